@@ -1,0 +1,114 @@
+/**
+ * Every error of the library that a caller may want to catch by class. Wrong *values* (a string into a
+ * `c_int32`, 300 into a `c_uint8`) are plain `TypeError` and `RangeError`, as JavaScript users expect.
+ */
+
+/** Base of all errors below. `code` is stable and meant for tests: `error.code === "LOCK_TIMEOUT"`. */
+export class ShmError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** A struct class is declared wrongly: thrown while the class is being defined or first laid out. */
+export class StructDefinitionError extends ShmError {
+  constructor(message: string) {
+    super("STRUCT_DEFINITION", message);
+  }
+}
+
+/** The operating system refused a call. `code` is the errno name (`"ENOSPC"`), as in Node's own errors. */
+export class SystemError extends ShmError {
+  /**
+   * @param syscall the libc function that failed, e.g. `"mmap"`
+   * @param errno the positive errno number
+   * @param errnoName its name, e.g. `"EACCES"`
+   * @param path the file or object concerned, when there is one
+   */
+  constructor(
+    readonly syscall: string,
+    readonly errno: number,
+    errnoName: string,
+    readonly path?: string,
+    hint?: string,
+  ) {
+    const where = path === undefined ? "" : ` '${path}'`;
+    super(errnoName, `${syscall}${where} failed: ${errnoName} (errno ${errno})${hint ? `; ${hint}` : ""}`);
+  }
+}
+
+/** This platform, or this feature on this platform, is not supported. */
+export class UnsupportedError extends ShmError {
+  constructor(message: string) {
+    super("UNSUPPORTED", message);
+  }
+}
+
+/** A lock was not to be had within `timeoutMs`. */
+export class LockTimeoutError extends ShmError {
+  constructor(
+    readonly path: string,
+    readonly timeoutMs: number,
+    message: string,
+  ) {
+    super("LOCK_TIMEOUT", message);
+  }
+}
+
+/** Waiting would never end: this thread already holds a lock that conflicts with the one it asks for. */
+export class DeadlockError extends ShmError {
+  constructor(
+    readonly path: string,
+    message: string,
+  ) {
+    super("DEADLOCK", message);
+  }
+}
+
+/** A role, map, lock or queue was used after `close()`. */
+export class ClosedError extends ShmError {
+  constructor(message: string) {
+    super("CLOSED", message);
+  }
+}
+
+/** There is no such shared file yet, and only a Manager creates one. */
+export class FileMissingError extends ShmError {
+  constructor(
+    readonly path: string,
+    message: string,
+  ) {
+    super("FILE_MISSING", message);
+  }
+}
+
+/** The file is not one of ours, is damaged, or was cut short. */
+export class FileFormatError extends ShmError {
+  constructor(
+    readonly path: string,
+    message: string,
+  ) {
+    super("FILE_FORMAT", message);
+  }
+}
+
+/** The class has no shared header (it does not extend `MmapStructure`), or the file carries another header code. */
+export class HeaderNotFoundError extends ShmError {
+  constructor(message: string) {
+    super("HEADER_NOT_FOUND", message);
+  }
+}
+
+/** The file holds another struct than the class describes; the message lists the differences field by field. */
+export class LayoutMismatchError extends ShmError {
+  constructor(
+    readonly path: string,
+    readonly differences: readonly string[],
+    message: string,
+  ) {
+    super("LAYOUT_MISMATCH", message);
+  }
+}

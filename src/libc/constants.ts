@@ -1,0 +1,79 @@
+/**
+ * Constants of the C headers, per platform. Linux values are those of x86-64 and arm64 (they agree on all
+ * of these but the syscall numbers and O_NOFOLLOW); macOS values are written down from its headers and untested.
+ */
+import { constants as os } from "node:os";
+
+/** Where this process runs, as far as libc is concerned. */
+export const isLinux = process.platform === "linux";
+export const isMacOS = process.platform === "darwin";
+const isArm64 = process.arch === "arm64";
+
+const pick = (linux: number, macos: number): number => (isMacOS ? macos : linux);
+
+// <fcntl.h>
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const O_CREAT = pick(0o100, 0x200);
+export const O_EXCL = pick(0o200, 0x800);
+export const O_TRUNC = pick(0o1000, 0x400);
+export const O_NONBLOCK = pick(0o4000, 0x4);
+export const O_NOFOLLOW = pick(isArm64 ? 0o100000 : 0o400000, 0x100);
+export const O_CLOEXEC = pick(0o2000000, 0x1000000);
+export const O_DIRECTORY = pick(isArm64 ? 0o40000 : 0o200000, 0x100000);
+export const F_GETFL = 3;
+export const F_DUPFD_CLOEXEC = pick(1030, 67);
+export const F_RDLCK = pick(0, 1);
+export const F_UNLCK = 2;
+export const F_WRLCK = pick(1, 3);
+/** Locks that belong to the open file description, not to the process (Linux 3.15, macOS 10.15). */
+export const F_OFD_SETLK = pick(37, 90);
+export const F_OFD_SETLKW = pick(38, 91);
+export const F_OFD_GETLK = pick(36, 92);
+
+// <unistd.h>
+export const SEEK_SET = 0;
+export const SEEK_CUR = 1;
+export const SEEK_END = 2;
+
+// <sys/file.h>
+export const LOCK_SH = 1;
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+export const LOCK_UN = 8;
+
+// <sys/mman.h>
+export const PROT_NONE = 0;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_FIXED = 0x10;
+export const MAP_ANONYMOUS = pick(0x20, 0x1000);
+export const MAP_NORESERVE = pick(0x4000, 0x40);
+export const MAP_POPULATE = pick(0x8000, 0);
+export const MS_ASYNC = 1;
+export const MS_INVALIDATE = 2;
+export const MS_SYNC = pick(4, 0x10);
+export const MREMAP_MAYMOVE = 1;
+
+// <linux/futex.h>, <sys/syscall.h>
+export const FUTEX_WAIT = 0;
+export const FUTEX_WAKE = 1;
+export const SYS_futex = isArm64 ? 98 : 202;
+
+/** errno numbers by name (`E.EAGAIN`), those of the platform. */
+export const E = os.errno;
+
+const names = new Map<number, string>();
+for (const [name, number] of Object.entries(os.errno)) if (!names.has(number)) names.set(number, name);
+// EAGAIN and EWOULDBLOCK (EOPNOTSUPP and ENOTSUP) share a number; libc's own text uses the first.
+names.set(os.errno.EAGAIN, "EAGAIN");
+
+/** `errnoName(28) === "ENOSPC"`; `"E999"` for a number the platform does not know. */
+export const errnoName = (errno: number): string => names.get(errno) ?? `E${errno}`;
+
+/** Size of a memory page in bytes: mappings start at multiples of it. */
+export const SC_PAGESIZE = pick(30, 29);

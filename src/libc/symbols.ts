@@ -1,0 +1,105 @@
+/**
+ * libc, as bun:ffi sees it: each symbol with its C prototype beside it. A table is opened at its first use,
+ * so that importing the library costs nothing and an unsupported platform says so once, clearly.
+ */
+import { dlopen, type FFIFunction, FFIType, type Pointer } from "bun:ffi";
+import { existsSync } from "node:fs";
+import { UnsupportedError } from "../errors.ts";
+import { isLinux, isMacOS } from "./constants.ts";
+
+/** The names under which the C library may be loaded here, most likely first. */
+function libraryNames(): string[] {
+  if (isMacOS) return ["libSystem.B.dylib"];
+  if (!isLinux || !["x64", "arm64"].includes(process.arch)) {
+    throw new UnsupportedError(
+      `shmstruct runs on Linux (x64, arm64) and, untested, on macOS; this is ${process.platform} ${process.arch}`,
+    );
+  }
+  const musl = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`;
+  return existsSync(`/lib/${musl}`) ? [musl, "libc.so.6"] : ["libc.so.6", musl];
+}
+
+function open<T extends Record<string, FFIFunction>>(table: T) {
+  const names = libraryNames();
+  let cause: unknown;
+  for (const name of names) {
+    try {
+      return dlopen(name, table).symbols;
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw new UnsupportedError(
+    `cannot load ${Object.keys(table).join(", ")} from ${names.join(" or ")}: ${String(cause)}`,
+  );
+}
+
+let errnoAddress: Pointer | undefined;
+
+/** Where this thread's errno lives. Known before the first call that may fail, as finding it may change errno. */
+export function errnoLocation(): Pointer {
+  errnoAddress ??= isMacOS
+    ? // int *__error(void);
+      open({ __error: { args: [], returns: "ptr" } }).__error()!
+    : // int *__errno_location(void);
+      open({ __errno_location: { args: [], returns: "ptr" } }).__errno_location()!;
+  return errnoAddress;
+}
+
+/** A function that opens the table at its first call and keeps it. */
+export function lazily<T extends Record<string, FFIFunction>>(table: T): () => ReturnType<typeof open<T>> {
+  let symbols: ReturnType<typeof open<T>> | undefined;
+  return () => {
+    if (symbols === undefined) {
+      symbols = open(table);
+      errnoLocation();
+    }
+    return symbols;
+  };
+}
+
+/** What every part of the library needs. Results of `i64_fast` are numbers up to 2^53. */
+export const libc = lazily({
+  // int open(const char *pathname, int flags, mode_t mode);
+  open: { args: ["ptr", "i32", "u32"], returns: "i32" },
+  // int close(int fd);
+  close: { args: ["i32"], returns: "i32" },
+  // int dup(int fd);
+  dup: { args: ["i32"], returns: "i32" },
+  // int ftruncate(int fd, off_t length);
+  ftruncate: { args: ["i32", "i64"], returns: "i32" },
+  // off_t lseek(int fd, off_t offset, int whence);
+  lseek: { args: ["i32", "i64", "i32"], returns: FFIType.i64_fast },
+  // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+  mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
+  // int munmap(void *addr, size_t length);
+  munmap: { args: ["ptr", "u64"], returns: "i32" },
+  // int msync(void *addr, size_t length, int flags);
+  msync: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  // int madvise(void *addr, size_t length, int advice);
+  madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  // int flock(int fd, int operation);
+  flock: { args: ["i32", "i32"], returns: "i32" },
+  // int fcntl(int fd, int cmd, ... /* struct flock * */);
+  fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
+  // long sysconf(int name);
+  sysconf: { args: ["i32"], returns: FFIType.i64_fast },
+});
+
+/** Linux only. */
+export const linux = lazily({
+  // int posix_fallocate(int fd, off_t offset, off_t len);  (returns the errno, does not set it)
+  posix_fallocate: { args: ["i32", "i64", "i64"], returns: "i32" },
+  // long syscall(SYS_futex, uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout, ...);
+  syscall: { args: ["i64", "ptr", "i32", "u32", "ptr", "ptr", "u32"], returns: FFIType.i64_fast },
+  // void *mremap(void *old_address, size_t old_size, size_t new_size, int flags);
+  mremap: { args: ["ptr", "u64", "u64", "i32"], returns: "ptr" },
+});
+
+/** POSIX shared memory: in libc since glibc 2.34, musl and macOS. */
+export const posixShm = lazily({
+  // int shm_open(const char *name, int oflag, mode_t mode);
+  shm_open: { args: ["ptr", "i32", "u32"], returns: "i32" },
+  // int shm_unlink(const char *name);
+  shm_unlink: { args: ["ptr"], returns: "i32" },
+});
