@@ -38,11 +38,13 @@ let errnoAddress: Pointer | undefined;
 
 /** Where this thread's errno lives. Known before the first call that may fail, as finding it may change errno. */
 export function errnoLocation(): Pointer {
-  errnoAddress ??= isMacOS
-    ? // int *__error(void);
-      open({ __error: { args: [], returns: "ptr" } }).__error()!
-    : // int *__errno_location(void);
-      open({ __errno_location: { args: [], returns: "ptr" } }).__errno_location()!;
+  errnoAddress ??= Number(
+    isMacOS
+      ? // int *__error(void);
+        open({ __error: { args: [], returns: "ptr" } }).__error()
+      : // int *__errno_location(void);
+        open({ __errno_location: { args: [], returns: "ptr" } }).__errno_location(),
+  ) as Pointer;
   return errnoAddress;
 }
 

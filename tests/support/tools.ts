@@ -1,0 +1,15 @@
+/** Tests that need a tool from outside skip visibly without it, except in CI, where a missing tool is a failure. */
+
+/**
+ * Whether `name` is an executable in the PATH.
+ * @throws Error when it is missing and the environment variable CI is set
+ * @example test.skipIf(!hasTool("gcc"))("agrees with gcc (needs gcc)", () => …);
+ */
+export function hasTool(name: string): boolean {
+  const found = Bun.which(name) !== null;
+  const ci = process.env.CI;
+  if (!found && ci !== undefined && ci !== "" && ci !== "false") {
+    throw new Error(`${name} is not in the PATH, and in CI no test is skipped`);
+  }
+  return found;
+}
