@@ -7,6 +7,11 @@ import { existsSync } from "node:fs";
 import { UnsupportedError } from "../errors.ts";
 import { isLinux, isMacOS } from "./constants.ts";
 
+const muslName = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`;
+
+/** Whether libc is musl (Alpine), which differs from glibc in a few documented ways. */
+export const isMusl = isLinux && existsSync(`/lib/${muslName}`);
+
 /** The names under which the C library may be loaded here, most likely first. */
 function libraryNames(): string[] {
   if (isMacOS) return ["libSystem.B.dylib"];
@@ -15,12 +20,11 @@ function libraryNames(): string[] {
       `shmstruct runs on Linux (x64, arm64) and, untested, on macOS; this is ${process.platform} ${process.arch}`,
     );
   }
-  const musl = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`;
-  return existsSync(`/lib/${musl}`) ? [musl, "libc.so.6"] : ["libc.so.6", musl];
+  return isMusl ? [muslName, "libc.so.6"] : ["libc.so.6", muslName];
 }
 
-function open<T extends Record<string, FFIFunction>>(table: T) {
-  const names = libraryNames();
+function open<T extends Record<string, FFIFunction>>(table: T, otherNames: readonly string[] = []) {
+  const names = [...libraryNames(), ...otherNames];
   let cause: unknown;
   for (const name of names) {
     try {
@@ -48,12 +52,18 @@ export function errnoLocation(): Pointer {
   return errnoAddress;
 }
 
-/** A function that opens the table at its first call and keeps it. */
-export function lazily<T extends Record<string, FFIFunction>>(table: T): () => ReturnType<typeof open<T>> {
+/**
+ * A function that opens the table at its first call and keeps it.
+ * @param otherNames libraries to try after libc: before 2.34 glibc kept some of POSIX apart
+ */
+export function lazily<T extends Record<string, FFIFunction>>(
+  table: T,
+  otherNames: readonly string[] = [],
+): () => ReturnType<typeof open<T>> {
   let symbols: ReturnType<typeof open<T>> | undefined;
   return () => {
     if (symbols === undefined) {
-      symbols = open(table);
+      symbols = open(table, otherNames);
       errnoLocation();
     }
     return symbols;
@@ -98,10 +108,13 @@ export const linux = lazily({
   mremap: { args: ["ptr", "u64", "u64", "i32"], returns: "ptr" },
 });
 
-/** POSIX shared memory: in libc since glibc 2.34, musl and macOS. */
-export const posixShm = lazily({
-  // int shm_open(const char *name, int oflag, mode_t mode);
-  shm_open: { args: ["ptr", "i32", "u32"], returns: "i32" },
-  // int shm_unlink(const char *name);
-  shm_unlink: { args: ["ptr"], returns: "i32" },
-});
+/** POSIX shared memory: in librt before glibc 2.34, since then in libc, as on musl and macOS. */
+export const posixShm = lazily(
+  {
+    // int shm_open(const char *name, int oflag, mode_t mode);
+    shm_open: { args: ["ptr", "i32", "u32"], returns: "i32" },
+    // int shm_unlink(const char *name);
+    shm_unlink: { args: ["ptr"], returns: "i32" },
+  },
+  isLinux ? ["librt.so.1"] : [],
+);
