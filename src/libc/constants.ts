@@ -58,6 +58,31 @@ export const MS_ASYNC = 1;
 export const MS_INVALIDATE = 2;
 export const MS_SYNC = pick(4, 0x10);
 export const MREMAP_MAYMOVE = 1;
+export const MAP_ANON = MAP_ANONYMOUS;
+export const MAP_DENYWRITE = pick(0x800, 0);
+export const MAP_EXECUTABLE = pick(0x1000, 0);
+export const MAP_LOCKED = pick(0x2000, 0);
+export const MAP_STACK = pick(0x20000, 0);
+// Advice that a platform does not know is -1, which madvise refuses with EINVAL.
+export const MADV_NORMAL = 0;
+export const MADV_RANDOM = 1;
+export const MADV_SEQUENTIAL = 2;
+export const MADV_WILLNEED = 3;
+export const MADV_DONTNEED = 4;
+export const MADV_FREE = pick(8, 5);
+export const MADV_REMOVE = pick(9, -1);
+export const MADV_DONTFORK = pick(10, -1);
+export const MADV_DOFORK = pick(11, -1);
+export const MADV_MERGEABLE = pick(12, -1);
+export const MADV_UNMERGEABLE = pick(13, -1);
+export const MADV_HUGEPAGE = pick(14, -1);
+export const MADV_NOHUGEPAGE = pick(15, -1);
+export const MADV_DONTDUMP = pick(16, -1);
+export const MADV_DODUMP = pick(17, -1);
+export const MADV_COLD = pick(20, -1);
+export const MADV_PAGEOUT = pick(21, -1);
+export const MADV_POPULATE_READ = pick(22, -1);
+export const MADV_POPULATE_WRITE = pick(23, -1);
 
 // <linux/futex.h>, <sys/syscall.h>
 export const FUTEX_WAIT = 0;

@@ -40,20 +40,21 @@ export function fileSize(fd: number, path?: string): number {
  * Makes the file at least `byteLength` long, with storage behind every byte: on a full disk or tmpfs it fails
  * here, where `ftruncate` succeeds and the first store through a mapping then kills the process. Never shrinks.
  * File systems that cannot reserve (and macOS) only get the length.
+ * @param from leaves what comes before as it is, holes too, and only sees to the bytes from here on
  * @throws SystemError ENOSPC, EFBIG, EBADF (not open for writing) … (posix_fallocate(3))
  */
-export function allocate(fd: number, byteLength: number, path?: string): void {
-  if (byteLength === 0) return;
-  const errno = isLinux ? fallocate(fd, byteLength) : E.EOPNOTSUPP;
+export function allocate(fd: number, byteLength: number, path?: string, from = 0): void {
+  if (byteLength <= from) return;
+  const errno = isLinux ? fallocate(fd, from, byteLength) : E.EOPNOTSUPP;
   if (errno === 0) return;
   if (errno !== E.EOPNOTSUPP) throw systemError("posix_fallocate", errno, path, `${byteLength} bytes wanted`);
   if (fileSize(fd, path) < byteLength) truncate(fd, byteLength, path);
 }
 
 /** posix_fallocate returns its errno; a signal may interrupt it, then it starts over. */
-function fallocate(fd: number, byteLength: number): number {
+function fallocate(fd: number, from: number, byteLength: number): number {
   for (;;) {
-    const errno = linux().posix_fallocate(fd, 0, byteLength);
+    const errno = linux().posix_fallocate(fd, from, byteLength - from);
     if (errno !== E.EINTR) return errno;
   }
 }

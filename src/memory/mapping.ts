@@ -34,9 +34,9 @@ const protOf = (access: Access): number => (access === "read" ? PROT_READ : PROT
 const flagsOf = (access: Access): number => (access === "copy" ? MAP_PRIVATE : MAP_SHARED);
 
 /** What the kernel will let happen, whatever the words were. */
-function accessOf(prot: number, flags: number): Access {
+export function accessOf(prot: number, flags: number): Access {
   if ((prot & PROT_WRITE) === 0) return "read";
-  return (flags & MAP_PRIVATE) !== 0 ? "copy" : "write";
+  return (flags & (MAP_SHARED | MAP_PRIVATE)) === MAP_PRIVATE ? "copy" : "write";
 }
 
 /**

@@ -1,0 +1,93 @@
+/** The file behind a `MemoryMap`: found by path, descriptor or name, and asked for its size before memory is touched. */
+import { fstatSync, realpathSync } from "node:fs";
+import { FileFormatError, SystemError, UnsupportedError } from "../errors.ts";
+import { check } from "../libc/call.ts";
+import { F_DUPFD_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
+import { libc } from "../libc/symbols.ts";
+import { closeFile, fileSize, openFile } from "./file.ts";
+import { openNamed, openNamedReadOnly } from "./named.ts";
+
+/** A descriptor of our own, and what is known about the file. */
+export class Backing {
+  readonly isFile: boolean;
+  #fd: number;
+
+  private constructor(
+    fd: number,
+    /** How messages call it. */
+    readonly path: string,
+    /** Whether the file offset is ours alone. That of a duplicate is the user's too, and lseek would move it. */
+    private readonly ownsOffset: boolean,
+  ) {
+    this.#fd = fd;
+    this.isFile = fstatSync(fd).isFile();
+  }
+
+  /**
+   * Opens an existing file. Symbolic links are followed, pipes are not waited for.
+   * @throws SystemError ENOENT, EACCES, EISDIR …
+   */
+  static fromPath(path: string, writable: boolean): Backing {
+    const flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK;
+    try {
+      return new Backing(openFile(path, flags), path, true);
+    } catch (error) {
+      if (!(error instanceof SystemError && error.code === "ELOOP")) throw error;
+      return new Backing(openFile(realpathSync(path), flags), path, true);
+    }
+  }
+
+  /** Duplicates the descriptor, so that the caller may close its own. @throws SystemError EBADF */
+  static fromDescriptor(fd: number): Backing {
+    const path = `descriptor ${fd}`;
+    return new Backing(check("fcntl", libc().fcntl(fd, F_DUPFD_CLOEXEC, null), path), path, false);
+  }
+
+  /**
+   * Opens named memory, and makes it if it is to be written and there is none.
+   * @throws TypeError for an impossible name; SystemError ENOENT, EACCES, ENOSPC …
+   */
+  static fromName(tagName: string, byteLength: number, writable: boolean, mode?: number): Backing {
+    const fd = writable ? openNamed(tagName, byteLength, mode) : openNamedReadOnly(tagName);
+    return new Backing(fd, tagName, true);
+  }
+
+  /** -1 once released. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** The file's length now, in bytes. @throws UnsupportedError once released */
+  get size(): number {
+    if (this.#fd < 0) throw new UnsupportedError(`the size of '${this.path}' is unknown with trackFd: false`);
+    return this.ownsOffset ? fileSize(this.#fd, this.path) : fstatSync(this.#fd).size;
+  }
+
+  /** How many bytes to map for a wanted `length`, 0 meaning all from `offset` on. @throws RangeError when there are fewer */
+  lengthToMap(length: number, offset: number): number {
+    if (!this.isFile) return length;
+    const { size } = this;
+    if (length === 0 && offset < size) return size - offset;
+    if (length > 0 && offset + length <= size) return length;
+    const wanted =
+      length === 0 ? `nothing to map from offset ${offset}` : `not ${length} bytes from offset ${offset}`;
+    throw new RangeError(`'${this.path}' is ${size} bytes long: there is ${wanted}`);
+  }
+
+  /** @throws FileFormatError when the file does not reach to `end` any more; touching the memory would kill the process */
+  guardSize(end: number): void {
+    if (this.#fd < 0 || !this.isFile) return;
+    const { size } = this;
+    if (size >= end) return;
+    throw new FileFormatError(
+      this.path,
+      `'${this.path}' was cut to ${size} bytes, but is mapped up to ${end}; close the map`,
+    );
+  }
+
+  /** Closes the descriptor. The mapping does not need it. */
+  release(): void {
+    if (this.#fd >= 0) closeFile(this.#fd);
+    this.#fd = -1;
+  }
+}

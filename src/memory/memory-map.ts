@@ -1,0 +1,506 @@
+/** Python's `mmap` object: mapped memory as a file with a position, and as a sequence of bytes. */
+import { ClosedError } from "../errors.ts";
+import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from "../libc/constants.ts";
+import { type MemorySource, memorySource } from "../struct/source.ts";
+import {
+  type BytesLike,
+  byte,
+  integer,
+  pageStart,
+  resolveIndex,
+  resolvePosition,
+  resolveSlice,
+  toBytes,
+} from "./arguments.ts";
+import { Backing } from "./backing.ts";
+import { allocate, truncate } from "./file.ts";
+import { type Access, accessOf, MAX_MAPPING_BYTES, Mapping } from "./mapping.ts";
+import { removeNamed } from "./named.ts";
+import { isMappedElsewhereBeyond } from "./other-mappings.ts";
+
+export interface MemoryMapOptions {
+  /** Where in the file the map starts, a multiple of `pageSize()`. Default 0. */
+  offset?: number;
+  /**
+   * What stores do: `"write"` (default) changes the file and what others see, `"read"` refuses them with TypeError,
+   * `"copy"` keeps them private. May not be combined with `flags` or `prot`.
+   */
+  access?: Access;
+  /** MAP_* flags of mmap(2), default MAP_SHARED. With MAP_PRIVATE stores stay private. */
+  flags?: number;
+  /** PROT_* bits of mmap(2), default PROT_READ | PROT_WRITE. PROT_READ alone refuses stores. */
+  prot?: number;
+  /**
+   * The same memory for every process that opens the name (POSIX shared memory; target must be -1). Made at the first
+   * opening, `length` long and zeroed; it stays after `close()` until `MemoryMap.removeTag(tagName)`.
+   */
+  tagName?: string;
+  /** Permissions of shared memory that `tagName` makes, before the umask. Default 0o600. */
+  mode?: number;
+  /** false keeps no descriptor of the file: then `size()` and `resize()` throw UnsupportedError. Default true. */
+  trackFd?: boolean;
+}
+
+/** How `seek` counts: from the start, from the position, from the end. */
+export type Whence = "set" | "current" | "end";
+
+const ITERATION_CHECK_BYTES = 4096;
+
+/**
+ * A file, or anonymous or named memory, mapped into this process: the counterpart of Python's `mmap.mmap`, whose
+ * documentation (Unix part) it follows, ValueError, IndexError and OverflowError being RangeError here and OSError
+ * `SystemError`. Reads give copies; `bytes` is the memory itself.
+ *
+ * If somebody cuts the file short, touching what is gone kills the process; no handler helps. Everything that
+ * takes or gives more than one byte therefore looks at the file's size first and throws `FileFormatError`.
+ * @example
+ * using map = new MemoryMap("hello.txt", 0);
+ * map.readLine(); // Uint8Array of "Hello Python!\n"
+ * map.setSlice(" world!\n", 6);
+ */
+export class MemoryMap implements MemorySource, Iterable<number> {
+  /** What stores do: see `MemoryMapOptions.access`. */
+  readonly access: Access;
+  /** Where in the file the map starts. */
+  readonly offset: number;
+  /** undefined: memory without a file. */
+  readonly #backing: Backing | undefined;
+  /** undefined once closed. */
+  #mapping: Mapping | undefined;
+  #position = 0;
+
+  /**
+   * @param target the path of a file, a descriptor (it is duplicated; close yours whenever you like), or -1 for
+   *   memory without a file. A path's file must exist; it is opened for what `access` needs.
+   * @param length bytes to map, up to 4 GiB; 0 means all of the file from `offset` on
+   * @throws RangeError when the file is shorter than `offset + length`, or empty; when the offset is no multiple of
+   *   `pageSize()`; when -1 comes with length 0
+   * @throws TypeError for options that exclude each other
+   * @throws SystemError ENOENT, EACCES (a descriptor not opened for what `access` needs), EBADF, ENOSPC …
+   */
+  constructor(target: string | number, length = 0, options: MemoryMapOptions = {}) {
+    const how = protection(options);
+    const access = accessOf(how.prot, how.flags);
+    const offset = pageStart(options.offset ?? 0, "offset");
+    if (integer(length, "length") < 0) throw new RangeError(`length must not be negative, as ${length} is`);
+    const backing = openBacking(target, offset + length, access, options);
+    try {
+      this.#mapping = mapBacking(backing, length, offset, how);
+    } catch (error) {
+      backing?.release();
+      throw error;
+    }
+    if (options.trackFd === false) backing?.release();
+    this.offset = offset;
+    this.#backing = backing;
+    // Without a file, private memory is as good as shared: nobody else could see it.
+    const isOwn = backing === undefined && access === "copy";
+    this.access = options.access ?? (isOwn ? "write" : access);
+  }
+
+  /**
+   * Removes named memory. Maps that have it open keep it; the next `new MemoryMap(-1, n, { tagName })` makes another.
+   * @returns whether there was one
+   * @throws TypeError for an impossible name; SystemError EACCES when it is somebody else's
+   */
+  static removeTag(tagName: string): boolean {
+    return removeNamed(tagName);
+  }
+
+  /** Bytes mapped, Python's `len()`. @throws ClosedError */
+  get length(): number {
+    return this.#open().byteLength;
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#mapping === undefined;
+  }
+
+  /**
+   * The mapped memory itself, for any API that takes bytes, and for `viewOf`. Detached (length 0) by `resize()` and
+   * `close()`.
+   *
+   * A read-only map has none: JavaScript has no read-only typed array, and one stray store to read-only memory kills
+   * the process. Use `slice()` or `read()` for a copy and `viewOf(Struct, map)` for a struct, or open the map with
+   * `access: "copy"`: that is the same memory without copying, needs no more rights, and stores stay private.
+   * @throws TypeError when `access` is "read", ClosedError, FileFormatError when the file was cut short
+   */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    if (this.access !== "read") return this.#checked();
+    this.#open();
+    throw new TypeError(
+      'a read-only MemoryMap hands out no bytes, as a store to them would kill the process; take slice() for a copy, viewOf(Struct, map) for a struct, or open it with access: "copy"',
+    );
+  }
+
+  [memorySource]() {
+    const { buffer, byteLength } = this.#checked();
+    return { buffer, byteOffset: 0, byteLength, readOnly: this.access === "read" };
+  }
+
+  // ---- as a file ----
+
+  /** The position, in bytes from the start of the map. It is past the end after `resize()` to less. @throws ClosedError */
+  tell(): number {
+    this.#open();
+    return this.#position;
+  }
+
+  /** Whether `seek()` works: always. @throws ClosedError */
+  seekable(): true {
+    this.#open();
+    return true;
+  }
+
+  /**
+   * Moves the position.
+   * @returns the new one
+   * @throws RangeError when it would be before the start or after the end; nothing moves then
+   * @example map.seek(-4, "end");
+   */
+  seek(offset: number, whence: Whence = "set"): number {
+    const bases = { set: 0, current: this.#position, end: this.length };
+    if (!Object.hasOwn(bases, whence)) {
+      throw new RangeError(`whence must be "set", "current" or "end", not ${JSON.stringify(whence)}`);
+    }
+    const position = bases[whence] + integer(offset, "offset");
+    if (position < 0 || position > bases.end) {
+      throw new RangeError(`position ${position} is not within the ${bases.end} mapped bytes`);
+    }
+    this.#position = position;
+    return position;
+  }
+
+  /**
+   * A copy of the next `size` bytes, fewer at the end of the map, and moves past them.
+   * @param size undefined, null or negative: all that is left
+   */
+  read(size?: number | null): Uint8Array<ArrayBuffer> {
+    const bytes = this.#checked();
+    const left = Math.max(0, bytes.length - this.#position);
+    const wanted = size === undefined || size === null ? -1 : integer(size, "size");
+    return this.#take(bytes, wanted < 0 ? left : Math.min(wanted, left));
+  }
+
+  /** A copy of the bytes up to and with the next newline (or the end), and moves past them. */
+  readLine(): Uint8Array<ArrayBuffer> {
+    const bytes = this.#checked();
+    const newline = bytes.indexOf(10, this.#position);
+    return this.#take(bytes, Math.max(0, (newline < 0 ? bytes.length : newline + 1) - this.#position));
+  }
+
+  #take(bytes: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
+    const taken = bytes.slice(this.#position, this.#position + count);
+    this.#position += count;
+    return taken;
+  }
+
+  /** The next byte, and moves past it. @throws RangeError at the end */
+  readByte(): number {
+    const byte = this.#open().bytes[this.#position];
+    if (byte === undefined)
+      throw new RangeError(`there is no byte to read at ${this.#position}, the end of the map`);
+    this.#position++;
+    return byte;
+  }
+
+  /**
+   * Writes all of `data` at the position and moves past it.
+   * @returns how many bytes that were
+   * @throws RangeError when it does not fit; nothing is written then. TypeError on a read-only map
+   */
+  write(data: BytesLike): number {
+    this.#open();
+    const source = toBytes(data);
+    const bytes = this.#writable();
+    const room = Math.max(0, bytes.length - this.#position);
+    if (source.length > room) {
+      throw new RangeError(
+        `${source.length} bytes do not fit at ${this.#position}: the map has ${room} bytes left`,
+      );
+    }
+    if (source.length > 0) bytes.set(source, this.#position);
+    this.#position += source.length;
+    return source.length;
+  }
+
+  /** Writes one byte, 0 to 255, and moves past it. @throws RangeError at the end, or for another value; TypeError */
+  writeByte(value: number): void {
+    this.#open();
+    byte(value);
+    const bytes = this.#writable(false);
+    if (this.#position >= bytes.length)
+      throw new RangeError(`there is no room at ${this.#position}, the end of the map`);
+    bytes[this.#position++] = value;
+  }
+
+  /**
+   * Where the first match is, or -1. Text is searched for as UTF-8, a number as that byte.
+   * @param start first byte to look at; negative counts from the end. Default: the position
+   * @param end byte to stop before; negative counts from the end. Default: the end
+   */
+  find(what: BytesLike | number, start = this.#position, end = this.length): number {
+    return this.#search(what, start, end, (bytes, needle) => bytes.indexOf(needle));
+  }
+
+  /** Where the last match is, or -1; else like `find`. */
+  rfind(what: BytesLike | number, start = this.#position, end = this.length): number {
+    return this.#search(what, start, end, (bytes, needle) =>
+      needle.length === 0 ? bytes.length : bytes.lastIndexOf(needle),
+    );
+  }
+
+  #search(
+    what: BytesLike | number,
+    start: number,
+    end: number,
+    search: (bytes: Buffer, needle: Uint8Array) => number,
+  ): number {
+    const { buffer, byteLength } = this.#checked();
+    const needle = typeof what === "number" ? Uint8Array.of(byte(what)) : toBytes(what);
+    const from = resolvePosition(start, "start", byteLength);
+    const to = resolvePosition(end, "end", byteLength);
+    if (to - from < needle.length) return -1;
+    const index = search(Buffer.from(buffer, from, to - from), needle);
+    return index < 0 ? -1 : from + index;
+  }
+
+  /** Copies `count` bytes from `source` to `destination`; they may overlap. @throws RangeError, TypeError (read-only) */
+  move(destination: number, source: number, count: number): void {
+    this.#open();
+    for (const [name, value] of Object.entries({ destination, source, count })) integer(value, name);
+    const bytes = this.#writable();
+    if (Math.min(destination, source, count) < 0 || Math.max(destination, source) + count > bytes.length) {
+      throw new RangeError(
+        `cannot move ${count} bytes from ${source} to ${destination}: the map has ${bytes.length}`,
+      );
+    }
+    bytes.copyWithin(destination, source, source + count);
+  }
+
+  // ---- as a sequence of bytes ----
+
+  /** One byte; negative counts from the end. @throws RangeError when there is none */
+  at(index: number): number {
+    const { bytes } = this.#open();
+    return bytes[resolveIndex(index, bytes.length)]!;
+  }
+
+  /** Sets one byte, 0 to 255; negative counts from the end. @throws RangeError; TypeError on a read-only map */
+  set(index: number, value: number): void {
+    const bytes = this.#writable(false);
+    bytes[resolveIndex(index, bytes.length)] = byte(value);
+  }
+
+  /**
+   * A copy of what Python's `m[start:end:step]` means: negative positions count from the end, a negative step goes
+   * backwards, what is out of range is cut off.
+   * @throws RangeError for step 0
+   */
+  slice(start?: number, end?: number, step?: number): Uint8Array<ArrayBuffer> {
+    const bytes = this.#checked();
+    const slice = resolveSlice(start, end, step, bytes.length);
+    if (slice.step === 1) return bytes.slice(slice.first, slice.first + slice.count);
+    const copy = new Uint8Array(slice.count);
+    for (let i = 0; i < slice.count; i++) copy[i] = bytes[slice.first + i * slice.step]!;
+    return copy;
+  }
+
+  /**
+   * Python's `m[start:end:step] = data`.
+   * @throws RangeError when `data` has not exactly as many bytes as are to be replaced, or for step 0; nothing is
+   *   written then. TypeError on a read-only map
+   */
+  setSlice(data: BytesLike, start?: number, end?: number, step?: number): void {
+    const bytes = this.#writable();
+    const slice = resolveSlice(start, end, step, bytes.length);
+    const source = toBytes(data);
+    if (source.length !== slice.count) {
+      throw new RangeError(`${source.length} bytes cannot replace ${slice.count}: a map keeps its length`);
+    }
+    if (slice.count === 0) return;
+    const values = slice.step === 1 ? source : source.slice(); // a copy, as it may be a part of this map
+    if (slice.step === 1) bytes.set(values, slice.first);
+    else for (let i = 0; i < slice.count; i++) bytes[slice.first + i * slice.step] = values[i]!;
+  }
+
+  /** The bytes, each as it is when its turn comes. */
+  *[Symbol.iterator](): Generator<number, void, void> {
+    for (let i = 0; i < this.length; i++) {
+      if (i % ITERATION_CHECK_BYTES === 0) this.#checked();
+      yield this.at(i);
+    }
+  }
+
+  // ---- the file behind it ----
+
+  /**
+   * The file's length in bytes, which may be more than is mapped; of anonymous memory, its own.
+   * @throws UnsupportedError with `trackFd: false`
+   */
+  size(): number {
+    const { byteLength } = this.#open();
+    return this.#backing?.size ?? byteLength;
+  }
+
+  /**
+   * Makes the file end where the map is to end, cutting or extending it, and maps it anew: `bytes` that were handed
+   * out are detached. Other maps of the file stay right. The position stays, even past the new end.
+   * @throws TypeError on a read-only or copy-on-write map
+   * @throws RangeError when `newLength` is less than 1, or when another mapping in this process needs what would be
+   *   cut off. Mappings of other processes are not known: they would be killed at their next touch
+   * @throws SystemError ENOSPC …; ShmError "BUSY" while an asynchronous operation uses `bytes`. The map is as before then
+   */
+  resize(newLength: number): void {
+    const old = this.#open();
+    if (this.access !== "write")
+      throw new TypeError(`a MemoryMap with access "${this.access}" cannot be resized`);
+    if (integer(newLength, "newLength") < 1 || newLength > MAX_MAPPING_BYTES) {
+      throw new RangeError(`newLength must be from 1 to ${MAX_MAPPING_BYTES} (4 GiB), not ${newLength}`);
+    }
+    if (this.#backing === undefined) this.#mapping = resizeAnonymous(old, newLength);
+    else this.#resizeFile(old, newLength, this.#backing);
+  }
+
+  #resizeFile(old: Mapping, newLength: number, backing: Backing): void {
+    const { size, fd, path } = backing;
+    const newSize = this.offset + newLength;
+    if (newSize < size && isMappedElsewhereBeyond(old, newSize)) {
+      throw new RangeError(
+        `'${path}' cannot be cut from ${size} to ${newSize} bytes: another mapping in this process needs them; close it first`,
+      );
+    }
+    allocate(fd, newSize, path, size);
+    const options = { byteLength: newLength, byteOffset: this.offset, path, ownsFd: false };
+    this.#mapping = replace(old, Mapping.map(fd, options));
+    if (newSize < size) truncate(fd, newSize, path);
+  }
+
+  /**
+   * Waits until the changes in the range are on the disk. Other processes see them at once without that.
+   * @param offset a multiple of `pageSize()`
+   * @param size default: the rest
+   * @throws RangeError for another offset or a range outside the map; SystemError EIO …
+   */
+  flush(offset = 0, size = this.length - offset): void {
+    const mapping = this.#open();
+    if (integer(offset, "offset") < 0 || integer(size, "size") < 0 || offset + size > mapping.byteLength) {
+      throw new RangeError(`range ${offset} + ${size} is not within the ${mapping.byteLength} mapped bytes`);
+    }
+    if (this.access !== "write") return;
+    pageStart(offset, "offset");
+    mapping.flush(offset, size);
+  }
+
+  /**
+   * Tells the kernel how the memory will be used (madvise(2)).
+   * @param advice one of the `MADV_*` constants
+   * @param start a multiple of `pageSize()`
+   * @param length default, and at most: the rest
+   * @throws RangeError for another start; SystemError EINVAL for advice that the kernel does not know or want here
+   * @example map.madvise(MADV_SEQUENTIAL);
+   */
+  madvise(advice: number, start = 0, length = this.length): void {
+    const mapping = this.#open();
+    if (integer(start, "start") < 0 || start >= mapping.byteLength || integer(length, "length") < 0) {
+      throw new RangeError(
+        `range ${start} + ${length} does not start within the ${mapping.byteLength} mapped bytes`,
+      );
+    }
+    pageStart(start, "start");
+    mapping.advise(integer(advice, "advice"), start, Math.min(length, mapping.byteLength - start));
+  }
+
+  /**
+   * Unmaps the memory; afterwards everything but `closed` and `close()` throws `ClosedError`, and what `bytes` handed
+   * out is empty. Does not flush: the kernel writes in its own time.
+   * @throws ShmError "BUSY" while an asynchronous operation uses `bytes`: await it and close again
+   */
+  close(): void {
+    if (this.#mapping === undefined) return;
+    this.#mapping.close();
+    this.#mapping = undefined;
+    this.#backing?.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #open(): Mapping {
+    if (this.#mapping !== undefined) return this.#mapping;
+    throw new ClosedError(`the MemoryMap of ${this.#backing?.path ?? "anonymous memory"} is closed`);
+  }
+
+  /** The bytes, all of which the file still has. */
+  #checked(): Uint8Array<ArrayBuffer> {
+    const mapping = this.#open();
+    this.#backing?.guardSize(this.offset + mapping.byteLength);
+    return mapping.bytes;
+  }
+
+  /** The bytes for a store. For a single byte the file is not asked: that would cost 50 times the store. */
+  #writable(checked = true): Uint8Array<ArrayBuffer> {
+    const { bytes } = this.#open();
+    if (this.access === "read") throw new TypeError("a read-only MemoryMap cannot be written to");
+    return checked ? this.#checked() : bytes;
+  }
+}
+
+/** What `access`, or else `prot` and `flags`, ask of mmap. */
+function protection({ access, prot, flags }: MemoryMapOptions): { prot: number; flags: number } {
+  const both = PROT_READ | PROT_WRITE;
+  if (access === undefined) return { prot: prot ?? both, flags: flags ?? MAP_SHARED };
+  if (prot !== undefined || flags !== undefined) {
+    throw new TypeError("give either access or prot and flags, not both");
+  }
+  if (access === "read") return { prot: PROT_READ, flags: MAP_SHARED };
+  if (access === "write") return { prot: both, flags: MAP_SHARED };
+  if (access === "copy") return { prot: both, flags: MAP_PRIVATE };
+  throw new RangeError(`access must be "read", "write" or "copy", not ${JSON.stringify(access)}`);
+}
+
+/** The file that is meant, opened no further than the map needs; undefined for anonymous memory. */
+function openBacking(
+  target: string | number,
+  byteLength: number,
+  access: Access,
+  { tagName, mode }: MemoryMapOptions,
+): Backing | undefined {
+  if (tagName !== undefined) {
+    if (target !== -1)
+      throw new TypeError(`tagName names memory without a file: the target must be -1, not ${target}`);
+    return Backing.fromName(tagName, byteLength, access !== "read", mode);
+  }
+  if (typeof target === "string") return Backing.fromPath(target, access === "write");
+  return integer(target, "a descriptor") === -1 ? undefined : Backing.fromDescriptor(target);
+}
+
+function mapBacking(
+  backing: Backing | undefined,
+  length: number,
+  byteOffset: number,
+  how: { prot: number; flags: number },
+): Mapping {
+  if (backing === undefined) return Mapping.anonymous(length, how);
+  const byteLength = backing.lengthToMap(length, byteOffset);
+  return Mapping.map(backing.fd, { ...how, byteLength, byteOffset, path: backing.path, ownsFd: false });
+}
+
+function resizeAnonymous(old: Mapping, newLength: number): Mapping {
+  const next = Mapping.anonymous(newLength);
+  next.bytes.set(old.bytes.subarray(0, newLength));
+  return replace(old, next);
+}
+
+/** Closes `old`; if that is refused, `next` is given up. */
+function replace(old: Mapping, next: Mapping): Mapping {
+  try {
+    old.close();
+  } catch (error) {
+    next.close();
+    throw error;
+  }
+  return next;
+}

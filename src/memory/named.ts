@@ -1,0 +1,87 @@
+/** Named memory for a `tagName`: whoever opens the name first makes it, everybody gets the same bytes. */
+import { SystemError } from "../errors.ts";
+import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } from "../libc/constants.ts";
+import { allocate, closeFile, fileSize } from "./file.ts";
+import { openSharedMemory, unlinkSharedMemoryFile } from "./shared-memory-file.ts";
+
+/** How long an opener waits for a creator that is between making the name and giving it its size. */
+const CREATION_TIMEOUT_MS = 2000;
+
+/** The POSIX name: `objectName("weather") === "/weather"`. */
+const objectName = (tagName: string): string => (tagName.startsWith("/") ? tagName : `/${tagName}`);
+
+/**
+ * Opens the memory of that name, and makes it when there is none, `byteLength` long and zeroed. Many processes may
+ * do this at once: one makes it, all get the same. With `byteLength` 0 it must exist already.
+ * @param mode permissions if it is made, before the umask
+ * @returns the descriptor; the caller closes it
+ * @throws TypeError, RangeError for an impossible name; SystemError ENOENT, EACCES, ENOSPC …
+ */
+export function openNamed(tagName: string, byteLength: number, mode?: number): number {
+  const name = objectName(tagName);
+  if (byteLength === 0) return sized(openSharedMemory(name, O_RDWR), 0, name);
+  for (;;) {
+    const made = unless("EEXIST", () => openSharedMemory(name, O_RDWR | O_CREAT | O_EXCL, mode));
+    if (made !== undefined) return sizedByUs(made, byteLength, name);
+    const found = unless("ENOENT", () => openSharedMemory(name, O_RDWR));
+    if (found !== undefined) return sized(found, byteLength, name);
+    // Taken a moment ago, gone now: somebody removed it in between. Begin again.
+  }
+}
+
+/**
+ * Opens memory that exists, for reading only.
+ * @throws TypeError, RangeError for an impossible name; SystemError ENOENT, EACCES
+ */
+export function openNamedReadOnly(tagName: string): number {
+  const name = objectName(tagName);
+  return sized(openSharedMemory(name, O_RDONLY), 0, name);
+}
+
+/**
+ * Removes the name. Whoever has the memory mapped keeps it; it goes when the last of them unmaps.
+ * @returns whether there was one
+ * @throws TypeError, RangeError for an impossible name; SystemError EACCES
+ */
+export function removeNamed(tagName: string): boolean {
+  const remove = () => {
+    unlinkSharedMemoryFile(objectName(tagName));
+    return true;
+  };
+  return unless("ENOENT", remove) ?? false;
+}
+
+/** What `call` returns, or undefined when it fails with the errno `code`. */
+function unless<T>(code: string, call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof SystemError && error.code === code) return undefined;
+    throw error;
+  }
+}
+
+/** Gives new memory its size; without room for it the name goes again. */
+function sizedByUs(fd: number, byteLength: number, name: string): number {
+  try {
+    allocate(fd, byteLength, name);
+    return fd;
+  } catch (error) {
+    closeFile(fd);
+    removeNamed(name);
+    throw error;
+  }
+}
+
+/** Waits until the maker has given the memory its size; if it died before, the size is ours to give. */
+function sized(fd: number, byteLength: number, name: string): number {
+  try {
+    const deadline = performance.now() + CREATION_TIMEOUT_MS;
+    while (fileSize(fd, name) === 0 && performance.now() < deadline) Bun.sleepSync(1);
+    if (fileSize(fd, name) === 0) allocate(fd, byteLength, name);
+    return fd;
+  } catch (error) {
+    closeFile(fd);
+    throw error;
+  }
+}
