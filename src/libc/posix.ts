@@ -6,6 +6,8 @@ import { FFIType } from "bun:ffi";
 import { isLinux } from "./constants.ts";
 import { lazily } from "./symbols.ts";
 
+export type { Pointer } from "bun:ffi";
+
 const isArm64 = process.arch === "arm64";
 
 /** Named semaphores: in libpthread before glibc 2.34, since then in libc, as on musl and macOS. */
@@ -79,6 +81,7 @@ export const linuxEvents = lazily({
 export const EPOLL_CLOEXEC = 0o2000000;
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
+export const EPOLL_CTL_MOD = 3;
 export const EPOLLONESHOT = 0x4000_0000;
 /** `POLLIN` and `EPOLLIN`: something can be received. */
 export const POLLIN = 1;
@@ -94,12 +97,3 @@ export const AF_NETLINK = 16;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
-
-/**
- * Bytes of a `struct epoll_event`, which is packed on x86-64 only:
- *
- *     x86-64   0        4              12        arm64   0        4        8              16
- *              | events | data.fd, pad |                 | events | (pad)  | data.fd, pad |
- */
-export const EPOLL_EVENT_BYTES = isArm64 ? 16 : 12;
-export const EPOLL_DATA_OFFSET = isArm64 ? 8 : 4;

@@ -1,0 +1,49 @@
+/** The numbers of POSIX IPC on this system, as posix_ipc names them. */
+import { readFileSync } from "node:fs";
+import { isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
+import { pageSize } from "../memory/file.ts";
+
+/** Flags for opening: create if missing; fail if it exists; empty it (memory only). */
+export { O_CREAT, O_EXCL, O_TRUNC } from "../libc/constants.ts";
+
+/** `O_CREAT | O_EXCL`: a new object, or an ExistentialError. */
+export const O_CREX: number = O_CREAT | O_EXCL;
+
+/** Bytes in a page of memory; sizes of shared memory are best multiples of it. */
+export const PAGE_SIZE: number = isLinux || isMacOS ? pageSize() : 4096;
+
+/** Whether `Semaphore.acquire` can wait with a timeout (macOS: no; `acquireAsync` can everywhere). */
+export const SEMAPHORE_TIMEOUT_SUPPORTED: boolean = isLinux;
+
+/** Whether `Semaphore.value` can be read (macOS: no). */
+export const SEMAPHORE_VALUE_SUPPORTED: boolean = isLinux;
+
+/** Whether there are message queues (macOS: no). */
+export const MESSAGE_QUEUES_SUPPORTED: boolean = isLinux;
+
+/** The highest value a semaphore can have. */
+export const SEMAPHORE_VALUE_MAX: number = isMacOS ? 32767 : 2 ** 31 - 1;
+
+/** The highest priority a message can have; 0 is the lowest. */
+export const QUEUE_PRIORITY_MAX = 32767;
+
+/** A limit of the kernel's message queues, e.g. `"msg_max"`; `otherwise` where it is not told. */
+export function queueLimit(file: string, otherwise: number): number {
+  try {
+    return Number(readFileSync(`/proc/sys/fs/mqueue/${file}`, "utf8")) || otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+/** How many messages a new queue holds unless `maxMessages` says otherwise. */
+export const QUEUE_MESSAGES_MAX_DEFAULT: number = Math.min(
+  queueLimit("msg_default", 10),
+  queueLimit("msg_max", 10),
+);
+
+/** How many bytes a message of a new queue may have unless `maxMessageSize` says otherwise. */
+export const QUEUE_MESSAGE_SIZE_MAX_DEFAULT: number = Math.min(
+  queueLimit("msgsize_default", 8192),
+  queueLimit("msgsize_max", 8192),
+);

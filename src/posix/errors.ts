@@ -1,0 +1,80 @@
+/**
+ * What POSIX objects answer, sorted as posix_ipc sorts it: by what the caller can do about it. Wrong values are
+ * plain `TypeError` and `RangeError`, use after `close()` is `ClosedError`, as everywhere in the library.
+ */
+import { constants as os } from "node:os";
+import { SystemError } from "../errors.ts";
+import { lastErrno } from "../libc/call.ts";
+import { E, errnoName } from "../libc/constants.ts";
+
+/**
+ * Base of the errors below, and itself the error for everything that is none of them (`ENOSPC`, `EMFILE` …).
+ * `syscall`, `errno`, `code` (`"EAGAIN"`) and `path` (the object's name) say what happened.
+ */
+export class PosixError extends SystemError {}
+
+/** The object does not exist (`ENOENT`), or exists although a new one was asked for (`EEXIST`). */
+export class ExistentialError extends PosixError {}
+
+/** The permissions of the object do not allow it (`EACCES`, `EPERM`). */
+export class PermissionsError extends PosixError {}
+
+/** It would have to wait, and was not to, or not longer (`EAGAIN`, `ETIMEDOUT`), or it is taken (`EBUSY`). */
+export class BusyError extends PosixError {}
+
+/** A signal that a JavaScript handler listens for ended a blocking wait (`EINTR`). Nothing was taken or sent. */
+export class SignalError extends PosixError {}
+
+const classes = new Map<number, typeof PosixError>([
+  [E.ENOENT, ExistentialError],
+  [E.EEXIST, ExistentialError],
+  [E.EACCES, PermissionsError],
+  [E.EPERM, PermissionsError],
+  [E.EAGAIN, BusyError],
+  [E.ETIMEDOUT, BusyError],
+  [E.EBUSY, BusyError],
+  [E.EINTR, SignalError],
+]);
+
+/** The error of the class that fits `errno`. `name` is the object's. */
+export function posixError(syscall: string, errno: number, name?: string, hint?: string): PosixError {
+  const ErrorClass = classes.get(errno) ?? PosixError;
+  return new ErrorClass(syscall, errno, errnoName(errno), name, hint);
+}
+
+/** Returns `result` when it is not negative, throws the fitting `PosixError` otherwise. */
+export function posixCheck(syscall: string, result: number | bigint, name?: string, hint?: string): number {
+  if (result < 0) throw posixError(syscall, lastErrno(), name, hint);
+  return Number(result);
+}
+
+/** Runs `call`; a `SystemError` of the rooms below comes out as the fitting `PosixError`. */
+export function asPosixErrors<T>(call: () => T, hints?: ReadonlyMap<number, string>): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof SystemError) || error instanceof PosixError) throw error;
+    throw posixError(error.syscall, error.errno, error.path, hints?.get(error.errno));
+  }
+}
+
+/** The error of a wait that came to its end. */
+export function timedOut(syscall: string, name: string, timeoutMs: number): PosixError {
+  if (timeoutMs > 0) return posixError(syscall, E.ETIMEDOUT, name, `waited ${timeoutMs} ms`);
+  return posixError(syscall, E.EAGAIN, name, "it would have to wait");
+}
+
+/**
+ * Called when a blocking wait came back with EINTR.
+ * @throws SignalError when JavaScript listens for any signal: its handler can run only once the caller lets the
+ *   event loop turn. Otherwise the signal was the engine's own business and the wait may go on.
+ */
+export function letSignalThrough(syscall: string, name: string): void {
+  if (!process.eventNames().some((event) => typeof event === "string" && event in os.signals)) return;
+  throw posixError(
+    syscall,
+    E.EINTR,
+    name,
+    "a signal arrived while waiting; its handler runs at the next turn of the event loop",
+  );
+}

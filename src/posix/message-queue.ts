@@ -1,0 +1,367 @@
+/** POSIX message queues: messages with a length and a priority, kept by the kernel between processes. */
+import { readFileSync } from "node:fs";
+import { ClosedError, UnsupportedError } from "../errors.ts";
+import { cstring, lastErrno } from "../libc/call.ts";
+import { E, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constants.ts";
+import { POLLIN, POLLOUT, polling, queues } from "../libc/posix.ts";
+import { checkObjectName } from "../memory/shared-memory-file.ts";
+import { packQueueAttributes, pollfd, type QueueAttributes, unpackQueueAttributes } from "./c-structs.ts";
+import {
+  MESSAGE_QUEUES_SUPPORTED,
+  QUEUE_MESSAGE_SIZE_MAX_DEFAULT,
+  QUEUE_MESSAGES_MAX_DEFAULT,
+  QUEUE_PRIORITY_MAX,
+  queueLimit,
+} from "./constants.ts";
+import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
+import { checkInteger, checkObjectOptions, type ObjectOptions, openNamed } from "./names.ts";
+import { Notification, type NotificationTarget } from "./notification.ts";
+import { untilReady } from "./readiness.ts";
+import { type AsyncWait, type Timeout, timeoutMsOf, WaitLine } from "./waiting.ts";
+
+/** Longest name of a message queue in bytes, without its slash. */
+export const QUEUE_NAME_BYTES_MAX = 255;
+
+/** What `new MessageQueue` takes. */
+export interface MessageQueueOptions extends ObjectOptions {
+  /** How many messages a queue that is created can hold; default QUEUE_MESSAGES_MAX_DEFAULT. */
+  maxMessages?: number | undefined;
+  /** How many bytes a message in a queue that is created can have; default QUEUE_MESSAGE_SIZE_MAX_DEFAULT. */
+  maxMessageSize?: number | undefined;
+  /** Whether this handle may receive, default true. */
+  read?: boolean | undefined;
+  /** Whether this handle may send, default true. */
+  write?: boolean | undefined;
+}
+
+/** How to send. */
+export interface SendOptions extends Timeout {
+  /** 0 (default, lowest) to QUEUE_PRIORITY_MAX; the highest is received first. */
+  priority?: number | undefined;
+}
+
+/** How to send without blocking. */
+export interface SendAsyncOptions extends SendOptions, AsyncWait {}
+
+/** Bytes to send; text goes as UTF-8. */
+export type MessageBytes = string | NodeJS.ArrayBufferView | ArrayBufferLike;
+
+/**
+ * A handle to a message queue (mq_overview(7); `posix_ipc.MessageQueue`). Linux only.
+ *
+ * Messages come out by priority, the highest first, and in the order of sending within one priority.
+ * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`.
+ * @example
+ * using queue = new MessageQueue({ name: "/jobs", flags: O_CREAT });
+ * queue.send("hello", { priority: 5 });
+ * const [bytes, priority] = queue.receive({ timeoutMs: 1000 });
+ */
+export class MessageQueue {
+  /** The name, the random one if none was given. */
+  readonly name: string;
+  /** How many messages the queue can hold. */
+  readonly maxMessages: number;
+  /** How many bytes a message can have. */
+  readonly maxMessageSize: number;
+  /**
+   * When false, `send` and `receive` throw BusyError instead of waiting, whatever their timeout. Default true.
+   * The asynchronous forms never block and do not ask.
+   */
+  block = true;
+
+  readonly #access: number;
+  readonly #notification: Notification;
+  readonly #receivers: WaitLine;
+  readonly #senders: WaitLine;
+  #fd: number;
+  #buffer: Uint8Array<ArrayBuffer> | undefined;
+
+  /**
+   * Opens or creates a queue.
+   * @throws TypeError, RangeError for wrong options
+   * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
+   * @throws PosixError, naming the limit, when the queue is larger than the system allows (EINVAL, EMFILE, ENOSPC)
+   * @throws UnsupportedError on macOS
+   */
+  constructor(options: MessageQueueOptions) {
+    if (!MESSAGE_QUEUES_SUPPORTED) throw new UnsupportedError("this system has no POSIX message queues");
+    checkObjectOptions(options, O_CREAT | O_EXCL);
+    this.#access = accessOf(options);
+    const { name, opened: fd } = openNamed(options, (name, flags) =>
+      open(name, flags | this.#access, options),
+    );
+    const attributes = attributesOf(fd, name);
+    this.name = name;
+    this.maxMessages = attributes.maxMessages;
+    this.maxMessageSize = attributes.maxMessageSize;
+    this.#fd = fd;
+    this.#notification = new Notification(fd, name);
+    this.#receivers = new WaitLine(untilReady(fd, POLLIN));
+    this.#senders = new WaitLine(untilReady(fd, POLLOUT));
+  }
+
+  /**
+   * Sends a message, waiting in this thread while the queue is full: the event loop stands still. See `sendAsync`.
+   * @throws BusyError when there is no room in time, or at once if `block` is false
+   * @throws SignalError when a signal arrives that JavaScript listens for
+   * @throws RangeError for a message longer than `maxMessageSize` or a wrong priority; TypeError
+   * @throws PermissionsError when the queue was opened with `write: false`; ClosedError after `close()`
+   */
+  send(message: MessageBytes, options: SendOptions = {}): void {
+    const bytes = this.#outgoing(message);
+    const priority = priorityOf(options);
+    this.#blocking("mq_send", POLLOUT, options, () => this.#trySend(bytes, priority) || undefined);
+  }
+
+  /**
+   * The same without ever blocking the event loop. The bytes are copied first. Callers are served in order.
+   * @throws what `send` throws but SignalError; `signal.reason` when aborted (the message is then not sent)
+   */
+  async sendAsync(message: MessageBytes, options: SendAsyncOptions = {}): Promise<void> {
+    const bytes = this.#outgoing(message).slice();
+    const priority = priorityOf(options);
+    const attempt = () => this.#trySend(bytes, priority) || undefined;
+    await this.#senders.wait(attempt, options, (ms) => timedOut("mq_send", this.name, ms));
+  }
+
+  /**
+   * Takes the oldest message of the highest priority, waiting in this thread while there is none. See `receiveAsync`.
+   * @throws BusyError when there is none in time, or at once if `block` is false
+   * @throws SignalError when a signal arrives that JavaScript listens for
+   * @throws PermissionsError when the queue was opened with `read: false`; ClosedError after `close()`
+   */
+  receive(options: Timeout = {}): [message: Uint8Array, priority: number] {
+    return this.#blocking("mq_receive", POLLIN, options, () => this.#tryReceive());
+  }
+
+  /**
+   * The same without ever blocking the event loop. Callers are served in order. A message is taken only at the moment
+   * the promise is resolved: aborting, a timeout or `close()` never loses one.
+   * @throws what `receive` throws but SignalError; `signal.reason` when aborted
+   */
+  async receiveAsync(wait: AsyncWait = {}): Promise<[message: Uint8Array, priority: number]> {
+    return this.#receivers.wait(
+      () => this.#tryReceive(),
+      wait,
+      (ms) => timedOut("mq_receive", this.name, ms),
+    );
+  }
+
+  /**
+   * Messages as they come, with their priorities, until `close()`. Nothing is received ahead: `break` leaves every
+   * message that was not handed out in the queue.
+   * @throws `signal.reason` when aborted; PermissionsError when the queue was opened with `read: false`
+   */
+  async *entries(
+    options: Pick<AsyncWait, "signal"> = {},
+  ): AsyncGenerator<[message: Uint8Array, priority: number]> {
+    while (!this.closed) {
+      try {
+        yield await this.receiveAsync({ signal: options.signal });
+      } catch (error) {
+        if (error instanceof ClosedError && this.closed) return;
+        throw error;
+      }
+    }
+  }
+
+  /** `for await (const message of queue)`: as `entries()`, without the priorities. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for await (const [message] of this.entries()) yield message;
+  }
+
+  /**
+   * Asks to be told once, when a message comes into the empty queue and nobody is waiting in mq_receive(3); ask again
+   * for the next time. One process at a time can have asked. A waiting receive of this class does not count
+   * as one: the kernel sees nobody waiting.
+   * @param target a function, called from the event loop (the process stays alive for it); a signal by number or
+   *   name, for `process.on`; null or nothing takes the request back, also when there is none
+   * @throws BusyError when a request stands already, ours or another process's; ClosedError after `close()`
+   * @example queue.requestNotification(() => console.log("something came"));
+   */
+  requestNotification(target: NotificationTarget | null = null): void {
+    this.#open();
+    this.#notification.request(target);
+  }
+
+  /** How many messages are in the queue, which may have changed by the time you look. */
+  get currentMessages(): number {
+    return attributesOf(this.#open(), this.name).currentMessages;
+  }
+
+  /** The queue's descriptor (posix_ipc: `mqd`), -1 after `close()`. Always non-blocking to the kernel. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /**
+   * Ends the use of this handle: what waits rejects with ClosedError, loops over it end. The queue lives on.
+   * The kernel also drops a notification request this process has on the queue, from whatever handle.
+   */
+  close(): void {
+    if (this.closed) return;
+    const fd = this.#fd;
+    this.#fd = -1;
+    this.#notification.close();
+    this.#receivers.failAll(closedError(this.name));
+    this.#senders.failAll(closedError(this.name));
+    posixCheck("mq_close", queues().mq_close(fd), this.name);
+  }
+
+  /**
+   * Removes the name. Whoever has the queue open keeps it; a new one of that name is another one.
+   * @throws ExistentialError when there is none (any more), PermissionsError
+   */
+  unlink(): void {
+    unlinkMessageQueue(this.name);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Tries, then sleeps in poll(2), which no signal handler's SA_RESTART makes go on, until it works. */
+  #blocking<T>(syscall: string, events: number, options: Timeout, attempt: () => T | undefined): T {
+    const timeoutMs = timeoutMsOf(options);
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const result = attempt();
+      if (result !== undefined) return result;
+      const leftMs = this.block ? deadline - performance.now() : 0;
+      if (leftMs <= 0) throw timedOut(syscall, this.name, this.block ? timeoutMs : 0);
+      const pollMs = leftMs > POLL_MS_MAX ? POLL_MS_MAX : Math.ceil(leftMs);
+      if (polling().poll(pollfd(this.#fd, events), 1, pollMs) < 0) this.#pollFailed(syscall);
+    }
+  }
+
+  #pollFailed(syscall: string): void {
+    const errno = lastErrno();
+    if (errno !== E.EINTR) throw posixError("poll", errno, this.name);
+    letSignalThrough(syscall, this.name);
+  }
+
+  /** Whether there was room. */
+  #trySend(bytes: Uint8Array, priority: number): boolean {
+    const fd = this.#open();
+    if (this.#access === O_RDONLY)
+      throw posixError("mq_send", E.EACCES, this.name, "opened with write: false");
+    // bun:ffi has no address for empty arrays.
+    const start = bytes.length > 0 ? bytes : NOTHING;
+    if (queues().mq_send(fd, start, bytes.length, priority) === 0) return true;
+    const errno = lastErrno();
+    if (errno === E.EAGAIN) return false;
+    throw posixError("mq_send", errno, this.name);
+  }
+
+  /** A message and its priority, if there was one. */
+  #tryReceive(): [message: Uint8Array, priority: number] | undefined {
+    const fd = this.#open();
+    if (this.#access === O_WRONLY)
+      throw posixError("mq_receive", E.EACCES, this.name, "opened with read: false");
+    this.#buffer ??= new Uint8Array(this.maxMessageSize);
+    const priority = new Uint32Array(1);
+    const received = queues().mq_receive(fd, this.#buffer, this.maxMessageSize, priority);
+    if (received >= 0) return [this.#buffer.slice(0, Number(received)), priority[0]!];
+    const errno = lastErrno();
+    if (errno === E.EAGAIN) return undefined;
+    throw posixError("mq_receive", errno, this.name);
+  }
+
+  #outgoing(message: MessageBytes): Uint8Array {
+    const bytes = bytesOfMessage(message);
+    if (bytes.length <= this.maxMessageSize) return bytes;
+    throw new RangeError(
+      `the message has ${bytes.length} bytes, the queue '${this.name}' takes at most ${this.maxMessageSize} (maxMessageSize)`,
+    );
+  }
+
+  #open(): number {
+    if (this.#fd < 0) throw closedError(this.name);
+    return this.#fd;
+  }
+}
+
+/**
+ * Removes a message queue's name; see `MessageQueue.unlink`.
+ * @throws ExistentialError, PermissionsError; TypeError, RangeError for a wrong name; UnsupportedError on macOS
+ */
+export function unlinkMessageQueue(name: string): void {
+  if (!MESSAGE_QUEUES_SUPPORTED) throw new UnsupportedError("this system has no POSIX message queues");
+  checkObjectName(name, QUEUE_NAME_BYTES_MAX, "message queue");
+  posixCheck("mq_unlink", queues().mq_unlink(cstring(name)), name);
+}
+
+/** poll(2) takes an int; what waits longer than 24 days waits again. */
+const POLL_MS_MAX = 2 ** 31 - 1;
+const NOTHING = new Uint8Array(1);
+const closedError = (name: string) => new ClosedError(`the message queue '${name}' is closed`);
+
+function accessOf({ read = true, write = true }: MessageQueueOptions): number {
+  if (read && write) return O_RDWR;
+  if (!read && !write) throw new TypeError("a queue opened with read: false and write: false is of no use");
+  return read ? O_RDONLY : O_WRONLY;
+}
+
+const priorityOf = ({ priority = 0 }: SendOptions): number =>
+  checkInteger("priority", priority, 0, QUEUE_PRIORITY_MAX);
+
+function bytesOfMessage(message: MessageBytes): Uint8Array {
+  if (typeof message === "string") return Buffer.from(message);
+  if (ArrayBuffer.isView(message))
+    return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
+  if (message instanceof ArrayBuffer || message instanceof SharedArrayBuffer) return new Uint8Array(message);
+  throw new TypeError(
+    `a message must be text, bytes or a buffer, not ${message === null ? "null" : typeof message}`,
+  );
+}
+
+/** Always non-blocking to the kernel: what waits is poll(2), which a signal can interrupt. */
+function open(name: string, flags: number, options: MessageQueueOptions): number {
+  checkObjectName(name, QUEUE_NAME_BYTES_MAX, "message queue");
+  const {
+    mode = 0o600,
+    maxMessages = QUEUE_MESSAGES_MAX_DEFAULT,
+    maxMessageSize = QUEUE_MESSAGE_SIZE_MAX_DEFAULT,
+  } = options;
+  checkInteger("maxMessages", maxMessages, 1, Number.MAX_SAFE_INTEGER);
+  checkInteger("maxMessageSize", maxMessageSize, 1, Number.MAX_SAFE_INTEGER);
+  const attributes = packQueueAttributes(maxMessages, maxMessageSize);
+  const fd = queues().mq_open(cstring(name), flags | O_NONBLOCK, mode, attributes);
+  if (fd >= 0) return fd;
+  const errno = lastErrno();
+  throw posixError("mq_open", errno, name, limitHint(errno, maxMessages, maxMessageSize));
+}
+
+function attributesOf(fd: number, name: string): QueueAttributes {
+  const attributes = new BigInt64Array(8);
+  posixCheck("mq_getattr", queues().mq_getattr(fd, attributes), name);
+  return unpackQueueAttributes(attributes);
+}
+
+/** Which limit of the system was exceeded; the kernel itself says EINVAL, EMFILE or ENOSPC and no more. */
+function limitHint(errno: number, maxMessages: number, maxMessageSize: number): string | undefined {
+  if (errno === E.EINVAL) {
+    return (
+      `asked for maxMessages ${maxMessages} (limit ${queueLimit("msg_max", 10)}, /proc/sys/fs/mqueue/msg_max) ` +
+      `of maxMessageSize ${maxMessageSize} (limit ${queueLimit("msgsize_max", 8192)}, /proc/sys/fs/mqueue/msgsize_max)`
+    );
+  }
+  if (errno === E.EMFILE) {
+    return (
+      `all queues of this user together may take ${queueBytesLimit()} bytes (RLIMIT_MSGQUEUE, ulimit -q), ` +
+      `this one alone would take more than ${maxMessages * maxMessageSize}; or too many files are open (ulimit -n)`
+    );
+  }
+  if (errno !== E.ENOSPC) return undefined;
+  return `the system has its limit of ${queueLimit("queues_max", 256)} queues (/proc/sys/fs/mqueue/queues_max)`;
+}
+
+function queueBytesLimit(): string {
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  return /^Max msgqueue size\s+(\S+)/m.exec(limits)?.[1] ?? "unknown";
+}

@@ -1,0 +1,62 @@
+/** Names of POSIX objects: checked as this platform wants them, or made up. */
+import { O_CREAT, O_EXCL } from "../libc/constants.ts";
+import { ExistentialError } from "./errors.ts";
+
+/** Options that every POSIX object takes. */
+export interface ObjectOptions {
+  /** `"/name"`: a slash and no further one; null picks a random unused name and creates the object. */
+  name: string | null;
+  /** 0 (the default) opens what exists; `O_CREAT` creates if missing; `O_CREX` only creates. */
+  flags?: number | undefined;
+  /** Permissions of an object that is created, before the umask; default 0o600. Ignored for existing ones. */
+  mode?: number | undefined;
+}
+
+/** 64 random bits make a clash as good as impossible; a clash is tried again all the same. */
+function randomName(): string {
+  const words = crypto.getRandomValues(new Uint32Array(2));
+  return `/bun-${[...words].map((word) => word.toString(16).padStart(8, "0")).join("")}`;
+}
+
+/** Runs `open` with the name, or with random ones and `O_CREX` until one is unused. */
+export function openNamed<T>(
+  { name, flags = 0 }: ObjectOptions,
+  open: (name: string, flags: number) => T,
+): { name: string; opened: T } {
+  if (name !== null) return { name, opened: open(name, flags) };
+  for (;;) {
+    const random = randomName();
+    try {
+      return { name: random, opened: open(random, flags | O_CREAT | O_EXCL) };
+    } catch (error) {
+      if (!(error instanceof ExistentialError)) throw error;
+    }
+  }
+}
+
+/**
+ * @throws TypeError for options that are no object or lack a name, RangeError for a mode outside 0 to 0o777 or
+ *   flags other than `allowed`
+ */
+export function checkObjectOptions(options: ObjectOptions, allowed: number): void {
+  if (options === null || typeof options !== "object") {
+    throw new TypeError(`expected options such as { name: "/name" }, not ${String(options)}`);
+  }
+  const { flags = 0, mode = 0o600 } = options;
+  if (!Number.isInteger(mode)) throw new TypeError(`mode must be a whole number, not ${String(mode)}`);
+  if (mode < 0 || mode > 0o777)
+    throw new RangeError(`mode must be from 0 to 0o777, not 0o${mode.toString(8)}`);
+  if (!Number.isInteger(flags)) throw new TypeError(`flags must be a whole number, not ${String(flags)}`);
+  if ((flags & ~allowed) !== 0)
+    throw new RangeError(`flags 0o${flags.toString(8)} has bits this object does not know`);
+}
+
+/**
+ * Returns `value` if it is a whole number from `min` to `max`.
+ * @throws TypeError for another type, RangeError (with the limit) outside
+ */
+export function checkInteger(what: string, value: number, min: number, max: number): number {
+  if (typeof value !== "number") throw new TypeError(`${what} must be a number, not ${typeof value}`);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new RangeError(`${what} must be a whole number from ${min} to ${max}, not ${value}`);
+}

@@ -1,0 +1,132 @@
+/**
+ * Being told, once, that a message came into an empty queue (mq_notify(3)). A thread started by C must not call
+ * into JavaScript, and signals belong to the program; but the kernel can also write a cookie to a netlink socket,
+ * which is how glibc learns when to start its threads. A socket is what Bun's event loop can wait for.
+ */
+
+import { constants as os } from "node:os";
+import type { Socket } from "bun";
+import { addressOf } from "../libc/memory.ts";
+import {
+  AF_NETLINK,
+  linuxEvents,
+  SIGEV_SIGNAL,
+  SIGEV_THREAD,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SYS_mq_notify,
+} from "../libc/posix.ts";
+import { sigevent } from "./c-structs.ts";
+import { posixCheck } from "./errors.ts";
+import { checkInteger } from "./names.ts";
+
+/** How to be told: a call from the event loop, or a signal by number or name. */
+export type NotificationTarget = (() => void) | number | NodeJS.Signals;
+
+/**
+ * The cookie that comes back through the socket; the kernel sets its last byte:
+ *
+ *     0          4                        31     32
+ *     | request  | 0                      | why  |
+ */
+const COOKIE_BYTES = 32;
+const WHY_OFFSET = 31;
+/** A message came. (2: the request was cancelled.) */
+const WOKEN_UP = 1;
+
+/** The request of one queue handle. */
+export class Notification {
+  readonly #queueFd: number;
+  readonly #name: string;
+  #socket: Socket | undefined;
+  #socketFd = -1;
+  #request = 0;
+  #callback: (() => void) | undefined;
+
+  constructor(queueFd: number, name: string) {
+    this.#queueFd = queueFd;
+    this.#name = name;
+  }
+
+  /** Asks for one notification, or takes the request back. */
+  request(target: NotificationTarget | null): void {
+    if (target === null) this.#cancel();
+    else if (typeof target === "function") this.#requestCallback(target);
+    else this.#notify(sigevent(SIGEV_SIGNAL, signalNumber(target), 0));
+  }
+
+  /** Gives the socket back. The kernel drops the request when the queue's descriptor is closed. */
+  close(): void {
+    this.#callback = undefined;
+    this.#socket?.terminate();
+    this.#socket = undefined;
+  }
+
+  #cancel(): void {
+    this.#callback = undefined;
+    this.#socket?.unref();
+    this.#notify(null);
+  }
+
+  #requestCallback(callback: () => void): void {
+    const socketFd = this.#socket === undefined ? this.#connect() : this.#socketFd;
+    const cookie = new DataView(new ArrayBuffer(COOKIE_BYTES));
+    const request = this.#request + 1;
+    cookie.setUint32(0, request, true);
+    // SAFETY: the kernel copies the cookie during the call.
+    this.#notify(sigevent(SIGEV_THREAD, socketFd, addressOf(cookie)));
+    this.#request = request;
+    this.#callback = callback;
+    this.#socket?.ref();
+  }
+
+  #notify(event: Uint8Array | null): void {
+    const result = linuxEvents().syscall(SYS_mq_notify, this.#queueFd, event);
+    posixCheck("mq_notify", result, this.#name, "somebody has asked for a notification already");
+  }
+
+  /** A new netlink socket, watched by the event loop; its descriptor belongs to Bun's socket from then on. */
+  #connect(): number {
+    const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    const fd = posixCheck("socket", linuxEvents().socket(AF_NETLINK, type, 0), this.#name, NO_NETLINK);
+    watchSocket(fd, {
+      open: (socket) => {
+        this.#socket = socket;
+      },
+      data: (_socket, cookies) => this.#read(cookies),
+    });
+    this.#socketFd = fd;
+    return fd;
+  }
+
+  /** A cookie of an earlier request may still be on its way: only the present one counts. */
+  #read(cookies: Buffer): void {
+    for (let offset = 0; offset + COOKIE_BYTES <= cookies.length; offset += COOKIE_BYTES) {
+      const woken = cookies[offset + WHY_OFFSET] === WOKEN_UP;
+      if (woken && cookies.readUInt32LE(offset) === this.#request) this.#fire();
+    }
+  }
+
+  /** Once per request. What the callback throws is an uncaught exception, as from a timer. */
+  #fire(): void {
+    const callback = this.#callback;
+    this.#callback = undefined;
+    this.#socket?.unref();
+    if (callback !== undefined) queueMicrotask(callback);
+  }
+}
+
+const NO_NETLINK = "callbacks need a netlink socket, which this sandbox refuses; ask for a signal instead";
+
+/** `fd` is in the documented `FdSocketOptions`, but no overload of connect takes that type. */
+function watchSocket(fd: number, socket: Bun.SocketHandler<undefined>): void {
+  void Bun.connect({ fd, socket } as Bun.FdSocketOptions & Bun.TCPSocketConnectOptions<undefined>);
+}
+
+/** @throws TypeError for a name that is no signal, RangeError for a number that is none */
+function signalNumber(signal: number | NodeJS.Signals): number {
+  if (typeof signal === "string" && Object.hasOwn(os.signals, signal)) return os.signals[signal];
+  if (typeof signal === "number") return checkInteger("signal", signal, 1, 64);
+  throw new TypeError(`${String(signal)} is neither a signal, nor a function, nor null`);
+}

@@ -1,0 +1,243 @@
+/** Named POSIX semaphores: a counter that processes take from and give to, and wait for. */
+import { ClosedError, UnsupportedError } from "../errors.ts";
+import { cstring, lastErrno } from "../libc/call.ts";
+import { E, isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
+import { type Pointer, polling, semaphores, timedSemaphores } from "../libc/posix.ts";
+import { isMusl } from "../libc/symbols.ts";
+import { checkObjectName } from "../memory/shared-memory-file.ts";
+import { timespecIn } from "./c-structs.ts";
+import { SEMAPHORE_TIMEOUT_SUPPORTED, SEMAPHORE_VALUE_MAX, SEMAPHORE_VALUE_SUPPORTED } from "./constants.ts";
+import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
+import { checkInteger, checkObjectOptions, type ObjectOptions, openNamed } from "./names.ts";
+import { type AsyncWait, nap, napMs, timeoutMsOf, WaitLine } from "./waiting.ts";
+
+/** Longest name of a semaphore in bytes, without its slash: libc puts `sem.` before it. */
+export const SEMAPHORE_NAME_BYTES_MAX = isMacOS ? 30 : 251;
+
+/** What `new Semaphore` takes. */
+export interface SemaphoreOptions extends ObjectOptions {
+  /** The value of a semaphore that is created, default 0. Ignored for existing ones. */
+  initialValue?: number | undefined;
+}
+
+/** A unit of a semaphore that is given back when its scope ends. */
+export class SemaphoreHold {
+  #semaphore: Semaphore | undefined;
+
+  constructor(semaphore: Semaphore) {
+    this.#semaphore = semaphore;
+  }
+
+  /** Gives the unit back; a second call does nothing. */
+  release(): void {
+    const semaphore = this.#semaphore;
+    this.#semaphore = undefined;
+    semaphore?.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/**
+ * A handle to a named semaphore (sem_overview(7); `posix_ipc.Semaphore`).
+ *
+ * A semaphore is not a lock: a process that is killed between `acquire()` and `release()` takes its unit with it,
+ * and nobody gives it back. For mutual exclusion that survives crashes use a role's lock, which the kernel frees.
+ *
+ * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`.
+ * @example
+ * using ready = new Semaphore({ name: "/ready", flags: O_CREAT, initialValue: 0 });
+ * ready.acquire(500); // half a second at most
+ */
+export class Semaphore {
+  /** The name, the random one if none was given. */
+  readonly name: string;
+  readonly #line = new WaitLine(nap);
+  #semaphore: Pointer | undefined;
+
+  /**
+   * Opens or creates a semaphore.
+   * @throws TypeError, RangeError for wrong options (names are at most 251 bytes after the slash)
+   * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
+   */
+  constructor(options: SemaphoreOptions) {
+    checkObjectOptions(options, O_CREAT | O_EXCL);
+    const { mode = 0o600, initialValue = 0 } = options;
+    checkInteger("initialValue", initialValue, 0, SEMAPHORE_VALUE_MAX);
+    const { name, opened } = openNamed(options, (name, flags) => open(name, flags, mode, initialValue));
+    this.name = name;
+    this.#semaphore = opened;
+  }
+
+  /**
+   * Takes one unit, waiting in this thread until there is one: the event loop stands still. See `acquireAsync`.
+   * @param timeoutMs milliseconds, fractions allowed; undefined waits forever, 0 never waits
+   * @throws BusyError when there is none in time
+   * @throws SignalError when a signal arrives that JavaScript listens for: its handler runs once the caller returns
+   *   to the event loop. A signal nobody listens for ends the process, as always
+   * @throws ClosedError after `close()`; TypeError, RangeError for a wrong timeout
+   * @throws UnsupportedError for a timeout above 0 on macOS
+   */
+  acquire(timeoutMs?: number): void {
+    const limitMs = timeoutMsOf({ timeoutMs });
+    if (this.tryAcquire()) return;
+    if (limitMs === 0) throw timedOut("sem_trywait", this.name, 0);
+    if (limitMs !== Number.POSITIVE_INFINITY && !SEMAPHORE_TIMEOUT_SUPPORTED) {
+      throw new UnsupportedError(
+        "this system has no sem_timedwait; acquireAsync({ timeoutMs }) works everywhere",
+      );
+    }
+    const wait = isLinux && !isMusl ? timedWait : pollingWait;
+    wait(this.#open(), this.name, limitMs);
+  }
+
+  /**
+   * Takes one unit without ever blocking the event loop. Callers of one object are served in order. It tries, then
+   * polls every 1 to 10 ms (a sixteenth of the time already waited), as no descriptor tells of a semaphore.
+   * A unit is taken only at the moment the promise is resolved: aborting or a timeout never loses one.
+   * @throws BusyError when there is none in time; `signal.reason` when aborted; ClosedError when closed meanwhile
+   */
+  async acquireAsync(wait: AsyncWait = {}): Promise<void> {
+    const attempt = () => this.tryAcquire() || undefined;
+    await this.#line.wait(attempt, wait, (ms) => timedOut("sem_trywait", this.name, ms));
+  }
+
+  /**
+   * Takes one unit if there is one at once.
+   * @throws ClosedError after `close()`
+   */
+  tryAcquire(): boolean {
+    if (semaphores().sem_trywait(this.#open()) === 0) return true;
+    const errno = lastErrno();
+    if (errno === E.EAGAIN || errno === E.EINTR) return false;
+    throw posixError("sem_trywait", errno, this.name);
+  }
+
+  /**
+   * Gives one unit, waking one waiter. Any process may, whether it has taken one before or not.
+   * @throws PosixError EOVERFLOW at SEMAPHORE_VALUE_MAX; ClosedError after `close()`
+   */
+  release(): void {
+    posixCheck("sem_post", semaphores().sem_post(this.#open()), this.name, RELEASE_HINT);
+  }
+
+  /**
+   * Takes one unit until the end of the scope.
+   * @param timeoutMs as for `acquire`
+   * @throws what `acquire` throws
+   * @example { using _ = semaphore.hold(); … }
+   */
+  hold(timeoutMs?: number): SemaphoreHold {
+    this.acquire(timeoutMs);
+    return new SemaphoreHold(this);
+  }
+
+  /**
+   * The same without blocking the event loop.
+   * @throws what `acquireAsync` throws
+   * @example { using _ = await semaphore.holdAsync({ timeoutMs: 500 }); … }
+   */
+  async holdAsync(wait: AsyncWait = {}): Promise<SemaphoreHold> {
+    await this.acquireAsync(wait);
+    return new SemaphoreHold(this);
+  }
+
+  /**
+   * How many units there are, which may have changed by the time you look.
+   * @throws UnsupportedError on macOS; ClosedError after `close()`
+   */
+  get value(): number {
+    const semaphore = this.#open();
+    if (!SEMAPHORE_VALUE_SUPPORTED) throw new UnsupportedError("this system cannot tell a semaphore's value");
+    const value = new Int32Array(1);
+    posixCheck("sem_getvalue", semaphores().sem_getvalue(semaphore, value), this.name);
+    return value[0]!;
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#semaphore === undefined;
+  }
+
+  /** Ends the use of this handle; waiting `acquireAsync` calls reject with ClosedError. The semaphore lives on. */
+  close(): void {
+    if (this.#semaphore === undefined) return;
+    posixCheck("sem_close", semaphores().sem_close(this.#semaphore), this.name);
+    this.#semaphore = undefined;
+    this.#line.failAll(closedError(this.name));
+  }
+
+  /**
+   * Removes the name. Whoever has the semaphore open keeps it; a new one of that name is another one.
+   * @throws ExistentialError when there is none (any more), PermissionsError
+   */
+  unlink(): void {
+    unlinkSemaphore(this.name);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #open(): Pointer {
+    if (this.#semaphore === undefined) throw closedError(this.name);
+    return this.#semaphore;
+  }
+}
+
+/**
+ * Removes a semaphore's name; see `Semaphore.unlink`.
+ * @throws ExistentialError, PermissionsError; TypeError, RangeError for a wrong name
+ */
+export function unlinkSemaphore(name: string): void {
+  checkObjectName(name, SEMAPHORE_NAME_BYTES_MAX, "semaphore");
+  posixCheck("sem_unlink", semaphores().sem_unlink(cstring(name)), name);
+}
+
+const closedError = (name: string) => new ClosedError(`the semaphore '${name}' is closed`);
+const RELEASE_HINT = `the highest value is ${SEMAPHORE_VALUE_MAX}`;
+
+function open(name: string, flags: number, mode: number, initialValue: number): Pointer {
+  checkObjectName(name, SEMAPHORE_NAME_BYTES_MAX, "semaphore");
+  const semaphore = semaphores().sem_open(cstring(name), flags, mode, initialValue);
+  // SEM_FAILED is 0 on Linux, -1 on macOS, which bun:ffi hands out as a bigint.
+  if (typeof semaphore !== "number" || semaphore === 0) throw posixError("sem_open", lastErrno(), name);
+  return semaphore;
+}
+
+/** The wall clock may be set while we wait for a moment of it: never trust it for longer than this. */
+const SLICE_MS = 60_000;
+
+/**
+ * Waits in the kernel. Bun installs its signal handlers with SA_RESTART, which makes sem_wait go on as if nothing had
+ * happened; sem_timedwait comes back with EINTR all the same, so it serves for waiting forever too.
+ */
+function timedWait(semaphore: Pointer, name: string, timeoutMs: number): void {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) throw timedOut("sem_timedwait", name, timeoutMs);
+    const until = timespecIn(Math.min(leftMs, SLICE_MS));
+    if (timedSemaphores().sem_timedwait(semaphore, until) === 0) return;
+    const errno = lastErrno();
+    if (errno === E.EINTR) letSignalThrough("sem_timedwait", name);
+    else if (errno !== E.ETIMEDOUT) throw posixError("sem_timedwait", errno, name);
+  }
+}
+
+/**
+ * Waits by trying again and again. For macOS, which has no sem_timedwait, and musl, whose one hides EINTR: no other
+ * way lets a signal through there. poll(2) is never restarted after a signal.
+ */
+export function pollingWait(semaphore: Pointer, name: string, timeoutMs: number): void {
+  const began = performance.now();
+  for (;;) {
+    if (semaphores().sem_trywait(semaphore) === 0) return;
+    const waitedMs = performance.now() - began;
+    if (waitedMs >= timeoutMs) throw timedOut("sem_trywait", name, timeoutMs);
+    const pauseMs = Math.ceil(Math.min(napMs(waitedMs), timeoutMs - waitedMs));
+    if (polling().poll(null, 0, pauseMs) < 0) letSignalThrough("poll", name);
+  }
+}
