@@ -1,0 +1,3 @@
+/** shmstruct: structs declared as TypeScript classes, living in memory that independent processes share. */
+export * from "./errors.ts";
+export * from "./struct/index.ts";

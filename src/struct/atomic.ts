@@ -1,0 +1,195 @@
+/**
+ * Integers that processes change without a lock. The operations are JavaScript's `Atomics` on the shared bytes,
+ * which are truly atomic between processes; on a read-only map loads are plain aligned loads behind a compiler
+ * barrier, because `Atomics` on PROT_READ memory kills the process once compiled.
+ */
+import { barrier } from "./barrier.ts";
+import { READ_ONLY, type Region } from "./memory.ts";
+import { at, show } from "./refusal.ts";
+import type { ScalarType } from "./types.ts";
+
+type AtomicArray =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+type Operation = "store" | "add" | "sub" | "and" | "or" | "xor" | "exchange";
+type AtomicsOn<T> = Record<Operation, (array: AtomicArray, index: number, value: T) => T> & {
+  load(array: AtomicArray, index: number): T;
+  compareExchange(array: AtomicArray, index: number, expected: T, replacement: T): T;
+};
+
+/** How a thread sleeps on a 32-bit word until another process wakes it; provided by the room that knows the kernel. */
+export interface FutexBackend {
+  wait(
+    words: Int32Array | Uint32Array,
+    index: number,
+    expected: number,
+    timeoutMs: number | undefined,
+  ): "ok" | "not-equal" | "timed-out";
+  wake(words: Int32Array | Uint32Array, index: number, count: number): number;
+}
+
+let futex: FutexBackend | undefined;
+
+/** Called once by the room that makes system calls; this one makes none. */
+export function provideFutex(backend: FutexBackend): void {
+  futex = backend;
+}
+
+/** `Atomics` takes any integer array with operands of its kind; the constructor pairs them. */
+const atomics = <T>() => Atomics as unknown as AtomicsOn<T>;
+
+const arrays = {
+  Int8: Int8Array,
+  Uint8: Uint8Array,
+  Int16: Int16Array,
+  Uint16: Uint16Array,
+  Int32: Int32Array,
+  Uint32: Uint32Array,
+  BigInt64: BigInt64Array,
+  BigUint64: BigUint64Array,
+};
+
+/**
+ * One atomic integer in shared memory, handed out by a field of type `atomic(…)`. All operations are sequentially
+ * consistent and return what `Atomics` returns: `add`, `sub`, `and`, `or`, `xor`, `exchange` and `compareExchange`
+ * the *old* value, `store` the stored one. Results wrap around as C's do; operands are checked.
+ * On a Reader's memory only `load` works; the rest throw TypeError.
+ * @example editor.live.counter.add(1)
+ */
+export class Atomic<T extends number | bigint> {
+  readonly #words: AtomicArray;
+  readonly #type: ScalarType<T>;
+  readonly #readOnly: boolean;
+
+  constructor(region: Region, byteOffset: number, type: ScalarType<T>) {
+    const address = region.byteOffset + byteOffset;
+    if (address % type.size !== 0) {
+      throw new RangeError(
+        `an atomic must be aligned to its ${type.size} bytes; this one is at ${address} of its buffer`,
+      );
+    }
+    const TypedArray = arrays[type.inline.accessor as keyof typeof arrays];
+    this.#words = new TypedArray(region.buffer as ArrayBuffer, address, 1);
+    this.#type = type;
+    this.#readOnly = (region.mode & READ_ONLY) !== 0;
+  }
+
+  /** The value now. */
+  load(): T {
+    if (!this.#readOnly) return atomics<T>().load(this.#words, 0);
+    barrier();
+    const value = this.#words[0];
+    if (value === undefined) throw new TypeError("the memory of this atomic was unmapped");
+    return value as T;
+  }
+
+  /** Replaces the value; returns `value`. */
+  store(value: T): T {
+    return this.#change("store", value);
+  }
+
+  /** Adds; returns the value before. */
+  add(value: T): T {
+    return this.#change("add", value);
+  }
+
+  /** Subtracts; returns the value before. */
+  sub(value: T): T {
+    return this.#change("sub", value);
+  }
+
+  /** Bitwise and; returns the value before. */
+  and(value: T): T {
+    return this.#change("and", value);
+  }
+
+  /** Bitwise or; returns the value before. */
+  or(value: T): T {
+    return this.#change("or", value);
+  }
+
+  /** Bitwise exclusive or; returns the value before. */
+  xor(value: T): T {
+    return this.#change("xor", value);
+  }
+
+  /** Replaces the value; returns the one before. */
+  exchange(value: T): T {
+    return this.#change("exchange", value);
+  }
+
+  /** Stores `replacement` if the value is `expected`; returns the value before either way. */
+  compareExchange(expected: T, replacement: T): T {
+    const wanted = this.#operand("compareExchange", expected);
+    return atomics<T>().compareExchange(
+      this.#words,
+      0,
+      wanted,
+      this.#operand("compareExchange", replacement),
+    );
+  }
+
+  /**
+   * Sleeps until another process or thread calls `notify`, if the value still is `expected`. Only for 32-bit
+   * integers. It blocks this thread; callers look at the value again, as with any futex (futex(2)).
+   * @param options.timeoutMs at most this long, in milliseconds; for ever when left out
+   * @returns `"ok"` when woken, `"not-equal"` when the value was another one, `"timed-out"`
+   */
+  wait(expected: T, options: { timeoutMs?: number } = {}): "ok" | "not-equal" | "timed-out" {
+    const words = this.#futexWords("wait");
+    return kernel().wait(words, 0, this.#type.check(expected) as number, options.timeoutMs);
+  }
+
+  /** Wakes up to `count` sleepers in any process (all when left out); returns how many. */
+  notify(count = 0x7fffffff): number {
+    return kernel().wake(this.#futexWords("notify"), 0, count);
+  }
+
+  /** So that templates and comparisons read well: `${data.counter}`. */
+  toString(): string {
+    return String(this.load());
+  }
+
+  toJSON(): number | string {
+    const value = this.load();
+    return typeof value === "bigint" ? value.toString() : value;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Atomic(${show(this.load())})`;
+  }
+
+  #change(operation: Operation, value: T): T {
+    const operand = this.#operand(operation, value);
+    return atomics<T>()[operation](this.#words, 0, operand);
+  }
+
+  #operand(operation: string, value: T): T {
+    if (this.#readOnly) throw new TypeError(`${operation}: this memory is read-only`);
+    try {
+      return this.#type.check(value);
+    } catch (error) {
+      throw at(operation, error);
+    }
+  }
+
+  #futexWords(operation: string): Int32Array | Uint32Array {
+    const words = this.#words;
+    if (words instanceof Int32Array || words instanceof Uint32Array) return words;
+    throw new TypeError(
+      `${operation} needs a 32-bit atomic (c_int32 or c_uint32), this is a ${this.#type.name}`,
+    );
+  }
+}
+
+function kernel(): FutexBackend {
+  if (futex === undefined)
+    throw new TypeError("waiting needs the kernel: import atomics from the main module");
+  return futex;
+}

@@ -1,0 +1,133 @@
+/** Types made of other types: structs, arrays, atomics, bit-fields. Descriptions only; layout.ts gives them sizes. */
+import { StructDefinitionError } from "../errors.ts";
+import type { CArray } from "./arrays.ts";
+import type { Atomic } from "./atomic.ts";
+import type { Struct } from "./struct.ts";
+import { type CType, c_uint8, isScalar, type ScalarType } from "./types.ts";
+
+declare const DECLARED: unique symbol;
+
+/** A class that extends `Struct`. Its constructor is never run; views are made by `create`, `viewOf` and the roles. */
+export type StructClass<T extends Struct = Struct> = abstract new () => T;
+
+/** A struct as a member of another. */
+export class StructType<T extends Struct = Struct> {
+  declare readonly [DECLARED]?: T;
+  constructor(readonly cls: StructClass<T>) {}
+}
+
+/** `element[length]`; a flexible array member (`element[]`) has length null. */
+export class ArrayType<Declared = unknown> {
+  declare readonly [DECLARED]?: Declared;
+  constructor(
+    readonly element: FieldType,
+    readonly length: number | null,
+  ) {}
+}
+
+/** An integer that processes change without a lock. */
+export class AtomicType<T extends number | bigint> {
+  declare readonly [DECLARED]?: Atomic<T>;
+  constructor(readonly integer: ScalarType<T>) {}
+}
+
+/** Whatever a field can be of. `Declared` is what the class member may be declared as. */
+export type FieldType<Declared = unknown> =
+  | CType<Declared>
+  | ((StructType | ArrayType | AtomicType<number> | AtomicType<bigint>) & { readonly [DECLARED]?: Declared });
+
+/** The typed arrays that stand for arrays of numbers and bigints. */
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+type ElementOf<C> =
+  C extends StructClass<infer S>
+    ? S
+    : C extends CType<infer T>
+      ? T
+      : C extends { readonly [DECLARED]?: infer T }
+        ? T
+        : never;
+
+/** What an array of `C` may be declared as: the typed array of its numbers, or the general array. */
+type ArrayOf<C> = C extends ScalarType<infer T, infer A> ? A | CArray<T> : CArray<ElementOf<C>>;
+
+/** The same for several dimensions: an array of rows. */
+type NestedArrayOf<C, Dims extends readonly unknown[]> = Dims extends readonly [
+  unknown,
+  unknown,
+  ...infer Rest,
+]
+  ? CArray<NestedArrayOf<C, readonly [unknown, ...Rest]>>
+  : ArrayOf<C>;
+
+/**
+ * A C array, `type[n]` or `type[n][m]…`; without a length a flexible array member (`type[]`, last in its struct).
+ *
+ * Numbers come back as the typed array over the same memory (`Int32Array` for c_int32 …), or as a read-only or
+ * checked `CArray` where a raw typed array is impossible (read-only map, other byte order, packed); structs as a
+ * `StructArray`; several dimensions as a `CArray` of rows.
+ * @example @field(array(c_float, 3)) position!: Float32Array
+ * @example @field(array(chars(16), 8)) names!: CArray<string>
+ */
+export function array<C extends FieldType | StructClass, const Dims extends readonly number[]>(
+  type: C,
+  ...dims: Dims
+): ArrayType<NestedArrayOf<C, Dims>> {
+  const element = fieldType(type, "array");
+  for (const n of dims) {
+    if (!Number.isSafeInteger(n) || n < 1)
+      throw new RangeError(`array: a length must be a positive whole number, got ${n}`);
+  }
+  const outermost = dims.reduceRight<FieldType>((inner, n) => new ArrayType(inner, n), element);
+  const whole = dims.length === 0 ? new ArrayType(element, null) : outermost;
+  return whole as ArrayType<NestedArrayOf<C, Dims>>;
+}
+
+/** `unsigned char[size]`: a `Uint8Array` over the same memory, the same as `array(c_uint8, size)`. */
+export const bytes = (size: number) => array(c_uint8, size);
+
+/**
+ * An integer of 8 to 64 bits that processes change without taking a lock; the member is an `Atomic`.
+ * @example @field(atomic(c_int32)) counter!: Atomic<number>;   data.counter.add(1)
+ */
+export function atomic<T extends number | bigint>(type: CType<T>): AtomicType<T> {
+  if (!isScalar(type) || type.integer === undefined || type.inline.boolean) {
+    throw new StructDefinitionError(
+      `atomic(${type?.name ?? type}): expected an integer type, c_int8 … c_uint64`,
+    );
+  }
+  return new AtomicType(type as ScalarType<T>) as AtomicType<T>;
+}
+
+/** A type as given to `field`, `array` or `nested`, or an error that says what is wrong with it. */
+export function fieldType(type: unknown, where: string): FieldType {
+  if (type instanceof StructType || type instanceof ArrayType || type instanceof AtomicType) return type;
+  if (typeof type === "function") return new StructType(type as unknown as StructClass);
+  if (isCType(type)) return type;
+  const hint = type === undefined ? " (undefined often means a circular import)" : "";
+  throw new StructDefinitionError(
+    `${where}: expected a type such as c_int32, chars(8) or a struct class, got ${String(type)}${hint}`,
+  );
+}
+
+function isCType(type: unknown): type is CType<unknown> {
+  if (typeof type !== "object" || type === null) return false;
+  const { name, size, align, read, write, check } = type as Partial<CType<unknown>>;
+  if (typeof read !== "function" || typeof write !== "function" || typeof check !== "function") return false;
+  if (!Number.isSafeInteger(size) || (size as number) < 1 || ![1, 2, 4, 8, 16].includes(align as number)) {
+    throw new StructDefinitionError(
+      `type ${name}: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16`,
+    );
+  }
+  return typeof name === "string";
+}

@@ -1,0 +1,251 @@
+/**
+ * Class definition: decorators that record what a class declares, in either decorator style (TypeScript's legacy
+ * `experimentalDecorators` or the standard ones). They define no accessor, touch no memory and compute nothing.
+ */
+import "reflect-metadata";
+import { StructDefinitionError } from "../errors.ts";
+import type { CArray } from "./arrays.ts";
+import { array, type FieldType, fieldType, type StructClass } from "./composite.ts";
+import type { Struct } from "./struct.ts";
+import { isScalar, type ScalarType } from "./types.ts";
+
+// Bun's standard decorators store metadata under this symbol, which must exist before the first decorated class.
+if (Symbol.metadata === undefined) {
+  Object.defineProperty(Symbol, "metadata", { value: Symbol.for("Symbol.metadata") });
+}
+
+const FIELDS = Symbol("shmstruct:fields");
+const OPTIONS = Symbol("shmstruct:options");
+
+/** One decorated member, as declared. */
+export interface Declaration {
+  readonly name: string;
+  readonly type: FieldType;
+  /** A bit-field's width in bits. */
+  readonly bits?: number;
+  /** The member's own members are reached through the enclosing struct (C11 anonymous members). */
+  readonly anonymous?: boolean;
+}
+
+/** What `@struct` was given. */
+export interface StructOptions {
+  /** `#pragma pack(n)`: no member is aligned to more than this many bytes (1, 2, 4, 8 or 16). */
+  readonly pack?: number;
+  /** `__attribute__((aligned(n)))`: the struct is aligned to at least this many bytes, a power of two. */
+  readonly align?: number;
+  /** Byte order of all members, nested structs without an order of their own included. Default: the machine's. */
+  readonly endian?: "little" | "big";
+  /** The name used in files and messages instead of the class's own. */
+  readonly name?: string;
+}
+
+/** A decorator for a member declared as `Declared`, in both decorator styles. */
+export interface FieldDecorator<Declared> {
+  <K extends PropertyKey>(target: { readonly [P in K]: Declared }, key: K): void;
+  (target: undefined, context: ClassFieldDecoratorContext<unknown, Declared>): void;
+}
+
+/** Declares a member of the given type. See `FieldType` for what there is. @throws StructDefinitionError */
+export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Declared> {
+  return recorder("@field", { type: fieldType(type, "@field") });
+}
+
+/**
+ * Declares a nested struct, or an array of `count` of them.
+ * @example @nested(Point2D) position!: Point2D
+ * @example @nested(Point2D, 24) path!: StructArray<Point2D>
+ * @throws StructDefinitionError when given something else than a class
+ */
+export function nested<T extends Struct>(cls: StructClass<T>): FieldDecorator<T>;
+export function nested<T extends Struct>(cls: StructClass<T>, count: number): FieldDecorator<CArray<T>>;
+export function nested(cls: StructClass, count?: number): FieldDecorator<unknown> {
+  const type = nestedType(cls, "@nested");
+  return recorder("@nested", { type: count === undefined ? type : array(type, count) });
+}
+
+/**
+ * Declares a nested struct or union whose members are also members of this one, as C11's anonymous members.
+ * @example
+ * interface Value extends Payload {}
+ * class Value extends Struct { @field(c_int32) kind!: number; @anonymous(Payload) payload!: Payload }
+ * value.asFloat = 1;   // the member of Payload
+ */
+export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator<T> {
+  return recorder("@anonymous", { type: nestedType(cls, "@anonymous"), anonymous: true });
+}
+
+/**
+ * Declares a bit-field, packed as gcc packs it. Width 0 closes the current unit, as C's `int : 0`; such a member
+ * has a name only because TypeScript wants one, and no value.
+ * @param type an integer type or c_bool
+ * @param width bits
+ */
+export function bits<T extends number | bigint | boolean>(
+  type: ScalarType<T, unknown>,
+  width: number,
+): FieldDecorator<T> {
+  const known = fieldType(type, "@bits");
+  const integer = isScalar(known) ? known.integer : undefined;
+  if (integer === undefined)
+    throw new StructDefinitionError(`@bits: expected an integer type or c_bool, got ${type.name}`);
+  const most = type.inline.boolean ? 1 : integer.bits;
+  if (!Number.isInteger(width) || width < 0 || width > most) {
+    throw new StructDefinitionError(
+      `@bits(${type.name}, ${width}): the width must be a whole number from 0 to ${most}`,
+    );
+  }
+  return recorder("@bits", { type: known, bits: width });
+}
+
+/** Sets packing, alignment, byte order or name of a struct. @example @struct({ pack: 1 }) class Wire extends Struct { … } */
+export function struct(options: StructOptions): (cls: StructClass, context?: ClassDecoratorContext) => void {
+  checkOptions(options);
+  return (cls) => Reflect.defineMetadata(OPTIONS, Object.freeze({ ...options }), cls);
+}
+
+/** What a class itself declares (not its bases), in order. */
+export function ownDeclarations(cls: StructClass): readonly Declaration[] {
+  const metadata: object | null | undefined = Object.hasOwn(cls, Symbol.metadata)
+    ? (cls as { [Symbol.metadata]?: object | null })[Symbol.metadata]
+    : undefined;
+  return declarationsOf(cls.prototype) ?? (metadata && declarationsOf(metadata)) ?? [];
+}
+
+/** The options of a class's own `@struct`. */
+export function ownOptions(cls: StructClass): StructOptions {
+  return Reflect.getOwnMetadata(OPTIONS, cls) ?? {};
+}
+
+/** Records declarations for a class made by the program itself (from a schema). */
+export function declareStruct(
+  cls: StructClass,
+  declarations: readonly Declaration[],
+  options: StructOptions,
+): void {
+  for (const declaration of declarations) record(cls.prototype, cls.name, declaration);
+  checkOptions(options);
+  Reflect.defineMetadata(OPTIONS, options, cls);
+}
+
+function declarationsOf(holder: object): Declaration[] | undefined {
+  return Reflect.getOwnMetadata(FIELDS, holder);
+}
+
+function nestedType(cls: StructClass, where: string): FieldType {
+  const type = fieldType(cls, where);
+  if (typeof cls !== "function")
+    throw new StructDefinitionError(`${where}: expected a struct class, got ${String(cls)}`);
+  return type;
+}
+
+type Legacy = [target: object, key: PropertyKey, descriptor?: PropertyDescriptor];
+type Standard = [target: unknown, context: ClassMemberDecoratorContext];
+
+function recorder<Declared>(decorator: string, what: Omit<Declaration, "name">): FieldDecorator<Declared> {
+  return (...args: Legacy | Standard) => {
+    const isStandard = typeof args[1] === "object";
+    if (isStandard) recordStandard(decorator, args[1] as ClassMemberDecoratorContext, what);
+    else recordLegacy(decorator, args as Legacy, what);
+  };
+}
+
+function recordStandard(
+  decorator: string,
+  context: ClassMemberDecoratorContext,
+  what: Omit<Declaration, "name">,
+): void {
+  const member = `${decorator} ${String(context.name)}`;
+  if (context.kind !== "field") {
+    const hint =
+      context.kind === "accessor"
+        ? "accessors run before plain fields, which would reorder the struct"
+        : "only plain fields have a place in memory";
+    throw new StructDefinitionError(
+      `${member} is declared as ${context.kind}: ${hint}; write \`${decorator}(…) ${String(context.name)}!: type\``,
+    );
+  }
+  if (context.static)
+    throw new StructDefinitionError(`${member} is static; a struct's members belong to its instances`);
+  if (context.private) throw new StructDefinitionError(`${member} is private; a view could not reach it`);
+  // The metadata of a derived class inherits from its base's, so shadowing shows on the prototype chain.
+  record(context.metadata, "struct", { name: memberName(decorator, context.name), ...what });
+}
+
+function recordLegacy(
+  decorator: string,
+  [target, key, descriptor]: Legacy,
+  what: Omit<Declaration, "name">,
+): void {
+  const name = memberName(decorator, key);
+  if (typeof target === "function")
+    throw new StructDefinitionError(
+      `${decorator} ${name} is static; a struct's members belong to its instances`,
+    );
+  const className = target.constructor.name;
+  if (descriptor !== undefined) {
+    throw new StructDefinitionError(
+      `${decorator} ${className}.${name} is an accessor or a method; only plain fields have a place in memory`,
+    );
+  }
+  const declared: unknown = Reflect.getOwnMetadata("design:type", target, key as string);
+  checkDeclaredType(`${className}.${name}`, what, declared);
+  record(target, className, { name, ...what });
+}
+
+function memberName(decorator: string, key: PropertyKey): string {
+  if (typeof key === "symbol")
+    throw new StructDefinitionError(`${decorator} ${String(key)}: a member must have a name, not a symbol`);
+  return String(key);
+}
+
+const IDENTIFIER = /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u;
+
+function record(holder: object, className: string, declaration: Declaration): void {
+  const { name } = declaration;
+  if (!IDENTIFIER.test(name) || name === "__proto__" || name === "constructor") {
+    throw new StructDefinitionError(
+      `${className}: ${JSON.stringify(name)} cannot be a member's name; it must be an identifier`,
+    );
+  }
+  for (let level: object | null = holder; level !== null; level = Object.getPrototypeOf(level)) {
+    if (!declarationsOf(level)?.some((other) => other.name === name)) continue;
+    const how = level === holder ? "is declared twice" : "is already a member of the base class";
+    throw new StructDefinitionError(`${className}.${name} ${how}`);
+  }
+  const declarations = declarationsOf(holder) ?? [];
+  declarations.push(Object.freeze(declaration));
+  Reflect.defineMetadata(FIELDS, declarations, holder);
+}
+
+/** With `emitDecoratorMetadata` the compiler tells the declared type, as far as it has a run-time name. */
+function checkDeclaredType(member: string, { type }: Omit<Declaration, "name">, declared: unknown): void {
+  if (!isScalar(type) || typeof declared !== "function") return;
+  const primitives: unknown[] = [Number, String, Boolean, BigInt];
+  const { accessor, boolean } = type.inline;
+  const expected = boolean ? Boolean : accessor.startsWith("Big") ? BigInt : Number;
+  if (declared !== expected && (primitives.includes(declared) || declared === Array)) {
+    throw new StructDefinitionError(
+      `${member} is declared as ${declared.name.toLowerCase()}, but ${type.name} reads as ${expected.name.toLowerCase()}`,
+    );
+  }
+}
+
+function checkOptions({ pack, align, endian, name }: StructOptions): void {
+  const powers = [1, 2, 4, 8, 16];
+  if (pack !== undefined && !powers.includes(pack))
+    throw new StructDefinitionError(`@struct: pack must be 1, 2, 4, 8 or 16, got ${pack}`);
+  if (
+    align !== undefined &&
+    !(Number.isInteger(align) && align >= 1 && align <= 4096 && (align & (align - 1)) === 0)
+  ) {
+    throw new StructDefinitionError(`@struct: align must be a power of two from 1 to 4096, got ${align}`);
+  }
+  if (endian !== undefined && endian !== "little" && endian !== "big") {
+    throw new StructDefinitionError(`@struct: endian must be "little" or "big", got ${String(endian)}`);
+  }
+  if (name !== undefined && !/^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(name)) {
+    throw new StructDefinitionError(
+      `@struct: name must be an identifier, as it becomes part of a file name, got ${JSON.stringify(name)}`,
+    );
+  }
+}

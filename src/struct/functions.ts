@@ -1,0 +1,204 @@
+/**
+ * What one does with structs: functions rather than methods, so that no member name of a struct can collide.
+ */
+import { StructDefinitionError } from "../errors.ts";
+import type { StructClass } from "./composite.ts";
+import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
+import { inOrder, layoutOfClass } from "./layout.ts";
+import { Region } from "./memory.ts";
+import { resolvePath } from "./path.ts";
+import { show } from "./refusal.ts";
+import { type StructSchema, schemaOf } from "./schema.ts";
+import { Struct } from "./struct.ts";
+import type { Init, Path, Plain } from "./type-utils.ts";
+import { assignView, plainView } from "./values.ts";
+import { viewClass } from "./view.ts";
+
+/** Size of a struct in bytes, trailing padding included, as C's `sizeof`. @throws StructDefinitionError */
+export const sizeof = (cls: StructClass): number => layoutOfClass(cls).size;
+
+/** Alignment of a struct in bytes, as C's `_Alignof`. @throws StructDefinitionError */
+export const alignof = (cls: StructClass): number => layoutOfClass(cls).align;
+
+/**
+ * Offset of a member in bytes, as C's `offsetof`; for a bit-field that of the byte its first bit is in.
+ * @example offsetof(Robot, "path.3.x")
+ * @throws TypeError for a path that does not exist, RangeError for an index beyond its array
+ */
+export const offsetof = <T extends Struct>(cls: StructClass<T>, path: Path<T>): number =>
+  resolvePath(layoutOfClass(cls), path).offset;
+
+/**
+ * The layout as frozen plain data: `layoutOf(Point2D).fields.y.offset === 8`. It can be stored as JSON and given to
+ * `structFromSchema`.
+ * @throws StructDefinitionError
+ */
+export const layoutOf = <T extends Struct>(
+  cls: StructClass<T>,
+): StructSchema & { readonly fields: { readonly [K in keyof T & string]: StructSchema["fields"][string] } } =>
+  schemaOf(layoutOfClass(cls)) as never;
+
+/**
+ * A struct in private memory, all zero but for what `init` gives.
+ * @example const p = create(Point2D, { x: 1 })
+ * @throws StructDefinitionError, and TypeError or RangeError for a value in `init`
+ */
+export function create<T extends Struct>(cls: StructClass<T>, init?: Init<T>): T {
+  const { size } = layoutOfClass(cls);
+  const view = viewAt(cls, new Region(new ArrayBuffer(size), 0, size, 0), 0);
+  if (init !== undefined) assignView(view as unknown as View, init);
+  return view;
+}
+
+/** Memory that a view can lie on. */
+export type BufferSource = ArrayBufferLike | ArrayBufferView<ArrayBufferLike>;
+
+/**
+ * A struct over memory you have: an ArrayBuffer, SharedArrayBuffer, typed array, DataView or Buffer.
+ * Any alignment will do. A flexible array at the end has as many elements as the memory behind it holds.
+ * @param byteOffset bytes from the start of `buffer`
+ * @throws RangeError when `buffer` is too short, TypeError when it is no memory
+ * @example const header = viewOf(PacketHeader, socketData, 14)
+ */
+export function viewOf<T extends Struct>(cls: StructClass<T>, buffer: BufferSource, byteOffset = 0): T {
+  const { name, size } = layoutOfClass(cls);
+  const memory = memoryOf(buffer);
+  if (!Number.isSafeInteger(byteOffset) || byteOffset < 0)
+    throw new RangeError(`viewOf: byteOffset must be a whole number from 0 on, got ${show(byteOffset)}`);
+  if (byteOffset + size > memory.byteLength) {
+    throw new RangeError(
+      `viewOf: ${name} takes ${size} bytes from ${byteOffset} on, but there are ${memory.byteLength}`,
+    );
+  }
+  return viewAt(cls, new Region(memory.buffer, memory.byteOffset, memory.byteLength, 0), byteOffset);
+}
+
+function memoryOf(source: BufferSource): { buffer: ArrayBufferLike; byteOffset: number; byteLength: number } {
+  if (ArrayBuffer.isView(source)) return source;
+  if (source instanceof ArrayBuffer || source instanceof SharedArrayBuffer)
+    return { buffer: source, byteOffset: 0, byteLength: source.byteLength };
+  throw new TypeError(
+    `viewOf: expected an ArrayBuffer, a SharedArrayBuffer or a view on one, got ${show(source)}`,
+  );
+}
+
+/** The view of a class in a region, in the region's mode. */
+export function viewAt<T extends Struct>(cls: StructClass<T>, region: Region, byteOffset: number): T {
+  const layout = layoutOfClass(cls);
+  const memory = inOrder(region, layout);
+  return new (viewClass(layout, memory.mode))(memory, byteOffset) as unknown as T;
+}
+
+function asView(value: unknown, where: string): View {
+  if (isView(value)) return value;
+  throw new TypeError(`${where}: expected a struct made by create, viewOf or a role, got ${show(value)}`);
+}
+
+/**
+ * A copy as plain objects and arrays; atomics as their value, 64-bit integers as bigint.
+ * @example toObject(create(Point2D, { x: 1 }))   // { x: 1, y: 0 }
+ */
+export const toObject = <T extends Struct>(view: T): Plain<T> =>
+  plainView(asView(view, "toObject"), (value) => value) as Plain<T>;
+
+/**
+ * Sets the given members, nested ones too: all of them, or none when one is refused.
+ * @throws TypeError or RangeError that names the member; the struct is then unchanged
+ * @example assign(robot, { speed: 2, pose: { x: 1 } })
+ */
+export function assign<T extends Struct>(view: T, init: Init<T>): T {
+  assignView(asView(view, "assign"), init);
+  return view;
+}
+
+/**
+ * The bytes of a struct: a Uint8Array over the same memory, or a copy where that memory is read-only (a stray
+ * store there would kill the process).
+ */
+export function bytesOf(view: Struct): Uint8Array {
+  const { [REGION]: region, [OFFSET]: offset, [LAYOUT]: layout } = asView(view, "bytesOf");
+  const length = layout.flexible ? region.byteLength - offset : layout.size;
+  const bytes = new Uint8Array(region.buffer, region.byteOffset + offset, length);
+  return region.readOnly ? bytes.slice() : bytes;
+}
+
+/** True when two structs of one layout hold the same values (padding does not count, NaN equals NaN). */
+export function equals(a: Struct, b: Struct): boolean {
+  const [left, right] = [asView(a, "equals"), asView(b, "equals")];
+  if (left[LAYOUT] !== right[LAYOUT]) return false;
+  return Bun.deepEquals(
+    plainView(left, (value) => value),
+    plainView(right, (value) => value),
+    true,
+  );
+}
+
+const registry = new Map<string, StructClass>();
+
+/**
+ * Makes struct classes known by name, so that a role takes the name instead of the class (IPMMAP's
+ * `setUserStructs`). Takes module namespaces, arrays or classes; exports that are no structs are passed over.
+ * @throws StructDefinitionError when two different classes have one name, or nothing in it is a struct class
+ * @example import * as structs from "./structs.ts"; loadStructs(structs); new Reader("Robot")
+ */
+export function loadStructs(...modules: readonly object[]): StructClass[] {
+  const found = modules
+    .flatMap((module) => (typeof module === "function" ? [module] : Object.values(module)))
+    .filter(isStructClass);
+  if (found.length === 0) throw new StructDefinitionError("loadStructs: no struct class among the exports");
+  for (const cls of found) {
+    const { name } = layoutOfClass(cls);
+    const known = registry.get(name);
+    if (known !== undefined && known !== cls)
+      throw new StructDefinitionError(
+        `loadStructs: two different classes are named ${name}; give one another with @struct({ name })`,
+      );
+    registry.set(name, cls);
+  }
+  return found;
+}
+
+const isStructClass = (value: unknown): value is StructClass =>
+  typeof value === "function" &&
+  value.prototype instanceof Struct &&
+  hasFields(value as unknown as StructClass);
+
+/** An abstract base without fields is a legitimate export, but nothing to load. */
+function hasFields(cls: StructClass): boolean {
+  try {
+    return layoutOfClass(cls).members.length > 0;
+  } catch (error) {
+    if (error instanceof StructDefinitionError && error.message.includes("has no fields")) return false;
+    throw error;
+  }
+}
+
+/** The class loaded under a name. @throws StructDefinitionError when there is none */
+export function structByName(name: string): StructClass {
+  const cls = registry.get(name);
+  if (cls !== undefined) return cls;
+  const known = [...registry.keys()].join(", ") || "none";
+  throw new StructDefinitionError(
+    `no struct class named ${JSON.stringify(name)} is loaded (loaded: ${known}); call loadStructs(module) first`,
+  );
+}
+
+// JSON.stringify and console.log see the fields, unless the user's class brings its own.
+const forJson = (value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
+Object.defineProperty(Struct.prototype, "toJSON", {
+  value(this: View) {
+    return plainView(this, forJson);
+  },
+  writable: true,
+  configurable: true,
+});
+Object.defineProperty(Struct.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(this: View) {
+    return Object.assign(
+      Object.create({ constructor: { name: this[LAYOUT].name } }),
+      plainView(this, (value) => value),
+    );
+  },
+  writable: true,
+  configurable: true,
+});

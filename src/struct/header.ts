@@ -1,0 +1,29 @@
+/** The header that every struct in a shared file begins with, byte for byte IPMMAP's. */
+import { field, nested, struct } from "./decorators.ts";
+import { Struct } from "./struct.ts";
+import { c_double, c_int16 } from "./types.ts";
+
+/** What `header_code` holds in every file of ours and of IPMMAP. */
+export const HEADER_CODE = 0x1128;
+
+/**
+ * 16 bytes: `short header_code; double time_stamp`.
+ *
+ *     0    2         8           16
+ *     | hc | padding | time_stamp |
+ */
+@struct({ endian: "little" })
+export class MmapStructureHeader extends Struct {
+  /** 0x1128 in a valid file. */
+  @field(c_int16) header_code!: number;
+  /** When the data was last written: seconds since 1970 (UNIX time), 0 for never. */
+  @field(c_double) time_stamp!: number;
+}
+
+/**
+ * Base of the structs that a Manager, Editor or Reader works on: brings the shared header as its first member.
+ * @example class Robot extends MmapStructure { @field(c_double) speed!: number }
+ */
+export abstract class MmapStructure extends Struct {
+  @nested(MmapStructureHeader) header!: MmapStructureHeader;
+}

@@ -1,0 +1,68 @@
+/** CLASS DEFINITION, LAYOUT, VIEW: structs in memory, wherever the memory comes from. */
+export { CArray, type StructArray } from "./arrays.ts";
+export { Atomic } from "./atomic.ts";
+export { array, atomic, bytes, type FieldType, type StructClass } from "./composite.ts";
+export {
+  anonymous,
+  bits,
+  type FieldDecorator,
+  field,
+  nested,
+  type StructOptions,
+  struct,
+} from "./decorators.ts";
+export {
+  alignof,
+  assign,
+  type BufferSource,
+  bytesOf,
+  create,
+  equals,
+  layoutOf,
+  loadStructs,
+  offsetof,
+  sizeof,
+  toObject,
+  viewOf,
+} from "./functions.ts";
+export { HEADER_CODE, MmapStructure, MmapStructureHeader } from "./header.ts";
+export type { Memory } from "./memory.ts";
+export { type MemberSchema, type SchemaOptions, type StructSchema, structFromSchema } from "./schema.ts";
+export { Struct, Union } from "./struct.ts";
+export { c_longdouble, chars, type TextEncoding } from "./text.ts";
+export type { DeepReadonly, FieldNames, Init, Path, PathValue, Plain, ReadonlyCArray } from "./type-utils.ts";
+export {
+  asNumber,
+  type CType,
+  c_bool,
+  c_byte,
+  c_char,
+  c_double,
+  c_float,
+  c_int,
+  c_int8,
+  c_int16,
+  c_int32,
+  c_int64,
+  c_long,
+  c_longlong,
+  c_short,
+  c_size_t,
+  c_ssize_t,
+  c_time_t,
+  c_ubyte,
+  c_uint,
+  c_uint8,
+  c_uint16,
+  c_uint32,
+  c_uint64,
+  c_ulong,
+  c_ulonglong,
+  c_ushort,
+  c_void_p,
+  c_wchar,
+  convert,
+  enumOf,
+  type TypeOf,
+  type TypeSchema,
+} from "./types.ts";

@@ -1,0 +1,19 @@
+/** What the library knows of a view, and nobody else can reach by name. */
+import type { Layout } from "./layout.ts";
+import type { Region } from "./memory.ts";
+import type { Struct } from "./struct.ts";
+
+/** Keys of what the library needs to know of a view; symbols, so that no member name collides. */
+export const REGION = Symbol("shmstruct:region");
+export const OFFSET = Symbol("shmstruct:offset");
+export const LAYOUT = Symbol("shmstruct:layout");
+
+export interface View extends Struct {
+  readonly [REGION]: Region;
+  readonly [OFFSET]: number;
+  readonly [LAYOUT]: Layout;
+}
+
+/** True for the objects that view classes make. */
+export const isView = (value: unknown): value is View =>
+  typeof value === "object" && value !== null && LAYOUT in value;

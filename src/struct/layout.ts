@@ -1,0 +1,273 @@
+/**
+ * LAYOUT: from what a class declares to sizes and offsets, exactly as gcc lays out C structs on this ABI
+ * (System V x86-64, AAPCS64). Pure: no memory, no I/O. Computed once per class and frozen.
+ *
+ * A derived class is laid out like `struct Derived { struct Base base; … }` with the base's members in reach.
+ */
+import { StructDefinitionError } from "../errors.ts";
+import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
+import { type Declaration, ownDeclarations, ownOptions, type StructOptions } from "./decorators.ts";
+import { BIG_ENDIAN, type Region } from "./memory.ts";
+import { Struct, Union } from "./struct.ts";
+
+/** One member with its place. */
+export interface Member {
+  readonly name: string;
+  readonly type: FieldType;
+  /** Bytes from the start of the struct; for a bit-field, of the byte its first bit is in. */
+  readonly offset: number;
+  /** Bytes; for a bit-field, of its declared type. A flexible array has 0. */
+  readonly size: number;
+  /** Only for bit-fields: its first bit counted from the start of the struct, and its width. */
+  readonly bits?: { readonly offset: number; readonly width: number };
+  /** The member through which a flattened member of an anonymous struct or union is reached. */
+  readonly via?: string;
+  readonly anonymous?: true;
+}
+
+export interface Layout {
+  readonly cls: StructClass;
+  readonly name: string;
+  readonly kind: "struct" | "union";
+  /** Bytes. */
+  readonly size: number;
+  readonly align: number;
+  /** The order given by `@struct({ endian })`, if any. */
+  readonly endian?: "little" | "big";
+  /** In declaration order, bases first; members of anonymous members follow theirs. */
+  readonly members: readonly Member[];
+  readonly byName: ReadonlyMap<string, Member>;
+  /** The last member is an array without a length. */
+  readonly flexible: boolean;
+  readonly hasAtomics: boolean;
+}
+
+const layouts = new WeakMap<StructClass, Layout>();
+
+/** Gives a class a layout that was not computed from its declarations (one read from a schema). */
+export function registerLayout(layout: Layout): void {
+  layouts.set(layout.cls, Object.freeze(layout));
+}
+
+/**
+ * The layout of a class.
+ * @throws StructDefinitionError when the class cannot be laid out; the message names the member
+ */
+export function layoutOfClass(cls: StructClass): Layout {
+  const known = layouts.get(cls);
+  if (known !== undefined) return known;
+  const layout = Object.freeze(new Placement(cls).finish());
+  layouts.set(cls, layout);
+  return layout;
+}
+
+/** Bytes a value of this type takes (a flexible array: 0). */
+export function sizeOfType(type: FieldType): number {
+  if (type instanceof StructType) return layoutOfClass(type.cls).size;
+  if (type instanceof ArrayType) return sizeOfType(type.element) * (type.length ?? 0);
+  if (type instanceof AtomicType) return type.integer.size;
+  return type.size;
+}
+
+/** Natural alignment in bytes. */
+export function alignOfType(type: FieldType): number {
+  if (type instanceof StructType) return layoutOfClass(type.cls).align;
+  if (type instanceof ArrayType) return alignOfType(type.element);
+  if (type instanceof AtomicType) return type.integer.align;
+  return type.align;
+}
+
+/** A type's name in messages and mismatch reports: `c_int32`, `Point2D`, `c_float[3][4]`. */
+export function typeName(type: FieldType): string {
+  if (type instanceof StructType) return layoutOfClass(type.cls).name;
+  if (type instanceof AtomicType) return `atomic(${type.integer.name})`;
+  if (!(type instanceof ArrayType)) return type.name;
+  let dimensions = "";
+  let element: FieldType = type;
+  for (; element instanceof ArrayType; element = element.element) dimensions += `[${element.length ?? ""}]`;
+  return typeName(element) + dimensions;
+}
+
+/** The mode of a nested struct: an order of its own beats the one it stands in. */
+export function modeOf(layout: Layout, mode: number): number {
+  if (layout.endian === undefined) return mode;
+  return layout.endian === "big" ? mode | BIG_ENDIAN : mode & ~BIG_ENDIAN;
+}
+
+/** The region as a struct of this layout sees it. */
+export function inOrder(region: Region, layout: Layout): Region {
+  return modeOf(layout, region.mode) === region.mode ? region : region.swapped;
+}
+
+const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
+
+/** gcc on arm64 lets unnamed (zero-width) bit-fields align the whole struct; on x86-64 it does not. */
+const ZERO_WIDTH_ALIGNS = process.arch === "arm64" && process.platform === "linux";
+
+/** The largest struct or array that one ArrayBuffer can hold. */
+const MAX_BYTES = 2 ** 32;
+
+/** Places member after member, counting in bits as gcc does. */
+class Placement {
+  readonly #options: StructOptions;
+  readonly #name: string;
+  readonly #isUnion: boolean;
+  readonly #members: Member[] = [];
+  readonly #byName = new Map<string, Member>();
+  #endian: Layout["endian"];
+  /** Bits: where the next member may begin, and where the furthest one ends. */
+  #position = 0;
+  #end = 0;
+  #align = 1;
+  #flexible = false;
+  #hasAtomics = false;
+
+  constructor(readonly cls: StructClass) {
+    if (typeof cls !== "function" || !(cls.prototype instanceof Struct)) {
+      throw new StructDefinitionError(
+        `${String((cls as { name?: string })?.name ?? cls)} is not a struct class: it must extend Struct, Union or MmapStructure`,
+      );
+    }
+    this.#options = ownOptions(cls);
+    this.#name = this.#options.name ?? cls.name;
+    this.#isUnion = cls.prototype instanceof Union;
+    this.#endian = this.#options.endian;
+    this.#placeBase(Object.getPrototypeOf(cls));
+    for (const declaration of ownDeclarations(cls)) this.#place(declaration);
+  }
+
+  finish(): Layout {
+    if (this.#members.length === 0) {
+      throw new StructDefinitionError(
+        `${this.#name} has no fields: declare them with @field(type), @nested(Class) or @bits(type, width)`,
+      );
+    }
+    const align = Math.max(this.#align, this.#options.align ?? 1);
+    const size = roundUp(Math.ceil(this.#end / 8), align);
+    if (size === 0 && !this.#flexible) throw new StructDefinitionError(`${this.#name} takes no bytes`);
+    if (size > MAX_BYTES)
+      throw new StructDefinitionError(`${this.#name} takes ${size} bytes; the most is ${MAX_BYTES}`);
+    const result = { kind: this.#isUnion ? ("union" as const) : ("struct" as const), size, align };
+    return {
+      cls: this.cls,
+      name: this.#name,
+      ...result,
+      ...(this.#endian && { endian: this.#endian }),
+      members: Object.freeze(this.#members),
+      byName: this.#byName,
+      flexible: this.#flexible,
+      hasAtomics: this.#hasAtomics,
+    };
+  }
+
+  #placeBase(parent: StructClass): void {
+    if ((parent as unknown) === Struct || (parent as unknown) === Union) return;
+    const base = layoutOfClass(parent);
+    if (base.flexible)
+      throw new StructDefinitionError(
+        `${this.#name} extends ${base.name}, whose flexible array must stay the last member`,
+      );
+    this.#endian ??= base.endian;
+    for (const member of base.members) this.#add(member);
+    this.#hasAtomics = base.hasAtomics;
+    this.#align = Math.min(base.align, this.#options.pack ?? base.align);
+    this.#end = base.size * 8;
+    this.#position = this.#isUnion ? 0 : this.#end;
+  }
+
+  #place(declaration: Declaration): void {
+    const where = `${this.#name}.${declaration.name}`;
+    if (this.#flexible)
+      throw new StructDefinitionError(`${where} follows a flexible array, which must be the last member`);
+    if (declaration.bits !== undefined) this.#placeBits(declaration, declaration.bits);
+    else this.#placeMember(declaration, where);
+    this.#end = Math.max(this.#end, this.#position);
+    if (this.#isUnion) this.#position = 0;
+  }
+
+  #placeMember({ name, type, anonymous }: Declaration, where: string): void {
+    const align = Math.min(alignOfType(type), this.#options.pack ?? 16 * 256);
+    const offset = roundUp(Math.ceil(this.#position / 8), align);
+    const size = sizeOfType(type);
+    this.#checkType(type, where, offset);
+    this.#align = Math.max(this.#align, align);
+    this.#position = (offset + size) * 8;
+    this.#add({ name, type, offset, size, ...(anonymous && { anonymous: true }) });
+    if (anonymous) this.#flatten(name, type as StructType, offset);
+  }
+
+  #placeBits({ name, type }: Declaration, width: number): void {
+    if (!("size" in type)) return;
+    const unit = type.size * 8;
+    const typeAlign = Math.min(type.align, this.#options.pack ?? type.align);
+    if (width === 0) {
+      this.#position = roundUp(this.#position, unit);
+      if (ZERO_WIDTH_ALIGNS) this.#align = Math.max(this.#align, typeAlign);
+      return;
+    }
+    // A bit-field may not straddle units of its type, unless the struct is packed.
+    const straddles = Math.floor(this.#position / unit) !== Math.floor((this.#position + width - 1) / unit);
+    if (straddles && this.#options.pack === undefined) this.#position = roundUp(this.#position, unit);
+    this.#align = Math.max(this.#align, typeAlign);
+    this.#add({
+      name,
+      type,
+      offset: Math.floor(this.#position / 8),
+      size: type.size,
+      bits: { offset: this.#position, width },
+    });
+    this.#position += width;
+  }
+
+  #checkType(type: FieldType, where: string, offset: number): void {
+    if (type instanceof ArrayType && type.length === null) {
+      if (this.#isUnion) throw new StructDefinitionError(`${where}: a union cannot have a flexible array`);
+      this.#flexible = true;
+    }
+    let innermost = type;
+    while (innermost instanceof ArrayType) innermost = innermost.element;
+    if (innermost instanceof StructType) {
+      const layout = layoutOfClass(innermost.cls);
+      if (layout.flexible)
+        throw new StructDefinitionError(
+          `${where}: ${layout.name} ends in a flexible array and cannot be nested`,
+        );
+      if (layout.hasAtomics) this.#checkAtomic(layout.align, where, offset);
+    }
+    if (innermost instanceof AtomicType) this.#checkAtomic(innermost.integer.align, where, offset);
+  }
+
+  #checkAtomic(align: number, where: string, offset: number): void {
+    this.#hasAtomics = true;
+    if (offset % align !== 0)
+      throw new StructDefinitionError(
+        `${where}: an atomic must be aligned to its ${align} bytes, and packing puts it at ${offset}`,
+      );
+    if (this.#endian === "big")
+      throw new StructDefinitionError(
+        `${where}: atomics work in the machine's byte order only, not in a big-endian struct`,
+      );
+  }
+
+  #flatten(via: string, type: StructType, offset: number): void {
+    const { members, endian, name } = layoutOfClass(type.cls);
+    if (endian !== undefined && endian !== this.#endian) {
+      throw new StructDefinitionError(
+        `${this.#name}.${via}: the anonymous member ${name} has another byte order; make it a @nested one`,
+      );
+    }
+    for (const inner of members) {
+      const bits = inner.bits && { offset: inner.bits.offset + offset * 8, width: inner.bits.width };
+      this.#add({ ...inner, offset: inner.offset + offset, via, ...(bits && { bits }) });
+    }
+  }
+
+  #add(member: Member): void {
+    if (this.#byName.has(member.name))
+      throw new StructDefinitionError(
+        `${this.#name}.${member.name} is declared twice${member.via ? ` (once by the anonymous member ${member.via})` : ""}`,
+      );
+    this.#members.push(Object.freeze(member));
+    this.#byName.set(member.name, member);
+  }
+}

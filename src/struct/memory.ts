@@ -1,0 +1,66 @@
+/**
+ * A stretch of memory as the generated views see it: one DataView, the byte order, and what may be done with it.
+ * Views hold a Region and a byte offset into it; they neither know nor care whether it is a mapped file.
+ */
+
+/** What a field type gets to read from and write to. `view` and `bytes` cover the same memory. */
+export interface Memory {
+  readonly view: DataView;
+  readonly bytes: Buffer;
+  /** The byte order of the struct the field stands in. */
+  readonly littleEndian: boolean;
+}
+
+/** Bits of `Region.mode`. A view class is generated per layout and mode. */
+export const READ_ONLY = 1;
+/** Every read is preceded by a compiler barrier, so that a loop sees what other processes write. */
+export const FRESH = 2;
+export const BIG_ENDIAN = 4;
+
+export class Region implements Memory {
+  readonly view: DataView;
+  #bytes: Buffer | undefined;
+  #swapped: Region | undefined;
+
+  constructor(
+    readonly buffer: ArrayBufferLike,
+    readonly byteOffset: number,
+    readonly byteLength: number,
+    readonly mode: number,
+  ) {
+    this.view = new DataView(buffer, byteOffset, byteLength);
+  }
+
+  get littleEndian(): boolean {
+    return (this.mode & BIG_ENDIAN) === 0;
+  }
+
+  get readOnly(): boolean {
+    return (this.mode & READ_ONLY) !== 0;
+  }
+
+  get bytes(): Buffer {
+    assertAttached(this);
+    this.#bytes ??= Buffer.from(this.buffer as ArrayBuffer, this.byteOffset, this.byteLength);
+    return this.#bytes;
+  }
+
+  /** The same memory in the other byte order. */
+  get swapped(): Region {
+    this.#swapped ??= new Region(this.buffer, this.byteOffset, this.byteLength, this.mode ^ BIG_ENDIAN);
+    return this.#swapped;
+  }
+
+  /** The same memory, with other rights or freshness. */
+  with(mode: number): Region {
+    return mode === this.mode ? this : new Region(this.buffer, this.byteOffset, this.byteLength, mode);
+  }
+}
+
+/**
+ * Throws TypeError once the memory was unmapped: DataView methods do by themselves, Buffer and typed array
+ * indexing would quietly give undefined.
+ */
+export function assertAttached(memory: Memory): void {
+  void memory.view.byteLength;
+}

@@ -1,0 +1,103 @@
+/** Dotted paths into a struct: `"multi_pts.multi_points.3.x"`. */
+import type { CArray } from "./arrays.ts";
+import { ArrayType, type FieldType, StructType } from "./composite.ts";
+import { type Layout, layoutOfClass, type Member, sizeOfType, typeName } from "./layout.ts";
+import { at } from "./refusal.ts";
+import type { CType } from "./types.ts";
+
+/** A path, looked up. */
+export interface ResolvedPath {
+  /** Member names, and indices into arrays. */
+  readonly steps: readonly (string | number)[];
+  /** Bytes from the start of the outermost struct. */
+  readonly offset: number;
+  readonly type: FieldType;
+  /** The member, when the last step is one. */
+  readonly member?: Member;
+}
+
+const resolved = new WeakMap<Layout, Map<string, ResolvedPath>>();
+/** Paths made from data must not fill the memory. */
+const MAX_KNOWN = 10_000;
+
+/**
+ * Looks a path up in a layout.
+ * @throws TypeError for a member that does not exist, RangeError for an index beyond its array
+ */
+export function resolvePath(layout: Layout, path: string): ResolvedPath {
+  const known = resolved.get(layout) ?? new Map<string, ResolvedPath>();
+  resolved.set(layout, known);
+  const hit = known.get(path);
+  if (hit !== undefined) return hit;
+  const result = resolve(layout, path);
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(path, result);
+  return result;
+}
+
+function resolve(layout: Layout, path: string): ResolvedPath {
+  if (typeof path !== "string")
+    throw new TypeError(`${layout.name}: a path must be a string, got ${String(path)}`);
+  let place: ResolvedPath = { steps: [], offset: 0, type: new StructType(layout.cls) };
+  for (const step of path.split("."))
+    place = follow(place, step, `${layout.name}: path ${JSON.stringify(path)}`);
+  return place;
+}
+
+function follow(place: ResolvedPath, step: string, where: string): ResolvedPath {
+  const { type, steps, offset } = place;
+  if (type instanceof StructType) {
+    const layout = layoutOfClass(type.cls);
+    const member = layout.byName.get(step);
+    if (member === undefined) {
+      const names = layout.members.map((m) => m.name);
+      throw new TypeError(
+        `${where}: ${layout.name} has no member ${JSON.stringify(step)}; it has ${names.slice(0, 20).join(", ")}${names.length > 20 ? ", …" : ""}`,
+      );
+    }
+    return { steps: [...steps, step], offset: offset + member.offset, type: member.type, member };
+  }
+  if (!(type instanceof ArrayType))
+    throw new TypeError(
+      `${where}: ${typeName(type)} has no members, so ${JSON.stringify(step)} leads nowhere`,
+    );
+  const index = Number(step);
+  if (!/^\d+$/.test(step))
+    throw new TypeError(`${where}: ${JSON.stringify(step)} must be an index into ${typeName(type)}`);
+  if (type.length !== null && index >= type.length)
+    throw new RangeError(`${where}: index ${step} is outside ${typeName(type)}`);
+  return { steps: [...steps, index], offset: offset + index * sizeOfType(type.element), type: type.element };
+}
+
+/** The member or element of a view or array. */
+function child(node: unknown, step: string | number): unknown {
+  if (typeof step === "string") return (node as Record<string, unknown>)[step];
+  const elements = node as { readonly length: number; at(index: number): unknown };
+  if (step >= elements.length)
+    throw new RangeError(`index ${step} is outside an array of ${elements.length} elements`);
+  return elements.at(step);
+}
+
+/** The value at a path of a view. */
+export function getPath(view: object, { steps }: ResolvedPath): unknown {
+  return steps.reduce<unknown>(child, view);
+}
+
+/** Sets the value at a path of a view, checked like any assignment. */
+export function setPath(view: object, { steps, type }: ResolvedPath, value: unknown): void {
+  const last = steps.at(-1) as string | number;
+  const parent = steps.slice(0, -1).reduce<unknown>(child, view);
+  if (typeof last === "string") {
+    (parent as Record<string, unknown>)[last] = value;
+    return;
+  }
+  try {
+    child(parent, last);
+    // A store into a typed array wraps around silently, so the value is checked first.
+    if (ArrayBuffer.isView(parent))
+      (parent as unknown as unknown[])[last] = (type as CType<unknown>).check(value);
+    else (parent as CArray<unknown>).set([value], last);
+  } catch (error) {
+    throw at(steps.join("."), error);
+  }
+}

@@ -1,0 +1,31 @@
+/** The classes that structs are declared from. They hold no memory; views made from them do. */
+
+declare const KIND: unique symbol;
+
+/**
+ * Base of struct classes. Members are declared with decorators; methods and getters of the class work on every
+ * view. Make one with `create(Cls)`, `viewOf(Cls, buffer)` or a role: the constructor is never run.
+ * @example
+ * class Point2D extends Struct {
+ *   @field(c_double) x!: number;
+ *   @field(c_double) y!: number;
+ *   norm() { return Math.hypot(this.x, this.y); }
+ * }
+ */
+export abstract class Struct {
+  /** Only for the compiler: tells structs from other objects. */
+  declare readonly [KIND]?: "struct";
+
+  constructor() {
+    const { name } = new.target;
+    throw new TypeError(
+      `new ${name}() would have no memory: use create(${name}, { … }) or viewOf(${name}, buffer)`,
+    );
+  }
+}
+
+/** Base of unions: all members begin at offset 0. @example class Value extends Union { @field(c_int32) i!: number; @field(c_float) f!: number } */
+export abstract class Union extends Struct {}
+
+/** True for the types of struct classes. */
+export type IsStruct<T> = typeof KIND extends keyof T ? true : false;

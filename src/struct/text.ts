@@ -1,0 +1,180 @@
+/** Text in fixed-size fields, and C's long double: types whose bytes need more than one DataView call. */
+import { assertAttached, type Memory } from "./memory.ts";
+import { outOfRange, wrongType } from "./refusal.ts";
+import type { CType } from "./types.ts";
+
+/** How `chars` stores text. */
+export type TextEncoding = "utf8" | "latin1" | "utf16le";
+
+interface Codec {
+  /** Bytes of the terminating NUL. */
+  readonly unit: 1 | 2;
+  readonly byteLength: (text: string) => number;
+  readonly decode: (bytes: Buffer, start: number, end: number) => string;
+  /** Why the encoding cannot hold the text, if it cannot. */
+  readonly problem: (text: string) => string | undefined;
+}
+
+const malformed = (text: string) =>
+  text.isWellFormed() ? undefined : "well-formed text (no lone surrogate)";
+
+const codecs: Record<TextEncoding, Codec> = {
+  utf8: {
+    unit: 1,
+    byteLength: (text) => Buffer.byteLength(text),
+    decode: (bytes, start, end) => bytes.toString("utf8", start, end),
+    problem: malformed,
+  },
+  latin1: {
+    unit: 1,
+    byteLength: (text) => text.length,
+    decode: (bytes, start, end) => bytes.toString("latin1", start, end),
+    problem: (text) => (/^[\0-\xff]*$/.test(text) ? undefined : "characters up to U+00FF (Latin-1)"),
+  },
+  utf16le: {
+    unit: 2,
+    byteLength: (text) => text.length * 2,
+    decode: (bytes, start, end) => bytes.toString("utf16le", start, end),
+    problem: malformed,
+  },
+};
+
+/** Where the text ends: at its first NUL, or at the end of the field. */
+function endOfText(bytes: Buffer, start: number, end: number, unit: 1 | 2): number {
+  for (let i = start; i < end; i += unit) {
+    if (bytes[i] === 0 && (unit === 1 || bytes[i + 1] === 0)) return i;
+  }
+  return end;
+}
+
+/**
+ * `char[size]` as text up to the first NUL, in UTF-8 unless told otherwise.
+ * Text that fills the field to its last byte has no NUL, as in C and ctypes; the bytes behind the text are zeroed.
+ * Longer text is refused (never cut), and so are a NUL inside it and lone surrogates. Bytes that are not valid
+ * in the encoding read as U+FFFD.
+ * @param size bytes (not characters) of the field
+ * @example @field(chars(32)) name!: string
+ */
+export function chars(size: number, options: { encoding?: TextEncoding } = {}): CType<string> {
+  const { encoding = "utf8" } = options;
+  const codec = codecs[encoding];
+  if (codec === undefined)
+    throw new TypeError(
+      `chars: unknown encoding ${JSON.stringify(encoding)}; use ${Object.keys(codecs).join(", ")}`,
+    );
+  if (!Number.isSafeInteger(size) || size < 1 || size % codec.unit !== 0) {
+    throw new RangeError(
+      `chars(${size}): expected a positive whole number of bytes${codec.unit === 2 ? ", even for utf16le" : ""}`,
+    );
+  }
+  const name = encoding === "utf8" ? `chars(${size})` : `chars(${size}, ${encoding})`;
+  return Object.freeze({
+    name,
+    size,
+    align: 1,
+    schema: { chars: size, ...(encoding !== "utf8" && { encoding }) },
+    read: (memory: Memory, o: number) => {
+      const { bytes } = memory;
+      return codec.decode(bytes, o, endOfText(bytes, o, o + size, codec.unit));
+    },
+    write: (memory: Memory, o: number, value: string) => {
+      const { bytes } = memory;
+      const written = bytes.write(value, o, size, encoding);
+      bytes.fill(0, o + written, o + size);
+    },
+    check: (value: unknown) => checkText(value, size, codec),
+  });
+}
+
+function checkText(value: unknown, size: number, codec: Codec): string {
+  if (typeof value !== "string") throw wrongType("a string", value);
+  const problem = codec.problem(value);
+  if (problem !== undefined) throw outOfRange(problem, value);
+  if (value.includes("\0"))
+    throw outOfRange("text without NUL (U+0000), which would end it when read", value);
+  const byteLength = codec.byteLength(value);
+  if (byteLength > size) throw outOfRange(`text of at most ${size} bytes (this takes ${byteLength})`, value);
+  return value;
+}
+
+/**
+ * `long double`: 16 bytes; the 80-bit x87 format on x64, IEEE binary128 on arm64 Linux.
+ * A number: reading rounds toward zero to a double's 53 bits and range, writing is exact.
+ */
+export const c_longdouble: CType<number> = Object.freeze({
+  name: "c_longdouble",
+  size: 16,
+  align: 16,
+  schema: "c_longdouble",
+  read: (memory: Memory, o: number) => {
+    assertAttached(memory);
+    const low = memory.view.getBigUint64(memory.littleEndian ? o : o + 8, memory.littleEndian);
+    const high = memory.view.getBigUint64(memory.littleEndian ? o + 8 : o, memory.littleEndian);
+    return process.arch === "arm64" ? fromBinary128(low, high) : fromX87(low, high);
+  },
+  write: (memory: Memory, o: number, value: number) => {
+    const [low, high] = process.arch === "arm64" ? toBinary128(value) : toX87(value);
+    memory.view.setBigUint64(memory.littleEndian ? o : o + 8, low, memory.littleEndian);
+    memory.view.setBigUint64(memory.littleEndian ? o + 8 : o, high, memory.littleEndian);
+  },
+  check: (value: unknown) => {
+    if (typeof value !== "number") throw wrongType("a number", value);
+    return value;
+  },
+});
+
+const scratch = new DataView(new ArrayBuffer(8));
+
+/** The bits of a double: sign, unbiased exponent and 52-bit fraction; a subnormal is normalised first. */
+function split(value: number): { sign: bigint; exponent: bigint; fraction: bigint } {
+  const subnormal = value !== 0 && Math.abs(value) < 2 ** -1022;
+  scratch.setFloat64(0, subnormal ? value * 2 ** 64 : value);
+  const bits = scratch.getBigUint64(0);
+  const exponent = ((bits >> 52n) & 0x7ffn) - 1023n - (subnormal ? 64n : 0n);
+  return { sign: bits >> 63n, exponent, fraction: bits & 0xf_ffff_ffff_ffffn };
+}
+
+/** ±fraction/2^52 * 2^exponent with an implied leading one, as a double; out of its range: zero or infinity. */
+function join(sign: bigint, exponent: bigint, fraction: bigint): number {
+  const factor = sign ? -1 : 1;
+  if (exponent > 1023n) return factor * Infinity;
+  if (exponent < -1100n) return factor * 0;
+  const significand = 1 + Number(fraction) / 2 ** 52;
+  // Two steps keep the scale itself from leaving the range of doubles.
+  const half = Number(exponent / 2n);
+  return factor * significand * 2 ** half * 2 ** (Number(exponent) - half);
+}
+
+function fromX87(low: bigint, high: bigint): number {
+  const sign = (high >> 15n) & 1n;
+  const exponent = high & 0x7fffn;
+  if (exponent === 0x7fffn) return low << 1n === 1n << 64n ? (sign ? -Infinity : Infinity) : NaN;
+  if (low >> 63n === 0n) return sign ? -0 : 0;
+  return join(sign, exponent - 16383n, (low >> 11n) & 0xf_ffff_ffff_ffffn);
+}
+
+function toX87(value: number): [low: bigint, high: bigint] {
+  if (Number.isNaN(value)) return [0xc000_0000_0000_0000n, 0x7fffn];
+  const { sign, exponent, fraction } = split(value);
+  if (value === 0) return [0n, sign << 15n];
+  if (exponent === 1024n) return [1n << 63n, (sign << 15n) | 0x7fffn];
+  return [(1n << 63n) | (fraction << 11n), (sign << 15n) | (exponent + 16383n)];
+}
+
+function fromBinary128(low: bigint, high: bigint): number {
+  const sign = high >> 63n;
+  const exponent = (high >> 48n) & 0x7fffn;
+  const fraction = ((high & 0xffff_ffff_ffffn) << 4n) | (low >> 60n);
+  if (exponent === 0x7fffn)
+    return (high & 0xffff_ffff_ffffn) === 0n && low === 0n ? (sign ? -Infinity : Infinity) : NaN;
+  if (exponent === 0n) return sign ? -0 : 0;
+  return join(sign, exponent - 16383n, fraction);
+}
+
+function toBinary128(value: number): [low: bigint, high: bigint] {
+  if (Number.isNaN(value)) return [0n, 0x7fff_8000_0000_0000n];
+  const { sign, exponent, fraction } = split(value);
+  if (value === 0) return [0n, sign << 63n];
+  const biased = exponent === 1024n ? 0x7fffn : exponent + 16383n;
+  return [(fraction & 0xfn) << 60n, (sign << 63n) | (biased << 48n) | (fraction >> 4n)];
+}

@@ -1,0 +1,113 @@
+/** Types that follow from a struct class: what it is built from, what it looks like as plain data, its paths. */
+import type { CArray } from "./arrays.ts";
+import type { Atomic } from "./atomic.ts";
+import type { TypedArray } from "./composite.ts";
+import type { IsStruct } from "./struct.ts";
+
+type Method = (...args: never[]) => unknown;
+type Same<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false;
+/** Getters of the user's class are read-only members to the compiler; fields are not. */
+type IsWritable<T, K extends keyof T> = Same<{ [P in K]: T[P] }, { -readonly [P in K]: T[P] }>;
+
+/** The names of a struct's fields: its own members but for methods and getters. */
+export type FieldNames<T> = {
+  [K in keyof T]-?: K extends string
+    ? T[K] extends Method
+      ? never
+      : IsWritable<T, K> extends true
+        ? K
+        : never
+    : never;
+}[keyof T];
+
+type Scalar = number | bigint | string | boolean;
+type NumberIn<T> = T extends BigInt64Array | BigUint64Array ? bigint : number;
+type ElementOf<T> = T extends TypedArray ? NumberIn<T> : T extends CArray<infer E> ? E : never;
+
+/** What a field of type `T` can be set from: a plain value, an object with some of its members, any iterable. */
+export type InitValue<T> = T extends Scalar
+  ? T
+  : T extends Atomic<infer N>
+    ? N
+    : T extends TypedArray
+      ? Iterable<NumberIn<T>>
+      : T extends CArray<infer E>
+        ? Iterable<InitValue<E>>
+        : IsStruct<T> extends true
+          ? Init<T>
+          : T;
+
+/**
+ * What a struct can be assigned from: any of its fields, nested structs as objects, arrays as iterables.
+ * @example const init: Init<Robot> = { speed: 1, path: [{ x: 0, y: 0 }, …] }
+ */
+export type Init<T> = { readonly [K in FieldNames<T>]?: InitValue<T[K]> };
+
+type PlainValue<T> = T extends Scalar
+  ? T
+  : T extends Atomic<infer N>
+    ? N
+    : T extends TypedArray | CArray<unknown>
+      ? PlainValue<ElementOf<T>>[]
+      : IsStruct<T> extends true
+        ? Plain<T>
+        : T;
+
+/** What `toObject` makes of a struct: plain objects and arrays. */
+export type Plain<T> = { [K in FieldNames<T>]: PlainValue<T[K]> };
+
+/** An array that can only be read. */
+export interface ReadonlyCArray<T> extends Iterable<T> {
+  readonly [index: number]: T;
+  /** Elements. */
+  readonly length: number;
+  /** The element at `index`, counted from the end when negative. @throws RangeError beyond the array */
+  at(index: number): T;
+}
+
+/** An atomic that can only be loaded. */
+export type ReadonlyAtomic<T extends number | bigint> = Pick<Atomic<T>, "load" | "wait">;
+
+type ReadonlyValue<T> = T extends Scalar | Method
+  ? T
+  : T extends Atomic<infer N>
+    ? ReadonlyAtomic<N>
+    : T extends TypedArray | CArray<unknown>
+      ? ReadonlyCArray<ReadonlyValue<ElementOf<T>>>
+      : IsStruct<T> extends true
+        ? DeepReadonly<T>
+        : T;
+
+/** The struct as a Reader sees it: nothing in it can be assigned, at any depth. */
+export type DeepReadonly<T> = { readonly [K in keyof T]: ReadonlyValue<T[K]> };
+
+// Paths are followed this deep; structs nest by value, so none is infinitely deep, but the compiler cannot know.
+type Depth = [never, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+type Below<T, D extends number> = T extends Scalar | Atomic<number> | Atomic<bigint>
+  ? never
+  : T extends TypedArray
+    ? `.${number}`
+    : T extends CArray<infer E>
+      ? `.${number}` | `.${number}${Below<E, Depth[D]>}`
+      : IsStruct<T> extends true
+        ? `.${Path<T, Depth[D]>}`
+        : never;
+
+/** The dotted paths of a struct's fields. @example "data_xy" | "data_xy.x" | `multi_points.${number}.x` */
+export type Path<T, D extends number = 10> = [D] extends [never]
+  ? never
+  : { [K in FieldNames<T>]: K | `${K}${Below<T[K], D>}` }[FieldNames<T>];
+
+type Child<T, K extends string> = T extends TypedArray | CArray<unknown>
+  ? K extends `${number}`
+    ? ElementOf<T>
+    : never
+  : K extends keyof T
+    ? T[K]
+    : never;
+
+/** The type of the field at a path. @example PathValue<Robot, "path.3.x"> is number */
+export type PathValue<T, P extends string> = P extends `${infer Head}.${infer Rest}`
+  ? PathValue<Child<T, Head>, Rest>
+  : Child<T, P>;

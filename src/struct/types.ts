@@ -1,0 +1,419 @@
+/**
+ * Field types: plain values that say how many bytes a field takes, how it is aligned, and how its value is
+ * read, checked and written. A type of your own is an object of the same interface (or `convert` of a built-in one).
+ */
+import type { Memory } from "./memory.ts";
+import { outOfRange, show, wrongType } from "./refusal.ts";
+
+declare const ARRAY: unique symbol;
+
+/** How a type is written down in a schema: everything that JSON can carry back to a working type. */
+export type TypeSchema =
+  | string
+  | { readonly chars: number; readonly encoding?: string }
+  | { readonly array: TypeSchema; readonly length: number | null }
+  | { readonly struct: unknown }
+  | { readonly atomic: string }
+  | {
+      readonly converted: string;
+      readonly base: TypeSchema;
+      readonly labels?: Readonly<Record<string, string>>;
+    }
+  | { readonly custom: string; readonly size: number; readonly align: number };
+
+/**
+ * The type of one field, whose value is a `T`.
+ * @example
+ * // 16.16 fixed point: the same interface that the built-in types have
+ * const fixed16: CType<number> = {
+ *   name: "fixed16", size: 4, align: 4,
+ *   read: (memory, byteOffset) => memory.view.getInt32(byteOffset, memory.littleEndian) / 65536,
+ *   write: (memory, byteOffset, value) => memory.view.setInt32(byteOffset, value * 65536, memory.littleEndian),
+ *   check: (value) => {
+ *     if (typeof value !== "number") throw new TypeError("expected a number");
+ *     if (!(Math.abs(value) < 32768)) throw new RangeError("expected a number from -32768 to 32768");
+ *     return value;
+ *   },
+ * };
+ */
+export interface CType<T> {
+  /** Its name in messages, schemas and mismatch reports, e.g. `"c_int32"`. */
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Natural alignment in bytes, a power of two. */
+  readonly align: number;
+  /** The value at `byteOffset`. Any bytes may stand there. */
+  read(memory: Memory, byteOffset: number): T;
+  /** Stores a value that `check` returned. Must not throw. */
+  write(memory: Memory, byteOffset: number, value: T): void;
+  /**
+   * The value in the form that `write` stores.
+   * @throws TypeError (wrong kind) or RangeError (does not fit) saying what was expected
+   */
+  check(value: unknown): T;
+  /** How a schema spells this type; left out, a schema knows its name and size only. */
+  readonly schema?: TypeSchema;
+}
+
+/** What reading a field of this type gives. */
+export type TypeOf<C> = C extends CType<infer T> ? T : never;
+
+/** A DataView accessor and a JavaScript expression that is true for values the type refuses. */
+export interface Inline {
+  readonly accessor:
+    | "Int8"
+    | "Uint8"
+    | "Int16"
+    | "Uint16"
+    | "Int32"
+    | "Uint32"
+    | "BigInt64"
+    | "BigUint64"
+    | "Float32"
+    | "Float64";
+  /** Generated code refuses `v` where this is true, then asks `check` for the message. */
+  readonly refuses: (v: string) => string;
+  readonly boolean?: true;
+}
+
+/** A type that generated code reads and writes without a call; `A` is the typed array over several of them. */
+export interface ScalarType<T, A = never> extends CType<T> {
+  /** Only for the compiler. */
+  readonly [ARRAY]?: A;
+  readonly inline: Inline;
+  /** For integers and c_bool: what a bit-field or an atomic needs to know. */
+  readonly integer?: { readonly bits: number; readonly signed: boolean };
+}
+
+export const isScalar = (type: object): type is ScalarType<unknown, unknown> => "inline" in type;
+
+type Accessor = Inline["accessor"];
+type Getters = {
+  [A in Accessor]: (view: DataView, byteOffset: number, littleEndian: boolean) => number | bigint;
+};
+type Setters = {
+  [A in Accessor]: (view: DataView, byteOffset: number, value: never, littleEndian: boolean) => void;
+};
+
+const getters: Getters = {
+  Int8: (view, o) => view.getInt8(o),
+  Uint8: (view, o) => view.getUint8(o),
+  Int16: (view, o, le) => view.getInt16(o, le),
+  Uint16: (view, o, le) => view.getUint16(o, le),
+  Int32: (view, o, le) => view.getInt32(o, le),
+  Uint32: (view, o, le) => view.getUint32(o, le),
+  BigInt64: (view, o, le) => view.getBigInt64(o, le),
+  BigUint64: (view, o, le) => view.getBigUint64(o, le),
+  Float32: (view, o, le) => view.getFloat32(o, le),
+  Float64: (view, o, le) => view.getFloat64(o, le),
+};
+
+const setters: Setters = {
+  Int8: (view, o, v) => view.setInt8(o, v),
+  Uint8: (view, o, v) => view.setUint8(o, v),
+  Int16: (view, o, v, le) => view.setInt16(o, v, le),
+  Uint16: (view, o, v, le) => view.setUint16(o, v, le),
+  Int32: (view, o, v, le) => view.setInt32(o, v, le),
+  Uint32: (view, o, v, le) => view.setUint32(o, v, le),
+  BigInt64: (view, o, v, le) => view.setBigInt64(o, v, le),
+  BigUint64: (view, o, v, le) => view.setBigUint64(o, v, le),
+  Float32: (view, o, v, le) => view.setFloat32(o, v, le),
+  Float64: (view, o, v, le) => view.setFloat64(o, v, le),
+};
+
+function scalar<T extends number | bigint, A>(
+  name: string,
+  size: number,
+  inline: Inline,
+  check: (value: unknown) => T,
+  integer?: ScalarType<T>["integer"],
+): ScalarType<T, A> {
+  const get = getters[inline.accessor];
+  const set = setters[inline.accessor] as (view: DataView, o: number, value: T, le: boolean) => void;
+  return Object.freeze({
+    name,
+    size,
+    align: size,
+    schema: name,
+    inline,
+    integer,
+    check,
+    read: (memory: Memory, o: number) => get(memory.view, o, memory.littleEndian) as T,
+    write: (memory: Memory, o: number, value: T) => set(memory.view, o, value, memory.littleEndian),
+  });
+}
+
+function int<A>(name: string, bits: 8 | 16 | 32, signed: boolean): ScalarType<number, A> {
+  const min = signed ? -(2 ** (bits - 1)) : 0;
+  const max = signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1;
+  const wrap = (v: string) =>
+    signed ? `(${v} << ${32 - bits} >> ${32 - bits})` : `(${v} << ${32 - bits} >>> ${32 - bits})`;
+  const inline: Inline = {
+    accessor: `${signed ? "Int" : "Uint"}${bits}`,
+    refuses: (v) => `typeof ${v} !== "number" || ${wrap(v)} !== ${v}`,
+  };
+  return scalar(name, bits / 8, inline, (value) => checkInteger(value, min, max), { bits, signed });
+}
+
+/** A number that is an integer from `min` to `max`. */
+export function checkInteger(value: unknown, min: number, max: number): number {
+  const expected = `an integer from ${min} to ${max}`;
+  if (typeof value !== "number") throw wrongType(expected, value);
+  if (!Number.isInteger(value) || value < min || value > max) throw outOfRange(expected, value);
+  return value;
+}
+
+/** A bigint from `min` to `max`. */
+export function checkBigInt(value: unknown, min: bigint, max: bigint): bigint {
+  const expected = `a bigint from ${min}n to ${max}n`;
+  if (typeof value !== "bigint") throw wrongType(expected, value);
+  if (value < min || value > max) throw outOfRange(expected, value);
+  return value;
+}
+
+function bigint<A>(name: string, signed: boolean): ScalarType<bigint, A> {
+  const min = signed ? -(2n ** 63n) : 0n;
+  const max = signed ? 2n ** 63n - 1n : 2n ** 64n - 1n;
+  const inline: Inline = {
+    accessor: signed ? "BigInt64" : "BigUint64",
+    refuses: (v) => `typeof ${v} !== "bigint" || ${v} < ${min}n || ${v} > ${max}n`,
+  };
+  return scalar(name, 8, inline, (value) => checkBigInt(value, min, max), { bits: 64, signed });
+}
+
+/** From here on a finite number rounds to an infinite float. */
+const FLOAT_LIMIT = 2 ** 128 - 2 ** 103;
+
+function checkNumber(value: unknown): number {
+  if (typeof value !== "number") throw wrongType("a number", value);
+  return value;
+}
+
+/** C `bool` (`_Bool`), 1 byte; reads any non-zero byte as true. */
+export const c_bool: ScalarType<boolean> = Object.freeze({
+  name: "c_bool",
+  size: 1,
+  align: 1,
+  schema: "c_bool",
+  inline: {
+    accessor: "Uint8" as const,
+    refuses: (v: string) => `typeof ${v} !== "boolean"`,
+    boolean: true as const,
+  },
+  integer: { bits: 8, signed: false },
+  read: (memory: Memory, o: number) => memory.view.getUint8(o) !== 0,
+  write: (memory: Memory, o: number, value: boolean) => memory.view.setUint8(o, value ? 1 : 0),
+  check: (value: unknown) => {
+    if (typeof value !== "boolean") throw wrongType("a boolean", value);
+    return value;
+  },
+});
+
+/** `int8_t`, 1 byte, a number from -128 to 127. */
+export const c_int8: ScalarType<number, Int8Array> = int("c_int8", 8, true);
+/** `uint8_t`, 1 byte, a number from 0 to 255. */
+export const c_uint8: ScalarType<number, Uint8Array> = int("c_uint8", 8, false);
+/** `int16_t`, 2 bytes, a number from -32768 to 32767. */
+export const c_int16: ScalarType<number, Int16Array> = int("c_int16", 16, true);
+/** `uint16_t`, 2 bytes, a number from 0 to 65535. */
+export const c_uint16: ScalarType<number, Uint16Array> = int("c_uint16", 16, false);
+/** `int32_t`, 4 bytes, a number from -2^31 to 2^31-1. */
+export const c_int32: ScalarType<number, Int32Array> = int("c_int32", 32, true);
+/** `uint32_t`, 4 bytes, a number from 0 to 2^32-1. */
+export const c_uint32: ScalarType<number, Uint32Array> = int("c_uint32", 32, false);
+/** `int64_t`, 8 bytes, a bigint from -2^63 to 2^63-1; see `asNumber` for a number. */
+export const c_int64: ScalarType<bigint, BigInt64Array> = bigint("c_int64", true);
+/** `uint64_t`, 8 bytes, a bigint from 0 to 2^64-1; see `asNumber` for a number. */
+export const c_uint64: ScalarType<bigint, BigUint64Array> = bigint("c_uint64", false);
+
+/** `float`, 4 bytes: a number, rounded to the nearest float; a finite one beyond its range is refused. */
+export const c_float: ScalarType<number, Float32Array> = scalar(
+  "c_float",
+  4,
+  {
+    accessor: "Float32",
+    refuses: (v) =>
+      `typeof ${v} !== "number" || (Math.abs(${v}) >= ${FLOAT_LIMIT} && Math.abs(${v}) !== Infinity)`,
+  },
+  (value) => {
+    const number = checkNumber(value);
+    if (Math.abs(number) >= FLOAT_LIMIT && Math.abs(number) !== Infinity) {
+      throw outOfRange("a number within ±3.4028234663852886e38 (or an infinity)", value);
+    }
+    return number;
+  },
+);
+
+/** `double`, 8 bytes, any number. */
+export const c_double: ScalarType<number, Float64Array> = scalar(
+  "c_double",
+  8,
+  { accessor: "Float64", refuses: (v) => `typeof ${v} !== "number"` },
+  checkNumber,
+);
+
+// C's own names, by their sizes on the platforms supported (LP64): the very same types under another name.
+/** `signed char`. */
+export const c_byte = c_int8;
+/** `unsigned char`. */
+export const c_ubyte = c_uint8;
+/** `short`, 2 bytes. */
+export const c_short = c_int16;
+/** `unsigned short`, 2 bytes. */
+export const c_ushort = c_uint16;
+/** `int`, 4 bytes. */
+export const c_int = c_int32;
+/** `unsigned int`, 4 bytes. */
+export const c_uint = c_uint32;
+/** `long`, 8 bytes on LP64 (Linux and macOS, 64-bit): a bigint. */
+export const c_long = c_int64;
+/** `unsigned long`, 8 bytes on LP64: a bigint. */
+export const c_ulong = c_uint64;
+/** `long long`, 8 bytes: a bigint. */
+export const c_longlong = c_int64;
+/** `unsigned long long`, 8 bytes: a bigint. */
+export const c_ulonglong = c_uint64;
+/** `size_t`, 8 bytes: a bigint. */
+export const c_size_t = c_uint64;
+/** `ssize_t`, 8 bytes: a bigint. */
+export const c_ssize_t = c_int64;
+/** `time_t`, 8 bytes: a bigint, seconds since 1970. */
+export const c_time_t = c_int64;
+
+/** `void *`, 8 bytes, as a bigint. An address means nothing in another process: store offsets or indices instead. */
+export const c_void_p: ScalarType<bigint, BigUint64Array> = Object.freeze({
+  ...c_uint64,
+  name: "c_void_p",
+  schema: "c_void_p",
+  integer: undefined,
+});
+
+/** `char`, 1 byte: a string of one Latin-1 character (U+0000 to U+00FF). Text of several is `chars(n)`. */
+export const c_char: CType<string> = Object.freeze({
+  name: "c_char",
+  size: 1,
+  align: 1,
+  schema: "c_char",
+  read: (memory: Memory, o: number) => String.fromCharCode(memory.view.getUint8(o)),
+  write: (memory: Memory, o: number, value: string) => memory.view.setUint8(o, value.charCodeAt(0)),
+  check: (value: unknown) => {
+    const expected = "a string of one Latin-1 character";
+    if (typeof value !== "string") throw wrongType(expected, value);
+    if (value.length !== 1 || value.charCodeAt(0) > 255) throw outOfRange(expected, value);
+    return value;
+  },
+});
+
+/** `wchar_t`, 4 bytes: a string of one code point. Memory that holds no code point reads as U+FFFD. */
+export const c_wchar: CType<string> = Object.freeze({
+  name: "c_wchar",
+  size: 4,
+  align: 4,
+  schema: "c_wchar",
+  read: (memory: Memory, o: number) => {
+    const code = memory.view.getUint32(o, memory.littleEndian);
+    return code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ? "\ufffd" : String.fromCodePoint(code);
+  },
+  write: (memory: Memory, o: number, value: string) =>
+    memory.view.setUint32(o, value.codePointAt(0) as number, memory.littleEndian),
+  check: (value: unknown) => {
+    const expected = "a string of one code point";
+    if (typeof value !== "string") throw wrongType(expected, value);
+    const code = value.codePointAt(0);
+    const one = code !== undefined && value.length === (code > 0xffff ? 2 : 1) && value.isWellFormed();
+    if (!one) throw outOfRange(expected, value);
+    return value;
+  },
+});
+
+/**
+ * A type stored as `base` and seen as something else.
+ * @param options.name shown in messages and schemas
+ * @param options.decode from the stored value to yours; must not throw for any stored value
+ * @param options.encode from yours to the stored one; throw TypeError or RangeError for what cannot be stored
+ * @example
+ * const date_ms = convert(c_int64, {
+ *   name: "date_ms",
+ *   decode: (ms) => new Date(Number(ms)),
+ *   encode: (value) => {
+ *     if (!(value instanceof Date) || Number.isNaN(value.getTime())) throw new TypeError("expected a valid Date");
+ *     return BigInt(value.getTime());
+ *   },
+ * });
+ */
+export function convert<B, T>(
+  base: CType<B>,
+  options: {
+    name: string;
+    decode: (stored: B) => T;
+    encode: (value: unknown) => B;
+    labels?: Readonly<Record<string, string>>;
+  },
+): CType<T> {
+  const { name, decode, encode, labels } = options;
+  // What check returns is what write stores, so the encoded value travels between them under the type T.
+  return Object.freeze({
+    name,
+    size: base.size,
+    align: base.align,
+    schema: { converted: name, base: base.schema ?? base.name, ...(labels && { labels }) },
+    read: (memory: Memory, o: number) => decode(base.read(memory, o)),
+    check: (value: unknown) => base.check(encode(value)) as unknown as T,
+    write: (memory: Memory, o: number, value: T) => base.write(memory, o, value as unknown as B),
+  });
+}
+
+/**
+ * A 64-bit integer seen as a number.
+ * Reading or writing one outside ±(2^53 - 1) throws RangeError: nothing is rounded.
+ * @example @field(asNumber(c_int64)) nanoseconds!: number
+ */
+export function asNumber(type: CType<bigint>): CType<number> {
+  const expected = "a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones";
+  return convert(type, {
+    name: `asNumber(${type.name})`,
+    decode: (stored) => {
+      const number = Number(stored);
+      if (!Number.isSafeInteger(number)) throw outOfRange(expected, stored);
+      return number;
+    },
+    encode: (value) => {
+      if (typeof value !== "number") throw wrongType("a number", value);
+      if (!Number.isSafeInteger(value)) throw outOfRange(expected, value);
+      return BigInt(value);
+    },
+  });
+}
+
+/**
+ * An integer that takes the values of a TypeScript enum or a const object.
+ * Writing a value that the enum does not have throws RangeError; reading one (another program may know more)
+ * gives the bare number, as a C enum does.
+ * @example
+ * enum Mode { Idle, Run }
+ * class Robot extends Struct { @field(enumOf(c_uint8, Mode)) mode!: Mode }
+ */
+export function enumOf<B extends number | bigint, const E extends Readonly<Record<string, B | string>>>(
+  type: CType<B>,
+  Enum: E,
+): CType<Extract<E[keyof E], B>> {
+  // A numeric enum also maps its values back to names; those keys are not names of members.
+  const members = Object.entries(Enum).filter(
+    ([name, value]) => typeof value !== "string" && !/^-?\d/.test(name),
+  );
+  const values = new Map(members.map(([name, value]) => [value as unknown, name]));
+  const labels = Object.fromEntries(members.map(([name, value]) => [name, String(type.check(value))]));
+  return convert<B, Extract<E[keyof E], B>>(type, {
+    name: `enumOf(${type.name})`,
+    labels,
+    decode: (stored) => stored as Extract<E[keyof E], B>,
+    encode: (value) => {
+      if (values.has(value)) return value as B;
+      const expected = `one of ${members.map(([name, member]) => `${name} (${show(member)})`).join(", ")}`;
+      throw typeof value === "number" || typeof value === "bigint"
+        ? outOfRange(expected, value)
+        : wrongType(expected, value);
+    },
+  });
+}

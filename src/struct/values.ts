@@ -1,0 +1,280 @@
+/**
+ * Values going in and out of memory as a whole: assignment checks everything first and then stores, so a bad
+ * value anywhere leaves the memory as it was.
+ */
+import { Atomic } from "./atomic.ts";
+import { checkBits, writeBits } from "./bits.ts";
+import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
+import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
+import { inOrder, type Layout, layoutOfClass, type Member, sizeOfType, typeName } from "./layout.ts";
+import { assertAttached, type Region } from "./memory.ts";
+import { at, outOfRange, wrongType } from "./refusal.ts";
+import { isScalar, type ScalarType } from "./types.ts";
+
+declare const PREPARED: unique symbol;
+/** A checked value in the form that `store` takes; only `prepare` and `store` know which for which type. */
+export type Prepared = { readonly [PREPARED]: true };
+
+/** The members of a struct to store, or the bytes of one of the same class. */
+type PreparedStruct = { readonly bytes: Uint8Array } | readonly (readonly [Member, Prepared])[];
+
+const prepared = (value: unknown): Prepared => value as Prepared;
+
+/**
+ * Checks `value` for a field of `type`.
+ * @param length elements of an array, which for a flexible one only its memory tells
+ * @throws TypeError, RangeError
+ */
+export function prepare(type: FieldType, value: unknown, region: Region, length?: number): Prepared {
+  if (type instanceof StructType) return prepared(prepareStruct(layoutOfClass(type.cls), value, region));
+  if (type instanceof ArrayType)
+    return prepared(prepareArray(type, value, region, length ?? type.length ?? 0));
+  if (type instanceof AtomicType)
+    return prepared(type.integer.check(value instanceof Atomic ? value.load() : value));
+  return prepared(type.check(value));
+}
+
+/** Stores what `prepare` returned for the same type. */
+export function store(type: FieldType, region: Region, byteOffset: number, value: Prepared): void {
+  if (type instanceof StructType)
+    storeStruct(layoutOfClass(type.cls), region, byteOffset, value as unknown as PreparedStruct);
+  else if (type instanceof ArrayType)
+    storeArray(type.element, region, byteOffset, value as unknown as PreparedArray);
+  else if (type instanceof AtomicType)
+    new Atomic(region, byteOffset, type.integer as ScalarType<number>).store(value as unknown as number);
+  else type.write(region, byteOffset, value);
+}
+
+/** `view.member = value`, for the members that generated code does not store inline. */
+export function storeMember(
+  layout: Layout,
+  member: Member,
+  region: Region,
+  base: number,
+  value: unknown,
+): void {
+  assertAttached(region);
+  let checked: Prepared;
+  try {
+    checked = prepareMember(member, value, region, base);
+  } catch (error) {
+    throw at(`${layout.name}.${member.name}`, error);
+  }
+  writeMember(member, region, base, checked);
+}
+
+function prepareMember(member: Member, value: unknown, region: Region, base: number): Prepared {
+  if (member.bits !== undefined) return prepared(checkBits(member, value));
+  const { type } = member;
+  const flexible = type instanceof ArrayType && type.length === null;
+  const length = flexible
+    ? Math.floor((region.byteLength - base - member.offset) / sizeOfType(type.element))
+    : undefined;
+  return prepare(type, value, region, length);
+}
+
+function writeMember(member: Member, region: Region, base: number, value: Prepared): void {
+  if (member.bits !== undefined) writeBits(member, region, base, value as unknown as number);
+  else store(member.type, region, base + member.offset, value);
+}
+
+/** Assigns the members of `init` to the view: all, or none when one of them is refused. */
+export function assignView(view: View, init: unknown): void {
+  const layout = view[LAYOUT];
+  const region = view[REGION];
+  assertAttached(region);
+  if (region.readOnly)
+    throw new TypeError(`${layout.name} is read-only here: a Reader cannot write, use an Editor`);
+  let checked: PreparedStruct;
+  try {
+    checked = prepareStruct(layout, init, region, view[OFFSET]);
+  } catch (error) {
+    throw at(layout.name, error);
+  }
+  storeStruct(layout, region, view[OFFSET], checked);
+}
+
+function prepareStruct(layout: Layout, value: unknown, region: Region, base = 0): PreparedStruct {
+  if (isView(value)) {
+    if (value[LAYOUT] === layout && canCopy(layout, value, region)) return { bytes: copyOf(value) };
+    return prepareMembers(
+      layout,
+      value[LAYOUT].members.map(({ name }) => name),
+      value,
+      region,
+      base,
+    );
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw wrongType(`an object with members of ${layout.name}`, value);
+  }
+  const names = Object.keys(value);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // A Map or a Date has no members of its own and would be a silent no-op.
+  if (names.length === 0 && prototype !== Object.prototype && prototype !== null)
+    throw wrongType(`an object with members of ${layout.name}`, value);
+  return prepareMembers(layout, names, value, region, base);
+}
+
+/** Bytes can be copied as they are when they mean the same on both sides and nobody needs them atomically. */
+function canCopy(layout: Layout, source: View, region: Region): boolean {
+  return (
+    !layout.hasAtomics &&
+    !layout.flexible &&
+    source[REGION].littleEndian === inOrder(region, layout).littleEndian
+  );
+}
+
+const copyOf = (view: View): Uint8Array =>
+  Uint8Array.prototype.slice.call(view[REGION].bytes, view[OFFSET], view[OFFSET] + view[LAYOUT].size);
+
+function prepareMembers(
+  layout: Layout,
+  names: string[],
+  source: object,
+  region: Region,
+  base: number,
+): PreparedStruct {
+  return names.map((name) => {
+    const member = layout.byName.get(name);
+    if (member === undefined) {
+      const known = layout.members.map((m) => m.name);
+      throw new TypeError(
+        `has no member ${JSON.stringify(name)}; it has ${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}`,
+      );
+    }
+    try {
+      return [
+        member,
+        prepareMember(member, (source as Record<string, unknown>)[name], region, base),
+      ] as const;
+    } catch (error) {
+      throw at(`.${name}`, error);
+    }
+  });
+}
+
+function storeStruct(layout: Layout, region: Region, base: number, value: PreparedStruct): void {
+  if ("bytes" in value) {
+    region.bytes.set(value.bytes, base);
+    return;
+  }
+  const memory = inOrder(region, layout);
+  for (const [member, checked] of value) writeMember(member, memory, base, checked);
+}
+
+/** Numbers of the right typed array are kept as one; everything else value by value. */
+type PreparedArray = { readonly numbers: ArrayBufferView } | readonly Prepared[];
+
+function prepareArray({ element }: ArrayType, value: unknown, region: Region, length: number): PreparedArray {
+  const expected = `an iterable of ${length} ${typeName(element)}`;
+  if (!isIterable(value)) throw wrongType(expected, value);
+  const elements = prepareElements(element, value, region, length);
+  const count = "numbers" in elements ? elements.numbers.byteLength / sizeOfType(element) : elements.length;
+  if (count !== length)
+    throw new RangeError(
+      `expected ${expected}, got ${count > length ? "more than" : "only"} ${Math.min(count, length)}`,
+    );
+  return elements;
+}
+
+const isIterable = (value: unknown): value is Iterable<unknown> =>
+  typeof value === "object" && value !== null ? Symbol.iterator in value : typeof value === "string";
+
+/** Checks the elements of `values`, reading at most one more than `limit` of them. */
+function prepareElements(
+  element: FieldType,
+  values: Iterable<unknown>,
+  region: Region,
+  limit: number,
+): PreparedArray {
+  if (isSameNumbers(element, values) && values.length <= limit) return { numbers: values.slice() };
+  const result: Prepared[] = [];
+  try {
+    for (const value of values) {
+      if (result.length > limit) break;
+      result.push(prepare(element, value, region));
+    }
+  } catch (error) {
+    throw at(`[${result.length}]`, error);
+  }
+  return result;
+}
+
+/** A typed array of the very element type needs no check: it can hold nothing else. */
+function isSameNumbers(element: FieldType, values: unknown): values is Int32Array {
+  if (!isScalar(element) || element.inline.boolean) return false;
+  return (
+    Object.prototype.toString.call(values) === `[object ${element.inline.accessor}Array]` &&
+    ArrayBuffer.isView(values)
+  );
+}
+
+function storeArray(element: FieldType, region: Region, base: number, value: PreparedArray): void {
+  const size = sizeOfType(element);
+  if (!("numbers" in value)) {
+    for (const [i, checked] of value.entries()) store(element, region, base + i * size, checked);
+    return;
+  }
+  const { buffer, byteOffset, byteLength } = value.numbers;
+  const source = new Uint8Array(buffer, byteOffset, byteLength);
+  if (!region.littleEndian && size > 1) reverseEach(source, size);
+  region.bytes.set(source, base);
+}
+
+/** Turns the bytes of each element around, in a copy that is ours. */
+function reverseEach(bytes: Uint8Array, size: number): void {
+  for (let start = 0; start < bytes.length; start += size) bytes.subarray(start, start + size).reverse();
+}
+
+/** `array.set(values, offset)` */
+export function storeElements(
+  element: FieldType,
+  region: Region,
+  base: number,
+  length: number,
+  values: unknown,
+  offset: number,
+): void {
+  assertAttached(region);
+  if (!isIterable(values)) throw wrongType(`an iterable of ${typeName(element)}`, values);
+  if (!Number.isInteger(offset) || offset < 0 || offset > length) {
+    throw outOfRange(`an index from 0 to ${length}`, offset);
+  }
+  const elements = prepareElements(element, values, region, length - offset);
+  const count = "numbers" in elements ? elements.numbers.byteLength / sizeOfType(element) : elements.length;
+  if (offset + count > length)
+    throw new RangeError(
+      `expected at most ${length - offset} values from index ${offset} on (the array has ${length})`,
+    );
+  storeArray(element, region, base + offset * sizeOfType(element), elements);
+}
+
+/** `array.fill(value)` */
+export function fillArray(
+  element: FieldType,
+  region: Region,
+  base: number,
+  length: number,
+  value: unknown,
+): void {
+  assertAttached(region);
+  const checked = prepare(element, value, region);
+  const size = sizeOfType(element);
+  for (let i = 0; i < length; i++) store(element, region, base + i * size, checked);
+}
+
+/** A copy of the view as plain objects and arrays, each value passed through `convert`. */
+export function plainView(view: View, convert: (value: unknown) => unknown): Record<string, unknown> {
+  const source = view as unknown as Record<string, unknown>;
+  return Object.fromEntries(
+    view[LAYOUT].members.map(({ name, type }) => [name, plainValue(type, source[name], convert)]),
+  );
+}
+
+function plainValue(type: FieldType, value: unknown, convert: (value: unknown) => unknown): unknown {
+  if (type instanceof StructType) return plainView(value as View, convert);
+  if (type instanceof AtomicType) return convert((value as Atomic<number>).load());
+  if (!(type instanceof ArrayType)) return convert(value);
+  return Array.from(value as Iterable<unknown>, (element) => plainValue(type.element, element, convert));
+}

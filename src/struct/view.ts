@@ -1,0 +1,240 @@
+/**
+ * VIEW: from a layout to a class whose accessors go straight to the bytes. The class is generated as source, one
+ * per layout and mode, because closures shared between classes go megamorphic (30 times slower once twenty
+ * struct classes are alive). Its prototype inherits from the user's class, so methods and `instanceof` hold,
+ * while the user's constructor never runs.
+ *
+ * Names from a class or a schema enter the source only as JSON strings, so no name can break out of it.
+ */
+import { CArray, normalIndex } from "./arrays.ts";
+import { Atomic } from "./atomic.ts";
+import { barrierWord } from "./barrier.ts";
+import { readBits } from "./bits.ts";
+import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
+import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
+import { inOrder, type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "./layout.ts";
+import { BIG_ENDIAN, FRESH, READ_ONLY, type Region } from "./memory.ts";
+import { at } from "./refusal.ts";
+import type { Struct } from "./struct.ts";
+import { type CType, type Inline, isScalar } from "./types.ts";
+import { fillArray, storeElements, storeMember } from "./values.ts";
+
+export type ViewClass = new (region: Region, byteOffset: number) => View;
+type ArrayClass = new (region: Region, byteOffset: number, length: number) => CArray<unknown>;
+
+const viewClasses = new WeakMap<Layout, (ViewClass | undefined)[]>();
+const arrayClasses = new WeakMap<FieldType, (ArrayClass | undefined)[]>();
+
+/** The class of views with this layout and mode (see memory.ts), generated at its first use. */
+export function viewClass(layout: Layout, mode: number): ViewClass {
+  return cached(viewClasses, layout, mode, () => new Generator(layout.name, mode).viewClass(layout));
+}
+
+/** A view of `layout` at `byteOffset` of the region, in the region's mode. */
+export function makeView<T extends Struct>(layout: Layout, region: Region, byteOffset: number): T {
+  const memory = inOrder(region, layout);
+  return new (viewClass(layout, memory.mode))(memory, byteOffset) as unknown as T;
+}
+
+function cached<K extends object, V>(
+  cache: WeakMap<K, (V | undefined)[]>,
+  key: K,
+  mode: number,
+  make: () => V,
+): V {
+  const perMode = cache.get(key) ?? [];
+  const known = perMode[mode] ?? make();
+  perMode[mode] = known;
+  cache.set(key, perMode);
+  return known;
+}
+
+const arrayClass = (element: FieldType, mode: number): ArrayClass =>
+  cached(arrayClasses, element, mode, () => new Generator("array", mode).arrayClass(element));
+
+const typedArrays = {
+  Int8: Int8Array,
+  Uint8: Uint8Array,
+  Int16: Int16Array,
+  Uint16: Uint16Array,
+  Int32: Int32Array,
+  Uint32: Uint32Array,
+  BigInt64: BigInt64Array,
+  BigUint64: BigUint64Array,
+  Float32: Float32Array,
+  Float64: Float64Array,
+} satisfies Record<Inline["accessor"], unknown>;
+
+/** Elements of a flexible array: as many as the memory behind it holds. */
+const flexibleLength = (region: Region, byteOffset: number, size: number): number =>
+  Math.max(0, Math.floor((region.byteLength - byteOffset) / size));
+
+/** More composite members than this are not kept in slots of the view, which would make every view large. */
+const MAX_SLOTS = 16;
+
+/** Writes the source of one class. */
+class Generator {
+  readonly #constants: unknown[] = [];
+  readonly #littleEndian: boolean;
+  readonly #readOnly: boolean;
+  readonly #fresh: boolean;
+
+  constructor(
+    readonly name: string,
+    readonly mode: number,
+  ) {
+    this.#littleEndian = (mode & BIG_ENDIAN) === 0;
+    this.#readOnly = (mode & READ_ONLY) !== 0;
+    this.#fresh = (mode & FRESH) !== 0;
+  }
+
+  viewClass(layout: Layout): ViewClass {
+    const slots: string[] = [];
+    const accessors = layout.members.map((member) => this.#accessors(layout, member, slots));
+    const source = `
+      #r; #d; #o; ${slots.map((slot) => `${slot};`).join(" ")}
+      constructor(r, o) { this.#r = r; this.#d = r.view; this.#o = o; }
+      get [${this.#constant(REGION)}]() { return this.#r; }
+      get [${this.#constant(OFFSET)}]() { return this.#o; }
+      ${accessors.join("\n")}`;
+    const View = this.#evaluate<ViewClass>(source);
+    Object.setPrototypeOf(View.prototype, layout.cls.prototype);
+    Object.defineProperty(View.prototype, LAYOUT, { value: layout });
+    // So that `view.constructor` is the user's class, as instanceof suggests.
+    Object.defineProperty(View.prototype, "constructor", {
+      value: layout.cls,
+      writable: true,
+      configurable: true,
+    });
+    return View;
+  }
+
+  arrayClass(element: FieldType): ArrayClass {
+    const size = sizeOfType(element);
+    const read = (index: string) => this.#read(element, `this.#o + ${index} * ${size}`);
+    const type = this.#constant(element);
+    const store = (name: string, parameters: string, body: string) =>
+      `${name}(${parameters}) { ${this.#readOnly ? `${this.#constant(refuseArray)}("${name}")` : body}; }`;
+    const source = `
+      #r; #d; #o; length;
+      constructor(r, o, n) { this.#r = r; this.#d = r.view; this.#o = o; this.length = n; }
+      at(i) { if (i >>> 0 !== i || i >= this.length) i = ${this.#constant(normalIndex)}(i, this.length); return ${read("i")}; }
+      *[Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield ${read("i")}; }
+      ${store("set", "values, offset = 0", `${this.#constant(storeElements)}(${type}, this.#r, this.#o, this.length, values, offset)`)}
+      ${store("fill", "value", `${this.#constant(fillArray)}(${type}, this.#r, this.#o, this.length, value); return this`)}
+      toJSON() { return Array.from(this); }
+      [Symbol.for("nodejs.util.inspect.custom")]() { return Array.from(this); }`;
+    const Class = this.#evaluate<ArrayClass>(source);
+    Object.setPrototypeOf(Class.prototype, CArray.prototype);
+    Object.defineProperty(Class.prototype, "constructor", {
+      value: CArray,
+      writable: true,
+      configurable: true,
+    });
+    return Class;
+  }
+
+  #evaluate<C>(body: string): C {
+    // Constants come in by position; B is the barrier's word.
+    const names = this.#constants.map((_, i) => `k${i}`);
+    const make = new Function("B", ...names, `"use strict"; return class { ${body} };`);
+    const Class = make(barrierWord, ...this.#constants) as C & object;
+    Object.defineProperty(Class, "name", { value: this.name });
+    return Class;
+  }
+
+  /** The name under which the source reaches a value. */
+  #constant(value: unknown): string {
+    const known = this.#constants.indexOf(value);
+    return `k${known >= 0 ? known : this.#constants.push(value) - 1}`;
+  }
+
+  #accessors(layout: Layout, member: Member, slots: string[]): string {
+    const key = `[${JSON.stringify(member.name)}]`;
+    if (member.via !== undefined) {
+      const inner = `this[${JSON.stringify(member.via)}]${key}`;
+      return `get ${key}() { return ${inner}; } set ${key}(v) { ${inner} = v; }`;
+    }
+    return `get ${key}() { ${this.#getter(member, slots)} }
+      set ${key}(v) { ${this.#readOnly ? `${this.#constant(refuseWrite)}(${this.#constant(layout)}, ${JSON.stringify(member.name)})` : this.#setter(layout, member)}; }`;
+  }
+
+  #getter(member: Member, slots: string[]): string {
+    const { type, bits } = member;
+    const value = bits ? this.#readBits(member) : this.#read(type, `this.#o + ${member.offset}`);
+    const isComposite = type instanceof StructType || type instanceof ArrayType || type instanceof AtomicType;
+    if (!isComposite || slots.length >= MAX_SLOTS) return `return ${value};`;
+    const slot = `#s${slots.length}`;
+    slots.push(slot);
+    // A typed array over unmapped memory would quietly read as undefined; touching the DataView throws instead.
+    const alive = type instanceof ArrayType ? "this.#d.byteLength;" : "";
+    const barrier = this.#fresh ? "B[0] = 0;" : "";
+    return `${alive}${barrier} const s = this.${slot}; return s === undefined ? this.${slot} = ${value} : s;`;
+  }
+
+  /** An expression that reads a value of `type` at `offset`. */
+  #read(type: FieldType, offset: string): string {
+    if (type instanceof StructType) {
+      const layout = layoutOfClass(type.cls);
+      const mode = modeOf(layout, this.mode);
+      const region = mode === this.mode ? "this.#r" : "this.#r.swapped";
+      return `new ${this.#constant(viewClass(layout, mode))}(${region}, ${offset})`;
+    }
+    if (type instanceof ArrayType) return this.#readArray(type, offset);
+    if (type instanceof AtomicType)
+      return `new ${this.#constant(Atomic)}(this.#r, ${offset}, ${this.#constant(type.integer)})`;
+    const value = isScalar(type)
+      ? this.#readInline(type.inline, offset)
+      : `${this.#constant(type)}.read(this.#r, ${offset})`;
+    return this.#fresh ? `(B[0] = 0, ${value})` : value;
+  }
+
+  #readInline({ accessor, boolean }: Inline, offset: string): string {
+    const value = `this.#d.get${accessor}(${offset}, ${this.#littleEndian})`;
+    return boolean ? `${value} !== 0` : value;
+  }
+
+  #readArray({ element, length }: ArrayType, offset: string): string {
+    const size = sizeOfType(element);
+    const count = length ?? `${this.#constant(flexibleLength)}(this.#r, ${offset}, ${size})`;
+    const general = `new ${this.#constant(arrayClass(element, this.mode))}(this.#r, ${offset}, ${count})`;
+    const isNumeric = isScalar(element) && !element.inline.boolean;
+    if (!isNumeric || this.#readOnly || !this.#littleEndian) return general;
+    const TypedArray = this.#constant(typedArrays[element.inline.accessor]);
+    const aligned = `(this.#r.byteOffset + ${offset}) % ${size} === 0`;
+    return `${aligned} ? new ${TypedArray}(this.#r.buffer, this.#r.byteOffset + ${offset}, ${count}) : ${general}`;
+  }
+
+  #setter(layout: Layout, member: Member): string {
+    const { type, bits, offset, name } = member;
+    if (bits !== undefined || !isScalar(type)) {
+      return `${this.#constant(storeMember)}(${this.#constant(layout)}, ${this.#constant(member)}, this.#r, this.#o, v)`;
+    }
+    const { accessor, refuses, boolean } = type.inline;
+    const refuse = `${this.#constant(refuseValue)}(${this.#constant(layout)}, ${JSON.stringify(name)}, ${this.#constant(type)}, v)`;
+    return `if (${refuses("v")}) ${refuse}; this.#d.set${accessor}(this.#o + ${offset}, ${boolean ? "v ? 1 : 0" : "v"}, ${this.#littleEndian})`;
+  }
+
+  #readBits(member: Member): string {
+    const value = `${this.#constant(readBits)}(${this.#constant(member)}, this.#r, this.#o)`;
+    return this.#fresh ? `(B[0] = 0, ${value})` : value;
+  }
+}
+
+/** Out of line, so that accessors stay small enough to be inlined. */
+function refuseValue(layout: Layout, name: string, type: CType<unknown>, value: unknown): never {
+  try {
+    type.check(value);
+  } catch (error) {
+    throw at(`${layout.name}.${name}`, error);
+  }
+  throw new TypeError(`${layout.name}.${name}: ${type.name} refuses this value`);
+}
+
+function refuseWrite(layout: Layout, name: string): never {
+  throw new TypeError(`${layout.name}.${name} is read-only here: a Reader cannot write, use an Editor`);
+}
+
+function refuseArray(method: string): never {
+  throw new TypeError(`${method}: this array is read-only here: a Reader cannot write, use an Editor`);
+}
