@@ -68,6 +68,15 @@ export function integer(value: number, name: string): number {
 }
 
 /**
+ * Checks several at once, before any of them is judged.
+ * @throws TypeError naming the first that is not an integer
+ * @example integers({ start, length });
+ */
+export function integers(values: Record<string, number>): void {
+  for (const [name, value] of Object.entries(values)) integer(value, name);
+}
+
+/**
  * Returns a byte as it is.
  * @throws RangeError for an integer that is none; TypeError for anything else
  */

@@ -6,6 +6,7 @@ import {
   type BytesLike,
   byte,
   integer,
+  integers,
   pageStart,
   resolveIndex,
   resolvePosition,
@@ -161,10 +162,11 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    */
   seek(offset: number, whence: Whence = "set"): number {
     const bases = { set: 0, current: this.#position, end: this.length };
+    integer(offset, "offset");
     if (!Object.hasOwn(bases, whence)) {
       throw new RangeError(`whence must be "set", "current" or "end", not ${JSON.stringify(whence)}`);
     }
-    const position = bases[whence] + integer(offset, "offset");
+    const position = bases[whence] + offset;
     if (position < 0 || position > bases.end) {
       throw new RangeError(`position ${position} is not within the ${bases.end} mapped bytes`);
     }
@@ -214,13 +216,13 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     this.#open();
     const source = toBytes(data);
     const bytes = this.#writable();
-    const room = Math.max(0, bytes.length - this.#position);
+    const room = bytes.length - this.#position;
     if (source.length > room) {
       throw new RangeError(
-        `${source.length} bytes do not fit at ${this.#position}: the map has ${room} bytes left`,
+        `${source.length} bytes do not fit at ${this.#position}: the map has ${bytes.length}`,
       );
     }
-    if (source.length > 0) bytes.set(source, this.#position);
+    bytes.set(source, this.#position);
     this.#position += source.length;
     return source.length;
   }
@@ -269,7 +271,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   /** Copies `count` bytes from `source` to `destination`; they may overlap. @throws RangeError, TypeError (read-only) */
   move(destination: number, source: number, count: number): void {
     this.#open();
-    for (const [name, value] of Object.entries({ destination, source, count })) integer(value, name);
+    integers({ destination, source, count });
     const bytes = this.#writable();
     if (Math.min(destination, source, count) < 0 || Math.max(destination, source) + count > bytes.length) {
       throw new RangeError(
@@ -385,7 +387,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    */
   flush(offset = 0, size = this.length - offset): void {
     const mapping = this.#open();
-    if (integer(offset, "offset") < 0 || integer(size, "size") < 0 || offset + size > mapping.byteLength) {
+    integers({ offset, size });
+    if (offset < 0 || size < 0 || offset + size > mapping.byteLength) {
       throw new RangeError(`range ${offset} + ${size} is not within the ${mapping.byteLength} mapped bytes`);
     }
     if (this.access !== "write") return;
@@ -403,13 +406,14 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    */
   madvise(advice: number, start = 0, length = this.length): void {
     const mapping = this.#open();
-    if (integer(start, "start") < 0 || start >= mapping.byteLength || integer(length, "length") < 0) {
+    integers({ advice, start, length });
+    if (start < 0 || start >= mapping.byteLength || length < 0) {
       throw new RangeError(
         `range ${start} + ${length} does not start within the ${mapping.byteLength} mapped bytes`,
       );
     }
     pageStart(start, "start");
-    mapping.advise(integer(advice, "advice"), start, Math.min(length, mapping.byteLength - start));
+    mapping.advise(advice, start, Math.min(length, mapping.byteLength - start));
   }
 
   /**

@@ -5,10 +5,11 @@ import { StructDefinitionError } from "../errors.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { inOrder, layoutOfClass } from "./layout.ts";
-import { Region } from "./memory.ts";
+import { READ_ONLY, Region } from "./memory.ts";
 import { resolvePath } from "./path.ts";
 import { show } from "./refusal.ts";
 import { type StructSchema, schemaOf } from "./schema.ts";
+import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
 import type { Init, Path, Plain } from "./type-utils.ts";
 import { assignView, plainView } from "./values.ts";
@@ -51,11 +52,11 @@ export function create<T extends Struct>(cls: StructClass<T>, init?: Init<T>): T
 }
 
 /** Memory that a view can lie on. */
-export type BufferSource = ArrayBufferLike | ArrayBufferView<ArrayBufferLike>;
+export type BufferSource = ArrayBufferLike | ArrayBufferView<ArrayBufferLike> | MemorySource;
 
 /**
- * A struct over memory you have: an ArrayBuffer, SharedArrayBuffer, typed array, DataView or Buffer.
- * Any alignment will do. A flexible array at the end has as many elements as the memory behind it holds.
+ * A struct over memory you have: an ArrayBuffer, SharedArrayBuffer, typed array, DataView, Buffer or `MemoryMap`.
+ * On a read-only `MemoryMap` the struct refuses stores. Any alignment will do. A flexible array at the end has as many elements as the memory behind it holds.
  * @param byteOffset bytes from the start of `buffer`
  * @throws RangeError when `buffer` is too short, TypeError when it is no memory
  * @example const header = viewOf(PacketHeader, socketData, 14)
@@ -70,13 +71,22 @@ export function viewOf<T extends Struct>(cls: StructClass<T>, buffer: BufferSour
       `viewOf: ${name} takes ${size} bytes from ${byteOffset} on, but there are ${memory.byteLength}`,
     );
   }
-  return viewAt(cls, new Region(memory.buffer, memory.byteOffset, memory.byteLength, 0), byteOffset);
+  const mode = memory.readOnly === true ? READ_ONLY : 0;
+  return viewAt(cls, new Region(memory.buffer, memory.byteOffset, memory.byteLength, mode), byteOffset);
 }
 
-function memoryOf(source: BufferSource): { buffer: ArrayBufferLike; byteOffset: number; byteLength: number } {
+interface MemorySpan {
+  buffer: ArrayBufferLike;
+  byteOffset: number;
+  byteLength: number;
+  readOnly?: boolean;
+}
+
+function memoryOf(source: BufferSource): MemorySpan {
   if (ArrayBuffer.isView(source)) return source;
   if (source instanceof ArrayBuffer || source instanceof SharedArrayBuffer)
     return { buffer: source, byteOffset: 0, byteLength: source.byteLength };
+  if (typeof source?.[memorySource] === "function") return source[memorySource]();
   throw new TypeError(
     `viewOf: expected an ArrayBuffer, a SharedArrayBuffer or a view on one, got ${show(source)}`,
   );
