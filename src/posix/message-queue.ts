@@ -1,33 +1,31 @@
 /** POSIX message queues: messages with a length and a priority, kept by the kernel between processes. */
-import { readFileSync } from "node:fs";
 import { ClosedError, UnsupportedError } from "../errors.ts";
 import { cstring, lastErrno } from "../libc/call.ts";
-import { E, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constants.ts";
+import { E, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constants.ts";
 import { POLLIN, POLLOUT, polling, queues } from "../libc/posix.ts";
 import { checkObjectName } from "../memory/shared-memory-file.ts";
-import { packQueueAttributes, pollfd, type QueueAttributes, unpackQueueAttributes } from "./c-structs.ts";
-import {
-  MESSAGE_QUEUES_SUPPORTED,
-  QUEUE_MESSAGE_SIZE_MAX_DEFAULT,
-  QUEUE_MESSAGES_MAX_DEFAULT,
-  QUEUE_PRIORITY_MAX,
-  queueLimit,
-} from "./constants.ts";
+import type { StructClass } from "../struct/index.ts";
+import { pollfd } from "./c-structs.ts";
+import { MESSAGE_QUEUES_SUPPORTED, QUEUE_PRIORITY_MAX } from "./constants.ts";
 import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
+import { bytesCodec, type MessageCodec, type Sendable, structCodec } from "./messages.ts";
 import { checkInteger, checkObjectOptions, type ObjectOptions, openNamed } from "./names.ts";
 import { Notification, type NotificationTarget } from "./notification.ts";
+import { limitsOf, openQueue, QUEUE_NAME_BYTES_MAX, queueAttributes } from "./queue-file.ts";
 import { untilReady } from "./readiness.ts";
 import { type AsyncWait, type Timeout, timeoutMsOf, WaitLine } from "./waiting.ts";
 
-/** Longest name of a message queue in bytes, without its slash. */
-export const QUEUE_NAME_BYTES_MAX = 255;
-
 /** What `new MessageQueue` takes. */
-export interface MessageQueueOptions extends ObjectOptions {
+export interface MessageQueueOptions<M = Uint8Array> extends ObjectOptions {
   /** How many messages a queue that is created can hold; default QUEUE_MESSAGES_MAX_DEFAULT. */
   maxMessages?: number | undefined;
-  /** How many bytes a message in a queue that is created can have; default QUEUE_MESSAGE_SIZE_MAX_DEFAULT. */
+  /**
+   * How many bytes a message in a queue that is created can have; default the size of the struct class in `message`,
+   * else QUEUE_MESSAGE_SIZE_MAX_DEFAULT.
+   */
   maxMessageSize?: number | undefined;
+  /** A struct class: the queue then sends and receives structs instead of bytes. */
+  message?: (abstract new () => M) | undefined;
   /** Whether this handle may receive, default true. */
   read?: boolean | undefined;
   /** Whether this handle may send, default true. */
@@ -40,11 +38,11 @@ export interface SendOptions extends Timeout {
   priority?: number | undefined;
 }
 
+/** What `receive` gives. */
+export type Received<M> = [message: M, priority: number];
+
 /** How to send without blocking. */
 export interface SendAsyncOptions extends SendOptions, AsyncWait {}
-
-/** Bytes to send; text goes as UTF-8. */
-export type MessageBytes = string | NodeJS.ArrayBufferView | ArrayBufferLike;
 
 /**
  * A handle to a message queue (mq_overview(7); `posix_ipc.MessageQueue`). Linux only.
@@ -55,8 +53,12 @@ export type MessageBytes = string | NodeJS.ArrayBufferView | ArrayBufferLike;
  * using queue = new MessageQueue({ name: "/jobs", flags: O_CREAT });
  * queue.send("hello", { priority: 5 });
  * const [bytes, priority] = queue.receive({ timeoutMs: 1000 });
+ * @example
+ * using points = new MessageQueue({ name: "/points", flags: O_CREAT, message: Point2D });
+ * points.send({ x: 1, y: 2 });
+ * const [point] = points.receive(); // a Point2D in memory of its own
  */
-export class MessageQueue {
+export class MessageQueue<M = Uint8Array> {
   /** The name, the random one if none was given. */
   readonly name: string;
   /** How many messages the queue can hold. */
@@ -70,6 +72,7 @@ export class MessageQueue {
   block = true;
 
   readonly #access: number;
+  readonly #codec: MessageCodec<M>;
   readonly #notification: Notification;
   readonly #receivers: WaitLine;
   readonly #senders: WaitLine;
@@ -83,14 +86,16 @@ export class MessageQueue {
    * @throws PosixError, naming the limit, when the queue is larger than the system allows (EINVAL, EMFILE, ENOSPC)
    * @throws UnsupportedError on macOS
    */
-  constructor(options: MessageQueueOptions) {
+  constructor(options: MessageQueueOptions<M>) {
     if (!MESSAGE_QUEUES_SUPPORTED) throw new UnsupportedError("this system has no POSIX message queues");
     checkObjectOptions(options, O_CREAT | O_EXCL);
     this.#access = accessOf(options);
+    this.#codec = codecOf(options.message);
+    const limits = limitsOf(options, this.#codec.byteLength);
     const { name, opened: fd } = openNamed(options, (name, flags) =>
-      open(name, flags | this.#access, options),
+      openQueue(name, flags | this.#access, options.mode, limits),
     );
-    const attributes = attributesOf(fd, name);
+    const attributes = queueAttributes(fd, name);
     this.name = name;
     this.maxMessages = attributes.maxMessages;
     this.maxMessageSize = attributes.maxMessageSize;
@@ -107,7 +112,7 @@ export class MessageQueue {
    * @throws RangeError for a message longer than `maxMessageSize` or a wrong priority; TypeError
    * @throws PermissionsError when the queue was opened with `write: false`; ClosedError after `close()`
    */
-  send(message: MessageBytes, options: SendOptions = {}): void {
+  send(message: Sendable<M>, options: SendOptions = {}): void {
     const bytes = this.#outgoing(message);
     const priority = priorityOf(options);
     this.#blocking("mq_send", POLLOUT, options, () => this.#trySend(bytes, priority) || undefined);
@@ -117,7 +122,7 @@ export class MessageQueue {
    * The same without ever blocking the event loop. The bytes are copied first. Callers are served in order.
    * @throws what `send` throws but SignalError; `signal.reason` when aborted (the message is then not sent)
    */
-  async sendAsync(message: MessageBytes, options: SendAsyncOptions = {}): Promise<void> {
+  async sendAsync(message: Sendable<M>, options: SendAsyncOptions = {}): Promise<void> {
     const bytes = this.#outgoing(message).slice();
     const priority = priorityOf(options);
     const attempt = () => this.#trySend(bytes, priority) || undefined;
@@ -130,7 +135,7 @@ export class MessageQueue {
    * @throws SignalError when a signal arrives that JavaScript listens for
    * @throws PermissionsError when the queue was opened with `read: false`; ClosedError after `close()`
    */
-  receive(options: Timeout = {}): [message: Uint8Array, priority: number] {
+  receive(options: Timeout = {}): Received<M> {
     return this.#blocking("mq_receive", POLLIN, options, () => this.#tryReceive());
   }
 
@@ -139,7 +144,7 @@ export class MessageQueue {
    * the promise is resolved: aborting, a timeout or `close()` never loses one.
    * @throws what `receive` throws but SignalError; `signal.reason` when aborted
    */
-  async receiveAsync(wait: AsyncWait = {}): Promise<[message: Uint8Array, priority: number]> {
+  async receiveAsync(wait: AsyncWait = {}): Promise<Received<M>> {
     return this.#receivers.wait(
       () => this.#tryReceive(),
       wait,
@@ -152,9 +157,7 @@ export class MessageQueue {
    * message that was not handed out in the queue.
    * @throws `signal.reason` when aborted; PermissionsError when the queue was opened with `read: false`
    */
-  async *entries(
-    options: Pick<AsyncWait, "signal"> = {},
-  ): AsyncGenerator<[message: Uint8Array, priority: number]> {
+  async *entries(options: Pick<AsyncWait, "signal"> = {}): AsyncGenerator<Received<M>> {
     while (!this.closed) {
       try {
         yield await this.receiveAsync({ signal: options.signal });
@@ -166,7 +169,7 @@ export class MessageQueue {
   }
 
   /** `for await (const message of queue)`: as `entries()`, without the priorities. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<M> {
     for await (const [message] of this.entries()) yield message;
   }
 
@@ -186,7 +189,7 @@ export class MessageQueue {
 
   /** How many messages are in the queue, which may have changed by the time you look. */
   get currentMessages(): number {
-    return attributesOf(this.#open(), this.name).currentMessages;
+    return queueAttributes(this.#open(), this.name).currentMessages;
   }
 
   /** The queue's descriptor (posix_ipc: `mqd`), -1 after `close()`. Always non-blocking to the kernel. */
@@ -259,21 +262,25 @@ export class MessageQueue {
   }
 
   /** A message and its priority, if there was one. */
-  #tryReceive(): [message: Uint8Array, priority: number] | undefined {
+  #tryReceive(): Received<M> | undefined {
     const fd = this.#open();
     if (this.#access === O_WRONLY)
       throw posixError("mq_receive", E.EACCES, this.name, "opened with read: false");
     this.#buffer ??= new Uint8Array(this.maxMessageSize);
     const priority = new Uint32Array(1);
     const received = queues().mq_receive(fd, this.#buffer, this.maxMessageSize, priority);
-    if (received >= 0) return [this.#buffer.slice(0, Number(received)), priority[0]!];
+    if (received >= 0) return this.#received(this.#buffer.slice(0, Number(received)), priority[0]!);
     const errno = lastErrno();
     if (errno === E.EAGAIN) return undefined;
     throw posixError("mq_receive", errno, this.name);
   }
 
-  #outgoing(message: MessageBytes): Uint8Array {
-    const bytes = bytesOfMessage(message);
+  #received(bytes: Uint8Array<ArrayBuffer>, priority: number): Received<M> {
+    return [this.#codec.decode(bytes, priority), priority];
+  }
+
+  #outgoing(message: Sendable<M>): Uint8Array {
+    const bytes = this.#codec.encode(message);
     if (bytes.length <= this.maxMessageSize) return bytes;
     throw new RangeError(
       `the message has ${bytes.length} bytes, the queue '${this.name}' takes at most ${this.maxMessageSize} (maxMessageSize)`,
@@ -301,67 +308,23 @@ const POLL_MS_MAX = 2 ** 31 - 1;
 const NOTHING = new Uint8Array(1);
 const closedError = (name: string) => new ClosedError(`the message queue '${name}' is closed`);
 
-function accessOf({ read = true, write = true }: MessageQueueOptions): number {
+function accessOf({
+  read = true,
+  write = true,
+}: {
+  read?: boolean | undefined;
+  write?: boolean | undefined;
+}): number {
   if (read && write) return O_RDWR;
   if (!read && !write) throw new TypeError("a queue opened with read: false and write: false is of no use");
   return read ? O_RDONLY : O_WRONLY;
 }
 
+/** The one place where the type parameter and the class given for it meet. */
+function codecOf<M>(cls: (abstract new () => M) | undefined): MessageCodec<M> {
+  const codec: unknown = cls === undefined ? bytesCodec : structCodec(cls as unknown as StructClass);
+  return codec as MessageCodec<M>;
+}
+
 const priorityOf = ({ priority = 0 }: SendOptions): number =>
   checkInteger("priority", priority, 0, QUEUE_PRIORITY_MAX);
-
-function bytesOfMessage(message: MessageBytes): Uint8Array {
-  if (typeof message === "string") return Buffer.from(message);
-  if (ArrayBuffer.isView(message))
-    return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
-  if (message instanceof ArrayBuffer || message instanceof SharedArrayBuffer) return new Uint8Array(message);
-  throw new TypeError(
-    `a message must be text, bytes or a buffer, not ${message === null ? "null" : typeof message}`,
-  );
-}
-
-/** Always non-blocking to the kernel: what waits is poll(2), which a signal can interrupt. */
-function open(name: string, flags: number, options: MessageQueueOptions): number {
-  checkObjectName(name, QUEUE_NAME_BYTES_MAX, "message queue");
-  const {
-    mode = 0o600,
-    maxMessages = QUEUE_MESSAGES_MAX_DEFAULT,
-    maxMessageSize = QUEUE_MESSAGE_SIZE_MAX_DEFAULT,
-  } = options;
-  checkInteger("maxMessages", maxMessages, 1, Number.MAX_SAFE_INTEGER);
-  checkInteger("maxMessageSize", maxMessageSize, 1, Number.MAX_SAFE_INTEGER);
-  const attributes = packQueueAttributes(maxMessages, maxMessageSize);
-  const fd = queues().mq_open(cstring(name), flags | O_NONBLOCK, mode, attributes);
-  if (fd >= 0) return fd;
-  const errno = lastErrno();
-  throw posixError("mq_open", errno, name, limitHint(errno, maxMessages, maxMessageSize));
-}
-
-function attributesOf(fd: number, name: string): QueueAttributes {
-  const attributes = new BigInt64Array(8);
-  posixCheck("mq_getattr", queues().mq_getattr(fd, attributes), name);
-  return unpackQueueAttributes(attributes);
-}
-
-/** Which limit of the system was exceeded; the kernel itself says EINVAL, EMFILE or ENOSPC and no more. */
-function limitHint(errno: number, maxMessages: number, maxMessageSize: number): string | undefined {
-  if (errno === E.EINVAL) {
-    return (
-      `asked for maxMessages ${maxMessages} (limit ${queueLimit("msg_max", 10)}, /proc/sys/fs/mqueue/msg_max) ` +
-      `of maxMessageSize ${maxMessageSize} (limit ${queueLimit("msgsize_max", 8192)}, /proc/sys/fs/mqueue/msgsize_max)`
-    );
-  }
-  if (errno === E.EMFILE) {
-    return (
-      `all queues of this user together may take ${queueBytesLimit()} bytes (RLIMIT_MSGQUEUE, ulimit -q), ` +
-      `this one alone would take more than ${maxMessages * maxMessageSize}; or too many files are open (ulimit -n)`
-    );
-  }
-  if (errno !== E.ENOSPC) return undefined;
-  return `the system has its limit of ${queueLimit("queues_max", 256)} queues (/proc/sys/fs/mqueue/queues_max)`;
-}
-
-function queueBytesLimit(): string {
-  const limits = readFileSync("/proc/self/limits", "utf8");
-  return /^Max msgqueue size\s+(\S+)/m.exec(limits)?.[1] ?? "unknown";
-}

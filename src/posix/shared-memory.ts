@@ -1,0 +1,184 @@
+/** POSIX shared memory objects: memory with a name, opened as a descriptor and mapped. */
+import { fstatSync } from "node:fs";
+import { ClosedError } from "../errors.ts";
+import { E, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../libc/constants.ts";
+import { allocate, closeFile, fileSize, truncate } from "../memory/file.ts";
+import { type Access, MAX_MAPPING_BYTES } from "../memory/mapping.ts";
+import { MemoryMap } from "../memory/memory-map.ts";
+import { openSharedMemory, unlinkSharedMemoryFile } from "../memory/shared-memory-file.ts";
+import { type Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
+import { asPosixErrors } from "./errors.ts";
+import { checkInteger, checkObjectOptions, type ObjectOptions, openNamed } from "./names.ts";
+
+/** What `new SharedMemory` takes. */
+export interface SharedMemoryOptions extends ObjectOptions {
+  /** Bytes. Other than 0 (the default) it resizes the object, existing or new; a new object has 0 otherwise. */
+  size?: number | undefined;
+  /** Opens without the right to write, default false. Cannot go with `size` or `O_TRUNC`, which write. */
+  readOnly?: boolean | undefined;
+}
+
+/** How `SharedMemory.map` maps. */
+export interface SharedMapOptions {
+  /** Bytes to map; all from `byteOffset` on by default. */
+  byteLength?: number | undefined;
+  /** Where the map starts, a multiple of PAGE_SIZE. Default 0. */
+  byteOffset?: number | undefined;
+  /** What stores do; `"read"` for a handle that is `readOnly`, else `"write"`. */
+  access?: Access | undefined;
+}
+
+/**
+ * A handle to a shared memory object (shm_overview(7); `posix_ipc.SharedMemory`, Python's
+ * `multiprocessing.shared_memory`). The memory lives until its name is unlinked and nobody has it open or mapped.
+ *
+ * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`.
+ * @example
+ * using memory = new SharedMemory({ name: "/robot", flags: O_CREAT, size: PAGE_SIZE });
+ * memory.viewOf(Robot).speed = 3;
+ */
+export class SharedMemory {
+  /** The name, the random one if none was given. */
+  readonly name: string;
+  readonly readOnly: boolean;
+  readonly #viewMaps: MemoryMap[] = [];
+  #fd: number;
+
+  /**
+   * Opens or creates an object. Storage stands behind every byte from the start: when there is none left it fails
+   * here, where a plain ftruncate would succeed and a later store kill the process.
+   * @throws TypeError, RangeError for wrong options (names are at most 255 bytes after the slash)
+   * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
+   * @throws PosixError ENOSPC for a size beyond the storage; nothing is left behind then
+   */
+  constructor(options: SharedMemoryOptions) {
+    checkObjectOptions(options, O_CREAT | O_EXCL | O_TRUNC);
+    const { mode, size = 0, readOnly = false, flags = 0 } = options;
+    checkInteger("size", size, 0, Number.MAX_SAFE_INTEGER);
+    if (readOnly && (size > 0 || (flags & O_TRUNC) !== 0)) {
+      throw new TypeError("readOnly cannot go with a size or O_TRUNC: both change the object");
+    }
+    const access = readOnly ? O_RDONLY : O_RDWR;
+    const { name, opened } = openNamed(options, (name, flags) =>
+      asPosixErrors(() => openSized(name, flags | access, mode, size)),
+    );
+    this.name = name;
+    this.readOnly = readOnly;
+    this.#fd = opened;
+  }
+
+  /** The descriptor, for anything that takes one; -1 after `closeFd()`. It does not leak into child processes. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Bytes in the object now. @throws ClosedError after `closeFd()` */
+  get size(): number {
+    return fileSize(this.#open(), this.name);
+  }
+
+  /** Permission bits of the object, e.g. 0o600. @throws ClosedError after `closeFd()` */
+  get mode(): number {
+    return fstatSync(this.#open()).mode & 0o777;
+  }
+
+  /**
+   * Maps the object. The map is yours: close it; it needs neither this handle nor the name.
+   * @throws RangeError for an object of size 0 or a range beyond its end; PermissionsError for access `"write"` to
+   *   a `readOnly` handle; ClosedError after `closeFd()`
+   * @example using map = memory.map(); map.bytes[0] = 1;
+   */
+  map(options: SharedMapOptions = {}): MemoryMap {
+    const { byteLength = 0, byteOffset = 0, access = this.readOnly ? "read" : "write" } = options;
+    const fd = this.#open();
+    return asPosixErrors(() => new MemoryMap(fd, byteLength, { offset: byteOffset, access }), MAP_HINTS);
+  }
+
+  /**
+   * A typed struct on the memory; stores are seen by everybody who has it mapped, without any lock. It belongs to
+   * this handle and throws after `close()`. On a `readOnly` handle stores to it throw TypeError.
+   * @param byteOffset where the struct starts, any whole number
+   * @throws RangeError when the object is too short; ClosedError after `closeFd()`
+   * @example const robot = memory.viewOf(Robot); robot.pose.x = 1;
+   */
+  viewOf<T extends Struct>(cls: StructClass<T>, byteOffset = 0): T {
+    const end = checkInteger("byteOffset", byteOffset, 0, MAX_MAPPING_BYTES) + sizeof(cls);
+    const { size } = this;
+    if (end > size) {
+      throw new RangeError(
+        `'${this.name}' is ${size} bytes long, ${cls.name} takes ${sizeof(cls)} from ${byteOffset} on: open it with size: ${end}`,
+      );
+    }
+    return viewOf(cls, this.#mapFor(end), byteOffset);
+  }
+
+  /** Closes the descriptor; maps and views made from it live on. A second call does nothing. */
+  closeFd(): void {
+    if (this.#fd < 0) return;
+    const fd = this.#fd;
+    this.#fd = -1;
+    closeFile(fd);
+  }
+
+  /** Closes the descriptor and ends the views that `viewOf` gave: they throw from then on. Maps live on. */
+  close(): void {
+    for (const map of this.#viewMaps.splice(0)) map.close();
+    this.closeFd();
+  }
+
+  /**
+   * Removes the name. The memory goes when nobody has it open or mapped; until then a new object of that name is
+   * another one.
+   * @throws ExistentialError when there is none (any more), PermissionsError
+   */
+  unlink(): void {
+    unlinkSharedMemory(this.name);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** One map serves all views, until the object has grown past it. */
+  #mapFor(end: number): MemoryMap {
+    const known = this.#viewMaps.at(-1);
+    if (known !== undefined && known.length >= end) return known;
+    const map = this.map();
+    this.#viewMaps.push(map);
+    return map;
+  }
+
+  #open(): number {
+    if (this.#fd < 0) throw new ClosedError(`the descriptor of the shared memory '${this.name}' is closed`);
+    return this.#fd;
+  }
+}
+
+/**
+ * Removes a shared memory object's name; see `SharedMemory.unlink`.
+ * @throws ExistentialError, PermissionsError; TypeError, RangeError for a wrong name
+ */
+export function unlinkSharedMemory(name: string): void {
+  asPosixErrors(() => unlinkSharedMemoryFile(name));
+}
+
+const MAP_HINTS = new Map([[E.EACCES, "the handle was opened with readOnly: true"]]);
+
+/** What was made for a size that cannot be had is removed again. */
+function openSized(name: string, flags: number, mode: number | undefined, size: number): number {
+  const made = (flags & O_EXCL) !== 0;
+  const fd = openSharedMemory(name, flags, mode);
+  try {
+    if (size > 0) resize(fd, size, name);
+    return fd;
+  } catch (error) {
+    closeFile(fd);
+    if (made) unlinkSharedMemoryFile(name);
+    throw error;
+  }
+}
+
+function resize(fd: number, size: number, name: string): void {
+  if (fileSize(fd, name) > size) truncate(fd, size, name);
+  allocate(fd, size, name);
+}
