@@ -94,6 +94,10 @@ export const libc = lazily({
   flock: { args: ["i32", "i32"], returns: "i32" },
   // int fcntl(int fd, int cmd, ... /* struct flock * */);
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
+  // int rename(const char *oldpath, const char *newpath);
+  rename: { args: ["ptr", "ptr"], returns: "i32" },
+  // int unlink(const char *pathname);
+  unlink: { args: ["ptr"], returns: "i32" },
   // long sysconf(int name);
   sysconf: { args: ["i32"], returns: FFIType.i64_fast },
 });
