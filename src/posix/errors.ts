@@ -48,13 +48,13 @@ export function posixCheck(syscall: string, result: number | bigint, name?: stri
   return Number(result);
 }
 
-/** Runs `call`; a `SystemError` of the rooms below comes out as the fitting `PosixError`. */
-export function asPosixErrors<T>(call: () => T, hints?: ReadonlyMap<number, string>): T {
+/** Runs `call`; a `SystemError` of the rooms below comes out as the `PosixError` that fits, about the object `name`. */
+export function asPosixErrors<T>(name: string | undefined, call: () => T, hint?: string): T {
   try {
     return call();
   } catch (error) {
     if (!(error instanceof SystemError) || error instanceof PosixError) throw error;
-    throw posixError(error.syscall, error.errno, error.path, hints?.get(error.errno));
+    throw posixError(error.syscall, error.errno, name ?? error.path, hint);
   }
 }
 

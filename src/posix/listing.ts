@@ -8,7 +8,7 @@ export interface PosixObject {
   kind: "shared memory" | "semaphore" | "message queue";
   /** As the constructors take it, with its slash. */
   name: string;
-  /** Bytes of memory, value-keeping file or messages waiting. */
+  /** Bytes: of the memory, of the file that keeps a semaphore, or of the messages that wait in a queue. */
   size: number;
   /** Permission bits, e.g. 0o600. */
   mode: number;

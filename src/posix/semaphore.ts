@@ -89,8 +89,8 @@ export class Semaphore {
         "this system has no sem_timedwait; acquireAsync({ timeoutMs }) works everywhere",
       );
     }
-    const wait = isLinux && !isMusl ? timedWait : pollingWait;
-    wait(this.#open(), this.name, limitMs);
+    if (isLinux && !isMusl) timedWait(this.#open(), this.name, limitMs);
+    else pollingWait(() => this.tryAcquire(), this.name, limitMs);
   }
 
   /**
@@ -231,10 +231,9 @@ function timedWait(semaphore: Pointer, name: string, timeoutMs: number): void {
  * Waits by trying again and again. For macOS, which has no sem_timedwait, and musl, whose one hides EINTR: no other
  * way lets a signal through there. poll(2) is never restarted after a signal.
  */
-export function pollingWait(semaphore: Pointer, name: string, timeoutMs: number): void {
+export function pollingWait(tryTake: () => boolean, name: string, timeoutMs: number): void {
   const began = performance.now();
-  for (;;) {
-    if (semaphores().sem_trywait(semaphore) === 0) return;
+  while (!tryTake()) {
     const waitedMs = performance.now() - began;
     if (waitedMs >= timeoutMs) throw timedOut("sem_trywait", name, timeoutMs);
     const pauseMs = Math.ceil(Math.min(napMs(waitedMs), timeoutMs - waitedMs));

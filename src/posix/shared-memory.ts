@@ -1,7 +1,7 @@
 /** POSIX shared memory objects: memory with a name, opened as a descriptor and mapped. */
 import { fstatSync } from "node:fs";
 import { ClosedError } from "../errors.ts";
-import { E, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../libc/constants.ts";
+import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../libc/constants.ts";
 import { allocate, closeFile, fileSize, truncate } from "../memory/file.ts";
 import { type Access, MAX_MAPPING_BYTES } from "../memory/mapping.ts";
 import { MemoryMap } from "../memory/memory-map.ts";
@@ -60,7 +60,7 @@ export class SharedMemory {
     }
     const access = readOnly ? O_RDONLY : O_RDWR;
     const { name, opened } = openNamed(options, (name, flags) =>
-      asPosixErrors(() => openSized(name, flags | access, mode, size)),
+      asPosixErrors(name, () => openSized(name, flags | access, mode, size)),
     );
     this.name = name;
     this.readOnly = readOnly;
@@ -91,7 +91,12 @@ export class SharedMemory {
   map(options: SharedMapOptions = {}): MemoryMap {
     const { byteLength = 0, byteOffset = 0, access = this.readOnly ? "read" : "write" } = options;
     const fd = this.#open();
-    return asPosixErrors(() => new MemoryMap(fd, byteLength, { offset: byteOffset, access }), MAP_HINTS);
+    const hint = this.readOnly ? "this handle was opened with readOnly: true" : undefined;
+    return asPosixErrors(
+      this.name,
+      () => new MemoryMap(fd, byteLength, { offset: byteOffset, access }),
+      hint,
+    );
   }
 
   /**
@@ -159,10 +164,8 @@ export class SharedMemory {
  * @throws ExistentialError, PermissionsError; TypeError, RangeError for a wrong name
  */
 export function unlinkSharedMemory(name: string): void {
-  asPosixErrors(() => unlinkSharedMemoryFile(name));
+  asPosixErrors(name, () => unlinkSharedMemoryFile(name));
 }
-
-const MAP_HINTS = new Map([[E.EACCES, "the handle was opened with readOnly: true"]]);
 
 /** What was made for a size that cannot be had is removed again. */
 function openSized(name: string, flags: number, mode: number | undefined, size: number): number {

@@ -1,0 +1,389 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { statSync } from "node:fs";
+import {
+  BusyError,
+  ClosedError,
+  ExistentialError,
+  O_CREAT,
+  O_CREX,
+  O_EXCL,
+  type PosixError,
+  SEMAPHORE_VALUE_MAX,
+  Semaphore,
+  unlinkSemaphore,
+} from "../../src/posix/index.ts";
+import { pollingWait } from "../../src/posix/semaphore.ts";
+import { hasTool } from "../support/tools.ts";
+import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy } from "./support.ts";
+
+const create = (initialValue = 0) => new Semaphore({ name: freshName(), flags: O_CREX, initialValue });
+
+describe("opening", () => {
+  test("flags 0 opens what exists and creates nothing", () => {
+    const name = freshName();
+    expect(() => new Semaphore({ name })).toThrow(ExistentialError);
+    using made = new Semaphore({ name, flags: O_CREAT, initialValue: 3 });
+    using opened = new Semaphore({ name });
+    expect(opened.value).toBe(3);
+    made.acquire();
+    expect(opened.value).toBe(2);
+  });
+
+  test("O_CREAT opens what exists, whose value and mode stay", () => {
+    using made = create(2);
+    using opened = new Semaphore({ name: made.name, flags: O_CREAT, initialValue: 9, mode: 0o640 });
+    expect(opened.value).toBe(2);
+    expect(statSync(`/dev/shm/sem.${made.name.slice(1)}`).mode & 0o777).toBe(0o600);
+  });
+
+  test("O_CREX and O_CREAT | O_EXCL refuse what exists", () => {
+    using made = create();
+    for (const flags of [O_CREX, O_CREAT | O_EXCL]) {
+      const error = thrownBy(() => new Semaphore({ name: made.name, flags })) as PosixError;
+      expect(error).toBeInstanceOf(ExistentialError);
+      expect(error).toMatchObject({ code: "EEXIST", syscall: "sem_open", path: made.name });
+    }
+  });
+
+  test("the value is 0 and the mode 0600 unless told otherwise", () => {
+    const name = freshName();
+    using made = new Semaphore({ name, flags: O_CREX });
+    expect(made.value).toBe(0);
+    expect(statSync(`/dev/shm/sem.${name.slice(1)}`).mode & 0o777).toBe(0o600);
+  });
+
+  test("name null picks a random unused name", () => {
+    using one = new Semaphore({ name: null });
+    using two = new Semaphore({ name: null, flags: O_CREX, initialValue: 1 });
+    expect(one.name).toMatch(/^\/bun-[0-9a-f]{16}$/);
+    expect(two.name).not.toBe(one.name);
+    one.unlink();
+    two.unlink();
+  });
+});
+
+describe("taking and giving", () => {
+  test("acquire takes one, release gives one", () => {
+    using semaphore = create(1);
+    semaphore.acquire();
+    expect(semaphore.value).toBe(0);
+    semaphore.release();
+    semaphore.release();
+    expect(semaphore.value).toBe(2);
+  });
+
+  test("timeout 0 throws BusyError at once, and succeeds when nothing has to be waited for", () => {
+    using semaphore = create(1);
+    semaphore.acquire(0);
+    expect(thrownBy(() => semaphore.acquire(0))).toMatchObject({ name: "BusyError", code: "EAGAIN" });
+    expect(semaphore.tryAcquire()).toBe(false);
+  });
+
+  test("a timeout above 0 waits that long, fractions too", () => {
+    using semaphore = create();
+    for (const timeoutMs of [50, 12.5]) {
+      const began = performance.now();
+      expect(thrownBy(() => semaphore.acquire(timeoutMs))).toMatchObject({
+        name: "BusyError",
+        code: "ETIMEDOUT",
+      });
+      expect(performance.now() - began).toBeGreaterThanOrEqual(timeoutMs - 1);
+    }
+  });
+
+  test("hold gives back at the end of the scope, once, also when it throws", () => {
+    using semaphore = create(1);
+    expect(() => {
+      using hold = semaphore.hold(0);
+      expect(semaphore.value).toBe(0);
+      hold.release();
+      hold.release();
+      using _again = semaphore.hold();
+      throw new Error("work failed");
+    }).toThrow("work failed");
+    expect(semaphore.value).toBe(1);
+  });
+
+  test("holdAsync does the same", async () => {
+    using semaphore = create(1);
+    {
+      using _ = await semaphore.holdAsync({ timeoutMs: 1000 });
+      expect(semaphore.value).toBe(0);
+    }
+    expect(semaphore.value).toBe(1);
+  });
+
+  test("release beyond the maximum names it", () => {
+    using semaphore = create(SEMAPHORE_VALUE_MAX);
+    expect(thrownBy(() => semaphore.release())).toMatchObject({ name: "PosixError", code: "EOVERFLOW" });
+    expect(() => semaphore.release()).toThrow(String(SEMAPHORE_VALUE_MAX));
+  });
+});
+
+describe("closing and unlinking", () => {
+  test("use after close throws ClosedError, closing twice does nothing, the semaphore lives on", () => {
+    const semaphore = create(1);
+    semaphore.close();
+    semaphore.close();
+    for (const use of [
+      () => semaphore.acquire(),
+      () => semaphore.tryAcquire(),
+      () => semaphore.release(),
+      () => semaphore.value,
+      () => semaphore.hold(),
+    ]) {
+      expect(use).toThrow(ClosedError);
+    }
+    using again = new Semaphore({ name: semaphore.name });
+    expect(again.value).toBe(1);
+  });
+
+  test("two handles of one process close apart", () => {
+    using one = create(1);
+    const two = new Semaphore({ name: one.name });
+    two.close();
+    one.acquire(0);
+    expect(one.value).toBe(0);
+  });
+
+  test("unlink leaves open handles working, and the name free for another one", () => {
+    using old = create(1);
+    old.unlink();
+    using fresh = new Semaphore({ name: old.name, flags: O_CREX, initialValue: 5 });
+    old.release();
+    expect([old.value, fresh.value]).toEqual([2, 5]);
+  });
+
+  test("unlinking works after close, and what does not exist is an ExistentialError", () => {
+    const semaphore = create();
+    semaphore.close();
+    semaphore.unlink();
+    expect(() => semaphore.unlink()).toThrow(ExistentialError);
+    expect(() => unlinkSemaphore(semaphore.name)).toThrow(ExistentialError);
+  });
+});
+
+describe("bad input", () => {
+  const wrong = (options: object) =>
+    thrownBy(() => new Semaphore({ name: freshName(), flags: O_CREX, ...options }));
+
+  test("names", () => {
+    for (const name of ["no-slash", "", "/", "/.", "/..", "/inner/slash", "/nul\0"]) {
+      expect(wrong({ name })).toBeInstanceOf(TypeError);
+    }
+    for (const name of [undefined, 3, {}, Symbol("s")]) expect(wrong({ name })).toBeInstanceOf(TypeError);
+    const tooLong = wrong({ name: `/${"x".repeat(252)}` });
+    expect(tooLong).toBeInstanceOf(RangeError);
+    expect(String(tooLong)).toContain("251");
+    expect(wrong({ name: `/${"é".repeat(126)}` })).toBeInstanceOf(RangeError);
+    using longest = new Semaphore({
+      name: `/${"x".repeat(251 - String(process.pid).length)}${process.pid}`,
+      flags: O_CREAT,
+    });
+    longest.unlink();
+    expect(() => unlinkSemaphore("nothing")).toThrow(TypeError);
+  });
+
+  test("values, modes, flags and timeouts", () => {
+    for (const initialValue of [-1, 1.5, Number.NaN, SEMAPHORE_VALUE_MAX + 1]) {
+      expect(wrong({ initialValue })).toBeInstanceOf(RangeError);
+    }
+    expect(String(wrong({ initialValue: SEMAPHORE_VALUE_MAX + 1 }))).toContain(String(SEMAPHORE_VALUE_MAX));
+    expect(wrong({ initialValue: "1" })).toBeInstanceOf(TypeError);
+    expect(wrong({ mode: "600" })).toBeInstanceOf(TypeError);
+    expect(wrong({ mode: 0o1777 })).toBeInstanceOf(RangeError);
+    expect(wrong({ flags: "O_CREX" })).toBeInstanceOf(TypeError);
+    expect(wrong({ flags: 1 << 30 })).toBeInstanceOf(RangeError);
+    expect(() => new Semaphore(null as never)).toThrow(TypeError);
+    using semaphore = create(1);
+    expect(() => semaphore.acquire(-1)).toThrow(RangeError);
+    expect(() => semaphore.acquire(Number.NaN)).toThrow(TypeError);
+    expect(() => semaphore.acquire("5" as never)).toThrow(TypeError);
+    expect(semaphore.acquireAsync({ timeoutMs: -1 })).rejects.toThrow(RangeError);
+    expect(semaphore.acquireAsync({ timeoutMs: 1, timeout: 2 })).rejects.toThrow(TypeError);
+    expect(semaphore.value).toBe(1);
+  });
+});
+
+describe("acquireAsync", () => {
+  test("takes at once what is there", async () => {
+    using semaphore = create(2);
+    await semaphore.acquireAsync();
+    await semaphore.acquireAsync({ timeoutMs: 0 });
+    expect(semaphore.value).toBe(0);
+    expect(semaphore.acquireAsync({ timeoutMs: 0 })).rejects.toThrow(BusyError);
+  });
+
+  test("waits while the event loop turns", async () => {
+    using semaphore = create();
+    let turns = 0;
+    const ticking = setInterval(() => {
+      turns += 1;
+      if (turns === 10) semaphore.release();
+    }, 1);
+    await semaphore.acquireAsync();
+    clearInterval(ticking);
+    expect(turns).toBeGreaterThanOrEqual(10);
+    expect(semaphore.value).toBe(0);
+  });
+
+  test("gives up after timeoutMs with BusyError", async () => {
+    using semaphore = create();
+    await expect(semaphore.acquireAsync({ timeoutMs: 20 })).rejects.toMatchObject({
+      name: "BusyError",
+      code: "ETIMEDOUT",
+    });
+    await expect(semaphore.acquireAsync({ timeout: 5 })).rejects.toThrow(BusyError);
+  });
+
+  test("aborting rejects with the signal's reason and takes nothing", async () => {
+    using semaphore = create();
+    const controller = new AbortController();
+    const waiting = semaphore.acquireAsync({ signal: controller.signal });
+    controller.abort(new Error("changed my mind"));
+    semaphore.release();
+    await expect(waiting).rejects.toThrow("changed my mind");
+    expect(semaphore.value).toBe(1);
+    await expect(semaphore.acquireAsync({ signal: AbortSignal.abort("too late") })).rejects.toBe("too late");
+    expect(semaphore.value).toBe(1);
+  });
+
+  test("callers of one object are served in order, and who leaves the line is skipped", async () => {
+    using semaphore = create();
+    const served: number[] = [];
+    const controller = new AbortController();
+    const calls = [1, 2, 3].map((number) =>
+      semaphore
+        .acquireAsync(number === 2 ? { signal: controller.signal } : {})
+        .then(() => served.push(number))
+        .catch(() => served.push(-number)),
+    );
+    controller.abort();
+    semaphore.release();
+    semaphore.release();
+    await Promise.all(calls);
+    expect(served).toEqual([-2, 1, 3]);
+  });
+
+  test("close rejects who waits with ClosedError", async () => {
+    const semaphore = create();
+    const waiting = semaphore.acquireAsync();
+    semaphore.close();
+    await expect(waiting).rejects.toThrow(ClosedError);
+    await expect(semaphore.acquireAsync()).rejects.toThrow(ClosedError);
+  });
+
+  test("a hundred aborts against releases lose and invent no unit", async () => {
+    using semaphore = create();
+    let taken = 0;
+    for (let round = 0; round < 100; round++) {
+      const controller = new AbortController();
+      const waiting = semaphore.acquireAsync({ signal: controller.signal }).then(
+        () => taken++,
+        () => {},
+      );
+      setTimeout(() => semaphore.release(), round % 4);
+      setTimeout(() => controller.abort(), (round >> 2) % 4);
+      await waiting;
+    }
+    await Bun.sleep(20);
+    expect(taken + semaphore.value).toBe(100);
+  });
+});
+
+describe("other processes", () => {
+  test("a waiting process goes on when another one releases", async () => {
+    using semaphore = create();
+    const waiter = startBun("posix-waiter.ts", "semaphore", semaphore.name);
+    const lines = linesOf(waiter);
+    expect(await nextLine(lines)).toBe("waiting");
+    // Stopping and continuing interrupts the wait inside, but no JavaScript listens: it goes on.
+    waiter.kill("SIGSTOP");
+    waiter.kill("SIGCONT");
+    semaphore.release();
+    expect(await nextLine(lines)).toBe("got it");
+    expect(await waiter.exited).toBe(0);
+  });
+
+  test.each(["semaphore", "poll"])(
+    "SIGINT ends a blocking wait (%s) and its JavaScript handler runs",
+    async (what) => {
+      using semaphore = create();
+      const waiter = startBun("posix-waiter.ts", what, semaphore.name, "handler");
+      const lines = linesOf(waiter);
+      expect(await nextLine(lines)).toBe("waiting");
+      // Again and again, as the first may come before the wait has begun.
+      const signals = setInterval(() => waiter.kill("SIGINT"), 100);
+      expect(await nextLine(lines)).toBe("SignalError");
+      expect(await nextLine(lines)).toBe("handler");
+      clearInterval(signals);
+      expect(await waiter.exited).toBe(7);
+      expect(semaphore.value).toBe(0);
+    },
+  );
+
+  test("without a handler SIGINT ends the process, as always", async () => {
+    using semaphore = create();
+    const waiter = startBun("posix-waiter.ts", "semaphore", semaphore.name);
+    expect(await nextLine(linesOf(waiter))).toBe("waiting");
+    waiter.kill("SIGINT");
+    await waiter.exited;
+    expect(waiter.signalCode).toBe("SIGINT");
+  });
+
+  test("a process killed while it holds a unit takes the unit with it", async () => {
+    using semaphore = create(1);
+    const holder = startBun("posix-holder.ts", semaphore.name);
+    expect(await nextLine(linesOf(holder))).toBe("holding");
+    holder.kill("SIGKILL");
+    await holder.exited;
+    expect(semaphore.value).toBe(0);
+    expect(() => semaphore.acquire(50)).toThrow(BusyError);
+    // Anybody may give it back, who knows that it is lost.
+    semaphore.release();
+    semaphore.acquire(0);
+  });
+
+  test("the wait of musl and macOS takes, and times out", () => {
+    using semaphore = create(1);
+    const tryTake = () => semaphore.tryAcquire();
+    pollingWait(tryTake, semaphore.name, 0);
+    expect(semaphore.value).toBe(0);
+    expect(() => pollingWait(tryTake, semaphore.name, 30)).toThrow(BusyError);
+  });
+});
+
+describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
+  const peer = compilePeer();
+  afterAll(() => peer.remove());
+
+  test("C opens, takes from and gives to what we created", () => {
+    using semaphore = create(1);
+    expect(peer.run("sem-wait", semaphore.name, "10")).toBe("0");
+    expect(peer.run("sem-post", semaphore.name)).toBe("1");
+    expect(peer.run("sem-post", semaphore.name)).toBe("2");
+    expect(semaphore.value).toBe(2);
+  });
+
+  test("we open what C created", () => {
+    const name = freshName();
+    peer.run("sem-create", name, "4");
+    using semaphore = new Semaphore({ name });
+    semaphore.acquire();
+    expect(semaphore.value).toBe(3);
+    expect(peer.run("sem-value", name)).toBe("3");
+  });
+
+  test("C waits for us, and we wait for C", async () => {
+    using semaphore = create();
+    const waiter = peer.start("sem-wait", semaphore.name, "30");
+    semaphore.release();
+    expect(await waiter.exited).toBe(0);
+    const waiting = semaphore.acquireAsync({ timeoutMs: 30_000 });
+    peer.start("sem-post", semaphore.name);
+    await waiting;
+    peer.start("sem-post", semaphore.name);
+    semaphore.acquire(30_000);
+    expect(semaphore.value).toBe(0);
+  });
+});
