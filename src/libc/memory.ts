@@ -18,9 +18,16 @@ export function addressOf(view: NodeJS.TypedArray | DataView): number {
 
 /**
  * Returns the address that mmap, mremap or the like gave.
+ * @param hints advice for the message, by errno
  * @throws SystemError when it is MAP_FAILED, `(void *)-1`, which bun:ffi hands out as a bigint
  */
-export function checkAddress(syscall: string, result: unknown, path?: string, hint?: string): number {
+export function checkAddress(
+  syscall: string,
+  result: unknown,
+  path?: string,
+  hints: Record<number, string> = {},
+): number {
   if (typeof result === "number") return result;
-  throw systemError(syscall, lastErrno(), path, hint);
+  const errno = lastErrno();
+  throw systemError(syscall, errno, path, hints[errno]);
 }

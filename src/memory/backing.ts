@@ -37,8 +37,9 @@ export class Backing {
     }
   }
 
-  /** Duplicates the descriptor, so that the caller may close its own. @throws SystemError EBADF */
+  /** Duplicates the descriptor, so that the caller may close its own. @throws SystemError EBADF, RangeError */
   static fromDescriptor(fd: number): Backing {
+    if (fd > 0x7fff_ffff) throw new RangeError(`${fd} is no file descriptor`);
     const path = `descriptor ${fd}`;
     return new Backing(check("fcntl", libc().fcntl(fd, F_DUPFD_CLOEXEC, null), path), path, false);
   }

@@ -2,7 +2,15 @@
 import { fstatSync } from "node:fs";
 import { ClosedError, FileFormatError, ShmError } from "../errors.ts";
 import { check } from "../libc/call.ts";
-import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, MS_SYNC, PROT_READ, PROT_WRITE } from "../libc/constants.ts";
+import {
+  E,
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MS_SYNC,
+  PROT_READ,
+  PROT_WRITE,
+} from "../libc/constants.ts";
 import { bufferAt, checkAddress } from "../libc/memory.ts";
 import { libc } from "../libc/symbols.ts";
 import { closeFile, pageSize } from "./file.ts";
@@ -32,6 +40,11 @@ export const MAX_MAPPING_BYTES = 2 ** 32;
 
 const protOf = (access: Access): number => (access === "read" ? PROT_READ : PROT_READ | PROT_WRITE);
 const flagsOf = (access: Access): number => (access === "copy" ? MAP_PRIVATE : MAP_SHARED);
+
+const MMAP_HINTS = {
+  [E.EACCES]: 'the file must be open for reading, and with access "write" for writing too',
+  [E.ENODEV]: "this kind of file cannot be mapped",
+};
 
 /** What the kernel will let happen, whatever the words were. */
 export function accessOf(prot: number, flags: number): Access {
@@ -107,7 +120,8 @@ export class Mapping {
     const { prot = protOf(access), flags = flagsOf(access) } = options;
     if ((prot & PROT_READ) === 0)
       throw new RangeError(`prot ${prot} lacks PROT_READ: a read would kill the process`);
-    const address = checkAddress("mmap", libc().mmap(null, byteLength, prot, flags, fd, byteOffset), path);
+    const result = libc().mmap(null, byteLength, prot, flags, fd, byteOffset);
+    const address = checkAddress("mmap", result, path, MMAP_HINTS);
     // SAFETY: the address came from mmap(byteLength) just now and is unmapped only in close(), after detaching.
     return new Mapping(address, fd, accessOf(prot, flags), path, ownsFd, byteLength);
   }

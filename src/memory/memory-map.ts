@@ -11,6 +11,7 @@ import {
   resolveIndex,
   resolvePosition,
   resolveSlice,
+  type Slice,
   toBytes,
 } from "./arguments.ts";
 import { Backing } from "./backing.ts";
@@ -45,6 +46,12 @@ export interface MemoryMapOptions {
 /** How `seek` counts: from the start, from the position, from the end. */
 export type Whence = "set" | "current" | "end";
 
+/** What mmap is asked for. */
+interface Protection {
+  prot: number;
+  flags: number;
+}
+
 const ITERATION_CHECK_BYTES = 4096;
 
 /**
@@ -66,6 +73,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   readonly offset: number;
   /** undefined: memory without a file. */
   readonly #backing: Backing | undefined;
+  readonly #how: Protection;
   /** undefined once closed. */
   #mapping: Mapping | undefined;
   #position = 0;
@@ -94,6 +102,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     if (options.trackFd === false) backing?.release();
     this.offset = offset;
     this.#backing = backing;
+    this.#how = how;
     // Without a file, private memory is as good as shared: nobody else could see it.
     const isOwn = backing === undefined && access === "copy";
     this.access = options.access ?? (isOwn ? "write" : access);
@@ -321,10 +330,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     if (source.length !== slice.count) {
       throw new RangeError(`${source.length} bytes cannot replace ${slice.count}: a map keeps its length`);
     }
-    if (slice.count === 0) return;
-    const values = slice.step === 1 ? source : source.slice(); // a copy, as it may be a part of this map
-    if (slice.step === 1) bytes.set(values, slice.first);
-    else for (let i = 0; i < slice.count; i++) bytes[slice.first + i * slice.step] = values[i]!;
+    if (slice.step === 1) bytes.set(source, slice.first);
+    else scatter(bytes, slice, source.slice()); // a copy, as it may be a part of this map
   }
 
   /** The bytes, each as it is when its turn comes. */
@@ -352,7 +359,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @throws TypeError on a read-only or copy-on-write map
    * @throws RangeError when `newLength` is less than 1, or when another mapping in this process needs what would be
    *   cut off. Mappings of other processes are not known: they would be killed at their next touch
-   * @throws SystemError ENOSPC …; ShmError "BUSY" while an asynchronous operation uses `bytes`. The map is as before then
+   * @throws SystemError ENOSPC …; ShmError "BUSY" while an asynchronous operation uses `bytes`. The map is as before
+   *   then, and nothing was cut off
    */
   resize(newLength: number): void {
     const old = this.#open();
@@ -361,7 +369,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     if (integer(newLength, "newLength") < 1 || newLength > MAX_MAPPING_BYTES) {
       throw new RangeError(`newLength must be from 1 to ${MAX_MAPPING_BYTES} (4 GiB), not ${newLength}`);
     }
-    if (this.#backing === undefined) this.#mapping = resizeAnonymous(old, newLength);
+    if (this.#backing === undefined) this.#mapping = resizeAnonymous(old, newLength, this.#how);
     else this.#resizeFile(old, newLength, this.#backing);
   }
 
@@ -374,8 +382,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
       );
     }
     allocate(fd, newSize, path, size);
-    const options = { byteLength: newLength, byteOffset: this.offset, path, ownsFd: false };
-    this.#mapping = replace(old, Mapping.map(fd, options));
+    this.#mapping = replace(old, mapBacking(backing, newLength, this.offset, this.#how));
     if (newSize < size) truncate(fd, newSize, path);
   }
 
@@ -453,7 +460,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 }
 
 /** What `access`, or else `prot` and `flags`, ask of mmap. */
-function protection({ access, prot, flags }: MemoryMapOptions): { prot: number; flags: number } {
+function protection({ access, prot, flags }: MemoryMapOptions): Protection {
   const both = PROT_READ | PROT_WRITE;
   if (access === undefined) return { prot: prot ?? both, flags: flags ?? MAP_SHARED };
   if (prot !== undefined || flags !== undefined) {
@@ -485,15 +492,19 @@ function mapBacking(
   backing: Backing | undefined,
   length: number,
   byteOffset: number,
-  how: { prot: number; flags: number },
+  how: Protection,
 ): Mapping {
   if (backing === undefined) return Mapping.anonymous(length, how);
   const byteLength = backing.lengthToMap(length, byteOffset);
   return Mapping.map(backing.fd, { ...how, byteLength, byteOffset, path: backing.path, ownsFd: false });
 }
 
-function resizeAnonymous(old: Mapping, newLength: number): Mapping {
-  const next = Mapping.anonymous(newLength);
+function scatter(bytes: Uint8Array, { first, count, step }: Slice, values: Uint8Array): void {
+  for (let i = 0; i < count; i++) bytes[first + i * step] = values[i]!;
+}
+
+function resizeAnonymous(old: Mapping, newLength: number, how: Protection): Mapping {
+  const next = Mapping.anonymous(newLength, how);
   next.bytes.set(old.bytes.subarray(0, newLength));
   return replace(old, next);
 }
