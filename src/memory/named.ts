@@ -5,7 +5,7 @@ import { allocate, closeFile, fileSize } from "./file.ts";
 import { openSharedMemory, unlinkSharedMemoryFile } from "./shared-memory-file.ts";
 
 /** How long an opener waits for a creator that is between making the name and giving it its size. */
-const CREATION_TIMEOUT_MS = 2000;
+const CREATION_TIMEOUT_MS = 1000;
 
 /** The POSIX name: `objectName("weather") === "/weather"`. */
 const objectName = (tagName: string): string => (tagName.startsWith("/") ? tagName : `/${tagName}`);

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClosedError, SystemError } from "../../src/errors.ts";
 import { MemoryMap, type MemoryMapOptions, pageSize } from "../../src/memory/index.ts";
+import { linesOf } from "../support/tools.ts";
 
 type Json = null | boolean | number | string;
 type Operation = [which: number, name: string, arguments: Json[]];
@@ -330,16 +331,6 @@ export async function compareWithPython(seed: number, count: number): Promise<nu
     oracle.stdin.end();
     await oracle.exited;
     rmSync(directory, { recursive: true });
-  }
-}
-
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let pending = "";
-  for await (const chunk of stream) {
-    const lines = (pending + decoder.decode(chunk, { stream: true })).split("\n");
-    pending = lines.pop()!;
-    yield* lines;
   }
 }
 

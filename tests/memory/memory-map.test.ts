@@ -27,7 +27,7 @@ import {
   PROT_WRITE,
   pageSize,
 } from "../../src/memory/index.ts";
-import { hasTool } from "../support/tools.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-memory-map-"));
 const tagPrefix = `shmstruct-test-${process.pid}-${Date.now()}`;
@@ -564,15 +564,15 @@ test.skipIf(!hasTool("python3"))(
       stdin: "pipe",
       stdout: "pipe",
     });
-    const lines = python.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    const said = async () => (await lines.read()).value;
-    expect(await said()).toBe("mapped\n");
+    const lines = linesOf(python.stdout);
+    const said = async () => (await lines.next()).value;
+    expect(await said()).toBe("mapped");
     for (const word of ["first", "second, longer", "ö"]) {
       map.seek(0);
       map.write(`${word}\n`);
       python.stdin.write("turn\n");
       python.stdin.flush();
-      expect(await said()).toBe("turned\n");
+      expect(await said()).toBe("turned");
       expect(text(map.readLine())).toBe(`${[...Buffer.from(word)].reverse().join(" ")}\n`);
     }
     python.stdin.end();

@@ -13,3 +13,14 @@ export function hasTool(name: string): boolean {
   }
   return found;
 }
+
+/** The lines that a child program prints, as they come. */
+export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let pending = "";
+  for await (const chunk of stream) {
+    const lines = (pending + decoder.decode(chunk, { stream: true })).split("\n");
+    pending = lines.pop()!;
+    yield* lines;
+  }
+}

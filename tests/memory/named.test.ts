@@ -1,0 +1,51 @@
+import { afterEach, expect, test } from "bun:test";
+import { fstatSync, readdirSync } from "node:fs";
+import { SystemError } from "../../src/errors.ts";
+import { O_CREAT, O_RDWR } from "../../src/libc/constants.ts";
+import { closeFile, fileSize } from "../../src/memory/file.ts";
+import { openNamed, openNamedReadOnly, removeNamed } from "../../src/memory/named.ts";
+import { openSharedMemory } from "../../src/memory/shared-memory-file.ts";
+
+const name = `shmstruct-named-${process.pid}-${Date.now()}`;
+afterEach(() => void removeNamed(name));
+const descriptors = () => readdirSync("/proc/self/fd").length;
+
+test("the first opener makes it, with size and mode; the others find it as it is", () => {
+  const fds = [
+    openNamed(name, 5000, 0o640),
+    openNamed(name, 100),
+    openNamed(`/${name}`, 0),
+    openNamedReadOnly(name),
+  ];
+  expect(fds.map((fd) => fileSize(fd))).toEqual([5000, 5000, 5000, 5000]);
+  expect(new Set(fds.map((fd) => fstatSync(fd).ino)).size).toBe(1);
+  expect(fstatSync(fds[0]!).mode & 0o737).toBe(0o600);
+  fds.forEach(closeFile);
+});
+
+test("what is missing is not made by a reader, nor without a length", () => {
+  const before = descriptors();
+  expect(() => openNamedReadOnly(name)).toThrow(SystemError);
+  expect(() => openNamed(name, 0)).toThrow(/ENOENT/);
+  expect([removeNamed(name), descriptors()]).toEqual([false, before]);
+});
+
+test("impossible names are refused", () => {
+  for (const bad of ["", "/", "a/b", "//a", ".", "..", "a\0b", "é".repeat(128)]) {
+    expect(() => openNamed(bad, 1)).toThrow(/name/);
+    expect(() => removeNamed(bad)).toThrow(/name/);
+  }
+});
+
+test("when the maker died before giving it a size, the next one does", () => {
+  closeFile(openSharedMemory(`/${name}`, O_RDWR | O_CREAT));
+  const fd = openNamed(name, 3000);
+  expect(fileSize(fd)).toBe(3000);
+  closeFile(fd);
+}, 20_000);
+
+test("without room for it, it is not made", () => {
+  const before = descriptors();
+  expect(() => openNamed(name, 2 ** 52)).toThrow(SystemError);
+  expect([removeNamed(name), descriptors()]).toEqual([false, before]);
+});
