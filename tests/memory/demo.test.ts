@@ -1,0 +1,29 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { linesOf } from "../support/tools.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "shmstruct-demo-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test("the client prints what the server writes, and both end cleanly at Ctrl-C", async () => {
+  const path = join(dir, "Test.dat");
+  const start = (name: string) =>
+    Bun.spawn([process.execPath, join(import.meta.dir, `../../demo/mmap-${name}.ts`), path], {
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+  const server = start("server");
+  const written = linesOf(server.stdout);
+  expect((await written.next()).value).toStartWith("wrote message 1 at ");
+  expect(statSync(path).size).toBe(1024);
+  const client = start("client");
+  const read = linesOf(client.stdout);
+  const numbers = [(await read.next()).value, (await read.next()).value].map((line) =>
+    Number(line?.split(" ")[2]),
+  );
+  expect(numbers[1]).toBeGreaterThan(numbers[0]!);
+  for (const child of [client, server]) child.kill("SIGINT");
+  expect([await client.exited, await server.exited]).toEqual([0, 0]);
+}, 60_000);
