@@ -27,6 +27,7 @@ import {
   PROT_WRITE,
   pageSize,
 } from "../../src/memory/index.ts";
+import { c_int32, field, Struct, viewOf } from "../../src/struct/index.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-memory-map-"));
@@ -36,6 +37,11 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
   for (const tag of tags) MemoryMap.removeTag(tag);
 });
+
+class Point extends Struct {
+  @field(c_int32) x!: number;
+  @field(c_int32) y!: number;
+}
 
 let serial = 0;
 function file(content: string | number): string {
@@ -203,6 +209,24 @@ describe("access", () => {
     map.resize(10_000);
     expect([map.access, map.length]).toEqual(["write", 10_000]);
   });
+});
+
+test("viewOf lays a struct on a map: writable, or refusing stores where the map does", () => {
+  const path = file(8192);
+  using map = new MemoryMap(path);
+  using readOnly = new MemoryMap(path, 0, { access: "read" });
+  const point = viewOf(Point, map, 100);
+  const seen = viewOf(Point, readOnly, 100);
+  point.x = 7;
+  expect([seen.x, map.at(100)]).toEqual([7, 7]);
+  expect(() => {
+    seen.x = 1;
+  }).toThrow(TypeError);
+  expect(() => viewOf(Point, map, 8190)).toThrow(RangeError);
+  map.resize(9000);
+  expect(() => point.x).toThrow(TypeError);
+  readOnly.close();
+  expect(() => seen.x).toThrow(TypeError);
 });
 
 describe("as a file", () => {

@@ -28,7 +28,7 @@ def resize(m, length):
     if m.anonymous and isinstance(length, int) and 0 < length < len(m):
         m[length:] = bytes(len(m) - length)  # else the bytes of the last page are back when it grows again
     if not m.closed:
-        m.madvise(mmap.MADV_NORMAL)  # mremap fails on a map whose parts were advised differently
+        m.madvise(mmap.MADV_NORMAL)  # mremap fails on a file whose parts were advised differently
     m.resize(length)
 
 
@@ -39,6 +39,12 @@ def aligned(call, start):
         if start % mmap.PAGESIZE != 0:
             raise ValueError("not the start of a page")
         raise
+
+
+def madvise(m, option, *rest):
+    if m.anonymous and option in (mmap.MADV_RANDOM, mmap.MADV_SEQUENTIAL):
+        option = mmap.MADV_NORMAL  # private memory once advised in parts may never be one for mremap again
+    return aligned(lambda: m.madvise(option, *rest), rest[0] if rest else 0)
 
 
 def view_set(m, index, value):
@@ -73,7 +79,7 @@ OPERATIONS = {
     "size": lambda m: len(m) if m.anonymous else m.size(),
     "length": lambda m: len(m),
     "flush": lambda m, *a: aligned(lambda: m.flush(*a), a[0] if a else 0),
-    "madvise": lambda m, o, *a: aligned(lambda: m.madvise(o, *a), a[0] if a else 0),
+    "madvise": madvise,
     "move": lambda m, d, s, n: m.move(d, s, n),
     "at": lambda m, i: m[i],
     "set": lambda m, i, v: m.__setitem__(i, v),
