@@ -96,6 +96,12 @@ export class MessageQueue<M = Uint8Array> {
       openQueue(name, flags | this.#access, options.mode, limits),
     );
     const attributes = queueAttributes(fd, name);
+    if (attributes.maxMessageSize < (this.#codec.byteLength ?? 0)) {
+      queues().mq_close(fd);
+      throw new RangeError(
+        `a ${options.message?.name} has ${this.#codec.byteLength} bytes, the queue '${name}' takes at most ${attributes.maxMessageSize}`,
+      );
+    }
     this.name = name;
     this.maxMessages = attributes.maxMessages;
     this.maxMessageSize = attributes.maxMessageSize;

@@ -1,0 +1,83 @@
+import { describe, expect, test } from "bun:test";
+import { geteuid } from "node:process";
+import { SystemError } from "../../src/errors.ts";
+import { E } from "../../src/libc/constants.ts";
+import { asPosixErrors, letSignalThrough, posixError, timedOut } from "../../src/posix/errors.ts";
+import {
+  BusyError,
+  ExistentialError,
+  MessageQueue,
+  O_CREX,
+  PermissionsError,
+  PosixError,
+  Semaphore,
+  SharedMemory,
+  ShmError,
+  SignalError,
+} from "../../src/posix/index.ts";
+import { freshName, linesOf, startBun, thrownBy } from "./support.ts";
+
+describe("errors", () => {
+  test.each([
+    [E.ENOENT, ExistentialError],
+    [E.EEXIST, ExistentialError],
+    [E.EACCES, PermissionsError],
+    [E.EPERM, PermissionsError],
+    [E.EAGAIN, BusyError],
+    [E.ETIMEDOUT, BusyError],
+    [E.EBUSY, BusyError],
+    [E.EINTR, SignalError],
+    [E.ENOSPC, PosixError],
+  ])("errno %i is thrown by its class, under one base", (errno, ErrorClass) => {
+    const error = posixError("mq_open", errno, "/name", "do this");
+    expect(error.constructor).toBe(ErrorClass);
+    expect(error.name).toBe(ErrorClass.name);
+    for (const Base of [PosixError, SystemError, ShmError, Error]) expect(error).toBeInstanceOf(Base);
+    expect(error).toMatchObject({ errno, syscall: "mq_open", path: "/name" });
+    expect(error.message).toContain("mq_open '/name' failed");
+    expect(error.message).toEndWith("do this");
+  });
+
+  test("errors of the rooms below are sorted in, others pass", () => {
+    const below = () => {
+      throw new SystemError("shm_open", E.ENOENT, "ENOENT", "/x");
+    };
+    expect(() => asPosixErrors(undefined, below)).toThrow(ExistentialError);
+    expect(thrownBy(() => asPosixErrors("/other", below))).toMatchObject({ path: "/other" });
+    const wrongType = () => {
+      throw new TypeError("no");
+    };
+    expect(() => asPosixErrors("/x", wrongType)).toThrow(TypeError);
+  });
+
+  test("a timeout of 0 is EAGAIN, another one ETIMEDOUT with its milliseconds", () => {
+    expect(timedOut("sem_trywait", "/x", 0).code).toBe("EAGAIN");
+    expect(timedOut("sem_timedwait", "/x", 12).message).toContain("waited 12 ms");
+  });
+
+  test("an interrupted wait throws only if JavaScript listens for a signal", () => {
+    letSignalThrough("poll", "/x");
+    const listener = () => {};
+    process.on("SIGUSR2", listener);
+    expect(() => letSignalThrough("poll", "/x")).toThrow(SignalError);
+    process.off("SIGUSR2", listener);
+    letSignalThrough("poll", "/x");
+  });
+
+  test.skipIf(geteuid?.() !== 0)(
+    "what belongs to somebody else is a PermissionsError (needs root)",
+    async () => {
+      const name = freshName();
+      using _semaphore = new Semaphore({ name, flags: O_CREX });
+      using _queue = new MessageQueue({ name, flags: O_CREX, maxMessages: 1, maxMessageSize: 8 });
+      using _memory = new SharedMemory({ name, flags: O_CREX, size: 8 });
+      const lines = await Array.fromAsync(linesOf(startBun("posix-unprivileged.ts", name)));
+      expect(lines).toEqual([
+        "PermissionsError EACCES",
+        "PermissionsError EACCES",
+        "PermissionsError EACCES",
+        expect.stringMatching(/^PermissionsError E(ACCES|PERM)$/),
+      ]);
+    },
+  );
+});

@@ -1,0 +1,59 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import {
+  listPosixObjects,
+  MessageQueue,
+  O_CREX,
+  type PosixObjectList,
+  Semaphore,
+  SharedMemory,
+} from "../../src/posix/index.ts";
+import { freshName } from "./support.ts";
+
+test("shared memory and semaphores are listed until they are unlinked", () => {
+  const name = freshName();
+  using memory = new SharedMemory({ name, flags: O_CREX, size: 123, mode: 0o640 });
+  using semaphore = new Semaphore({ name, flags: O_CREX });
+  const mine = () => listPosixObjects().objects.filter((object) => object.name === name);
+  expect(
+    mine()
+      .map(({ kind, mode }) => [kind, mode])
+      .sort(),
+  ).toEqual([
+    ["semaphore", 0o600],
+    ["shared memory", 0o640],
+  ]);
+  expect(mine().find(({ kind }) => kind === "shared memory")).toMatchObject({
+    size: 123,
+    uid: process.geteuid!(),
+  });
+  memory.unlink();
+  expect(mine().map(({ kind }) => kind)).toEqual(["semaphore"]);
+  semaphore.unlink();
+  expect(mine()).toEqual([]);
+});
+
+test("what cannot be seen is said", () => {
+  const { objects, unseen } = listPosixObjects();
+  if (unseen.length > 0) expect(unseen[0]).toStartWith("message queues: no mqueue file system is mounted");
+  else expect(objects).toBeArray();
+});
+
+// A mount namespace of its own, where the queues' file system may be mounted.
+const lister = join(import.meta.dir, "..", "process", "posix-lister.ts");
+const withMount = 'mount -t mqueue none /mnt && exec "$0" "$1"';
+const inNamespace = (script: string) =>
+  Bun.spawnSync(["unshare", "-m", "sh", "-c", script, process.execPath, lister]);
+const canMount = Bun.which("unshare") !== null && inNamespace("mount -t mqueue none /mnt").success;
+
+test.skipIf(!canMount)("message queues are listed where mqueue is mounted (needs the right to mount)", () => {
+  using queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 2, maxMessageSize: 16 });
+  queue.send("12345");
+  const { objects, unseen } = JSON.parse(inNamespace(withMount).stdout.toString()) as PosixObjectList;
+  expect(unseen).toEqual([]);
+  expect(objects.find(({ name }) => name === queue.name)).toMatchObject({
+    kind: "message queue",
+    size: 5,
+    mode: 0o600,
+  });
+});

@@ -1,0 +1,245 @@
+import { describe, expect, test } from "bun:test";
+import { fstatSync, ftruncateSync, writeSync } from "node:fs";
+import {
+  ClosedError,
+  ExistentialError,
+  O_CREAT,
+  O_CREX,
+  O_TRUNC,
+  PAGE_SIZE,
+  SharedMemory,
+  type SharedMemoryOptions,
+  unlinkSharedMemory,
+} from "../../src/posix/index.ts";
+import { c_double, c_int32, chars, field, Struct } from "../../src/struct/index.ts";
+import { hasTool } from "../support/tools.ts";
+import { freshName, thrownBy } from "./support.ts";
+
+class Robot extends Struct {
+  @field(c_int32) id!: number;
+  @field(c_double) speed!: number;
+  @field(chars(16)) label!: string;
+}
+
+const create = (options: Partial<SharedMemoryOptions> = {}) =>
+  new SharedMemory({ name: freshName(), flags: O_CREX, size: PAGE_SIZE, ...options });
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+describe("opening", () => {
+  test("flags 0 opens what exists and creates nothing", () => {
+    const name = freshName();
+    expect(() => new SharedMemory({ name })).toThrow(ExistentialError);
+    using made = create({ name, flags: O_CREAT, size: 3333 });
+    using opened = new SharedMemory({ name });
+    expect([made.size, opened.size]).toEqual([3333, 3333]);
+  });
+
+  test("O_CREX refuses what exists", () => {
+    using made = create();
+    expect(thrownBy(() => create({ name: made.name }))).toMatchObject({
+      name: "ExistentialError",
+      code: "EEXIST",
+      path: made.name,
+    });
+  });
+
+  test("size 0 or none leaves the size: 0 of a new object, what it was of an existing one", () => {
+    using made = create({ size: 0 });
+    expect(made.size).toBe(0);
+    ftruncateSync(made.fd, 100);
+    using opened = new SharedMemory({ name: made.name, flags: O_CREAT });
+    using again = new SharedMemory({ name: made.name, size: 0 });
+    expect([made.size, opened.size, again.size]).toEqual([100, 100, 100]);
+  });
+
+  test("another size resizes, up and down, and what stays keeps its bytes", () => {
+    using made = create({ size: 2 * PAGE_SIZE });
+    writeSync(made.fd, "keep");
+    using larger = new SharedMemory({ name: made.name, size: 4 * PAGE_SIZE });
+    expect([made.size, larger.size]).toEqual([4 * PAGE_SIZE, 4 * PAGE_SIZE]);
+    using smaller = new SharedMemory({ name: made.name, flags: O_CREAT, size: 10 });
+    expect(made.size).toBe(10);
+    using map = smaller.map();
+    expect(text(map.bytes)).toBe("keep\0\0\0\0\0\0");
+  });
+
+  test("O_TRUNC empties", () => {
+    using made = create();
+    using emptied = new SharedMemory({ name: made.name, flags: O_TRUNC });
+    expect([made.size, emptied.size]).toEqual([0, 0]);
+    using anew = new SharedMemory({ name: made.name, flags: O_TRUNC, size: 8 });
+    expect(anew.size).toBe(8);
+  });
+
+  test("the mode is 0600 unless told otherwise, and told by mode", () => {
+    using plain = create();
+    using shared = create({ mode: 0o640 });
+    expect([plain.mode, shared.mode]).toEqual([0o600, 0o640]);
+    expect(fstatSync(shared.fd).mode & 0o777).toBe(0o640);
+  });
+
+  test("name null picks a random unused name", () => {
+    using memory = new SharedMemory({ name: null, size: 1024 });
+    expect(memory.name).toMatch(/^\/bun-[0-9a-f]{16}$/);
+    expect(memory.size).toBe(1024);
+    memory.unlink();
+  });
+});
+
+describe("mapping", () => {
+  test("two maps show the same bytes, and need neither descriptor nor name", () => {
+    const memory = create();
+    using one = memory.map();
+    using two = memory.map({ byteOffset: 0, byteLength: 100 });
+    memory.close();
+    memory.unlink();
+    one.bytes.set([1, 2, 3]);
+    expect([...two.bytes.subarray(0, 3)]).toEqual([1, 2, 3]);
+    expect([one.length, two.length]).toEqual([PAGE_SIZE, 100]);
+  });
+
+  test("byteOffset and access do what they say", () => {
+    using memory = create({ size: 2 * PAGE_SIZE });
+    using second = memory.map({ byteOffset: PAGE_SIZE });
+    using copy = memory.map({ access: "copy" });
+    using whole = memory.map();
+    second.bytes[0] = 5;
+    copy.bytes[0] = 9;
+    expect([whole.bytes[0], whole.bytes[PAGE_SIZE]]).toEqual([0, 5]);
+    expect(() => memory.map({ byteOffset: 3 })).toThrow(RangeError);
+    expect(() => memory.map({ byteLength: 3 * PAGE_SIZE })).toThrow(RangeError);
+  });
+
+  test("viewOf gives a struct on the memory, until close()", () => {
+    const memory = create();
+    const robot = memory.viewOf(Robot);
+    robot.speed = 2.5;
+    robot.label = "r2";
+    using other = new SharedMemory({ name: memory.name });
+    expect(other.viewOf(Robot)).toMatchObject({ id: 0, speed: 2.5, label: "r2" });
+    expect(memory.viewOf(Robot, 12).id).toBe(0x4004_0000); // the upper half of 2.5
+    memory.close();
+    expect(() => robot.speed).toThrow(TypeError);
+    expect(other.viewOf(Robot).speed).toBe(2.5);
+  });
+
+  test("viewOf sees what the object has grown to, and refuses what it is too short for", () => {
+    using memory = create({ size: 8 });
+    expect(() => memory.viewOf(Robot)).toThrow(/8 bytes long, Robot takes 32 from 0 on: .*size: 32/);
+    using grown = new SharedMemory({ name: memory.name, size: 2 * PAGE_SIZE });
+    const early = memory.viewOf(Robot);
+    const late = memory.viewOf(Robot, PAGE_SIZE);
+    late.id = 7;
+    expect(grown.viewOf(Robot, PAGE_SIZE).id).toBe(7);
+    expect(early.id).toBe(0);
+    expect(() => memory.viewOf(Robot, -1)).toThrow(RangeError);
+  });
+
+  test("readOnly refuses stores: views throw, maps to write are not to be had", () => {
+    using memory = create();
+    memory.viewOf(Robot).id = 3;
+    using reader = new SharedMemory({ name: memory.name, readOnly: true });
+    const robot = reader.viewOf(Robot);
+    expect(robot.id).toBe(3);
+    expect(() => {
+      robot.id = 4;
+    }).toThrow(TypeError);
+    expect(thrownBy(() => reader.map({ access: "write" }))).toMatchObject({
+      name: "PermissionsError",
+      path: memory.name,
+    });
+    using map = reader.map();
+    expect(() => map.bytes).toThrow(TypeError);
+    expect(map.slice(0, 1)).toEqual(new Uint8Array([3]));
+    for (const options of [{ size: 8 }, { flags: O_TRUNC }]) {
+      expect(() => new SharedMemory({ name: memory.name, readOnly: true, ...options })).toThrow(TypeError);
+    }
+  });
+
+  test("an empty object cannot be mapped", () => {
+    using memory = create({ size: 0 });
+    expect(() => memory.map()).toThrow(RangeError);
+  });
+});
+
+describe("closing and unlinking", () => {
+  test("closeFd twice does nothing more; fd is -1 and asking the rest throws ClosedError", () => {
+    using memory = create();
+    memory.closeFd();
+    memory.closeFd();
+    expect(memory.fd).toBe(-1);
+    for (const use of [
+      () => memory.size,
+      () => memory.mode,
+      () => memory.map(),
+      () => memory.viewOf(Robot),
+    ]) {
+      expect(use).toThrow(ClosedError);
+    }
+  });
+
+  test("unlink leaves the memory to who has it, and the name free for another one", () => {
+    using old = create({ size: 10 });
+    old.unlink();
+    expect(() => new SharedMemory({ name: old.name })).toThrow(ExistentialError);
+    using fresh = create({ name: old.name, size: 20 });
+    expect([old.size, fresh.size]).toEqual([10, 20]);
+  });
+
+  test("unlinking works after close, and what does not exist is an ExistentialError", () => {
+    const memory = create();
+    memory.close();
+    memory.unlink();
+    expect(() => memory.unlink()).toThrow(ExistentialError);
+    expect(() => unlinkSharedMemory(memory.name)).toThrow(ExistentialError);
+  });
+});
+
+describe("bad input", () => {
+  test("names, sizes and options", () => {
+    const wrong = (options: object) => thrownBy(() => create(options));
+    for (const name of ["no-slash", "/", "/a/b", undefined])
+      expect(wrong({ name })).toBeInstanceOf(TypeError);
+    expect(String(wrong({ name: `/${"x".repeat(256)}` }))).toContain("255");
+    for (const size of [-1, 1.5, Number.NaN]) expect(wrong({ size })).toBeInstanceOf(RangeError);
+    expect(wrong({ size: "4096" })).toBeInstanceOf(TypeError);
+    expect(wrong({ mode: -1 })).toBeInstanceOf(RangeError);
+    expect(() => unlinkSharedMemory("none")).toThrow(TypeError);
+  });
+
+  test("more than there is storage for fails at once and leaves nothing behind", () => {
+    const name = freshName();
+    const error = thrownBy(() => create({ name, size: 2 ** 52 })) as { code: string };
+    expect(["ENOSPC", "EFBIG", "ENOMEM"]).toContain(error.code);
+    expect(() => new SharedMemory({ name })).toThrow(ExistentialError);
+  });
+});
+
+describe.skipIf(!hasTool("python3"))("with multiprocessing.shared_memory (needs python3)", () => {
+  const python = (...args: string[]) => {
+    const program = `${import.meta.dir}/../process/posix-shared-memory.py`;
+    const { stdout, stderr, success } = Bun.spawnSync(["python3", program, ...args]);
+    if (!success) throw new Error(stderr.toString());
+    return stdout.toString().trim().split("\n");
+  };
+
+  test("Python reads and writes what we created", () => {
+    using memory = create();
+    using map = memory.map();
+    map.bytes.set(new TextEncoder().encode("from bun"));
+    expect(python("read", memory.name.slice(1), "8")).toEqual(["from bun", String(PAGE_SIZE)]);
+    python("write", memory.name.slice(1), "5", "you");
+    expect(text(map.bytes.subarray(0, 8))).toBe("from you");
+  });
+
+  test("we read and write what Python created", () => {
+    const name = freshName();
+    python("create", name.slice(1), "100", "from python");
+    using memory = new SharedMemory({ name });
+    using map = memory.map();
+    expect(memory.size).toBe(100);
+    expect(text(map.bytes.subarray(0, 11))).toBe("from python");
+    map.bytes.set(new TextEncoder().encode("FROM"));
+    expect(python("read", name.slice(1), "11")[0]).toBe("FROM python");
+  });
+});
