@@ -15,8 +15,8 @@ export class ShmError extends Error {
 
 /** A struct class is declared wrongly: thrown while the class is being defined or first laid out. */
 export class StructDefinitionError extends ShmError {
-  constructor(message: string) {
-    super("STRUCT_DEFINITION", message);
+  constructor(message: string, options?: ErrorOptions) {
+    super("STRUCT_DEFINITION", message, options);
   }
 }
 
@@ -87,9 +87,11 @@ export class FileMissingError extends ShmError {
 
 /** The file is not one of ours, is damaged, or was cut short. */
 export class FileFormatError extends ShmError {
+  /** @param isOurs it was made by this library, so that a Manager told to `force` may replace it */
   constructor(
     readonly path: string,
     message: string,
+    readonly isOurs: boolean = false,
   ) {
     super("FILE_FORMAT", message);
   }

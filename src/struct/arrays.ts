@@ -3,7 +3,7 @@
  * read-only, packed or byte-swapped memory. Only what is here is fixed; `at`, iteration and stores are generated
  * per element type (view.ts), so that access to elements compiles to what the hand would write.
  */
-import { at, outOfRange } from "./refusal.ts";
+import { outOfRange } from "./refusal.ts";
 
 declare const ELEMENT: unique symbol;
 
@@ -14,21 +14,19 @@ interface Generated {
   set(values: Iterable<unknown>, offset?: number): void;
 }
 
-/** Array indices as property keys are the canonical spellings of whole numbers. */
-const INDEX = /^(0|[1-9]\d*)$/;
+/** `3`, but also `-1` and `1.5`: what a number becomes as a property key. No member of an array is called so. */
+const isNumeric = (key: string | symbol): key is string =>
+  typeof key === "string" && String(Number(key)) === key;
 
 /** Behind the prototypes of all arrays: only keys that nothing else answers get here, so `[i]` costs nobody else. */
 const indexer = new Proxy(Object.prototype, {
   get(target, key, receiver: Generated) {
-    if (typeof key !== "string" || !INDEX.test(key)) return Reflect.get(target, key, receiver);
+    if (!isNumeric(key)) return Reflect.get(target, key, receiver);
     const index = Number(key);
-    return index < receiver.length ? receiver.at(index) : undefined;
-  },
-  has(target, key) {
-    return Reflect.has(target, key);
+    return Number.isInteger(index) && index >= 0 && index < receiver.length ? receiver.at(index) : undefined;
   },
   set(target, key, value, receiver: Generated) {
-    if (typeof key !== "string" || !INDEX.test(key)) return Reflect.set(target, key, value, receiver);
+    if (!isNumeric(key)) return Reflect.set(target, key, value, receiver);
     receiver.set([value], Number(key));
     return true;
   },
@@ -59,9 +57,17 @@ Object.setPrototypeOf(CArray.prototype, indexer);
 /** An array of structs: `at(i)` and `[i]` give views on the same memory. */
 export type StructArray<T> = CArray<T>;
 
+/** Where an array stands: the member it is, or the array it is a row of, and which row. */
+export type Owner = string | { readonly [PLACE]: string };
+export const PLACE = Symbol("shmstruct:place");
+
+/** The place of an array for messages, put together only when a value is refused. */
+export const placeOf = (owner: Owner, row: number): string =>
+  typeof owner === "string" ? owner : `${owner[PLACE]}[${row}]`;
+
 /** The index from the start, for one that is negative or wrong. */
 export function normalIndex(index: number, length: number): number {
-  if (!Number.isInteger(index)) throw at("at", outOfRange("a whole number", index));
+  if (!Number.isInteger(index)) throw outOfRange("a whole number as index", index);
   const i = index < 0 ? index + length : index;
   if (i < 0 || i >= length) throw new RangeError(`index ${index} is outside an array of ${length} elements`);
   return i;

@@ -6,7 +6,7 @@
 import { barrier } from "./barrier.ts";
 import { READ_ONLY, type Region } from "./memory.ts";
 import { at, show } from "./refusal.ts";
-import type { ScalarType } from "./types.ts";
+import { type Inline, type ScalarType, typedArrays } from "./types.ts";
 
 type AtomicArray =
   | Int8Array
@@ -17,6 +17,7 @@ type AtomicArray =
   | Uint32Array
   | BigInt64Array
   | BigUint64Array;
+type IntegerAccessor = Exclude<Inline["accessor"], "Float32" | "Float64">;
 type Operation = "store" | "add" | "sub" | "and" | "or" | "xor" | "exchange";
 type AtomicsOn<T> = Record<Operation, (array: AtomicArray, index: number, value: T) => T> & {
   load(array: AtomicArray, index: number): T;
@@ -44,17 +45,6 @@ export function provideFutex(backend: FutexBackend): void {
 /** `Atomics` takes any integer array with operands of its kind; the constructor pairs them. */
 const atomics = <T>() => Atomics as unknown as AtomicsOn<T>;
 
-const arrays = {
-  Int8: Int8Array,
-  Uint8: Uint8Array,
-  Int16: Int16Array,
-  Uint16: Uint16Array,
-  Int32: Int32Array,
-  Uint32: Uint32Array,
-  BigInt64: BigInt64Array,
-  BigUint64: BigUint64Array,
-};
-
 /**
  * One atomic integer in shared memory, handed out by a field of type `atomic(…)`. All operations are sequentially
  * consistent and return what `Atomics` returns: `add`, `sub`, `and`, `or`, `xor`, `exchange` and `compareExchange`
@@ -74,7 +64,7 @@ export class Atomic<T extends number | bigint> {
         `an atomic must be aligned to its ${type.size} bytes; this one is at ${address} of its buffer`,
       );
     }
-    const TypedArray = arrays[type.inline.accessor as keyof typeof arrays];
+    const TypedArray = typedArrays[type.inline.accessor as IntegerAccessor];
     this.#words = new TypedArray(region.buffer as ArrayBuffer, address, 1);
     this.#type = type;
     this.#readOnly = (region.mode & READ_ONLY) !== 0;

@@ -84,6 +84,10 @@ export function array<C extends FieldType | StructClass, const Dims extends read
   ...dims: Dims
 ): ArrayType<NestedArrayOf<C, Dims>> {
   const element = fieldType(type, "array");
+  if (element instanceof ArrayType && element.length === null)
+    throw new StructDefinitionError(
+      "array: the elements must have a length; only the outermost may be flexible",
+    );
   for (const n of dims) {
     if (!Number.isSafeInteger(n) || n < 1)
       throw new RangeError(`array: a length must be a positive whole number, got ${n}`);

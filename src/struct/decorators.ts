@@ -4,10 +4,19 @@
  */
 import "reflect-metadata";
 import { StructDefinitionError } from "../errors.ts";
-import type { CArray } from "./arrays.ts";
-import { array, type FieldType, fieldType, type StructClass } from "./composite.ts";
+import { CArray } from "./arrays.ts";
+import { Atomic } from "./atomic.ts";
+import {
+  ArrayType,
+  AtomicType,
+  array,
+  type FieldType,
+  fieldType,
+  type StructClass,
+  StructType,
+} from "./composite.ts";
 import type { Struct } from "./struct.ts";
-import { isScalar, type ScalarType } from "./types.ts";
+import { isScalar, type ScalarType, typedArrays } from "./types.ts";
 
 // Bun's standard decorators store metadata under this symbol, which must exist before the first decorated class.
 if (Symbol.metadata === undefined) {
@@ -108,7 +117,8 @@ export function ownDeclarations(cls: StructClass): readonly Declaration[] {
   const metadata: object | null | undefined = Object.hasOwn(cls, Symbol.metadata)
     ? (cls as { [Symbol.metadata]?: object | null })[Symbol.metadata]
     : undefined;
-  return declarationsOf(cls.prototype) ?? (metadata && declarationsOf(metadata)) ?? [];
+  const declarations = declarationsOf(cls.prototype) ?? (metadata && declarationsOf(metadata));
+  return [...(declarations?.values() ?? [])];
 }
 
 /** The options of a class's own `@struct`. */
@@ -116,18 +126,7 @@ export function ownOptions(cls: StructClass): StructOptions {
   return Reflect.getOwnMetadata(OPTIONS, cls) ?? {};
 }
 
-/** Records declarations for a class made by the program itself (from a schema). */
-export function declareStruct(
-  cls: StructClass,
-  declarations: readonly Declaration[],
-  options: StructOptions,
-): void {
-  for (const declaration of declarations) record(cls.prototype, cls.name, declaration);
-  checkOptions(options);
-  Reflect.defineMetadata(OPTIONS, options, cls);
-}
-
-function declarationsOf(holder: object): Declaration[] | undefined {
+function declarationsOf(holder: object): Map<string, Declaration> | undefined {
   return Reflect.getOwnMetadata(FIELDS, holder);
 }
 
@@ -168,7 +167,8 @@ function recordStandard(
     throw new StructDefinitionError(`${member} is static; a struct's members belong to its instances`);
   if (context.private) throw new StructDefinitionError(`${member} is private; a view could not reach it`);
   // The metadata of a derived class inherits from its base's, so shadowing shows on the prototype chain.
-  record(context.metadata, "struct", { name: memberName(decorator, context.name), ...what });
+  // The class has no name yet; the stack trace shows which it is.
+  record(context.metadata, "this struct", { name: memberName(decorator, context.name), ...what });
 }
 
 function recordLegacy(
@@ -188,7 +188,7 @@ function recordLegacy(
     );
   }
   const declared: unknown = Reflect.getOwnMetadata("design:type", target, key as string);
-  checkDeclaredType(`${className}.${name}`, what, declared);
+  checkDeclaredType(`${className}.${name}`, what.type, declared);
   record(target, className, { name, ...what });
 }
 
@@ -200,34 +200,66 @@ function memberName(decorator: string, key: PropertyKey): string {
 
 const IDENTIFIER = /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u;
 
+/** A struct's name becomes part of a file's name. */
+export const isStructName = (name: unknown): name is string =>
+  typeof name === "string" && name.length <= 200 && IDENTIFIER.test(name);
+
+/** Every identifier, but for the two names that JavaScript gives a meaning of its own. */
+export const isMemberName = (name: string): boolean =>
+  IDENTIFIER.test(name) && name !== "__proto__" && name !== "constructor";
+
 function record(holder: object, className: string, declaration: Declaration): void {
   const { name } = declaration;
-  if (!IDENTIFIER.test(name) || name === "__proto__" || name === "constructor") {
+  if (!isMemberName(name)) {
     throw new StructDefinitionError(
       `${className}: ${JSON.stringify(name)} cannot be a member's name; it must be an identifier`,
     );
   }
   for (let level: object | null = holder; level !== null; level = Object.getPrototypeOf(level)) {
-    if (!declarationsOf(level)?.some((other) => other.name === name)) continue;
+    if (!declarationsOf(level)?.has(name)) continue;
     const how = level === holder ? "is declared twice" : "is already a member of the base class";
     throw new StructDefinitionError(`${className}.${name} ${how}`);
   }
-  const declarations = declarationsOf(holder) ?? [];
-  declarations.push(Object.freeze(declaration));
+  const declarations = declarationsOf(holder) ?? new Map<string, Declaration>();
+  declarations.set(name, Object.freeze(declaration));
   Reflect.defineMetadata(FIELDS, declarations, holder);
 }
 
 /** With `emitDecoratorMetadata` the compiler tells the declared type, as far as it has a run-time name. */
-function checkDeclaredType(member: string, { type }: Omit<Declaration, "name">, declared: unknown): void {
-  if (!isScalar(type) || typeof declared !== "function") return;
-  const primitives: unknown[] = [Number, String, Boolean, BigInt];
-  const { accessor, boolean } = type.inline;
-  const expected = boolean ? Boolean : accessor.startsWith("Big") ? BigInt : Number;
-  if (declared !== expected && (primitives.includes(declared) || declared === Array)) {
-    throw new StructDefinitionError(
-      `${member} is declared as ${declared.name.toLowerCase()}, but ${type.name} reads as ${expected.name.toLowerCase()}`,
-    );
+function checkDeclaredType(member: string, type: FieldType, declared: unknown): void {
+  if (typeof declared !== "function" || declared === Object) return;
+  const possible = declarableAs(type);
+  if (possible.length === 0 || possible.includes(declared)) return;
+  const [name, expected] = [declared, ...possible].map((f) => f?.name);
+  throw new StructDefinitionError(`${member} is declared as ${name}, but its type reads as ${expected}`);
+}
+
+/** The constructors that a member of this type can be declared as; none when that cannot be told. */
+function declarableAs(type: FieldType): readonly unknown[] & readonly { name: string }[] {
+  if (type instanceof StructType) return basesOf(type.cls);
+  if (type instanceof AtomicType) return [Atomic];
+  if (type instanceof ArrayType) {
+    const { element } = type;
+    const isNumeric = isScalar(element) && !element.inline.boolean;
+    return isNumeric ? [typedArrays[element.inline.accessor], CArray] : [CArray];
   }
+  if (isScalar(type)) {
+    const { boolean, accessor } = type.inline;
+    return [boolean ? Boolean : accessor.startsWith("Big") ? BigInt : Number];
+  }
+  const { schema } = type;
+  if (schema === "c_longdouble") return [Number];
+  const isText =
+    schema === "c_char" || schema === "c_wchar" || (typeof schema === "object" && "chars" in schema);
+  return isText ? [String] : [];
+}
+
+/** A member may be declared as what its class extends. */
+function basesOf(cls: StructClass): StructClass[] {
+  const base: unknown = Object.getPrototypeOf(cls);
+  return typeof base === "function" && base.prototype !== undefined
+    ? [cls, ...basesOf(base as unknown as StructClass)]
+    : [cls];
 }
 
 function checkOptions({ pack, align, endian, name }: StructOptions): void {
@@ -243,7 +275,7 @@ function checkOptions({ pack, align, endian, name }: StructOptions): void {
   if (endian !== undefined && endian !== "little" && endian !== "big") {
     throw new StructDefinitionError(`@struct: endian must be "little" or "big", got ${String(endian)}`);
   }
-  if (name !== undefined && !/^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(name)) {
+  if (name !== undefined && !isStructName(name)) {
     throw new StructDefinitionError(
       `@struct: name must be an identifier, as it becomes part of a file name, got ${JSON.stringify(name)}`,
     );

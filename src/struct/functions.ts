@@ -12,7 +12,7 @@ import { type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
 import type { Init, Path, Plain } from "./type-utils.ts";
-import { assignView, plainView } from "./values.ts";
+import { assignView, forJson, plainView } from "./values.ts";
 import { viewClass } from "./view.ts";
 
 /** Size of a struct in bytes, trailing padding included, as C's `sizeof`. @throws StructDefinitionError */
@@ -193,22 +193,40 @@ export function structByName(name: string): StructClass {
   );
 }
 
-// JSON.stringify and console.log see the fields, unless the user's class brings its own.
-const forJson = (value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
+// JSON.stringify and console.log see the fields, unless the user's class brings its own. Both may meet the
+// prototype of a class, which is no view.
 Object.defineProperty(Struct.prototype, "toJSON", {
-  value(this: View) {
-    return plainView(this, forJson);
+  value(this: Struct) {
+    return isView(this) ? plainView(this, forJson) : this;
   },
   writable: true,
   configurable: true,
 });
 Object.defineProperty(Struct.prototype, Symbol.for("nodejs.util.inspect.custom"), {
-  value(this: View) {
-    return Object.assign(
-      Object.create({ constructor: { name: this[LAYOUT].name } }),
-      plainView(this, (value) => value),
-    );
+  value(this: Struct) {
+    return isView(this) ? inspectable(this) : Object.create(null);
   },
   writable: true,
   configurable: true,
 });
+
+/** The fields as own properties of an object that is named like the struct. */
+function inspectable(view: View): object {
+  const { name, members } = view[LAYOUT];
+  const Named = class {};
+  // Bun's console looks at the one, node:util at the other.
+  for (const key of ["displayName", "name"]) Object.defineProperty(Named, key, { value: name });
+  const fields = members
+    .filter(({ via }) => via === undefined)
+    .map((m) => [m.name, readSafely(view, m.name)]);
+  return Object.assign(new Named(), Object.fromEntries(fields));
+}
+
+/** Showing a struct must not throw, even when a value in it cannot be read (`asNumber`) or its memory is gone. */
+function readSafely(view: View, name: string): unknown {
+  try {
+    return (view as unknown as Record<string, unknown>)[name];
+  } catch (error) {
+    return `[${error instanceof Error ? error.message : String(error)}]`;
+  }
+}

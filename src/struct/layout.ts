@@ -6,7 +6,13 @@
  */
 import { StructDefinitionError } from "../errors.ts";
 import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
-import { type Declaration, ownDeclarations, ownOptions, type StructOptions } from "./decorators.ts";
+import {
+  type Declaration,
+  isStructName,
+  ownDeclarations,
+  ownOptions,
+  type StructOptions,
+} from "./decorators.ts";
 import { BIG_ENDIAN, type Region } from "./memory.ts";
 import { Struct, Union } from "./struct.ts";
 
@@ -39,10 +45,13 @@ export interface Layout {
   readonly byName: ReadonlyMap<string, Member>;
   /** The last member is an array without a length. */
   readonly flexible: boolean;
-  readonly hasAtomics: boolean;
+  /** Bytes that the atomics in it must be aligned to; 1 when there are none. */
+  readonly atomicAlign: number;
 }
 
 const layouts = new WeakMap<StructClass, Layout>();
+/** Classes whose layout is being computed: one that turns up again contains itself. */
+const underway = new Set<StructClass>();
 
 /** Gives a class a layout that was not computed from its declarations (one read from a schema). */
 export function registerLayout(layout: Layout): void {
@@ -56,9 +65,24 @@ export function registerLayout(layout: Layout): void {
 export function layoutOfClass(cls: StructClass): Layout {
   const known = layouts.get(cls);
   if (known !== undefined) return known;
-  const layout = Object.freeze(new Placement(cls).finish());
-  layouts.set(cls, layout);
-  return layout;
+  if (underway.has(cls))
+    throw new StructDefinitionError(`${cls.name} contains itself; a struct nests by value`);
+  underway.add(cls);
+  try {
+    const layout = Object.freeze(new Placement(cls).finish());
+    layouts.set(cls, layout);
+    return layout;
+  } finally {
+    underway.delete(cls);
+  }
+}
+
+/** The layout of a base class, if it or a base of its own has fields. */
+function layoutOfBase(cls: StructClass): Layout | undefined {
+  for (let base = cls; base.prototype instanceof Struct; base = Object.getPrototypeOf(base)) {
+    if (layouts.has(base) || ownDeclarations(base).length > 0) return layoutOfClass(cls);
+  }
+  return undefined;
 }
 
 /** Bytes a value of this type takes (a flexible array: 0). */
@@ -99,6 +123,20 @@ export function inOrder(region: Region, layout: Layout): Region {
   return modeOf(layout, region.mode) === region.mode ? region : region.swapped;
 }
 
+/** Alignment in bytes that the atomics in a type need; 1 when there are none. */
+export function atomicAlignOf(type: FieldType): number {
+  if (type instanceof StructType) return layoutOfClass(type.cls).atomicAlign;
+  if (type instanceof ArrayType) return atomicAlignOf(type.element);
+  return type instanceof AtomicType ? type.integer.align : 1;
+}
+
+/** The members of an anonymous member as members of the struct around it. */
+export const flattened = (via: string, { members }: Layout, offset: number): Member[] =>
+  members.map((inner) => {
+    const bits = inner.bits && { offset: inner.bits.offset + offset * 8, width: inner.bits.width };
+    return { ...inner, offset: inner.offset + offset, via, ...(bits && { bits }) };
+  });
+
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
 /** gcc on arm64 lets unnamed (zero-width) bit-fields align the whole struct; on x86-64 it does not. */
@@ -120,7 +158,7 @@ class Placement {
   #end = 0;
   #align = 1;
   #flexible = false;
-  #hasAtomics = false;
+  #atomicAlign = 1;
 
   constructor(readonly cls: StructClass) {
     if (typeof cls !== "function" || !(cls.prototype instanceof Struct)) {
@@ -130,6 +168,10 @@ class Placement {
     }
     this.#options = ownOptions(cls);
     this.#name = this.#options.name ?? cls.name;
+    if (!isStructName(this.#name))
+      throw new StructDefinitionError(
+        `a struct class needs a name that is an identifier, not ${JSON.stringify(this.#name)}; give it one with @struct({ name })`,
+      );
     this.#isUnion = cls.prototype instanceof Union;
     this.#endian = this.#options.endian;
     this.#placeBase(Object.getPrototypeOf(cls));
@@ -156,20 +198,23 @@ class Placement {
       members: Object.freeze(this.#members),
       byName: this.#byName,
       flexible: this.#flexible,
-      hasAtomics: this.#hasAtomics,
+      atomicAlign: this.#atomicAlign,
     };
   }
 
   #placeBase(parent: StructClass): void {
-    if ((parent as unknown) === Struct || (parent as unknown) === Union) return;
-    const base = layoutOfClass(parent);
+    const base = layoutOfBase(parent);
+    if (base === undefined) return;
+    const where = `${this.#name} extends ${base.name}`;
     if (base.flexible)
-      throw new StructDefinitionError(
-        `${this.#name} extends ${base.name}, whose flexible array must stay the last member`,
-      );
+      throw new StructDefinitionError(`${where}, whose flexible array must stay the last member`);
     this.#endian ??= base.endian;
+    if (base.endian !== undefined && base.endian !== this.#endian)
+      throw new StructDefinitionError(
+        `${where}, which is ${base.endian}-endian; one object cannot have two byte orders, nest it instead`,
+      );
+    this.#checkAtomics(base.atomicAlign, 0, where);
     for (const member of base.members) this.#add(member);
-    this.#hasAtomics = base.hasAtomics;
     this.#align = Math.min(base.align, this.#options.pack ?? base.align);
     this.#end = base.size * 8;
     this.#position = this.#isUnion ? 0 : this.#end;
@@ -226,40 +271,42 @@ class Placement {
     }
     let innermost = type;
     while (innermost instanceof ArrayType) innermost = innermost.element;
-    if (innermost instanceof StructType) {
-      const layout = layoutOfClass(innermost.cls);
-      if (layout.flexible)
-        throw new StructDefinitionError(
-          `${where}: ${layout.name} ends in a flexible array and cannot be nested`,
-        );
-      if (layout.hasAtomics) this.#checkAtomic(layout.align, where, offset);
+    if (innermost instanceof StructType && layoutOfClass(innermost.cls).flexible) {
+      const { name } = layoutOfClass(innermost.cls);
+      throw new StructDefinitionError(`${where}: ${name} ends in a flexible array and cannot be nested`);
     }
-    if (innermost instanceof AtomicType) this.#checkAtomic(innermost.integer.align, where, offset);
+    const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
+    const littleInside = innermost instanceof StructType && layoutOfClass(innermost.cls).endian === "little";
+    this.#checkAtomics(atomicAlignOf(type), offset, where, { stride, littleInside });
   }
 
-  #checkAtomic(align: number, where: string, offset: number): void {
-    this.#hasAtomics = true;
-    if (offset % align !== 0)
+  /** @param stride bytes from one element to the next, when there are several */
+  #checkAtomics(
+    align: number,
+    offset: number,
+    where: string,
+    { stride = 0, littleInside = false } = {},
+  ): void {
+    if (align === 1) return;
+    this.#atomicAlign = Math.max(this.#atomicAlign, align);
+    if (offset % align !== 0 || stride % align !== 0)
       throw new StructDefinitionError(
         `${where}: an atomic must be aligned to its ${align} bytes, and packing puts it at ${offset}`,
       );
-    if (this.#endian === "big")
+    if (this.#endian === "big" && !littleInside)
       throw new StructDefinitionError(
         `${where}: atomics work in the machine's byte order only, not in a big-endian struct`,
       );
   }
 
   #flatten(via: string, type: StructType, offset: number): void {
-    const { members, endian, name } = layoutOfClass(type.cls);
-    if (endian !== undefined && endian !== this.#endian) {
+    const inner = layoutOfClass(type.cls);
+    if (inner.endian !== undefined && inner.endian !== this.#endian) {
       throw new StructDefinitionError(
-        `${this.#name}.${via}: the anonymous member ${name} has another byte order; make it a @nested one`,
+        `${this.#name}.${via}: the anonymous member ${inner.name} has another byte order; make it a @nested one`,
       );
     }
-    for (const inner of members) {
-      const bits = inner.bits && { offset: inner.bits.offset + offset * 8, width: inner.bits.width };
-      this.#add({ ...inner, offset: inner.offset + offset, via, ...(bits && { bits }) });
-    }
+    for (const member of flattened(via, inner, offset)) this.#add(member);
   }
 
   #add(member: Member): void {

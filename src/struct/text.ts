@@ -99,7 +99,8 @@ function checkText(value: unknown, size: number, codec: Codec): string {
 
 /**
  * `long double`: 16 bytes; the 80-bit x87 format on x64, IEEE binary128 on arm64 Linux.
- * A number: reading rounds toward zero to a double's 53 bits and range, writing is exact.
+ * A number: reading rounds to the nearest double, as C converts (so 11 bits of an x87 value are lost, and what is
+ * beyond a double's range reads as infinity or 0); writing is exact.
  */
 export const c_longdouble: CType<number> = Object.freeze({
   name: "c_longdouble",
@@ -134,23 +135,36 @@ function split(value: number): { sign: bigint; exponent: bigint; fraction: bigin
   return { sign: bits >> 63n, exponent, fraction: bits & 0xf_ffff_ffff_ffffn };
 }
 
-/** ±fraction/2^52 * 2^exponent with an implied leading one, as a double; out of its range: zero or infinity. */
-function join(sign: bigint, exponent: bigint, fraction: bigint): number {
+/** ±significand * 2^exponent as the nearest double, ties to even, as C converts. */
+function toDouble(sign: bigint, significand: bigint, exponent: number): number {
   const factor = sign ? -1 : 1;
-  if (exponent > 1023n) return factor * Infinity;
-  if (exponent < -1100n) return factor * 0;
-  const significand = 1 + Number(fraction) / 2 ** 52;
-  // Two steps keep the scale itself from leaving the range of doubles.
-  const half = Number(exponent / 2n);
-  return factor * significand * 2 ** half * 2 ** (Number(exponent) - half);
+  const bits = significand.toString(2).length;
+  // Below the normal range a double has fewer bits, so the rounding must happen before the scaling.
+  const excess = -1074 - exponent;
+  if (bits + exponent <= -1022 && excess > 0)
+    return factor * Number(roundOff(significand, BigInt(Math.min(excess, 200)))) * 2 ** -1074;
+  if (bits + exponent > 1025) return factor * Infinity;
+  // Two steps keep the scale itself within the range of doubles.
+  const half = Math.trunc(exponent / 2);
+  return factor * Number(significand) * 2 ** half * 2 ** (exponent - half);
+}
+
+/** value / 2^count, to the nearest whole number, ties to even. */
+function roundOff(value: bigint, count: bigint): bigint {
+  const half = 1n << (count - 1n);
+  const rest = value & ((1n << count) - 1n);
+  const floor = value >> count;
+  return rest > half || (rest === half && (floor & 1n) === 1n) ? floor + 1n : floor;
 }
 
 function fromX87(low: bigint, high: bigint): number {
   const sign = (high >> 15n) & 1n;
-  const exponent = high & 0x7fffn;
-  if (exponent === 0x7fffn) return low << 1n === 1n << 64n ? (sign ? -Infinity : Infinity) : NaN;
-  if (low >> 63n === 0n) return sign ? -0 : 0;
-  return join(sign, exponent - 16383n, (low >> 11n) & 0xf_ffff_ffff_ffffn);
+  const exponent = Number(high & 0x7fffn);
+  const integerBit = low >> 63n === 1n;
+  if (exponent === 0x7fff) return low === 1n << 63n ? (sign ? -Infinity : Infinity) : NaN;
+  // Without the integer bit only exponent 0 is a number, and a much too small one for a double.
+  if (!integerBit) return exponent === 0 ? (sign ? -0 : 0) : NaN;
+  return toDouble(sign, low, exponent - 16383 - 63);
 }
 
 function toX87(value: number): [low: bigint, high: bigint] {
@@ -163,12 +177,11 @@ function toX87(value: number): [low: bigint, high: bigint] {
 
 function fromBinary128(low: bigint, high: bigint): number {
   const sign = high >> 63n;
-  const exponent = (high >> 48n) & 0x7fffn;
-  const fraction = ((high & 0xffff_ffff_ffffn) << 4n) | (low >> 60n);
-  if (exponent === 0x7fffn)
-    return (high & 0xffff_ffff_ffffn) === 0n && low === 0n ? (sign ? -Infinity : Infinity) : NaN;
-  if (exponent === 0n) return sign ? -0 : 0;
-  return join(sign, exponent - 16383n, fraction);
+  const exponent = Number((high >> 48n) & 0x7fffn);
+  const fraction = ((high & 0xffff_ffff_ffffn) << 64n) | low;
+  if (exponent === 0x7fff) return fraction === 0n ? (sign ? -Infinity : Infinity) : NaN;
+  if (exponent === 0) return sign ? -0 : 0;
+  return toDouble(sign, (1n << 112n) | fraction, exponent - 16383 - 112);
 }
 
 function toBinary128(value: number): [low: bigint, high: bigint] {

@@ -56,6 +56,10 @@ export interface CType<T> {
   readonly schema?: TypeSchema;
 }
 
+/** How a schema spells a type; one that does not say is known by its name and size only. */
+export const schemaOfType = ({ schema, name, size, align }: CType<unknown>): TypeSchema =>
+  schema ?? { custom: name, size, align };
+
 /** What reading a field of this type gives. */
 export type TypeOf<C> = C extends CType<infer T> ? T : never;
 
@@ -85,6 +89,20 @@ export interface ScalarType<T, A = never> extends CType<T> {
   /** For integers and c_bool: what a bit-field or an atomic needs to know. */
   readonly integer?: { readonly bits: number; readonly signed: boolean };
 }
+
+/** The typed array that stands for an array of numbers stored with each accessor. */
+export const typedArrays = {
+  Int8: Int8Array,
+  Uint8: Uint8Array,
+  Int16: Int16Array,
+  Uint16: Uint16Array,
+  Int32: Int32Array,
+  Uint32: Uint32Array,
+  BigInt64: BigInt64Array,
+  BigUint64: BigUint64Array,
+  Float32: Float32Array,
+  Float64: Float64Array,
+} satisfies Record<Inline["accessor"], unknown>;
 
 export const isScalar = (type: object): type is ScalarType<unknown, unknown> => "inline" in type;
 
@@ -357,7 +375,7 @@ export function convert<B, T>(
     name,
     size: base.size,
     align: base.align,
-    schema: { converted: name, base: base.schema ?? base.name, ...(labels && { labels }) },
+    schema: { converted: name, base: schemaOfType(base), ...(labels && { labels }) },
     read: (memory: Memory, o: number) => decode(base.read(memory, o)),
     check: (value: unknown) => base.check(encode(value)) as unknown as T,
     write: (memory: Memory, o: number, value: T) => base.write(memory, o, value as unknown as B),

@@ -2,14 +2,24 @@
  * Values going in and out of memory as a whole: assignment checks everything first and then stores, so a bad
  * value anywhere leaves the memory as it was.
  */
+
+import { PLACE } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import { checkBits, writeBits } from "./bits.ts";
-import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
+import { ArrayType, AtomicType, type FieldType, StructType, type TypedArray } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
-import { inOrder, type Layout, layoutOfClass, type Member, sizeOfType, typeName } from "./layout.ts";
+import {
+  atomicAlignOf,
+  inOrder,
+  type Layout,
+  layoutOfClass,
+  type Member,
+  sizeOfType,
+  typeName,
+} from "./layout.ts";
 import { assertAttached, type Region } from "./memory.ts";
 import { at, outOfRange, wrongType } from "./refusal.ts";
-import { isScalar, type ScalarType } from "./types.ts";
+import { isScalar, type ScalarType, typedArrays } from "./types.ts";
 
 declare const PREPARED: unique symbol;
 /** A checked value in the form that `store` takes; only `prepare` and `store` know which for which type. */
@@ -45,6 +55,14 @@ export function store(type: FieldType, region: Region, byteOffset: number, value
   else type.write(region, byteOffset, value);
 }
 
+/** A misaligned atomic would be refused in the middle of storing, when others are stored already. */
+function checkAlignment(align: number, region: Region, byteOffset: number): void {
+  if ((region.byteOffset + byteOffset) % align === 0) return;
+  throw new RangeError(
+    `atomics must be aligned to their ${align} bytes; this memory begins ${(region.byteOffset + byteOffset) % align} bytes off`,
+  );
+}
+
 /** `view.member = value`, for the members that generated code does not store inline. */
 export function storeMember(
   layout: Layout,
@@ -56,6 +74,7 @@ export function storeMember(
   assertAttached(region);
   let checked: Prepared;
   try {
+    checkAlignment(atomicAlignOf(member.type), region, base + member.offset);
     checked = prepareMember(member, value, region, base);
   } catch (error) {
     throw at(`${layout.name}.${member.name}`, error);
@@ -87,6 +106,7 @@ export function assignView(view: View, init: unknown): void {
     throw new TypeError(`${layout.name} is read-only here: a Reader cannot write, use an Editor`);
   let checked: PreparedStruct;
   try {
+    checkAlignment(layout.atomicAlign, region, view[OFFSET]);
     checked = prepareStruct(layout, init, region, view[OFFSET]);
   } catch (error) {
     throw at(layout.name, error);
@@ -119,7 +139,7 @@ function prepareStruct(layout: Layout, value: unknown, region: Region, base = 0)
 /** Bytes can be copied as they are when they mean the same on both sides and nobody needs them atomically. */
 function canCopy(layout: Layout, source: View, region: Region): boolean {
   return (
-    !layout.hasAtomics &&
+    layout.atomicAlign === 1 &&
     !layout.flexible &&
     source[REGION].littleEndian === inOrder(region, layout).littleEndian
   );
@@ -163,14 +183,14 @@ function storeStruct(layout: Layout, region: Region, base: number, value: Prepar
   for (const [member, checked] of value) writeMember(member, memory, base, checked);
 }
 
-/** Numbers of the right typed array are kept as one; everything else value by value. */
-type PreparedArray = { readonly numbers: ArrayBufferView } | readonly Prepared[];
+/** Numbers of the right typed array are kept as a copy of their bytes; everything else value by value. */
+type PreparedArray = { readonly numbers: Uint8Array } | readonly Prepared[];
 
 function prepareArray({ element }: ArrayType, value: unknown, region: Region, length: number): PreparedArray {
   const expected = `an iterable of ${length} ${typeName(element)}`;
   if (!isIterable(value)) throw wrongType(expected, value);
   const elements = prepareElements(element, value, region, length);
-  const count = "numbers" in elements ? elements.numbers.byteLength / sizeOfType(element) : elements.length;
+  const count = countOf(element, elements);
   if (count !== length)
     throw new RangeError(
       `expected ${expected}, got ${count > length ? "more than" : "only"} ${Math.min(count, length)}`,
@@ -181,14 +201,15 @@ function prepareArray({ element }: ArrayType, value: unknown, region: Region, le
 const isIterable = (value: unknown): value is Iterable<unknown> =>
   typeof value === "object" && value !== null ? Symbol.iterator in value : typeof value === "string";
 
-/** Checks the elements of `values`, reading at most one more than `limit` of them. */
+/** Checks the elements of `values`, reading at most one more than `limit` of them; `first` is for messages. */
 function prepareElements(
   element: FieldType,
   values: Iterable<unknown>,
   region: Region,
   limit: number,
+  first = 0,
 ): PreparedArray {
-  if (isSameNumbers(element, values) && values.length <= limit) return { numbers: values.slice() };
+  if (isSameNumbers(element, values)) return { numbers: copyOfNumbers(values, limit + 1) };
   const result: Prepared[] = [];
   try {
     for (const value of values) {
@@ -196,19 +217,22 @@ function prepareElements(
       result.push(prepare(element, value, region));
     }
   } catch (error) {
-    throw at(`[${result.length}]`, error);
+    throw at(`[${first + result.length}]`, error);
   }
   return result;
 }
 
 /** A typed array of the very element type needs no check: it can hold nothing else. */
-function isSameNumbers(element: FieldType, values: unknown): values is Int32Array {
+function isSameNumbers(element: FieldType, values: unknown): values is TypedArray {
   if (!isScalar(element) || element.inline.boolean) return false;
-  return (
-    Object.prototype.toString.call(values) === `[object ${element.inline.accessor}Array]` &&
-    ArrayBuffer.isView(values)
-  );
+  return values instanceof typedArrays[element.inline.accessor];
 }
+
+/** Not the array's own `slice`, which a Buffer, for one, has replaced by one that shares the memory. */
+const copyOfNumbers = (values: TypedArray, atMost: number): Uint8Array => {
+  const byteLength = Math.min(values.length, atMost) * values.BYTES_PER_ELEMENT;
+  return new Uint8Array(values.buffer, values.byteOffset, byteLength).slice();
+};
 
 function storeArray(element: FieldType, region: Region, base: number, value: PreparedArray): void {
   const size = sizeOfType(element);
@@ -216,10 +240,8 @@ function storeArray(element: FieldType, region: Region, base: number, value: Pre
     for (const [i, checked] of value.entries()) store(element, region, base + i * size, checked);
     return;
   }
-  const { buffer, byteOffset, byteLength } = value.numbers;
-  const source = new Uint8Array(buffer, byteOffset, byteLength);
-  if (!region.littleEndian && size > 1) reverseEach(source, size);
-  region.bytes.set(source, base);
+  if (!region.littleEndian && size > 1) reverseEach(value.numbers, size);
+  region.bytes.set(value.numbers, base);
 }
 
 /** Turns the bytes of each element around, in a copy that is ours. */
@@ -235,18 +257,25 @@ export function storeElements(
   length: number,
   values: unknown,
   offset: number,
+  array: { readonly [PLACE]: string },
 ): void {
   assertAttached(region);
-  if (!isIterable(values)) throw wrongType(`an iterable of ${typeName(element)}`, values);
-  if (!Number.isInteger(offset) || offset < 0 || offset > length) {
-    throw outOfRange(`an index from 0 to ${length}`, offset);
+  let elements: PreparedArray;
+  try {
+    if (!isIterable(values)) throw wrongType(`an iterable of ${typeName(element)}`, values);
+    if (!Number.isInteger(offset) || offset < 0 || offset > length) {
+      throw outOfRange(`an index from 0 to ${length}`, offset);
+    }
+    checkAlignment(atomicAlignOf(element), region, base);
+    elements = prepareElements(element, values, region, length - offset, offset);
+    const count = countOf(element, elements);
+    if (offset + count > length)
+      throw new RangeError(
+        `expected at most ${length - offset} values from index ${offset} on (the array has ${length})`,
+      );
+  } catch (error) {
+    throw at(array[PLACE], error);
   }
-  const elements = prepareElements(element, values, region, length - offset);
-  const count = "numbers" in elements ? elements.numbers.byteLength / sizeOfType(element) : elements.length;
-  if (offset + count > length)
-    throw new RangeError(
-      `expected at most ${length - offset} values from index ${offset} on (the array has ${length})`,
-    );
   storeArray(element, region, base + offset * sizeOfType(element), elements);
 }
 
@@ -257,12 +286,25 @@ export function fillArray(
   base: number,
   length: number,
   value: unknown,
+  array: { readonly [PLACE]: string },
 ): void {
   assertAttached(region);
-  const checked = prepare(element, value, region);
+  let checked: Prepared;
+  try {
+    checkAlignment(atomicAlignOf(element), region, base);
+    checked = prepare(element, value, region);
+  } catch (error) {
+    throw at(array[PLACE], error);
+  }
   const size = sizeOfType(element);
   for (let i = 0; i < length; i++) store(element, region, base + i * size, checked);
 }
+
+const countOf = (element: FieldType, elements: PreparedArray): number =>
+  "numbers" in elements ? elements.numbers.byteLength / sizeOfType(element) : elements.length;
+
+/** JSON has no bigint; views and arrays bring a toJSON of their own. */
+export const forJson = (value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
 
 /** A copy of the view as plain objects and arrays, each value passed through `convert`. */
 export function plainView(view: View, convert: (value: unknown) => unknown): Record<string, unknown> {

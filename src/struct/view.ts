@@ -6,7 +6,7 @@
  *
  * Names from a class or a schema enter the source only as JSON strings, so no name can break out of it.
  */
-import { CArray, normalIndex } from "./arrays.ts";
+import { CArray, normalIndex, type Owner, PLACE, placeOf } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import { barrierWord } from "./barrier.ts";
 import { readBits } from "./bits.ts";
@@ -16,11 +16,17 @@ import { inOrder, type Layout, layoutOfClass, type Member, modeOf, sizeOfType } 
 import { BIG_ENDIAN, FRESH, READ_ONLY, type Region } from "./memory.ts";
 import { at } from "./refusal.ts";
 import type { Struct } from "./struct.ts";
-import { type CType, type Inline, isScalar } from "./types.ts";
-import { fillArray, storeElements, storeMember } from "./values.ts";
+import { type CType, type Inline, isScalar, typedArrays } from "./types.ts";
+import { fillArray, forJson, storeElements, storeMember } from "./values.ts";
 
 export type ViewClass = new (region: Region, byteOffset: number) => View;
-type ArrayClass = new (region: Region, byteOffset: number, length: number) => CArray<unknown>;
+type ArrayClass = new (
+  region: Region,
+  byteOffset: number,
+  length: number,
+  owner: Owner,
+  row: number,
+) => CArray<unknown>;
 
 const viewClasses = new WeakMap<Layout, (ViewClass | undefined)[]>();
 const arrayClasses = new WeakMap<FieldType, (ArrayClass | undefined)[]>();
@@ -51,19 +57,6 @@ function cached<K extends object, V>(
 
 const arrayClass = (element: FieldType, mode: number): ArrayClass =>
   cached(arrayClasses, element, mode, () => new Generator("array", mode).arrayClass(element));
-
-const typedArrays = {
-  Int8: Int8Array,
-  Uint8: Uint8Array,
-  Int16: Int16Array,
-  Uint16: Uint16Array,
-  Int32: Int32Array,
-  Uint32: Uint32Array,
-  BigInt64: BigInt64Array,
-  BigUint64: BigUint64Array,
-  Float32: Float32Array,
-  Float64: Float64Array,
-} satisfies Record<Inline["accessor"], unknown>;
 
 /** Elements of a flexible array: as many as the memory behind it holds. */
 const flexibleLength = (region: Region, byteOffset: number, size: number): number =>
@@ -111,18 +104,21 @@ class Generator {
 
   arrayClass(element: FieldType): ArrayClass {
     const size = sizeOfType(element);
-    const read = (index: string) => this.#read(element, `this.#o + ${index} * ${size}`);
+    const read = (index: string) => this.#read(element, `this.#o + ${index} * ${size}`, `this, ${index}`);
     const type = this.#constant(element);
+    const place = `this[${this.#constant(PLACE)}]`;
     const store = (name: string, parameters: string, body: string) =>
-      `${name}(${parameters}) { ${this.#readOnly ? `${this.#constant(refuseArray)}("${name}")` : body}; }`;
+      `${name}(${parameters}) { ${this.#readOnly ? `${this.#constant(refuseArray)}(${place})` : body}; }`;
     const source = `
-      #r; #d; #o; length;
-      constructor(r, o, n) { this.#r = r; this.#d = r.view; this.#o = o; this.length = n; }
-      at(i) { if (i >>> 0 !== i || i >= this.length) i = ${this.#constant(normalIndex)}(i, this.length); return ${read("i")}; }
-      *[Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield ${read("i")}; }
-      ${store("set", "values, offset = 0", `${this.#constant(storeElements)}(${type}, this.#r, this.#o, this.length, values, offset)`)}
-      ${store("fill", "value", `${this.#constant(fillArray)}(${type}, this.#r, this.#o, this.length, value); return this`)}
-      toJSON() { return Array.from(this); }
+      #r; #d; #o; #n; #w; #i;
+      constructor(r, o, n, w, i) { this.#r = r; this.#d = r.view; this.#o = o; this.#n = n; this.#w = w; this.#i = i; }
+      get [${this.#constant(PLACE)}]() { return ${this.#constant(placeOf)}(this.#w, this.#i); }
+      get length() { return this.#n; }
+      at(i) { if (i >>> 0 !== i || i >= this.#n) i = ${this.#constant(normalIndex)}(i, this.#n); return ${read("i")}; }
+      *[Symbol.iterator]() { for (let i = 0; i < this.#n; i++) yield ${read("i")}; }
+      ${store("set", "values, offset = 0", `${this.#constant(storeElements)}(${type}, this.#r, this.#o, this.#n, values, offset, this)`)}
+      ${store("fill", "value", `${this.#constant(fillArray)}(${type}, this.#r, this.#o, this.#n, value, this); return this`)}
+      toJSON() { return Array.from(this, ${this.#constant(forJson)}); }
       [Symbol.for("nodejs.util.inspect.custom")]() { return Array.from(this); }`;
     const Class = this.#evaluate<ArrayClass>(source);
     Object.setPrototypeOf(Class.prototype, CArray.prototype);
@@ -155,13 +151,19 @@ class Generator {
       const inner = `this[${JSON.stringify(member.via)}]${key}`;
       return `get ${key}() { return ${inner}; } set ${key}(v) { ${inner} = v; }`;
     }
-    return `get ${key}() { ${this.#getter(member, slots)} }
+    return `get ${key}() { ${this.#getter(layout, member, slots)} }
       set ${key}(v) { ${this.#readOnly ? `${this.#constant(refuseWrite)}(${this.#constant(layout)}, ${JSON.stringify(member.name)})` : this.#setter(layout, member)}; }`;
   }
 
-  #getter(member: Member, slots: string[]): string {
+  #getter(layout: Layout, member: Member, slots: string[]): string {
     const { type, bits } = member;
-    const value = bits ? this.#readBits(member) : this.#read(type, `this.#o + ${member.offset}`);
+    const value = bits
+      ? this.#readBits(member)
+      : this.#read(
+          type,
+          `this.#o + ${member.offset}`,
+          `${JSON.stringify(`${layout.name}.${member.name}`)}, 0`,
+        );
     const isComposite = type instanceof StructType || type instanceof ArrayType || type instanceof AtomicType;
     if (!isComposite || slots.length >= MAX_SLOTS) return `return ${value};`;
     const slot = `#s${slots.length}`;
@@ -172,15 +174,15 @@ class Generator {
     return `${alive}${barrier} const s = this.${slot}; return s === undefined ? this.${slot} = ${value} : s;`;
   }
 
-  /** An expression that reads a value of `type` at `offset`. */
-  #read(type: FieldType, offset: string): string {
+  /** An expression that reads a value of `type` at `offset`; `owner` tells an array where it stands. */
+  #read(type: FieldType, offset: string, owner: string): string {
     if (type instanceof StructType) {
       const layout = layoutOfClass(type.cls);
       const mode = modeOf(layout, this.mode);
       const region = mode === this.mode ? "this.#r" : "this.#r.swapped";
       return `new ${this.#constant(viewClass(layout, mode))}(${region}, ${offset})`;
     }
-    if (type instanceof ArrayType) return this.#readArray(type, offset);
+    if (type instanceof ArrayType) return this.#readArray(type, offset, owner);
     if (type instanceof AtomicType)
       return `new ${this.#constant(Atomic)}(this.#r, ${offset}, ${this.#constant(type.integer)})`;
     const value = isScalar(type)
@@ -194,10 +196,10 @@ class Generator {
     return boolean ? `${value} !== 0` : value;
   }
 
-  #readArray({ element, length }: ArrayType, offset: string): string {
+  #readArray({ element, length }: ArrayType, offset: string, owner: string): string {
     const size = sizeOfType(element);
     const count = length ?? `${this.#constant(flexibleLength)}(this.#r, ${offset}, ${size})`;
-    const general = `new ${this.#constant(arrayClass(element, this.mode))}(this.#r, ${offset}, ${count})`;
+    const general = `new ${this.#constant(arrayClass(element, this.mode))}(this.#r, ${offset}, ${count}, ${owner})`;
     const isNumeric = isScalar(element) && !element.inline.boolean;
     if (!isNumeric || this.#readOnly || !this.#littleEndian) return general;
     const TypedArray = this.#constant(typedArrays[element.inline.accessor]);
@@ -235,6 +237,6 @@ function refuseWrite(layout: Layout, name: string): never {
   throw new TypeError(`${layout.name}.${name} is read-only here: a Reader cannot write, use an Editor`);
 }
 
-function refuseArray(method: string): never {
-  throw new TypeError(`${method}: this array is read-only here: a Reader cannot write, use an Editor`);
+function refuseArray(place: string): never {
+  throw new TypeError(`${place} is read-only here: a Reader cannot write, use an Editor`);
 }
