@@ -1,7 +1,9 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import { ExistentialError, Semaphore, SharedMemory } from "../../src/posix/index.ts";
-import { freshName, linesOf, nextLine } from "./support.ts";
+import { freshName, linesOf, nextLine, unlinkNames } from "./support.ts";
+
+afterEach(unlinkNames);
 
 const start = (program: string, ...names: string[]) =>
   Bun.spawn([process.execPath, join(import.meta.dir, "..", "..", "demo", program), ...names], {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { geteuid } from "node:process";
 import { SystemError } from "../../src/errors.ts";
 import { E } from "../../src/libc/constants.ts";
@@ -15,7 +15,9 @@ import {
   ShmError,
   SignalError,
 } from "../../src/posix/index.ts";
-import { freshName, linesOf, startBun, thrownBy } from "./support.ts";
+import { freshName, linesOf, startBun, thrownBy, unlinkNames } from "./support.ts";
+
+afterEach(unlinkNames);
 
 describe("errors", () => {
   test.each([

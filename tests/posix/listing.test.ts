@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import {
   listPosixObjects,
@@ -8,7 +8,9 @@ import {
   Semaphore,
   SharedMemory,
 } from "../../src/posix/index.ts";
-import { freshName } from "./support.ts";
+import { freshName, unlinkNames } from "./support.ts";
+
+afterEach(unlinkNames);
 
 test("shared memory and semaphores are listed until they are unlinked", () => {
   const name = freshName();

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import {
   BusyError,
   ClosedError,
@@ -14,7 +14,9 @@ import {
   unlinkMessageQueue,
 } from "../../src/posix/index.ts";
 import { hasTool } from "../support/tools.ts";
-import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy } from "./support.ts";
+import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy, unlinkNames } from "./support.ts";
+
+afterEach(unlinkNames);
 
 // Small on purpose: all queues of a user share RLIMIT_MSGQUEUE.
 const create = (options: Partial<MessageQueueOptions> = {}) =>

@@ -1,8 +1,10 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { MessageFormatError, MessageQueue, O_CREX } from "../../src/posix/index.ts";
 import { array, c_double, c_int32, create, field, Struct } from "../../src/struct/index.ts";
 import { hasTool } from "../support/tools.ts";
-import { compilePeer, freshName, thrownBy } from "./support.ts";
+import { compilePeer, freshName, thrownBy, unlinkNames } from "./support.ts";
+
+afterEach(unlinkNames);
 
 class Point extends Struct {
   @field(c_double) x!: number;

@@ -1,11 +1,13 @@
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { POLLIN, POLLOUT } from "../../src/libc/posix.ts";
 import { MessageQueue, O_CREX } from "../../src/posix/index.ts";
 import { untilReady } from "../../src/posix/readiness.ts";
-import { freshName, linesOf, nextLine, startBun } from "./support.ts";
+import { freshName, linesOf, nextLine, startBun, unlinkNames } from "./support.ts";
+
+afterEach(unlinkNames);
 
 const create = () =>
   new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 1, maxMessageSize: 16 });

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import {
   BusyError,
@@ -14,7 +14,9 @@ import {
 } from "../../src/posix/index.ts";
 import { pollingWait } from "../../src/posix/semaphore.ts";
 import { hasTool } from "../support/tools.ts";
-import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy } from "./support.ts";
+import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy, unlinkNames } from "./support.ts";
+
+afterEach(unlinkNames);
 
 const create = (initialValue = 0) => new Semaphore({ name: freshName(), flags: O_CREX, initialValue });
 

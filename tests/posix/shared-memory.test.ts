@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { fstatSync, ftruncateSync, writeSync } from "node:fs";
 import {
   ClosedError,
@@ -13,7 +13,9 @@ import {
 } from "../../src/posix/index.ts";
 import { c_double, c_int32, chars, field, Struct } from "../../src/struct/index.ts";
 import { hasTool } from "../support/tools.ts";
-import { freshName, thrownBy } from "./support.ts";
+import { freshName, thrownBy, unlinkNames } from "./support.ts";
+
+afterEach(unlinkNames);
 
 class Robot extends Struct {
   @field(c_int32) id!: number;

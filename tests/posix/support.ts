@@ -1,5 +1,4 @@
 /** What the tests of POSIX objects share: names of their own, other processes, and cleaning up. */
-import { afterEach } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +8,7 @@ const PROCESS_DIR = join(import.meta.dir, "..", "process");
 const names: string[] = [];
 let count = 0;
 
-/** A name nobody else uses; whatever has it after the test is unlinked. */
+/** A name nobody else uses. A file that calls this must say `afterEach(unlinkNames)`. */
 export function freshName(): string {
   count += 1;
   const name = `/shmstruct-test-${process.pid}-${count}`;
@@ -17,7 +16,8 @@ export function freshName(): string {
   return name;
 }
 
-afterEach(() => {
+/** Unlinks whatever still has one of the fresh names. */
+export function unlinkNames(): void {
   for (const name of names.splice(0)) {
     for (const unlink of [unlinkSharedMemory, unlinkSemaphore, unlinkMessageQueue]) {
       try {
@@ -27,7 +27,7 @@ afterEach(() => {
       }
     }
   }
-});
+}
 
 /** Another Bun that runs `tests/process/<program>`. */
 export const startBun = (program: string, ...args: string[]) =>
