@@ -43,7 +43,8 @@ export type InitValue<T> = T extends Scalar
  */
 export type Init<T> = { readonly [K in FieldNames<T>]?: InitValue<T[K]> };
 
-type PlainValue<T> = T extends Scalar
+/** What a field becomes in plain data. */
+export type PlainValue<T> = T extends Scalar
   ? T
   : T extends Atomic<infer N>
     ? N

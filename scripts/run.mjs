@@ -1,0 +1,77 @@
+// Runs on Node.js alone: installs what is missing (Bun included, from npm), then hands over to Bun.
+//   node scripts/run.mjs start   the main job: the demo of a Manager, an Editor and two Readers
+//   node scripts/run.mjs test    types, format, lint, all tests
+import { spawnSync } from "node:child_process";
+import { existsSync, statSync, utimesSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const bin = (name) => join(root, "node_modules", ".bin", name);
+
+/** Runs a command in the project; returns its exit code. */
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: "inherit", ...options });
+  if (result.error) throw result.error;
+  return result.status ?? 1;
+}
+
+function must(title, command, args) {
+  console.log(`\n== ${title}`);
+  const code = run(command, args);
+  if (code !== 0) {
+    console.error(`\n== ${title} failed (exit code ${code})`);
+    process.exit(code);
+  }
+}
+
+/** True when the folder's packages are those of its lock file. */
+function isInstalled(folder) {
+  const stamp = join(folder, "node_modules", ".package-lock.json");
+  return existsSync(stamp) && statSync(stamp).mtimeMs >= statSync(join(folder, "package-lock.json")).mtimeMs;
+}
+
+function npm(folder, args) {
+  // Quiet unless it fails: npm's notices are about npm.
+  const options = { cwd: folder, stdio: "pipe", encoding: "utf8", shell: process.platform === "win32" };
+  return spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error", ...args], options);
+}
+
+function install() {
+  if (isInstalled(root) && existsSync(bin("bun"))) return;
+  console.log("installing packages (npm ci) …");
+  const { status, stdout, stderr } = npm(root, []);
+  if (status !== 0) {
+    console.error(stdout, stderr);
+    console.error("npm ci failed; the messages above say why");
+    process.exit(1);
+  }
+  const now = new Date();
+  utimesSync(join(root, "node_modules", ".package-lock.json"), now, now);
+}
+
+/** fs-ext is a native addon for the tests' Node peer: without a compiler its tests are skipped, visibly. */
+function installNodePeer() {
+  const folder = join(root, "tests", "node-peer");
+  if (isInstalled(folder)) return;
+  const { status } = npm(folder, []);
+  if (status !== 0) console.log("fs-ext could not be built (is there a C++ compiler?): the tests with a Node peer will be skipped");
+}
+
+const jobs = {
+  start: () => process.exit(run(bin("bun"), ["demo/main.ts", ...process.argv.slice(3)])),
+  test: () => {
+    installNodePeer();
+    must("types", bin("bun"), ["run", "check"]);
+    must("format and lint", bin("bun"), ["run", "lint"]);
+    must("tests", bin("bun"), ["test", ...process.argv.slice(3)]);
+  },
+};
+
+const job = jobs[process.argv[2]];
+if (job === undefined) {
+  console.error(`usage: node scripts/run.mjs ${Object.keys(jobs).join(" | ")}`);
+  process.exit(2);
+}
+install();
+job();

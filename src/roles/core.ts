@@ -1,0 +1,242 @@
+/**
+ * What all roles share: the open data file, its lock, and the rule that whoever gets the lock works on the file
+ * that is current *then* (a Manager may have replaced it meanwhile).
+ */
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
+import type { LockKind, LockMode } from "../locks/file-lock.ts";
+import { RwLock } from "../locks/rw-lock.ts";
+import type { Layout } from "../struct/layout.ts";
+import type { Struct } from "../struct/struct.ts";
+import { DataFile } from "./data-file.ts";
+import { type Place, placeOf, type RoleOptions } from "./options.ts";
+import { SnapshotPool } from "./snapshot-pool.ts";
+
+/** How long a lock is waited for. */
+export interface LockOptions {
+  /** Milliseconds; for ever when left out. */
+  readonly timeoutMs?: number;
+}
+
+/** How a lock is waited for without blocking the event loop. */
+export interface AsyncLockOptions extends LockOptions {
+  /** Gives up when aborted; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a held lock is used for, until it is given back. */
+export interface Holding {
+  readonly isAsync: boolean;
+  /** Ends the session that holds the lock, as `close()` must. */
+  abandon(): void;
+}
+
+/** The lock that users of a file of that kind go by. @throws SystemError, FileFormatError */
+export function openLock(place: Place, kind: LockKind, options: { create: boolean; mode?: number }): RwLock {
+  const path = place.lockPath[kind];
+  if (options.create) mkdirSync(dirname(path), { recursive: true });
+  return new RwLock({ path, kind, ...options });
+}
+
+interface Attachment {
+  readonly file: DataFile;
+  readonly lock: RwLock;
+}
+
+export class Core<T extends Struct> {
+  readonly place: Place;
+  /** The open session, if any: a role has one lock. */
+  holding: Holding | undefined;
+  #attached: Attachment | undefined;
+  #closed = false;
+  #live: { file: DataFile; view: T } | undefined;
+  #locked: { file: DataFile; view: T } | undefined;
+  readonly #pool: SnapshotPool<T>;
+
+  constructor(
+    readonly layout: Layout,
+    readonly options: RoleOptions,
+    readonly writable: boolean,
+    /** Whether a missing lock file is made; IPMMAP's lock file is made by whoever comes first. */
+    readonly makesLock: boolean = false,
+  ) {
+    this.place = placeOf(layout, options);
+    this.#pool = new SnapshotPool<T>(layout);
+    this.#attached = this.#attach(DataFile.open(this.place, layout, writable));
+  }
+
+  get path(): string {
+    return this.place.dataPath;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** @throws ClosedError */
+  get file(): DataFile {
+    return this.#attachment.file;
+  }
+
+  get lock(): RwLock {
+    return this.#attachment.lock;
+  }
+
+  get #attachment(): Attachment {
+    if (this.#attached === undefined) throw new ClosedError(`the role on '${this.path}' is closed`);
+    return this.#attached;
+  }
+
+  /** The file to look at without a lock: the current one, as far as one can know. */
+  get currentFile(): DataFile {
+    const { file } = this.#attachment;
+    if (file.isRetired && this.holding === undefined) this.#moveFrom(file);
+    return this.file;
+  }
+
+  /** The view that reads shared memory without any lock. */
+  get live(): T {
+    const file = this.currentFile;
+    if (this.#live?.file !== file) this.#live = { file, view: file.view<T>(this.layout, file.fresh) };
+    return this.#live.view;
+  }
+
+  /** The view to hand out while the lock is held. */
+  lockedView(): T {
+    const { file } = this.#attachment;
+    if (this.#locked?.file !== file) this.#locked = { file, view: file.view<T>(this.layout, file.plain) };
+    return this.#locked.view;
+  }
+
+  /** The last committed state in private memory. */
+  snapshot(): T {
+    const file = this.currentFile;
+    const slot = this.#pool.take();
+    if (!file.isSequenced || !file.copyCommitted(slot.bytes, slot.byteOffset)) this.#copyLocked(slot);
+    return slot.view();
+  }
+
+  /** For files whose writers keep no sequence, and for writers too busy to let a whole copy through. */
+  #copyLocked({ bytes, byteOffset }: { bytes: Uint8Array; byteOffset: number }): void {
+    const copy = () => this.file.copyLive(bytes, byteOffset);
+    if (this.holding !== undefined) return copy();
+    this.acquire("shared", {});
+    try {
+      copy();
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  /** Takes the lock and makes sure that the file under it is the current one. */
+  acquire(mode: LockMode, options: LockOptions): void {
+    this.#refuseSecond();
+    do this.lock.acquire(mode, options);
+    while (!this.#settle());
+  }
+
+  /** The same without waiting; false when the lock is taken. */
+  tryAcquire(mode: LockMode): boolean {
+    this.#refuseSecond();
+    do {
+      if (!this.lock.tryAcquire(mode)) return false;
+    } while (!this.#settle());
+    return true;
+  }
+
+  /** The same without blocking the event loop. */
+  async acquireAsync(mode: LockMode, options: AsyncLockOptions): Promise<void> {
+    do await this.lock.acquireAsync(mode, options);
+    while (!this.#settle());
+  }
+
+  #refuseSecond(): void {
+    if (this.holding === undefined) return;
+    const what = this.holding.isAsync ? "an asynchronous session of this role holds it; use that session, or lockAsync" : "this role holds it already; use the open session";
+    throw new DeadlockError(this.path, `the lock of '${this.path}' would never be free: ${what}`);
+  }
+
+  /** With the lock held: true when the file is current; otherwise lets go of it and moves on to the one that is. */
+  #settle(): boolean {
+    const { file, lock } = this.#attachment;
+    try {
+      const whole = file.isWhole;
+      if (whole && !file.isRetired) return true;
+      if (!this.#isReplaced(file, whole)) return true;
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+    lock.release();
+    this.#moveFrom(file);
+    return false;
+  }
+
+  #isReplaced(file: DataFile, whole: boolean): boolean {
+    const next = this.#reopen(file, whole);
+    const same = next.isSameAs(file);
+    next.close();
+    if (whole && same) {
+      // The Manager that retired it died before it was replaced; we hold the lock, so it is nobody's now.
+      if (this.writable) file.setRetired(false);
+      return false;
+    }
+    return true;
+  }
+
+  #reopen(file: DataFile, whole: boolean): DataFile {
+    try {
+      return DataFile.open(this.place, this.layout, this.writable);
+    } catch (error) {
+      if (whole) throw error;
+      throw new FileFormatError(file.path, `'${file.path}' was cut short by somebody while it was in use; a Manager with { create: true, force: true } makes it anew (${String(error)})`);
+    }
+  }
+
+  #moveFrom(old: DataFile): void {
+    const next = DataFile.open(this.place, this.layout, this.writable);
+    if (next.isSameAs(old) && old.isWhole) return next.close();
+    const { lock } = this.#attachment;
+    old.close();
+    const keepsLock = next.lockKind === old.lockKind;
+    if (!keepsLock) lock.close();
+    this.#attached = keepsLock ? { file: next, lock } : this.#attach(next);
+  }
+
+  #attach(file: DataFile): Attachment {
+    try {
+      return { file, lock: openLock(this.place, file.lockKind, { create: this.makesLock || file.lockKind === "fcntl" }) };
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** Wakes those who wait for changes. */
+  notify(): void {}
+
+  /** Runs `fn` on the struct in the session that is open, or under the lock for as long as it takes. */
+  underLock<R>(fn: (data: T) => R): R {
+    if (this.holding !== undefined && !this.holding.isAsync) return fn(this.lockedView());
+    this.acquire("shared", {});
+    try {
+      return fn(this.lockedView());
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  /** Ends an open session (a writer's is rolled back), lets the lock go, unmaps. */
+  close(): void {
+    if (this.#attached === undefined) return;
+    this.holding?.abandon();
+    const { file, lock } = this.#attached;
+    this.#attached = undefined;
+    this.#closed = true;
+    this.#live = undefined;
+    this.#locked = undefined;
+    lock.close();
+    file.close();
+  }
+}

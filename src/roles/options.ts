@@ -1,0 +1,88 @@
+/** Where a role's files are, from its options. */
+import { join, resolve } from "node:path";
+import { HeaderNotFoundError, UnsupportedError } from "../errors.ts";
+import { isLinux } from "../libc/constants.ts";
+import type { LockKind } from "../locks/file-lock.ts";
+import { checkObjectName, SHARED_MEMORY_NAME_BYTES_MAX } from "../memory/shared-memory-file.ts";
+import type { StructClass } from "../struct/composite.ts";
+import { structByName } from "../struct/functions.ts";
+import { MmapStructureHeader } from "../struct/header.ts";
+import { type Layout, layoutOfClass } from "../struct/layout.ts";
+import { StructType } from "../struct/composite.ts";
+import type { Struct } from "../struct/struct.ts";
+
+/** Options of every role. */
+export interface RoleOptions {
+  /** Directory of the data file. Default `"./.mmap"`, as IPMMAP's. */
+  readonly dir?: string;
+  /** Tells several files of one class apart: `<dir>/<Class>_<tag>.mmap`. Default empty. */
+  readonly tag?: string;
+  /** Instead of a directory: the name of a POSIX shared memory object, `"/robot"` (Linux). */
+  readonly name?: string;
+  /** The class name in the file's name, where the class at hand is only a prefix of that one. Default: the class's own. */
+  readonly className?: string;
+  /** Directory of the lock file of kind `"fcntl"`. Default `"./.fasteners"`, as IPMMAP's. */
+  readonly lockDir?: string;
+  /** Whether writer sessions stamp the header with the time. Default true. */
+  readonly touch?: boolean;
+}
+
+/** Options of a Manager. */
+export interface ManagerOptions extends RoleOptions {
+  /** Make the file when there is none. Default false. */
+  readonly create?: boolean;
+  /** With `create`: make the file anew even when there is one. Default false. */
+  readonly force?: boolean;
+  /** Permissions of the files made, not reduced by the umask. Default 0o600. */
+  readonly mode?: number;
+  /** `"flock"` (default), or `"fcntl"` when Python processes with IPMMAP take part. Fixed at creation. */
+  readonly lock?: LockKind;
+  /**
+   * Keep the state before a writer session in the file, so that it can be rolled back, also by the next writer
+   * when this one is killed. Default true for `"flock"`; switch it off for structs too large to copy at every edit.
+   */
+  readonly transactional?: boolean;
+}
+
+/** The names of all files of one shared struct. */
+export interface Place {
+  readonly dataPath: string;
+  readonly lockPath: Readonly<Record<LockKind, string>>;
+}
+
+/** File names are made of these; anything else could leave the directory or hide in a listing. */
+function checkPart(part: string, option: string): string {
+  if (typeof part !== "string" || /[/\0]/.test(part)) throw new TypeError(`${option} becomes part of a file name and must not contain a slash or NUL, got ${JSON.stringify(part)}`);
+  return part;
+}
+
+/** @throws TypeError for names that cannot be file names, UnsupportedError for `name` off Linux */
+export function placeOf(layout: Layout, options: RoleOptions): Place {
+  const { dir = "./.mmap", lockDir = "./.fasteners", tag = "", className = layout.name } = options;
+  if (options.name !== undefined) return placeOfName(options.name, lockDir);
+  const fileName = `${checkPart(className, "className")}_${checkPart(tag, "tag")}`;
+  return {
+    dataPath: resolve(dir, `${fileName}.mmap`),
+    lockPath: { flock: resolve(dir, `${fileName}.lock`), fcntl: resolve(lockDir, `${fileName}.lockfile`) },
+  };
+}
+
+/** Linux keeps shared memory objects as files, so that all that holds for files holds for them. */
+function placeOfName(name: string, lockDir: string): Place {
+  if (!isLinux) throw new UnsupportedError("roles on shared memory by name need Linux; use dir instead");
+  const file = checkObjectName(name, SHARED_MEMORY_NAME_BYTES_MAX - ".lock".length, "shared memory").slice(1);
+  const path = join("/dev/shm", file);
+  return { dataPath: path, lockPath: { flock: `${path}.lock`, fcntl: resolve(lockDir, `${file}.lockfile`) } };
+}
+
+/** The layout of the class, or of the one loaded under that name, if it can live in a shared file. */
+export function roleLayout(cls: StructClass | string): Layout {
+  const layout = layoutOfClass(typeof cls === "string" ? structByName(cls) : cls);
+  const first = layout.members[0];
+  const hasHeader = first?.type instanceof StructType && (first.type as StructType<Struct>).cls === MmapStructureHeader && first.offset === 0;
+  if (!hasHeader) {
+    throw new HeaderNotFoundError(`${layout.name} has no shared header: declare it as \`class ${layout.name} extends MmapStructure\``);
+  }
+  if (layout.flexible) throw new TypeError(`${layout.name} ends in a flexible array, which has no length in a file; use array(type, n)`);
+  return layout;
+}

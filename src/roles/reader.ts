@@ -1,0 +1,142 @@
+import { CArray } from "../struct/arrays.ts";
+import { Atomic } from "../struct/atomic.ts";
+import type { StructClass } from "../struct/composite.ts";
+import { toObject } from "../struct/functions.ts";
+import { isView } from "../struct/internals.ts";
+import { getPath, resolvePath } from "../struct/path.ts";
+import type { Struct } from "../struct/struct.ts";
+import type { DeepReadonly, Path, PathValue, PlainValue } from "../struct/type-utils.ts";
+import { type AsyncLockOptions, Core, type LockOptions } from "./core.ts";
+import { type RoleOptions, roleLayout } from "./options.ts";
+import { ReadSession } from "./session.ts";
+
+/**
+ * Reads a shared struct, and cannot write it by any way: the compiler, the views (TypeError) and the kernel
+ * (PROT_READ) all refuse. Only a Manager makes the file; a Reader without one gets a FileMissingError.
+ *
+ * @throws FileMissingError when no Manager has made the file, FileFormatError, LayoutMismatchError,
+ *   HeaderNotFoundError for a class that does not extend MmapStructure, SystemError
+ * @example
+ * using reader = new Reader(Robot, { dir: "/run/robot" });
+ * console.log(reader.get("pose.x"), reader.snapshot().speed);
+ */
+export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable {
+  /** Only for the roles themselves. */
+  protected readonly core: Core<T>;
+
+  /** @param cls the class, or its name after `loadStructs`; `core` is for Editors only */
+  constructor(cls: StructClass<T> | string, options: RoleOptions = {}, core?: Core<T>) {
+    this.core = core ?? new Core<T>(roleLayout(cls), options, false);
+  }
+
+  /** Absolute path of the data file. */
+  get path(): string {
+    return this.core.path;
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.core.closed;
+  }
+
+  /**
+   * Takes the lock, shared with other Readers; waits for a writer.
+   * @throws LockTimeoutError after `timeoutMs`, DeadlockError when this thread holds a conflicting lock itself,
+   *   ClosedError
+   * @example { using session = reader.lock(); console.log(session.data.pose.x); }
+   */
+  lock(options: LockOptions = {}): ReadSession<T, V> {
+    this.core.acquire("shared", options);
+    return new ReadSession<T, V>(this.core, false);
+  }
+
+  /** Takes the lock if it is free, else undefined. @throws ClosedError, DeadlockError */
+  tryLock(): ReadSession<T, V> | undefined {
+    return this.core.tryAcquire("shared") ? new ReadSession<T, V>(this.core, false) : undefined;
+  }
+
+  /**
+   * Waits for the lock without blocking the event loop.
+   * @throws LockTimeoutError, ClosedError, or the signal's reason
+   * @example using session = await reader.lockAsync({ signal: AbortSignal.timeout(100) });
+   */
+  async lockAsync(options: AsyncLockOptions = {}): Promise<ReadSession<T, V>> {
+    await this.core.acquireAsync("shared", options);
+    return new ReadSession<T, V>(this.core, true);
+  }
+
+  /**
+   * Runs `fn` under the reader lock. What it returns should be values: views change once the lock is gone.
+   * @example const total = reader.read((data) => data.a + data.b);
+   */
+  read<R>(fn: (data: V) => R, options?: LockOptions): R {
+    using session = Reader.prototype.lock.call(this, options) as ReadSession<T, V>;
+    return refusePromise(fn(session.data), "read", "lockAsync");
+  }
+
+  /**
+   * The value at a dotted path, under the lock (or in the session that this role has open). Nested structs and
+   * arrays come as plain copies.
+   * @throws TypeError or RangeError for a path that does not exist; as `lock`
+   * @example reader.get("path.3.x")
+   */
+  get<P extends Path<T>>(path: P): PlainValue<PathValue<T, P>> {
+    const resolved = resolvePath(this.core.layout, path);
+    return this.core.underLock((data) => plain(getPath(data, resolved))) as PlainValue<PathValue<T, P>>;
+  }
+
+  /**
+   * The last committed state, in private memory of yours. Takes no lock, makes no system call and waits for no
+   * writer, not even for one that was killed halfway; only on files that Python's IPMMAP edits too, or that are not
+   * transactional, it takes the reader lock for a moment.
+   * @example const { speed } = reader.snapshot();
+   */
+  snapshot(): T {
+    return this.core.snapshot();
+  }
+
+  /**
+   * The struct in shared memory without any lock. Every read is fresh, even in a loop, but two reads may belong
+   * to two commits. For flags, counters and atomics.
+   * @example while (!reader.live.ready) await Bun.sleep(1);
+   */
+  get live(): V {
+    return this.core.live as unknown as V;
+  }
+
+  /** How many writer sessions have ended so far; 0 for IPMMAP's files, which do not count them. */
+  get version(): number {
+    return this.core.currentFile.sequence >>> 1;
+  }
+
+  /** When the struct was last written, by the header's time stamp; undefined when it is 0 (never). */
+  get lastUpdate(): Date | undefined {
+    const { header } = this.core.live as unknown as { header: { time_stamp: number } };
+    return header.time_stamp === 0 ? undefined : new Date(header.time_stamp * 1000);
+  }
+
+  /**
+   * Unmaps the file and gives an open session's lock back. Afterwards every view that was handed out throws a
+   * TypeError, and every method here a ClosedError. A second call does nothing.
+   */
+  close(): void {
+    this.core.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A value that stays true after the lock is gone. */
+function plain(value: unknown): unknown {
+  if (isView(value)) return toObject(value);
+  if (value instanceof Atomic) return value.load();
+  return value instanceof CArray || ArrayBuffer.isView(value) ? Array.from(value as Iterable<unknown>, plain) : value;
+}
+
+/** Synchronous sessions end when the function returns, long before a promise of it is settled. */
+export function refusePromise<R>(result: R, method: string, instead: string): R {
+  if (typeof (result as { then?: unknown } | null | undefined)?.then !== "function") return result;
+  throw new TypeError(`${method}(fn): fn returned a promise, but the lock is held only until fn returns; use ${instead}`);
+}
