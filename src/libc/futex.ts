@@ -1,0 +1,77 @@
+/**
+ * Sleeping until a word of shared memory changes: futex(2), for memory that several processes map. Linux only.
+ *
+ * `Atomics.wait` refuses memory that is not a `SharedArrayBuffer`; the kernel does not care who made it, and it
+ * also waits on mappings that are read-only.
+ */
+import { ptr } from "bun:ffi";
+import { lastErrno, systemError } from "./call.ts";
+import { E, FUTEX_WAIT, FUTEX_WAKE, SYS_futex } from "./constants.ts";
+import { linux } from "./symbols.ts";
+
+/** How a wait ended: woken (or for no reason: look again), no need to wait, too late, or a signal came. */
+export type FutexResult = "ok" | "not-equal" | "timed-out" | "interrupted";
+
+/**
+ * struct timespec, relative: one per thread, as a thread waits for one thing at a time.
+ *
+ *     0                8                16
+ *     | tv_sec (i64)   | tv_nsec (i64)  |
+ */
+const timespec = new BigInt64Array(2);
+
+/** Longer waits are the same as no timeout: 24 days. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+function setTimespec(timeoutMs: number): BigInt64Array | null {
+  if (timeoutMs > TIMEOUT_MS_MAX) return null;
+  const nanoseconds = BigInt(Math.ceil(timeoutMs * 1e6));
+  timespec[0] = nanoseconds / 1_000_000_000n;
+  timespec[1] = nanoseconds % 1_000_000_000n;
+  return timespec;
+}
+
+const wordAddress = (words: Int32Array, index: number): number => {
+  if (Number.isInteger(index) && index >= 0 && index < words.length) return ptr(words, index * 4);
+  throw new RangeError(`index ${index} is not within the array's ${words.length} elements`);
+};
+
+/**
+ * Blocks this thread while `words[index]` is `expected`, until a `futexWake` or the timeout. The comparison and
+ * the falling asleep are one step: a wake after a change of the word cannot be missed.
+ * @param words any view on shared memory, also on a read-only mapping (nothing is written)
+ * @param timeoutMs Infinity waits for good; 0 does not wait
+ * @returns see `FutexResult`; after `"ok"` and `"interrupted"` look at the word again
+ * @throws RangeError for an index outside the array; SystemError for memory that is none (EFAULT), or no futex (ENOSYS)
+ * @example while (Atomics.load(words, 0) === 0) futexWait(words, 0, 0, 1000);
+ */
+export function futexWait(
+  words: Int32Array,
+  index: number,
+  expected: number,
+  timeoutMs: number,
+): FutexResult {
+  const address = wordAddress(words, index);
+  const timeout = setTimespec(timeoutMs);
+  // SAFETY: the kernel reads 4 bytes inside `words` and, if it waits at all, 16 bytes of `timespec`.
+  const result = linux().syscall(SYS_futex, address, FUTEX_WAIT, expected >>> 0, timeout, null, 0);
+  if (result === 0) return "ok";
+  const errno = lastErrno();
+  if (errno === E.EAGAIN) return "not-equal";
+  if (errno === E.ETIMEDOUT) return "timed-out";
+  if (errno === E.EINTR) return "interrupted";
+  throw systemError("futex", errno, undefined, `waiting for element ${index}`);
+}
+
+/**
+ * Wakes up to `count` threads, of any process, that wait for `words[index]`. 270 ns when nobody does.
+ * @returns how many were woken
+ * @throws RangeError for an index outside the array; SystemError ENOSYS
+ * @example Atomics.add(words, 0, 1); futexWake(words, 0);
+ */
+export function futexWake(words: Int32Array, index: number, count = 2 ** 31 - 1): number {
+  const address = wordAddress(words, index);
+  const result = linux().syscall(SYS_futex, address, FUTEX_WAKE, count, null, null, 0);
+  if (result < 0) throw systemError("futex", lastErrno(), undefined, `waking element ${index}`);
+  return Number(result);
+}

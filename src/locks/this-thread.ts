@@ -1,0 +1,43 @@
+/** What the current JavaScript thread does with each lock file: what would be a wait for oneself shows here. */
+import { fstatSync } from "node:fs";
+import type { LockMode } from "./file-lock.ts";
+
+/** Of one lock file (device and inode), through whichever descriptors, in this thread. */
+export class ThreadLocks {
+  /** Locks held now. */
+  readonly held = { shared: 0, exclusive: 0 };
+  /** Asynchronous waits, each by what lets it try again. */
+  readonly waits = new Set<() => void>();
+  #users = 0;
+
+  private constructor(private readonly key: string) {}
+
+  /** The record of the file behind `fd`. Call `drop()` when `fd` is closed. */
+  static of(fd: number): ThreadLocks {
+    // A worker is a thread with modules, hence with a map, of its own.
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    const key = `${dev}:${ino}`;
+    const locks = byFile.get(key) ?? new ThreadLocks(key);
+    byFile.set(key, locks);
+    locks.#users += 1;
+    return locks;
+  }
+
+  drop(): void {
+    this.#users -= 1;
+    if (this.#users === 0) byFile.delete(this.key);
+  }
+
+  /** The held mode that excludes `mode`, if there is one. */
+  conflictWith(mode: LockMode): LockMode | undefined {
+    if (this.held.exclusive > 0) return "exclusive";
+    return mode === "exclusive" && this.held.shared > 0 ? "shared" : undefined;
+  }
+
+  /** A lock was given back: whoever waits in this thread tries again, after the code that runs now. */
+  wake(): void {
+    for (const retry of this.waits) setImmediate(retry);
+  }
+}
+
+const byFile = new Map<string, ThreadLocks>();
