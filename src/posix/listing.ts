@@ -1,5 +1,5 @@
 /** What POSIX objects there are, as far as the system shows them. */
-import { readdirSync, readFileSync, type Stats, statSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { isLinux } from "../libc/constants.ts";
 
@@ -8,8 +8,8 @@ export interface PosixObject {
   kind: "shared memory" | "semaphore" | "message queue";
   /** As the constructors take it, with its slash. */
   name: string;
-  /** Bytes: of the memory, of the file that keeps a semaphore, or of the messages that wait in a queue. */
-  size: number;
+  /** Bytes of shared memory. Undefined for the others: a queue would have to be opened, which may disturb it. */
+  size: number | undefined;
   /** Permission bits, e.g. 0o600. */
   mode: number;
   /** The owner's user number. */
@@ -50,14 +50,13 @@ const NO_QUEUE_MOUNT =
 function listDirectory(
   directory: string,
   what: string,
-  describe: (path: string, file: string, stats: Stats) => PosixObject,
+  describe: (file: string, stats: Stats) => PosixObject,
 ): PosixObjectList {
   try {
     const objects = readdirSync(directory).flatMap((file) => {
-      const path = join(directory, file);
       // It may be gone by now; directories and links are not ours.
-      const stats = statSync(path, { throwIfNoEntry: false });
-      return stats?.isFile() ? [describe(path, file, stats)] : [];
+      const stats = lstatSync(join(directory, file), { throwIfNoEntry: false });
+      return stats?.isFile() ? [describe(file, stats)] : [];
     });
     return { objects, unseen: [] };
   } catch (error) {
@@ -65,28 +64,18 @@ function listDirectory(
   }
 }
 
-function inSharedMemoryDir(_path: string, file: string, stats: Stats): PosixObject {
-  const isSemaphore = file.startsWith(SEMAPHORE_PREFIX);
-  const name = isSemaphore ? file.slice(SEMAPHORE_PREFIX.length) : file;
-  return describe(isSemaphore ? "semaphore" : "shared memory", name, stats.size, stats);
+function inSharedMemoryDir(file: string, stats: Stats): PosixObject {
+  if (!file.startsWith(SEMAPHORE_PREFIX))
+    return { ...describe("shared memory", file, stats), size: stats.size };
+  return describe("semaphore", file.slice(SEMAPHORE_PREFIX.length), stats);
 }
 
-/** The file of a queue says `QSIZE:129 NOTIFY:0 SIGNO:0 NOTIFY_PID:0`: the bytes waiting in it. */
-function inQueueDir(path: string, file: string, stats: Stats): PosixObject {
-  return describe("message queue", file, queuedBytes(path), stats);
-}
+// Reading the file would tell how much is queued, but closing it would cancel our own request for a notification.
+const inQueueDir = (file: string, stats: Stats): PosixObject => describe("message queue", file, stats);
 
-/** 0 where we may not look. */
-function queuedBytes(path: string): number {
-  try {
-    return Number(/QSIZE:(\d+)/.exec(readFileSync(path, "utf8"))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
-function describe(kind: PosixObject["kind"], name: string, size: number, stats: Stats): PosixObject {
-  return { kind, name: `/${name}`, size, mode: stats.mode & 0o777, uid: stats.uid, modified: stats.mtime };
+function describe(kind: PosixObject["kind"], file: string, stats: Stats): PosixObject {
+  const { uid, mtime } = stats;
+  return { kind, name: `/${file}`, size: undefined, mode: stats.mode & 0o777, uid, modified: mtime };
 }
 
 /** Where queues are shown, if anywhere. */

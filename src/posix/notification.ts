@@ -32,7 +32,7 @@ export type NotificationTarget = (() => void) | number | NodeJS.Signals;
  */
 const COOKIE_BYTES = 32;
 const WHY_OFFSET = 31;
-/** A message came. (2: the request was cancelled.) */
+/** A message came; otherwise the request is gone, because a handle of this process on the queue was closed. */
 const WOKEN_UP = 1;
 
 /** The request of one queue handle. */
@@ -41,7 +41,10 @@ export class Notification {
   readonly #name: string;
   #socket: Socket | undefined;
   #socketFd = -1;
+  /** The number of the request that stands or stood last; a refused one does not count. */
   #request = 0;
+  /** What a request gives to the kernel. */
+  readonly #cookie = new Uint32Array(COOKIE_BYTES / 4);
   #callback: (() => void) | undefined;
 
   constructor(queueFd: number, name: string) {
@@ -71,11 +74,10 @@ export class Notification {
 
   #requestCallback(callback: () => void): void {
     const socketFd = this.#socket === undefined ? this.#connect() : this.#socketFd;
-    const cookie = new DataView(new ArrayBuffer(COOKIE_BYTES));
     const request = this.#request + 1;
-    cookie.setUint32(0, request, true);
-    // SAFETY: the kernel copies the cookie during the call.
-    this.#notify(sigevent(SIGEV_THREAD, socketFd, addressOf(cookie)));
+    this.#cookie[0] = request;
+    // SAFETY: the cookie lives as long as this object, and the kernel copies it during the call.
+    this.#notify(sigevent(SIGEV_THREAD, socketFd, addressOf(this.#cookie)));
     this.#request = request;
     this.#callback = callback;
     this.#socket?.ref();
@@ -91,7 +93,9 @@ export class Notification {
     const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
     const fd = posixCheck("socket", linuxEvents().socket(AF_NETLINK, type, 0), this.#name, NO_NETLINK);
     watchSocket(fd, {
+      // Called before connect returns, as there is nothing to wait for. Only a standing request keeps us alive.
       open: (socket) => {
+        socket.unref();
         this.#socket = socket;
       },
       data: (_socket, cookies) => this.#read(cookies),
@@ -103,17 +107,17 @@ export class Notification {
   /** A cookie of an earlier request may still be on its way: only the present one counts. */
   #read(cookies: Buffer): void {
     for (let offset = 0; offset + COOKIE_BYTES <= cookies.length; offset += COOKIE_BYTES) {
-      const woken = cookies[offset + WHY_OFFSET] === WOKEN_UP;
-      if (woken && cookies.readUInt32LE(offset) === this.#request) this.#fire();
+      const isPresent = cookies.readUInt32LE(offset) === this.#request;
+      if (isPresent) this.#end(cookies[offset + WHY_OFFSET] === WOKEN_UP);
     }
   }
 
   /** Once per request. What the callback throws is an uncaught exception, as from a timer. */
-  #fire(): void {
+  #end(messageCame: boolean): void {
     const callback = this.#callback;
     this.#callback = undefined;
     this.#socket?.unref();
-    if (callback !== undefined) queueMicrotask(callback);
+    if (messageCame && callback !== undefined) queueMicrotask(callback);
   }
 }
 

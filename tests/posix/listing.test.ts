@@ -50,12 +50,10 @@ const canMount = Bun.which("unshare") !== null && inNamespace("mount -t mqueue n
 
 test.skipIf(!canMount)("message queues are listed where mqueue is mounted (needs the right to mount)", () => {
   using queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 2, maxMessageSize: 16 });
-  queue.send("12345");
   const { objects, unseen } = JSON.parse(inNamespace(withMount).stdout.toString()) as PosixObjectList;
   expect(unseen).toEqual([]);
   expect(objects.find(({ name }) => name === queue.name)).toMatchObject({
     kind: "message queue",
-    size: 5,
     mode: 0o600,
   });
 });

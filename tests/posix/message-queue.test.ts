@@ -443,17 +443,19 @@ describe("requestNotification", () => {
     expect(heard.times).toBe(1);
   });
 
-  test("a second request is refused, from this process and from another", async () => {
+  test("a second request is refused, from this process and from another; the first one stands", async () => {
     using queue = create();
-    queue.requestNotification(() => {});
+    const heard = listener();
+    queue.requestNotification(heard.callback);
     expect(thrownBy(() => queue.requestNotification(() => {}))).toMatchObject({
       name: "BusyError",
       code: "EBUSY",
     });
     const other = startBun("posix-notified.ts", queue.name, "callback");
     expect(await nextLine(linesOf(other))).toBe("busy");
-    await other.exited;
-    queue.requestNotification(null);
+    expect(await other.exited).toBe(0);
+    queue.send("for the first");
+    await heard.promise;
   });
 
   test("waiting receivers do not end the request, and the message reaches both", async () => {
@@ -465,6 +467,20 @@ describe("requestNotification", () => {
     queue.send("both");
     await heard.promise;
     expect(text((await receiving)[0])).toBe("both");
+  });
+
+  test("closing any handle of this process on the queue takes the request back: the kernel's rule", async () => {
+    using queue = create();
+    const heard = listener();
+    queue.requestNotification(heard.callback);
+    new MessageQueue({ name: queue.name }).close();
+    queue.send("unheard");
+    await Bun.sleep(20);
+    expect(heard.times).toBe(0);
+    queue.receive();
+    queue.requestNotification(heard.callback);
+    queue.send("heard");
+    await heard.promise;
   });
 
   test("refuses what is no target", () => {

@@ -16,7 +16,6 @@ try {
   console.log("asked");
 } catch (error) {
   console.log(error instanceof BusyError ? "busy" : String(error));
-  process.exit(1);
 }
 if (how === "cancel") queue.requestNotification(null);
 // Only the request keeps this process alive from here on.
