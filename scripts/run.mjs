@@ -55,7 +55,10 @@ function installNodePeer() {
   const folder = join(root, "tests", "node-peer");
   if (isInstalled(folder)) return;
   const { status } = npm(folder, []);
-  if (status !== 0) console.log("fs-ext could not be built (is there a C++ compiler?): the tests with a Node peer will be skipped");
+  if (status !== 0)
+    console.log(
+      "fs-ext could not be built (is there a C++ compiler?): the tests with a Node peer will be skipped",
+    );
 }
 
 const jobs = {

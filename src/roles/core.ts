@@ -6,24 +6,12 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
 import type { LockKind, LockMode } from "../locks/file-lock.ts";
-import { RwLock } from "../locks/rw-lock.ts";
+import { type AsyncLockOptions, type LockOptions, RwLock } from "../locks/rw-lock.ts";
 import type { Layout } from "../struct/layout.ts";
 import type { Struct } from "../struct/struct.ts";
 import { DataFile } from "./data-file.ts";
 import { type Place, placeOf, type RoleOptions } from "./options.ts";
 import { SnapshotPool } from "./snapshot-pool.ts";
-
-/** How long a lock is waited for. */
-export interface LockOptions {
-  /** Milliseconds; for ever when left out. */
-  readonly timeoutMs?: number;
-}
-
-/** How a lock is waited for without blocking the event loop. */
-export interface AsyncLockOptions extends LockOptions {
-  /** Gives up when aborted; the promise rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
 
 /** What a held lock is used for, until it is given back. */
 export interface Holding {
@@ -113,20 +101,10 @@ export class Core<T extends Struct> {
   snapshot(): T {
     const file = this.currentFile;
     const slot = this.#pool.take();
-    if (!file.isSequenced || !file.copyCommitted(slot.bytes, slot.byteOffset)) this.#copyLocked(slot);
+    const copied = file.isSequenced && file.copyCommitted(slot.bytes, slot.byteOffset);
+    // Writers that keep no sequence, or that are too busy to let a whole copy through, are locked out for a moment.
+    if (!copied) this.underLock(() => this.file.copyLive(slot.bytes, slot.byteOffset));
     return slot.view();
-  }
-
-  /** For files whose writers keep no sequence, and for writers too busy to let a whole copy through. */
-  #copyLocked({ bytes, byteOffset }: { bytes: Uint8Array; byteOffset: number }): void {
-    const copy = () => this.file.copyLive(bytes, byteOffset);
-    if (this.holding !== undefined) return copy();
-    this.acquire("shared", {});
-    try {
-      copy();
-    } finally {
-      this.lock.release();
-    }
   }
 
   /** Takes the lock and makes sure that the file under it is the current one. */
@@ -153,7 +131,9 @@ export class Core<T extends Struct> {
 
   #refuseSecond(): void {
     if (this.holding === undefined) return;
-    const what = this.holding.isAsync ? "an asynchronous session of this role holds it; use that session, or lockAsync" : "this role holds it already; use the open session";
+    const what = this.holding.isAsync
+      ? "an asynchronous session of this role holds it; use that session, or lockAsync"
+      : "this role holds it already; use the open session";
     throw new DeadlockError(this.path, `the lock of '${this.path}' would never be free: ${what}`);
   }
 
@@ -190,13 +170,19 @@ export class Core<T extends Struct> {
       return DataFile.open(this.place, this.layout, this.writable);
     } catch (error) {
       if (whole) throw error;
-      throw new FileFormatError(file.path, `'${file.path}' was cut short by somebody while it was in use; a Manager with { create: true, force: true } makes it anew (${String(error)})`);
+      throw new FileFormatError(
+        file.path,
+        `'${file.path}' was cut short by somebody while it was in use; a Manager with { create: true, force: true } makes it anew (${String(error)})`,
+      );
     }
   }
 
   #moveFrom(old: DataFile): void {
     const next = DataFile.open(this.place, this.layout, this.writable);
-    if (next.isSameAs(old) && old.isWhole) return next.close();
+    if (next.isSameAs(old) && old.isWhole) {
+      next.close();
+      return;
+    }
     const { lock } = this.#attachment;
     old.close();
     const keepsLock = next.lockKind === old.lockKind;
@@ -206,7 +192,10 @@ export class Core<T extends Struct> {
 
   #attach(file: DataFile): Attachment {
     try {
-      return { file, lock: openLock(this.place, file.lockKind, { create: this.makesLock || file.lockKind === "fcntl" }) };
+      return {
+        file,
+        lock: openLock(this.place, file.lockKind, { create: this.makesLock || file.lockKind === "fcntl" }),
+      };
     } catch (error) {
       file.close();
       throw error;

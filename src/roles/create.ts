@@ -5,8 +5,8 @@ import { FileFormatError } from "../errors.ts";
 import { check, cstring } from "../libc/call.ts";
 import { O_CREAT, O_EXCL, O_RDWR } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
-import { allocate, closeFile, openFile } from "../memory/file.ts";
 import type { LockKind } from "../locks/file-lock.ts";
+import { allocate, closeFile, openFile } from "../memory/file.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
@@ -55,7 +55,8 @@ export function removeFile(file: DataFile): void {
 const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 function checkMode(mode: number): void {
-  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777) throw new RangeError(`mode must be permissions from 0 to 0o777, got ${mode}`);
+  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777)
+    throw new RangeError(`mode must be permissions from 0 to 0o777, got ${mode}`);
 }
 
 /**
@@ -72,7 +73,11 @@ function openOld(place: Place): DataFile | undefined {
 }
 
 /** A whole new file under another name in the same directory; storage is reserved, so that no store can fail later. */
-function makeWhole(layout: Layout, place: Place, { lock = "flock", transactional = lock === "flock", mode = 0o600 }: ManagerOptions): string {
+function makeWhole(
+  layout: Layout,
+  place: Place,
+  { lock = "flock", transactional = lock === "flock", mode = 0o600 }: ManagerOptions,
+): string {
   const { format, schema } = planFile(layout, lock, transactional);
   const path = `${place.dataPath}.new`;
   // We hold the writer lock, so a file of this name was left by somebody who died.

@@ -25,7 +25,7 @@ import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory.ts";
 import type { Struct } from "../struct/struct.ts";
-import { checkLayout, type FileFormat, isIpmmapFile, readFormat, retiredIndex, sequenceIndex } from "./file-format.ts";
+import { checkLayout, type FileFormat, isIpmmapFile, readFormat, wordIndices } from "./file-format.ts";
 import type { Place } from "./options.ts";
 
 /** Tries of a copy without a lock before the caller should take the shared lock. */
@@ -44,8 +44,7 @@ export class DataFile {
   readonly #mapping: Mapping;
   readonly #identity: Pick<Stats, "dev" | "ino">;
   readonly #words: Int32Array;
-  readonly #sequence: number;
-  readonly #retired: number;
+  readonly #at: ReturnType<typeof wordIndices>;
   readonly #live: Uint8Array;
   readonly #preImage: Uint8Array | undefined;
   /** The part that the class knows, of both. */
@@ -84,8 +83,7 @@ export class DataFile {
     this.fresh = new Region(buffer, 0, this.structBytes, mode | FRESH);
     this.#live = bytes.subarray(0, this.structBytes);
     this.#words = new Int32Array(buffer, 0, Math.floor(byteLength / 4));
-    this.#sequence = sequenceIndex(byteLength);
-    this.#retired = retiredIndex(byteLength);
+    this.#at = wordIndices(byteLength);
     this.#preImage = this.format?.transactional
       ? bytes.subarray(this.format.preImageOffset, this.format.preImageOffset + this.structBytes)
       : undefined;
@@ -109,9 +107,14 @@ export class DataFile {
     return this.transactional && this.lockKind === "flock";
   }
 
+  /** How many transactions were committed; 0 in a file without a footer. */
+  get commits(): number {
+    return this.format === undefined ? 0 : this.#load(this.#at.commits) >>> 0;
+  }
+
   /** The sequence as it is now; 0 in a file without a footer. */
   get sequence(): number {
-    return this.format === undefined ? 0 : this.#load(this.#sequence);
+    return this.format === undefined ? 0 : this.#load(this.#at.sequence);
   }
 
   /**
@@ -124,7 +127,7 @@ export class DataFile {
 
   /** A Manager replaced or removed the file, or was killed while doing so. */
   get isRetired(): boolean {
-    if (this.format !== undefined) return this.#load(this.#retired) !== 0;
+    if (this.format !== undefined) return this.#load(this.#at.retired) !== 0;
     const stat = statSync(this.path, { throwIfNoEntry: false });
     return stat === undefined || !this.isSameFile(stat);
   }
@@ -140,7 +143,7 @@ export class DataFile {
 
   /** Tells (or takes back) that this file is no longer the one under its name. */
   setRetired(retired: boolean): void {
-    if (this.format !== undefined) Atomics.store(this.#words, this.#retired, retired ? 1 : 0);
+    if (this.format !== undefined) Atomics.store(this.#words, this.#at.retired, retired ? 1 : 0);
   }
 
   /** Undoes what a killed writer left half done. */
@@ -161,14 +164,16 @@ export class DataFile {
 
   /** Makes the stores since `begin` the committed state. */
   commit(): void {
-    if (this.format !== undefined) this.#publish(this.sequence + 1);
+    if (this.format === undefined) return;
+    Atomics.add(this.#words, this.#at.commits, 1);
+    this.#publish(this.sequence + 1);
   }
 
   /** Undoes the stores since `begin`. */
   rollBack(): void {
-    if (this.#preImage === undefined) return;
-    this.#live.set(this.#preImage);
-    this.commit();
+    if (this.format === undefined) return;
+    if (this.#preImage !== undefined) this.#live.set(this.#preImage);
+    this.#publish(this.sequence + 1);
   }
 
   /** The whole live struct in private memory, for files that keep no pre-image themselves. */
@@ -190,15 +195,16 @@ export class DataFile {
    */
   copyCommitted(target: Uint8Array, byteOffset: number): boolean {
     const words = this.#words;
+    const { sequence } = this.#at;
     const { live, preImage } = this.#ofClass;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       barrier();
-      const before = words[this.#sequence] as number;
+      const before = words[sequence] as number;
       loadFence();
       target.set((before & 1) === 0 ? live : preImage, byteOffset);
       loadFence();
       barrier();
-      if (words[this.#sequence] === before) return true;
+      if (words[sequence] === before) return true;
     }
     return false;
   }
@@ -228,9 +234,9 @@ export class DataFile {
 
   /** Stores the sequence between all stores before it and all after it, on every processor. */
   #publish(sequence: number): void {
-    Atomics.store(this.#words, this.#sequence, sequence);
+    Atomics.store(this.#words, this.#at.sequence, sequence);
     // The load keeps later stores behind the store (arm64 may move them up otherwise).
-    Atomics.load(this.#words, this.#sequence);
+    Atomics.load(this.#words, this.#at.sequence);
   }
 }
 
@@ -258,7 +264,12 @@ function checkedStat(fd: number, path: string): Stats {
   throw new FileFormatError(path, `'${path}' ${problem}: it is no shared file, or was cut short`);
 }
 
-function checkIpmmap(bytes: Uint8Array, { dataPath: path, lockPath }: Place, structBytes: number, name: string): void {
+function checkIpmmap(
+  bytes: Uint8Array,
+  { dataPath: path, lockPath }: Place,
+  structBytes: number,
+  name: string,
+): void {
   if (lstatSync(lockPath.flock, { throwIfNoEntry: false }) !== undefined) {
     throw new FileFormatError(
       path,
@@ -275,6 +286,9 @@ function checkIpmmap(bytes: Uint8Array, { dataPath: path, lockPath }: Place, str
 
 function checkHeaderCode(code: number, path: string): void {
   if (code !== HEADER_CODE) {
-    throw new FileFormatError(path, `'${path}' has header code 0x${(code & 0xffff).toString(16)}, expected 0x${HEADER_CODE.toString(16)}; a Manager with { create: true, force: true } makes it anew`);
+    throw new FileFormatError(
+      path,
+      `'${path}' has header code 0x${(code & 0xffff).toString(16)}, expected 0x${HEADER_CODE.toString(16)}; a Manager with { create: true, force: true } makes it anew`,
+    );
   }
 }

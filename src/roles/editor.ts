@@ -1,9 +1,10 @@
+import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import type { StructClass } from "../struct/composite.ts";
 import { bytesOf } from "../struct/functions.ts";
 import { HEADER_CODE, type MmapStructure } from "../struct/header.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { InitValue, Path, PathValue } from "../struct/type-utils.ts";
-import { type AsyncLockOptions, Core, type LockOptions } from "./core.ts";
+import { Core } from "./core.ts";
 import { type RoleOptions, roleLayout } from "./options.ts";
 import { Reader, refusePromise } from "./reader.ts";
 import { WriteSession } from "./session.ts";
@@ -65,7 +66,10 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * The same for a function that awaits; the lock is held until its promise is settled.
    * @example await editor.editAsync(async (data) => { data.speed = await askOperator(); });
    */
-  async editAsync<R>(fn: (data: T, session: WriteSession<T>) => R | Promise<R>, options?: AsyncLockOptions): Promise<R> {
+  async editAsync<R>(
+    fn: (data: T, session: WriteSession<T>) => R | Promise<R>,
+    options?: AsyncLockOptions,
+  ): Promise<R> {
     const session = await this.lockAsync(options);
     try {
       const result = await fn(session.data, session);
@@ -95,15 +99,11 @@ export class Editor<T extends Struct> extends Reader<T, T> {
 
   /** Sets every byte of the struct to zero, the time stamp too; the header code stays. */
   clear(): void {
-    const zero = (session: WriteSession<T>) => {
-      bytesOf(session.data).fill(0);
-      (session.data as unknown as MmapStructure).header.header_code = HEADER_CODE;
-    };
     const open = this.#openSession;
-    if (open !== undefined) return zero(open);
-    const session = this.lock();
-    zero(session);
-    session.commit(false);
+    const session = open ?? this.lock();
+    bytesOf(session.data).fill(0);
+    (session.data as unknown as MmapStructure).header.header_code = HEADER_CODE;
+    if (open === undefined) session.commit(false);
   }
 
   /** Waits until the file on the disk holds what is in memory (msync). Other processes see every commit without it. */

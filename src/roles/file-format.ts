@@ -6,11 +6,11 @@
  *     | live struct  | pad | pre-image (sizeof S) | schema (JSON) | pad | footer 64 B |
  *
  *     footer:
- *     0        8        12       16   17   18  20       24        32       40       48       56       60   64
- *     | magic  | format | crc32  |lock|tran|0 0| schema | struct  | schema | finger-| pre-   | se-    | re- |
- *     |        |        |        |kind|sact|   | bytes  | bytes   | offset | print  | image  | quence | tired
+ *     0        8        12       16   17   18  20       24        32       40       48     52     56     60    64
+ *     | magic  | format | crc32  |lock|tran|0 0| schema | struct  | schema | finger-| zero | com- | se-   | re- |
+ *     |        |        |        |kind|sact|   | bytes  | bytes   | offset | print  |      | mits | quence| tired
  *
- * Everything but the last two words is fixed at creation and covered by the checksum, together with the schema.
+ * Everything but the last three words is fixed at creation and covered by the checksum, together with the schema.
  * Everything is checked against the file's size before it is believed: a file is hostile input.
  */
 import { crc32 } from "node:zlib";
@@ -18,16 +18,35 @@ import { FileFormatError, LayoutMismatchError } from "../errors.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
-import { fingerprintOf, type Leaf, leavesOf, schemaOf, structFromSchema, type StructSchema } from "../struct/schema.ts";
-
+import {
+  fingerprintOf,
+  type Leaf,
+  leavesOf,
+  type StructSchema,
+  schemaOf,
+  structFromSchema,
+} from "../struct/schema.ts";
 
 const MAGIC = Buffer.from("shmstrct").readBigUInt64LE();
 const FORMAT = 1;
 export const FOOTER_BYTES = 64;
 
-const AT = { magic: 0, format: 8, crc: 12, lockKind: 16, transactional: 17, schemaBytes: 20, structBytes: 24, schemaOffset: 32, fingerprint: 40, preImage: 48, sequence: 56, retired: 60 } as const;
+const AT = {
+  magic: 0,
+  format: 8,
+  crc: 12,
+  lockKind: 16,
+  transactional: 17,
+  schemaBytes: 20,
+  structBytes: 24,
+  schemaOffset: 32,
+  fingerprint: 40,
+  commits: 52,
+  sequence: 56,
+  retired: 60,
+} as const;
 /** The part of the footer that the checksum covers. */
-const FIXED = { from: AT.lockKind, to: AT.sequence } as const;
+const FIXED = { from: AT.lockKind, to: AT.commits } as const;
 
 const LOCK_KINDS: readonly LockKind[] = ["flock", "fcntl"];
 
@@ -45,14 +64,20 @@ export interface FileFormat {
   readonly fileBytes: number;
 }
 
-/** Index of the sequence word, and of the retired word, in the file seen as 32-bit words. */
-export const sequenceIndex = (fileBytes: number): number => (fileBytes - FOOTER_BYTES + AT.sequence) / 4;
-export const retiredIndex = (fileBytes: number): number => (fileBytes - FOOTER_BYTES + AT.retired) / 4;
+/** The words of the footer that change, as indices into the file seen as 32-bit words. */
+export function wordIndices(fileBytes: number): { commits: number; sequence: number; retired: number } {
+  const word = (offset: number) => (fileBytes - FOOTER_BYTES + offset) / 4;
+  return { commits: word(AT.commits), sequence: word(AT.sequence), retired: word(AT.retired) };
+}
 
 const align = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
 /** The format of a new file for this layout. */
-export function planFile(layout: Layout, lockKind: LockKind, transactional: boolean): { format: FileFormat; schema: Buffer } {
+export function planFile(
+  layout: Layout,
+  lockKind: LockKind,
+  transactional: boolean,
+): { format: FileFormat; schema: Buffer } {
   const schema = Buffer.from(JSON.stringify(schemaOf(layout)));
   const preImageOffset = transactional ? align(layout.size, 8) : 0;
   const schemaOffset = align((transactional ? preImageOffset : 0) + layout.size, 8);
@@ -79,7 +104,6 @@ export function writeFormat(bytes: Uint8Array, format: FileFormat, schema: Buffe
   footer.setBigUint64(AT.structBytes, BigInt(format.structBytes), true);
   footer.setBigUint64(AT.schemaOffset, BigInt(format.schemaOffset), true);
   footer.setBigUint64(AT.fingerprint, format.fingerprint, true);
-  footer.setBigUint64(AT.preImage, BigInt(format.preImageOffset), true);
   footer.setUint32(AT.format, FORMAT, true);
   footer.setUint32(AT.crc, checksum(bytes, format), true);
   footer.setBigUint64(AT.magic, MAGIC, true);
@@ -90,7 +114,10 @@ const footerOf = (bytes: Uint8Array): DataView =>
 
 function checksum(bytes: Uint8Array, { schemaOffset, schemaBytes }: FileFormat): number {
   const footer = bytes.subarray(bytes.length - FOOTER_BYTES);
-  return crc32(bytes.subarray(schemaOffset, schemaOffset + schemaBytes), crc32(footer.subarray(FIXED.from, FIXED.to)));
+  return crc32(
+    bytes.subarray(schemaOffset, schemaOffset + schemaBytes),
+    crc32(footer.subarray(FIXED.from, FIXED.to)),
+  );
 }
 
 /**
@@ -103,13 +130,19 @@ export function readFormat(bytes: Uint8Array, path: string): FileFormat | undefi
   if (footer.getBigUint64(AT.magic, true) !== MAGIC) return undefined;
   const version = footer.getUint32(AT.format, true);
   if (version !== FORMAT) {
-    throw new FileFormatError(path, `'${path}' has file format ${version}, this version of shmstruct reads ${FORMAT}: it is damaged or newer`, true);
+    throw new FileFormatError(
+      path,
+      `'${path}' has file format ${version}, this version of shmstruct reads ${FORMAT}: it is damaged or newer`,
+      true,
+    );
   }
+  const structBytes = Number(footer.getBigUint64(AT.structBytes, true));
+  const transactional = footer.getUint8(AT.transactional) === 1;
   const format: FileFormat = {
     lockKind: LOCK_KINDS[footer.getUint8(AT.lockKind)] ?? "flock",
-    transactional: footer.getUint8(AT.transactional) === 1,
-    structBytes: Number(footer.getBigUint64(AT.structBytes, true)),
-    preImageOffset: Number(footer.getBigUint64(AT.preImage, true)),
+    transactional,
+    structBytes,
+    preImageOffset: transactional ? align(structBytes, 8) : 0,
     schemaOffset: Number(footer.getBigUint64(AT.schemaOffset, true)),
     schemaBytes: footer.getUint32(AT.schemaBytes, true),
     fingerprint: footer.getBigUint64(AT.fingerprint, true),
@@ -117,7 +150,11 @@ export function readFormat(bytes: Uint8Array, path: string): FileFormat | undefi
   };
   const damage = problemWith(format, bytes, footer);
   if (damage !== undefined) {
-    throw new FileFormatError(path, `the footer of '${path}' is damaged (${damage}); a Manager with { create: true, force: true } makes the file anew`, true);
+    throw new FileFormatError(
+      path,
+      `the footer of '${path}' is damaged (${damage}); a Manager with { create: true, force: true } makes the file anew`,
+      true,
+    );
   }
   return format;
 }
@@ -126,9 +163,9 @@ function problemWith(format: FileFormat, bytes: Uint8Array, footer: DataView): s
   const { structBytes, preImageOffset, schemaOffset, schemaBytes, fileBytes, transactional } = format;
   const end = fileBytes - FOOTER_BYTES;
   if (structBytes < 1 || structBytes > end) return `struct of ${structBytes} bytes in a file of ${fileBytes}`;
-  if (schemaOffset < structBytes || schemaOffset + schemaBytes > end) return `schema at ${schemaOffset}, ${schemaBytes} bytes`;
-  const preImageFits = transactional ? preImageOffset >= structBytes && preImageOffset + structBytes <= schemaOffset : preImageOffset === 0;
-  if (!preImageFits) return `pre-image at ${preImageOffset}`;
+  if (schemaOffset < structBytes || schemaOffset + schemaBytes > end)
+    return `schema at ${schemaOffset}, ${schemaBytes} bytes`;
+  if (transactional && preImageOffset + structBytes > schemaOffset) return `pre-image at ${preImageOffset}`;
   if (footer.getUint8(AT.lockKind) >= LOCK_KINDS.length) return `lock kind ${footer.getUint8(AT.lockKind)}`;
   if (footer.getUint32(AT.crc, true) !== checksum(bytes, format)) return "checksum";
   return undefined;
@@ -136,14 +173,22 @@ function problemWith(format: FileFormat, bytes: Uint8Array, footer: DataView): s
 
 /** True for a file of IPMMAP that can hold `structBytes`: it begins with the header code. */
 export function isIpmmapFile(bytes: Uint8Array, structBytes: number): boolean {
-  return bytes.byteLength >= structBytes && bytes.byteLength >= 16 && ((bytes[1] as number) << 8 | (bytes[0] as number)) === HEADER_CODE;
+  return (
+    bytes.byteLength >= structBytes &&
+    bytes.byteLength >= 16 &&
+    (((bytes[1] as number) << 8) | (bytes[0] as number)) === HEADER_CODE
+  );
 }
 
 /**
  * The schema stored in the file.
  * @throws FileFormatError when it is not JSON (its checksum held, so somebody made it so)
  */
-export function readSchema(bytes: Uint8Array, { schemaOffset, schemaBytes }: FileFormat, path: string): StructSchema {
+export function readSchema(
+  bytes: Uint8Array,
+  { schemaOffset, schemaBytes }: FileFormat,
+  path: string,
+): StructSchema {
   try {
     return JSON.parse(Buffer.from(bytes.subarray(schemaOffset, schemaOffset + schemaBytes)).toString());
   } catch (cause) {
@@ -163,12 +208,23 @@ export function checkLayout(layout: Layout, format: FileFormat, bytes: Uint8Arra
   if (format.fingerprint === fingerprintOf(layout) && format.structBytes === layout.size) return;
   const inFile = leavesInFile(bytes, format, path);
   const inClass = leavesOf(layout);
-  const differences = inClass.flatMap((leaf, i) => difference(leaf, inFile.find(({ path: p }) => p === leaf.path), inFile[i], layout.name));
+  const differences = inClass.flatMap((leaf, i) =>
+    difference(
+      leaf,
+      inFile.find(({ path: p }) => p === leaf.path),
+      inFile[i],
+      layout.name,
+    ),
+  );
   const known = new Set(inClass.map((leaf) => leaf.path));
   // Fields that only the file has are no fault of a prefix; beside real differences they explain them.
   const missing = differences.length > 0 ? inFile.filter((leaf) => !known.has(leaf.path)) : [];
-  const all = [...differences, ...missing.map((leaf) => `${spell(leaf)} in the file, absent from ${layout.name}`)];
-  if (all.length === 0 && layout.size > format.structBytes) all.push(`${layout.name} takes ${layout.size} bytes, the struct in the file ${format.structBytes}`);
+  const all = [
+    ...differences,
+    ...missing.map((leaf) => `${spell(leaf)} in the file, absent from ${layout.name}`),
+  ];
+  if (all.length === 0 && layout.size > format.structBytes)
+    all.push(`${layout.name} takes ${layout.size} bytes, the struct in the file ${format.structBytes}`);
   if (all.length === 0) return;
   const told = all.slice(0, MAX_TOLD).map((text) => `\n  - ${text}`);
   const more = all.length > MAX_TOLD ? `\n  - and ${all.length - MAX_TOLD} more` : "";
@@ -188,12 +244,20 @@ function leavesInFile(bytes: Uint8Array, format: FileFormat, path: string): Leaf
   }
 }
 
-const spell = ({ path, type, offset, size }: Leaf): string => `${path} is ${type} at ${offset} (${size} bytes)`;
+const spell = ({ path, type, offset, size }: Leaf): string =>
+  `${path} is ${type} at ${offset} (${size} bytes)`;
 
-function difference(own: Leaf, sameName: Leaf | undefined, samePlace: Leaf | undefined, className: string): string[] {
+function difference(
+  own: Leaf,
+  sameName: Leaf | undefined,
+  samePlace: Leaf | undefined,
+  className: string,
+): string[] {
   if (sameName !== undefined) {
     const equal = sameName.type === own.type && sameName.offset === own.offset && sameName.size === own.size;
-    return equal ? [] : [`${spell(sameName)} in the file, ${own.type} at ${own.offset} (${own.size} bytes) in ${className}`];
+    return equal
+      ? []
+      : [`${spell(sameName)} in the file, ${own.type} at ${own.offset} (${own.size} bytes) in ${className}`];
   }
   const instead = samePlace?.offset === own.offset ? `; the file has ${samePlace.path} there` : "";
   return [`${spell(own)} in ${className}, absent from the file${instead}`];

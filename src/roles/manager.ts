@@ -43,5 +43,8 @@ function openManaged<T extends Struct>(cls: StructClass<T> | string, options: Ma
   const { lockKind, path } = core.file;
   if (options.lock === undefined || options.lock === lockKind) return core;
   core.close();
-  throw new FileFormatError(path, `'${path}' was made with lock: "${lockKind}", not "${options.lock}"; leave the option out, or make it anew with force: true`);
+  throw new FileFormatError(
+    path,
+    `'${path}' was made with lock: "${lockKind}", not "${options.lock}"; leave the option out, or make it anew with force: true`,
+  );
 }

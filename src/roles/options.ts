@@ -5,10 +5,10 @@ import { isLinux } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { checkObjectName, SHARED_MEMORY_NAME_BYTES_MAX } from "../memory/shared-memory-file.ts";
 import type { StructClass } from "../struct/composite.ts";
+import { StructType } from "../struct/composite.ts";
 import { structByName } from "../struct/functions.ts";
 import { MmapStructureHeader } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
-import { StructType } from "../struct/composite.ts";
 import type { Struct } from "../struct/struct.ts";
 
 /** Options of every role. */
@@ -52,7 +52,10 @@ export interface Place {
 
 /** File names are made of these; anything else could leave the directory or hide in a listing. */
 function checkPart(part: string, option: string): string {
-  if (typeof part !== "string" || /[/\0]/.test(part)) throw new TypeError(`${option} becomes part of a file name and must not contain a slash or NUL, got ${JSON.stringify(part)}`);
+  if (typeof part !== "string" || /[/\0]/.test(part))
+    throw new TypeError(
+      `${option} becomes part of a file name and must not contain a slash or NUL, got ${JSON.stringify(part)}`,
+    );
   return part;
 }
 
@@ -79,10 +82,18 @@ function placeOfName(name: string, lockDir: string): Place {
 export function roleLayout(cls: StructClass | string): Layout {
   const layout = layoutOfClass(typeof cls === "string" ? structByName(cls) : cls);
   const first = layout.members[0];
-  const hasHeader = first?.type instanceof StructType && (first.type as StructType<Struct>).cls === MmapStructureHeader && first.offset === 0;
+  const hasHeader =
+    first?.type instanceof StructType &&
+    (first.type as StructType<Struct>).cls === MmapStructureHeader &&
+    first.offset === 0;
   if (!hasHeader) {
-    throw new HeaderNotFoundError(`${layout.name} has no shared header: declare it as \`class ${layout.name} extends MmapStructure\``);
+    throw new HeaderNotFoundError(
+      `${layout.name} has no shared header: declare it as \`class ${layout.name} extends MmapStructure\``,
+    );
   }
-  if (layout.flexible) throw new TypeError(`${layout.name} ends in a flexible array, which has no length in a file; use array(type, n)`);
+  if (layout.flexible)
+    throw new TypeError(
+      `${layout.name} ends in a flexible array, which has no length in a file; use array(type, n)`,
+    );
   return layout;
 }

@@ -1,3 +1,4 @@
+import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import { CArray } from "../struct/arrays.ts";
 import { Atomic } from "../struct/atomic.ts";
 import type { StructClass } from "../struct/composite.ts";
@@ -6,7 +7,7 @@ import { isView } from "../struct/internals.ts";
 import { getPath, resolvePath } from "../struct/path.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { DeepReadonly, Path, PathValue, PlainValue } from "../struct/type-utils.ts";
-import { type AsyncLockOptions, Core, type LockOptions } from "./core.ts";
+import { Core } from "./core.ts";
 import { type RoleOptions, roleLayout } from "./options.ts";
 import { ReadSession } from "./session.ts";
 
@@ -104,9 +105,9 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
     return this.core.live as unknown as V;
   }
 
-  /** How many writer sessions have ended so far; 0 for IPMMAP's files, which do not count them. */
+  /** How many times the struct was committed so far (modulo 2^32); 0 for IPMMAP's files, which do not count. */
   get version(): number {
-    return this.core.currentFile.sequence >>> 1;
+    return this.core.currentFile.commits;
   }
 
   /** When the struct was last written, by the header's time stamp; undefined when it is 0 (never). */
@@ -132,11 +133,15 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
 function plain(value: unknown): unknown {
   if (isView(value)) return toObject(value);
   if (value instanceof Atomic) return value.load();
-  return value instanceof CArray || ArrayBuffer.isView(value) ? Array.from(value as Iterable<unknown>, plain) : value;
+  return value instanceof CArray || ArrayBuffer.isView(value)
+    ? Array.from(value as Iterable<unknown>, plain)
+    : value;
 }
 
 /** Synchronous sessions end when the function returns, long before a promise of it is settled. */
 export function refusePromise<R>(result: R, method: string, instead: string): R {
   if (typeof (result as { then?: unknown } | null | undefined)?.then !== "function") return result;
-  throw new TypeError(`${method}(fn): fn returned a promise, but the lock is held only until fn returns; use ${instead}`);
+  throw new TypeError(
+    `${method}(fn): fn returned a promise, but the lock is held only until fn returns; use ${instead}`,
+  );
 }

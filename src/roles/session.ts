@@ -73,7 +73,10 @@ export class ReadSession<T extends Struct, V> implements Holding, Disposable {
   }
 
   #assertHeld(): void {
-    if (this.#released) throw new ClosedError(`the session on '${this.#core.path}' was released; its data may change at any moment`);
+    if (this.#released)
+      throw new ClosedError(
+        `the session on '${this.#core.path}' was released; its data may change at any moment`,
+      );
   }
 }
 
@@ -127,12 +130,14 @@ export class WriteSession<T extends Struct> extends ReadSession<T, T> {
    */
   rollback(): void {
     if (this.#before === undefined && !this.#file.transactional) {
-      throw new ShmError("NOT_TRANSACTIONAL", `'${this.#file.path}' was made with transactional: false and keeps no state to go back to; the changes stay`);
+      throw new ShmError(
+        "NOT_TRANSACTIONAL",
+        `'${this.#file.path}' was made with transactional: false and keeps no state to go back to; the changes stay`,
+      );
     }
     this.finish(() => {
       if (this.#before !== undefined) this.#file.restoreLive(this.#before);
-      if (this.#file.transactional) this.#file.rollBack();
-      else this.#file.commit();
+      this.#file.rollBack();
     });
   }
 
