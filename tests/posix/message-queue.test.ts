@@ -1,4 +1,5 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { closeSync } from "node:fs";
 import {
   BusyError,
   ClosedError,
@@ -171,6 +172,16 @@ describe("closing and unlinking", () => {
     using fresh = create({ name: old.name });
     expect(fresh.currentMessages).toBe(0);
     expect(receiveText(old)).toBe("old");
+  });
+
+  test("garbage collection closes nothing", async () => {
+    const abandon = () => create().fd;
+    const fd = abandon();
+    Bun.gc(true);
+    await Bun.sleep(1);
+    Bun.gc(true);
+    // Throws EBADF if it was closed.
+    closeSync(fd);
   });
 
   test("unlinking works after close, and what does not exist is an ExistentialError", () => {
