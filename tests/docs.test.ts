@@ -1,0 +1,90 @@
+/** The examples in README.md and docs/ run as pasted, in both decorator styles, and print what they say. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = join(import.meta.dir, "..");
+const pages = [
+  "README.md",
+  ...readdirSync(join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+];
+
+interface Example {
+  page: string;
+  line: number;
+  code: string;
+  /** The text block right behind an "It prints:" line. */
+  output: string | undefined;
+}
+
+/** ```ts blocks whose first line is `// runnable`. */
+function examplesOf(page: string): Example[] {
+  const text = readFileSync(join(root, page), "utf8");
+  const blocks = text.matchAll(
+    /^```ts\n(\/\/ runnable\n[\s\S]*?)^```\n(?:\s*It prints:\s*```text\n([\s\S]*?)^```)?/gm,
+  );
+  return Array.from(blocks, ({ index, 1: code = "", 2: output }) => ({
+    page,
+    line: text.slice(0, index).split("\n").length,
+    code,
+    output,
+  }));
+}
+
+const examples = pages.flatMap(examplesOf);
+const styles = { legacy: { experimentalDecorators: true, emitDecoratorMetadata: true }, standard: {} };
+let home = "";
+
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), "shmstruct-docs-"));
+  mkdirSync(join(home, "node_modules"));
+  symlinkSync(root, join(home, "node_modules", "shmstruct"));
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+test("the README has an example to run", () => {
+  expect(examples.some(({ page }) => page === "README.md")).toBe(true);
+});
+
+for (const [style, compilerOptions] of Object.entries(styles)) {
+  describe(`examples with ${style} decorators`, () => {
+    for (const [i, { page, line, code, output }] of examples.entries()) {
+      test(`${page}:${line}`, async () => {
+        const dir = join(home, `${style}-${i}`);
+        mkdirSync(dir);
+        writeFileSync(join(dir, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+        writeFileSync(join(dir, "example.ts"), code);
+        const child = Bun.spawn([process.execPath, "example.ts"], {
+          cwd: dir,
+          stdout: "pipe",
+          stderr: "pipe",
+        });
+        const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+        expect({ stderr, exitCode: child.exitCode }).toEqual({ stderr: "", exitCode: 0 });
+        if (output !== undefined) expect(stdout).toBe(output);
+      }, 30_000);
+    }
+  });
+}
+
+test("links between the pages lead somewhere", () => {
+  const broken = pages.flatMap((page) => {
+    const text = readFileSync(join(root, page), "utf8");
+    const links = Array.from(text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g), ({ 1: link = "" }) => link);
+    return links
+      .filter((link) => !Bun.file(join(root, page, "..", link)).size)
+      .map((link) => `${page}: ${link}`);
+  });
+  expect(broken).toEqual([]);
+});
