@@ -81,7 +81,7 @@ export class MessageQueue<M = Uint8Array> {
 
   /**
    * Opens or creates a queue.
-   * @throws TypeError, RangeError for wrong options
+   * @throws TypeError, RangeError for wrong options, or an existing queue whose messages are too short for the struct
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
    * @throws PosixError, naming the limit, when the queue is larger than the system allows (EINVAL, EMFILE, ENOSPC)
    * @throws UnsupportedError on macOS
@@ -98,9 +98,7 @@ export class MessageQueue<M = Uint8Array> {
     const attributes = queueAttributes(fd, name);
     if (attributes.maxMessageSize < (this.#codec.byteLength ?? 0)) {
       queues().mq_close(fd);
-      throw new RangeError(
-        `a ${options.message?.name} has ${this.#codec.byteLength} bytes, the queue '${name}' takes at most ${attributes.maxMessageSize}`,
-      );
+      throw tooNarrow(name, attributes.maxMessageSize, options.message?.name, this.#codec.byteLength);
     }
     this.name = name;
     this.maxMessages = attributes.maxMessages;
@@ -325,6 +323,11 @@ function accessOf({
   if (!read && !write) throw new TypeError("a queue opened with read: false and write: false is of no use");
   return read ? O_RDONLY : O_WRONLY;
 }
+
+const tooNarrow = (name: string, maxMessageSize: number, struct = "struct", structBytes = 0) =>
+  new RangeError(
+    `a ${struct} has ${structBytes} bytes, the queue '${name}' takes at most ${maxMessageSize} (maxMessageSize)`,
+  );
 
 /** The one place where the type parameter and the class given for it meet. */
 function codecOf<M>(cls: (abstract new () => M) | undefined): MessageCodec<M> {

@@ -139,7 +139,7 @@ async function latency(how: "blocking" | "async") {
       const began = performance.now();
       await turn();
       times.push((performance.now() - began) * 1000);
-      await Bun.sleep(1);
+      await Bun.sleep(1 + random(5));
     }
     times.sort((a, b) => a - b);
     console.log(
