@@ -7,7 +7,10 @@
  */
 import { fstatSync, readSync, writeSync } from "node:fs";
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
-import { type FutexResult, futexWait, futexWake } from "../libc/futex.ts";
+import { check } from "../libc/call.ts";
+import { F_DUPFD_CLOEXEC } from "../libc/constants.ts";
+import { futexWait, futexWake } from "../libc/futex.ts";
+import { libc } from "../libc/symbols.ts";
 import { allocate, closeFile } from "../memory/file.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { barrier } from "../struct/barrier.ts";
@@ -33,10 +36,10 @@ const CHANGES = 128 / 4;
 const WAKE_UNTIL = 132 / 4;
 
 /**
- * How many commits after the one that somebody sleeps for wake too. A writer killed between its commit and its
- * wake leaves sleepers behind; this many in a row would have to die there for one to be forgotten.
+ * Nobody sleeps longer than this without a look, in milliseconds: a writer that is killed between counting its
+ * commit and waking has woken nobody.
  */
-const WAKES_TO_SPARE = 8;
+const SLEEP_MS_MAX = 1000;
 
 /** Where the page of a lock file lives. */
 export const lockPagePath = (lockPath: string): string => `${lockPath}-page`;
@@ -67,14 +70,25 @@ export class LockPage {
     const opened = openIfPossible(path, options);
     if (opened === undefined) return undefined;
     const { fd, writable } = opened;
+    let isReady = false;
     try {
-      if (!preparePage(fd, writable, path)) return undefined;
-      const access = writable ? "write" : "read";
-      const mapping = Mapping.map(fd, { byteLength: PAGE_BYTES, access, path, ownsFd: false });
-      return new LockPage(mapping, fstatSync(fd).mode);
+      isReady = preparePage(fd, writable, path);
     } finally {
-      closeFile(fd);
+      if (!isReady) closeFile(fd);
     }
+    return isReady ? LockPage.adopt(fd, writable, path) : undefined;
+  }
+
+  /** Maps the checked page behind a descriptor, which then belongs to the object. */
+  static adopt(fd: number, writable: boolean, path: string): LockPage {
+    const { mode } = fstatSync(fd);
+    const access = writable ? "write" : "read";
+    return new LockPage(Mapping.map(fd, { byteLength: PAGE_BYTES, access, path }), mode);
+  }
+
+  /** Another descriptor of the page, for the thread that will adopt it. */
+  duplicateFd(): number {
+    return check("fcntl", libc().fcntl(this.#mapping.fd, F_DUPFD_CLOEXEC, null));
   }
 
   /** Somebody stands in the queue: do not overtake. */
@@ -103,7 +117,7 @@ export class LockPage {
     return this.#words[CHANGES]!;
   }
 
-  /** Counts a commit. A system call is made only if somebody sleeps in `sleepUntilChange`, or did shortly before. */
+  /** Counts a commit. A system call is made only if somebody asked for it in `sleepUntilChange`. */
   announceChange(): void {
     if (!this.writable) return;
     const number = Atomics.add(this.#words, CHANGES, 1);
@@ -111,13 +125,13 @@ export class LockPage {
   }
 
   /**
-   * Sleeps while `changes` is `seen`. Needs a writable page, as a commit wakes only those that asked for it.
-   * @param timeoutMs Infinity for none
+   * Sleeps while `changes` is `seen`, for a second at most; look again afterwards. Needs a writable page, as a commit
+   * wakes only those that asked for it.
    */
-  sleepUntilChange(seen: number, timeoutMs: number): FutexResult {
-    this.#askForWakes(seen);
+  sleepUntilChange(seen: number, timeoutMs: number): void {
+    this.#askForWake(seen);
     // The kernel compares once more before it sleeps: a commit after `seen` was read cannot be missed.
-    return futexWait(this.#words, CHANGES, seen, timeoutMs);
+    futexWait(this.#words, CHANGES, seen, Math.min(timeoutMs, SLEEP_MS_MAX));
   }
 
   /** Wakes all sleepers of all processes without a commit; they look and sleep again. */
@@ -126,8 +140,8 @@ export class LockPage {
   }
 
   /** Raises wakeUntil, never lowers it: others sleep too. */
-  #askForWakes(seen: number): void {
-    const wanted = (seen + WAKES_TO_SPARE) | 0;
+  #askForWake(seen: number): void {
+    const wanted = (seen + 1) | 0;
     let current = Atomics.load(this.#words, WAKE_UNTIL);
     while (((wanted - current) | 0) > 0) {
       current = Atomics.compareExchange(this.#words, WAKE_UNTIL, current, wanted);

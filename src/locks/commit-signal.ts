@@ -1,0 +1,255 @@
+/** How commits are told to those who wait for one: in other processes, in other threads, and in this one. */
+import { ClosedError } from "../errors.ts";
+import { type ChangeBell, changeBell, POLL_EVERY_MS } from "./change-bell.ts";
+import type { RwLock } from "./rw-lock.ts";
+import { checkTimeout } from "./timeout.ts";
+
+export interface CommitSignalOptions {
+  /** The lock under which the commits are made; its page carries the signal. Stays open as long as the signal. */
+  lock: RwLock;
+  /**
+   * A number that differs after every commit (a sequence, a time stamp). Default: the page's count of `notify()` calls.
+   * Needed where there is no page (kind `"fcntl"`).
+   */
+  read?: () => number;
+}
+
+export interface WaitOptions {
+  /** Milliseconds. Default: no limit. */
+  timeoutMs?: number | undefined;
+}
+
+export interface ChangesOptions {
+  /** Aborting it ends the iteration with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Changes as they come; ends when the signal is closed. */
+export interface Changes extends AsyncIterableIterator<number>, AsyncDisposable {
+  return(): Promise<IteratorResult<number>>;
+}
+
+interface Waiter {
+  lastSeen: number;
+  settle(version: number): void;
+}
+
+/**
+ * Tells commits. Telling costs an atomic addition as long as nobody waits, and one system call when somebody does;
+ * waiting costs nothing until it ends, and ends within some 20 µs of the commit.
+ *
+ * Without a writable page (kind `"fcntl"`, or no write permission on the lock file) whoever waits looks every 5 ms
+ * instead, and `notify()` has no effect.
+ * @example
+ * const signal = new CommitSignal({ lock });
+ * signal.notify();                                          // the writer, after its commit
+ * for await (const version of signal.changes()) { … }       // everybody else
+ */
+export class CommitSignal {
+  readonly #lock: RwLock;
+  readonly #read: () => number;
+  readonly #waiters = new Set<Waiter>();
+  readonly #open = new Set<ChangeIterator>();
+  #bell: ChangeBell | undefined;
+  #closed = false;
+
+  /** @throws TypeError when the lock has no page and `read` is missing */
+  constructor({ lock, read }: CommitSignalOptions) {
+    const { page } = lock;
+    if (read === undefined && page === undefined) {
+      throw new TypeError(`the lock '${lock.path}' has no page to count commits on: pass read()`);
+    }
+    this.#lock = lock;
+    this.#read = read ?? (() => page!.changes);
+  }
+
+  /** The number that tells commits apart, now. */
+  get version(): number {
+    return this.#read();
+  }
+
+  /** Tells everybody that a commit was made: after the data is in place, with or without the lock. */
+  notify(): void {
+    this.#checkOpen();
+    this.#lock.page?.announceChange();
+  }
+
+  /**
+   * Blocks this thread while `version` is `lastSeen`.
+   * @returns whether it has changed: false after `timeoutMs`
+   * @throws ClosedError after `close()`; TypeError or RangeError for a timeout that is none
+   * @example const before = signal.version; …; signal.wait(before, { timeoutMs: 1000 });
+   */
+  wait(lastSeen: number, options: WaitOptions = {}): boolean {
+    const deadline = performance.now() + checkTimeout(options.timeoutMs);
+    this.#checkOpen();
+    for (;;) {
+      // First the count of the commits, then what they change: a commit in between ends the sleep at once.
+      const seen = this.#seen();
+      if (this.#read() !== lastSeen) return true;
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) return false;
+      this.#sleep(seen, leftMs);
+    }
+  }
+
+  /**
+   * One turn per observed commit, beginning with the first after this call; commits in a burst become one turn.
+   * An iteration that waits keeps the process alive. Ended by `return()` (as `break` does), `signal`, or `close()`.
+   * @throws ClosedError after `close()`; the signal's reason when it is aborted
+   * @example for await (const version of signal.changes({ signal: AbortSignal.timeout(1000) })) { … }
+   */
+  changes({ signal }: ChangesOptions = {}): Changes {
+    this.#checkOpen();
+    signal?.throwIfAborted();
+    const changes = new ChangeIterator(this.#read(), signal, {
+      wait: (waiter) => this.#wait(waiter),
+      forget: (waiter) => this.#forget(waiter),
+      end: () => this.#end(changes),
+    });
+    this.#open.add(changes);
+    return changes;
+  }
+
+  /**
+   * Calls `callback` with the version after every observed commit, until the function that it returns is called.
+   * @throws ClosedError after `close()`
+   * @example const stop = signal.subscribe((version) => console.log(version));
+   */
+  subscribe(callback: (version: number) => void): () => void {
+    const changes = this.changes();
+    const run = async (): Promise<void> => {
+      for await (const version of changes) callback(version);
+    };
+    run();
+    return () => void changes.return();
+  }
+
+  /** Ends all iterations and subscriptions. The lock stays open. */
+  close(): void {
+    this.#closed = true;
+    for (const changes of [...this.#open]) void changes.return();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError(`the commit signal of '${this.#lock.path}' is closed`);
+  }
+
+  #seen(): number {
+    return this.#lock.page?.changes ?? 0;
+  }
+
+  #sleep(seen: number, timeoutMs: number): void {
+    const { page } = this.#lock;
+    if (page?.writable) page.sleepUntilChange(seen, timeoutMs);
+    else Bun.sleepSync(Math.min(POLL_EVERY_MS, timeoutMs));
+  }
+
+  #wait(waiter: Waiter): void {
+    this.#waiters.add(waiter);
+    this.#look();
+  }
+
+  #forget(waiter: Waiter): void {
+    this.#waiters.delete(waiter);
+    if (this.#waiters.size === 0) this.#bell?.calm();
+  }
+
+  /** Tells those for whom something is new, and asks to be woken for the others. */
+  readonly #look = (): void => {
+    const seen = this.#seen();
+    const version = this.#read();
+    for (const waiter of [...this.#waiters]) {
+      if (version === waiter.lastSeen) continue;
+      this.#forget(waiter);
+      waiter.settle(version);
+    }
+    if (this.#waiters.size === 0) return;
+    this.#bell ??= changeBell(this.#lock.page, this.#lock.path, this.#look);
+    this.#bell.request(seen);
+  };
+
+  #end(changes: ChangeIterator): void {
+    this.#open.delete(changes);
+    if (this.#open.size > 0) return;
+    this.#bell?.stop();
+    this.#bell = undefined;
+  }
+}
+
+/** What an iteration asks of its signal. */
+interface Source {
+  wait(waiter: Waiter): void;
+  forget(waiter: Waiter): void;
+  end(): void;
+}
+
+/** An iteration that can be ended from outside while somebody waits for its next turn. */
+class ChangeIterator implements Changes {
+  #ended = false;
+  #reason: { error: unknown } | undefined;
+  /** The turns asked for, one after the other; its head is what the signal knows. */
+  readonly #turns: PromiseWithResolvers<IteratorResult<number>>[] = [];
+  readonly #waiter: Waiter;
+
+  constructor(
+    lastSeen: number,
+    private readonly signal: AbortSignal | undefined,
+    private readonly source: Source,
+  ) {
+    this.#waiter = { lastSeen, settle: (version) => this.#turn(version) };
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  next(): Promise<IteratorResult<number>> {
+    if (this.#ended) return this.#afterEnd();
+    const turn = Promise.withResolvers<IteratorResult<number>>();
+    this.#turns.push(turn);
+    if (this.#turns.length === 1) this.source.wait(this.#waiter);
+    return turn.promise;
+  }
+
+  async return(): Promise<IteratorResult<number>> {
+    this.#end();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end();
+  }
+
+  #turn(version: number): void {
+    this.#waiter.lastSeen = version;
+    this.#turns.shift()!.resolve({ done: false, value: version });
+    if (this.#turns.length > 0) this.source.wait(this.#waiter);
+  }
+
+  readonly #onAbort = (): void => this.#end({ error: this.signal?.reason });
+
+  #end(reason?: { error: unknown }): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#reason = reason;
+    this.signal?.removeEventListener("abort", this.#onAbort);
+    this.source.forget(this.#waiter);
+    this.source.end();
+    for (const turn of this.#turns.splice(0)) void this.#afterEnd().then(turn.resolve, turn.reject);
+  }
+
+  /** The reason is told once, then the iteration is simply over. */
+  #afterEnd(): Promise<IteratorResult<number>> {
+    const reason = this.#reason;
+    this.#reason = undefined;
+    return reason === undefined
+      ? Promise.resolve({ done: true, value: undefined })
+      : Promise.reject(reason.error);
+  }
+}
