@@ -12,7 +12,7 @@ import { type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
 import type { Init, Path, Plain } from "./type-utils.ts";
-import { assignView, forJson, plainView } from "./values.ts";
+import { assignView, forJson, plainView, readOr, unreadable } from "./values.ts";
 import { viewClass } from "./view.ts";
 
 /** Size of a struct in bytes, trailing padding included, as C's `sizeof`. @throws StructDefinitionError */
@@ -109,7 +109,7 @@ function asView(value: unknown, where: string): View {
  * @example toObject(create(Point2D, { x: 1 }))   // { x: 1, y: 0 }
  */
 export const toObject = <T extends Struct>(view: T): Plain<T> =>
-  plainView(asView(view, "toObject"), (value) => value) as Plain<T>;
+  plainView(asView(view, "toObject"), {}) as Plain<T>;
 
 /**
  * Sets the given members, nested ones too: all of them, or none when one is refused.
@@ -136,11 +136,7 @@ export function bytesOf(view: Struct): Uint8Array {
 export function equals(a: Struct, b: Struct): boolean {
   const [left, right] = [asView(a, "equals"), asView(b, "equals")];
   if (left[LAYOUT] !== right[LAYOUT]) return false;
-  return Bun.deepEquals(
-    plainView(left, (value) => value),
-    plainView(right, (value) => value),
-    true,
-  );
+  return Bun.deepEquals(plainView(left, { unreadable }), plainView(right, { unreadable }), true);
 }
 
 const registry = new Map<string, StructClass>();
@@ -197,7 +193,7 @@ export function structByName(name: string): StructClass {
 // prototype of a class, which is no view.
 Object.defineProperty(Struct.prototype, "toJSON", {
   value(this: Struct) {
-    return isView(this) ? plainView(this, forJson) : this;
+    return isView(this) ? plainView(this, { convert: forJson }) : this;
   },
   writable: true,
   configurable: true,
@@ -216,17 +212,9 @@ function inspectable(view: View): object {
   const Named = class {};
   // Bun's console looks at the one, node:util at the other.
   for (const key of ["displayName", "name"]) Object.defineProperty(Named, key, { value: name });
-  const fields = members
-    .filter(({ via }) => via === undefined)
-    .map((m) => [m.name, readSafely(view, m.name)]);
-  return Object.assign(new Named(), Object.fromEntries(fields));
-}
-
-/** Showing a struct must not throw, even when a value in it cannot be read (`asNumber`) or its memory is gone. */
-function readSafely(view: View, name: string): unknown {
-  try {
-    return (view as unknown as Record<string, unknown>)[name];
-  } catch (error) {
-    return `[${error instanceof Error ? error.message : String(error)}]`;
-  }
+  const source = view as unknown as Record<string, unknown>;
+  const fields = members.filter(({ via }) => via === undefined);
+  // Showing a struct must not throw, even when a value cannot be read or the memory is gone.
+  const entries = fields.map((m) => [m.name, readOr(unreadable, () => source[m.name])]);
+  return Object.assign(new Named(), Object.fromEntries(entries));
 }

@@ -306,17 +306,48 @@ const countOf = (element: FieldType, elements: PreparedArray): number =>
 /** JSON has no bigint; views and arrays bring a toJSON of their own. */
 export const forJson = (value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
 
-/** A copy of the view as plain objects and arrays, each value passed through `convert`. */
-export function plainView(view: View, convert: (value: unknown) => unknown): Record<string, unknown> {
+/** How the values of a struct are turned into plain ones. */
+export interface PlainOptions {
+  readonly convert?: (value: unknown) => unknown;
+  /** Stands for a value that cannot be read, such as an `asNumber` beyond 2^53; without it the error is thrown. */
+  readonly unreadable?: (error: unknown) => unknown;
+}
+
+/** Text for a value that cannot be read. */
+export const unreadable = (error: unknown): string =>
+  `[${error instanceof Error ? error.message : String(error)}]`;
+
+/** A copy of the view as plain objects and arrays. */
+export function plainView(view: View, options: PlainOptions): Record<string, unknown> {
   const source = view as unknown as Record<string, unknown>;
   return Object.fromEntries(
-    view[LAYOUT].members.map(({ name, type }) => [name, plainValue(type, source[name], convert)]),
+    view[LAYOUT].members.map(({ name, type }) => [name, plainValue(type, () => source[name], options)]),
   );
 }
 
-function plainValue(type: FieldType, value: unknown, convert: (value: unknown) => unknown): unknown {
-  if (type instanceof StructType) return plainView(value as View, convert);
-  if (type instanceof AtomicType) return convert((value as Atomic<number>).load());
-  if (!(type instanceof ArrayType)) return convert(value);
-  return Array.from(value as Iterable<unknown>, (element) => plainValue(type.element, element, convert));
+function plainValue(type: FieldType, read: () => unknown, options: PlainOptions): unknown {
+  const { convert = (value) => value } = options;
+  if (type instanceof StructType) return plainView(read() as View, options);
+  if (type instanceof AtomicType) return convert((read() as Atomic<number>).load());
+  if (!(type instanceof ArrayType)) return convert(readOr(options.unreadable, read));
+  const array = read() as Elements;
+  return Array.from({ length: array.length }, (_, i) => plainValue(type.element, () => array.at(i), options));
+}
+
+interface Elements {
+  readonly length: number;
+  at(index: number): unknown;
+}
+
+/** The elements for showing them, which must not throw. */
+export const readableElements = (array: Elements): unknown[] =>
+  Array.from({ length: array.length }, (_, i) => readOr(unreadable, () => array.at(i)));
+
+export function readOr(instead: PlainOptions["unreadable"], read: () => unknown): unknown {
+  if (instead === undefined) return read();
+  try {
+    return read();
+  } catch (error) {
+    return instead(error);
+  }
 }

@@ -17,7 +17,7 @@ import { BIG_ENDIAN, FRESH, READ_ONLY, type Region } from "./memory.ts";
 import { at } from "./refusal.ts";
 import type { Struct } from "./struct.ts";
 import { type CType, type Inline, isScalar, typedArrays } from "./types.ts";
-import { fillArray, forJson, storeElements, storeMember } from "./values.ts";
+import { fillArray, forJson, readableElements, storeElements, storeMember } from "./values.ts";
 
 export type ViewClass = new (region: Region, byteOffset: number) => View;
 type ArrayClass = new (
@@ -119,7 +119,7 @@ class Generator {
       ${store("set", "values, offset = 0", `${this.#constant(storeElements)}(${type}, this.#r, this.#o, this.#n, values, offset, this)`)}
       ${store("fill", "value", `${this.#constant(fillArray)}(${type}, this.#r, this.#o, this.#n, value, this); return this`)}
       toJSON() { return Array.from(this, ${this.#constant(forJson)}); }
-      [Symbol.for("nodejs.util.inspect.custom")]() { return Array.from(this); }`;
+      [Symbol.for("nodejs.util.inspect.custom")]() { return ${this.#constant(readableElements)}(this); }`;
     const Class = this.#evaluate<ArrayClass>(source);
     Object.setPrototypeOf(Class.prototype, CArray.prototype);
     Object.defineProperty(Class.prototype, "constructor", {
