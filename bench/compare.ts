@@ -1,0 +1,119 @@
+/** Runs the cases of a suite in turns, and compares them. */
+import type { Figure, Metrics, Program, Row, Suite } from "./harness.ts";
+import { median } from "./harness.ts";
+
+/** Median and extremes over the rounds. */
+export interface Spread {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+export interface RowResult {
+  readonly row: Row;
+  /** Undefined when one of the two is missing; then `missing` says which and why. */
+  readonly ratio?: Spread;
+  readonly ours?: Spread;
+  readonly peer?: Spread;
+  readonly missing?: string;
+  readonly met?: boolean;
+}
+
+export interface FigureResult {
+  readonly figure: Figure;
+  readonly value?: Spread;
+}
+
+export interface SuiteResult {
+  readonly suite: Suite;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly rows: readonly RowResult[];
+  readonly figures: readonly FigureResult[];
+  /** The medians of everything that was measured, for the JSON and the chart. */
+  readonly metrics: Readonly<Record<string, Metrics>>;
+}
+
+const ROUNDS = 7;
+/** A case that takes longer than this is broken. */
+const CASE_SECONDS = 60;
+
+type Samples = ReadonlyMap<string, readonly Metrics[]>;
+
+export async function runSuite(suite: Suite, say: (line: string) => void = () => {}): Promise<SuiteResult> {
+  const started = performance.now();
+  const rounds = Number(process.env.BENCH_ROUNDS ?? suite.rounds ?? ROUNDS);
+  const programs = programsOf(suite);
+  const samples = new Map<string, Metrics[]>();
+  const failed = new Map<string, string>();
+  for (let round = 0; round < rounds; round++) {
+    say(`round ${round + 1} of ${rounds}`);
+    for (const [name, program] of programs) {
+      if ("missing" in program) failed.set(name, program.missing);
+      if (failed.has(name)) continue;
+      try {
+        samples.set(name, [...(samples.get(name) ?? []), await runProgram(program as readonly string[])]);
+      } catch (error) {
+        failed.set(name, String(error instanceof Error ? error.message : error));
+      }
+    }
+  }
+  return {
+    suite,
+    rounds,
+    seconds: (performance.now() - started) / 1000,
+    rows: suite.rows.map((row) => compare(row, samples, failed)),
+    figures: (suite.figures ?? []).map((figure) => ({ figure, value: valueOf(figure, samples) })),
+    metrics: Object.fromEntries([...samples].map(([name, all]) => [name, mediansOf(all)])),
+  };
+}
+
+function programsOf(suite: Suite): [string, Program][] {
+  const own = Object.keys(suite.cases).map((name): [string, Program] => [
+    name,
+    [process.execPath, suite.file, name],
+  ]);
+  return [...own, ...Object.entries(suite.programs?.() ?? {})];
+}
+
+async function runProgram(command: readonly string[]): Promise<Metrics> {
+  const child = Bun.spawn([...command], { stdout: "pipe", stderr: "pipe", timeout: CASE_SECONDS * 1000 });
+  const [out, error, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  const line = out.trimEnd().split("\n").at(-1) ?? "";
+  if (code === 0 && line.startsWith("{")) return JSON.parse(line);
+  throw new Error(`${command.slice(-2).join(" ")} ended with ${child.signalCode ?? code}: ${error.trim().slice(-600)}`);
+}
+
+function compare(row: Row, samples: Samples, failed: ReadonlyMap<string, string>): RowResult {
+  const metric = row.metric ?? "ns";
+  const [ours, peer] = [row.ours, row.peer].map((name) => samples.get(name)?.map((m) => m[metric] ?? Number.NaN));
+  if (ours === undefined || peer === undefined) {
+    const absent = ours === undefined ? row.ours : row.peer;
+    return { row, missing: `${absent}: ${failed.get(absent) ?? "no such case"}` };
+  }
+  const faster = "atLeast" in row.aim;
+  const ratio = spread(ours.map((value, i) => (faster ? peer[i]! / value : value / peer[i]!)));
+  const met = "atLeast" in row.aim ? ratio.median >= row.aim.atLeast : ratio.median <= row.aim.atMost;
+  return { row, ratio, ours: spread(ours), peer: spread(peer), met };
+}
+
+const valueOf = ({ case: name, metric }: Figure, samples: Samples): Spread | undefined => {
+  const all = samples.get(name)?.map((m) => m[metric] ?? Number.NaN);
+  return all && spread(all);
+};
+
+const spread = (values: readonly number[]): Spread => ({
+  median: median(values),
+  least: Math.min(...values),
+  most: Math.max(...values),
+});
+
+function mediansOf(all: readonly Metrics[]): Metrics {
+  return Object.fromEntries(
+    Object.keys(all[0] ?? {}).map((metric) => [metric, median(all.map((m) => m[metric] ?? Number.NaN))]),
+  );
+}

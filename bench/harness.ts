@@ -1,0 +1,99 @@
+/**
+ * How a measurement is made. Every *case* (our code, a peer, a C program) runs alone in a process of its own, so
+ * that no case changes how another one is compiled; the processes of a suite take turns, round after round, so that
+ * a noisy machine is noisy for all of them. A *row* compares two cases: its ratio is taken within each round.
+ */
+import { measure } from "mitata";
+
+/** Numbers that a case gives; `ns` (nanoseconds an operation) where nothing else is said. */
+export type Metrics = Record<string, number>;
+
+/** Measures one way of doing the work, in a process of its own. */
+export type Case = () => Metrics | Promise<Metrics>;
+
+/** A program that prints its metrics as JSON in its last line, or why it is not there. */
+export type Program = readonly string[] | { readonly missing: string };
+
+/** What a row is about: two cases, and the ratio that is hoped for. */
+export interface Row {
+  /** The row of the table of aims. */
+  readonly id: string;
+  readonly what: string;
+  /** Name of our case, and of the one it is compared with. */
+  readonly ours: string;
+  readonly peer: string;
+  /** The metric to compare; `ns` by default. */
+  readonly metric?: string;
+  /** Time of ours in times of the peer's, at most; or how many times faster ours is, at least. */
+  readonly aim: { readonly atMost: number } | { readonly atLeast: number };
+  /** What stops us, when the aim is missed. */
+  readonly floor?: string;
+}
+
+export interface Suite {
+  readonly title: string;
+  readonly file: string;
+  /** What keeps the comparison honest. */
+  readonly honest: string;
+  /** What it costs while nothing happens, where that can be asked. */
+  readonly idle?: string;
+  readonly rounds?: number;
+  readonly cases: Readonly<Record<string, Case>>;
+  /** Peers that are no JavaScript of ours; asked for when the suite runs. */
+  readonly programs?: () => Readonly<Record<string, Program>>;
+  readonly rows: readonly Row[];
+  /** Lines of figures without a peer: name of the case, its metric. */
+  readonly figures?: readonly Figure[];
+}
+
+/** A figure that stands for itself, measured like the others. */
+export interface Figure {
+  readonly id: string;
+  readonly what: string;
+  readonly case: string;
+  readonly metric: string;
+  readonly unit: string;
+  /** The most that is hoped for, if anything. */
+  readonly atMost?: number;
+}
+
+/**
+ * Time of one of the `operations` that a call of `run` makes, as the median of many calls.
+ * @param expected what `run` must return: the work is consumed, and it is the right work
+ */
+export async function timed(operations: number, run: () => unknown, expected?: unknown): Promise<Metrics> {
+  for (let i = 0; i < 3; i++) {
+    const result = run();
+    if (expected !== undefined && !Bun.deepEquals(result, expected))
+      throw new Error(`the work went wrong: expected ${String(expected)}, got ${String(result)}`);
+  }
+  const stats = await measure(run, { min_cpu_time: Number(process.env.CPU ?? 80e6), min_samples: 8, warmup_samples: 4 });
+  return { ns: stats.p50 / operations };
+}
+
+/** The value below which `part` (0 to 1) of the samples lie. */
+export function quantile(samples: readonly number[], part: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const place = (sorted.length - 1) * part;
+  const [low, high] = [sorted[Math.floor(place)] ?? Number.NaN, sorted[Math.ceil(place)] ?? Number.NaN];
+  return low + (high - low) * (place - Math.floor(place));
+}
+
+export const median = (samples: readonly number[]): number => quantile(samples, 0.5);
+
+/**
+ * Lets a bench file be run by itself: `bun bench/view.bench.ts` prints its rows, and with the name of a case it
+ * measures that one (which is how the rows get their figures).
+ */
+export async function alone(suite: Suite): Promise<void> {
+  const name = process.argv[2];
+  const chosen = name === undefined ? undefined : suite.cases[name];
+  if (chosen !== undefined) {
+    console.log(JSON.stringify(await chosen()));
+    process.exit(0);
+  }
+  if (name !== undefined) throw new Error(`no case ${name}; there are ${Object.keys(suite.cases).join(", ")}`);
+  const { runSuite } = await import("./compare.ts");
+  const { printSuite } = await import("./report.ts");
+  printSuite(await runSuite(suite));
+}

@@ -1,0 +1,73 @@
+/** Results as text: for the terminal, and as the tables of docs/performance.md. */
+import type { FigureResult, RowResult, Spread, SuiteResult } from "./compare.ts";
+import type { Row } from "./harness.ts";
+
+/** Nanoseconds in the unit that reads best. */
+export function duration(ns: number): string {
+  const units = [
+    [1e9, "s"],
+    [1e6, "ms"],
+    [1e3, "µs"],
+  ] as const;
+  const [scale, unit] = units.find(([least]) => ns >= least) ?? [1, "ns"];
+  return `${(ns / scale).toPrecision(3)} ${unit}`;
+}
+
+const number = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+
+const range = ({ median, least, most }: Spread): string =>
+  `${number(median)} (${number(least)}–${number(most)})`;
+
+const aim = ({ aim }: Row): string =>
+  "atLeast" in aim ? `≥ ${aim.atLeast} times faster` : `≤ ${aim.atMost} times`;
+
+const verdict = ({ met, row }: RowResult): string =>
+  met ? "met" : row.floor === undefined ? "**missed**" : "missed, see the floor";
+
+function rowCells(result: RowResult): string[] {
+  const { row, ratio, ours, peer } = result;
+  const head = [row.id, row.what, row.peer, aim(row)];
+  if (ratio === undefined || ours === undefined || peer === undefined)
+    return [...head, `left out: ${result.missing}`, "", "", ""];
+  // Percentiles and the like are nanoseconds too.
+  return [...head, range(ratio), duration(ours.median), duration(peer.median), verdict(result)];
+}
+
+const ROW_HEAD = ["#", "what", "against", "aim", "measured (spread)", "ours", "peer", "aim met"];
+
+function figureCells({ figure, value }: FigureResult): string[] {
+  const most = figure.atMost === undefined ? "" : `≤ ${figure.atMost} ${figure.unit}`;
+  if (value === undefined) return [figure.id, figure.what, most, "left out"];
+  return [figure.id, figure.what, most, `${range(value)} ${figure.unit}`];
+}
+
+const FIGURE_HEAD = ["#", "what", "aim", "measured (spread)"];
+
+const table = (head: readonly string[], lines: readonly string[][]): string =>
+  [head, head.map(() => "---"), ...lines]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`)
+    .join("\n");
+
+/** One suite as a section of the page. */
+export function suiteSection(result: SuiteResult): string {
+  const { suite, rounds } = result;
+  const floors = suite.rows.filter((row, i) => row.floor !== undefined && result.rows[i]?.met === false);
+  return [
+    `## ${suite.title}`,
+    ...(result.rows.length > 0 ? [table(ROW_HEAD, result.rows.map(rowCells))] : []),
+    ...(result.figures.length > 0 ? [table(FIGURE_HEAD, result.figures.map(figureCells))] : []),
+    `Honest because: ${suite.honest} ${rounds} rounds; \`bun bench/${suite.file.split("/").at(-1)}\` runs this part alone.`,
+    ...(suite.idle === undefined ? [] : [`While idle: ${suite.idle}`]),
+    ...new Set(floors.map((row) => `The floor of row ${row.id}: ${row.floor}`)),
+  ].join("\n\n");
+}
+
+/** One suite for the terminal. */
+export function printSuite(result: SuiteResult): void {
+  console.log(`\n${result.suite.title} (${result.seconds.toFixed(0)} s)`);
+  for (const row of result.rows) {
+    const [id, what, against, wanted, ratio, ours, peer, met] = rowCells(row);
+    console.log(`  ${id?.padEnd(3)} ${what} / ${against}: ${ratio}  aim ${wanted}  ${ours} / ${peer}  ${met}`);
+  }
+  for (const figure of result.figures) console.log(`  ${figureCells(figure).join("  ")}`);
+}

@@ -1,0 +1,244 @@
+/** Rows 1 to 3: access to fields through views, against DataView code written by hand and against other libraries. */
+import {
+  array,
+  c_double,
+  c_int32,
+  c_uint8,
+  create,
+  field,
+  nested,
+  Struct,
+  type StructArray,
+  type StructClass,
+} from "../src/index.ts";
+import { viewAt } from "../src/struct/functions.ts";
+import { FRESH, Region } from "../src/struct/memory.ts";
+import { alone, type Case, type Suite, timed } from "./harness.ts";
+import { ACCESSES, asMethods, expectedSum, type Loop, loop, TURNS } from "./many.ts";
+import { libraries } from "./peers/libraries.ts";
+
+/** Struct number `i`: like the others in the fields that are used, unlike them in where these lie. */
+function makeClass(i: number): StructClass {
+  class Robot extends Struct {}
+  for (let k = 0; k < i; k++) field(c_uint8)(Robot.prototype as never, `pad${k}` as never);
+  const declare = (name: string, type: typeof c_int32 | typeof c_double) =>
+    field<number>(type)(Robot.prototype as never, name as never);
+  declare("a", c_int32);
+  declare("b", c_double);
+  declare("c", c_int32);
+  return Robot as unknown as StructClass;
+}
+
+/** Runs one loop for each of the objects; time is given for one access. */
+function loops(objects: readonly unknown[], makeLoop: (i: number) => Loop) {
+  const pairs = objects.map((object, i) => [object, makeLoop(i)] as const);
+  const run = () => {
+    let sum = 0;
+    for (const [object, body] of pairs) sum += body(object, TURNS);
+    return sum;
+  };
+  return timed(objects.length * TURNS * ACCESSES, run, objects.length * expectedSum(TURNS));
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+const viaViews = (count: number): Case => {
+  return () => loops(numbers(count).map((i) => create(makeClass(i))), () => loop());
+};
+
+const viaFreshViews = (count: number): Case => {
+  return () =>
+    loops(
+      numbers(count).map((i) => viewAt(makeClass(i), new Region(new ArrayBuffer(64), 0, 64, FRESH), 0)),
+      () => loop(),
+    );
+};
+
+/** The same offsets, written out by hand, without any check. */
+const byHand = (count: number): Case => {
+  const body = (i: number) => {
+    const a = Math.ceil(i / 4) * 4;
+    const b = Math.ceil((a + 4) / 8) * 8;
+    return loop(
+      `v.setInt32(${a}, v.getInt32(${b + 8}, true) + 1, true); v.setFloat64(${b}, v.getInt32(${a}, true) * 0.5, true);` +
+        `sum += v.getFloat64(${b}, true); v.setInt32(${b + 8}, i, true);`,
+      `v.setInt32(${b + 8}, 0, true);`,
+    );
+  };
+  return () => loops(numbers(count).map(() => new DataView(new ArrayBuffer(64))), body);
+};
+
+const viaLibrary = (name: keyof typeof libraries, count: number): Case => {
+  return async () => {
+    const library = await libraries[name]();
+    const body = () => (library.methods ? loop(asMethods, 'v.set("c", 0);') : loop());
+    return loops(numbers(count).map(library.make), body);
+  };
+};
+
+class Point extends Struct {
+  @field(c_double) x!: number;
+  @field(c_double) y!: number;
+}
+class Pose extends Struct {
+  @field(c_int32) id!: number;
+  @nested(Point) at!: Point;
+}
+class Robot extends Struct {
+  @field(c_int32) id!: number;
+  @nested(Pose) pose!: Pose;
+}
+class Path extends Struct {
+  @field(c_int32) count!: number;
+  @nested(Point, 1000) points!: StructArray<Point>;
+}
+class Samples extends Struct {
+  @field(c_int32) count!: number;
+  @field(array(c_double, 1000)) values!: Float64Array;
+}
+
+const POINTS = 1000;
+const PATH_SUM = (POINTS * (POINTS - 1)) / 2;
+
+const nestedByView: Case = () => {
+  const robot = create(Robot);
+  const run = () => {
+    let sum = 0;
+    for (let i = 0; i < TURNS; i++) {
+      robot.pose.at.x = i;
+      sum += robot.pose.at.x;
+    }
+    return sum;
+  };
+  return timed(TURNS, run, (TURNS * (TURNS - 1)) / 2);
+};
+
+const nestedByHand: Case = () => {
+  const robot = new DataView(new ArrayBuffer(32));
+  const run = () => {
+    let sum = 0;
+    for (let i = 0; i < TURNS; i++) {
+      robot.setFloat64(16, i, true);
+      sum += robot.getFloat64(16, true);
+    }
+    return sum;
+  };
+  return timed(TURNS, run, (TURNS * (TURNS - 1)) / 2);
+};
+
+function makePath(): Path {
+  const path = create(Path);
+  for (let i = 0; i < POINTS; i++) path.points.at(i).x = i;
+  return path;
+}
+
+const pathByAt: Case = () => {
+  const path = makePath();
+  const run = () => {
+    let sum = 0;
+    for (let i = 0; i < POINTS; i++) sum += path.points.at(i).x;
+    return sum;
+  };
+  return timed(POINTS, run, PATH_SUM);
+};
+
+const pathByIndex: Case = () => {
+  const path = makePath();
+  const run = () => {
+    let sum = 0;
+    for (let i = 0; i < POINTS; i++) sum += path.points[i]!.x;
+    return sum;
+  };
+  return timed(POINTS, run, PATH_SUM);
+};
+
+const pathByIteration: Case = () => {
+  const path = makePath();
+  const run = () => {
+    let sum = 0;
+    for (const point of path.points) sum += point.x;
+    return sum;
+  };
+  return timed(POINTS, run, PATH_SUM);
+};
+
+const pathByHand: Case = () => {
+  const path = new DataView(new ArrayBuffer(8 + POINTS * 16));
+  for (let i = 0; i < POINTS; i++) path.setFloat64(8 + i * 16, i, true);
+  const run = () => {
+    let sum = 0;
+    for (let i = 0; i < POINTS; i++) sum += path.getFloat64(8 + i * 16, true);
+    return sum;
+  };
+  return timed(POINTS, run, PATH_SUM);
+};
+
+const arrayByView: Case = () => {
+  const samples = create(Samples, { values: numbers(POINTS) });
+  const run = () => {
+    let sum = 0;
+    for (let i = 0; i < POINTS; i++) sum += samples.values[i]!;
+    return sum;
+  };
+  return timed(POINTS, run, PATH_SUM);
+};
+
+const arrayByHand: Case = () => {
+  const samples = new DataView(new ArrayBuffer(8 + POINTS * 8));
+  for (let i = 0; i < POINTS; i++) samples.setFloat64(8 + i * 8, i, true);
+  const run = () => {
+    let sum = 0;
+    for (let i = 0; i < POINTS; i++) sum += samples.getFloat64(8 + i * 8, true);
+    return sum;
+  };
+  return timed(POINTS, run, PATH_SUM);
+};
+
+const libraryNames = Object.keys(libraries);
+
+const suite: Suite = {
+  title: "Fields through views",
+  file: import.meta.filename,
+  honest:
+    "every load reads what was stored since its last turn, sums are compared with the right result, and every case has a process of its own. Ours checks each value it stores; by hand nothing is checked.",
+  cases: {
+    "view, 1 class": viaViews(1),
+    "view, 20 classes": viaViews(20),
+    "fresh view, 20 classes": viaFreshViews(20),
+    "DataView by hand, 1": byHand(1),
+    "DataView by hand, 20": byHand(20),
+    ...Object.fromEntries(
+      libraryNames.flatMap((name) => [
+        [`${name}, 1 class`, viaLibrary(name, 1)],
+        [`${name}, 20 classes`, viaLibrary(name, 20)],
+      ]),
+    ),
+    "nested a.b.c": nestedByView,
+    "nested by hand": nestedByHand,
+    "points.at(i).x": pathByAt,
+    "points[i].x": pathByIndex,
+    "for (const point of points)": pathByIteration,
+    "points by hand": pathByHand,
+    "numeric array sum": arrayByView,
+    "array by hand": arrayByHand,
+  },
+  rows: [
+    { id: "1", what: "scalar get and set, 20 classes alive", ours: "view, 20 classes", peer: "DataView by hand, 20", aim: { atMost: 1.2 } },
+    { id: "1", what: "the same with 1 class", ours: "view, 1 class", peer: "DataView by hand, 1", aim: { atMost: 1.2 } },
+    { id: "1", what: "the same through a fresh view", ours: "fresh view, 20 classes", peer: "DataView by hand, 20", aim: { atMost: 2 } },
+    ...libraryNames.flatMap((name) => [
+      { id: "2", what: "scalar get and set, 1 class", ours: "view, 1 class", peer: `${name}, 1 class`, aim: { atLeast: 1 } },
+      { id: "2", what: "scalar get and set, 20 classes", ours: "view, 20 classes", peer: `${name}, 20 classes`, aim: { atLeast: 1 } },
+    ]),
+    { id: "3", what: "nested a.b.c, set and get", ours: "nested a.b.c", peer: "nested by hand", aim: { atMost: 1.3 } },
+    { id: "3", what: "points.at(i).x over 1,000", ours: "points.at(i).x", peer: "points by hand", aim: { atMost: 1.3 } },
+    { id: "3", what: "for (const point of points)", ours: "for (const point of points)", peer: "points by hand", aim: { atMost: 1.3 } },
+    { id: "3", what: "numeric array sum over 1,000", ours: "numeric array sum", peer: "array by hand", aim: { atMost: 1.3 } },
+  ],
+  figures: [
+    { id: "3", what: "points[i].x, convenience only (at(i) is the fast form)", case: "points[i].x", metric: "ns", unit: "ns" },
+  ],
+};
+export default suite;
+
+if (import.meta.main) await alone(suite);
