@@ -130,10 +130,12 @@ function declarationsOf(holder: object): Map<string, Declaration> | undefined {
   return Reflect.getOwnMetadata(FIELDS, holder);
 }
 
+const typeName = (type: FieldType): string => ("name" in type ? type.name : type.constructor.name);
+
 function nestedType(cls: StructClass, where: string): FieldType {
   const type = fieldType(cls, where);
   if (typeof cls !== "function")
-    throw new StructDefinitionError(`${where}: expected a struct class, got ${String(cls)}`);
+    throw new StructDefinitionError(`${where}: expected a struct class, got ${typeName(type)}`);
   return type;
 }
 

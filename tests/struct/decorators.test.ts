@@ -1,0 +1,330 @@
+import { describe, expect, test } from "bun:test";
+import {
+  anonymous,
+  bits,
+  c_int8,
+  c_int16,
+  c_int32,
+  c_uint8,
+  create,
+  field,
+  layoutOf,
+  nested,
+  Struct,
+  StructDefinitionError,
+  sizeof,
+  struct,
+  Union,
+} from "../../src/index.ts";
+import { define, expectedStyle, refusal } from "../support/define.ts";
+
+const seen: unknown[][] = [];
+const look = (...args: unknown[]): void => void seen.push(args);
+
+class Looked extends Struct {
+  @look
+  @field(c_int32)
+  x!: number;
+}
+
+const style = typeof seen[0]?.[1] === "object" ? "standard" : "legacy";
+
+test(`decorators come in the ${style} style`, () => {
+  expect(style).toBe(expectedStyle as typeof style);
+  expect(sizeof(Looked)).toBe(4);
+});
+
+class Base extends Struct {
+  @field(c_int32) a!: number;
+  @field(c_int8) b!: number;
+  sum() {
+    return this.a + this.b;
+  }
+}
+class Middle extends Base {
+  @field(c_int8) c!: number;
+}
+class Derived extends Middle {
+  @field(c_int16) d!: number;
+  override sum() {
+    return super.sum() + this.c + this.d;
+  }
+}
+
+describe("what is recorded", () => {
+  test("members are laid out in the order of their declaration, bases first", () => {
+    expect(Object.keys(layoutOf(Derived).fields)).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("declaring a class leaves its base as it was", () => {
+    expect(Object.keys(layoutOf(Base).fields)).toEqual(["a", "b"]);
+  });
+
+  test("methods, overridden ones and super calls work on views", () => {
+    const view = create(Derived, { a: 1, b: 2, c: 3, d: 4 });
+    expect(view.sum()).toBe(10);
+    expect([view instanceof Derived, view instanceof Middle, view instanceof Struct]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(view.constructor).toBe(Derived);
+  });
+
+  test("a class between two others needs no fields of its own", () => {
+    abstract class Named extends Struct {
+      label() {
+        return "named";
+      }
+    }
+    class Leaf extends Named {
+      @field(c_int32) x!: number;
+    }
+    expect([sizeof(Leaf), create(Leaf).label()]).toEqual([4, "named"]);
+  });
+
+  test("@struct gives the name that files and messages use", () => {
+    @struct({ name: "Elsewhere" })
+    class Here extends Struct {
+      @field(c_int8) x!: number;
+    }
+    expect(layoutOf(Here).name).toBe("Elsewhere");
+    expect(() => Object.assign(create(Here), { x: 300 })).toThrow(
+      "Elsewhere.x: expected an integer from -128 to 127, got 300",
+    );
+  });
+
+  test("a derived class keeps the byte order of its base, but not its packing", async () => {
+    const layouts = await define(`
+      @s.struct({ pack: 1, endian: "big" })
+      class Wire extends s.Struct { @s.field(s.c_int8) a!: number; @s.field(s.c_int32) b!: number }
+      class More extends Wire { @s.field(s.c_int8) c!: number; @s.field(s.c_int32) d!: number }
+      return [s.sizeof(Wire), s.offsetof(More, "d"), s.layoutOf(More).endian];`);
+    expect(layouts).toEqual([5, 8, "big"]);
+  });
+
+  test("members of an anonymous union are members of the struct around it", () => {
+    class Payload extends Union {
+      @field(c_int32) whole!: number;
+      @field(c_uint8) low!: number;
+    }
+    class Value extends Struct {
+      @field(c_int8) kind!: number;
+      @anonymous(Payload) payload!: Payload;
+    }
+    const value = create(Value, { payload: { whole: 258 } }) as Value & Payload;
+    expect([value.whole, value.low, value.payload.low]).toEqual([258, 2, 2]);
+    value.low = 7;
+    expect(value.payload.whole).toBe(263);
+  });
+});
+
+describe("what is refused", () => {
+  const fields = (...members: string[]) =>
+    `class Bad extends s.Struct { ${members.join("; ")} }; s.sizeof(Bad);`;
+
+  test("a second field of the same name", async () => {
+    const message = await refusal(fields("@s.field(s.c_int32) x!: number", "@s.field(s.c_int8) x!: number"));
+    expect(message).toMatch(/^(Bad|this struct)\.x is declared twice$/);
+  });
+
+  test("a field that shadows an inherited one", async () => {
+    const message = await refusal(`
+      class Base extends s.Struct { @s.field(s.c_int32) x!: number }
+      class Middle extends Base { @s.field(s.c_int32) y!: number }
+      class Bad extends Middle { @s.field(s.c_int8) x!: number }`);
+    expect(message).toMatch(/^(Bad|this struct)\.x is already a member of the base class$/);
+  });
+
+  test("a class without fields", async () => {
+    expect(await refusal("class Bad extends s.Struct {}; s.sizeof(Bad);")).toBe(
+      "Bad has no fields: declare them with @field(type), @nested(Class) or @bits(type, width)",
+    );
+  });
+
+  test("a static member", async () => {
+    expect(await refusal(fields("@s.field(s.c_int32) static x: number"))).toBe(
+      "@field x is static; a struct's members belong to its instances",
+    );
+  });
+
+  test("a member named by a symbol", async () => {
+    expect(await refusal(`const key = Symbol("key"); ${fields("@s.field(s.c_int32) [key]!: number")}`)).toBe(
+      "@field Symbol(key): a member must have a name, not a symbol",
+    );
+  });
+
+  test.each(["0", "two words", "a.b", "__proto__", ""])("a member named %j", async (name) => {
+    const message = await refusal(fields(`@s.field(s.c_int32) [${JSON.stringify(name)}]!: number`));
+    expect(message).toMatch(/^(Bad|this struct): .* cannot be a member's name; it must be an identifier$/);
+    expect(message).toContain(JSON.stringify(name));
+  });
+
+  test("a member named constructor", () => {
+    const decorate = field(c_int32) as unknown as (target: object, key: string) => void;
+    expect(() => decorate(Middle.prototype, "constructor")).toThrow(
+      new StructDefinitionError('Middle: "constructor" cannot be a member\'s name; it must be an identifier'),
+    );
+  });
+
+  test.each([
+    ["a getter", "@s.field(s.c_int32) get x() { return 1 }"],
+    ["a setter", "@s.field(s.c_int32) set x(v: number) {}"],
+    ["a method", "@s.field(s.c_int32) x() { return 1 }"],
+  ])("%s", async (_, member) => {
+    const message = await refusal(fields(member));
+    expect(message).toMatch(
+      /^@field (Bad\.)?x is (an accessor or a method|declared as \w+)[;:] only plain fields/,
+    );
+  });
+
+  test("an accessor, in the standard style", async () => {
+    const attempt = refusal(fields("@s.field(s.c_int32) accessor x: number"));
+    // The legacy style has no such syntax.
+    if (style === "legacy") return expect(attempt).rejects.toThrow("2 errors building");
+    expect(await attempt).toBe(
+      "@field x is declared as accessor: accessors run before plain fields, which would reorder the struct; " +
+        "write `@field(…) x!: type`",
+    );
+  });
+
+  test("a private member, in the standard style", async () => {
+    const attempt = refusal(fields("@s.field(s.c_int32) #x!: number"));
+    if (style === "legacy") return expect(attempt).rejects.toThrow("Expected");
+    expect(await attempt).toBe("@field #x is private; a view could not reach it");
+  });
+
+  test.each([
+    [
+      "@s.field(undefined)",
+      "@field: expected a type such as c_int32, chars(8) or a struct class, got undefined (undefined often means a circular import)",
+    ],
+    [
+      "@s.nested(undefined)",
+      "@nested: expected a type such as c_int32, chars(8) or a struct class, got undefined (undefined often means a circular import)",
+    ],
+    ["@s.field(42)", "@field: expected a type such as c_int32, chars(8) or a struct class, got 42"],
+    ["@s.nested(s.c_int32)", "@nested: expected a struct class, got c_int32"],
+    ["@s.nested(Date)", "Date is not a struct class: it must extend Struct, Union or MmapStructure"],
+    ["@s.bits(s.c_float, 3)", "@bits: expected an integer type or c_bool, got c_float"],
+    ["@s.bits(s.c_int8, 9)", "@bits(c_int8, 9): the width must be a whole number from 0 to 8"],
+    ["@s.bits(s.c_int8, -1)", "@bits(c_int8, -1): the width must be a whole number from 0 to 8"],
+    ["@s.bits(s.c_int8, 1.5)", "@bits(c_int8, 1.5): the width must be a whole number from 0 to 8"],
+    ["@s.bits(s.c_bool, 2)", "@bits(c_bool, 2): the width must be a whole number from 0 to 1"],
+    ["@s.field(s.atomic(s.c_double))", "atomic(c_double): expected an integer type, c_int8 … c_uint64"],
+    ["@s.field(s.atomic(s.c_bool))", "atomic(c_bool): expected an integer type, c_int8 … c_uint64"],
+    [
+      "@s.field(s.array(s.array(s.c_int8), 2))",
+      "array: the elements must have a length; only the outermost may be flexible",
+    ],
+    [
+      "@s.field({ ...s.c_int32, inline: undefined, size: 0 })",
+      "type c_int32: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16",
+    ],
+    [
+      "@s.field({ ...s.c_int32, align: 3 })",
+      "type c_int32: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16",
+    ],
+  ])("%s", async (decorator, message) => {
+    expect(await refusal(fields(`${decorator} x!: unknown`))).toBe(message);
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, 2 ** 53])("an array of %p elements", (n) => {
+    expect(() => nested(Base, n)).toThrow(RangeError);
+    expect(() => nested(Base, n)).toThrow(`array: a length must be a positive whole number, got ${n}`);
+  });
+
+  test.each([
+    [{ pack: 3 }, "@struct: pack must be 1, 2, 4, 8 or 16, got 3"],
+    [{ align: 24 }, "@struct: align must be a power of two from 1 to 4096, got 24"],
+    [{ align: 8192 }, "@struct: align must be a power of two from 1 to 4096, got 8192"],
+    [{ endian: "middle" as "big" }, '@struct: endian must be "little" or "big", got middle'],
+    [
+      { name: "../etc" },
+      '@struct: name must be an identifier, as it becomes part of a file name, got "../etc"',
+    ],
+  ])("@struct(%j)", (options, message) => {
+    expect(() => struct(options)).toThrow(new StructDefinitionError(message));
+  });
+
+  test("a class without a name, which could not be the name of a file", async () => {
+    expect(
+      await refusal("s.sizeof((() => class extends s.Struct { @s.field(s.c_int8) x!: number })())"),
+    ).toBe('a struct class needs a name that is an identifier, not ""; give it one with @struct({ name })');
+  });
+
+  test("a class that is no struct", async () => {
+    expect(await refusal("class Bad { @s.field(s.c_int8) x!: number }; s.sizeof(Bad as never);")).toBe(
+      "Bad is not a struct class: it must extend Struct, Union or MmapStructure",
+    );
+  });
+
+  test("a class that contains itself", () => {
+    class Loop extends Struct {
+      @field(c_int32) x!: number;
+      declare inner: Struct;
+    }
+    const decorate = nested(Loop) as unknown as (target: object, key: string) => void;
+    decorate(Loop.prototype, "inner");
+    expect(() => sizeof(Loop)).toThrow(
+      new StructDefinitionError("Loop contains itself; a struct nests by value"),
+    );
+  });
+
+  test("new, because only create, viewOf and the roles give a struct memory", () => {
+    expect(() => new Base()).toThrow(
+      new TypeError("new Base() would have no memory: use create(Base, { … }) or viewOf(Base, buffer)"),
+    );
+  });
+
+  test("a bit-field of width 0 has a name but no value", () => {
+    class Closed extends Struct {
+      @bits(c_int32, 3) a!: number;
+      @bits(c_int32, 0) _!: number;
+      @bits(c_int32, 3) b!: number;
+    }
+    expect(Object.keys(layoutOf(Closed).fields)).toEqual(["a", "b"]);
+    expect(sizeof(Closed)).toBe(8);
+  });
+});
+
+describe("a contradicting declared type, where design:type is at hand", () => {
+  const declared = (decorator: string, type: string) =>
+    refusal(`class Inner extends s.Struct { @s.field(s.c_int8) x!: number }
+      class Outer extends Inner { @s.field(s.c_int8) y!: number }
+      class Bad extends s.Struct { @s.${decorator} x!: ${type} }; s.sizeof(Bad);`);
+
+  test.each([
+    ["field(s.c_int32)", "string", "String", "Number"],
+    ["field(s.c_int64)", "number", "Number", "BigInt"],
+    ["field(s.c_uint8)", "bigint", "BigInt", "Number"],
+    ["field(s.c_bool)", "number", "Number", "Boolean"],
+    ["field(s.c_double)", "boolean", "Boolean", "Number"],
+    ["field(s.chars(8))", "number", "Number", "String"],
+    ["field(s.c_char)", "number", "Number", "String"],
+    ["field(s.c_longdouble)", "string", "String", "Number"],
+    ["field(s.array(s.c_int32, 4))", "Float32Array", "Float32Array", "Int32Array"],
+    ["field(s.array(s.c_int32, 4))", "number[]", "Array", "Int32Array"],
+    ["field(s.array(s.c_bool, 4))", "Uint8Array", "Uint8Array", "CArray"],
+    ["field(s.atomic(s.c_int32))", "number", "Number", "Atomic"],
+    ["nested(Inner)", "Outer", "Outer", "Inner"],
+    ["nested(Inner, 3)", "Inner", "Inner", "CArray"],
+    ["bits(s.c_int32, 3)", "boolean", "Boolean", "Number"],
+  ])("@%s as %s", async (decorator, type, name, expected) => {
+    const message = await declared(decorator, type);
+    if (style === "standard") return expect(message).toBe("nothing was refused");
+    expect(message).toBe(`Bad.x is declared as ${name}, but its type reads as ${expected}`);
+  });
+
+  test.each([
+    ["field(s.c_int32)", "unknown"],
+    ["field(s.array(s.c_int32, 4))", "Int32Array"],
+    ["field(s.array(s.c_int32, 4))", "s.CArray<number>"],
+    ["field(s.asNumber(s.c_int64))", "number"],
+    ["field(s.enumOf(s.c_int8, { A: 1 }))", "number"],
+    ["nested(Outer)", "Inner"],
+    ["nested(Outer)", "s.Struct"],
+  ])("but not @%s as %s", async (decorator, type) => {
+    expect(await declared(decorator, type)).toBe("nothing was refused");
+  });
+});

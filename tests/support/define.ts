@@ -1,0 +1,40 @@
+/** Classes that the compiler would refuse, to see what happens where nobody compiled them. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** The decorator style that this run is meant to be in; `tests/struct-standard.test.ts` sets the other one. */
+export const expectedStyle = process.env.DECORATORS ?? "legacy";
+
+const library = join(import.meta.dir, "../../src/struct/index.ts");
+let modules = 0;
+
+/**
+ * Runs statements that declare classes, in this process's decorator style, with the library as `s`.
+ * @returns what the statements return
+ */
+export async function define(statements: string): Promise<unknown> {
+  const dir = mkdtempSync(join(tmpdir(), "shmstruct-define-"));
+  try {
+    const path = join(dir, `define${modules++}.ts`);
+    writeFileSync(
+      path,
+      `import * as s from ${JSON.stringify(library)};\nexport const run = () => {\n${statements}\n};\n`,
+    );
+    const { run } = await import(path);
+    return run();
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** The message with which the library refuses the declaration, at once or when the class is first laid out. */
+export async function refusal(statements: string): Promise<string> {
+  try {
+    await define(statements);
+  } catch (error) {
+    if (error instanceof Error && error.name === "StructDefinitionError") return error.message;
+    throw error;
+  }
+  return "nothing was refused";
+}
