@@ -19,7 +19,6 @@ import {
   LOCK_UN,
   SEEK_SET,
 } from "../libc/constants.ts";
-import { addressOf } from "../libc/memory.ts";
 import { libc } from "../libc/symbols.ts";
 
 /**
@@ -129,8 +128,8 @@ function structFlock(type: number): Int16Array {
   return words;
 }
 
-// The kernel only reads these, so all locks of the thread share them.
-const requests = [structFlock(F_RDLCK), structFlock(F_WRLCK), structFlock(F_UNLCK)] as const;
-// SAFETY: `requests` keeps the three arrays, hence their memory, alive as long as the module.
-const [READ_LOCK, WRITE_LOCK, NO_LOCK] = requests.map(addressOf) as [Address, Address, Address];
-type Address = Parameters<ReturnType<typeof libc>["fcntl"]>[2];
+// The kernel only reads these, so all locks of the thread share them. They are passed as arrays, not as addresses:
+// an address does not keep the garbage collector away.
+const READ_LOCK = structFlock(F_RDLCK);
+const WRITE_LOCK = structFlock(F_WRLCK);
+const NO_LOCK = structFlock(F_UNLCK);
