@@ -4,7 +4,7 @@
 import { StructDefinitionError } from "../errors.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
-import { inOrder, layoutOfClass } from "./layout.ts";
+import { layoutOfClass } from "./layout.ts";
 import { READ_ONLY, Region } from "./memory.ts";
 import { resolvePath } from "./path.ts";
 import { show } from "./refusal.ts";
@@ -13,7 +13,7 @@ import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
 import type { Init, Path, Plain } from "./type-utils.ts";
 import { assignView, forJson, plainView, readOr, unreadable } from "./values.ts";
-import { viewClass } from "./view.ts";
+import { makeView } from "./view.ts";
 
 /** Size of a struct in bytes, trailing padding included, as C's `sizeof`. @throws StructDefinitionError */
 export const sizeof = (cls: StructClass): number => layoutOfClass(cls).size;
@@ -94,9 +94,7 @@ function memoryOf(source: BufferSource): MemorySpan {
 
 /** The view of a class in a region, in the region's mode. */
 export function viewAt<T extends Struct>(cls: StructClass<T>, region: Region, byteOffset: number): T {
-  const layout = layoutOfClass(cls);
-  const memory = inOrder(region, layout);
-  return new (viewClass(layout, memory.mode))(memory, byteOffset) as unknown as T;
+  return makeView(layoutOfClass(cls), region, byteOffset);
 }
 
 function asView(value: unknown, where: string): View {
