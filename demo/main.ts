@@ -41,7 +41,7 @@ async function edit(dir: string): Promise<void> {
     }
     await Bun.sleep(10);
   }
-  process.send?.({ commits: n, last: n } satisfies Report);
+  tell({ commits: n, last: n });
 }
 
 /** Wakes at every commit it can keep up with, copies the struct without a lock, and checks that the copy is whole. */
@@ -60,7 +60,9 @@ async function read(dir: string): Promise<void> {
     last = n;
     return data;
   };
-  for await (const _ of reader.changes({ signal: stop })) {
+  const changes = reader.changes();
+  stop.addEventListener("abort", () => void changes.return?.());
+  for await (const _ of changes) {
     const writtenAt = look().data_xy.y;
     delays.push(performance.timeOrigin + performance.now() - writtenAt);
     for (let i = 0; i < 20; i++) look();
@@ -68,7 +70,13 @@ async function read(dir: string): Promise<void> {
   look();
   delays.sort((a, b) => a - b);
   const medianDelayUs = Math.round((delays[delays.length >> 1] ?? 0) * 1000);
-  process.send?.({ snapshots, torn, wakeups: delays.length, medianDelayUs, last } satisfies Report);
+  tell({ snapshots, torn, wakeups: delays.length, medianDelayUs, last });
+}
+
+function tell(report: Report): void {
+  process.send?.(report);
+  // The channel to the parent would keep this process alive.
+  process.disconnect?.();
 }
 
 /** Aborted by Ctrl-C, SIGTERM, the word of the parent, or its end. */

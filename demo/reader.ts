@@ -2,28 +2,29 @@
 import { FileMissingError, Reader } from "shmstruct";
 import { DemoMmapStructure } from "./demo-struct.ts";
 
-const abort = new AbortController();
-process.once("SIGINT", () => abort.abort());
-process.once("SIGTERM", () => abort.abort());
+let stopped = false;
+let reader: Reader<DemoMmapStructure> | undefined;
+const stop = () => {
+  stopped = true;
+  reader?.close(); // ends the iteration below
+};
+process.once("SIGINT", stop);
+process.once("SIGTERM", stop);
 
-async function openWhenThere(): Promise<Reader<DemoMmapStructure> | undefined> {
-  for (let told = false; !abort.signal.aborted; ) {
-    try {
-      return new Reader(DemoMmapStructure);
-    } catch (error) {
-      if (!(error instanceof FileMissingError)) throw error;
-      if (!told) console.log(`${error.message}\n(waiting for it: run \`bun demo/editor.ts\`)`);
-      told = true;
-      await Bun.sleep(200);
-    }
+for (let told = false; reader === undefined && !stopped; ) {
+  try {
+    reader = new Reader(DemoMmapStructure);
+  } catch (error) {
+    if (!(error instanceof FileMissingError)) throw error;
+    if (!told) console.log(`${error.message}\n(waiting for it: run \`bun demo/editor.ts\`)`);
+    told = true;
+    await Bun.sleep(200);
   }
-  return undefined;
 }
 
-using reader = await openWhenThere();
-if (reader !== undefined) {
+if (reader !== undefined && !stopped) {
   console.log(`memory mapped: ${reader.path}   (Ctrl-C ends)`);
-  for await (const _ of reader.changes({ signal: abort.signal })) {
+  for await (const _ of reader.changes()) {
     const { data_int, data_string, data_xy, multi_pts } = reader.snapshot();
     console.log("------ shared memory updated ------");
     console.log(`[last update] ${reader.lastUpdate?.toISOString()}`);

@@ -9,6 +9,7 @@ import type { LockKind, LockMode } from "../locks/file-lock.ts";
 import { type AsyncLockOptions, type LockOptions, RwLock } from "../locks/rw-lock.ts";
 import type { Layout } from "../struct/layout.ts";
 import type { Struct } from "../struct/struct.ts";
+import { ChangeWatch } from "./changes.ts";
 import { DataFile } from "./data-file.ts";
 import { type Place, placeOf, type RoleOptions } from "./options.ts";
 import { SnapshotPool } from "./snapshot-pool.ts";
@@ -40,6 +41,7 @@ export class Core<T extends Struct> {
   #closed = false;
   #live: { file: DataFile; view: T } | undefined;
   #locked: { file: DataFile; view: T } | undefined;
+  #watch: ChangeWatch<T> | undefined;
   readonly #pool: SnapshotPool<T>;
 
   constructor(
@@ -186,7 +188,10 @@ export class Core<T extends Struct> {
     const { lock } = this.#attachment;
     old.close();
     const keepsLock = next.lockKind === old.lockKind;
-    if (!keepsLock) lock.close();
+    if (!keepsLock) {
+      this.#watch?.close();
+      lock.close();
+    }
     this.#attached = keepsLock ? { file: next, lock } : this.#attach(next);
   }
 
@@ -202,8 +207,16 @@ export class Core<T extends Struct> {
     }
   }
 
-  /** Wakes those who wait for changes. */
-  notify(): void {}
+  /** Wakes those who wait for changes. Without any it is one addition. */
+  notify(): void {
+    this.#attached?.lock.page?.announceChange();
+  }
+
+  get watch(): ChangeWatch<T> {
+    const { lock } = this.#attachment;
+    if (this.#watch?.lock !== lock) this.#watch = new ChangeWatch(this, lock);
+    return this.#watch;
+  }
 
   /** Runs `fn` on the struct in the session that is open, or under the lock for as long as it takes. */
   underLock<R>(fn: (data: T) => R): R {
@@ -220,6 +233,7 @@ export class Core<T extends Struct> {
   close(): void {
     if (this.#attached === undefined) return;
     this.holding?.abandon();
+    this.#watch?.close();
     const { file, lock } = this.#attached;
     this.#attached = undefined;
     this.#closed = true;

@@ -6,6 +6,7 @@ import { check, cstring } from "../libc/call.ts";
 import { O_CREAT, O_EXCL, O_RDWR } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
 import type { LockKind } from "../locks/file-lock.ts";
+import type { RwLock } from "../locks/rw-lock.ts";
 import { allocate, closeFile, openFile } from "../memory/file.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { HEADER_CODE } from "../struct/header.ts";
@@ -22,27 +23,50 @@ export function createFile(layout: Layout, place: Place, options: ManagerOptions
   const path = place.dataPath;
   if (!force && exists(path)) return;
   mkdirSync(dirname(path), { recursive: true });
-  using old = exists(path) ? openOld(place) : undefined;
-  using _locks = exclusiveLocks(place, [kind, old?.lockKind ?? kind], mode);
-  // Only now is it certain: another creator may have been faster.
-  if (!force && exists(path)) return;
-  const fresh = makeWhole(layout, place, options);
-  old?.setRetired(true);
-  publish(fresh, path);
+  for (let done = false; !done; ) {
+    const kinds = new Set([kind, kindOfExisting(place) ?? kind]);
+    using locks = new ExclusiveLocks(place, kinds, mode);
+    using old = exists(path) ? openOld(place) : undefined;
+    // Only now is it certain what there is: another creator may have been faster.
+    if (!force && exists(path)) return;
+    done = old === undefined || kinds.has(old.lockKind);
+    if (!done) continue;
+    const fresh = makeWhole(layout, place, options);
+    old?.setRetired(true);
+    publish(fresh, path);
+    locks.announce();
+  }
 }
 
-/** All the locks that users of the old and of the new file go by, in one order. */
-function exclusiveLocks(place: Place, kinds: LockKind[], mode: number): DisposableStack {
-  const stack = new DisposableStack();
-  try {
-    for (const kind of [...new Set(kinds)].sort()) {
-      const lock = stack.use(openLock(place, kind, { create: true, mode }));
-      lock.acquire("exclusive");
+function kindOfExisting(place: Place): LockKind | undefined {
+  using old = exists(place.dataPath) ? openOld(place) : undefined;
+  return old?.lockKind;
+}
+
+/** All the locks that users of the old and of the new file go by, taken in one order. */
+class ExclusiveLocks implements Disposable {
+  readonly #locks: RwLock[] = [];
+
+  constructor(place: Place, kinds: ReadonlySet<LockKind>, mode: number) {
+    try {
+      for (const kind of [...kinds].sort()) {
+        const lock = openLock(place, kind, { create: true, mode });
+        this.#locks.push(lock);
+        lock.acquire("exclusive");
+      }
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
     }
-    return stack;
-  } catch (error) {
-    stack.dispose();
-    throw error;
+  }
+
+  /** Wakes those who wait for changes: there is another file now. */
+  announce(): void {
+    for (const lock of this.#locks) lock.page?.announceChange();
+  }
+
+  [Symbol.dispose](): void {
+    for (const lock of this.#locks) lock.close();
   }
 }
 

@@ -4,28 +4,29 @@
  *
  * The sequence word is odd while a writer is at work. A writer keeps the state before it in the pre-image:
  *
- *     begin     live -> pre-image, then sequence + 1 (odd)
+ *     begin     live -> pre-image, commits -> before, then sequence + 1 (odd)
  *     stores    straight to the live struct
- *     commit    sequence + 1 (even);   roll back: pre-image -> live, then sequence + 1
- *     repair    the last writer died (odd): pre-image -> live, then the next even number, absolutely,
- *               so that two repairs in a row cannot invert the parity
+ *     commit    commits + 1, then sequence + 1 (even);   roll back: pre-image -> live, then sequence + 1
+ *     repair    the last writer died (odd): pre-image -> live, before -> commits, then the next even number,
+ *               absolutely, so that two repairs in a row cannot invert the parity
  *
- * A copy without a lock reads the sequence, copies the live struct (even) or the pre-image (odd, nobody writes it
- * then), reads the sequence again, and is whole when both are equal.
+ * So the committed state is the live struct while the sequence is even, and the pre-image while it is odd (nobody
+ * writes that then). A copy without a lock reads the sequence, copies the one or the other, reads the sequence
+ * again, and is whole when both are equal. Under a shared lock the sequence stands still: odd means a dead writer.
  */
-import { fstatSync, lstatSync, type Stats, statSync } from "node:fs";
+import { fstatSync, lstatSync, readSync, type Stats, statSync } from "node:fs";
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { closeFile, fileSize, openFile } from "../memory/file.ts";
-import { Mapping } from "../memory/mapping.ts";
+import { Mapping, MAX_MAPPING_BYTES } from "../memory/mapping.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import { viewAt } from "../struct/functions.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory.ts";
 import type { Struct } from "../struct/struct.ts";
-import { checkLayout, type FileFormat, isIpmmapFile, readFormat, wordIndices } from "./file-format.ts";
+import { beginsWithHeaderCode, checkLayout, type FileFormat, readFormat, wordIndices } from "./file-format.ts";
 import type { Place } from "./options.ts";
 
 /** Tries of a copy without a lock before the caller should take the shared lock. */
@@ -38,9 +39,11 @@ export class DataFile {
   readonly lockKind: LockKind;
   /** Bytes of the struct in the file, at least those of the class. */
   readonly structBytes: number;
-  /** The live struct, for views under a lock, and for views without one. */
+  /** The live struct, for a writer's session, and for views without any lock. */
   readonly plain: Region;
   readonly fresh: Region;
+  /** The live struct and the pre-image, for readers under a lock. */
+  readonly #readable: { readonly live: Region; readonly preImage: Region };
   readonly #mapping: Mapping;
   readonly #identity: Pick<Stats, "dev" | "ino">;
   readonly #words: Int32Array;
@@ -80,7 +83,7 @@ export class DataFile {
     else if (layout !== undefined) checkLayout(layout, this.format, bytes, this.path);
     const mode = mapping.access === "read" ? READ_ONLY : 0;
     this.plain = new Region(buffer, 0, this.structBytes, mode);
-    this.fresh = new Region(buffer, 0, this.structBytes, mode | FRESH);
+    this.fresh = this.plain.with(mode | FRESH);
     this.#live = bytes.subarray(0, this.structBytes);
     this.#words = new Int32Array(buffer, 0, Math.floor(byteLength / 4));
     this.#at = wordIndices(byteLength);
@@ -91,7 +94,10 @@ export class DataFile {
       live: this.#live.subarray(0, layout?.size),
       preImage: (this.#preImage ?? this.#live).subarray(0, layout?.size),
     };
-    if (layout !== undefined) checkHeaderCode(this.plain.view.getInt16(0, true), this.path);
+    this.#readable = {
+      live: this.plain.with(READ_ONLY),
+      preImage: new Region(buffer, this.format?.preImageOffset ?? 0, this.structBytes, READ_ONLY),
+    };
   }
 
   get writable(): boolean {
@@ -107,9 +113,27 @@ export class DataFile {
     return this.transactional && this.lockKind === "flock";
   }
 
-  /** How many transactions were committed; 0 in a file without a footer. */
+  /** The committed struct, read-only, for as long as a lock keeps writers out. */
+  get committed(): Region {
+    return this.#hasDeadWriter ? this.#readable.preImage : this.#readable.live;
+  }
+
+  /** The committed header's time stamp, seconds since 1970. */
+  get timeStamp(): number {
+    const { live, preImage } = this.#readable;
+    return this.#readCommitted((isLive) => (isLive ? live : preImage).view.getFloat64(TIME_STAMP_AT, true));
+  }
+
+  /** How many transactions were committed, up to the state that a snapshot gives; 0 in a file without a footer. */
   get commits(): number {
-    return this.format === undefined ? 0 : this.#load(this.#at.commits) >>> 0;
+    if (this.format === undefined) return 0;
+    const { before, commits } = this.#at;
+    return this.#readCommitted((isLive) => this.#load(isLive ? commits : before)) >>> 0;
+  }
+
+  /** Under a lock: whether the last writer died before it could commit or roll back. */
+  get #hasDeadWriter(): boolean {
+    return this.#preImage !== undefined && (this.sequence & 1) === 1;
   }
 
   /** The sequence as it is now; 0 in a file without a footer. */
@@ -151,14 +175,16 @@ export class DataFile {
     const sequence = this.sequence;
     if ((sequence & 1) === 0) return;
     if (this.#preImage !== undefined) this.#live.set(this.#preImage);
+    this.#words[this.#at.commits] = this.#load(this.#at.before);
     this.#publish((sequence | 1) + 1);
   }
 
   /** Starts a transaction. */
   begin(): void {
     if (this.format === undefined) return;
-    if ((this.sequence & 1) === 1) this.repair();
+    this.repair();
     this.#preImage?.set(this.#live);
+    this.#words[this.#at.before] = this.#load(this.#at.commits);
     this.#publish(this.sequence + 1);
   }
 
@@ -185,13 +211,9 @@ export class DataFile {
     this.#live.set(copy);
   }
 
-  /** Copies the class's part of the live struct; with a lock held. */
-  copyLive(target: Uint8Array, byteOffset: number): void {
-    target.set(this.#ofClass.live, byteOffset);
-  }
-
   /**
-   * Copies the last committed state to `target` without a lock; false when writers were too busy for a whole copy.
+   * Copies the last committed state to `target` without a lock; false when writers were too busy for a whole copy,
+   * which cannot be with a lock held.
    */
   copyCommitted(target: Uint8Array, byteOffset: number): boolean {
     const words = this.#words;
@@ -226,6 +248,18 @@ export class DataFile {
     this.#mapping.close();
   }
 
+  /** What `read` gives for the committed state, live or pre-image; read again should that change meanwhile. */
+  #readCommitted(read: (isLive: boolean) => number): number {
+    for (let tries = 1; ; tries++) {
+      const before = this.sequence;
+      loadFence();
+      const value = read((before & 1) === 0);
+      loadFence();
+      // Only a writer that is busier than any could be is given up on, with a value that was right a moment ago.
+      if (this.sequence === before || tries === MAX_TRIES) return value;
+    }
+  }
+
   #load(index: number): number {
     // Never Atomics here: on a read-only map they kill the process once compiled.
     barrier();
@@ -256,12 +290,30 @@ function openData(path: string, className: string, writable: boolean): number {
 /** Any file of ours, or of IPMMAP, has at least the header. */
 const LEAST_BYTES = 16;
 
+/** Where the header keeps it. */
+const TIME_STAMP_AT = 8;
+
 function checkedStat(fd: number, path: string): Stats {
   const stat = fstatSync(fd);
-  const problem = !stat.isFile() ? "is no regular file" : `is only ${stat.size} bytes long`;
-  if (stat.isFile() && stat.size >= LEAST_BYTES) return stat;
+  const problem = problemWith(stat);
+  if (problem === undefined) return stat;
+  // In an empty file there is nothing that `force` could destroy.
+  const isOurs = stat.isFile() && (stat.size === 0 || beginsWithHeaderCode(readStart(fd)));
   closeFile(fd);
-  throw new FileFormatError(path, `'${path}' ${problem}: it is no shared file, or was cut short`);
+  throw new FileFormatError(path, `'${path}' ${problem}`, isOurs);
+}
+
+function problemWith(stat: Stats): string | undefined {
+  if (!stat.isFile()) return "is no regular file, so it is no shared file";
+  if (stat.size < LEAST_BYTES) return `is only ${stat.size} bytes long: it is no shared file, or was cut short`;
+  if (stat.size > MAX_MAPPING_BYTES) return `is ${stat.size} bytes long: one mapping holds at most 4 GiB`;
+  return undefined;
+}
+
+function readStart(fd: number): Uint8Array {
+  const start = new Uint8Array(2);
+  readSync(fd, start, 0, start.length, 0);
+  return start;
 }
 
 function checkIpmmap(
@@ -270,6 +322,14 @@ function checkIpmmap(
   structBytes: number,
   name: string,
 ): void {
+  const code = `0x${HEADER_CODE.toString(16)}`;
+  if (!beginsWithHeaderCode(bytes)) {
+    throw new FileFormatError(
+      path,
+      `'${path}' is no shared file: it has no footer of shmstruct, and does not begin with the header code ${code} of IPMMAP's`,
+    );
+  }
+  // Users of a file that lost its footer go by the flock; as a file of IPMMAP it would be used under the other lock.
   if (lstatSync(lockPath.flock, { throwIfNoEntry: false }) !== undefined) {
     throw new FileFormatError(
       path,
@@ -277,18 +337,10 @@ function checkIpmmap(
       true,
     );
   }
-  if (isIpmmapFile(bytes, structBytes)) return;
+  if (bytes.length >= structBytes) return;
   throw new FileFormatError(
     path,
-    `'${path}' (${bytes.length} bytes) is no shared file of ${name} (${structBytes} bytes): it has no footer of shmstruct, and is too short for IPMMAP's or does not begin with its header code 0x${HEADER_CODE.toString(16)}`,
+    `'${path}' (${bytes.length} bytes) has no footer of shmstruct, and as a file of IPMMAP is too short for ${name} (${structBytes} bytes): it holds another struct, or was cut short`,
+    true,
   );
-}
-
-function checkHeaderCode(code: number, path: string): void {
-  if (code !== HEADER_CODE) {
-    throw new FileFormatError(
-      path,
-      `'${path}' has header code 0x${(code & 0xffff).toString(16)}, expected 0x${HEADER_CODE.toString(16)}; a Manager with { create: true, force: true } makes it anew`,
-    );
-  }
 }

@@ -7,10 +7,11 @@
  *
  *     footer:
  *     0        8        12       16   17   18  20       24        32       40       48     52     56     60    64
- *     | magic  | format | crc32  |lock|tran|0 0| schema | struct  | schema | finger-| zero | com- | se-   | re- |
- *     |        |        |        |kind|sact|   | bytes  | bytes   | offset | print  |      | mits | quence| tired
+ *     | magic  | format | crc32  |lock|tran|0 0| schema | struct  | schema | finger-| be-  | com- | se-   | re- |
+ *     |        |        |        |kind|sact|   | bytes  | bytes   | offset | print  | fore | mits | quence| tired
  *
- * Everything but the last three words is fixed at creation and covered by the checksum, together with the schema.
+ * Everything but the last four words is fixed at creation and covered by the checksum, together with the schema.
+ * `before` is to `commits` what the pre-image is to the struct: its value before the writer that is at work.
  * Everything is checked against the file's size before it is believed: a file is hostile input.
  */
 import { crc32 } from "node:zlib";
@@ -41,12 +42,13 @@ const AT = {
   structBytes: 24,
   schemaOffset: 32,
   fingerprint: 40,
+  before: 48,
   commits: 52,
   sequence: 56,
   retired: 60,
 } as const;
 /** The part of the footer that the checksum covers. */
-const FIXED = { from: AT.lockKind, to: AT.commits } as const;
+const FIXED = { from: AT.lockKind, to: AT.before } as const;
 
 const LOCK_KINDS: readonly LockKind[] = ["flock", "fcntl"];
 
@@ -65,9 +67,14 @@ export interface FileFormat {
 }
 
 /** The words of the footer that change, as indices into the file seen as 32-bit words. */
-export function wordIndices(fileBytes: number): { commits: number; sequence: number; retired: number } {
+export function wordIndices(fileBytes: number): Record<"before" | "commits" | "sequence" | "retired", number> {
   const word = (offset: number) => (fileBytes - FOOTER_BYTES + offset) / 4;
-  return { commits: word(AT.commits), sequence: word(AT.sequence), retired: word(AT.retired) };
+  return {
+    before: word(AT.before),
+    commits: word(AT.commits),
+    sequence: word(AT.sequence),
+    retired: word(AT.retired),
+  };
 }
 
 const align = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
@@ -171,13 +178,9 @@ function problemWith(format: FileFormat, bytes: Uint8Array, footer: DataView): s
   return undefined;
 }
 
-/** True for a file of IPMMAP that can hold `structBytes`: it begins with the header code. */
-export function isIpmmapFile(bytes: Uint8Array, structBytes: number): boolean {
-  return (
-    bytes.byteLength >= structBytes &&
-    bytes.byteLength >= 16 &&
-    (((bytes[1] as number) << 8) | (bytes[0] as number)) === HEADER_CODE
-  );
+/** All that tells a file of IPMMAP from others. */
+export function beginsWithHeaderCode(bytes: Uint8Array): boolean {
+  return (((bytes[1] ?? 0) << 8) | (bytes[0] ?? 0)) === HEADER_CODE;
 }
 
 /**
@@ -208,13 +211,9 @@ export function checkLayout(layout: Layout, format: FileFormat, bytes: Uint8Arra
   if (format.fingerprint === fingerprintOf(layout) && format.structBytes === layout.size) return;
   const inFile = leavesInFile(bytes, format, path);
   const inClass = leavesOf(layout);
+  const byPath = new Map(inFile.map((leaf) => [leaf.path, leaf]));
   const differences = inClass.flatMap((leaf, i) =>
-    difference(
-      leaf,
-      inFile.find(({ path: p }) => p === leaf.path),
-      inFile[i],
-      layout.name,
-    ),
+    difference(leaf, byPath.get(leaf.path), inFile[i], layout.name),
   );
   const known = new Set(inClass.map((leaf) => leaf.path));
   // Fields that only the file has are no fault of a prefix; beside real differences they explain them.

@@ -29,6 +29,7 @@ export class Manager<T extends Struct> extends Editor<T> {
     const session = this.lock();
     try {
       removeFile(this.core.file);
+      this.core.notify();
     } finally {
       session.abandon();
       this.close();

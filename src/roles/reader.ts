@@ -1,3 +1,4 @@
+import type { ChangesOptions, WaitOptions } from "../locks/commit-signal.ts";
 import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import { CArray } from "../struct/arrays.ts";
 import { Atomic } from "../struct/atomic.ts";
@@ -114,6 +115,29 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   get lastUpdate(): Date | undefined {
     const { header } = this.core.live as unknown as { header: { time_stamp: number } };
     return header.time_stamp === 0 ? undefined : new Date(header.time_stamp * 1000);
+  }
+
+  /**
+   * One turn per observed commit, its number being the `version`; commits in a burst become one turn. The first is
+   * the first after this call. Wakes within a fraction of a millisecond, without polling; without write permission
+   * on the lock file, and for files shared with Python's IPMMAP (whose commits show only by their time stamp), it
+   * looks every 5 ms instead. Ends when the role is closed.
+   * @throws the signal's reason when it is aborted; ClosedError
+   * @example for await (const version of reader.changes()) console.log(version, reader.snapshot().speed);
+   */
+  changes(options: ChangesOptions = {}): AsyncIterableIterator<number> {
+    return this.core.watch.changes(options.signal);
+  }
+
+  /**
+   * Blocks this thread until there is a commit that no earlier call has reported (the first call: one after it), so
+   * a loop misses none. For scripts; a service uses `changes()`.
+   * @returns false after `timeoutMs` milliseconds without any
+   * @throws DeadlockError while this role holds the lock, ClosedError
+   * @example while (reader.waitForChange({ timeoutMs: 1000 })) console.log(reader.snapshot().speed);
+   */
+  waitForChange(options: WaitOptions = {}): boolean {
+    return this.core.watch.wait(options.timeoutMs);
   }
 
   /**
