@@ -1,6 +1,7 @@
 /** How commits are told to those who wait for one: in other processes, in other threads, and in this one. */
 import { ClosedError } from "../errors.ts";
 import { type ChangeBell, changeBell, POLL_EVERY_MS } from "./change-bell.ts";
+import type { LockPage } from "./lock-page.ts";
 import type { RwLock } from "./rw-lock.ts";
 import { checkTimeout } from "./timeout.ts";
 
@@ -9,7 +10,7 @@ export interface CommitSignalOptions {
   lock: RwLock;
   /**
    * A number that differs after every commit (a sequence, a time stamp). Default: the page's count of `notify()` calls.
-   * Needed where there is no page (kind `"fcntl"`).
+   * Needed for kind `"fcntl"`, whose other users count nothing there, and where there is no page.
    */
   read?: () => number;
 }
@@ -46,20 +47,23 @@ interface Waiter {
  * for await (const version of signal.changes()) { … }       // everybody else
  */
 export class CommitSignal {
-  readonly #lock: RwLock;
+  readonly #path: string;
+  /** Undefined where commits may go untold: IPMMAP's processes make them too, and know nothing of pages. */
+  readonly #page: LockPage | undefined;
   readonly #read: () => number;
   readonly #waiters = new Set<Waiter>();
   readonly #open = new Set<ChangeIterator>();
   #bell: ChangeBell | undefined;
   #closed = false;
 
-  /** @throws TypeError when the lock has no page and `read` is missing */
+  /** @throws TypeError when `read` is missing and needed */
   constructor({ lock, read }: CommitSignalOptions) {
-    const { page } = lock;
+    const page = lock.kind === "flock" ? lock.page : undefined;
     if (read === undefined && page === undefined) {
-      throw new TypeError(`the lock '${lock.path}' has no page to count commits on: pass read()`);
+      throw new TypeError(`the lock '${lock.path}' has no page that counts all commits: pass read()`);
     }
-    this.#lock = lock;
+    this.#path = lock.path;
+    this.#page = page;
     this.#read = read ?? (() => page!.changes);
   }
 
@@ -71,7 +75,7 @@ export class CommitSignal {
   /** Tells everybody that a commit was made: after the data is in place, with or without the lock. */
   notify(): void {
     this.#checkOpen();
-    this.#lock.page?.announceChange();
+    this.#page?.announceChange();
   }
 
   /**
@@ -136,16 +140,15 @@ export class CommitSignal {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new ClosedError(`the commit signal of '${this.#lock.path}' is closed`);
+    if (this.#closed) throw new ClosedError(`the commit signal of '${this.#path}' is closed`);
   }
 
   #seen(): number {
-    return this.#lock.page?.changes ?? 0;
+    return this.#page?.changes ?? 0;
   }
 
   #sleep(seen: number, timeoutMs: number): void {
-    const { page } = this.#lock;
-    if (page?.writable) page.sleepUntilChange(seen, timeoutMs);
+    if (this.#page?.writable) this.#page.sleepUntilChange(seen, timeoutMs);
     else Bun.sleepSync(Math.min(POLL_EVERY_MS, timeoutMs));
   }
 
@@ -169,7 +172,7 @@ export class CommitSignal {
       waiter.settle(version);
     }
     if (this.#waiters.size === 0) return;
-    this.#bell ??= changeBell(this.#lock.page, this.#lock.path, this.#look);
+    this.#bell ??= changeBell(this.#page, this.#path, this.#look);
     this.#bell.request(seen);
   };
 

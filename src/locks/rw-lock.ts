@@ -55,7 +55,7 @@ const OVERTAKE_MS = 1;
 export class RwLock {
   readonly path: string;
   readonly kind: LockKind;
-  /** Shared hints, and the wake-up call for commits. None for kind `"fcntl"`, nor when it cannot be opened. */
+  /** Shared hints, and the wake-up call for commits. None when it is missing, or this process may not open it. */
   readonly page: LockPage | undefined;
   readonly #fd: number;
   readonly #writable: boolean;
@@ -71,7 +71,7 @@ export class RwLock {
   #closed = false;
 
   /**
-   * Opens the lock file, and its page `<path>-page` for kind `"flock"`; with `create` it makes what is missing.
+   * Opens the lock file, and its page `<path>-page`; with `create` it makes what is missing.
    * Read permission suffices, except for exclusive locks of kind `"fcntl"`; but a process without write permission
    * cannot raise the flag, and so may wait longer than others.
    * @throws FileMissingError when there is no such file and `create` is not set
@@ -83,7 +83,7 @@ export class RwLock {
     try {
       this.#lock = fileLock(kind, fd, path);
       this.#gate = fileLock(kind === "flock" ? "fcntl" : "flock", fd, path);
-      this.page = kind === "flock" ? LockPage.open(lockPagePath(path), { create, mode }) : undefined;
+      this.page = LockPage.open(lockPagePath(path), { create, mode });
     } catch (error) {
       closeFile(fd);
       throw error;
