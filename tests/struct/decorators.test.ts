@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { StructDefinitionError } from "../../src/errors.ts";
 import {
   anonymous,
   bits,
@@ -11,11 +12,10 @@ import {
   layoutOf,
   nested,
   Struct,
-  StructDefinitionError,
   sizeof,
   struct,
   Union,
-} from "../../src/index.ts";
+} from "../../src/struct/index.ts";
 import { define, expectedStyle, refusal } from "../support/define.ts";
 
 const seen: unknown[][] = [];

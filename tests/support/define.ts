@@ -1,7 +1,7 @@
 /** Classes that the compiler would refuse, to see what happens where nobody compiled them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryDirectory } from "./temporary.ts";
 
 /** The decorator style that this run is meant to be in; `tests/struct-standard.test.ts` sets the other one. */
 export const expectedStyle = process.env.DECORATORS ?? "legacy";
@@ -14,18 +14,14 @@ let modules = 0;
  * @returns what the statements return
  */
 export async function define(statements: string): Promise<unknown> {
-  const dir = mkdtempSync(join(tmpdir(), "shmstruct-define-"));
-  try {
-    const path = join(dir, `define${modules++}.ts`);
-    writeFileSync(
-      path,
-      `import * as s from ${JSON.stringify(library)};\nexport const run = () => {\n${statements}\n};\n`,
-    );
-    const { run } = await import(path);
-    return run();
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  using dir = temporaryDirectory();
+  const path = join(dir.path, `define${modules++}.ts`);
+  writeFileSync(
+    path,
+    `import * as s from ${JSON.stringify(library)};\nexport const run = () => {\n${statements}\n};\n`,
+  );
+  const { run } = await import(path);
+  return run();
 }
 
 /** The message with which the library refuses the declaration, at once or when the class is first laid out. */

@@ -1,6 +1,5 @@
 /** gcc and ctypes as referees: do they lay out, write and read random structs as we do? */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   alignof,
@@ -29,6 +28,7 @@ import {
   structInC,
   structInTypeScript,
 } from "./struct-sources.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 /** What a run showed, beside that nothing was wrong. */
 export interface Tally {
@@ -44,24 +44,21 @@ export interface Tally {
  * @throws Error that shows the first struct on which we and gcc, or ctypes, do not agree
  */
 export async function refereeStructs(seed: number, count: number): Promise<Tally> {
-  const dir = mkdtempSync(join(tmpdir(), "shmstruct-referees-"));
-  try {
-    const models = new Models(seed, `${seed}_`);
-    const drafts = Array.from({ length: count }, () => draft(models));
-    const classes = await classesOf(drafts, dir);
-    const cases = drafts.map((one) => ({ ...one, bytes: writeOurs(one, classOf(classes, one.model)) }));
-    const [gcc, ctypes] = await Promise.all([askGcc(cases, dir), askPython(cases, dir)]);
-    const tally = { structs: count, ctypes: 0, ctypesDiffers: 0 };
-    for (const [i, one] of cases.entries()) {
-      const cls = classOf(classes, one.model);
-      compareWithGcc(one, cls, gcc[i] as Answer);
-      comparePython(one, cls, gcc[i] as Answer, ctypes[i], tally);
-      compareSchema(one, cls);
-    }
-    return tally;
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
+  using temporary = temporaryDirectory();
+  const dir = temporary.path;
+  const models = new Models(seed, `${seed}_`);
+  const drafts = Array.from({ length: count }, () => draft(models));
+  const classes = await classesOf(drafts, dir);
+  const cases = drafts.map((one) => ({ ...one, bytes: writeOurs(one, classOf(classes, one.model)) }));
+  const [gcc, ctypes] = await Promise.all([askGcc(cases, dir), askPython(cases, dir)]);
+  const tally = { structs: count, ctypes: 0, ctypesDiffers: 0 };
+  for (const [i, one] of cases.entries()) {
+    const cls = classOf(classes, one.model);
+    compareWithGcc(one, cls, gcc[i] as Answer);
+    comparePython(one, cls, gcc[i] as Answer, ctypes[i], tally);
+    compareSchema(one, cls);
   }
+  return tally;
 }
 
 function draft(models: Models): Case {

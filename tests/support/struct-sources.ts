@@ -209,6 +209,8 @@ export function beyondPython(model: StructModel): string | undefined {
     if (base && (pack ?? packOf(base)) !== undefined)
       return "packing a derived struct, or deriving from a packed one";
     if (base && isUnion) return "a derived union, whose size forgets the base";
+    if (isUnion && members.some(({ bits }) => bits !== undefined))
+      return "bit-fields in a union, at negative offsets";
     if (flexible !== undefined) return "flexible array";
     if (members.some(({ bits }) => bits === 0)) return "zero-width bit-field";
     const inner = (type: TypeModel): TypeModel => (type.kind === "array" ? inner(type.element) : type);
