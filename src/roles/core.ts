@@ -8,6 +8,7 @@ import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
 import type { LockKind, LockMode } from "../locks/file-lock.ts";
 import { type AsyncLockOptions, type LockOptions, RwLock } from "../locks/rw-lock.ts";
 import type { Layout } from "../struct/layout.ts";
+import type { Region } from "../struct/memory.ts";
 import type { Struct } from "../struct/struct.ts";
 import { ChangeWatch } from "./changes.ts";
 import { DataFile } from "./data-file.ts";
@@ -16,6 +17,7 @@ import { SnapshotPool } from "./snapshot-pool.ts";
 
 /** What a held lock is used for, until it is given back. */
 export interface Holding {
+  readonly mode: LockMode;
   readonly isAsync: boolean;
   /** Ends the session that holds the lock, as `close()` must. */
   abandon(): void;
@@ -40,7 +42,8 @@ export class Core<T extends Struct> {
   #attached: Attachment | undefined;
   #closed = false;
   #live: { file: DataFile; view: T } | undefined;
-  #locked: { file: DataFile; view: T } | undefined;
+  /** Views for sessions, by the memory they are on; they go when the file goes. */
+  #views = new WeakMap<Region, T>();
   #watch: ChangeWatch<T> | undefined;
   readonly #pool: SnapshotPool<T>;
 
@@ -81,7 +84,7 @@ export class Core<T extends Struct> {
   /** The file to look at without a lock: the current one, as far as one can know. */
   get currentFile(): DataFile {
     const { file } = this.#attachment;
-    if (file.isRetired && this.holding === undefined) this.#moveFrom(file);
+    if (file.isRetired && this.lock.held === undefined) this.#moveFrom(file);
     return this.file;
   }
 
@@ -92,11 +95,15 @@ export class Core<T extends Struct> {
     return this.#live.view;
   }
 
-  /** The view to hand out while the lock is held. */
-  lockedView(): T {
+  /** The view to hand out while the lock is held: a writer's is on the live struct, a reader's on what is committed. */
+  lockedView(mode: LockMode): T {
     const { file } = this.#attachment;
-    if (this.#locked?.file !== file) this.#locked = { file, view: file.view<T>(this.layout, file.plain) };
-    return this.#locked.view;
+    const region = mode === "exclusive" ? file.plain : file.committed;
+    const known = this.#views.get(region);
+    if (known !== undefined) return known;
+    const view = file.view<T>(this.layout, region);
+    this.#views.set(region, view);
+    return view;
   }
 
   /** The last committed state in private memory. */
@@ -105,7 +112,7 @@ export class Core<T extends Struct> {
     const slot = this.#pool.take();
     const copied = file.isSequenced && file.copyCommitted(slot.bytes, slot.byteOffset);
     // Writers that keep no sequence, or that are too busy to let a whole copy through, are locked out for a moment.
-    if (!copied) this.underLock(() => this.file.copyLive(slot.bytes, slot.byteOffset));
+    if (!copied) this.underLock(() => this.file.copyCommitted(slot.bytes, slot.byteOffset));
     return slot.view();
   }
 
@@ -186,13 +193,12 @@ export class Core<T extends Struct> {
       return;
     }
     const { lock } = this.#attachment;
-    old.close();
-    const keepsLock = next.lockKind === old.lockKind;
-    if (!keepsLock) {
-      this.#watch?.close();
-      lock.close();
-    }
-    this.#attached = keepsLock ? { file: next, lock } : this.#attach(next);
+    const moved = next.lockKind === old.lockKind ? { file: next, lock } : this.#attach(next);
+    closeInFavourOf(old, next);
+    this.#attached = moved;
+    if (moved.lock === lock) return;
+    this.#watch?.close();
+    lock.close();
   }
 
   #attach(file: DataFile): Attachment {
@@ -220,10 +226,11 @@ export class Core<T extends Struct> {
 
   /** Runs `fn` on the struct in the session that is open, or under the lock for as long as it takes. */
   underLock<R>(fn: (data: T) => R): R {
-    if (this.holding !== undefined && !this.holding.isAsync) return fn(this.lockedView());
+    const { holding } = this;
+    if (holding !== undefined && !holding.isAsync) return fn(this.lockedView(holding.mode));
     this.acquire("shared", {});
     try {
-      return fn(this.lockedView());
+      return fn(this.lockedView("shared"));
     } finally {
       this.lock.release();
     }
@@ -233,13 +240,23 @@ export class Core<T extends Struct> {
   close(): void {
     if (this.#attached === undefined) return;
     this.holding?.abandon();
-    this.#watch?.close();
     const { file, lock } = this.#attached;
+    // First, as it may refuse (`"BUSY"`): then the role stays open, for another try.
+    file.close();
     this.#attached = undefined;
     this.#closed = true;
     this.#live = undefined;
-    this.#locked = undefined;
+    this.#watch?.close();
     lock.close();
-    file.close();
+  }
+}
+
+/** Closes `old`; should it refuse (`"BUSY"`), `next` goes instead. */
+function closeInFavourOf(old: DataFile, next: DataFile): void {
+  try {
+    old.close();
+  } catch (error) {
+    next.close();
+    throw error;
   }
 }

@@ -19,14 +19,20 @@ import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { closeFile, fileSize, openFile } from "../memory/file.ts";
-import { Mapping, MAX_MAPPING_BYTES } from "../memory/mapping.ts";
+import { MAX_MAPPING_BYTES, Mapping } from "../memory/mapping.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import { viewAt } from "../struct/functions.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory.ts";
 import type { Struct } from "../struct/struct.ts";
-import { beginsWithHeaderCode, checkLayout, type FileFormat, readFormat, wordIndices } from "./file-format.ts";
+import {
+  beginsWithHeaderCode,
+  checkLayout,
+  type FileFormat,
+  readFormat,
+  wordIndices,
+} from "./file-format.ts";
 import type { Place } from "./options.ts";
 
 /** Tries of a copy without a lock before the caller should take the shared lock. */
@@ -305,7 +311,8 @@ function checkedStat(fd: number, path: string): Stats {
 
 function problemWith(stat: Stats): string | undefined {
   if (!stat.isFile()) return "is no regular file, so it is no shared file";
-  if (stat.size < LEAST_BYTES) return `is only ${stat.size} bytes long: it is no shared file, or was cut short`;
+  if (stat.size < LEAST_BYTES)
+    return `is only ${stat.size} bytes long: it is no shared file, or was cut short`;
   if (stat.size > MAX_MAPPING_BYTES) return `is ${stat.size} bytes long: one mapping holds at most 4 GiB`;
   return undefined;
 }

@@ -1,13 +1,16 @@
 import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import type { StructClass } from "../struct/composite.ts";
 import { bytesOf } from "../struct/functions.ts";
-import { HEADER_CODE, type MmapStructure } from "../struct/header.ts";
+import type { MmapStructure } from "../struct/header.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { InitValue, Path, PathValue } from "../struct/type-utils.ts";
 import { Core } from "./core.ts";
 import { type RoleOptions, roleLayout } from "./options.ts";
 import { Reader, refusePromise } from "./reader.ts";
 import { WriteSession } from "./session.ts";
+
+/** The header's first member: it tells what the file is, so it is never anything else, not even for a moment. */
+const HEADER_CODE_BYTES = 2;
 
 /**
  * Reads and writes a shared struct. Its sessions exclude all others and are transactions: a session's stores
@@ -101,8 +104,7 @@ export class Editor<T extends Struct> extends Reader<T, T> {
   clear(): void {
     const open = this.#openSession;
     const session = open ?? this.lock();
-    bytesOf(session.data).fill(0);
-    (session.data as unknown as MmapStructure).header.header_code = HEADER_CODE;
+    bytesOf(session.data).fill(0, HEADER_CODE_BYTES);
     if (open === undefined) session.commit(false);
   }
 

@@ -67,7 +67,9 @@ export interface FileFormat {
 }
 
 /** The words of the footer that change, as indices into the file seen as 32-bit words. */
-export function wordIndices(fileBytes: number): Record<"before" | "commits" | "sequence" | "retired", number> {
+export function wordIndices(
+  fileBytes: number,
+): Record<"before" | "commits" | "sequence" | "retired", number> {
   const word = (offset: number) => (fileBytes - FOOTER_BYTES + offset) / 4;
   return {
     before: word(AT.before),

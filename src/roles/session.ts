@@ -1,5 +1,6 @@
 /** A held lock and what may be done under it. */
 import { ClosedError, ShmError } from "../errors.ts";
+import type { LockMode } from "../locks/file-lock.ts";
 import { HEADER_CODE, type MmapStructure } from "../struct/header.ts";
 import { getPath, resolvePath, setPath } from "../struct/path.ts";
 import type { Struct } from "../struct/struct.ts";
@@ -20,9 +21,10 @@ export class ReadSession<T extends Struct, V> implements Holding, Disposable {
   constructor(
     core: Core<T>,
     readonly isAsync: boolean,
+    readonly mode: LockMode = "shared",
   ) {
     this.#core = core;
-    this.view = core.lockedView() as unknown as V;
+    this.view = core.lockedView(mode) as unknown as V;
     core.holding = this;
   }
 
@@ -92,7 +94,7 @@ export class WriteSession<T extends Struct> extends ReadSession<T, T> {
   readonly #before: Uint8Array | undefined;
 
   constructor(core: Core<T>, isAsync: boolean) {
-    super(core, isAsync);
+    super(core, isAsync, "exclusive");
     this.#core = core;
     this.#file = core.file;
     this.#before = this.#file.lockKind === "fcntl" ? this.#file.saveLive() : undefined;
@@ -115,6 +117,7 @@ export class WriteSession<T extends Struct> extends ReadSession<T, T> {
 
   /** Ends the session with a commit; `stamp` tells whether the header's time stamp becomes now. */
   commit(stamp: boolean): void {
+    if (this.released) return;
     this.finish(() => {
       const { header } = this.view as unknown as MmapStructure;
       header.header_code = HEADER_CODE;
