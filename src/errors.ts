@@ -114,3 +114,42 @@ export class LayoutMismatchError extends ShmError {
     super("LAYOUT_MISMATCH", message);
   }
 }
+
+/** A document does not fit into its file; the one before stays as it was. */
+export class TooLargeError extends ShmError {
+  /**
+   * @param bytesAvailable how long a document may be, in bytes of UTF-8
+   * @param bytesNeeded how long this one is
+   */
+  constructor(
+    readonly path: string,
+    readonly bytesAvailable: number,
+    readonly bytesNeeded: number,
+    message: string,
+  ) {
+    super("TOO_LARGE", message);
+  }
+}
+
+/** A document is not what its schema demands. */
+export class InvalidDocumentError extends ShmError {
+  /** @param issues what is wrong, each with the path of the value: `"$.port: Expected number"` */
+  constructor(
+    readonly path: string,
+    readonly issues: readonly string[],
+    message: string,
+  ) {
+    super("INVALID_DOCUMENT", message);
+  }
+}
+
+/** What was waited for did not happen within `timeoutMs`. */
+export class WaitTimeoutError extends ShmError {
+  constructor(
+    readonly path: string,
+    readonly timeoutMs: number,
+    message: string,
+  ) {
+    super("WAIT_TIMEOUT", message);
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * One file with a document, opened and mapped. It knows nothing of locks; whoever calls `commit` or the other
+ * methods that write holds the exclusive one.
+ *
+ * A commit writes the slot that is not current, then makes it current with one atomic store, then writes the text
+ * at the start. Killed before the store, a writer has changed nothing that anybody reads; after it, everything but
+ * the text at the start, which the next master sets right. A read looks which slot is current, copies it, and looks
+ * again: as the current slot is never written to, the copy is whole when the answer is the same.
+ */
+import { fstatSync, type Stats } from "node:fs";
+import { FileFormatError, SystemError } from "../errors.ts";
+import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
+import { closeFile, fileSize, openFile } from "../memory/file.ts";
+import { Mapping } from "../memory/mapping.ts";
+import { barrier, loadFence } from "../struct/barrier.ts";
+import {
+  AT,
+  CHECKED_HEADER_BYTES,
+  checksum,
+  type DocumentFormat,
+  damaged,
+  footerOf,
+  HEADER_BYTES,
+  isPossibleSize,
+  NO_DOCUMENT_TEXT,
+  readFormat,
+} from "./document-format.ts";
+
+/** A document as it was committed. Version 0 without a text: there has been none. */
+export interface Committed {
+  readonly version: number;
+  readonly text: string | undefined;
+}
+
+/** Tries of a read without a lock before the caller should take the shared one. */
+const MAX_TRIES = 100;
+
+const COLON = 0x3a;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export class DocumentFile {
+  readonly path: string;
+  readonly #format: DocumentFormat;
+  readonly #mapping: Mapping;
+  readonly #identity: Stats;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #footer: DataView<ArrayBuffer>;
+  readonly #words: Int32Array<ArrayBuffer>;
+  /** A copy of a slot: its header, then its text. */
+  #copy = new Uint8Array(HEADER_BYTES + 1024);
+
+  /**
+   * Opens and maps the file, for reading or for both; undefined when there is none.
+   * @throws FileFormatError for anything that is no file of a JsonMap; SystemError EACCES, ELOOP for a symbolic link …
+   */
+  static open(path: string, writable: boolean): DocumentFile | undefined {
+    const fd = openIfThere(path, writable);
+    if (fd === undefined) return undefined;
+    const stat = checkedStat(fd, path);
+    const mapping = Mapping.map(fd, { byteLength: stat.size, access: writable ? "write" : "read", path });
+    try {
+      return new DocumentFile(mapping, stat, path);
+    } catch (error) {
+      mapping.close();
+      throw error;
+    }
+  }
+
+  private constructor(mapping: Mapping, identity: Stats, path: string) {
+    this.path = path;
+    this.#mapping = mapping;
+    this.#identity = identity;
+    this.#bytes = mapping.bytes;
+    this.#format = readFormat(mapping.bytes, path);
+    this.#footer = footerOf(mapping.bytes);
+    this.#words = new Int32Array(mapping.buffer, this.#format.footerOffset);
+  }
+
+  /** How long a document may be, in bytes of UTF-8. */
+  get maxBytes(): number {
+    return this.#format.maxBytes;
+  }
+
+  /** Permissions of the file when it was opened. */
+  get mode(): number {
+    return this.#identity.mode & 0o777;
+  }
+
+  /** Whether the bytes may be touched at all: a file that somebody cut short kills whoever does. One lseek. */
+  get isWhole(): boolean {
+    return fileSize(this.#mapping.fd, this.path) >= this.#mapping.byteLength;
+  }
+
+  /** Another file has the name now, or somebody was killed while giving it one. */
+  get isRetired(): boolean {
+    return this.#load(AT.retired) !== 0;
+  }
+
+  set isRetired(value: boolean) {
+    Atomics.store(this.#words, AT.retired / 4, Number(value));
+  }
+
+  /** The same file on the disk, opened a second time. */
+  isSameAs(other: DocumentFile): boolean {
+    return this.#identity.dev === other.#identity.dev && this.#identity.ino === other.#identity.ino;
+  }
+
+  /** The newest version; 0 before the first. @throws FileFormatError when the file contradicts itself */
+  get version(): number {
+    for (;;) {
+      const current = this.#load(AT.current);
+      loadFence();
+      const version = this.#footer.getFloat64(headerAt(current), true);
+      loadFence();
+      if (this.#load(AT.current) === current) return this.#checkedVersion(version, current);
+    }
+  }
+
+  /**
+   * The newest document, without a lock; undefined when writers were too busy for a whole copy.
+   * @throws FileFormatError when it is not as it was written
+   */
+  tryRead(): Committed | undefined {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const current = this.#load(AT.current);
+      loadFence();
+      const textBytes = this.#copySlot(current);
+      loadFence();
+      if (this.#load(AT.current) === current) return this.#decode(current, textBytes);
+    }
+    return undefined;
+  }
+
+  /**
+   * Makes `text`, of at most `maxBytes` bytes, the document. Under the exclusive lock.
+   * @returns its version
+   * @throws FileFormatError when the file contradicts itself
+   */
+  commit(text: string): number {
+    const version = this.version + 1;
+    this.write(version, text);
+    return version;
+  }
+
+  /** The same with a given version, and undefined for no document yet: what a new file begins with. */
+  write(version: number, text: string | undefined): void {
+    const current = version | 0;
+    const slot = this.#slot(current);
+    const textBytes = text === undefined ? 0 : encoder.encodeInto(text, slot).written;
+    const header = headerAt(current);
+    this.#footer.setFloat64(header, version, true);
+    this.#footer.setUint32(header + 8, textBytes, true);
+    this.#footer.setUint32(
+      header + 12,
+      checksum(this.#headerBytes(current), slot.subarray(0, textBytes)),
+      true,
+    );
+    this.#publish(AT.current, current);
+    this.#mirror(current, textBytes);
+  }
+
+  /** Sets the text at the start right, if a writer was killed while it wrote it. */
+  repair(): void {
+    const current = this.#load(AT.current);
+    if (this.#load(AT.mirrored) === current) return;
+    this.#mirror(current, this.#footer.getUint32(headerAt(current) + 8, true));
+  }
+
+  /** Waits until the file on the disk holds what is in memory (msync). */
+  flush(): void {
+    this.#mapping.flush();
+  }
+
+  close(): void {
+    this.#mapping.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /**
+   * Writes the text at the start for jsonmmap's followers. A colon in the first place keeps them from reading it
+   * meanwhile: they find an empty length, which is no number, and stay with what they have.
+   */
+  #mirror(current: number, textBytes: number): void {
+    const bytes = this.#bytes;
+    const lengthText = textBytes === 0 ? NO_DOCUMENT_TEXT : `${textBytes}:`;
+    Atomics.store(bytes, 0, COLON);
+    for (let i = 1; i < lengthText.length; i++) bytes[i] = lengthText.charCodeAt(i);
+    bytes.set(this.#slot(current).subarray(0, textBytes), lengthText.length);
+    Atomics.store(bytes, 0, lengthText.charCodeAt(0));
+    this.#publish(AT.mirrored, current);
+  }
+
+  /**
+   * Copies the slot of `current` and returns how long its text is, or would be: more than `maxBytes` is nonsense.
+   * Only a copy may be decoded: decoders look at their bytes twice and must find the same.
+   */
+  #copySlot(current: number): number {
+    const textBytes = this.#footer.getUint32(headerAt(current) + 8, true);
+    if (textBytes > this.maxBytes) return textBytes;
+    if (HEADER_BYTES + textBytes > this.#copy.length) {
+      this.#copy = new Uint8Array(HEADER_BYTES + Math.min(2 * textBytes, this.maxBytes));
+    }
+    this.#copy.set(this.#headerBytes(current));
+    this.#copy.set(this.#slot(current).subarray(0, textBytes), HEADER_BYTES);
+    return textBytes;
+  }
+
+  /** The copied slot, checked. */
+  #decode(current: number, textBytes: number): Committed {
+    if (textBytes > this.maxBytes)
+      throw damaged(this.path, `a document of ${textBytes} bytes in ${this.maxBytes}`);
+    const header = new DataView(this.#copy.buffer, 0, HEADER_BYTES);
+    const text = this.#copy.subarray(HEADER_BYTES, HEADER_BYTES + textBytes);
+    if (header.getUint32(CHECKED_HEADER_BYTES, true) !== checksum(this.#copy, text)) {
+      throw damaged(this.path, "checksum of the document");
+    }
+    const version = this.#checkedVersion(header.getFloat64(0, true), current);
+    return { version, text: textBytes === 0 ? undefined : this.#text(text) };
+  }
+
+  #text(bytes: Uint8Array): string {
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      throw damaged(this.path, "a document that is no UTF-8");
+    }
+  }
+
+  #checkedVersion(version: number, current: number): number {
+    if (Number.isSafeInteger(version) && (version | 0) === current) return version;
+    throw damaged(this.path, `version ${version} in the place of ${current >>> 0}`);
+  }
+
+  #slot(current: number): Uint8Array<ArrayBuffer> {
+    const { slotOffset, maxBytes } = this.#format;
+    const offset = slotOffset[current & 1] as number;
+    return this.#bytes.subarray(offset, offset + maxBytes);
+  }
+
+  #headerBytes(current: number): Uint8Array<ArrayBuffer> {
+    const offset = this.#format.footerOffset + headerAt(current);
+    return this.#bytes.subarray(offset, offset + HEADER_BYTES);
+  }
+
+  #load(byteOffset: number): number {
+    // Never Atomics here: on a read-only map they kill the process once compiled.
+    barrier();
+    return this.#words[byteOffset / 4] as number;
+  }
+
+  /** Stores a word between all stores before it and all after it, on every processor. */
+  #publish(byteOffset: number, value: number): void {
+    Atomics.store(this.#words, byteOffset / 4, value);
+    // The load keeps later stores behind the store (arm64 may move them up otherwise).
+    Atomics.load(this.#words, byteOffset / 4);
+  }
+}
+
+/** Where the footer has the header of the slot that `current` names. */
+const headerAt = (current: number): number => AT.headers + (current & 1) * HEADER_BYTES;
+
+function openIfThere(path: string, writable: boolean): number | undefined {
+  try {
+    // O_NONBLOCK: a FIFO in the place of the file must not make us wait for its other end.
+    return openFile(path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
+  } catch (error) {
+    if (error instanceof SystemError && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+      return undefined;
+    throw error;
+  }
+}
+
+function checkedStat(fd: number, path: string): Stats {
+  const stat = fstatSync(fd);
+  if (stat.isFile() && isPossibleSize(stat.size)) return stat;
+  closeFile(fd);
+  const problem = stat.isFile() ? `has ${stat.size} bytes` : "is no regular file";
+  throw new FileFormatError(path, `'${path}' ${problem}: it is no file of a JsonMap, or was cut short`);
+}

@@ -1,0 +1,135 @@
+/**
+ * The file of a document, as bytes. The document stands at the start the way jsonmmap writes it, for its followers
+ * and for everybody else who can read `<length>:<json>`; our own followers read one of the two slots behind it,
+ * which are written in turn, so that the newest whole document is never written to.
+ *
+ *     0                    T                 T + S             T + 2 S         size
+ *     | <length>:<json> …  | slot 0: <json>  | slot 1: <json>  | footer 128 B  |
+ *
+ *     T: maxBytes and the length's 11 characters, S: maxBytes, both rounded up to 64
+ *
+ *     footer:
+ *     0       8        12      16         24     64         80         96        100        104       108    128
+ *     | magic | format | crc32 | maxBytes | zero | header 0 | header 1 | current | mirrored | retired | zero  |
+ *
+ *     header of a slot:
+ *     0            8           12      16
+ *     | version    | textBytes | crc32 |        textBytes 0: there is no document yet
+ *     | f64        | u32       | of version, textBytes and text
+ *
+ * current: the low 32 bits of the newest version; its lowest bit says which slot holds it.  mirrored: what `current`
+ * was when the text at the start was last written whole.  retired: not 0 when another file has the name now.
+ *
+ * All numbers are little-endian. Everything is checked before it is believed: a file is hostile input.
+ */
+import { crc32 } from "node:zlib";
+import { FileFormatError } from "../errors.ts";
+
+const MAGIC = Buffer.from("shmsjson").readBigUInt64LE();
+const FORMAT = 1;
+const FOOTER_BYTES = 128;
+
+/** Offsets in the footer, in bytes. */
+export const AT = {
+  magic: 0,
+  format: 8,
+  crc: 12,
+  maxBytes: 16,
+  headers: 64,
+  current: 96,
+  mirrored: 100,
+  retired: 104,
+} as const;
+
+/** A slot's header. */
+export const HEADER_BYTES = 16;
+/** The part of it that the checksum covers. */
+export const CHECKED_HEADER_BYTES = 12;
+
+/** The longest document, in bytes of UTF-8: three copies of it still fit into one mapping. */
+export const MAX_DOCUMENT_BYTES = 2 ** 30;
+
+/** The longest `<length>:`. */
+const LENGTH_BYTES = `${MAX_DOCUMENT_BYTES}:`.length;
+
+/** What stands at the start before the first write: jsonmmap's followers read None. */
+export const NO_DOCUMENT_TEXT = "4:null";
+
+/** Where things are in the file, in bytes. */
+export interface DocumentFormat {
+  readonly maxBytes: number;
+  /** Of the slots. */
+  readonly slotOffset: readonly [number, number];
+  readonly footerOffset: number;
+  readonly fileBytes: number;
+}
+
+const align = (value: number): number => Math.ceil(value / 64) * 64;
+
+/** The format of a file for documents of up to `maxBytes`. */
+export function formatFor(maxBytes: number): DocumentFormat {
+  const first = align(maxBytes + LENGTH_BYTES);
+  const second = first + align(maxBytes);
+  const footerOffset = second + align(maxBytes);
+  return {
+    maxBytes,
+    slotOffset: [first, second],
+    footerOffset,
+    fileBytes: footerOffset + FOOTER_BYTES,
+  };
+}
+
+/** The footer of a file in memory. */
+export const footerOf = (bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> =>
+  new DataView(bytes.buffer, bytes.byteLength - FOOTER_BYTES, FOOTER_BYTES);
+
+/** The checksum of a slot: of its header's first bytes, then of its text. */
+export const checksum = (header: Uint8Array, text: Uint8Array): number =>
+  crc32(text, crc32(header.subarray(0, CHECKED_HEADER_BYTES)));
+
+const fixedChecksum = (footer: DataView<ArrayBuffer>): number =>
+  crc32(new Uint8Array(footer.buffer, footer.byteOffset + AT.maxBytes, AT.headers - AT.maxBytes));
+
+/** Writes what never changes into the bytes of a new, zeroed file. */
+export function writeFormat(bytes: Uint8Array<ArrayBuffer>, { maxBytes }: DocumentFormat): void {
+  const footer = footerOf(bytes);
+  footer.setBigUint64(AT.maxBytes, BigInt(maxBytes), true);
+  footer.setUint32(AT.format, FORMAT, true);
+  footer.setUint32(AT.crc, fixedChecksum(footer), true);
+  footer.setBigUint64(AT.magic, MAGIC, true);
+}
+
+/** Whether a file of that size could be one. */
+export const isPossibleSize = (fileBytes: number): boolean =>
+  fileBytes >= formatFor(1).fileBytes && fileBytes % 64 === 0;
+
+/**
+ * The format of a file, from all its bytes.
+ * @throws FileFormatError when it is no file of a JsonMap, is damaged or cut short, or comes from a newer version
+ */
+export function readFormat(bytes: Uint8Array<ArrayBuffer>, path: string): DocumentFormat {
+  const footer = footerOf(bytes);
+  if (footer.getBigUint64(AT.magic, true) !== MAGIC) {
+    throw new FileFormatError(
+      path,
+      `'${path}' is no file of a JsonMap, or was cut short: it lacks the footer`,
+    );
+  }
+  const version = footer.getUint32(AT.format, true);
+  if (version !== FORMAT) {
+    throw damaged(path, `format ${version}, this version of shmstruct reads ${FORMAT}; or it is newer`);
+  }
+  if (footer.getUint32(AT.crc, true) !== fixedChecksum(footer)) throw damaged(path, "checksum of the footer");
+  const maxBytes = Number(footer.getBigUint64(AT.maxBytes, true));
+  const format = formatFor(maxBytes);
+  if (maxBytes < 1 || maxBytes > MAX_DOCUMENT_BYTES || format.fileBytes !== bytes.byteLength) {
+    throw damaged(path, `maxBytes ${maxBytes} in a file of ${bytes.byteLength} bytes`);
+  }
+  return format;
+}
+
+/** The error for a file that was made by us and is not as we left it. */
+export function damaged(path: string, what: string): FileFormatError {
+  const remedy = 'a JsonMap with { role: "master", force: true } makes it anew';
+  return new FileFormatError(path, `'${path}' is damaged (${what}); ${remedy}`, true);
+}

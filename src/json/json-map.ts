@@ -1,0 +1,345 @@
+import { ClosedError, ShmError, WaitTimeoutError } from "../errors.ts";
+import { CommitSignal } from "../locks/commit-signal.ts";
+import type { LockOptions } from "../locks/rw-lock.ts";
+import { checkTimeout } from "../locks/timeout.ts";
+import { DocumentChanges } from "./document-changes.ts";
+import type { Committed } from "./document-file.ts";
+import { damaged, MAX_DOCUMENT_BYTES } from "./document-format.ts";
+import { DocumentStore, type FileOptions } from "./document-store.ts";
+import { checkJson, type Json } from "./json-value.ts";
+import { type PlaceOptions, placeOf } from "./place.ts";
+import {
+  checkSchema,
+  type InputOf,
+  type OutputOf,
+  type StandardSchema,
+  validate,
+} from "./standard-schema.ts";
+
+/** Options of a follower: which document. */
+export interface FollowerOptions extends PlaceOptions {
+  /** A follower only reads. */
+  readonly role: "follower";
+  /** Types what is read, and checks it. */
+  readonly schema?: StandardSchema | undefined;
+}
+
+/** Options of a master: which document, and how its file is made. */
+export interface MasterOptions extends PlaceOptions {
+  /** A master makes the document, writes and reads it. There may be several. */
+  readonly role: "master";
+  /** Types what is written and read, and checks both. */
+  readonly schema?: StandardSchema | undefined;
+  /** Make the file when there is none. Default true. */
+  readonly create?: boolean;
+  /** Make it anew, without a document, even when there is one. Default false. */
+  readonly force?: boolean;
+  /** Room for a document, in bytes of UTF-8, in a file that is made: 1 to 2^30. Default 65,536. The file takes three times that. */
+  readonly maxBytes?: number;
+  /** Replace the file by a larger one when a document does not fit. Default false: `TooLargeError`. */
+  readonly grow?: boolean;
+  /** Permissions of a file that is made, not reduced by the umask. Default 0o600. */
+  readonly mode?: number;
+}
+
+export interface DocumentChangesOptions {
+  /** Aborting it ends the iteration with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Begin with the document there is, if there is one. Default false: with the first change after the call. */
+  readonly initial?: boolean | undefined;
+}
+
+export interface WaitForFirstOptions {
+  /** Milliseconds after which `WaitTimeoutError` is thrown. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** Aborting it rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What every `JsonMap` can do; all that one with `role: "follower"` can. */
+export interface JsonFollower<T> extends Disposable {
+  readonly role: "master" | "follower";
+  /** Absolute path of the file. */
+  readonly path: string;
+  /** Whether `close()` was called. */
+  readonly closed: boolean;
+  /** Room for a document in bytes of UTF-8; undefined as long as there is no file. */
+  readonly maxBytes: number | undefined;
+  /** How often the document was written; 0 before the first time. Cheap: compare it before you read again. */
+  readonly version: number;
+
+  /**
+   * The newest document, parsed afresh: it is yours to change, and no later write changes it. Takes no lock and waits
+   * for no writer, not even for one that was killed halfway. Undefined before the first write.
+   * @throws FileFormatError for a damaged file, InvalidDocumentError when the schema refuses it, ClosedError, SystemError
+   * @example const { port } = follower.read() ?? defaults;
+   */
+  read(): T | undefined;
+
+  /**
+   * Every new document as it comes; when they come faster than they are taken, the newest. An iteration that waits
+   * keeps the process alive. Ended by `break`, `return()`, `signal` or `close()`.
+   * @throws the signal's reason; as `read`
+   * @example for await (const config of follower.changes({ initial: true })) apply(config);
+   */
+  changes(options?: DocumentChangesOptions): AsyncIterableIterator<T> & AsyncDisposable;
+
+  /**
+   * The document, once there is one; also when not even the file exists yet.
+   * @throws (rejects with) WaitTimeoutError, the signal's reason, ClosedError when `close()` is called meanwhile; as `read`
+   * @example const config = await follower.waitForFirst({ timeoutMs: 5000 });
+   */
+  waitForFirst(options?: WaitForFirstOptions): Promise<T>;
+
+  /** Ends all iterations and unmaps the file. Afterwards everything throws ClosedError. A second call does nothing. */
+  close(): void;
+}
+
+/** What a `JsonMap` with `role: "master"` can do besides. `Input` is what the schema takes, `T` what it makes of it. */
+export interface JsonMaster<T, Input = T> extends JsonFollower<T> {
+  readonly role: "master";
+  readonly maxBytes: number;
+
+  /**
+   * Makes `value` the document: all of it or nothing, for every reader at once.
+   * @returns its version
+   * @throws TypeError with the path of a value that JSON cannot hold (`$.a[3].b`)
+   * @throws InvalidDocumentError when the schema refuses it; TooLargeError with the bytes there are and the bytes needed
+   * @throws LockTimeoutError after `timeoutMs`, DeadlockError within an `update`, ClosedError, FileFormatError, SystemError
+   * @example master.write({ port: 8080 })
+   */
+  write(value: Input, options?: LockOptions): number;
+
+  /**
+   * Reads, changes and writes under one lock, so that no change of another master gets lost in between.
+   * @param fn gets the document (undefined before the first write), and returns the new one, or nothing after changing
+   *   the one it got. When it throws, nothing is written
+   * @returns the new version
+   * @throws as `write`; what `fn` throws
+   * @example master.update((config = { port: 80 }) => ({ ...config, port: config.port + 1 }))
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function that changes its argument returns nothing
+  update(fn: (current: T | undefined) => Input | void, options?: LockOptions): number;
+
+  /** Waits until the file on the disk holds what is in memory (msync). Other processes see every write without it. */
+  flush(): void;
+
+  /** Removes the file, under the lock. Others have no document from then on; the lock file stays, as they may hold it open. */
+  remove(options?: LockOptions): void;
+}
+
+/** The constructor; the role decides what comes out of it. */
+export interface JsonMapConstructor {
+  new <S extends StandardSchema>(
+    options: MasterOptions & { readonly schema: S },
+  ): JsonMaster<OutputOf<S>, InputOf<S>>;
+  new <S extends StandardSchema>(
+    options: FollowerOptions & { readonly schema: S },
+  ): JsonFollower<OutputOf<S>>;
+  new <T = Json>(options: MasterOptions & { readonly schema?: undefined }): JsonMaster<T>;
+  new <T = Json>(options: FollowerOptions & { readonly schema?: undefined }): JsonFollower<T>;
+}
+
+const DEFAULT_MAX_BYTES = 65_536;
+
+class SharedDocument<T, Input> implements JsonFollower<T> {
+  readonly role: "master" | "follower";
+  readonly #store: DocumentStore;
+  readonly #schema: StandardSchema | undefined;
+  readonly #iterations = new Set<DocumentChanges<T>>();
+  #signal: CommitSignal | undefined;
+
+  constructor(options: MasterOptions | FollowerOptions) {
+    this.role = checkRole(options.role);
+    this.#schema = checkSchema(options.schema);
+    this.#store = new DocumentStore(
+      placeOf(options),
+      options.role === "master" ? fileOptions(options) : undefined,
+    );
+  }
+
+  get path(): string {
+    return this.#store.path;
+  }
+
+  get closed(): boolean {
+    return this.#store.closed;
+  }
+
+  get maxBytes(): number | undefined {
+    return this.#store.maxBytes;
+  }
+
+  get version(): number {
+    return this.#store.version;
+  }
+
+  read(): T | undefined {
+    return this.#parse(this.#store.read());
+  }
+
+  write(value: Input, options?: LockOptions): number {
+    this.#checkMaster("write");
+    const text = this.#textOf(value);
+    return this.#store.commit(() => text, options);
+  }
+
+  update(fn: (current: T | undefined) => unknown, options?: LockOptions): number {
+    this.#checkMaster("update");
+    return this.#store.commit((before) => {
+      const current = this.#parse(before());
+      const next = fn(current);
+      return this.#textOf(next === undefined ? current : next);
+    }, options);
+  }
+
+  flush(): void {
+    this.#checkMaster("flush");
+    this.#store.flush();
+  }
+
+  remove(options?: LockOptions): void {
+    this.#checkMaster("remove");
+    this.#store.remove(options);
+  }
+
+  changes({ signal, initial = false }: DocumentChangesOptions = {}): DocumentChanges<T> {
+    const { version } = this.#store;
+    signal?.throwIfAborted();
+    const source = {
+      signal: () => this.#commits(),
+      version: () => this.#store.version,
+      read: () => this.#readVersion(),
+    };
+    const changes = new DocumentChanges(source, initial ? 0 : version, signal, () =>
+      this.#iterations.delete(changes),
+    );
+    this.#iterations.add(changes);
+    return changes;
+  }
+
+  async waitForFirst({ timeoutMs, signal }: WaitForFirstOptions = {}): Promise<T> {
+    const limitMs = checkTimeout(timeoutMs);
+    const tooLate = new AbortController();
+    const timer =
+      limitMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : setTimeout(giveUp, limitMs, tooLate, this.path, limitMs);
+    const either = signal === undefined ? tooLate.signal : AbortSignal.any([signal, tooLate.signal]);
+    await using changes = this.changes({ signal: either, initial: true });
+    try {
+      const turn = await changes.next();
+      if (turn.done) throw new ClosedError(`the JsonMap of '${this.path}' was closed`);
+      return turn.value;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    for (const changes of [...this.#iterations]) void changes.return();
+    this.#signal?.close();
+    this.#store.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #readVersion(): { version: number; value: T | undefined } {
+    const committed = this.#store.read();
+    return { version: committed.version, value: this.#parse(committed) };
+  }
+
+  /** Opened at the first wait; those who never wait pay nothing. */
+  #commits(): CommitSignal | undefined {
+    if (this.#signal === undefined && this.#store.exists) {
+      this.#signal = new CommitSignal({ lock: this.#store.lock, read: () => this.#versionOrNone() });
+    }
+    return this.#signal;
+  }
+
+  /** Looked at from a timer or a thread's message: the iteration gets the error from what it does next. */
+  #versionOrNone(): number {
+    try {
+      return this.#store.version;
+    } catch (error) {
+      if (error instanceof ShmError) return -1;
+      throw error;
+    }
+  }
+
+  /** The document as text, if it is one. */
+  #textOf(value: unknown): string {
+    const { path } = this;
+    const output = this.#schema
+      ? validate(this.#schema, value, path, `the document to write to '${path}'`)
+      : value;
+    checkJson(output);
+    return JSON.stringify(output);
+  }
+
+  #parse({ text }: Committed): T | undefined {
+    if (text === undefined) return undefined;
+    const value = parse(text, this.path);
+    if (this.#schema === undefined) return value as T;
+    return validate(this.#schema, value, this.path, `the document in '${this.path}'`) as T;
+  }
+
+  #checkMaster(method: string): void {
+    if (this.role === "master") return;
+    throw new TypeError(
+      `${method}: the JsonMap of '${this.path}' only reads; open it with { role: "master" } to write`,
+    );
+  }
+}
+
+/**
+ * One JSON document that processes share: masters write it, followers read it, always a whole one. It lives in a
+ * mapped file, or in named shared memory, and begins there with `<length>:<json>`, so that others can read it too.
+ *
+ * A follower may come before the file: it has no document then, and finds it once a master has made it.
+ * @throws TypeError for options that make no sense (neither `file` nor `name`, an unknown role, no Standard Schema …)
+ * @throws RangeError for `maxBytes` or `mode` out of range, or a `name` that is too long
+ * @throws FileFormatError when the file is none of a JsonMap, damaged, or cut short; FileMissingError for a master with
+ *   `create: false`; SystemError ENOSPC, EACCES …; UnsupportedError outside Linux
+ * @example
+ * using master = new JsonMap<Config>({ file: "/run/app/config", role: "master" });
+ * master.write({ port: 8080 });
+ * using follower = new JsonMap<Config>({ file: "/run/app/config", role: "follower" });
+ * follower.read()?.port;      // 8080, in any process
+ */
+export const JsonMap = SharedDocument as JsonMapConstructor;
+
+/** A `JsonMap` of either role: the reading half. */
+export type JsonMap<T = Json> = JsonFollower<T>;
+
+function parse(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw damaged(path, `a document that is no JSON: ${String(cause)}`);
+  }
+}
+
+function checkRole(role: unknown): "master" | "follower" {
+  if (role === "master" || role === "follower") return role;
+  throw new TypeError(`role must be "master" or "follower", not ${JSON.stringify(role)}`);
+}
+
+function fileOptions(options: MasterOptions): FileOptions {
+  const { create = true, force = false, grow = false, maxBytes = DEFAULT_MAX_BYTES, mode = 0o600 } = options;
+  if (!Number.isInteger(maxBytes) || maxBytes < 1 || maxBytes > MAX_DOCUMENT_BYTES) {
+    throw new RangeError(`maxBytes must be a whole number from 1 to ${MAX_DOCUMENT_BYTES}, not ${maxBytes}`);
+  }
+  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777) {
+    throw new RangeError(`mode must be permissions from 0 to 0o777, not ${mode}`);
+  }
+  return { create, force, grow, maxBytes, mode };
+}
+
+function giveUp(tooLate: AbortController, path: string, timeoutMs: number): void {
+  tooLate.abort(
+    new WaitTimeoutError(path, timeoutMs, `there was no document in '${path}' within ${timeoutMs} ms`),
+  );
+}

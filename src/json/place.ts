@@ -1,0 +1,53 @@
+/** Where a document's files are, from the options that name it. */
+import { join, resolve } from "node:path";
+import { UnsupportedError } from "../errors.ts";
+import { isLinux } from "../libc/constants.ts";
+import { checkObjectName, SHARED_MEMORY_NAME_BYTES_MAX } from "../memory/shared-memory-file.ts";
+
+/** Exactly one of `file` and `name` says which document. */
+export interface PlaceOptions {
+  /** The file, relative to `dir`. */
+  readonly file?: string;
+  /** Directory of `file`. Default: the current one. */
+  readonly dir?: string;
+  /** Instead of a file: the name of a POSIX shared memory object, `"/robot"` (Linux). */
+  readonly name?: string;
+}
+
+/** The names of all files of one document. */
+export interface Place {
+  readonly dataPath: string;
+  readonly lockPath: string;
+}
+
+/** The longest of what is added to the document's name: the lock file and the page beside it. */
+const LONGEST_ENDING = ".lock-page";
+
+/**
+ * @throws TypeError when it names no document, or two, or impossible ones; RangeError for a name that is too long;
+ *   UnsupportedError for `name` off Linux
+ */
+export function placeOf({ file, dir, name }: PlaceOptions): Place {
+  if ((file === undefined) === (name === undefined)) {
+    throw new TypeError(
+      'JsonMap needs either { file: "config.json.mmap" } or { name: "/config" } to know its document',
+    );
+  }
+  const dataPath = name === undefined ? filePath(file, dir) : sharedMemoryPath(name);
+  return { dataPath, lockPath: `${dataPath}.lock` };
+}
+
+function filePath(file: string | undefined, dir = "."): string {
+  if (typeof file !== "string" || file === "" || file.endsWith("/") || file.includes("\0")) {
+    throw new TypeError(`file must be the path of a file, not ${JSON.stringify(file)}`);
+  }
+  return resolve(dir, file);
+}
+
+/** Linux keeps shared memory objects as files, so that all that holds for files holds for them. */
+function sharedMemoryPath(name: string): string {
+  if (!isLinux)
+    throw new UnsupportedError("a JsonMap in shared memory by name needs Linux; use file instead");
+  const maxBytes = SHARED_MEMORY_NAME_BYTES_MAX - LONGEST_ENDING.length;
+  return join("/dev/shm", checkObjectName(name, maxBytes, "shared memory").slice(1));
+}

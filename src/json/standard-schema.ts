@@ -1,0 +1,64 @@
+/** Schemas of any library that speaks Standard Schema (https://standardschema.dev): zod, valibot, arktype … */
+import { InvalidDocumentError } from "../errors.ts";
+import { spellPath } from "./json-value.ts";
+
+/** What we need of a Standard Schema, version 1. Its libraries' schemas are assignable to this. */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly "~standard": {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+  };
+}
+
+export type SchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+
+export interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** What a schema takes. */
+export type InputOf<S extends StandardSchema> = NonNullable<S["~standard"]["types"]>["input"];
+/** What comes out of it: defaults filled in, unknown keys gone, as the schema says. */
+export type OutputOf<S extends StandardSchema> = NonNullable<S["~standard"]["types"]>["output"];
+
+/** @throws TypeError for what is no Standard Schema */
+export function checkSchema(schema: StandardSchema | undefined): StandardSchema | undefined {
+  if (schema === undefined) return undefined;
+  const standard = (schema as Partial<StandardSchema> | null)?.["~standard"];
+  if (standard?.version === 1 && typeof standard.validate === "function") return schema;
+  throw new TypeError("schema must be a Standard Schema, version 1: one of zod, valibot, arktype …");
+}
+
+/**
+ * What the schema makes of `value`.
+ * @param what for the message: `"the document to write to '/run/config'"`
+ * @throws InvalidDocumentError with all issues; TypeError for a schema that validates asynchronously
+ */
+export function validate(schema: StandardSchema, value: unknown, path: string, what: string): unknown {
+  const { vendor, validate: run } = schema["~standard"];
+  const result = run(value);
+  if ("then" in result) {
+    // Nobody waits for it; without this its failure would end the process.
+    result.then(undefined, () => {});
+    throw new TypeError(
+      `the ${vendor} schema of '${path}' validates asynchronously: JsonMap needs a synchronous one`,
+    );
+  }
+  if (result.issues === undefined) return result.value;
+  const issues = result.issues.map(spellIssue);
+  throw new InvalidDocumentError(
+    path,
+    issues,
+    `${what} does not fit its ${vendor} schema: ${issues.join("; ")}`,
+  );
+}
+
+function spellIssue({ path = [], message }: SchemaIssue): string {
+  const keys = path.map((part) => (typeof part === "object" ? part.key : part));
+  return `${spellPath(keys)}: ${message}`;
+}
