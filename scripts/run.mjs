@@ -46,6 +46,9 @@ function install() {
     console.error("npm ci failed; the messages above say why");
     process.exit(1);
   }
+  // npm may have been told (or have decided) to run no install scripts; Bun's puts the binary in its place.
+  if (spawnSync(bin("bun"), ["--version"]).status !== 0)
+    run(process.execPath, ["install.js"], { cwd: join(root, "node_modules", "bun") });
   const now = new Date();
   utimesSync(join(root, "node_modules", ".package-lock.json"), now, now);
 }
