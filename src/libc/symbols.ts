@@ -96,6 +96,8 @@ export const libc = lazily({
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
   // int rename(const char *oldpath, const char *newpath);
   rename: { args: ["ptr", "ptr"], returns: "i32" },
+  // int link(const char *oldpath, const char *newpath);
+  link: { args: ["ptr", "ptr"], returns: "i32" },
   // int unlink(const char *pathname);
   unlink: { args: ["ptr"], returns: "i32" },
   // long sysconf(int name);

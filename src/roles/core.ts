@@ -2,16 +2,15 @@
  * What all roles share: the open data file, its lock, and the rule that whoever gets the lock works on the file
  * that is current *then* (a Manager may have replaced it meanwhile).
  */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
-import type { LockKind, LockMode } from "../locks/file-lock.ts";
-import { type AsyncLockOptions, type LockOptions, RwLock } from "../locks/rw-lock.ts";
+import type { LockMode } from "../locks/file-lock.ts";
+import type { AsyncLockOptions, LockOptions, RwLock } from "../locks/rw-lock.ts";
 import type { Layout } from "../struct/layout.ts";
 import type { Region } from "../struct/memory.ts";
 import type { Struct } from "../struct/struct.ts";
 import { ChangeWatch } from "./changes.ts";
 import { DataFile } from "./data-file.ts";
+import { makeLock, openLock } from "./lock-files.ts";
 import { type Place, placeOf, type RoleOptions } from "./options.ts";
 import { SnapshotPool } from "./snapshot-pool.ts";
 
@@ -21,13 +20,6 @@ export interface Holding {
   readonly isAsync: boolean;
   /** Ends the session that holds the lock, as `close()` must. */
   abandon(): void;
-}
-
-/** The lock that users of a file of that kind go by. @throws SystemError, FileFormatError */
-export function openLock(place: Place, kind: LockKind, options: { create: boolean; mode?: number }): RwLock {
-  const path = place.lockPath[kind];
-  if (options.create) mkdirSync(dirname(path), { recursive: true });
-  return new RwLock({ path, kind, ...options });
 }
 
 interface Attachment {
@@ -203,9 +195,11 @@ export class Core<T extends Struct> {
 
   #attach(file: DataFile): Attachment {
     try {
+      const { lockKind, mode } = file;
+      const makesLock = this.makesLock || lockKind === "fcntl";
       return {
         file,
-        lock: openLock(this.place, file.lockKind, { create: this.makesLock || file.lockKind === "fcntl" }),
+        lock: makesLock ? makeLock(this.place, lockKind, mode) : openLock(this.place, lockKind),
       };
     } catch (error) {
       file.close();

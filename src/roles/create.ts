@@ -1,46 +1,53 @@
 /** Making, replacing and removing data files: always whole, always under the writer lock. */
-import { fchmodSync, lstatSync, mkdirSync } from "node:fs";
+import { fchmodSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { FileFormatError } from "../errors.ts";
-import { check, cstring } from "../libc/call.ts";
-import { O_CREAT, O_EXCL, O_RDWR } from "../libc/constants.ts";
+import { check, cstring, lastErrno, systemError } from "../libc/call.ts";
+import { E, O_CREAT, O_EXCL, O_RDWR } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
 import { allocate, closeFile, openFile } from "../memory/file.ts";
-import { Mapping } from "../memory/mapping.ts";
+import { MAX_MAPPING_BYTES, Mapping } from "../memory/mapping.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
-import { openLock } from "./core.ts";
 import { DataFile } from "./data-file.ts";
 import { planFile, writeFormat } from "./file-format.ts";
+import { exists, makeLock, permit } from "./lock-files.ts";
 import type { ManagerOptions, Place } from "./options.ts";
 
 /** Makes the file if there is none, or anew when forced. */
 export function createFile(layout: Layout, place: Place, options: ManagerOptions): void {
-  const { lock: kind = "flock", force = false, mode = 0o600 } = options;
-  checkMode(mode);
-  const path = place.dataPath;
-  if (!force && exists(path)) return;
-  mkdirSync(dirname(path), { recursive: true });
-  for (let done = false; !done; ) {
-    const kinds = new Set([kind, kindOfExisting(place) ?? kind]);
-    using locks = new ExclusiveLocks(place, kinds, mode);
-    using old = exists(path) ? openOld(place) : undefined;
-    // Only now is it certain what there is: another creator may have been faster.
-    if (!force && exists(path)) return;
-    done = old === undefined || kinds.has(old.lockKind);
-    if (!done) continue;
-    const fresh = makeWhole(layout, place, options);
-    old?.setRetired(true);
-    publish(fresh, path);
-    locks.announce();
-  }
+  checkOptions(options);
+  if (!options.force && exists(place.dataPath)) return;
+  mkdirSync(dirname(place.dataPath), { recursive: true });
+  while (!tryCreate(layout, place, options));
 }
 
-function kindOfExisting(place: Place): LockKind | undefined {
-  using old = exists(place.dataPath) ? openOld(place) : undefined;
-  return old?.lockKind;
+/** False when a file with a kind of lock that we do not hold has appeared meanwhile. */
+function tryCreate(layout: Layout, place: Place, options: ManagerOptions): boolean {
+  const { lock: kind = "flock", force = false, mode = 0o600 } = options;
+  const path = place.dataPath;
+  const kinds = new Set([kind, ...kindsInUse(place)]);
+  using locks = new ExclusiveLocks(place, kinds, mode);
+  // Only now is it certain what there is: another creator may have been faster.
+  const replaces = exists(path);
+  if (replaces && !force) return true;
+  using old = replaces ? openOld(place) : undefined;
+  if (old !== undefined && !kinds.has(old.lockKind)) return false;
+  permit(place, kind, mode);
+  const fresh = makeWhole(layout, place, options);
+  old?.setRetired(true);
+  if (!publish(fresh, path, replaces)) return false;
+  locks.announce();
+  return true;
+}
+
+/** The locks that the users of the file go by which is there; if it is damaged, that cannot be known. */
+function kindsInUse(place: Place): readonly LockKind[] {
+  if (!exists(place.dataPath)) return [];
+  using old = openOld(place);
+  return old === undefined ? ["flock", "fcntl"] : [old.lockKind];
 }
 
 /** All the locks that users of the old and of the new file go by, taken in one order. */
@@ -50,7 +57,7 @@ class ExclusiveLocks implements Disposable {
   constructor(place: Place, kinds: ReadonlySet<LockKind>, mode: number) {
     try {
       for (const kind of [...kinds].sort()) {
-        const lock = openLock(place, kind, { create: true, mode });
+        const lock = makeLock(place, kind, mode);
         this.#locks.push(lock);
         lock.acquire("exclusive");
       }
@@ -76,9 +83,14 @@ export function removeFile(file: DataFile): void {
   unlink(file.path);
 }
 
-const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
-
-function checkMode(mode: number): void {
+function checkOptions({ lock = "flock", transactional, mode = 0o600 }: ManagerOptions): void {
+  if (lock !== "flock" && lock !== "fcntl")
+    throw new TypeError(`lock must be "flock" or "fcntl", got ${JSON.stringify(lock)}`);
+  if (lock === "fcntl" && transactional) {
+    throw new TypeError(
+      'transactional: true needs lock: "flock": an undo by the next writer could destroy what a Python peer wrote',
+    );
+  }
   if (!Number.isInteger(mode) || mode < 0 || mode > 0o777)
     throw new RangeError(`mode must be permissions from 0 to 0o777, got ${mode}`);
 }
@@ -103,8 +115,13 @@ function makeWhole(
   { lock = "flock", transactional = lock === "flock", mode = 0o600 }: ManagerOptions,
 ): string {
   const { format, schema } = planFile(layout, lock, transactional);
-  const path = `${place.dataPath}.new`;
-  // We hold the writer lock, so a file of this name was left by somebody who died.
+  if (format.fileBytes > MAX_MAPPING_BYTES) {
+    throw new RangeError(
+      `a file for ${layout.name} takes ${format.fileBytes} bytes, and one mapping holds at most 4 GiB; transactional: false saves ${layout.size}`,
+    );
+  }
+  const path = `${place.dataPath}.new-${lock}`;
+  // We hold the writer lock of that kind, so a file of this name was left by somebody who died.
   if (exists(path)) unlink(path);
   const fd = openFile(path, O_RDWR | O_CREAT | O_EXCL, 0o600);
   try {
@@ -129,8 +146,22 @@ function reserve(fd: number, byteLength: number, mode: number, path: string): vo
   }
 }
 
-function publish(from: string, to: string): void {
-  check("rename", libc().rename(cstring(from), cstring(to)), to);
+/**
+ * Gives the new file its name. Where nothing was it does not replace what has appeared meanwhile: a creator with
+ * another kind of lock is not kept out by ours.
+ * @returns false when something has
+ */
+function publish(from: string, to: string, replaces: boolean): boolean {
+  if (replaces) {
+    check("rename", libc().rename(cstring(from), cstring(to)), to);
+    return true;
+  }
+  const errno = libc().link(cstring(from), cstring(to)) < 0 ? lastErrno() : 0;
+  // File systems without hard links: better without this protection than not at all.
+  if (errno === E.EPERM || errno === E.EOPNOTSUPP) return publish(from, to, true);
+  unlink(from);
+  if (errno !== 0 && errno !== E.EEXIST) throw systemError("link", errno, to);
+  return errno === 0;
 }
 
 function unlink(path: string): void {

@@ -25,12 +25,14 @@ import { viewAt } from "../struct/functions.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory.ts";
+import type { StructSchema } from "../struct/schema.ts";
 import type { Struct } from "../struct/struct.ts";
 import {
   beginsWithHeaderCode,
   checkLayout,
   type FileFormat,
   readFormat,
+  readSchema,
   wordIndices,
 } from "./file-format.ts";
 import type { Place } from "./options.ts";
@@ -51,6 +53,8 @@ export class DataFile {
   /** The live struct and the pre-image, for readers under a lock. */
   readonly #readable: { readonly live: Region; readonly preImage: Region };
   readonly #mapping: Mapping;
+  /** Permissions. */
+  readonly mode: number;
   readonly #identity: Pick<Stats, "dev" | "ino">;
   readonly #words: Int32Array;
   readonly #at: ReturnType<typeof wordIndices>;
@@ -77,11 +81,12 @@ export class DataFile {
     }
   }
 
-  private constructor(mapping: Mapping, identity: Stats, place: Place, layout: Layout | undefined) {
+  private constructor(mapping: Mapping, stat: Stats, place: Place, layout: Layout | undefined) {
     const { bytes, buffer, byteLength } = mapping;
     this.path = place.dataPath;
     this.#mapping = mapping;
-    this.#identity = identity;
+    this.#identity = stat;
+    this.mode = stat.mode & 0o777;
     this.format = readFormat(bytes, this.path);
     this.lockKind = this.format?.lockKind ?? "fcntl";
     this.structBytes = this.format?.structBytes ?? layout?.size ?? byteLength;
@@ -104,6 +109,11 @@ export class DataFile {
       live: this.plain.with(READ_ONLY),
       preImage: new Region(buffer, this.format?.preImageOffset ?? 0, this.structBytes, READ_ONLY),
     };
+  }
+
+  /** What the file says of its struct; undefined for a file of IPMMAP. @throws FileFormatError */
+  get schema(): StructSchema | undefined {
+    return this.format && readSchema(this.#mapping.bytes, this.format, this.path);
   }
 
   get writable(): boolean {

@@ -186,7 +186,7 @@ export function beginsWithHeaderCode(bytes: Uint8Array): boolean {
 }
 
 /**
- * The schema stored in the file.
+ * The schema stored in the file, sound or not: `structFromSchema` decides.
  * @throws FileFormatError when it is not JSON (its checksum held, so somebody made it so)
  */
 export function readSchema(

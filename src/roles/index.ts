@@ -3,6 +3,7 @@ export type { LockKind } from "../locks/file-lock.ts";
 export type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 export { Editor } from "./editor.ts";
 export { Manager } from "./manager.ts";
+export { type AnyStruct, type OpenReaderOptions, openReader } from "./open-reader.ts";
 export type { ManagerOptions, RoleOptions } from "./options.ts";
 export { Reader } from "./reader.ts";
 export type { ReadSession, WriteSession } from "./session.ts";

@@ -9,7 +9,7 @@ import { StructType } from "../struct/composite.ts";
 import { structByName } from "../struct/functions.ts";
 import { MmapStructureHeader } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
-import type { Struct } from "../struct/struct.ts";
+import { fingerprintOf } from "../struct/schema.ts";
 
 /** Options of every role. */
 export interface RoleOptions {
@@ -59,9 +59,12 @@ function checkPart(part: string, option: string): string {
   return part;
 }
 
-/** @throws TypeError for names that cannot be file names, UnsupportedError for `name` off Linux */
-export function placeOf(layout: Layout, options: RoleOptions): Place {
-  const { dir = "./.mmap", lockDir = "./.fasteners", tag = "", className = layout.name } = options;
+/**
+ * @param layout needed where the options do not say the class's name
+ * @throws TypeError for names that cannot be file names, UnsupportedError for `name` off Linux
+ */
+export function placeOf(layout: Layout | undefined, options: RoleOptions): Place {
+  const { dir = "./.mmap", lockDir = "./.fasteners", tag = "", className = layout?.name ?? "" } = options;
   if (options.name !== undefined) return placeOfName(options.name, lockDir);
   const fileName = `${checkPart(className, "className")}_${checkPart(tag, "tag")}`;
   return {
@@ -81,12 +84,7 @@ function placeOfName(name: string, lockDir: string): Place {
 /** The layout of the class, or of the one loaded under that name, if it can live in a shared file. */
 export function roleLayout(cls: StructClass | string): Layout {
   const layout = layoutOfClass(typeof cls === "string" ? structByName(cls) : cls);
-  const first = layout.members[0];
-  const hasHeader =
-    first?.type instanceof StructType &&
-    (first.type as StructType<Struct>).cls === MmapStructureHeader &&
-    first.offset === 0;
-  if (!hasHeader) {
+  if (!hasSharedHeader(layout)) {
     throw new HeaderNotFoundError(
       `${layout.name} has no shared header: declare it as \`class ${layout.name} extends MmapStructure\``,
     );
@@ -96,4 +94,10 @@ export function roleLayout(cls: StructClass | string): Layout {
       `${layout.name} ends in a flexible array, which has no length in a file; use array(type, n)`,
     );
   return layout;
+}
+
+/** A header made from a schema, or declared a second time, does as well: its bytes are what counts. */
+function hasSharedHeader({ members: [first] }: Layout): boolean {
+  if (first?.name !== "header" || first.offset !== 0 || !(first.type instanceof StructType)) return false;
+  return fingerprintOf(layoutOfClass(first.type.cls)) === fingerprintOf(layoutOfClass(MmapStructureHeader));
 }

@@ -71,8 +71,9 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * Runs `fn` under the reader lock. What it returns should be values: views change once the lock is gone.
    * @example const total = reader.read((data) => data.a + data.b);
    */
-  read<R>(fn: (data: V) => R, options?: LockOptions): R {
-    using session = Reader.prototype.lock.call(this, options) as ReadSession<T, V>;
+  read<R>(fn: (data: DeepReadonly<T>) => R, options: LockOptions = {}): R {
+    this.core.acquire("shared", options);
+    using session = new ReadSession<T, DeepReadonly<T>>(this.core, false);
     return refusePromise(fn(session.data), "read", "lockAsync");
   }
 

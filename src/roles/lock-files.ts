@@ -1,0 +1,53 @@
+/** The lock files beside a data file: who may use the data must be able to lock it. */
+import { fchmodSync, fstatSync, lstatSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { O_NONBLOCK, O_RDONLY } from "../libc/constants.ts";
+import type { LockKind } from "../locks/file-lock.ts";
+import { lockPagePath } from "../locks/lock-page.ts";
+import { RwLock } from "../locks/rw-lock.ts";
+import { closeFile, openFile } from "../memory/file.ts";
+import type { Place } from "./options.ts";
+
+/** Whether anything has that name, a dangling link included. */
+export const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
+/**
+ * The lock that users of a file of that kind go by.
+ * @throws FileMissingError, FileFormatError, SystemError
+ */
+export function openLock(place: Place, kind: LockKind): RwLock {
+  return new RwLock({ path: place.lockPath[kind], kind });
+}
+
+/** The same; what is missing is made, with exactly these permissions. */
+export function makeLock(place: Place, kind: LockKind, mode: number): RwLock {
+  const path = place.lockPath[kind];
+  mkdirSync(dirname(path), { recursive: true });
+  const isNew = !exists(path);
+  const lock = new RwLock({ path, kind, create: true, mode });
+  if (isNew) permit(place, kind, mode);
+  return lock;
+}
+
+/**
+ * Gives the files of a lock these permissions, exactly: the umask has no say, as it has none on the data file.
+ * @throws SystemError EPERM for somebody else's lock file that grants less than is wanted
+ */
+export function permit(place: Place, kind: LockKind, mode: number): void {
+  const path = place.lockPath[kind];
+  permitFile(path, mode);
+  if (kind === "flock") permitFile(lockPagePath(path), mode);
+}
+
+function permitFile(path: string, mode: number): void {
+  const fd = openFile(path, O_RDONLY | O_NONBLOCK);
+  try {
+    const granted = fstatSync(fd).mode & 0o777;
+    if (granted !== mode) fchmodSync(fd, mode);
+  } catch (error) {
+    // That others may lock what they may not read does no harm.
+    if ((fstatSync(fd).mode & mode) !== mode) throw error;
+  } finally {
+    closeFile(fd);
+  }
+}

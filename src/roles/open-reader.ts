@@ -1,0 +1,48 @@
+import { basename, dirname } from "node:path";
+import { FileFormatError } from "../errors.ts";
+import { type SchemaOptions, type StructSchema, structFromSchema } from "../struct/schema.ts";
+import type { Struct } from "../struct/struct.ts";
+import { DataFile } from "./data-file.ts";
+import { type Place, placeOf, type RoleOptions } from "./options.ts";
+import { Reader } from "./reader.ts";
+
+/** Options of `openReader`. */
+export interface OpenReaderOptions extends SchemaOptions, Pick<RoleOptions, "lockDir"> {}
+
+/** A struct whose class is not at hand: its fields have the types that the file's schema says. */
+export type AnyStruct = Struct & Record<string, unknown>;
+
+/**
+ * Opens a data file whose class is not at hand, for tools: the struct is the one that the schema in the file
+ * describes, without the methods of the original.
+ * @param path the data file, `<dir>/<Class>_<tag>.mmap`, or `/dev/shm/<name>` of a role with `name`
+ * @throws FileMissingError; FileFormatError for a file without a schema (Python's IPMMAP writes none); TypeError for
+ *   a path that cannot be that of a data file; SystemError
+ * @example using reader = openReader("./.mmap/Robot_.mmap"); console.log(reader.snapshot());
+ */
+export function openReader(path: string, options: OpenReaderOptions = {}): Reader<AnyStruct> {
+  const where = { ...optionsFor(path), lockDir: options.lockDir };
+  const cls = structFromSchema(readSchemaAt(placeOf(undefined, where)), options);
+  return new Reader<AnyStruct>(cls, where);
+}
+
+function optionsFor(path: string): RoleOptions {
+  const dir = dirname(path);
+  const name = basename(path, ".mmap");
+  const separator = name.indexOf("_");
+  if (path.endsWith(".mmap") && separator >= 0)
+    return { dir, className: name.slice(0, separator), tag: name.slice(separator + 1) };
+  if (dir === "/dev/shm") return { name: `/${name}` };
+  throw new TypeError(
+    `'${path}' is not the path of a data file, which is <dir>/<Class>_<tag>.mmap or /dev/shm/<name>`,
+  );
+}
+
+function readSchemaAt(place: Place): StructSchema {
+  using file = DataFile.open(place, undefined, false);
+  if (file.schema !== undefined) return file.schema;
+  throw new FileFormatError(
+    file.path,
+    `'${file.path}' was made by IPMMAP and has no schema: open it with a class, new Reader(cls, { dir })`,
+  );
+}

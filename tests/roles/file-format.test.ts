@@ -1,0 +1,369 @@
+/** The data file as bytes: what Python reads in it, what a changed class is told, and that no byte in it can hurt. */
+import { describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  array,
+  c_double,
+  c_float,
+  c_int32,
+  c_uint8,
+  chars,
+  Editor,
+  field,
+  LayoutMismatchError,
+  layoutOf,
+  Manager,
+  MmapStructure,
+  nested,
+  Reader,
+  ShmError,
+  Struct,
+  type StructArray,
+  type StructClass,
+  struct,
+  structFromSchema,
+  toObject,
+} from "../../src/index.ts";
+import { randomFrom, seedOfRun } from "../support/random.ts";
+import { hasTool } from "../support/tools.ts";
+import { BIT_FLIPS, mutateAndOpen, ROBOT_FILE, resealed } from "./mutations.ts";
+import { Anything, Monitor, Point, Robot } from "./structs.ts";
+import { dieMidEdit, TempDir, thrownBy } from "./support.ts";
+
+const FOOTER_BYTES = 64;
+
+describe("bytes", () => {
+  test.skipIf(!hasTool("python3"))(
+    "Python reads footer, schema and struct as documented (needs python3)",
+    async () => {
+      using temp = new TempDir();
+      using manager = new Manager(Robot, { dir: temp.dir, create: true });
+      manager.edit((data) => {
+        data.count = 7;
+      });
+      manager.edit((data) => {
+        data.count = 8;
+      });
+      const program = join(import.meta.dir, "../process/role-footer.py");
+      const seen = await Bun.$`python3 ${program} ${manager.path}`.json();
+      expect(seen).toMatchObject({
+        magic: "shmstrct",
+        format: 1,
+        kind: 0,
+        transactional: 1,
+        zero: 0,
+        crcHolds: true,
+        structBytes: 144,
+        schemaOffset: 288,
+        before: 1,
+        commits: 2,
+        sequence: 4,
+        retired: 0,
+      });
+      expect(seen.size % 64).toBe(0);
+      expect(seen.schema).toEqual(JSON.parse(JSON.stringify(layoutOf(Robot))));
+      const countIn = (hex: string) => Buffer.from(hex, "hex").readInt32LE(16);
+      expect([countIn(seen.live), countIn(seen.preImage)]).toEqual([8, 7]);
+    },
+  );
+
+  test("the struct comes first and the header carries the code 0x1128", () => {
+    using temp = new TempDir();
+    new Manager(Robot, { dir: temp.dir, create: true }).close();
+    const bytes = readFileSync(temp.file("Robot_.mmap"));
+    expect(bytes.readInt16LE(0)).toBe(0x1128);
+    expect(bytes.subarray(2, 144).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("a file that is not transactional has no pre-image, one of kind fcntl neither", () => {
+    using temp = new TempDir();
+    const sizes = [{ transactional: false }, { lock: "fcntl" as const }].map((options) => {
+      new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, force: true, ...options }).close();
+      const bytes = readFileSync(temp.file("Robot_.mmap"));
+      return bytes.readBigUInt64LE(bytes.length - FOOTER_BYTES + 32);
+    });
+    expect(sizes).toEqual([144n, 144n]);
+  });
+});
+
+describe("mismatch", () => {
+  /** The differences that a class is told which opens the file of another. */
+  function differences(inFile: StructClass, opened: StructClass): readonly string[] {
+    using temp = new TempDir();
+    new Manager(inFile, { dir: temp.dir, create: true }).close();
+    const error = thrownBy(() => new Reader(opened, { dir: temp.dir }));
+    expect(error).toBeInstanceOf(LayoutMismatchError);
+    expect(error.code).toBe("LAYOUT_MISMATCH");
+    const mismatch = error as LayoutMismatchError;
+    expect(mismatch.path).toBe(temp.file("S_.mmap"));
+    for (const difference of mismatch.differences.slice(0, 20))
+      expect(mismatch.message).toContain(difference);
+    return mismatch.differences;
+  }
+
+  @struct({ name: "S" })
+  class AB extends MmapStructure {
+    @field(c_int32) a!: number;
+    @field(c_int32) b!: number;
+  }
+
+  test("two swapped fields of one type are told", () => {
+    @struct({ name: "S" })
+    class BA extends MmapStructure {
+      @field(c_int32) b!: number;
+      @field(c_int32) a!: number;
+    }
+    expect(differences(AB, BA)).toEqual([
+      "b is c_int32 at 20 (4 bytes) in the file, c_int32 at 16 (4 bytes) in S",
+      "a is c_int32 at 16 (4 bytes) in the file, c_int32 at 20 (4 bytes) in S",
+    ]);
+  });
+
+  test("a changed type is told", () => {
+    @struct({ name: "S" })
+    class AFloat extends MmapStructure {
+      @field(c_int32) a!: number;
+      @field(c_float) b!: number;
+    }
+    expect(differences(AB, AFloat)).toEqual([
+      "b is c_int32 at 20 (4 bytes) in the file, c_float at 20 (4 bytes) in S",
+    ]);
+  });
+
+  test("a renamed field is told with what stands in its place", () => {
+    @struct({ name: "S" })
+    class AC extends MmapStructure {
+      @field(c_int32) a!: number;
+      @field(c_int32) c!: number;
+    }
+    expect(differences(AB, AC)).toEqual([
+      "c is c_int32 at 20 (4 bytes) in S, absent from the file; the file has b there",
+      "b is c_int32 at 20 (4 bytes) in the file, absent from S",
+    ]);
+  });
+
+  test("a field that the file lacks is told", () => {
+    @struct({ name: "S" })
+    class ABC extends MmapStructure {
+      @field(c_int32) a!: number;
+      @field(c_int32) b!: number;
+      @field(chars(9)) c!: string;
+    }
+    expect(differences(AB, ABC)).toEqual(["c is chars(9) at 24 (9 bytes) in S, absent from the file"]);
+  });
+
+  test("differences inside nested structs are told by path", () => {
+    class PointF extends Struct {
+      @field(c_float) x!: number;
+      @field(c_double) y!: number;
+    }
+    @struct({ name: "S" })
+    class Old extends MmapStructure {
+      @nested(Point, 2) path!: StructArray<Point>;
+    }
+    @struct({ name: "S" })
+    class New extends MmapStructure {
+      @nested(PointF, 2) path!: StructArray<PointF>;
+    }
+    expect(differences(Old, New)).toEqual([
+      "path[].x is c_double at 16 (8 bytes) in the file, c_float at 16 (4 bytes) in S",
+    ]);
+  });
+
+  test("an array of another length is told", () => {
+    @struct({ name: "S" })
+    class Three extends MmapStructure {
+      @field(array(c_uint8, 3)) cells!: Uint8Array;
+    }
+    @struct({ name: "S" })
+    class Four extends MmapStructure {
+      @field(array(c_uint8, 4)) cells!: Uint8Array;
+    }
+    expect(differences(Four, Three).length).toBe(1);
+    expect(differences(Three, Four).length).toBe(1);
+  });
+
+  test("only the first differences of many stand in the message, all in the list", () => {
+    const classOf = (type: "c_int32" | "c_float") => {
+      const header = layoutOf(Anything).fields.header;
+      const fields = Array.from({ length: 50 }, (_, i) => [`f${i}`, { type, offset: 16 + i * 4, size: 4 }]);
+      return {
+        name: "S",
+        kind: "struct",
+        size: 216,
+        align: 8,
+        fields: { header, ...Object.fromEntries(fields) },
+      } as const;
+    };
+    expect(
+      differences(structFromSchema(classOf("c_int32")), structFromSchema(classOf("c_float"))).length,
+    ).toBe(50);
+  });
+
+  test("a class that knows only the first fields opens the file, by the name of the file's class", () => {
+    using temp = new TempDir();
+    using robot = new Manager(Robot, { dir: temp.dir, create: true });
+    robot.edit((data) => {
+      data.count = 5;
+      data.twin = 5;
+      data.name = "kept";
+    });
+    using monitor = new Reader(Monitor, { dir: temp.dir, className: "Robot" });
+    expect([monitor.get("count"), monitor.snapshot().twin, monitor.version]).toEqual([5, 5, 1]);
+    using anything = new Reader(Anything, { dir: temp.dir, className: "Robot" });
+    expect(anything.lastUpdate).toBeInstanceOf(Date);
+    using editor = new Editor(Monitor, { dir: temp.dir, className: "Robot" });
+    expect(() => {
+      editor.edit((data) => {
+        data.count = 6;
+        throw new Error("undo");
+      });
+    }).toThrow("undo");
+    editor.set("count", 9);
+    expect([robot.get("count"), robot.get("name")]).toEqual([9, "kept"]);
+  });
+
+  test("a class that goes on where the file's struct ends is refused, also one longer by padding alone", () => {
+    using temp = new TempDir();
+    new Manager(Monitor, { dir: temp.dir, create: true }).close();
+    expect(thrownBy(() => new Reader(Robot, { dir: temp.dir, className: "Monitor" })).code).toBe(
+      "LAYOUT_MISMATCH",
+    );
+    @struct({ align: 64 })
+    class Wide extends MmapStructure {
+      @field(c_int32) count!: number;
+      @field(c_int32) twin!: number;
+    }
+    const error = thrownBy(() => new Reader(Wide, { dir: temp.dir, className: "Monitor" }));
+    expect(error.message).toContain("Wide takes 64 bytes, the struct in the file 24");
+  });
+});
+
+describe("hostile bytes", () => {
+  test("every single bit of the footer, flipped, gives a clear error or the right values", () => {
+    using temp = new TempDir();
+    const outcomes = mutateAndOpen(temp.dir, BIT_FLIPS.length, (bytes, i) => BIT_FLIPS[i]?.(bytes, i));
+    // What is fixed at creation is covered by the checksum; only the four words that change are not.
+    expect(outcomes.errors).toBe((FOOTER_BYTES - 16) * 8);
+    expect(outcomes.opened).toBe(16 * 8);
+  });
+
+  test("20,000 random mutations give a clear error or an open that can be worked with", () => {
+    const seed = seedOfRun();
+    console.log(`mutations: SEED=${seed}`);
+    using temp = new TempDir();
+    const outcomes = mutateAndOpen(temp.dir, 20_000, ROBOT_FILE.randomMutation(randomFrom(seed)));
+    expect(outcomes.errors + outcomes.opened).toBe(20_000);
+    expect(outcomes.opened).toBeGreaterThan(500);
+    expect(outcomes.errors).toBeGreaterThan(500);
+  }, 60_000);
+
+  /** Opens a Robot file with this schema, sealed with the right checksum. */
+  function openWithSchema(schema: string): Error & { code?: string } {
+    using temp = new TempDir();
+    const path = temp.file("Robot_.mmap");
+    new Manager(Robot, { dir: temp.dir, create: true }).close();
+    writeFileSync(path, resealed(readFileSync(path), { schema: Buffer.from(schema), fingerprint: 1n }));
+    return thrownBy(() => new Reader(Robot, { dir: temp.dir }));
+  }
+
+  const deep = (open: string, close: string, n: number) => open.repeat(n) + close.repeat(n);
+  for (const [what, schema] of Object.entries({
+    nothing: "",
+    "no JSON": "{",
+    null: "null",
+    "a number": "1e999",
+    "an array": "[]",
+    "100,000 nested arrays": deep("[", "]", 100_000),
+    "a struct nested in itself 10,000 times": `${'{"name":"S","kind":"struct","size":8,"align":1,"fields":{"a":{"offset":0,"size":8,"type":{"struct":'.repeat(10_000)}1`,
+    "a prototype":
+      '{"__proto__":{"name":"S"},"name":"__proto__","kind":"struct","size":8,"align":1,"fields":{"__proto__":{"type":"c_int8","offset":0,"size":1}}}',
+    "a field beyond the struct":
+      '{"name":"S","kind":"struct","size":16,"align":8,"fields":{"a":{"type":"c_double","offset":12,"size":8}}}',
+    "a name that is code":
+      '{"name":"S{}; process.exit(1); class X","kind":"struct","size":8,"align":1,"fields":{"a":{"type":"c_int8","offset":0,"size":1}}}',
+    "an array of 2^60 elements":
+      '{"name":"S","kind":"struct","size":8,"align":1,"fields":{"a":{"type":{"array":"c_int8","length":1152921504606846976},"offset":0,"size":8}}}',
+  })) {
+    test(`a schema that is ${what} is refused`, () => {
+      const error = openWithSchema(schema);
+      expect(error).toBeInstanceOf(ShmError);
+      expect(String(error.code)).toMatch(/^(FILE_FORMAT|LAYOUT_MISMATCH)$/);
+    });
+  }
+
+  test("a newer format is told as such", () => {
+    using temp = new TempDir();
+    const path = temp.file("Robot_.mmap");
+    new Manager(Robot, { dir: temp.dir, create: true }).close();
+    const bytes = readFileSync(path);
+    bytes.writeUInt32LE(2, bytes.length - FOOTER_BYTES + 8);
+    writeFileSync(path, bytes);
+    expect(thrownBy(() => new Reader(Robot, { dir: temp.dir })).message).toContain(
+      "has file format 2, this version of shmstruct reads 1",
+    );
+  });
+
+  test("files of any shorter length, and files of zeros, are refused", () => {
+    using temp = new TempDir();
+    const path = temp.file("Robot_.mmap");
+    new Manager(Robot, { dir: temp.dir, create: true }).close();
+    const whole = readFileSync(path);
+    const codes = new Set<string | undefined>();
+    for (let length = 0; length < whole.length; length += length < 300 ? 1 : 37) {
+      writeFileSync(path, whole.subarray(0, length));
+      codes.add(thrownBy(() => new Reader(Robot, { dir: temp.dir })).code);
+      writeFileSync(path, new Uint8Array(length));
+      codes.add(thrownBy(() => new Reader(Robot, { dir: temp.dir })).code);
+    }
+    expect([...codes]).toEqual(["FILE_FORMAT"]);
+    truncateSync(path, 5 * 2 ** 30);
+    expect(thrownBy(() => new Reader(Robot, { dir: temp.dir })).message).toContain("5368709120 bytes");
+  });
+
+  test("a sequence about to wrap goes on, in either half of its range", () => {
+    for (const sequence of [2 ** 31 - 2, 2 ** 31 - 1, 2 ** 32 - 2, 2 ** 32 - 1]) {
+      using temp = new TempDir();
+      const path = temp.file("Robot_.mmap");
+      new Manager(Robot, { dir: temp.dir, create: true }).close();
+      const bytes = readFileSync(path);
+      bytes.writeUInt32LE(sequence, bytes.length - 8);
+      bytes.writeUInt32LE(2 ** 32 - 1, bytes.length - 12);
+      bytes.writeUInt32LE(2 ** 32 - 1, bytes.length - 16);
+      writeFileSync(path, bytes);
+      using editor = new Editor(Robot, { dir: temp.dir });
+      using reader = new Reader(Robot, { dir: temp.dir });
+      expect(reader.version).toBe(2 ** 32 - 1);
+      for (let i = 1; i <= 5; i++) {
+        editor.set("count", i);
+        expect([reader.snapshot().count, reader.get("count"), reader.version]).toEqual([i, i, i - 1]);
+      }
+      dieMidEdit(Robot, { dir: temp.dir }, (data) => {
+        data.count = 99;
+      });
+      expect([reader.snapshot().count, reader.get("count")]).toEqual([5, 5]);
+      editor.touch();
+      expect([reader.snapshot().count, toObject(reader.snapshot()).twin, reader.version]).toEqual([5, 0, 5]);
+    }
+  });
+});
+
+test("the fingerprint is of names, types, offsets and sizes", () => {
+  using temp = new TempDir();
+  new Manager(Monitor, { dir: temp.dir, create: true }).close();
+  const bytes = readFileSync(temp.file("Monitor_.mmap"));
+  const lines = [
+    "24",
+    "header struct 0 16",
+    "header.header_code c_int16 0 2",
+    "header.time_stamp c_double 8 8",
+    "count c_int32 16 4",
+    "twin c_int32 20 4",
+  ];
+  const hash = createHash("sha256")
+    .update(lines.map((line) => `${line}\n`).join(""))
+    .digest();
+  expect(bytes.readBigUInt64LE(bytes.length - 24)).toBe(hash.readBigUInt64LE(0));
+});
