@@ -6,11 +6,28 @@ import type { CType } from "./types.ts";
 /** How `chars` stores text. */
 export type TextEncoding = "utf8" | "latin1" | "utf16le";
 
+/** What `toString` and `write` of a Buffer do once they know the encoding; for short text that takes most of the time. */
+type EncodingMethods = {
+  [M in `${"utf8" | "latin1" | "ucs2"}Slice`]: (start: number, end: number) => string;
+} & {
+  [M in `${"utf8" | "latin1" | "ucs2"}Write`]: (
+    text: string,
+    byteOffset: number,
+    byteLength: number,
+  ) => number;
+};
+
+const methodsOf = (bytes: Buffer): EncodingMethods => bytes as never;
+
 interface Codec {
   /** Bytes of the terminating NUL. */
   readonly unit: 1 | 2;
+  /** The most bytes that one unit of a JavaScript string takes. */
+  readonly most: number;
   readonly byteLength: (text: string) => number;
   readonly decode: (bytes: Buffer, start: number, end: number) => string;
+  /** Returns the bytes written. */
+  readonly encode: (bytes: Buffer, text: string, byteOffset: number, byteLength: number) => number;
   /** Why the encoding cannot hold the text, if it cannot. */
   readonly problem: (text: string) => string | undefined;
 }
@@ -21,30 +38,51 @@ const malformed = (text: string) =>
 const codecs: Record<TextEncoding, Codec> = {
   utf8: {
     unit: 1,
+    most: 3,
     byteLength: (text) => Buffer.byteLength(text),
-    decode: (bytes, start, end) => bytes.toString("utf8", start, end),
+    decode: (bytes, start, end) => methodsOf(bytes).utf8Slice(start, end),
+    encode: (bytes, text, byteOffset, byteLength) => methodsOf(bytes).utf8Write(text, byteOffset, byteLength),
     problem: malformed,
   },
   latin1: {
     unit: 1,
+    most: 1,
     byteLength: (text) => text.length,
-    decode: (bytes, start, end) => bytes.toString("latin1", start, end),
+    decode: (bytes, start, end) => methodsOf(bytes).latin1Slice(start, end),
+    encode: (bytes, text, byteOffset, byteLength) =>
+      methodsOf(bytes).latin1Write(text, byteOffset, byteLength),
     problem: (text) => (/^[\0-\xff]*$/.test(text) ? undefined : "characters up to U+00FF (Latin-1)"),
   },
   utf16le: {
     unit: 2,
+    most: 2,
     byteLength: (text) => text.length * 2,
-    decode: (bytes, start, end) => bytes.toString("utf16le", start, end),
+    decode: (bytes, start, end) => methodsOf(bytes).ucs2Slice(start, end),
+    encode: (bytes, text, byteOffset, byteLength) => methodsOf(bytes).ucs2Write(text, byteOffset, byteLength),
     problem: malformed,
   },
 };
+
+// Buffer's own take anything as a value, and time to find out what it is.
+const { indexOf, fill } = Uint8Array.prototype;
+
+/** Up to here looking at each byte is faster than a call. */
+const SHORT_BYTES = 16;
 
 /** Where the text ends: at its first NUL, or at the end of the field. */
 function endOfText(bytes: Buffer, start: number, end: number, unit: 1 | 2): number {
   for (let i = start; i < end; i += unit) {
     if (bytes[i] === 0 && (unit === 1 || bytes[i + 1] === 0)) return i;
+    if (unit === 1 && i - start === SHORT_BYTES) return endOfLongText(bytes, i, end);
   }
   return end;
+}
+
+function endOfLongText(bytes: Buffer, start: number, end: number): number {
+  // With a NUL in the last byte the search cannot run out of the field, into perhaps gigabytes of other memory.
+  if (bytes[end - 1] === 0) return indexOf.call(bytes, 0, start);
+  const length = bytes.subarray(start, end).indexOf(0);
+  return length < 0 ? end : start + length;
 }
 
 /**
@@ -79,8 +117,8 @@ export function chars(size: number, options: { encoding?: TextEncoding } = {}): 
     },
     write: (memory: Memory, o: number, value: string) => {
       const { bytes } = memory;
-      const written = bytes.write(value, o, size, encoding);
-      bytes.fill(0, o + written, o + size);
+      const written = codec.encode(bytes, value, o, size);
+      fill.call(bytes, 0, o + written, o + size);
     },
     check: (value: unknown) => checkText(value, size, codec),
   });
@@ -92,6 +130,7 @@ function checkText(value: unknown, size: number, codec: Codec): string {
   if (problem !== undefined) throw outOfRange(problem, value);
   if (value.includes("\0"))
     throw outOfRange("text without NUL (U+0000), which would end it when read", value);
+  if (value.length * codec.most <= size) return value;
   const byteLength = codec.byteLength(value);
   if (byteLength > size) throw outOfRange(`text of at most ${size} bytes (this takes ${byteLength})`, value);
   return value;
