@@ -152,6 +152,10 @@ export class LockPage {
   close(): void {
     this.#mapping.close();
   }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
 function openIfPossible(path: string, options: OpenOptions): ReturnType<typeof openLockFile> | undefined {

@@ -1,0 +1,30 @@
+/**
+ * A process that waits for commits on a lock's page:
+ *
+ *   iterate <path> <turns>    prints one line per turn of changes(), ends after so many
+ *   wait <path> <turns>       the same with wait()
+ */
+import { CommitSignal } from "../../src/locks/commit-signal.ts";
+import { RwLock } from "../../src/locks/rw-lock.ts";
+
+const [, , action, path, turns] = process.argv as string[];
+const signal = new CommitSignal({ lock: new RwLock({ path: path! }) });
+let left = Number(turns);
+
+if (action === "wait") {
+  let lastSeen = signal.version;
+  console.log("ready");
+  for (; left > 0; left--) {
+    signal.wait(lastSeen);
+    lastSeen = signal.version;
+    console.log(lastSeen);
+  }
+} else {
+  const changes = signal.changes();
+  console.log("ready");
+  for await (const version of changes) {
+    console.log(version);
+    left -= 1;
+    if (left === 0) break;
+  }
+}
