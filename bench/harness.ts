@@ -3,8 +3,6 @@
  * that no case changes how another one is compiled; the processes of a suite take turns, round after round, so that
  * a noisy machine is noisy for all of them. A *row* compares two cases: its ratio is taken within each round.
  */
-import { measure } from "mitata";
-
 /** Numbers that a case gives; `ns` (nanoseconds an operation) where nothing else is said. */
 export type Metrics = Record<string, number>;
 
@@ -57,18 +55,33 @@ export interface Figure {
   readonly atMost?: number;
 }
 
+/** Until the JIT has compiled twenty loops for good; before that, figures are several times higher. */
+const WARM_UP_MS = 400;
+/** Long enough to pay for its garbage, short enough that an interruption spoils only some of them. */
+const WINDOW_MS = 20;
+const WINDOWS = 9;
+
 /**
- * Time of one of the `operations` that a call of `run` makes, as the median of many calls.
+ * Time of one of the `operations` that a call of `run` makes, as the median of several windows.
  * @param expected what `run` must return: the work is consumed, and it is the right work
  */
 export async function timed(operations: number, run: () => unknown, expected?: unknown): Promise<Metrics> {
-  for (let i = 0; i < 3; i++) {
-    const result = run();
-    if (expected !== undefined && !Bun.deepEquals(result, expected))
-      throw new Error(`the work went wrong: expected ${String(expected)}, got ${String(result)}`);
-  }
-  const stats = await measure(run, { min_cpu_time: Number(process.env.CPU ?? 80e6), min_samples: 8, warmup_samples: 4 });
-  return { ns: stats.p50 / operations };
+  const check = (result: unknown) => {
+    if (expected === undefined || result === expected) return;
+    throw new Error(`the work went wrong: expected ${String(expected)}, got ${String(result)}`);
+  };
+  const window = (ms: number) => {
+    const start = Bun.nanoseconds();
+    let turns = 0;
+    let elapsed = 0;
+    for (; elapsed < ms * 1e6; turns++) {
+      check(run());
+      elapsed = Bun.nanoseconds() - start;
+    }
+    return elapsed / turns / operations;
+  };
+  window(WARM_UP_MS);
+  return { ns: median(Array.from({ length: WINDOWS }, () => window(WINDOW_MS))) };
 }
 
 /** The value below which `part` (0 to 1) of the samples lie. */

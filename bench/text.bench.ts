@@ -1,0 +1,126 @@
+/** Row 4: text in a fixed field, against TextDecoder and TextEncoder by hand. */
+import { bytesOf, chars, create, field, Struct } from "../src/index.ts";
+import { alone, type Case, type Row, type Suite, timed } from "./harness.ts";
+
+const SIZE = 256;
+const TURNS = 500;
+
+class Label extends Struct {
+  @field(chars(SIZE)) text!: string;
+}
+
+/** Two texts of each kind take turns, so that none can be remembered instead of being read or written. */
+const texts = {
+  "12 letters": ["hello world!", "world hello?"],
+  "255 letters": ["a".repeat(255), `${"b".repeat(254)}!`],
+  "60 signs beyond ASCII": ["größe → 42 € ".repeat(5).slice(0, 60), "→ €42 größen ".repeat(5).slice(0, 60)],
+} as const;
+type Kind = keyof typeof texts;
+
+const total = (kind: Kind): number => (TURNS / 2) * (texts[kind][0].length + texts[kind][1].length);
+
+/** Reads two fields in turns; `length` and a character of every text are used. */
+const readBy = (kind: Kind, makeReaders: () => (() => string)[]): Case => {
+  return () => {
+    const [first, second] = makeReaders() as [() => string, () => string];
+    const run = () => {
+      let sum = 0;
+      for (let i = 0; i < TURNS; i += 2) {
+        const [a, b] = [first(), second()];
+        sum += a.length + b.length + (a.charCodeAt(0) === b.charCodeAt(0) ? 1 : 0);
+      }
+      return sum;
+    };
+    return timed(TURNS, run, total(kind));
+  };
+};
+
+const getOurs = (kind: Kind): Case =>
+  readBy(kind, () => {
+    const [a, b] = texts[kind].map((text) => create(Label, { text })) as [Label, Label];
+    return [() => a.text, () => b.text];
+  });
+
+const getByHand = (kind: Kind): Case =>
+  readBy(kind, () => {
+    const decoder = new TextDecoder();
+    const [a, b] = texts[kind].map((text) => {
+      const bytes = new Uint8Array(SIZE);
+      new TextEncoder().encodeInto(text, bytes);
+      return bytes;
+    }) as [Uint8Array, Uint8Array];
+    const decode = (bytes: Uint8Array) => {
+      const end = bytes.indexOf(0);
+      return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+    };
+    return [() => decode(a), () => decode(b)];
+  });
+
+/** Writes two texts in turns; the byte behind the shorter one and the first are read back. */
+const writeBy = (kind: Kind, makeWriter: () => { bytes: Uint8Array; write: (text: string) => void }): Case => {
+  return () => {
+    const { bytes, write } = makeWriter();
+    const [a, b] = texts[kind];
+    const encoded = new TextEncoder().encode(b);
+    const run = () => {
+      let sum = 0;
+      for (let i = 0; i < TURNS; i += 2) {
+        write(a);
+        sum += bytes[0]!;
+        write(b);
+        sum += bytes[0]! + bytes[encoded.length - 1]!;
+      }
+      return sum;
+    };
+    const bytesOfA = new TextEncoder().encode(a);
+    return timed(TURNS, run, (TURNS / 2) * (bytesOfA[0]! + encoded[0]! + encoded.at(-1)!));
+  };
+};
+
+const setOurs = (kind: Kind): Case =>
+  writeBy(kind, () => {
+    const label = create(Label);
+    return {
+      bytes: bytesOf(label),
+      write: (text) => {
+        label.text = text;
+      },
+    };
+  });
+
+const setByHand = (kind: Kind): Case =>
+  writeBy(kind, () => {
+    const encoder = new TextEncoder();
+    const bytes = new Uint8Array(SIZE);
+    return {
+      bytes,
+      write: (text) => {
+        const { written } = encoder.encodeInto(text, bytes);
+        bytes.fill(0, written);
+      },
+    };
+  });
+
+const kinds = Object.keys(texts) as Kind[];
+
+const suite: Suite = {
+  title: `Text in chars(${SIZE})`,
+  file: import.meta.filename,
+  honest:
+    "two texts take turns, the length of what is read and bytes of what was written are summed up and compared with the right sum. Ours checks for lone surrogates, NUL and length first; by hand nothing is checked.",
+  cases: Object.fromEntries(
+    kinds.flatMap((kind) => [
+      [`get ${kind}`, getOurs(kind)],
+      [`TextDecoder, ${kind}`, getByHand(kind)],
+      [`set ${kind}`, setOurs(kind)],
+      [`TextEncoder, ${kind}`, setByHand(kind)],
+    ]),
+  ),
+  rows: kinds.flatMap((kind): Row[] => [
+    { id: "4", what: `get, ${kind}`, ours: `get ${kind}`, peer: `TextDecoder, ${kind}`, aim: { atMost: 1 } },
+    { id: "4", what: `set, ${kind}`, ours: `set ${kind}`, peer: `TextEncoder, ${kind}`, aim: { atMost: 1 } },
+  ]),
+};
+export default suite;
+
+if (import.meta.main) await alone(suite);
