@@ -19,8 +19,11 @@ export const POLL_EVERY_MS = 5;
  * @param ring called on the event loop
  */
 export function changeBell(page: LockPage | undefined, path: string, ring: () => void): ChangeBell {
-  return page?.writable ? new ThreadBell(page, path, ring) : new TimerBell(ring);
+  return page?.writable && threadsStart ? new ThreadBell(page, path, ring) : new TimerBell(ring);
 }
+
+/** False once a thread could not start, as in a bundle that leaves its file out: timers have to do then. */
+let threadsStart = true;
 
 class TimerBell implements ChangeBell {
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -65,7 +68,7 @@ class ThreadBell implements ChangeBell {
   readonly #control = new Int32Array(new SharedArrayBuffer(CONTROL.words * 4));
   readonly #worker: Worker;
   readonly #page: LockPage;
-  /** Takes over where the thread could not start, as in a bundle that leaves its file out. */
+  /** Takes over if the thread cannot start. */
   #substitute: TimerBell | undefined;
   #isRequested = false;
 
@@ -81,6 +84,7 @@ class ThreadBell implements ChangeBell {
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();
+      threadsStart = false;
       this.#substitute = new TimerBell(ring);
       ring();
     };
