@@ -75,9 +75,11 @@ function problemWithKind(object: object): string | undefined {
       ? undefined
       : "has a symbol as a key, which JSON cannot hold";
   }
-  const name = (object.constructor as { name?: unknown } | undefined)?.name || "class instance";
-  const remedy = object instanceof Date ? ": write its toISOString()" : ": write a plain object or an array";
-  return `is a ${String(name)}, which would come back as something else${remedy}`;
+  const name = (object.constructor as { name?: unknown } | undefined)?.name;
+  const kind =
+    typeof name === "string" && name !== "Object" ? `an instance of ${name}` : "an object that inherits";
+  const remedy = object instanceof Date ? "write its toISOString()" : "write a plain object or an array";
+  return `is ${kind}, which would come back as something else: ${remedy}`;
 }
 
 function problemInArray(array: readonly unknown[], trail: Trail): string | undefined {

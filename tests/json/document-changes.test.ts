@@ -1,0 +1,209 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ClosedError, FileFormatError, JsonMap, WaitTimeoutError } from "../../src/json/index.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "shmstruct-json-changes-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+let files = 0;
+const newFile = (): string => join(dir, `d${files++}`);
+const masterOf = (file: string) => new JsonMap<number>({ file, role: "master" });
+const followerOf = (file: string) => new JsonMap<number>({ file, role: "follower" });
+
+describe("changes", () => {
+  test("tell every document that is new after the call, and the newest of a burst", async () => {
+    const file = newFile();
+    using master = masterOf(file);
+    using follower = followerOf(file);
+    master.write(1);
+    await using changes = follower.changes();
+    const next = changes.next();
+    master.write(2);
+    expect(await next).toEqual({ done: false, value: 2 });
+    for (const n of [3, 4, 5]) master.write(n);
+    expect(await changes.next()).toEqual({ done: false, value: 5 });
+  });
+
+  test("miss no write between the call and the first turn", async () => {
+    const file = newFile();
+    using master = masterOf(file);
+    using follower = followerOf(file);
+    await using changes = follower.changes();
+    master.write(1);
+    expect(await changes.next()).toEqual({ done: false, value: 1 });
+  });
+
+  test("begin with the document there is when asked to", async () => {
+    const file = newFile();
+    using master = masterOf(file);
+    using follower = followerOf(file);
+    master.write(1);
+    const seen: number[] = [];
+    for await (const n of follower.changes({ initial: true })) {
+      seen.push(n);
+      if (n === 3) break;
+      master.write(n + 1);
+    }
+    expect(seen).toEqual([1, 2, 3]);
+  });
+
+  test("come from other processes, also of a file that did not exist, and that grew", async () => {
+    const file = newFile();
+    using follower = new JsonMap<{ n: number }>({ file, role: "follower" });
+    await using changes = follower.changes();
+    const first = changes.next();
+    const child = join(import.meta.dir, "../process/json-master.ts");
+    const master = Bun.spawn([process.execPath, child, file, "300", "50"], { stdout: "pipe" });
+    let last = (await first).value!.n;
+    while (last < 50) {
+      const { n } = (await changes.next()).value!;
+      expect(n).toBeGreaterThan(last);
+      last = n;
+    }
+    expect(await master.exited).toBe(0);
+  }, 60_000);
+
+  test("end by return, also while a turn is waited for", async () => {
+    const file = newFile();
+    using _master = masterOf(file);
+    for (const map of [followerOf(file), followerOf(newFile())]) {
+      using follower = map;
+      const changes = follower.changes();
+      const turns = [changes.next(), changes.next()];
+      await Bun.sleep(5);
+      await changes.return?.();
+      expect(await Promise.all(turns)).toEqual([
+        { done: true, value: undefined },
+        { done: true, value: undefined },
+      ]);
+      expect(await changes.next()).toEqual({ done: true, value: undefined });
+    }
+  });
+
+  test("end when the map is closed", async () => {
+    const follower = followerOf(newFile());
+    const waiting = follower.changes().next();
+    follower.close();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+  });
+
+  test("end with the signal's reason", async () => {
+    const file = newFile();
+    using _master = masterOf(file);
+    for (const map of [followerOf(file), followerOf(newFile())]) {
+      using follower = map;
+      const control = new AbortController();
+      const waiting = follower.changes({ signal: control.signal }).next();
+      await Bun.sleep(5);
+      control.abort(new Error("enough"));
+      expect(waiting).rejects.toThrow("enough");
+      expect(() => follower.changes({ signal: control.signal })).toThrow("enough");
+    }
+  });
+
+  test("end with the error of a document that cannot be read", async () => {
+    const file = newFile();
+    using master = masterOf(file);
+    const even = {
+      "~standard": {
+        version: 1 as const,
+        vendor: "own",
+        validate: (value: unknown) =>
+          (value as number) % 2 === 0 ? { value: value as number } : { issues: [{ message: "is odd" }] },
+      },
+    };
+    using follower = new JsonMap({ file, role: "follower", schema: even });
+    const changes = follower.changes();
+    const waiting = changes.next();
+    master.write(1);
+    await expect(waiting).rejects.toThrow("$: is odd");
+    expect(await changes.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test("pass over a removed file", async () => {
+    const file = newFile();
+    using master = masterOf(file);
+    using follower = followerOf(file);
+    master.write(1);
+    const waiting = follower.changes().next();
+    master.remove();
+    await Bun.sleep(5);
+    master.write(2);
+    expect(await waiting).toEqual({ done: false, value: 2 });
+  });
+});
+
+describe("waitForFirst", () => {
+  test("gives the document that there is at once", async () => {
+    const file = newFile();
+    using master = masterOf(file);
+    master.write(1);
+    using follower = followerOf(file);
+    expect(await follower.waitForFirst({ timeoutMs: 0 })).toBe(1);
+  });
+
+  test("waits for the first write, and for the file", async () => {
+    const file = newFile();
+    using early = followerOf(file);
+    const first = early.waitForFirst();
+    await Bun.sleep(5);
+    using master = masterOf(file);
+    using late = followerOf(file);
+    const second = late.waitForFirst({ timeoutMs: 10_000 });
+    await Bun.sleep(5);
+    master.write(1);
+    expect(await Promise.all([first, second])).toEqual([1, 1]);
+  });
+
+  test("waits no longer than asked", async () => {
+    const file = newFile();
+    using follower = followerOf(file);
+    await expect(follower.waitForFirst({ timeoutMs: 20 })).rejects.toThrow(WaitTimeoutError);
+    await expect(follower.waitForFirst({ timeoutMs: 20 })).rejects.toThrow(
+      `there was no document in '${file}' within 20 ms`,
+    );
+    await expect(follower.waitForFirst({ timeoutMs: -1 })).rejects.toThrow(RangeError);
+    await expect(follower.waitForFirst({ signal: AbortSignal.abort(new Error("no")) })).rejects.toThrow("no");
+    const control = new AbortController();
+    const waiting = follower.waitForFirst({ signal: control.signal });
+    control.abort(new Error("enough"));
+    await expect(waiting).rejects.toThrow("enough");
+  });
+
+  test("fails when the map is closed meanwhile, or the file is none", async () => {
+    const follower = followerOf(newFile());
+    const waiting = follower.waitForFirst();
+    follower.close();
+    await expect(waiting).rejects.toThrow(ClosedError);
+    const file = newFile();
+    using late = followerOf(file);
+    const failing = late.waitForFirst();
+    await Bun.write(file, "no such document".repeat(40));
+    await expect(failing).rejects.toThrow(FileFormatError);
+  });
+});
+
+test("a process that has nothing left to wait for ends; no thread and no descriptor stays", async () => {
+  const file = newFile();
+  using master = masterOf(file);
+  const once = async () => {
+    using follower = followerOf(file);
+    const changes = follower.changes();
+    const turn = changes.next();
+    master.write(1);
+    await turn;
+    await changes.return?.();
+  };
+  const threads = () => readdirSync("/proc/self/task").length;
+  const fds = () => readdirSync("/proc/self/fd").length;
+  for (let i = 0; i < 3; i++) await once();
+  await Bun.sleep(1200);
+  const before = [threads(), fds()] as const;
+  for (let i = 0; i < 5; i++) await once();
+  // A thread that was told to stop looks once a second.
+  for (let i = 0; i < 100 && (threads() > before[0] || fds() > before[1]); i++) await Bun.sleep(50);
+  expect(threads()).toBeLessThanOrEqual(before[0]);
+  expect(fds()).toBeLessThanOrEqual(before[1]);
+}, 30_000);

@@ -1,0 +1,248 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  ClosedError,
+  DeadlockError,
+  FileFormatError,
+  FileMissingError,
+  LockTimeoutError,
+  TooLargeError,
+} from "../../src/errors.ts";
+import { DocumentFile } from "../../src/json/document-file.ts";
+import { formatFor } from "../../src/json/document-format.ts";
+import { DocumentStore, type FileOptions } from "../../src/json/document-store.ts";
+import { placeOf } from "../../src/json/place.ts";
+import { RwLock } from "../../src/locks/rw-lock.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "shmstruct-json-store-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const defaults: FileOptions = { create: true, force: false, grow: false, maxBytes: 20, mode: 0o600 };
+let names = 0;
+const newPlace = () => placeOf({ dir, file: `d${names++}` });
+
+/** A store that tests may close by leaving the scope. */
+class Store extends DocumentStore {
+  [Symbol.dispose](): void {
+    this.close();
+  }
+  set(text: string): number {
+    return this.commit(() => text);
+  }
+}
+const masterOf = (place: ReturnType<typeof newPlace>, options: Partial<FileOptions> = {}): Store =>
+  new Store(place, { ...defaults, ...options });
+
+describe("the file", () => {
+  test("is made by the master, with its directory; a follower finds it then", () => {
+    const place = placeOf({ dir: join(dir, "deep/er"), file: "d" });
+    using follower = new Store(place);
+    expect([follower.exists, follower.version, follower.maxBytes]).toEqual([false, 0, undefined]);
+    expect(follower.read()).toEqual({ version: 0, text: undefined });
+    using master = masterOf(place);
+    expect([follower.exists, follower.version, follower.maxBytes]).toEqual([true, 0, 20]);
+    expect(master.set("1")).toBe(1);
+    expect(follower.read()).toEqual({ version: 1, text: "1" });
+    expect(readdirSync(join(dir, "deep/er")).toSorted()).toEqual(["d", "d.lock", "d.lock-page"]);
+  });
+
+  test("is left alone by the next master, whatever its maxBytes", () => {
+    const place = newPlace();
+    using first = masterOf(place);
+    first.set("1");
+    using second = masterOf(place, { maxBytes: 1000 });
+    expect(second.read()).toEqual({ version: 1, text: "1" });
+    expect(second.maxBytes).toBe(20);
+  });
+
+  test("is not made with create: false, nor is anything else", () => {
+    const place = placeOf({ dir: join(dir, "nowhere"), file: "d" });
+    expect(() => masterOf(place, { create: false })).toThrow(FileMissingError);
+    expect(existsSync(join(dir, "nowhere"))).toBeFalse();
+  });
+
+  test("is made anew with force; versions go on, and all others move there", () => {
+    const place = newPlace();
+    using first = masterOf(place);
+    first.set("1");
+    using follower = new Store(place);
+    expect(follower.read().text).toBe("1");
+    using second = masterOf(place, { force: true, maxBytes: 50 });
+    for (const store of [first, second, follower]) {
+      expect(store.read()).toEqual({ version: 2, text: undefined });
+      expect(store.maxBytes).toBe(50);
+    }
+    expect(first.set("3")).toBe(3);
+    expect(follower.read()).toEqual({ version: 3, text: "3" });
+  });
+
+  test("is made anew with force when it is damaged, but not when it is somebody else's", () => {
+    const place = newPlace();
+    masterOf(place).close();
+    const bytes = readFileSync(place.dataPath);
+    bytes[formatFor(20).footerOffset + 20] = 1;
+    writeFileSync(place.dataPath, bytes);
+    expect(() => masterOf(place)).toThrow(/is damaged .* force: true \} makes it anew/);
+    using again = masterOf(place, { force: true });
+    expect(again.set("1")).toBe(1);
+
+    const other = newPlace();
+    writeFileSync(other.dataPath, "precious".repeat(100));
+    expect(() => masterOf(other, { force: true })).toThrow(FileFormatError);
+    expect(readFileSync(other.dataPath, "utf8")).toStartWith("precious");
+  });
+
+  test("that was removed is no document for followers, and made again by a master", () => {
+    const place = newPlace();
+    using master = masterOf(place);
+    using follower = new Store(place);
+    master.set("1");
+    expect(follower.read().text).toBe("1");
+    master.remove();
+    expect(existsSync(place.dataPath)).toBeFalse();
+    expect(follower.read()).toEqual({ version: 0, text: undefined });
+    master.set("2");
+    expect(follower.read().text).toBe("2");
+  });
+
+  test("that was cut short is an error, not the end of the process", () => {
+    const place = newPlace();
+    using master = masterOf(place);
+    using follower = new Store(place);
+    truncateSync(place.dataPath, 100);
+    expect(() => follower.read()).toThrow("was cut short by somebody while it was in use");
+    expect(() => master.set("1")).toThrow(FileFormatError);
+  });
+});
+
+describe("a document that is too large", () => {
+  test("is refused with the bytes there are and needed, and the old one stays", () => {
+    using master = masterOf(newPlace());
+    master.set('"old"');
+    const tooLong = JSON.stringify("ß".repeat(10));
+    try {
+      master.set(tooLong);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(TooLargeError);
+      expect(error).toMatchObject({ bytesAvailable: 20, bytesNeeded: 22, code: "TOO_LARGE" });
+    }
+    expect(master.read()).toEqual({ version: 1, text: '"old"' });
+    expect(master.set('"123456789 12345678"')).toBe(2);
+  });
+
+  test("makes the file grow if that is allowed; the mode stays, followers and masters move", () => {
+    const place = newPlace();
+    using master = masterOf(place, { grow: true, mode: 0o640 });
+    using other = masterOf(place);
+    using follower = new Store(place);
+    master.set("1");
+    expect(follower.read().text).toBe("1");
+    const long = JSON.stringify("x".repeat(98));
+    expect(master.set(long)).toBe(2);
+    expect(follower.read()).toEqual({ version: 2, text: long });
+    expect(other.set("3")).toBe(3);
+    expect(follower.read()).toEqual({ version: 3, text: "3" });
+    expect([master.maxBytes, other.maxBytes, follower.maxBytes]).toEqual([100, 100, 100]);
+    expect(statSync(place.dataPath).mode & 0o777).toBe(0o640);
+    // At least doubled, so that growing stays rare.
+    expect(master.set(JSON.stringify("x".repeat(99)))).toBe(4);
+    expect(follower.maxBytes).toBe(200);
+  });
+});
+
+describe("a master that was killed while it replaced the file", () => {
+  const halfReplaced = () => {
+    const place = newPlace();
+    using master = masterOf(place);
+    master.set("1");
+    using file = DocumentFile.open(place.dataPath, true) as DocumentFile;
+    file.isRetired = true;
+    writeFileSync(`${place.dataPath}.new`, "half");
+    return place;
+  };
+
+  test("disturbs no follower", () => {
+    using follower = new Store(halfReplaced());
+    expect(follower.read()).toEqual({ version: 1, text: "1" });
+    expect(follower.read()).toEqual({ version: 1, text: "1" });
+  });
+
+  test("is cleaned up after by the next", () => {
+    const place = halfReplaced();
+    using follower = new Store(place);
+    using master = masterOf(place, { grow: true });
+    using file = DocumentFile.open(place.dataPath, false) as DocumentFile;
+    expect(file.isRetired).toBeFalse();
+    expect(master.set(JSON.stringify("x".repeat(50)))).toBe(2);
+    expect(follower.read().version).toBe(2);
+    expect(existsSync(`${place.dataPath}.new`)).toBeFalse();
+  });
+});
+
+describe("the lock", () => {
+  test("is taken by writers and not by readers", () => {
+    const place = newPlace();
+    using master = masterOf(place);
+    using follower = new Store(place);
+    master.set("1");
+    using lock = new RwLock({ path: place.lockPath });
+    lock.acquire("exclusive");
+    expect(follower.read().text).toBe("1");
+    expect(master.read().text).toBe("1");
+    expect(() => master.set("2")).toThrow(DeadlockError);
+    lock.release();
+    expect(master.set("2")).toBe(2);
+  });
+
+  test("is waited for no longer than asked", async () => {
+    const place = newPlace();
+    using master = masterOf(place);
+    const holder = Bun.spawn(["flock", place.lockPath, "sh", "-c", "echo held; read line"], {
+      stdin: "pipe",
+      stdout: "pipe",
+    });
+    await holder.stdout.getReader().read();
+    expect(() => master.commit(() => "1", { timeoutMs: 20 })).toThrow(LockTimeoutError);
+    holder.stdin.end();
+    await holder.exited;
+    expect(master.commit(() => "1", { timeoutMs: 10_000 })).toBe(1);
+  });
+
+  test("is given back when the new text cannot be made, and nothing has changed", () => {
+    using master = masterOf(newPlace());
+    master.set("1");
+    const failing = () => {
+      throw new Error("no idea");
+    };
+    expect(() => master.commit(failing)).toThrow("no idea");
+    expect(master.read()).toEqual({ version: 1, text: "1" });
+    expect(master.commit((before) => `${before().text}2`)).toBe(2);
+    expect(master.read().text).toBe("12");
+  });
+});
+
+test("closed is closed, also when it happens within a commit", () => {
+  const master = masterOf(newPlace());
+  const closing = () => {
+    master.close();
+    return "1";
+  };
+  expect(() => master.commit(closing)).toThrow(ClosedError);
+  master.close();
+  expect(() => master.read()).toThrow(ClosedError);
+  expect(() => master.version).toThrow(ClosedError);
+  expect(() => master.set("1")).toThrow(ClosedError);
+  expect(() => master.lock).toThrow(ClosedError);
+});

@@ -1,0 +1,279 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  ClosedError,
+  DeadlockError,
+  InvalidDocumentError,
+  type Json,
+  type JsonFollower,
+  JsonMap,
+  type JsonMaster,
+  type StandardSchema,
+} from "../../src/json/index.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "shmstruct-json-map-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+interface Config {
+  port: number;
+  hosts?: string[];
+}
+
+let files = 0;
+function pair<T>(): { master: JsonMaster<T>; follower: JsonFollower<T>; file: string } & Disposable {
+  const file = join(dir, `d${files++}`);
+  const master = new JsonMap<T>({ file, role: "master" });
+  const follower = new JsonMap<T>({ file, role: "follower" });
+  const dispose = () => {
+    master.close();
+    follower.close();
+  };
+  return { master, follower, file, [Symbol.dispose]: dispose };
+}
+
+describe("one document", () => {
+  test("is undefined before the first write, then what was written, for both roles", () => {
+    using both = pair<Config>();
+    const { master, follower } = both;
+    expect([master.read(), follower.read(), follower.version]).toEqual([undefined, undefined, 0]);
+    expect(master.write({ port: 80, hosts: ["ß", "漢😀"] })).toBe(1);
+    expect(follower.read()).toEqual({ port: 80, hosts: ["ß", "漢😀"] });
+    expect(master.read()).toEqual({ port: 80, hosts: ["ß", "漢😀"] });
+    expect([master.version, follower.version]).toEqual([1, 1]);
+  });
+
+  test("may be any JSON value", () => {
+    using both = pair<Json>();
+    const values: Json[] = [
+      null,
+      true,
+      0,
+      -1.5e-7,
+      "",
+      "x\0y",
+      [],
+      {},
+      [[[]]],
+      { ["__proto__"]: 1 },
+      "\ud800",
+    ];
+    for (const value of values) {
+      both.master.write(value);
+      expect(both.follower.read()).toEqual(value);
+    }
+  });
+
+  test("belongs to whoever has read it", () => {
+    using both = pair<Config>();
+    const { master, follower } = both;
+    master.write({ port: 80, hosts: ["a"] });
+    const mine = follower.read()!;
+    mine.port = 1;
+    mine.hosts!.push("b");
+    expect(follower.read()).toEqual({ port: 80, hosts: ["a"] });
+    expect(master.read()).toEqual({ port: 80, hosts: ["a"] });
+  });
+
+  test("stands at the start of the file with its length in bytes", () => {
+    using both = pair<string>();
+    both.master.write("ß😀");
+    expect(readFileSync(both.file, "utf8")).toStartWith('8:"ß😀"');
+  });
+
+  test("may live in shared memory by name", () => {
+    const name = `/shmstruct-json-${process.pid}`;
+    using master = new JsonMap({ name, role: "master" });
+    using follower = new JsonMap({ name, role: "follower" });
+    try {
+      master.write([1]);
+      expect(follower.read()).toEqual([1]);
+      expect(master.path).toBe(`/dev/shm${name}`);
+    } finally {
+      master.remove();
+      for (const ending of [".lock", ".lock-page"]) rmSync(`${master.path}${ending}`);
+    }
+  });
+
+  test("that JSON cannot hold is refused with the path, and the old one stays", () => {
+    using both = pair<unknown>();
+    both.master.write(1);
+    expect(() => both.master.write({ a: [0, 1, 2, { b: undefined }] })).toThrow(TypeError);
+    expect(() => both.master.write({ a: [0, 1, 2, { b: undefined }] })).toThrow("$.a[3].b is undefined");
+    expect(() => both.master.update(() => [1n])).toThrow("$[0] is a bigint");
+    expect([both.follower.read(), both.follower.version]).toEqual([1, 1]);
+  });
+});
+
+describe("update", () => {
+  test("takes what fn returns, or what fn made of the document", () => {
+    using both = pair<Config>();
+    const { master, follower } = both;
+    expect(master.update((config = { port: 80 }) => ({ ...config, hosts: [] }))).toBe(1);
+    master.update((config) => {
+      config!.port += 1;
+    });
+    expect(follower.read()).toEqual({ port: 81, hosts: [] });
+  });
+
+  test("writes nothing when fn throws, is asynchronous, or gives nothing to write", () => {
+    using both = pair<Config>();
+    const { master } = both;
+    const nothing = () => {};
+    expect(() => master.update(nothing)).toThrow("$ is undefined");
+    master.write({ port: 1 });
+    const fail = () => {
+      throw new RangeError("no");
+    };
+    expect(() => master.update(fail)).toThrow(RangeError);
+    expect(() => master.update((async () => ({ port: 2 })) as never)).toThrow("$ is an instance of Promise");
+    expect([master.read(), master.version]).toEqual([{ port: 1 }, 1]);
+  });
+
+  test("holds the lock: reading is possible within, writing is not", () => {
+    using both = pair<Config>();
+    const { master, follower } = both;
+    master.write({ port: 1 });
+    master.update((config) => {
+      expect(follower.read()).toEqual({ port: 1 });
+      expect(master.read()).toEqual({ port: 1 });
+      expect(() => master.write({ port: 5 })).toThrow(DeadlockError);
+      config!.port = 2;
+    });
+    expect(follower.read()).toEqual({ port: 2 });
+  });
+
+  test("loses no change between processes", async () => {
+    using both = pair<{ n: number }>();
+    const child = join(import.meta.dir, "../process/json-counter.ts");
+    const children = [1, 2, 3].map(() => Bun.spawn([process.execPath, child, both.file, "300"]));
+    expect(await Promise.all(children.map((process) => process.exited))).toEqual([0, 0, 0]);
+    expect(both.follower.read()).toEqual({ n: 900 });
+    expect(both.follower.version).toBe(900);
+  }, 60_000);
+});
+
+describe("a follower", () => {
+  test("cannot write: TypeErrors at run time, errors at compile time", () => {
+    using both = pair<Config>();
+    both.master.write({ port: 1 });
+    const { follower } = both;
+    expect("write" in follower).toBeTrue();
+    // @ts-expect-error a follower has no write
+    expect(() => follower.write({ port: 2 })).toThrow(
+      new TypeError(
+        `write: the JsonMap of '${both.file}' only reads; open it with { role: "master" } to write`,
+      ),
+    );
+    // @ts-expect-error nor update
+    expect(() => follower.update(() => ({ port: 2 }))).toThrow(TypeError);
+    // @ts-expect-error nor flush
+    expect(() => follower.flush()).toThrow(TypeError);
+    // @ts-expect-error nor remove
+    expect(() => follower.remove()).toThrow(TypeError);
+    expect(follower.read()).toEqual({ port: 1 });
+  });
+
+  test("maps the file for reading only", () => {
+    using both = pair<Config>();
+    both.master.close();
+    const maps = readFileSync("/proc/self/maps", "utf8").split("\n");
+    const own = maps.filter((line) => line.endsWith(both.file));
+    expect(own.map((line) => line.split(" ")[1])).toEqual(["r--s"]);
+  });
+});
+
+/** A schema of our own, as any library makes them: { port: number, name = "none" }, unknown keys are dropped. */
+const schema: StandardSchema<{ port: number; name?: string }, { port: number; name: string }> = {
+  "~standard": {
+    version: 1,
+    vendor: "own",
+    validate(value) {
+      const { port, name = "none" } = value as { port?: unknown; name?: string };
+      if (typeof port === "number") return { value: { port, name } };
+      return { issues: [{ message: "Expected number", path: ["port"] }] };
+    },
+  },
+};
+
+describe("a schema", () => {
+  test("types and validates what is written and read", () => {
+    const file = join(dir, "schema");
+    using master = new JsonMap({ file, role: "master", schema });
+    using follower = new JsonMap({ file, role: "follower", schema });
+    using plain = new JsonMap<Json>({ file, role: "master" });
+    master.write({ port: 80 });
+    expect(plain.read()).toEqual({ port: 80, name: "none" });
+    const document: { port: number; name: string } | undefined = follower.read();
+    expect(document).toEqual({ port: 80, name: "none" });
+    // @ts-expect-error the compiler knows what the schema takes
+    expect(() => master.write({ port: "80" })).toThrow(InvalidDocumentError);
+    expect(master.version).toBe(1);
+    plain.write({ port: "80" });
+    expect(() => follower.read()).toThrow(
+      `the document in '${file}' does not fit its own schema: $.port: Expected number`,
+    );
+    expect(() => master.update((config) => config!)).toThrow(InvalidDocumentError);
+    plain.write({ port: 1, extra: true });
+    expect(follower.read()).toEqual({ port: 1, name: "none" });
+  });
+
+  test("whose result JSON cannot hold is refused at the write", () => {
+    const dates: StandardSchema<number, Date> = {
+      "~standard": { version: 1, vendor: "own", validate: (value) => ({ value: new Date(value as number) }) },
+    };
+    using master = new JsonMap({ file: join(dir, "dates"), role: "master", schema: dates });
+    expect(() => master.write(0)).toThrow("$ is an instance of Date");
+  });
+});
+
+test("options that make no sense are refused", () => {
+  const open = (options: object) => () =>
+    new JsonMap({ file: join(dir, "none"), role: "master", ...options } as never);
+  expect(open({ role: "slave" })).toThrow('role must be "master" or "follower", not "slave"');
+  for (const maxBytes of [0, -1, 1.5, 2 ** 30 + 1, Number.NaN])
+    expect(open({ maxBytes })).toThrow(RangeError);
+  expect(open({ mode: 0o1000 })).toThrow(RangeError);
+  expect(open({ name: "/x" })).toThrow("needs either { file:");
+  expect(open({ schema: {} })).toThrow("schema must be a Standard Schema");
+  // @ts-expect-error a follower makes no file
+  const options: ConstructorParameters<typeof JsonMap>[0] = { file: "x", role: "follower", maxBytes: 5 };
+  expect(options.role).toBe("follower");
+});
+
+test("closed is closed", async () => {
+  using both = pair<Config>();
+  both.master.write({ port: 1 });
+  for (const map of [both.master, both.follower]) {
+    expect(map.closed).toBeFalse();
+    map.close();
+    map.close();
+    expect(map.closed).toBeTrue();
+    expect(() => map.read()).toThrow(ClosedError);
+    expect(() => map.version).toThrow(ClosedError);
+    expect(() => map.changes()).toThrow(ClosedError);
+    await expect(map.waitForFirst()).rejects.toThrow(ClosedError);
+  }
+  expect(() => both.master.write({ port: 2 })).toThrow(ClosedError);
+});
+
+test("nothing is left open: descriptors, mappings", () => {
+  const count = () => ({
+    fds: readdirSync("/proc/self/fd").length,
+    maps: readFileSync("/proc/self/maps", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(dir)).length,
+  });
+  const use = () => {
+    using both = pair<string>();
+    using growing = new JsonMap<string>({ file: both.file, role: "master", grow: true });
+    both.master.write("x");
+    growing.write("x".repeat(70_000));
+    expect(both.follower.read()?.length).toBe(70_000);
+  };
+  use();
+  const before = count();
+  for (let i = 0; i < 30; i++) use();
+  expect(count()).toEqual(before);
+});

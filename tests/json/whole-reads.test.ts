@@ -1,0 +1,16 @@
+import { expect, test } from "bun:test";
+import { readWhileWritten } from "./whole-reads.ts";
+
+// The same with a million reads: bun tests/soak/json.ts
+test("eight followers read only whole documents while a master writes and the file grows", async () => {
+  const result = await readWhileWritten({ followers: 8, reads: 16_000, maxBytes: 50, kills: 0, writeMs: 0 });
+  expect(result.failures).toEqual([]);
+  expect(result.reads).toBeGreaterThanOrEqual(16_000);
+  expect(result.documents).toBeGreaterThan(100);
+}, 120_000);
+
+test("the same while masters are killed and replaced", async () => {
+  const result = await readWhileWritten({ followers: 2, reads: 4000, maxBytes: 50, kills: 8, writeMs: 40 });
+  expect(result.failures).toEqual([]);
+  expect(result.documents).toBeGreaterThan(100);
+}, 120_000);
