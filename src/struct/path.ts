@@ -1,6 +1,7 @@
 /** Dotted paths into a struct: `"multi_pts.multi_points.3.x"`. */
 import type { CArray } from "./arrays.ts";
 import { ArrayType, type FieldType, StructType } from "./composite.ts";
+import { LAYOUT, type View } from "./internals.ts";
 import { type Layout, layoutOfClass, type Member, sizeOfType, typeName } from "./layout.ts";
 import { at } from "./refusal.ts";
 import type { CType } from "./types.ts";
@@ -91,13 +92,23 @@ export function setPath(view: object, { steps, type }: ResolvedPath, value: unkn
     (parent as Record<string, unknown>)[last] = value;
     return;
   }
+  if (ArrayBuffer.isView(parent)) setElement(view as View, parent, steps, type as CType<unknown>, value);
+  else (parent as CArray<unknown>).set([value], last);
+}
+
+/** A store into a typed array wraps around silently, so the value is checked first. */
+function setElement(
+  view: View,
+  array: ArrayBufferView,
+  steps: ResolvedPath["steps"],
+  type: CType<unknown>,
+  value: unknown,
+): void {
+  const index = steps.at(-1) as number;
   try {
-    child(parent, last);
-    // A store into a typed array wraps around silently, so the value is checked first.
-    if (ArrayBuffer.isView(parent))
-      (parent as unknown as unknown[])[last] = (type as CType<unknown>).check(value);
-    else (parent as CArray<unknown>).set([value], last);
+    child(array, index);
+    (array as unknown as unknown[])[index] = type.check(value);
   } catch (error) {
-    throw at(steps.join("."), error);
+    throw at(`${view[LAYOUT].name}.${steps.join(".")}`, error);
   }
 }

@@ -1,0 +1,264 @@
+import { describe, expect, test } from "bun:test";
+import {
+  array,
+  CArray,
+  c_bool,
+  c_float,
+  c_int16,
+  c_int32,
+  chars,
+  create,
+  field,
+  nested,
+  Struct,
+  type StructArray,
+  sizeof,
+  struct,
+  viewOf,
+} from "../../src/struct/index.ts";
+
+class Point extends Struct {
+  @field(c_int16) x!: number;
+  @field(c_int32) y!: number;
+}
+class Shape extends Struct {
+  @nested(Point, 4) points!: StructArray<Point>;
+  @field(array(c_float, 2, 3)) grid!: CArray<Float32Array>;
+  @field(array(c_int16, 2, 2, 2)) cube!: CArray<CArray<Int16Array>>;
+  @field(array(c_bool, 3)) flags!: CArray<boolean>;
+  @field(array(chars(4), 2)) names!: CArray<string>;
+}
+const shape = () =>
+  create(Shape, {
+    points: [{ x: 0 }, { x: 1 }, { x: 2 }, { x: 3 }],
+    names: ["ab", "cdef"],
+    flags: [true, false, true],
+  });
+
+describe("reading", () => {
+  test("by at, counted from either end", () => {
+    const { points } = shape();
+    expect([points.at(0).x, points.at(3).x, points.at(-1).x, points.at(-4).x]).toEqual([0, 3, 3, 0]);
+  });
+
+  test.each([4, -5, 1.5, Number.NaN, Infinity, 2 ** 32, "0" as unknown as number])(
+    "at(%p) throws RangeError",
+    (index) => {
+      expect(() => shape().points.at(index)).toThrow(RangeError);
+    },
+  );
+
+  test("by index, undefined beyond the end as in every array", () => {
+    const { points, flags, names } = shape();
+    expect([points[1]?.x, points[4], points[-1], points[1.5], flags[0], names[1]]).toEqual([
+      1,
+      undefined,
+      undefined,
+      undefined,
+      true,
+      "cdef",
+    ]);
+  });
+
+  test("by iteration, destructuring and Array.from", () => {
+    const { points, names } = shape();
+    const [first, ...rest] = points;
+    expect([first?.x, rest.length, Array.from(names), [...points].map((p) => p.x)]).toEqual([
+      0,
+      3,
+      ["ab", "cdef"],
+      [0, 1, 2, 3],
+    ]);
+  });
+
+  test("length is fixed", () => {
+    const { points } = shape();
+    expect(points.length).toBe(4);
+    expect(() => Reflect.set(points, "length", 9)).not.toThrow();
+    expect(points.length).toBe(4);
+    expect(points).toBeInstanceOf(CArray);
+  });
+
+  test("rows are typed arrays over the same memory, or arrays of them", () => {
+    const s = shape();
+    s.grid.at(1)[2] = 1.5;
+    s.cube.at(1).at(0)[1] = -7;
+    expect([s.grid[1]?.[2], s.grid.at(1) instanceof Float32Array, s.cube[1]?.[0]?.[1]]).toEqual([
+      1.5,
+      true,
+      -7,
+    ]);
+  });
+});
+
+describe("writing", () => {
+  test("one element by index, several by set, all by fill", () => {
+    const s = shape();
+    s.flags[1] = true;
+    s.flags.set([false], 2);
+    s.names.fill("x");
+    s.points.set([{ x: 8 }, { x: 9 }], 2);
+    s.points.fill({ y: 5 });
+    expect([[...s.flags], [...s.names], [...s.points].map(({ x, y }) => [x, y])]).toEqual([
+      [true, true, false],
+      ["x", "x"],
+      [
+        [0, 5],
+        [1, 5],
+        [8, 5],
+        [9, 5],
+      ],
+    ] as never);
+  });
+
+  test("an element of a struct array through its view, and as a whole", () => {
+    const s = shape();
+    s.points.at(1).y = 6;
+    s.points[2] = s.points.at(1);
+    expect([s.points.at(2).x, s.points.at(2).y]).toEqual([1, 6]);
+  });
+
+  test("a whole row", () => {
+    const s = shape();
+    s.grid.set([[1, 2, 3]], 1);
+    s.cube.fill([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect([[...s.grid.at(1)], [...s.cube.at(1).at(1)]]).toEqual([
+      [1, 2, 3],
+      [3, 4],
+    ]);
+  });
+
+  test.each<[string, (s: Shape) => void, typeof RangeError, string]>([
+    ["an element", (s) => Reflect.set(s.flags, 1, 5), TypeError, "Shape.flags[1]: expected a boolean, got 5"],
+    [
+      "set",
+      (s) => s.names.set(["a", "b"], 1),
+      RangeError,
+      "Shape.names: expected at most 1 values from index 1 on (the array has 2)",
+    ],
+    [
+      "set of no iterable",
+      (s) => s.names.set(5 as never),
+      TypeError,
+      "Shape.names: expected an iterable of chars(4), got 5",
+    ],
+    [
+      "set at no index",
+      (s) => s.names.set([], 1.5),
+      RangeError,
+      "Shape.names: expected an index from 0 to 2, got 1.5",
+    ],
+    [
+      "beyond the end",
+      (s) => Reflect.set(s.names, 2, "a"),
+      RangeError,
+      "Shape.names: expected at most 0 values from index 2 on",
+    ],
+    [
+      "before the beginning",
+      (s) => Reflect.set(s.names, -1, "a"),
+      RangeError,
+      "Shape.names: expected an index from 0 to 2, got -1",
+    ],
+    [
+      "between two",
+      (s) => Reflect.set(s.names, 0.5, "a"),
+      RangeError,
+      "Shape.names: expected an index from 0 to 2, got 0.5",
+    ],
+    [
+      "fill",
+      (s) => s.names.fill("abcde"),
+      RangeError,
+      "Shape.names: expected text of at most 4 bytes (this takes 5)",
+    ],
+    [
+      "a member of an element",
+      (s) => s.points.set([{ x: 1 }, { x: 40_000 }], 2),
+      RangeError,
+      "Shape.points[3].x: expected an integer",
+    ],
+    [
+      "an element of a row",
+      (s) =>
+        s.cube.at(1).set([
+          [1, 2],
+          [3, 4.5],
+        ]),
+      RangeError,
+      "Shape.cube[1][1][1]: expected an integer",
+    ],
+    [
+      "a row of the wrong length",
+      (s) => s.grid.set([[1, 2]]),
+      RangeError,
+      "Shape.grid[0]: expected an iterable of 3 c_float, got only 2",
+    ],
+  ])("%s: what is refused names its place", (_, act, kind, message) => {
+    const s = shape();
+    const before = Bun.inspect(s);
+    expect(() => act(s)).toThrow(kind);
+    expect(() => act(s)).toThrow(message);
+    expect(Bun.inspect(s)).toBe(before);
+  });
+});
+
+describe("where a typed array is impossible", () => {
+  @struct({ endian: "big" })
+  class Big extends Struct {
+    @field(array(c_int32, 2)) n!: CArray<number>;
+  }
+
+  test("on the other byte order", () => {
+    const big = create(Big, { n: [1, 2] });
+    big.n[1] = -3;
+    expect([ArrayBuffer.isView(big.n), ...big.n]).toEqual([false, 1, -3]);
+    expect(() => {
+      big.n[0] = 2 ** 31;
+    }).toThrow("Big.n[0]: expected an integer from -2147483648 to 2147483647, got 2147483648");
+  });
+
+  test("on misaligned memory", () => {
+    class Plain extends Struct {
+      @field(array(c_int32, 2)) n!: Int32Array;
+    }
+    const odd = viewOf(Plain, new ArrayBuffer(9), 1);
+    odd.n = new Int32Array([5, 6]);
+    expect([odd.n instanceof Int32Array, ...odd.n]).toEqual([false, 5, 6]);
+  });
+});
+
+describe("a flexible array", () => {
+  class Message extends Struct {
+    @field(c_int16) kind!: number;
+    @nested(Point) head!: Point;
+    @field(array(Point)) points!: StructArray<Point>;
+  }
+  class Words extends Struct {
+    @field(c_int16) n!: number;
+    @field(array(c_int32)) words!: Int32Array;
+  }
+
+  test("has as many elements as the memory behind it holds", () => {
+    expect(
+      [0, 7, 8, 20].map((more) => viewOf(Message, new ArrayBuffer(sizeof(Message) + more)).points.length),
+    ).toEqual([0, 0, 1, 2]);
+    expect(create(Words).words.length).toBe(0);
+  });
+
+  test("is read and written like any other", () => {
+    const words = viewOf(Words, new ArrayBuffer(16));
+    words.words = new Int32Array([1, 2, 3]);
+    words.words[1] = 9;
+    expect([...words.words]).toEqual([1, 9, 3]);
+    expect(() => {
+      words.words = new Int32Array(4);
+    }).toThrow("Words.words: expected an iterable of 3 c_int32, got more than 3");
+    const message = viewOf(Message, new ArrayBuffer(sizeof(Message) + 16), 0);
+    message.points.set([{ x: 1 }, { x: 2 }]);
+    expect([...message.points].map((p) => p.x)).toEqual([1, 2]);
+  });
+});
