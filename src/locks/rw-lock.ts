@@ -41,6 +41,9 @@ export interface AsyncLockOptions extends LockOptions {
  */
 const OVERTAKE_MS = 1;
 
+/** Most locks are held for less time than it takes to fall asleep and wake up: so often is it tried before. */
+const TRIES_BEFORE_SLEEP = 4;
+
 /**
  * One lock on one file. Opened once, then taken and released as often as needed: one system call each as long as
  * nobody is in the way. Not reentrant: one `RwLock` holds at most one lock at a time.
@@ -129,7 +132,7 @@ export class RwLock {
     const timeoutMs = checkTimeout(options?.timeoutMs);
     this.#checkOpen();
     this.#checkDeadlock(mode);
-    if (!this.#overtakes(mode) || !this.#lock.tryLock(mode)) this.#wait(mode, timeoutMs);
+    if (!this.#seize(mode)) this.#wait(mode, timeoutMs);
     this.#hold(mode);
   }
 
@@ -188,6 +191,14 @@ export class RwLock {
     this.#thread.held[this.#held!] -= 1;
     this.#held = undefined;
     if (this.#thread.waits.size > 0) this.#thread.wake();
+  }
+
+  #seize(mode: LockMode): boolean {
+    for (let tries = 0; tries < TRIES_BEFORE_SLEEP; tries++) {
+      if (!this.#overtakes(mode)) return false;
+      if (this.#lock.tryLock(mode)) return true;
+    }
+    return false;
   }
 
   /** Whether to go straight for the lock, past the queue. */
