@@ -3,9 +3,10 @@
  * which are truly atomic between processes; on a read-only map loads are plain aligned loads behind a compiler
  * barrier, because `Atomics` on PROT_READ memory kills the process once compiled.
  */
+import { type Owner, placeOf } from "./arrays.ts";
 import { barrier } from "./barrier.ts";
 import { READ_ONLY, type Region } from "./memory.ts";
-import { at, show } from "./refusal.ts";
+import { at, outOfRange, show } from "./refusal.ts";
 import { type Inline, type ScalarType, typedArrays } from "./types.ts";
 
 type AtomicArray =
@@ -35,6 +36,9 @@ export interface FutexBackend {
   wake(words: Int32Array | Uint32Array, index: number, count: number): number;
 }
 
+/** What the kernel takes for all of them. */
+const MAX_SLEEPERS = 0x7fffffff;
+
 let futex: FutexBackend | undefined;
 
 /** Called once by the room that makes system calls; this one makes none. */
@@ -57,7 +61,11 @@ export class Atomic<T extends number | bigint> {
   readonly #type: ScalarType<T>;
   readonly #readOnly: boolean;
 
-  constructor(region: Region, byteOffset: number, type: ScalarType<T>) {
+  readonly #owner: Owner;
+  readonly #element: number;
+
+  /** @param owner the member it is, or the array whose `element` it is; for messages */
+  constructor(region: Region, byteOffset: number, type: ScalarType<T>, owner: Owner = "", element = 0) {
     const address = region.byteOffset + byteOffset;
     if (address % type.size !== 0) {
       throw new RangeError(
@@ -67,6 +75,8 @@ export class Atomic<T extends number | bigint> {
     const TypedArray = typedArrays[type.inline.accessor as IntegerAccessor];
     this.#words = new TypedArray(region.buffer as ArrayBuffer, address, 1);
     this.#type = type;
+    this.#owner = owner;
+    this.#element = element;
     this.#readOnly = (region.mode & READ_ONLY) !== 0;
   }
 
@@ -75,7 +85,7 @@ export class Atomic<T extends number | bigint> {
     if (!this.#readOnly) return atomics<T>().load(this.#words, 0);
     barrier();
     const value = this.#words[0];
-    if (value === undefined) throw new TypeError("the memory of this atomic was unmapped");
+    if (value === undefined) throw unmapped();
     return value as T;
   }
 
@@ -129,16 +139,29 @@ export class Atomic<T extends number | bigint> {
    * Sleeps until another process or thread calls `notify`, if the value still is `expected`. Only for 32-bit
    * integers. It blocks this thread; callers look at the value again, as with any futex (futex(2)).
    * @param options.timeoutMs at most this long, in milliseconds; for ever when left out
-   * @returns `"ok"` when woken, `"not-equal"` when the value was another one, `"timed-out"`
+   * @returns `"ok"` when woken (by a signal, too), `"not-equal"` when the value was another one, `"timed-out"`
+   * @throws TypeError for an atomic of another width, RangeError for a timeout that is no time
    */
   wait(expected: T, options: { timeoutMs?: number } = {}): "ok" | "not-equal" | "timed-out" {
+    const { timeoutMs } = options;
     const words = this.#futexWords("wait");
-    return kernel().wait(words, 0, this.#type.check(expected) as number, options.timeoutMs);
+    const wanted = this.#checked("wait", expected) as number;
+    if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
+      throw at(this.#place("wait"), outOfRange("a timeoutMs of 0 or more milliseconds", timeoutMs));
+    }
+    return kernel().wait(words, 0, wanted, timeoutMs);
   }
 
-  /** Wakes up to `count` sleepers in any process (all when left out); returns how many. */
-  notify(count = 0x7fffffff): number {
-    return kernel().wake(this.#futexWords("notify"), 0, count);
+  /**
+   * Wakes up to `count` sleepers in any process (all when left out); returns how many.
+   * @throws TypeError for an atomic of another width or on read-only memory, RangeError for a count that is none
+   */
+  notify(count: number = MAX_SLEEPERS): number {
+    const words = this.#futexWords("notify");
+    this.#mayWrite("notify");
+    if (!Number.isInteger(count) || count < 0)
+      throw at(this.#place("notify"), outOfRange("a whole number from 0 on", count));
+    return kernel().wake(words, 0, Math.min(count, MAX_SLEEPERS));
   }
 
   /** So that templates and comparisons read well: `${data.counter}`. */
@@ -161,22 +184,38 @@ export class Atomic<T extends number | bigint> {
   }
 
   #operand(operation: string, value: T): T {
-    if (this.#readOnly) throw new TypeError(`${operation}: this memory is read-only`);
+    this.#mayWrite(operation);
+    return this.#checked(operation, value);
+  }
+
+  #mayWrite(operation: string): void {
+    if (this.#readOnly)
+      throw new TypeError(`${this.#place(operation)}: read-only here: a Reader cannot write, use an Editor`);
+  }
+
+  #checked(operation: string, value: T): T {
     try {
       return this.#type.check(value);
     } catch (error) {
-      throw at(operation, error);
+      throw at(this.#place(operation), error);
     }
+  }
+
+  #place(operation: string): string {
+    return `${placeOf(this.#owner, this.#element)}.${operation}`;
   }
 
   #futexWords(operation: string): Int32Array | Uint32Array {
     const words = this.#words;
+    if (words.length === 0) throw unmapped();
     if (words instanceof Int32Array || words instanceof Uint32Array) return words;
     throw new TypeError(
-      `${operation} needs a 32-bit atomic (c_int32 or c_uint32), this is a ${this.#type.name}`,
+      `${this.#place(operation)} needs a 32-bit atomic (c_int32 or c_uint32), this is a ${this.#type.name}`,
     );
   }
 }
+
+const unmapped = () => new TypeError("the memory of this atomic was unmapped");
 
 function kernel(): FutexBackend {
   if (futex === undefined)

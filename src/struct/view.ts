@@ -193,7 +193,7 @@ class Generator {
     }
     if (type instanceof ArrayType) return this.#readArray(type, offset, owner);
     if (type instanceof AtomicType)
-      return `new ${this.#constant(Atomic)}(this.#r, ${offset}, ${this.#constant(type.integer)})`;
+      return `new ${this.#constant(Atomic)}(this.#r, ${offset}, ${this.#constant(type.integer)}, ${owner})`;
     const value = isScalar(type)
       ? this.#readInline(type.inline, offset)
       : `${this.#constant(type)}.read(this.#r, ${offset})`;
