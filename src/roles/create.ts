@@ -35,7 +35,7 @@ function tryCreate(layout: Layout, place: Place, options: ManagerOptions): boole
   if (replaces && !force) return true;
   using old = replaces ? openOld(place) : undefined;
   if (old !== undefined && !kinds.has(old.lockKind)) return false;
-  permit(place, kind, mode);
+  locks.permit(kind, mode);
   const fresh = makeWhole(layout, place, options);
   old?.setRetired(true);
   if (!publish(fresh, path, replaces)) return false;
@@ -65,6 +65,11 @@ class ExclusiveLocks implements Disposable {
       this[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** Gives the lock files of a kind these permissions. @throws SystemError EPERM for somebody else's */
+  permit(kind: LockKind, mode: number): void {
+    for (const lock of this.#locks) if (lock.kind === kind) permit(lock, mode);
   }
 
   /** Wakes those who wait for changes: there is another file now. */

@@ -25,7 +25,7 @@ export function makeLock(place: Place, kind: LockKind, mode: number): RwLock {
   mkdirSync(dirname(path), { recursive: true });
   const isNew = !exists(path);
   const lock = new RwLock({ path, kind, create: true, mode });
-  if (isNew) permit(place, kind, mode);
+  if (isNew) permit(lock, mode);
   return lock;
 }
 
@@ -33,10 +33,9 @@ export function makeLock(place: Place, kind: LockKind, mode: number): RwLock {
  * Gives the files of a lock these permissions, exactly: the umask has no say, as it has none on the data file.
  * @throws SystemError EPERM for somebody else's lock file that grants less than is wanted
  */
-export function permit(place: Place, kind: LockKind, mode: number): void {
-  const path = place.lockPath[kind];
+export function permit({ path, page }: RwLock, mode: number): void {
   permitFile(path, mode);
-  if (kind === "flock") permitFile(lockPagePath(path), mode);
+  if (page !== undefined) permitFile(lockPagePath(path), mode);
 }
 
 function permitFile(path: string, mode: number): void {

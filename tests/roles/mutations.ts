@@ -8,7 +8,8 @@ import { Robot } from "./structs.ts";
 const FOOTER_BYTES = 64;
 const FIXED_BYTES = { from: 16, to: 48 };
 
-type Mutation = (bytes: Buffer, turn: number) => Buffer | undefined | void;
+/** Changes the bytes in place, or returns others. */
+type Mutation = (bytes: Buffer, turn: number) => Buffer;
 
 const footerOf = (bytes: Buffer): Buffer => bytes.subarray(bytes.length - FOOTER_BYTES);
 
@@ -39,6 +40,7 @@ export const BIT_FLIPS: readonly Mutation[] = Array.from(
   (_, bit) => (bytes) => {
     const at = bytes.length - FOOTER_BYTES + (bit >> 3);
     bytes[at] = (bytes[at] as number) ^ (1 << (bit & 7));
+    return bytes;
   },
 );
 
@@ -58,8 +60,9 @@ const INTERESTING = [
   (1n << 64n) - 1n,
 ];
 
-function randomBytesAt(bytes: Buffer, random: Random, from: number, to: number): void {
+function randomBytesAt(bytes: Buffer, random: Random, from: number, to: number): Buffer {
   for (let n = random.whole(1, 8); n > 0; n--) bytes[random.whole(from, to - 1)] = random.whole(0, 255);
+  return bytes;
 }
 
 /** A footer field set to a chosen or a random number. */
@@ -161,7 +164,7 @@ export function mutateAndOpen(
   let errors = 0;
   for (let turn = 0; turn < turns; turn++) {
     const copy = Buffer.from(whole);
-    writeFileSync(path, mutate(copy, turn) ?? copy);
+    writeFileSync(path, mutate(copy, turn));
     try {
       useFile(dir);
     } catch (error) {
