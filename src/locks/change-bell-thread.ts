@@ -2,11 +2,11 @@
 import { type BellStart, CONTROL } from "./change-bell.ts";
 import { LockPage } from "./lock-page.ts";
 
-declare const self: Worker & { close(): void };
+declare const self: Worker;
 
 self.onmessage = ({ data }: MessageEvent<BellStart>) => {
   serve(data);
-  self.close();
+  process.exit(); // of this thread
 };
 
 function serve({ pageFd, path, control }: BellStart): void {

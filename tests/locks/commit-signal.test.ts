@@ -25,7 +25,17 @@ beforeEach(() => {
   signal = new CommitSignal({ lock });
 });
 
-const threads = (): number => readdirSync("/proc/self/task").length;
+/** How many workers this process has now, as the kernel sees it. */
+const workers = (): number => {
+  const names = readdirSync("/proc/self/task").map((id) => {
+    try {
+      return readFileSync(`/proc/self/task/${id}/comm`, "utf8");
+    } catch {
+      return ""; // it ended meanwhile
+    }
+  });
+  return names.filter((name) => name === "Worker\n").length;
+};
 
 async function until(condition: () => boolean): Promise<void> {
   for (let turn = 0; !condition(); turn++) {
@@ -128,18 +138,19 @@ describe("changes", () => {
   });
 
   test("several iterations of one signal share a thread, which ends with the last of them", async () => {
-    const before = threads();
+    await until(() => workers() === 0);
     const [first, second] = [signal.changes(), signal.changes()];
     const turns = [first.next(), second.next()];
-    await until(() => threads() > before);
+    await until(() => workers() === 1);
     signal.notify();
     expect(await Promise.all(turns)).toEqual(Array(2).fill({ done: false, value: 1 }));
     await first.return();
     const turn = second.next();
     signal.notify();
     expect((await turn).value).toBe(2);
+    expect(workers()).toBe(1);
     await second.return();
-    await until(() => threads() <= before);
+    await until(() => workers() === 0);
   });
 
   test("returning ends it, a turn that is waited for included", async () => {
@@ -260,8 +271,9 @@ describe("the process", () => {
 
   test("10 rounds of subscribing leave no descriptor and no thread", () => {
     const script = `
-      const { readdirSync } = await import("node:fs");
-      const count = () => [readdirSync("/proc/self/fd").length, readdirSync("/proc/self/task").length];
+      const { readdirSync, readFileSync } = await import("node:fs");
+      const workers = ${workers};
+      const count = () => [readdirSync("/proc/self/fd").length, workers()];
       const round = async () => {
         const changes = signal.changes();
         setTimeout(() => signal.notify(), 5);
@@ -270,6 +282,7 @@ describe("the process", () => {
         await Bun.sleep(20);
       };
       await round();
+      while (workers() > 0) await Bun.sleep(5);
       const before = count();
       for (let i = 0; i < 10; i++) await round();
       for (let i = 0; i < 100 && count().some((n, at) => n > before[at]); i++) await Bun.sleep(20);
@@ -287,7 +300,7 @@ describe("where nothing can wake us", () => {
     );
     let version = 7;
     using polling = new CommitSignal({ lock: ipmmap, read: () => version });
-    const before = threads();
+    await until(() => workers() === 0);
     const changes = polling.changes();
     const turn = changes.next();
     polling.notify();
@@ -295,7 +308,7 @@ describe("where nothing can wake us", () => {
       version = 8;
     }, 20);
     expect(await turn).toEqual({ done: false, value: 8 });
-    expect(threads()).toBe(before);
+    expect(workers()).toBe(0);
     expect(polling.wait(8, { timeoutMs: 12 })).toBe(false);
     expect(polling.wait(7, { timeoutMs: 12 })).toBe(true);
     await changes.return();
