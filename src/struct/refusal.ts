@@ -3,7 +3,10 @@
  * level on the way out adds its place, so that the message says `Robot.pose[3].x: expected …, got …`.
  */
 
-const places = new WeakMap<Error, { place: string; reason: string }>();
+/** Of the errors made here: where, as far as known, and why. */
+const places = new WeakMap<object, { place: string; reason: string }>();
+
+const HUGE = 10n ** 59n;
 
 /** Short and safe text for any value, for messages. */
 export function show(value: unknown): string {
@@ -13,7 +16,7 @@ export function show(value: unknown): string {
         ? `${JSON.stringify(value.slice(0, 60))}… (${value.length} characters)`
         : JSON.stringify(value);
     case "bigint":
-      return value.toString().length > 60 ? "a huge bigint" : `${value}n`;
+      return value > HUGE || value < -HUGE ? "a huge bigint" : `${value}n`;
     case "function":
       return `function ${value.name}`;
     case "object":
@@ -30,23 +33,37 @@ function objectName(value: object): string {
   return typeof name === "string" && name !== "Object" ? `a ${name}` : "an object";
 }
 
+function refusal(Kind: typeof TypeError | typeof RangeError, reason: string, options?: ErrorOptions): Error {
+  const error = new Kind(reason, options);
+  places.set(error, { place: "", reason });
+  return error;
+}
+
 /** A TypeError: the value is not of the expected kind. */
-export const wrongType = (expected: string, value: unknown): TypeError =>
-  new TypeError(`expected ${expected}, got ${show(value)}`);
+export const wrongType = (expected: string, value: unknown): Error =>
+  refusal(TypeError, `expected ${expected}, got ${show(value)}`);
 
 /** A RangeError: right kind, but it does not fit. */
-export const outOfRange = (expected: string, value: unknown): RangeError =>
-  new RangeError(`expected ${expected}, got ${show(value)}`);
+export const outOfRange = (expected: string, value: unknown): Error =>
+  refusal(RangeError, `expected ${expected}, got ${show(value)}`);
 
-/** The same error, with one more step of its place in front (`.x`, `[3]`, `Point2D`). */
+/** A TypeError, or a RangeError, whose place is still to be told. */
+export const typeRefusal = (reason: string): Error => refusal(TypeError, reason);
+export const rangeRefusal = (reason: string): Error => refusal(RangeError, reason);
+
+/**
+ * The same error, with one more step of its place in front (`.x`, `[3]`, `Point2D`). An error of the user's code,
+ * a getter or the `check` of a type, becomes the cause of one of ours.
+ */
 export function at(place: string, error: unknown): Error {
-  const refusal =
-    error instanceof TypeError || error instanceof RangeError
-      ? error
-      : new TypeError(String(error), { cause: error });
-  const inner = places.get(refusal) ?? { place: "", reason: refusal.message };
-  const whole = { place: place + inner.place, reason: inner.reason };
-  places.set(refusal, whole);
-  refusal.message = `${whole.place}: ${whole.reason}`;
-  return refusal;
+  const own = places.has(error as object) ? (error as Error) : adopted(error);
+  const { place: inner, reason } = places.get(own) as { place: string; reason: string };
+  places.set(own, { place: place + inner, reason });
+  own.message = `${place}${inner}: ${reason}`;
+  return own;
+}
+
+function adopted(cause: unknown): Error {
+  if (cause instanceof RangeError) return refusal(RangeError, cause.message, { cause });
+  return refusal(TypeError, cause instanceof TypeError ? cause.message : String(cause), { cause });
 }

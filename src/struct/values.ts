@@ -18,7 +18,7 @@ import {
   typeName,
 } from "./layout.ts";
 import { assertAttached, type Region } from "./memory.ts";
-import { at, outOfRange, wrongType } from "./refusal.ts";
+import { at, outOfRange, rangeRefusal, typeRefusal, wrongType } from "./refusal.ts";
 import { isScalar, type ScalarType, typedArrays } from "./types.ts";
 
 declare const PREPARED: unique symbol;
@@ -58,7 +58,7 @@ export function store(type: FieldType, region: Region, byteOffset: number, value
 /** A misaligned atomic would be refused in the middle of storing, when others are stored already. */
 function checkAlignment(align: number, region: Region, byteOffset: number): void {
   if ((region.byteOffset + byteOffset) % align === 0) return;
-  throw new RangeError(
+  throw rangeRefusal(
     `atomics must be aligned to their ${align} bytes; this memory begins ${(region.byteOffset + byteOffset) % align} bytes off`,
   );
 }
@@ -159,7 +159,7 @@ function prepareMembers(
     const member = layout.byName.get(name);
     if (member === undefined) {
       const known = layout.members.map((m) => m.name);
-      throw new TypeError(
+      throw typeRefusal(
         `has no member ${JSON.stringify(name)}; it has ${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}`,
       );
     }
@@ -192,7 +192,7 @@ function prepareArray({ element }: ArrayType, value: unknown, region: Region, le
   const elements = prepareElements(element, value, region, length);
   const count = countOf(element, elements);
   if (count !== length)
-    throw new RangeError(
+    throw rangeRefusal(
       `expected ${expected}, got ${count > length ? "more than" : "only"} ${Math.min(count, length)}`,
     );
   return elements;
@@ -270,7 +270,7 @@ export function storeElements(
     elements = prepareElements(element, values, region, length - offset, offset);
     const count = countOf(element, elements);
     if (offset + count > length)
-      throw new RangeError(
+      throw rangeRefusal(
         `expected at most ${length - offset} values from index ${offset} on (the array has ${length})`,
       );
   } catch (error) {

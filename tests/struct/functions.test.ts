@@ -1,0 +1,299 @@
+import { describe, expect, test } from "bun:test";
+import { StructDefinitionError } from "../../src/errors.ts";
+import { structByName, viewAt } from "../../src/struct/functions.ts";
+import {
+  alignof,
+  array,
+  assign,
+  bits,
+  bytesOf,
+  c_double,
+  c_float,
+  c_int8,
+  c_int32,
+  create,
+  equals,
+  field,
+  layoutOf,
+  loadStructs,
+  nested,
+  offsetof,
+  Struct,
+  type StructArray,
+  sizeof,
+  struct,
+  toObject,
+  viewOf,
+} from "../../src/struct/index.ts";
+import { READ_ONLY, Region } from "../../src/struct/memory.ts";
+import { Counters, Everything, everything, Mode, Point } from "../support/everything.ts";
+
+class Path extends Struct {
+  @field(c_int8) n!: number;
+  @bits(c_int32, 3) low!: number;
+  @bits(c_int32, 8) high!: number;
+  @nested(Point, 3) points!: StructArray<Point>;
+  @field(array(c_float, 2, 2)) grid!: never;
+}
+
+describe("sizeof, alignof, offsetof", () => {
+  test("are C's", () => {
+    expect([sizeof(Path), alignof(Path), sizeof(Point)]).toEqual([72, 8, 16]);
+    expect([offsetof(Path, "points"), offsetof(Path, "points.2.y"), offsetof(Path, "grid" as "n")]).toEqual([
+      8, 48, 56,
+    ]);
+  });
+
+  test("of a bit-field give the byte its first bit is in", () => {
+    expect([offsetof(Path, "low"), offsetof(Path, "high")]).toEqual([1, 1]);
+  });
+
+  test("refuse what is no struct class or no path", () => {
+    expect(() => sizeof(Date as never)).toThrow(StructDefinitionError);
+    expect(() => sizeof(undefined as never)).toThrow("undefined is not a struct class");
+    expect(() => sizeof(Struct)).toThrow(StructDefinitionError);
+    expect(() => offsetof(Path, "points.3.y")).toThrow(RangeError);
+    expect(() => offsetof(Path, "nope" as "n")).toThrow(TypeError);
+  });
+});
+
+describe("create", () => {
+  test("is all zero but for what it is given", () => {
+    expect(toObject(create(Point, { y: 2 }))).toEqual({ x: 0, y: 2 });
+    expect(bytesOf(create(Everything)).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("makes private memory each time", () => {
+    const [a, b] = [create(Point), create(Point)];
+    a.x = 1;
+    expect(b.x).toBe(0);
+  });
+});
+
+describe("viewOf", () => {
+  test("takes any memory, from any byte on", () => {
+    const bytes = new Uint8Array(40);
+    const part = new DataView(bytes.buffer, 5, 30);
+    viewOf(Point, part, 7).x = 0x0102;
+    expect([...bytes.subarray(11, 15)]).toEqual([0, 2, 1, 0]);
+  });
+
+  test.each<[string, () => unknown, typeof RangeError, string]>([
+    [
+      "too short",
+      () => viewOf(Point, new Uint8Array(15)),
+      RangeError,
+      "viewOf: Point takes 16 bytes from 0 on, but there are 15",
+    ],
+    [
+      "too short from there",
+      () => viewOf(Point, new ArrayBuffer(20), 5),
+      RangeError,
+      "viewOf: Point takes 16 bytes from 5 on, but there are 20",
+    ],
+    [
+      "a negative offset",
+      () => viewOf(Point, new ArrayBuffer(20), -1),
+      RangeError,
+      "viewOf: byteOffset must be a whole number from 0 on, got -1",
+    ],
+    [
+      "half an offset",
+      () => viewOf(Point, new ArrayBuffer(20), 0.5),
+      RangeError,
+      "viewOf: byteOffset must be a whole number from 0 on, got 0.5",
+    ],
+    ["an offset that is text", () => viewOf(Point, new ArrayBuffer(20), "1" as never), RangeError, 'got "1"'],
+    ["no memory", () => viewOf(Point, [1, 2] as never), TypeError, "got an array of 2"],
+    ["nothing", () => viewOf(Point, undefined as never), TypeError, "got undefined"],
+    [
+      "no class",
+      () => viewOf(Object as never, new ArrayBuffer(20)),
+      StructDefinitionError as never,
+      "Object is not a struct class",
+    ],
+  ])("refuses %s", (_, act, kind, message) => {
+    expect(act).toThrow(kind);
+    expect(act).toThrow(message);
+  });
+});
+
+describe("toObject and assign", () => {
+  test("are each other's inverse", () => {
+    const all = create(Everything, everything);
+    const { union, ...plain } = toObject(all);
+    const copy = create(Everything, plain);
+    copy.union = all.union;
+    expect(equals(copy, all)).toBe(true);
+    expect([union.point.x, plain.mode, plain.i64, plain.when]).toEqual([7, Mode.Run, -7n, new Date(1000)]);
+  });
+
+  test("give atomics as their values", () => {
+    expect(toObject(create(Counters, { a32: 5, two: [6, 7] }))).toMatchObject({
+      a32: 5,
+      a64: 0n,
+      two: [6, 7],
+    });
+  });
+
+  test("assign gives back its struct", () => {
+    const point = create(Point);
+    expect(assign(point, { x: 1 })).toBe(point);
+  });
+
+  test.each([
+    ["assign", () => assign({ x: 1 } as never, {})],
+    ["toObject", () => toObject({ x: 1 } as never)],
+    ["bytesOf", () => bytesOf(Point.prototype)],
+    ["equals", () => equals(create(Point), { x: 1 } as never)],
+  ])("%s refuses what is no view", (name, act) => {
+    expect(act).toThrow(TypeError);
+    expect(act).toThrow(`${name}: expected a struct made by create, viewOf or a role, got `);
+  });
+});
+
+describe("bytesOf", () => {
+  test("is the same memory", () => {
+    const point = create(Point, { x: 258 });
+    const bytes = bytesOf(point);
+    expect([...bytes.subarray(0, 3)]).toEqual([2, 1, 0]);
+    bytes[0] = 3;
+    expect([point.x, bytes.length]).toEqual([259, 16]);
+  });
+
+  test("of a nested struct is its part", () => {
+    expect(bytesOf(create(Path, { points: [{}, { x: 1 }, {}] }).points.at(1))[0]).toBe(1);
+  });
+
+  test("is a copy where the memory is read-only", () => {
+    const buffer = new ArrayBuffer(16);
+    const point = viewAt(Point, new Region(buffer, 0, 16, READ_ONLY), 0);
+    bytesOf(point)[0] = 1;
+    expect(point.x).toBe(0);
+  });
+
+  test("reaches to the end of a flexible array", () => {
+    class Words extends Struct {
+      @field(c_int32) n!: number;
+      @field(array(c_int32)) words!: Int32Array;
+    }
+    expect(bytesOf(viewOf(Words, new ArrayBuffer(19))).length).toBe(19);
+  });
+});
+
+describe("equals", () => {
+  class Padded extends Struct {
+    @field(c_int8) a!: number;
+    @field(c_double) b!: number;
+  }
+
+  test("looks at the fields, not at the padding between them", () => {
+    const dirty = viewOf(Padded, new Uint8Array(16).fill(0xee));
+    assign(dirty, { a: 1, b: 2 });
+    expect(equals(dirty, create(Padded, { a: 1, b: 2 }))).toBe(true);
+    expect(equals(dirty, create(Padded, { a: 1, b: 3 }))).toBe(false);
+  });
+
+  test("takes one NaN for another", () => {
+    expect(equals(create(Padded, { b: Number.NaN }), create(Padded, { b: Number.NaN }))).toBe(true);
+  });
+
+  test("holds across byte orders", () => {
+    @struct({ endian: "big" })
+    class Swapped extends Struct {
+      @nested(Padded) inner!: Padded;
+    }
+    expect(equals(create(Swapped, { inner: { a: 1, b: 2 } }).inner, create(Padded, { a: 1, b: 2 }))).toBe(
+      true,
+    );
+  });
+
+  test("is false for structs of two classes", () => {
+    class Twin extends Struct {
+      @field(c_int8) a!: number;
+      @field(c_double) b!: number;
+    }
+    expect(equals(create(Padded), create(Twin))).toBe(false);
+  });
+});
+
+describe("layoutOf", () => {
+  test("tells everything as plain data", () => {
+    expect(layoutOf(Path) as unknown).toEqual({
+      name: "Path",
+      kind: "struct",
+      size: 72,
+      align: 8,
+      fields: {
+        n: { type: "c_int8", offset: 0, size: 1 },
+        low: { type: "c_int32", offset: 1, size: 4, bits: { offset: 8, width: 3 } },
+        high: { type: "c_int32", offset: 1, size: 4, bits: { offset: 11, width: 8 } },
+        points: {
+          type: {
+            array: {
+              struct: {
+                name: "Point",
+                kind: "struct",
+                size: 16,
+                align: 8,
+                fields: {
+                  x: { type: "c_int16", offset: 0, size: 2 },
+                  y: { type: "c_double", offset: 8, size: 8 },
+                },
+              },
+            },
+            length: 3,
+          },
+          offset: 8,
+          size: 48,
+        },
+        grid: { type: { array: { array: "c_float", length: 2 }, length: 2 }, offset: 56, size: 16 },
+      },
+    });
+    expect(layoutOf(Point).fields.y.offset).toBe(8);
+  });
+});
+
+describe("loadStructs", () => {
+  class LoadedA extends Struct {
+    @field(c_int8) x!: number;
+  }
+  class LoadedB extends LoadedA {
+    @field(c_int8) y!: number;
+  }
+  abstract class Bare extends Struct {}
+
+  test("makes classes known by name, and passes over what is no struct", () => {
+    const found = loadStructs({ LoadedA, LoadedB, Bare, Struct, helper: () => 1, answer: 42, nothing: null });
+    expect([found, structByName("LoadedA"), structByName("LoadedB")]).toEqual([
+      [LoadedA, LoadedB],
+      LoadedA,
+      LoadedB,
+    ]);
+    expect(loadStructs([LoadedA], LoadedB)).toEqual([LoadedA, LoadedB]);
+  });
+
+  test("refuses two classes of one name", () => {
+    const Twin = (() => {
+      class LoadedA extends Struct {
+        @field(c_int32) z!: number;
+      }
+      return LoadedA;
+    })();
+    expect(() => loadStructs({ LoadedA, Twin })).toThrow(
+      new StructDefinitionError(
+        "loadStructs: two different classes are named LoadedA; give one another with @struct({ name })",
+      ),
+    );
+  });
+
+  test("refuses a module without any", () => {
+    expect(() => loadStructs({ answer: 42 })).toThrow("loadStructs: no struct class among the exports");
+  });
+
+  test("a name that was not loaded", () => {
+    expect(() => structByName("Elsewhere")).toThrow(
+      /^no struct class named "Elsewhere" is loaded \(loaded: .*LoadedA.*\); call loadStructs\(module\) first$/,
+    );
+  });
+});
