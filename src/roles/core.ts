@@ -5,6 +5,7 @@
 import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
 import type { LockMode } from "../locks/file-lock.ts";
 import type { AsyncLockOptions, LockOptions, RwLock } from "../locks/rw-lock.ts";
+import { OFFSET, REGION } from "../struct/internals.ts";
 import type { Layout } from "../struct/layout.ts";
 import type { Region } from "../struct/memory.ts";
 import type { Struct } from "../struct/struct.ts";
@@ -98,14 +99,15 @@ export class Core<T extends Struct> {
     return view;
   }
 
-  /** The last committed state in private memory. */
-  snapshot(): T {
+  /** The last committed state in private memory: new memory, or that of an earlier snapshot. */
+  snapshot(into?: T): T {
     const file = this.currentFile;
-    const slot = this.#pool.take();
-    const copied = file.isSequenced && file.copyCommitted(slot.bytes, slot.byteOffset);
+    const copy = into === undefined ? this.#pool.take() : this.#pool.again(into);
+    const { bytes } = copy[REGION];
+    const copied = file.isSequenced && file.copyCommitted(bytes, copy[OFFSET]);
     // Writers that keep no sequence, or that are too busy to let a whole copy through, are locked out for a moment.
-    if (!copied) this.underLock(() => this.file.copyCommitted(slot.bytes, slot.byteOffset));
-    return slot.view();
+    if (!copied) this.underLock(() => this.file.copyCommitted(bytes, copy[OFFSET]));
+    return copy;
   }
 
   /** Takes the lock and makes sure that the file under it is the current one. */

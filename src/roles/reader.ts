@@ -114,8 +114,8 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
 
   /** When the struct was last written, by the header's time stamp; undefined when it is 0 (never). */
   get lastUpdate(): Date | undefined {
-    const { header } = this.core.live as unknown as { header: { time_stamp: number } };
-    return header.time_stamp === 0 ? undefined : new Date(header.time_stamp * 1000);
+    const { timeStamp } = this.core.currentFile;
+    return timeStamp === 0 ? undefined : new Date(timeStamp * 1000);
   }
 
   /**

@@ -1,50 +1,53 @@
 /** Private memory for snapshots: several share one buffer, as allocating one costs more than the copy. */
-import { inOrder, type Layout } from "../struct/layout.ts";
+import { isView, LAYOUT, REGION, type View } from "../struct/internals.ts";
+import { type Layout, modeOf } from "../struct/layout.ts";
 import { Region } from "../struct/memory.ts";
+import { show } from "../struct/refusal.ts";
 import type { Struct } from "../struct/struct.ts";
 import { type ViewClass, viewClass } from "../struct/view.ts";
 
-/** Snapshots of one buffer; it lives as long as any of them. Large structs get one each. */
-const PER_BUFFER = 16;
-const SHARED_UP_TO_BYTES = 4096;
+/** Bytes of one buffer, which lives as long as any snapshot in it. Larger structs get one each. */
+const BUFFER_BYTES = 32768;
 
-/** Memory for one snapshot. */
-export interface Slot<T> {
-  readonly bytes: Uint8Array;
-  readonly byteOffset: number;
-  view(): T;
-}
+/** Memory that holds nothing but snapshots. */
+class SnapshotMemory extends Region {}
 
 export class SnapshotPool<T extends Struct> {
   readonly #layout: Layout;
   readonly #stride: number;
   readonly #count: number;
-  #region: Region | undefined;
-  #bytes = new Uint8Array(0);
+  #memory: SnapshotMemory | undefined;
   #class: ViewClass | undefined;
   #next = 0;
 
   constructor(layout: Layout) {
     this.#layout = layout;
-    // Slots start 16-aligned, as any member may need.
+    // Snapshots start 16-aligned, as any member may need.
     this.#stride = Math.ceil(layout.size / 16) * 16;
-    this.#count = layout.size <= SHARED_UP_TO_BYTES ? PER_BUFFER : 1;
+    this.#count = Math.max(1, Math.floor(BUFFER_BYTES / this.#stride));
   }
 
-  /** Memory that nobody has had yet. */
-  take(): Slot<T> {
-    if (this.#region === undefined || this.#next === this.#count) this.#refill();
+  /** A struct in memory that nobody has had yet. */
+  take(): T & View {
+    if (this.#memory === undefined || this.#next === this.#count) this.#refill();
     const byteOffset = this.#next++ * this.#stride;
-    const region = this.#region as Region;
-    const View = this.#class as ViewClass;
-    return { bytes: this.#bytes, byteOffset, view: () => new View(region, byteOffset) as unknown as T };
+    return new (this.#class as ViewClass)(this.#memory as Region, byteOffset) as T & View;
+  }
+
+  /** An earlier snapshot, to be overwritten. @throws TypeError for anything else, which may be shared memory */
+  again(snapshot: T): T & View {
+    if (isView(snapshot) && snapshot[LAYOUT] === this.#layout && snapshot[REGION] instanceof SnapshotMemory)
+      return snapshot;
+    throw new TypeError(
+      `snapshot(into): expected an earlier snapshot of ${this.#layout.name}, got ${show(snapshot)}`,
+    );
   }
 
   #refill(): void {
-    const buffer = new ArrayBuffer(this.#stride * this.#count);
-    this.#bytes = new Uint8Array(buffer);
-    this.#region = inOrder(new Region(buffer, 0, buffer.byteLength, 0), this.#layout);
-    this.#class ??= viewClass(this.#layout, this.#region.mode);
+    const mode = modeOf(this.#layout, 0);
+    const byteLength = this.#stride * this.#count;
+    this.#memory = new SnapshotMemory(new ArrayBuffer(byteLength), 0, byteLength, mode);
+    this.#class ??= viewClass(this.#layout, mode);
     this.#next = 0;
   }
 }

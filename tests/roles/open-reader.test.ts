@@ -1,0 +1,79 @@
+/** Opening a file without its class. */
+import { expect, test } from "bun:test";
+import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { enumOf, c_uint8, field, Manager, MmapStructure, openReader, toObject } from "../../src/index.ts";
+import { Robot } from "./structs.ts";
+import { TempDir, thrownBy } from "./support.ts";
+
+enum Mode {
+  Idle = 0,
+  Running = 1,
+}
+
+class Machine extends MmapStructure {
+  @field(enumOf(c_uint8, Mode)) mode!: Mode;
+}
+
+test("shows every field of a file whose class is not at hand", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, tag: "a_b", create: true });
+  manager.edit((data) => {
+    data.count = 7;
+    data.name = "Ä";
+    data.serial = 2n ** 60n;
+    data.path[2] = { x: 1, y: 2 } as never;
+    data.hits.add(3);
+  });
+  using reader = openReader(temp.file("Robot_a_b.mmap"));
+  expect(toObject(reader.snapshot())).toEqual(toObject(manager.snapshot()) as never);
+  expect([reader.get("count"), reader.get("path.2.y"), reader.get("hits")]).toEqual([7, 2, 3]);
+  expect(JSON.stringify(reader.snapshot())).toContain('"serial":"1152921504606846976"');
+  manager.set("count", 8);
+  expect([reader.snapshot().count, reader.version]).toEqual([8, 2]);
+});
+
+test("excludes writers and is excluded by them, for both kinds of lock", () => {
+  for (const lock of ["flock", "fcntl"] as const) {
+    using temp = new TempDir();
+    using manager = new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, lock });
+    using reader = openReader(temp.file("Robot_.mmap"), { lockDir: temp.dir });
+    {
+      using _ = reader.lock();
+      expect(manager.tryLock()).toBeUndefined();
+    }
+    using _ = manager.lock();
+    expect(reader.tryLock()).toBeUndefined();
+  }
+});
+
+test("values of enums are shown", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Machine, { dir: temp.dir, create: true });
+  manager.set("mode", Mode.Running);
+  using reader = openReader(manager.path);
+  expect(reader.get("mode")).toBe(Mode.Running);
+  expect(reader.snapshot().mode).toBe(1);
+});
+
+test("opens shared memory objects by their path", () => {
+  const name = `/shmstruct-open-${process.pid}`;
+  using manager = new Manager(Robot, { name, create: true });
+  try {
+    manager.set("count", 1);
+    using reader = openReader(`/dev/shm${name}`);
+    expect(reader.get("count")).toBe(1);
+  } finally {
+    manager.remove();
+    for (const suffix of [".lock", ".lock-page"]) rmSync(`/dev/shm${name}${suffix}`);
+  }
+});
+
+test("refuses what has no schema to go by", () => {
+  using temp = new TempDir();
+  expect(thrownBy(() => openReader(temp.file("robot.txt"))).message).toContain("is not the path of a data file");
+  expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).code).toBe("FILE_MISSING");
+  writeFileSync(temp.file("Robot_.mmap"), new Uint8Array([0x28, 0x11]));
+  expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).code).toBe("FILE_FORMAT");
+  truncateSync(temp.file("Robot_.mmap"), 200);
+  expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).message).toContain("was made by IPMMAP and has no schema");
+});
