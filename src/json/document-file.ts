@@ -15,15 +15,12 @@ import { Mapping } from "../memory/mapping.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import {
   AT,
-  CHECKED_HEADER_BYTES,
-  checksum,
-  type DocumentFormat,
   damaged,
-  footerOf,
-  HEADER_BYTES,
   isPossibleSize,
   NO_DOCUMENT_TEXT,
   readFormat,
+  SLOT,
+  slotChecksum,
 } from "./document-format.ts";
 
 /** A document as it was committed. Version 0 without a text: there has been none. */
@@ -39,16 +36,26 @@ const COLON = 0x3a;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** A slot, or a copy of one: its header and all its room. */
+class Slot {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly header: DataView<ArrayBuffer>;
+
+  constructor(buffer: ArrayBuffer, byteOffset: number, byteLength: number) {
+    this.bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    this.header = new DataView(buffer, byteOffset, SLOT.text);
+  }
+}
+
 export class DocumentFile {
   readonly path: string;
-  readonly #format: DocumentFormat;
+  /** How long a document may be, in bytes of UTF-8. */
+  readonly maxBytes: number;
   readonly #mapping: Mapping;
   readonly #identity: Stats;
-  readonly #bytes: Uint8Array<ArrayBuffer>;
-  readonly #footer: DataView<ArrayBuffer>;
+  readonly #slots: readonly Slot[];
   readonly #words: Int32Array<ArrayBuffer>;
-  /** A copy of a slot: its header, then its text. */
-  #copy = new Uint8Array(HEADER_BYTES + 1024);
+  #copy = new Slot(new ArrayBuffer(1024), 0, 1024);
 
   /**
    * Opens and maps the file, for reading or for both; undefined when there is none.
@@ -71,15 +78,11 @@ export class DocumentFile {
     this.path = path;
     this.#mapping = mapping;
     this.#identity = identity;
-    this.#bytes = mapping.bytes;
-    this.#format = readFormat(mapping.bytes, path);
-    this.#footer = footerOf(mapping.bytes);
-    this.#words = new Int32Array(mapping.buffer, this.#format.footerOffset);
-  }
-
-  /** How long a document may be, in bytes of UTF-8. */
-  get maxBytes(): number {
-    return this.#format.maxBytes;
+    const { buffer, bytes } = mapping;
+    const { maxBytes, slotOffset, footerOffset } = readFormat(bytes, path);
+    this.maxBytes = maxBytes;
+    this.#slots = slotOffset.map((offset) => new Slot(buffer, offset, SLOT.text + maxBytes));
+    this.#words = new Int32Array(buffer, footerOffset);
   }
 
   /** Permissions of the file when it was opened. */
@@ -111,7 +114,7 @@ export class DocumentFile {
     for (;;) {
       const current = this.#load(AT.current);
       loadFence();
-      const version = this.#footer.getFloat64(headerAt(current), true);
+      const version = this.#slot(current).header.getFloat64(SLOT.version, true);
       loadFence();
       if (this.#load(AT.current) === current) return this.#checkedVersion(version, current);
     }
@@ -125,7 +128,7 @@ export class DocumentFile {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const current = this.#load(AT.current);
       loadFence();
-      const textBytes = this.#copySlot(current);
+      const textBytes = this.#copySlot(this.#slot(current));
       loadFence();
       if (this.#load(AT.current) === current) return this.#decode(current, textBytes);
     }
@@ -146,16 +149,11 @@ export class DocumentFile {
   /** The same with a given version, and undefined for no document yet: what a new file begins with. */
   write(version: number, text: string | undefined): void {
     const current = version | 0;
-    const slot = this.#slot(current);
-    const textBytes = text === undefined ? 0 : encoder.encodeInto(text, slot).written;
-    const header = headerAt(current);
-    this.#footer.setFloat64(header, version, true);
-    this.#footer.setUint32(header + 8, textBytes, true);
-    this.#footer.setUint32(
-      header + 12,
-      checksum(this.#headerBytes(current), slot.subarray(0, textBytes)),
-      true,
-    );
+    const { bytes, header } = this.#slot(current);
+    const textBytes = text === undefined ? 0 : encoder.encodeInto(text, bytes.subarray(SLOT.text)).written;
+    header.setUint32(SLOT.textBytes, textBytes, true);
+    header.setFloat64(SLOT.version, version, true);
+    header.setUint32(SLOT.crc, slotChecksum(bytes, textBytes), true);
     this.#publish(AT.current, current);
     this.#mirror(current, textBytes);
   }
@@ -164,7 +162,7 @@ export class DocumentFile {
   repair(): void {
     const current = this.#load(AT.current);
     if (this.#load(AT.mirrored) === current) return;
-    this.#mirror(current, this.#footer.getUint32(headerAt(current) + 8, true));
+    this.#mirror(current, this.#slot(current).header.getUint32(SLOT.textBytes, true));
   }
 
   /** Waits until the file on the disk holds what is in memory (msync). */
@@ -185,41 +183,43 @@ export class DocumentFile {
    * meanwhile: they find an empty length, which is no number, and stay with what they have.
    */
   #mirror(current: number, textBytes: number): void {
-    const bytes = this.#bytes;
-    const lengthText = textBytes === 0 ? NO_DOCUMENT_TEXT : `${textBytes}:`;
+    const { bytes } = this.#mapping;
+    const start = textBytes === 0 ? NO_DOCUMENT_TEXT : `${textBytes}:`;
     Atomics.store(bytes, 0, COLON);
-    for (let i = 1; i < lengthText.length; i++) bytes[i] = lengthText.charCodeAt(i);
-    bytes.set(this.#slot(current).subarray(0, textBytes), lengthText.length);
-    Atomics.store(bytes, 0, lengthText.charCodeAt(0));
+    for (let i = 1; i < start.length; i++) bytes[i] = start.charCodeAt(i);
+    bytes.set(this.#slot(current).bytes.subarray(SLOT.text, SLOT.text + textBytes), start.length);
+    Atomics.store(bytes, 0, start.charCodeAt(0));
     this.#publish(AT.mirrored, current);
   }
 
   /**
-   * Copies the slot of `current` and returns how long its text is, or would be: more than `maxBytes` is nonsense.
+   * Copies a slot and returns how long its text is, or would be: more than `maxBytes` is nonsense.
    * Only a copy may be decoded: decoders look at their bytes twice and must find the same.
    */
-  #copySlot(current: number): number {
-    const textBytes = this.#footer.getUint32(headerAt(current) + 8, true);
+  #copySlot(slot: Slot): number {
+    const textBytes = slot.header.getUint32(SLOT.textBytes, true);
     if (textBytes > this.maxBytes) return textBytes;
-    if (HEADER_BYTES + textBytes > this.#copy.length) {
-      this.#copy = new Uint8Array(HEADER_BYTES + Math.min(2 * textBytes, this.maxBytes));
+    const byteLength = SLOT.text + textBytes;
+    if (byteLength > this.#copy.bytes.length) {
+      const room = Math.min(2 * byteLength, SLOT.text + this.maxBytes);
+      this.#copy = new Slot(new ArrayBuffer(room), 0, room);
     }
-    this.#copy.set(this.#headerBytes(current));
-    this.#copy.set(this.#slot(current).subarray(0, textBytes), HEADER_BYTES);
+    this.#copy.bytes.set(slot.bytes.subarray(0, byteLength));
     return textBytes;
   }
 
   /** The copied slot, checked. */
   #decode(current: number, textBytes: number): Committed {
-    if (textBytes > this.maxBytes)
+    if (textBytes > this.maxBytes) {
       throw damaged(this.path, `a document of ${textBytes} bytes in ${this.maxBytes}`);
-    const header = new DataView(this.#copy.buffer, 0, HEADER_BYTES);
-    const text = this.#copy.subarray(HEADER_BYTES, HEADER_BYTES + textBytes);
-    if (header.getUint32(CHECKED_HEADER_BYTES, true) !== checksum(this.#copy, text)) {
+    }
+    const { bytes, header } = this.#copy;
+    if (header.getUint32(SLOT.crc, true) !== slotChecksum(bytes, textBytes)) {
       throw damaged(this.path, "checksum of the document");
     }
-    const version = this.#checkedVersion(header.getFloat64(0, true), current);
-    return { version, text: textBytes === 0 ? undefined : this.#text(text) };
+    const version = this.#checkedVersion(header.getFloat64(SLOT.version, true), current);
+    if (textBytes === 0) return { version, text: undefined };
+    return { version, text: this.#text(bytes.subarray(SLOT.text, SLOT.text + textBytes)) };
   }
 
   #text(bytes: Uint8Array): string {
@@ -235,15 +235,8 @@ export class DocumentFile {
     throw damaged(this.path, `version ${version} in the place of ${current >>> 0}`);
   }
 
-  #slot(current: number): Uint8Array<ArrayBuffer> {
-    const { slotOffset, maxBytes } = this.#format;
-    const offset = slotOffset[current & 1] as number;
-    return this.#bytes.subarray(offset, offset + maxBytes);
-  }
-
-  #headerBytes(current: number): Uint8Array<ArrayBuffer> {
-    const offset = this.#format.footerOffset + headerAt(current);
-    return this.#bytes.subarray(offset, offset + HEADER_BYTES);
+  #slot(current: number): Slot {
+    return this.#slots[current & 1] as Slot;
   }
 
   #load(byteOffset: number): number {
@@ -259,9 +252,6 @@ export class DocumentFile {
     Atomics.load(this.#words, byteOffset / 4);
   }
 }
-
-/** Where the footer has the header of the slot that `current` names. */
-const headerAt = (current: number): number => AT.headers + (current & 1) * HEADER_BYTES;
 
 function openIfThere(path: string, writable: boolean): number | undefined {
   try {

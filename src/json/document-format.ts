@@ -3,19 +3,20 @@
  * and for everybody else who can read `<length>:<json>`; our own followers read one of the two slots behind it,
  * which are written in turn, so that the newest whole document is never written to.
  *
- *     0                    T                 T + S             T + 2 S         size
- *     | <length>:<json> …  | slot 0: <json>  | slot 1: <json>  | footer 128 B  |
+ *     0                    T            T + S        T + 2 S      size
+ *     | <length>:<json> …  | slot 0     | slot 1     | footer 64 B |
  *
- *     T: maxBytes and the length's 11 characters, S: maxBytes, both rounded up to 64
+ *     T: maxBytes and the length's 11 characters, S: maxBytes and the slot's header, both rounded up to 64
+ *
+ *     slot:
+ *     0       4           8         16             16 + textBytes
+ *     | crc32 | textBytes | version | text: <json> |         textBytes 0: there is no document yet
+ *     | u32   | u32       | f64     |              |         the checksum covers all that follows it
  *
  *     footer:
- *     0       8        12      16         24     64         80         96        100        104       108    128
- *     | magic | format | crc32 | maxBytes | zero | header 0 | header 1 | current | mirrored | retired | zero  |
- *
- *     header of a slot:
- *     0            8           12      16
- *     | version    | textBytes | crc32 |        textBytes 0: there is no document yet
- *     | f64        | u32       | of version, textBytes and text
+ *     0       8        12      16         24        28         32        36     64
+ *     | magic | format | crc32 | maxBytes | current | mirrored | retired | zero |
+ *     | u64   | u32    | u32   | u64      | u32     | u32      | u32     |      |
  *
  * current: the low 32 bits of the newest version; its lowest bit says which slot holds it.  mirrored: what `current`
  * was when the text at the start was last written whole.  retired: not 0 when another file has the name now.
@@ -27,7 +28,7 @@ import { FileFormatError } from "../errors.ts";
 
 const MAGIC = Buffer.from("shmsjson").readBigUInt64LE();
 const FORMAT = 1;
-const FOOTER_BYTES = 128;
+const FOOTER_BYTES = 64;
 
 /** Offsets in the footer, in bytes. */
 export const AT = {
@@ -35,16 +36,13 @@ export const AT = {
   format: 8,
   crc: 12,
   maxBytes: 16,
-  headers: 64,
-  current: 96,
-  mirrored: 100,
-  retired: 104,
+  current: 24,
+  mirrored: 28,
+  retired: 32,
 } as const;
 
-/** A slot's header. */
-export const HEADER_BYTES = 16;
-/** The part of it that the checksum covers. */
-export const CHECKED_HEADER_BYTES = 12;
+/** Offsets in a slot, in bytes. */
+export const SLOT = { crc: 0, textBytes: 4, version: 8, text: 16 } as const;
 
 /** The longest document, in bytes of UTF-8: three copies of it still fit into one mapping. */
 export const MAX_DOCUMENT_BYTES = 2 ** 30;
@@ -69,8 +67,8 @@ const align = (value: number): number => Math.ceil(value / 64) * 64;
 /** The format of a file for documents of up to `maxBytes`. */
 export function formatFor(maxBytes: number): DocumentFormat {
   const first = align(maxBytes + LENGTH_BYTES);
-  const second = first + align(maxBytes);
-  const footerOffset = second + align(maxBytes);
+  const second = first + align(SLOT.text + maxBytes);
+  const footerOffset = second + align(SLOT.text + maxBytes);
   return {
     maxBytes,
     slotOffset: [first, second],
@@ -83,12 +81,12 @@ export function formatFor(maxBytes: number): DocumentFormat {
 export const footerOf = (bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> =>
   new DataView(bytes.buffer, bytes.byteLength - FOOTER_BYTES, FOOTER_BYTES);
 
-/** The checksum of a slot: of its header's first bytes, then of its text. */
-export const checksum = (header: Uint8Array, text: Uint8Array): number =>
-  crc32(text, crc32(header.subarray(0, CHECKED_HEADER_BYTES)));
+/** The checksum of a slot with a text of that length. */
+export const slotChecksum = (slot: Uint8Array, textBytes: number): number =>
+  crc32(slot.subarray(SLOT.textBytes, SLOT.text + textBytes));
 
 const fixedChecksum = (footer: DataView<ArrayBuffer>): number =>
-  crc32(new Uint8Array(footer.buffer, footer.byteOffset + AT.maxBytes, AT.headers - AT.maxBytes));
+  crc32(new Uint8Array(footer.buffer, footer.byteOffset + AT.maxBytes, AT.current - AT.maxBytes));
 
 /** Writes what never changes into the bytes of a new, zeroed file. */
 export function writeFormat(bytes: Uint8Array<ArrayBuffer>, { maxBytes }: DocumentFormat): void {

@@ -226,6 +226,8 @@ export class DocumentStore {
   }
 
   #put(file: DocumentFile, text: string, master: FileOptions): number {
+    // UTF-8 takes at most three bytes for a UTF-16 unit: most documents need not be measured.
+    if (3 * text.length <= file.maxBytes) return file.commit(text);
     const needed = Buffer.byteLength(text);
     if (needed <= file.maxBytes) return file.commit(text);
     const available = master.grow ? MAX_DOCUMENT_BYTES : file.maxBytes;

@@ -30,12 +30,12 @@ test("the text, two slots and the footer stand one after the other, from multipl
     maxBytes: 1000,
     slotOffset: [1024, 2048],
     footerOffset: 3072,
-    fileBytes: 3200,
+    fileBytes: 3136,
   });
   // 53 and the 11 characters of the longest length fill 64 bytes, 54 do not.
   expect(formatFor(53).slotOffset[0]).toBe(64);
   expect(formatFor(54).slotOffset[0]).toBe(128);
-  expect(formatFor(1).fileBytes).toBe(320);
+  expect(formatFor(1).fileBytes).toBe(256);
   expect(formatFor(MAX_DOCUMENT_BYTES).fileBytes).toBeLessThan(2 ** 32);
 });
 
@@ -65,10 +65,10 @@ test("another file, a damaged and a newer one are told apart", () => {
   });
 
   const shorter = written(1000).subarray(64) as Uint8Array<ArrayBuffer>;
-  expect(failure(shorter.slice()).message).toContain("maxBytes 1000 in a file of 3136 bytes");
+  expect(failure(shorter.slice()).message).toContain("maxBytes 1000 in a file of 3072 bytes");
 });
 
 test("only whole blocks can be a file", () => {
-  expect([0, 256, 319, 321].map(isPossibleSize)).toEqual([false, false, false, false]);
-  expect([320, 384, 3200].map(isPossibleSize)).toEqual([true, true, true]);
+  expect([0, 192, 255, 257].map(isPossibleSize)).toEqual([false, false, false, false]);
+  expect([256, 320, 3136].map(isPossibleSize)).toEqual([true, true, true]);
 });

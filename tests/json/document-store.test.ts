@@ -20,7 +20,7 @@ import {
   TooLargeError,
 } from "../../src/errors.ts";
 import { DocumentFile } from "../../src/json/document-file.ts";
-import { formatFor } from "../../src/json/document-format.ts";
+import { AT, formatFor } from "../../src/json/document-format.ts";
 import { DocumentStore, type FileOptions } from "../../src/json/document-store.ts";
 import { placeOf } from "../../src/json/place.ts";
 import { RwLock } from "../../src/locks/rw-lock.ts";
@@ -91,7 +91,7 @@ describe("the file", () => {
     const place = newPlace();
     masterOf(place).close();
     const bytes = readFileSync(place.dataPath);
-    bytes[formatFor(20).footerOffset + 20] = 1;
+    bytes[formatFor(20).footerOffset + AT.maxBytes + 4] = 1;
     writeFileSync(place.dataPath, bytes);
     expect(() => masterOf(place)).toThrow(/is damaged .* force: true \} makes it anew/);
     using again = masterOf(place, { force: true });
