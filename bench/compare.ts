@@ -85,19 +85,25 @@ async function runProgram(command: readonly string[]): Promise<Metrics> {
   ]);
   const line = out.trimEnd().split("\n").at(-1) ?? "";
   if (code === 0 && line.startsWith("{")) return JSON.parse(line);
-  throw new Error(`${command.slice(-2).join(" ")} ended with ${child.signalCode ?? code}: ${error.trim().slice(-600)}`);
+  throw new Error(
+    `${command.slice(-2).join(" ")} ended with ${child.signalCode ?? code}: ${error.trim().slice(-600)}`,
+  );
 }
 
 function compare(row: Row, samples: Samples, failed: ReadonlyMap<string, string>): RowResult {
   const metric = row.metric ?? "ns";
-  const [ours, peer] = [row.ours, row.peer].map((name) => samples.get(name)?.map((m) => m[metric] ?? Number.NaN));
+  const [ours, peer] = [row.ours, row.peer].map((name) =>
+    samples.get(name)?.map((m) => m[metric] ?? Number.NaN),
+  );
   if (ours === undefined || peer === undefined) {
     const absent = ours === undefined ? row.ours : row.peer;
     return { row, missing: `${absent}: ${failed.get(absent) ?? "no such case"}` };
   }
-  const faster = "atLeast" in row.aim;
-  const ratio = spread(ours.map((value, i) => (faster ? peer[i]! / value : value / peer[i]!)));
-  const met = "atLeast" in row.aim ? ratio.median >= row.aim.atLeast : ratio.median <= row.aim.atMost;
+  const { aim } = row;
+  const ratio = spread(
+    ours.map((value, i) => (aim && "atLeast" in aim ? peer[i]! / value : value / peer[i]!)),
+  );
+  const met = aim && ("atLeast" in aim ? ratio.median >= aim.atLeast : ratio.median <= aim.atMost);
   return { row, ratio, ours: spread(ours), peer: spread(peer), met };
 }
 

@@ -18,11 +18,15 @@ const number = (value: number): string => (value >= 100 ? value.toFixed(0) : val
 const range = ({ median, least, most }: Spread): string =>
   `${number(median)} (${number(least)}–${number(most)})`;
 
-const aim = ({ aim }: Row): string =>
-  "atLeast" in aim ? `≥ ${aim.atLeast} times faster` : `≤ ${aim.atMost} times`;
+function aim({ aim }: Row): string {
+  if (aim === undefined) return "";
+  return "atLeast" in aim ? `≥ ${aim.atLeast} times faster` : `≤ ${aim.atMost} times`;
+}
 
-const verdict = ({ met, row }: RowResult): string =>
-  met ? "met" : row.floor === undefined ? "**missed**" : "missed, see the floor";
+function verdict({ met, row }: RowResult): string {
+  if (row.aim === undefined) return "";
+  return met ? "met" : row.floor === undefined ? "**missed**" : "missed, see the floor";
+}
 
 function rowCells(result: RowResult): string[] {
   const { row, ratio, ours, peer } = result;
@@ -45,7 +49,9 @@ const FIGURE_HEAD = ["#", "what", "aim", "measured (spread)"];
 
 const table = (head: readonly string[], lines: readonly string[][]): string =>
   [head, head.map(() => "---"), ...lines]
-    .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`)
+    .map(
+      (cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`,
+    )
     .join("\n");
 
 /** One suite as a section of the page. */
@@ -67,7 +73,9 @@ export function printSuite(result: SuiteResult): void {
   console.log(`\n${result.suite.title} (${result.seconds.toFixed(0)} s)`);
   for (const row of result.rows) {
     const [id, what, against, wanted, ratio, ours, peer, met] = rowCells(row);
-    console.log(`  ${id?.padEnd(3)} ${what} / ${against}: ${ratio}  aim ${wanted}  ${ours} / ${peer}  ${met}`);
+    console.log(
+      `  ${id?.padEnd(3)} ${what} / ${against}: ${ratio}  aim ${wanted}  ${ours} / ${peer}  ${met}`,
+    );
   }
   for (const figure of result.figures) console.log(`  ${figureCells(figure).join("  ")}`);
 }

@@ -57,7 +57,10 @@ const getByHand = (kind: Kind): Case =>
   });
 
 /** Writes two texts in turns; the byte behind the shorter one and the first are read back. */
-const writeBy = (kind: Kind, makeWriter: () => { bytes: Uint8Array; write: (text: string) => void }): Case => {
+const writeBy = (
+  kind: Kind,
+  makeWriter: () => { bytes: Uint8Array; write: (text: string) => void },
+): Case => {
   return () => {
     const { bytes, write } = makeWriter();
     const [a, b] = texts[kind];

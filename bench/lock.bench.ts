@@ -1,0 +1,119 @@
+/** Rows 5 and 6: a locked edit of five fields, against C with flock and against Python as IPMMAP does it. */
+import { closeSync, openSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DemoMmapStructure } from "../demo/demo-struct.ts";
+import { create, Manager, type ManagerOptions } from "../src/index.ts";
+import { fileLock } from "../src/locks/file-lock.ts";
+import { alone, type Case, type Suite, timed } from "./harness.ts";
+import { cProgram, inTempDir, pythonProgram } from "./prepare.ts";
+
+const TURNS = 500;
+
+/** The five stores of all the peers. */
+function store(data: DemoMmapStructure, i: number): void {
+  data.data_int = i;
+  data.data_xy.x = i;
+  data.data_xy.y = -i;
+  data.multi_pts.multi_data_int = i;
+  data.multi_pts.multi_points.at(3).x = i;
+}
+
+const check = (data: DemoMmapStructure, turns: number): void => {
+  if (data.data_int !== turns || data.multi_pts.multi_points.at(3).x !== turns)
+    throw new Error(`the last edit is not there: ${data.data_int} is not ${turns}`);
+};
+
+const edit = (options: ManagerOptions): Case => {
+  return () =>
+    inTempDir((dir) => {
+      using manager = new Manager(DemoMmapStructure, { ...options, dir, lockDir: dir, create: true });
+      let turns = 0;
+      const one = (data: DemoMmapStructure) => store(data, turns);
+      const run = () => {
+        for (let i = 0; i < TURNS; i++) {
+          turns++;
+          manager.edit(one);
+        }
+        check(manager.live, turns);
+      };
+      return timed(TURNS, run);
+    });
+};
+
+/** What no JavaScript can do without: the two system calls through bun:ffi, and the stores. */
+const byHand: Case = () =>
+  inTempDir((dir) => {
+    const path = join(dir, "hand.lock");
+    const fd = openSync(path, "w+");
+    const lock = fileLock("flock", fd, path);
+    const data = create(DemoMmapStructure);
+    let turns = 0;
+    const run = () => {
+      for (let i = 0; i < TURNS; i++) {
+        turns++;
+        lock.lock("exclusive");
+        store(data, turns);
+        lock.unlock();
+      }
+      check(data, turns);
+    };
+    const result = timed(TURNS, run);
+    closeSync(fd);
+    return result;
+  });
+
+const suite: Suite = {
+  title: "A locked edit of five fields",
+  file: import.meta.filename,
+  honest:
+    "nobody else wants the lock, on either side; the stores go to mapped files, and the last values are read back after every 500 edits. Ours is a whole transaction: it keeps the state before it, counts the commit, sets the time stamp, checks that the file still is what it was and tells those who wait for changes. C and Python do none of this.",
+  cases: {
+    "edit()": edit({}),
+    "edit(), not transactional": edit({ transactional: false }),
+    "edit(), fcntl lock": edit({ lock: "fcntl" }),
+    "flock through FFI by hand": byHand,
+  },
+  programs: () => ({
+    "C, flock": cProgram("edit", tmpdir()),
+    "Python, fasteners": pythonProgram("edit", ["fasteners"], tmpdir()),
+  }),
+  rows: [
+    {
+      id: "5",
+      what: "edit of five fields, transactional",
+      ours: "edit()",
+      peer: "C, flock",
+      aim: { atMost: 1.5 },
+    },
+    {
+      id: "5",
+      what: "the same, not transactional",
+      ours: "edit(), not transactional",
+      peer: "C, flock",
+      aim: { atMost: 1.5 },
+    },
+    {
+      id: "5",
+      what: "flock, five stores, unlock in JavaScript by hand: the floor",
+      ours: "flock through FFI by hand",
+      peer: "C, flock",
+    },
+    {
+      id: "6",
+      what: "edit of five fields, transactional",
+      ours: "edit()",
+      peer: "Python, fasteners",
+      aim: { atLeast: 40 },
+    },
+    {
+      id: "6",
+      what: "the same on a file that Python's IPMMAP shares (fcntl lock)",
+      ours: "edit(), fcntl lock",
+      peer: "Python, fasteners",
+    },
+  ],
+};
+export default suite;
+
+if (import.meta.main) await alone(suite);

@@ -1,0 +1,71 @@
+/** Peers from outside: packages from npm, C programs compiled here, Python. What cannot be had is left out, visibly. */
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Program } from "./harness.ts";
+
+const here = import.meta.dirname;
+const peers = join(here, "peers");
+/** Inside node_modules, as everything there is ignored by git and made anew when missing. */
+const build = join(here, "node_modules", ".peers");
+
+/** Installs the packages of bench/package.json if they are not there. */
+export function installPackages(): void {
+  const command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"];
+  if (isNewer(join(here, "node_modules", ".package-lock.json"), join(here, "package-lock.json"))) return;
+  console.log(`installing the peers from npm (${command.join(" ")}) …`);
+  const { exitCode } = Bun.spawnSync(command, { cwd: here, stdout: "inherit", stderr: "inherit" });
+  if (exitCode !== 0) console.log("npm ci failed: rows with packages from npm will be left out");
+}
+
+/** Whether a package is installed in bench/node_modules. */
+export function hasPackage(name: string): boolean {
+  try {
+    Bun.resolveSync(name, here);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A program from peers/<name>.c, compiled with gcc -O2 when it is not yet, or not any more, up to date. */
+export function cProgram(name: string, ...args: string[]): Program {
+  const [source, binary] = [join(peers, `${name}.c`), join(build, name)];
+  if (Bun.which("gcc") === null) return { missing: "gcc is not installed" };
+  if (!isNewer(binary, source, join(peers, "common.h"))) {
+    mkdirSync(build, { recursive: true });
+    const { exitCode, stderr } = Bun.spawnSync(["gcc", "-O2", "-Wall", "-o", binary, source]);
+    if (exitCode !== 0) return { missing: `gcc refused it: ${stderr.toString()}` };
+  }
+  return [binary, ...args];
+}
+
+/** A program peers/<name>.py, run by a Python that has the modules it needs. */
+export function pythonProgram(name: string, modules: readonly string[], ...args: string[]): Program {
+  const python = pythonWith(modules);
+  if (python === undefined) return { missing: `no python3 with ${modules.join(" and ")}` };
+  return [python, join(peers, `${name}.py`), ...args];
+}
+
+/** The Python that has all of the modules. */
+export function pythonWith(modules: readonly string[]): string | undefined {
+  return ["python3", "/usr/bin/python3"].find((python) => {
+    if (Bun.which(python) === null) return false;
+    return Bun.spawnSync([python, "-c", `import ${["sys", ...modules].join(", ")}`]).exitCode === 0;
+  });
+}
+
+/** A directory of its own for `use`, removed afterwards. */
+export async function inTempDir<T>(use: (dir: string) => T | Promise<T>): Promise<T> {
+  const dir = mkdtempSync(join(tmpdir(), "shmstruct-bench-"));
+  try {
+    return await use(dir);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function isNewer(file: string, ...sources: string[]): boolean {
+  const time = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return time(file) > 0 && sources.every((source) => time(file) >= time(source));
+}

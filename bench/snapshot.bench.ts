@@ -1,0 +1,144 @@
+/** Rows 7 and 8: a consistent copy of the demo struct, while another process writes it. */
+import { join } from "node:path";
+import { DemoMmapStructure } from "../demo/demo-struct.ts";
+import { bytesOf, Manager, Reader, sizeof } from "../src/index.ts";
+import { alone, type Case, type Metrics, type Suite, timed } from "./harness.ts";
+import { startOther } from "./others.ts";
+import { cProgram, inTempDir } from "./prepare.ts";
+
+const TURNS = 1000;
+const SIZE = sizeof(DemoMmapStructure);
+
+/** With a file, and a process that edits it about every millisecond. */
+const beside = (work: (reader: Reader<DemoMmapStructure>, dir: string) => Promise<Metrics>): Case => {
+  return () =>
+    inTempDir(async (dir) => {
+      using _manager = new Manager(DemoMmapStructure, { dir, create: true });
+      using _writer = await startOther("writer", dir);
+      using reader = new Reader(DemoMmapStructure, { dir });
+      return await work(reader, dir);
+    });
+};
+
+/** Times `read`, which gives two fields of one edit, and sees to it that they agree and that edits are seen. */
+async function agreeing(read: () => readonly [number, number]): Promise<Metrics> {
+  const seen = new Set<number>();
+  const run = () => {
+    let last = 0;
+    for (let i = 0; i < TURNS; i++) {
+      const [a, b] = read();
+      if (a !== b) throw new Error(`torn: ${a} and ${b}`);
+      last = a;
+    }
+    seen.add(last);
+  };
+  const metrics = await timed(TURNS, run);
+  if (seen.size < 2) throw new Error("no edit of the other process was seen");
+  return metrics;
+}
+
+const snapshots = beside((reader) =>
+  agreeing(() => {
+    const { data_int, data_xy } = reader.snapshot();
+    return [data_int, data_xy.x];
+  }),
+);
+
+const lockedReads = beside((reader) =>
+  agreeing(() => {
+    const copy = reader.read((data) => bytesOf(data).slice());
+    const view = new DataView(copy.buffer, copy.byteOffset);
+    return [view.getInt32(16, true), view.getFloat64(280, true)];
+  }),
+);
+
+/** What JavaScript cannot do without: one `set` between two looks at the sequence, into memory that is reused. */
+const byHand = beside((reader) => {
+  const file = new Uint8Array(Bun.mmap(reader.path, { shared: true }).buffer);
+  const sequence = new Int32Array(file.buffer, file.length - 8, 1);
+  const live = file.subarray(0, SIZE);
+  const copy = new Uint8Array(SIZE);
+  const view = new DataView(copy.buffer);
+  const barrier = new Int32Array(1);
+  return agreeing(() => {
+    for (;;) {
+      barrier[0] = 0;
+      const before = sequence[0]!;
+      copy.set(live);
+      barrier[0] = 0;
+      if ((before & 1) === 0 && sequence[0] === before) break;
+    }
+    return [view.getInt32(16, true), view.getFloat64(280, true)];
+  });
+});
+
+interface Lmdb {
+  open(options: object): {
+    put(key: string, value: Uint8Array): Promise<boolean>;
+    get(key: string): Uint8Array;
+    resetReadTxn(): void;
+    close(): Promise<void>;
+  };
+}
+
+const lmdbGets: Case = () =>
+  inTempDir(async (dir) => {
+    const name = "lmdb";
+    const { open } = (await import(name)) as Lmdb;
+    const db = open({ path: join(dir, "data.mdb"), encoding: "binary" });
+    const value = new DataView(new ArrayBuffer(SIZE));
+    value.setInt32(16, 7, true);
+    value.setFloat64(280, 7, true);
+    await db.put("demo", new Uint8Array(value.buffer));
+    const run = () => {
+      let sum = 0;
+      for (let i = 0; i < TURNS; i++) {
+        // Without this every get of a turn of the event loop gives the state at its beginning.
+        db.resetReadTxn();
+        const bytes = db.get("demo");
+        const view = new DataView(bytes.buffer, bytes.byteOffset);
+        sum += view.getInt32(16, true) + view.getFloat64(280, true);
+      }
+      return sum;
+    };
+    const metrics = await timed(TURNS, run, 14 * TURNS);
+    await db.close();
+    return metrics;
+  });
+
+const inC: Case = beside(async (reader) => {
+  const program = cProgram("snapshot", reader.path);
+  if ("missing" in program) throw new Error(program.missing);
+  const { stdout, stderr, exitCode } = Bun.spawnSync([...program]);
+  if (exitCode !== 0) throw new Error(stderr.toString());
+  return JSON.parse(stdout.toString());
+});
+
+const suite: Suite = {
+  title: `A snapshot of the demo struct, ${SIZE} bytes`,
+  file: import.meta.filename,
+  honest:
+    "another process edits the file about every millisecond. Two fields of every copy are read; they must belong to one edit, and edits must be seen. Each of our snapshots is memory of its own that stays as it is; the C program copies into the same buffer again and again. lmdb reads what nobody writes.",
+  idle: "nothing: a snapshot needs no thread, no timer and no system call.",
+  cases: {
+    "snapshot()": snapshots,
+    "C seqlock": inC,
+    "seqlock by hand": byHand,
+    "lmdb get": lmdbGets,
+    "read() of all bytes": lockedReads,
+  },
+  rows: [
+    { id: "7", what: "snapshot()", ours: "snapshot()", peer: "C seqlock", aim: { atMost: 3 } },
+    {
+      id: "7",
+      what: "the copy in JavaScript by hand, without memory of its own: the floor",
+      ours: "seqlock by hand",
+      peer: "C seqlock",
+    },
+    { id: "8", what: "snapshot()", ours: "snapshot()", peer: "lmdb get", aim: { atLeast: 10 } },
+    { id: "8", what: "snapshot()", ours: "snapshot()", peer: "read() of all bytes", aim: { atLeast: 5 } },
+  ],
+};
+export default suite;
+
+if (import.meta.main) await alone(suite);
