@@ -152,6 +152,12 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   [Symbol.dispose](): void {
     this.close();
   }
+
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { layout, path, closed } = this.core;
+    return `${this.constructor.name} of ${layout.name} '${path}'${closed ? " (closed)" : ""}`;
+  }
 }
 
 /** A value that stays true after the lock is gone. */

@@ -175,7 +175,8 @@ export class Atomic<T extends number | bigint> {
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `Atomic(${show(this.load())})`;
+    // Showing must not throw, even when the memory is gone.
+    return this.#words.length === 0 ? "Atomic(unmapped)" : `Atomic(${show(this.load())})`;
   }
 
   #change(operation: Operation, value: T): T {

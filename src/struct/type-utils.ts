@@ -22,13 +22,17 @@ export type FieldNames<T> = {
 
 type Scalar = number | bigint | string | boolean;
 type NumberIn<T> = T extends BigInt64Array | BigUint64Array ? bigint : number;
-type ElementOf<T> = T extends TypedArray ? NumberIn<T> : T extends CArray<infer E> ? E : never;
+type ElementOf<T> = T extends TypedArray
+  ? NumberIn<T>
+  : T extends CArray<infer E> | ReadonlyCArray<infer E>
+    ? E
+    : never;
 
 /** What a field of type `T` can be set from: a plain value, an object with some of its members, any iterable. */
 export type InitValue<T> = T extends Scalar
   ? T
   : T extends Atomic<infer N>
-    ? N
+    ? N | Atomic<N>
     : T extends TypedArray
       ? Iterable<NumberIn<T>>
       : T extends CArray<infer E>
@@ -100,7 +104,7 @@ export type Path<T, D extends number = 10> = [D] extends [never]
   ? never
   : { [K in FieldNames<T>]: K | `${K}${Below<T[K], D>}` }[FieldNames<T>];
 
-type Child<T, K extends string> = T extends TypedArray | CArray<unknown>
+type Child<T, K extends string> = T extends TypedArray | CArray<unknown> | ReadonlyCArray<unknown>
   ? K extends `${number}`
     ? ElementOf<T>
     : never

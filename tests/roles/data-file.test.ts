@@ -104,7 +104,11 @@ describe("after a writer died", () => {
     using reader = new Reader(Pattern, temp);
     expect(reader.read(stateOf)).toBe(1);
     expect(manager.read(stateOf)).toBe(1);
-    expect([reader.get("count"), reader.get("words.5"), manager.get("count")]).toEqual([1, reader.snapshot().words[5], 1] as never);
+    expect([reader.get("count"), reader.get("words.5"), manager.get("count")]).toEqual([
+      1,
+      reader.snapshot().words[5],
+      1,
+    ] as never);
     {
       using session = reader.lock();
       expect([stateOf(session.data), session.get("count")]).toEqual([1, 1]);
@@ -141,14 +145,14 @@ test("a file of IPMMAP has no commits, no sequence and no transactions", () => {
   bytes.set([0x28, 0x11]);
   Bun.write(temp.file("Pattern_.mmap"), bytes);
   using file = openDataFile(Pattern, { dir: temp.dir, lockDir: temp.dir });
-  expect([file.lockKind, file.transactional, file.isSequenced, file.commits, file.sequence, file.schema]).toEqual([
-    "fcntl",
-    false,
-    false,
-    0,
-    0,
-    undefined,
-  ]);
+  expect([
+    file.lockKind,
+    file.transactional,
+    file.isSequenced,
+    file.commits,
+    file.sequence,
+    file.schema,
+  ]).toEqual(["fcntl", false, false, 0, 0, undefined]);
   file.begin();
   file.commit();
   file.setRetired(true);

@@ -1,7 +1,7 @@
 /** Opening a file without its class. */
 import { expect, test } from "bun:test";
 import { rmSync, truncateSync, writeFileSync } from "node:fs";
-import { enumOf, c_uint8, field, Manager, MmapStructure, openReader, toObject } from "../../src/index.ts";
+import { c_uint8, enumOf, field, Manager, MmapStructure, openReader, toObject } from "../../src/index.ts";
 import { Robot } from "./structs.ts";
 import { TempDir, thrownBy } from "./support.ts";
 
@@ -70,10 +70,14 @@ test("opens shared memory objects by their path", () => {
 
 test("refuses what has no schema to go by", () => {
   using temp = new TempDir();
-  expect(thrownBy(() => openReader(temp.file("robot.txt"))).message).toContain("is not the path of a data file");
+  expect(thrownBy(() => openReader(temp.file("robot.txt"))).message).toContain(
+    "is not the path of a data file",
+  );
   expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).code).toBe("FILE_MISSING");
   writeFileSync(temp.file("Robot_.mmap"), new Uint8Array([0x28, 0x11]));
   expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).code).toBe("FILE_FORMAT");
   truncateSync(temp.file("Robot_.mmap"), 200);
-  expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).message).toContain("was made by IPMMAP and has no schema");
+  expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).message).toContain(
+    "was made by IPMMAP and has no schema",
+  );
 });

@@ -1,0 +1,30 @@
+/** Snapshots share buffers, but never memory. */
+import { expect, test } from "bun:test";
+import { bytes, bytesOf, field, Manager, MmapStructure } from "../../src/index.ts";
+import { Robot } from "./structs.ts";
+import { TempDir } from "./support.ts";
+
+class Large extends MmapStructure {
+  @field(bytes(40_000)) data!: Uint8Array;
+}
+
+test("a hundred snapshots are a hundred states", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  const snapshots = Array.from({ length: 100 }, (_, i) => {
+    manager.set("count", i);
+    return manager.snapshot();
+  });
+  for (const snapshot of snapshots) snapshot.twin = snapshot.count;
+  expect(snapshots.map(({ count }) => count)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+  expect(snapshots.every(({ count, twin }) => count === twin)).toBe(true);
+  const [first, second] = snapshots;
+  expect(bytesOf(first as Robot).buffer).toBe(bytesOf(second as Robot).buffer);
+});
+
+test("large structs get a buffer each, so that one kept snapshot does not keep others alive", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Large, { dir: temp.dir, create: true });
+  const [first, second] = [manager.snapshot(), manager.snapshot()];
+  expect(bytesOf(first).buffer).not.toBe(bytesOf(second).buffer);
+});
