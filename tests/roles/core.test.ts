@@ -1,0 +1,149 @@
+/** What all roles share: the file is current at every lock, cut files are found, threads exclude each other, nothing leaks. */
+import { expect, test } from "bun:test";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  write,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { bytesOf, Editor, Manager, Reader, ShmError } from "../../src/index.ts";
+import { linesOf } from "../support/tools.ts";
+import { Robot } from "./structs.ts";
+import { spawnBun, TempDir, thrownBy } from "./support.ts";
+
+for (const lock of ["flock", "fcntl"] as const) {
+  test(`a file that somebody cuts short is an error at the next lock, not a death (${lock})`, async () => {
+    using temp = new TempDir();
+    const options = { dir: temp.dir, lockDir: temp.dir, create: true, lock };
+    new Manager(Robot, options).close();
+    const child = spawnBun("role-cut.ts", [temp.dir]);
+    const lines = linesOf(child.stdout);
+    const ask = async (): Promise<string[]> => {
+      child.stdin.write("go\n");
+      child.stdin.flush();
+      return JSON.parse((await lines.next()).value as string);
+    };
+    expect((await lines.next()).value).toBe("ready");
+    for (const byteLength of [143, 100, 10, 0]) {
+      truncateSync(temp.file("Robot_.mmap"), byteLength);
+      expect(new Set((await ask()).map((line) => line.split(" ")[1]))).toEqual(new Set(["FILE_FORMAT"]));
+    }
+    using manager = new Manager(Robot, { ...options, force: true });
+    manager.set("count", 41);
+    expect(await ask()).toEqual([
+      "get 41",
+      "read 41",
+      "lock undefined",
+      "tryLock undefined",
+      "edit 42",
+      "set undefined",
+      "touch undefined",
+      "clear undefined",
+    ]);
+    child.stdin.end();
+    expect([await child.exited, child.signalCode]).toEqual([0, null]);
+  }, 30_000);
+}
+
+test("a file that grew is still the same file", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  const fd = openSync(manager.path, "a");
+  writeSync(fd, "appended");
+  closeSync(fd);
+  manager.set("count", 2);
+  expect(manager.get("count")).toBe(2);
+});
+
+test("workers of one process exclude each other, and the main thread", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  const rounds = 1000;
+  const workers = Array.from(
+    { length: 3 },
+    () => new Worker(join(import.meta.dir, "../process/role-worker.ts")),
+  );
+  const done = workers.map((worker) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    worker.onmessage = () => resolve();
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage({ dir: temp.dir, rounds });
+    return promise;
+  });
+  for (let round = 0; round < rounds; round++) {
+    manager.edit((data) => {
+      data.count += 1;
+      data.twin = data.count;
+    });
+    const { count, twin } = manager.snapshot();
+    if (count !== twin) throw new Error(`torn: ${count} ${twin}`);
+  }
+  await Promise.all(done);
+  expect([manager.get("count"), manager.version]).toEqual([4 * rounds, 4 * rounds]);
+  for (const worker of workers) worker.terminate();
+}, 60_000);
+
+test("memory that an asynchronous write still uses stays mapped, and close may be called again", async () => {
+  using temp = new TempDir();
+  new Manager(Robot, { dir: temp.dir, create: true }).close();
+  const editor = new Editor(Robot, { dir: temp.dir });
+  writeFileSync(temp.file("copy"), "");
+  const fd = openSync(temp.file("copy"), "w");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  write(fd, bytesOf(editor.live), 0, 144, 0, () => resolve());
+  let busy: unknown;
+  try {
+    editor.close();
+  } catch (error) {
+    busy = error;
+  }
+  await promise;
+  closeSync(fd);
+  if (busy !== undefined) {
+    expect(busy).toBeInstanceOf(ShmError);
+    expect((busy as ShmError).code).toBe("BUSY");
+    expect(editor.closed).toBe(false);
+    expect(editor.get("count")).toBe(0);
+    editor.close();
+  }
+  expect(editor.closed).toBe(true);
+  expect(readFileSync(temp.file("copy")).readInt16LE(0)).toBe(0x1128);
+});
+
+/** Descriptors, mappings and resident memory of this process. */
+function resources(): { fds: number; maps: number; bytes: number } {
+  return {
+    fds: readdirSync("/proc/self/fd").length,
+    maps: readFileSync("/proc/self/maps", "utf8").split("\n").length,
+    bytes: process.memoryUsage.rss(),
+  };
+}
+
+test("5,000 rounds of opening and closing leave nothing behind", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  const round = (i: number): void => {
+    using editor = new Editor(Robot, { dir: temp.dir });
+    using reader = new Reader(Robot, { dir: temp.dir });
+    editor.set("count", i);
+    if (reader.get("count") !== i || reader.snapshot().count !== i || reader.live.count !== i)
+      throw new Error("lost");
+    if (i % 100 === 0) thrownBy(() => new Reader(Robot, { dir: temp.dir, tag: "none" }));
+  };
+  for (let i = 0; i < 1000; i++) round(i);
+  Bun.gc(true);
+  const before = resources();
+  for (let i = 0; i < 5000; i++) round(i);
+  Bun.gc(true);
+  const after = resources();
+  expect(after.fds).toBe(before.fds);
+  // The engine's own mappings come and go.
+  expect(after.maps - before.maps).toBeLessThan(50);
+  expect(after.bytes - before.bytes).toBeLessThan(32 * 2 ** 20);
+  expect(manager.version).toBe(6000);
+}, 60_000);

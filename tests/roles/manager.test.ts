@@ -1,0 +1,192 @@
+/** Replacing and removing files that others have open. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { Editor, type LockKind, Manager, Reader, toObject } from "../../src/index.ts";
+import { Monitor, Robot } from "./structs.ts";
+import { TempDir, thrownBy } from "./support.ts";
+
+/** This process's mappings of files in `dir`. */
+const mappingsIn = (dir: string): string[] =>
+  readFileSync("/proc/self/maps", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(dir));
+
+describe("create", () => {
+  test("keeps a file that is there, with what is in it", () => {
+    using temp = new TempDir();
+    using first = new Manager(Robot, { dir: temp.dir, create: true });
+    first.set("count", 5);
+    using second = new Manager(Robot, { dir: temp.dir, create: true, mode: 0o666 });
+    expect([second.get("count"), statSync(second.path).mode & 0o777]).toEqual([5, 0o600]);
+  });
+
+  test("without it a Manager is an Editor that may remove", () => {
+    using temp = new TempDir();
+    expect(thrownBy(() => new Manager(Robot, { dir: temp.dir })).code).toBe("FILE_MISSING");
+    expect(readdirSync(temp.dir)).toEqual([]);
+    new Manager(Robot, { dir: temp.dir, create: true }).close();
+    using manager = new Manager(Robot, { dir: temp.dir });
+    manager.set("count", 1);
+    manager.remove();
+    expect(existsSync(temp.file("Robot_.mmap"))).toBe(false);
+  });
+
+  test("a kind of lock that the file does not have is refused", () => {
+    using temp = new TempDir();
+    const both = { dir: temp.dir, lockDir: temp.dir };
+    new Manager(Robot, { ...both, create: true, lock: "fcntl" }).close();
+    const error = thrownBy(() => new Manager(Robot, { ...both, create: true, lock: "flock" }));
+    expect(error.code).toBe("FILE_FORMAT");
+    expect(error.message).toContain('was made with lock: "fcntl", not "flock"');
+    using manager = new Manager(Robot, { ...both, create: true });
+    manager.set("count", 1);
+  });
+
+  test("another struct under the same name is refused, and replaced by force", () => {
+    using temp = new TempDir();
+    new Manager(Monitor, { dir: temp.dir, create: true, className: "Robot" }).close();
+    expect(thrownBy(() => new Manager(Robot, { dir: temp.dir, create: true })).code).toBe("LAYOUT_MISMATCH");
+    using manager = new Manager(Robot, { dir: temp.dir, create: true, force: true });
+    expect(toObject(manager.snapshot()).name).toBe("");
+  });
+});
+
+describe("force", () => {
+  const kinds: [LockKind, LockKind][] = [
+    ["flock", "flock"],
+    ["fcntl", "fcntl"],
+    ["flock", "fcntl"],
+    ["fcntl", "flock"],
+  ];
+  for (const [before, after] of kinds) {
+    test(`moves those who have the old file (${before}) open to the new one (${after}), and their views throw`, () => {
+      using temp = new TempDir();
+      const both = { dir: temp.dir, lockDir: temp.dir };
+      using old = new Manager(Robot, { ...both, create: true, lock: before });
+      old.set("count", 1);
+      using reader = new Reader(Robot, both);
+      using editor = new Editor(Robot, both);
+      const views = [reader.live, editor.live, reader.read((data) => data), editor.lock().data];
+      editor.close();
+      using late = new Editor(Robot, both);
+      using fresh = new Manager(Robot, { ...both, create: true, force: true, lock: after });
+      fresh.set("count", 10);
+      expect(late.get("count")).toBe(10);
+      late.set("twin", 11);
+      expect([reader.get("twin"), old.get("twin"), reader.version]).toEqual([11, 11, 2]);
+      for (const view of views) expect(() => view.count).toThrow(TypeError);
+      expect(reader.live.count).toBe(10);
+      old.edit((data) => {
+        data.count += 1;
+      });
+      expect([fresh.snapshot().count, fresh.version]).toEqual([11, 3]);
+      {
+        using session = reader.lock();
+        expect([session.data.count, fresh.tryLock()]).toEqual([11, undefined]);
+      }
+    });
+  }
+
+  test("lock-free readers move on too, without taking a lock", () => {
+    using temp = new TempDir();
+    using old = new Manager(Robot, { dir: temp.dir, create: true });
+    old.set("count", 1);
+    using reader = new Reader(Robot, { dir: temp.dir });
+    expect(reader.snapshot().count).toBe(1);
+    using fresh = new Manager(Robot, { dir: temp.dir, create: true, force: true });
+    using _ = fresh.lock();
+    expect([reader.snapshot().count, reader.live.count, reader.version, reader.lastUpdate]).toEqual([
+      0,
+      0,
+      0,
+      undefined,
+    ]);
+  });
+
+  test("waits for open sessions of others, and an own one in the same thread is a deadlock", () => {
+    using temp = new TempDir();
+    using old = new Manager(Robot, { dir: temp.dir, create: true });
+    using session = old.lock();
+    session.data.count = 1;
+    expect(thrownBy(() => new Manager(Robot, { dir: temp.dir, create: true, force: true })).code).toBe(
+      "DEADLOCK",
+    );
+    session.release();
+    expect(old.get("count")).toBe(1);
+  });
+
+  test("old files are unmapped by those who move on, and leave nothing", () => {
+    using temp = new TempDir();
+    using reader = (() => {
+      new Manager(Robot, { dir: temp.dir, create: true }).close();
+      return new Reader(Robot, { dir: temp.dir });
+    })();
+    for (let i = 0; i < 20; i++) {
+      using manager = new Manager(Robot, { dir: temp.dir, create: true, force: true });
+      manager.set("count", i);
+      expect(reader.get("count")).toBe(i);
+    }
+    // The data file and the page of its lock.
+    expect(mappingsIn(temp.dir).length).toBe(2);
+    reader.close();
+    expect(mappingsIn(temp.dir).length).toBe(0);
+  });
+
+  test("a file of another struct is told at the next lock, and views of the old one still work", () => {
+    using temp = new TempDir();
+    using old = new Manager(Robot, { dir: temp.dir, create: true });
+    old.set("count", 1);
+    const { live } = old;
+    new Manager(Monitor, { dir: temp.dir, className: "Robot", create: true, force: true }).close();
+    expect(thrownBy(() => old.get("count")).code).toBe("LAYOUT_MISMATCH");
+    expect(thrownBy(() => old.snapshot()).code).toBe("LAYOUT_MISMATCH");
+    expect(live.count).toBe(1);
+    new Manager(Robot, { dir: temp.dir, create: true, force: true }).close();
+    expect(old.get("count")).toBe(0);
+  });
+});
+
+describe("remove", () => {
+  for (const lock of ["flock", "fcntl"] as const) {
+    test(`others with a ${lock} find out at their next lock, and go on with the next file`, () => {
+      using temp = new TempDir();
+      const both = { dir: temp.dir, lockDir: temp.dir };
+      const manager = new Manager(Robot, { ...both, create: true, lock });
+      manager.set("count", 1);
+      using reader = new Reader(Robot, both);
+      using editor = new Editor(Robot, both);
+      manager.remove();
+      expect(manager.closed).toBe(true);
+      for (const use of [
+        () => reader.get("count"),
+        () => reader.snapshot(),
+        () => editor.set("count", 2),
+        () => editor.lock(),
+        () => editor.tryLock(),
+        () => editor.live,
+      ])
+        expect(thrownBy(use).code).toBe("FILE_MISSING");
+      expect(editor.lockAsync()).rejects.toMatchObject({ code: "FILE_MISSING" });
+      using next = new Manager(Robot, { ...both, create: true, lock });
+      next.set("count", 3);
+      expect([reader.get("count"), reader.snapshot().count]).toEqual([3, 3]);
+      editor.set("count", 4);
+      expect(next.get("count")).toBe(4);
+    });
+  }
+
+  test("the lock files stay, so that those who wait meet those who come", () => {
+    using temp = new TempDir();
+    new Manager(Robot, { dir: temp.dir, create: true }).remove();
+    expect(readdirSync(temp.dir).sort()).toEqual(["Robot_.lock", "Robot_.lock-page"]);
+  });
+
+  test("a second Manager that removes what is gone is told so", () => {
+    using temp = new TempDir();
+    using first = new Manager(Robot, { dir: temp.dir, create: true });
+    using second = new Manager(Robot, { dir: temp.dir });
+    first.remove();
+    expect(thrownBy(() => second.remove()).code).toBe("FILE_MISSING");
+    expect(thrownBy(() => first.remove()).code).toBe("CLOSED");
+  });
+});
