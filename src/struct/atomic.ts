@@ -58,14 +58,20 @@ const atomics = <T>() => Atomics as unknown as AtomicsOn<T>;
  */
 export class Atomic<T extends number | bigint> {
   readonly #words: AtomicArray;
-  readonly #type: ScalarType<T>;
+  readonly #type: ScalarType<T, unknown>;
   readonly #readOnly: boolean;
 
   readonly #owner: Owner;
   readonly #element: number;
 
   /** @param owner the member it is, or the array whose `element` it is; for messages */
-  constructor(region: Region, byteOffset: number, type: ScalarType<T>, owner: Owner = "", element = 0) {
+  constructor(
+    region: Region,
+    byteOffset: number,
+    type: ScalarType<T, unknown>,
+    owner: Owner = "",
+    element = 0,
+  ) {
     const address = region.byteOffset + byteOffset;
     if (address % type.size !== 0) {
       throw new RangeError(

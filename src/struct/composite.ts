@@ -28,7 +28,7 @@ export class ArrayType<Declared = unknown> {
 /** An integer that processes change without a lock. */
 export class AtomicType<T extends number | bigint> {
   declare readonly [DECLARED]?: Atomic<T>;
-  constructor(readonly integer: ScalarType<T>) {}
+  constructor(readonly integer: ScalarType<T, unknown>) {}
 }
 
 /** Whatever a field can be of. `Declared` is what the class member may be declared as. */
@@ -48,6 +48,9 @@ export type TypedArray =
   | Float64Array
   | BigInt64Array
   | BigUint64Array;
+
+/** The typed arrays of integers. */
+export type IntegerArray = Exclude<TypedArray, Float32Array | Float64Array>;
 
 type ElementOf<C> =
   C extends StructClass<infer S>
@@ -104,13 +107,13 @@ export const bytes = (size: number) => array(c_uint8, size);
  * An integer of 8 to 64 bits that processes change without taking a lock; the member is an `Atomic`.
  * @example @field(atomic(c_int32)) counter!: Atomic<number>;   data.counter.add(1)
  */
-export function atomic<T extends number | bigint>(type: CType<T>): AtomicType<T> {
+export function atomic<T extends number | bigint>(type: ScalarType<T, IntegerArray>): AtomicType<T> {
   if (!isScalar(type) || type.integer === undefined || type.inline.boolean) {
     throw new StructDefinitionError(
       `atomic(${type?.name ?? type}): expected an integer type, c_int8 … c_uint64`,
     );
   }
-  return new AtomicType(type as ScalarType<T>) as AtomicType<T>;
+  return new AtomicType<T>(type);
 }
 
 /** A type as given to `field`, `array` or `nested`, or an error that says what is wrong with it. */

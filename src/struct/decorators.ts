@@ -12,6 +12,7 @@ import {
   array,
   type FieldType,
   fieldType,
+  type IntegerArray,
   type StructClass,
   StructType,
 } from "./composite.ts";
@@ -90,7 +91,7 @@ export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator
  * @param width bits
  */
 export function bits<T extends number | bigint | boolean>(
-  type: ScalarType<T, unknown>,
+  type: ScalarType<T, IntegerArray>,
   width: number,
 ): FieldDecorator<T> {
   const known = fieldType(type, "@bits");

@@ -165,14 +165,14 @@ export function structFromSchema(
   try {
     return new SchemaReader(options.types ?? []).struct(schema, 0);
   } catch (error) {
-    if (error instanceof StructDefinitionError) throw error;
-    // The types refuse their arguments with errors of their own.
-    throw new StructDefinitionError(`this schema is not sound: ${(error as Error)?.message}`, {
-      cause: error,
-    });
+    if (error instanceof StructDefinitionError && error.message.startsWith(UNSOUND)) throw error;
+    // The types refuse their arguments with errors of their own, and a schema may be an object that bites.
+    const reason = error instanceof Error ? error.message : "it cannot be read";
+    throw new StructDefinitionError(`${UNSOUND}: ${reason}`, { cause: error });
   }
 }
 
+const UNSOUND = "this schema is not sound";
 const MAX_DEPTH = 64;
 /** One object may stand at many places of a schema, which must not become exponential work. */
 const MAX_MEMBERS = 100_000;
@@ -241,7 +241,7 @@ class SchemaReader {
     if ("struct" in schema) return new StructType(this.struct(schema.struct, depth + 1));
     if ("array" in schema) return this.#array(schema, where, depth);
     if ("chars" in schema) return readChars(schema, where);
-    if ("atomic" in schema) return atomic(this.#named(schema.atomic, where) as CType<number>);
+    if ("atomic" in schema) return atomic(this.#named(schema.atomic, where) as typeof types.c_int32);
     if ("converted" in schema) return this.#converted(schema, where, depth);
     if ("custom" in schema) return this.#custom(schema, where);
     throw unsound(`${where}: type`, schema);
@@ -376,5 +376,5 @@ function opaque(name: string, size: number, align: number): CType<Uint8Array> {
 
 function unsound(what: string, value: unknown): StructDefinitionError {
   const shown = typeof value === "object" ? JSON.stringify(value)?.slice(0, 80) : String(value);
-  return new StructDefinitionError(`this schema is not sound: ${what} (${shown})`);
+  return new StructDefinitionError(`${UNSOUND}: ${what} (${shown})`);
 }

@@ -1,0 +1,44 @@
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { largeStruct } from "../support/large-struct.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const root = join(import.meta.dir, "../..");
+
+/** Checks files under the settings of one decorator style; a complaint of the compiler is the error. */
+async function check(style: "legacy" | "standard", include: string[]): Promise<string> {
+  using dir = temporaryDirectory();
+  const base = join(root, style === "legacy" ? "tsconfig.json" : "tests/standard/tsconfig.json");
+  const typeRoots = [join(root, "node_modules")];
+  const compilerOptions = { types: [join(root, "node_modules/bun-types")], typeRoots };
+  writeFileSync(join(dir.path, "tsconfig.json"), JSON.stringify({ extends: base, compilerOptions, include }));
+  const tsc = Bun.spawn([join(root, "node_modules/.bin/tsc"), "-p", dir.path], {
+    cwd: dir.path,
+    // The compiler may be a Node program; Bun runs it where there is no node.
+    env: { ...process.env, PATH: `${process.env.PATH}:${join(root, "node_modules/.bin")}` },
+    stdout: "pipe",
+  });
+  const complaints = await new Response(tsc.stdout).text();
+  return (await tsc.exited) === 0 ? complaints : complaints || "tsc failed";
+}
+
+for (const style of ["legacy", "standard"] as const) {
+  test(`the compiler accepts and refuses what it must with ${style} decorators`, async () => {
+    expect(await check(style, [join(root, "tests/types/*.ts")])).toBe("");
+  }, 60_000);
+}
+
+test("a struct of 200 fields, 6 levels deep, compiles", async () => {
+  using dir = temporaryDirectory();
+  const path = join(dir.path, "large.ts");
+  writeFileSync(path, largeStruct(join(root, "src/struct/index.ts")));
+  expect(await check("legacy", [path])).toBe("");
+}, 60_000);
+
+test("and a mistake in it does not", async () => {
+  using dir = temporaryDirectory();
+  const path = join(dir.path, "wrong.ts");
+  writeFileSync(path, `${largeStruct(join(root, "src/struct/index.ts"))}\ns.create(L1, { f0: "1" });`);
+  expect(await check("standard", [path])).toContain("Type 'string' is not assignable to type 'number'");
+}, 60_000);

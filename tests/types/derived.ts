@@ -1,0 +1,216 @@
+/** What the compiler must make of a struct class: what it is built from, seen as, and where its fields are. Never run. */
+import {
+  type Atomic,
+  array,
+  assign,
+  atomic,
+  type CArray,
+  c_double,
+  c_float,
+  c_int32,
+  c_int64,
+  chars,
+  create,
+  type DeepReadonly,
+  type FieldNames,
+  field,
+  type Init,
+  MmapStructure,
+  nested,
+  offsetof,
+  type Path,
+  type PathValue,
+  type Plain,
+  Struct,
+  type StructArray,
+  toObject,
+  viewOf,
+} from "../../src/struct/index.ts";
+
+type Same<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Same<A, B>): void => {};
+
+class Point extends Struct {
+  @field(c_double) x!: number;
+  @field(c_double) y!: number;
+  get length() {
+    return Math.hypot(this.x, this.y);
+  }
+  scale(by: number) {
+    this.x *= by;
+  }
+}
+class Robot extends MmapStructure {
+  @field(c_int32) mode!: number;
+  @field(chars(8)) name!: string;
+  @field(c_int64) ticks!: bigint;
+  @nested(Point) at!: Point;
+  @nested(Point, 24) path!: StructArray<Point>;
+  @field(array(c_int32, 4)) joints!: Int32Array;
+  @field(array(c_int64, 4)) times!: BigInt64Array;
+  @field(array(c_float, 2, 2)) grid!: CArray<Float32Array>;
+  @field(array(chars(4), 2)) labels!: CArray<string>;
+  @field(atomic(c_int32)) counter!: Atomic<number>;
+}
+
+// ---- Names: fields, but neither methods nor getters ----
+same<FieldNames<Point>, "x" | "y">(true);
+same<
+  FieldNames<Robot>,
+  "header" | "mode" | "name" | "ticks" | "at" | "path" | "joints" | "times" | "grid" | "labels" | "counter"
+>(true);
+
+// ---- Init ----
+export const init: Init<Robot> = {
+  mode: 1,
+  at: { x: 1 },
+  path: [{ x: 1 }, {}],
+  joints: new Set([1, 2, 3, 4]),
+  times: [1n, 2n],
+  grid: [[1, 2], new Float32Array(2)],
+  labels: ["a", "b"],
+  counter: 5,
+};
+create(Robot, { at: create(Point), counter: create(Robot).counter });
+create(Robot, create(Robot));
+assign(create(Robot), { header: { time_stamp: 0 } });
+// @ts-expect-error a number is wanted
+create(Robot, { mode: "1" });
+// @ts-expect-error
+create(Robot, { ticks: 1 });
+// @ts-expect-error no such member
+create(Robot, { speed: 1 });
+// @ts-expect-error no such member of the nested struct
+create(Robot, { at: { z: 1 } });
+// @ts-expect-error a getter is no field
+create(Robot, { at: { length: 1 } });
+// @ts-expect-error a method is no field
+create(Robot, { at: { scale: () => {} } });
+// @ts-expect-error no iterable
+create(Robot, { path: { x: 1 } });
+// @ts-expect-error
+create(Robot, { path: [{ x: "1" }] });
+// @ts-expect-error
+create(Robot, { times: [1] });
+// @ts-expect-error
+create(Robot, { labels: [1] });
+// @ts-expect-error
+create(Robot, { counter: 1n });
+// @ts-expect-error
+create(Robot, 5);
+
+// ---- Plain ----
+const plain = toObject(create(Robot));
+same<typeof plain, Plain<Robot>>(true);
+same<(typeof plain)["at"], Plain<Point>>(true);
+same<(typeof plain)["at"]["x"], number>(true);
+same<(typeof plain)["path"][number]["y"], number>(true);
+same<(typeof plain)["joints"], number[]>(true);
+same<(typeof plain)["times"], bigint[]>(true);
+same<(typeof plain)["grid"], number[][]>(true);
+same<(typeof plain)["labels"], string[]>(true);
+same<(typeof plain)["counter"], number>(true);
+// @ts-expect-error getters stay behind
+plain.at.length;
+
+// ---- Path and PathValue ----
+export const paths: Path<Robot>[] = [
+  "mode",
+  "at",
+  "at.x",
+  "path",
+  "path.3",
+  "path.3.x",
+  "joints.0",
+  "grid.1",
+  "grid.1.0",
+  "labels.0",
+  "header.time_stamp",
+  "counter",
+];
+// @ts-expect-error no such field
+paths.push("nope");
+// @ts-expect-error
+paths.push("at.z");
+// @ts-expect-error a getter is no field
+paths.push("at.length");
+// @ts-expect-error
+paths.push("mode.x");
+// @ts-expect-error
+paths.push("path.x");
+// @ts-expect-error
+paths.push("path.3.z");
+// @ts-expect-error
+paths.push("joints.x");
+// @ts-expect-error
+paths.push("joints.0.x");
+// @ts-expect-error
+paths.push("at.");
+// @ts-expect-error
+paths.push("counter.load");
+
+same<PathValue<Robot, "mode">, number>(true);
+same<PathValue<Robot, "at">, Point>(true);
+same<PathValue<Robot, "at.x">, number>(true);
+same<PathValue<Robot, "path.3">, Point>(true);
+same<PathValue<Robot, "path.3.y">, number>(true);
+same<PathValue<Robot, "joints.0">, number>(true);
+same<PathValue<Robot, "times.0">, bigint>(true);
+same<PathValue<Robot, "grid.1">, Float32Array>(true);
+same<PathValue<Robot, "grid.1.0">, number>(true);
+same<PathValue<Robot, "labels.1">, string>(true);
+same<PathValue<Robot, "nope">, never>(true);
+same<PathValue<Robot, "at.z">, never>(true);
+
+offsetof(Robot, "path.3.x");
+// @ts-expect-error
+offsetof(Robot, "path.x.3");
+
+// ---- DeepReadonly ----
+declare const reader: DeepReadonly<Robot>;
+same<typeof reader.mode, number>(true);
+export const read: [number, number, string | undefined, number, number] = [
+  reader.at.x,
+  reader.path.at(0).length,
+  reader.labels[0],
+  reader.grid.at(0).at(0),
+  reader.counter.load(),
+];
+for (const point of reader.path) point.y.toFixed();
+// @ts-expect-error read-only
+reader.mode = 1;
+// @ts-expect-error
+reader.at = create(Point);
+// @ts-expect-error
+reader.at.x = 1;
+// @ts-expect-error
+reader.path.at(0).x = 1;
+// @ts-expect-error
+reader.path[0] = create(Point);
+// @ts-expect-error
+reader.path.set([]);
+// @ts-expect-error
+reader.joints[0] = 1;
+// @ts-expect-error
+reader.joints.fill(0);
+// @ts-expect-error
+reader.grid.at(0)[0] = 1;
+// @ts-expect-error
+reader.header.time_stamp = 1;
+// @ts-expect-error
+reader.counter.add(1);
+// @ts-expect-error
+reader.counter.store(1);
+
+// ---- Views ----
+const robot = viewOf(Robot, new ArrayBuffer(4096));
+same<typeof robot, Robot>(true);
+robot.path.at(0).scale(2);
+// @ts-expect-error
+robot.mode = "1";
+// @ts-expect-error
+robot.path.length = 5;
+// @ts-expect-error
+viewOf(Robot, [1, 2, 3]);
+// @ts-expect-error no struct class
+create(Date);
