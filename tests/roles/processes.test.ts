@@ -1,0 +1,33 @@
+/** Many processes at work on one file. */
+import { expect, test } from "bun:test";
+import { Manager, Reader } from "../../src/index.ts";
+import { linesOf } from "../support/tools.ts";
+import { Robot } from "./structs.ts";
+import { runBun, spawnBun, TempDir } from "./support.ts";
+
+for (const lock of ["flock", "fcntl"] as const) {
+  for (const [editors, rounds] of [
+    [4, 10_000],
+    [16, 2_000],
+  ] as const) {
+    if (lock === "fcntl" && editors === 16) continue;
+    test(`${editors} Editors x ${rounds} increments lose nothing, and no reader sees half an edit (${lock})`, async () => {
+      using temp = new TempDir();
+      using manager = new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, lock });
+      const watcher = spawnBun("role-count.ts", ["watch", temp.dir]);
+      const lines = linesOf(watcher.stdout);
+      expect((await lines.next()).value).toBe("ready");
+      const jobs = Array.from({ length: editors }, () =>
+        runBun("role-count.ts", ["count", temp.dir, rounds]),
+      );
+      expect(await Promise.all(jobs)).toEqual(Array(editors).fill("0\n"));
+      watcher.stdin.end();
+      const seen = JSON.parse((await lines.next()).value as string);
+      expect(seen).toMatchObject({ tornLocked: 0, tornSnapshots: 0, older: 0 });
+      expect(seen.locked).toBeGreaterThan(100);
+      using reader = new Reader(Robot, { dir: temp.dir, lockDir: temp.dir });
+      const total = editors * rounds;
+      expect([reader.get("count"), reader.get("twin"), manager.version]).toEqual([total, total, total]);
+    }, 120_000);
+  }
+}
