@@ -40,10 +40,13 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 class Slot {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly header: DataView<ArrayBuffer>;
+  /** The room for the text. */
+  readonly text: Uint8Array<ArrayBuffer>;
 
   constructor(buffer: ArrayBuffer, byteOffset: number, byteLength: number) {
     this.bytes = new Uint8Array(buffer, byteOffset, byteLength);
     this.header = new DataView(buffer, byteOffset, SLOT.text);
+    this.text = this.bytes.subarray(SLOT.text);
   }
 }
 
@@ -149,8 +152,8 @@ export class DocumentFile {
   /** The same with a given version, and undefined for no document yet: what a new file begins with. */
   write(version: number, text: string | undefined): void {
     const current = version | 0;
-    const { bytes, header } = this.#slot(current);
-    const textBytes = text === undefined ? 0 : encoder.encodeInto(text, bytes.subarray(SLOT.text)).written;
+    const { bytes, header, text: room } = this.#slot(current);
+    const textBytes = text === undefined ? 0 : encoder.encodeInto(text, room).written;
     header.setUint32(SLOT.textBytes, textBytes, true);
     header.setFloat64(SLOT.version, version, true);
     header.setUint32(SLOT.crc, slotChecksum(bytes, textBytes), true);
@@ -158,8 +161,12 @@ export class DocumentFile {
     this.#mirror(current, textBytes);
   }
 
-  /** Sets the text at the start right, if a writer was killed while it wrote it. */
+  /**
+   * Sets the text at the start right, if a writer was killed while it wrote it. Under the exclusive lock.
+   * @throws FileFormatError when the document is not as it was written
+   */
   repair(): void {
+    this.tryRead();
     const current = this.#load(AT.current);
     if (this.#load(AT.mirrored) === current) return;
     this.#mirror(current, this.#slot(current).header.getUint32(SLOT.textBytes, true));
@@ -187,7 +194,8 @@ export class DocumentFile {
     const start = textBytes === 0 ? NO_DOCUMENT_TEXT : `${textBytes}:`;
     Atomics.store(bytes, 0, COLON);
     for (let i = 1; i < start.length; i++) bytes[i] = start.charCodeAt(i);
-    bytes.set(this.#slot(current).bytes.subarray(SLOT.text, SLOT.text + textBytes), start.length);
+    const { byteOffset } = this.#slot(current).text;
+    bytes.copyWithin(start.length, byteOffset, byteOffset + textBytes);
     Atomics.store(bytes, 0, start.charCodeAt(0));
     this.#publish(AT.mirrored, current);
   }
@@ -213,16 +221,16 @@ export class DocumentFile {
     if (textBytes > this.maxBytes) {
       throw damaged(this.path, `a document of ${textBytes} bytes in ${this.maxBytes}`);
     }
-    const { bytes, header } = this.#copy;
+    const { bytes, header, text } = this.#copy;
     if (header.getUint32(SLOT.crc, true) !== slotChecksum(bytes, textBytes)) {
       throw damaged(this.path, "checksum of the document");
     }
     const version = this.#checkedVersion(header.getFloat64(SLOT.version, true), current);
     if (textBytes === 0) return { version, text: undefined };
-    return { version, text: this.#text(bytes.subarray(SLOT.text, SLOT.text + textBytes)) };
+    return { version, text: this.#decodeText(text.subarray(0, textBytes)) };
   }
 
-  #text(bytes: Uint8Array): string {
+  #decodeText(bytes: Uint8Array): string {
     try {
       return decoder.decode(bytes);
     } catch {

@@ -181,10 +181,7 @@ export class DocumentStore {
     else if (!this.exists) throw this.#missing();
     this.#exclusively({}, () => {
       if (master.force) this.#makeAnew(master);
-      const file = this.#settle(master);
-      // A damaged document should be known now, and not at the first read.
-      file.tryRead();
-      file.repair();
+      this.#settle(master).repair();
     });
   }
 

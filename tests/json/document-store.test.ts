@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import {
   existsSync,
   mkdtempSync,
@@ -204,6 +204,19 @@ describe("the lock", () => {
     expect(() => master.set("2")).toThrow(DeadlockError);
     lock.release();
     expect(master.set("2")).toBe(2);
+  });
+
+  test("is taken by a reader that writers do not let through", () => {
+    using master = masterOf(newPlace());
+    master.set("1");
+    const busy = spyOn(DocumentFile.prototype, "tryRead").mockReturnValueOnce(undefined);
+    const modes: (string | undefined)[] = [];
+    const { lock } = master;
+    const acquire = spyOn(lock, "acquire").mockImplementation((mode) => void modes.push(mode));
+    const release = spyOn(lock, "release").mockImplementation(() => void modes.push("released"));
+    expect(master.read()).toEqual({ version: 1, text: "1" });
+    expect(modes).toEqual(["shared", "released"]);
+    for (const spy of [busy, acquire, release]) spy.mockRestore();
   });
 
   test("is waited for no longer than asked", async () => {

@@ -43,6 +43,35 @@ test("when it cannot be made the old one stays as it is", () => {
   rmSync(`${path}.new`, { recursive: true });
 });
 
+// A file system of its own that is soon full.
+const inNamespace = (...command: string[]) =>
+  Bun.spawnSync([
+    "unshare",
+    "-m",
+    "sh",
+    "-c",
+    'mount -t tmpfs -o size=256k none /mnt && exec "$@"',
+    "sh",
+    ...command,
+  ]);
+const canMount = Bun.which("unshare") !== null && inNamespace("true").success;
+
+test.skipIf(!canMount)(
+  "on a full disk the old document stays, and so does the process (needs the right to mount)",
+  () => {
+    const { stdout, exitCode } = inNamespace(
+      process.execPath,
+      join(import.meta.dir, "../process/json-disk-full.ts"),
+    );
+    expect(stdout.toString().trim().split("\n")).toEqual([
+      "ENOSPC at the creation, nothing left behind",
+      "ENOSPC while growing, still first; beside it: d.lock, d.lock-page",
+      "second after that",
+    ]);
+    expect(exitCode).toBe(0);
+  },
+);
+
 test("unlink removes a name, and says why it could not", () => {
   unlink(join(dir, "a"));
   expect(() => unlink(join(dir, "a"))).toThrow("ENOENT");
