@@ -23,10 +23,8 @@ const jobs: Record<string, () => void | Promise<void>> = {
   add() {
     meet();
     const { counter, wideCounter } = shared;
-    for (let i = 0; i < Number(argument); i++) {
-      counter.add(1);
-      wideCounter.sub(1n);
-    }
+    for (let i = 0; i < Number(argument); i++) counter.add(1);
+    for (let i = 0; i < 100_000; i++) wideCounter.sub(1n);
   },
   async notify() {
     for (let woken = 0; woken === 0; await Bun.sleep(5)) {
