@@ -59,7 +59,7 @@ export class DocumentStore {
 
   /** The newest version; 0 when there is none. @throws ClosedError, FileFormatError */
   get version(): number {
-    return this.#look()?.version ?? 0;
+    return this.#use((file) => file.version) ?? 0;
   }
 
   /** Whether there is a file, hence a lock. @throws ClosedError, FileFormatError, SystemError */
@@ -69,9 +69,7 @@ export class DocumentStore {
 
   /** The newest document. @throws ClosedError, FileFormatError, SystemError */
   read(): Committed {
-    const file = this.#look();
-    if (file === undefined) return NOTHING;
-    return file.tryRead() ?? this.#readLocked();
+    return this.#use((file) => file.tryRead() ?? this.#readLocked()) ?? NOTHING;
   }
 
   /**
@@ -127,34 +125,37 @@ export class DocumentStore {
     if (this.#closed) throw new ClosedError(`the JsonMap of '${this.path}' is closed`);
   }
 
+  /** What `fn` makes of the current file. Who has a damaged one open moves on, once a master has made it anew. */
+  #use<R>(fn: (file: DocumentFile) => R): R | undefined {
+    const file = this.#look();
+    if (file === undefined) return undefined;
+    try {
+      return fn(file);
+    } catch (error) {
+      if (!(error instanceof FileFormatError) || this.#lookAgain() === file) throw error;
+      return this.#use(fn);
+    }
+  }
+
   /** The file that has the name now, as far as one can know without the lock. */
   #look(): DocumentFile | undefined {
     this.#checkOpen();
     const file = this.#file;
-    if (file === undefined || file.isRetired) return this.#lookAgain();
-    this.#checkWhole(file);
-    return file;
+    // The size comes first: nothing of a file that was cut short may be touched.
+    return file?.isWhole && !file.isRetired ? file : this.#lookAgain();
   }
 
   #lookAgain(): DocumentFile | undefined {
     const next = DocumentFile.open(this.path, this.#master !== undefined);
     const old = this.#file;
-    if (next === undefined || old === undefined || !next.isSameAs(old)) {
-      old?.close();
-      this.#file = next;
-      return next;
+    if (next !== undefined && old?.isWhole && next.isSameAs(old)) {
+      // It still has the name: somebody was killed between retiring it and replacing it, or is about to replace it.
+      next.close();
+      return old;
     }
-    // It still has the name: somebody was killed between retiring it and replacing it, or is about to replace it.
-    next.close();
-    return old;
-  }
-
-  #checkWhole(file: DocumentFile): void {
-    if (file.isWhole) return;
-    throw new FileFormatError(
-      this.path,
-      `'${this.path}' was cut short by somebody while it was in use; remove it and write the document again`,
-    );
+    old?.close();
+    this.#file = next;
+    return next;
   }
 
   #readLocked(): Committed {

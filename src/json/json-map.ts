@@ -221,12 +221,11 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   async waitForFirst({ timeoutMs, signal }: WaitForFirstOptions = {}): Promise<T> {
     const limitMs = checkTimeout(timeoutMs);
     const tooLate = new AbortController();
-    const timer =
-      limitMs === Number.POSITIVE_INFINITY
-        ? undefined
-        : setTimeout(giveUp, limitMs, tooLate, this.path, limitMs);
     const either = signal === undefined ? tooLate.signal : AbortSignal.any([signal, tooLate.signal]);
     await using changes = this.changes({ signal: either, initial: true });
+    const timer = Number.isFinite(limitMs)
+      ? setTimeout(giveUp, limitMs, tooLate, this.path, limitMs)
+      : undefined;
     try {
       const turn = await changes.next();
       if (turn.done) throw new ClosedError(`the JsonMap of '${this.path}' was closed`);

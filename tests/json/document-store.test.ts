@@ -1,13 +1,16 @@
 import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import {
+  closeSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +23,7 @@ import {
   TooLargeError,
 } from "../../src/errors.ts";
 import { DocumentFile } from "../../src/json/document-file.ts";
-import { AT, formatFor } from "../../src/json/document-format.ts";
+import { AT, formatFor, SLOT } from "../../src/json/document-format.ts";
 import { DocumentStore, type FileOptions } from "../../src/json/document-store.ts";
 import { placeOf } from "../../src/json/place.ts";
 import { RwLock } from "../../src/locks/rw-lock.ts";
@@ -116,13 +119,38 @@ describe("the file", () => {
     expect(follower.read().text).toBe("2");
   });
 
+  test("that was damaged while followers have it open is left by them, once it is made anew", () => {
+    const place = newPlace();
+    using first = masterOf(place);
+    first.set("1");
+    using follower = new Store(place);
+    const damage = formatFor(20);
+    for (const offset of [damage.slotOffset[1] + SLOT.text, damage.footerOffset + AT.maxBytes]) {
+      const fd = openSync(place.dataPath, "r+");
+      writeSync(fd, "?", offset);
+      closeSync(fd);
+    }
+    expect(() => follower.read()).toThrow("damaged");
+    using second = masterOf(place, { force: true });
+    second.set("2");
+    expect(follower.read().text).toBe("2");
+  });
+
   test("that was cut short is an error, not the end of the process", () => {
     const place = newPlace();
-    using master = masterOf(place);
+    using master = masterOf(place, { maxBytes: 50_000 });
     using follower = new Store(place);
-    truncateSync(place.dataPath, 100);
-    expect(() => follower.read()).toThrow("was cut short by somebody while it was in use");
-    expect(() => master.set("1")).toThrow(FileFormatError);
+    master.set("1");
+    expect(follower.read().text).toBe("1");
+    for (const byteLength of [64 * 1024, 100, 0]) {
+      truncateSync(place.dataPath, byteLength);
+      expect(() => follower.read()).toThrow(/cut short/);
+      expect(() => follower.version).toThrow(FileFormatError);
+      expect(() => master.set("1")).toThrow(FileFormatError);
+    }
+    rmSync(place.dataPath);
+    expect(master.set("2")).toBe(1);
+    expect(follower.read().text).toBe("2");
   });
 });
 
