@@ -1,11 +1,16 @@
 /**
  * A barrier for the compiler, not the processor: JavaScriptCore hoists plain reads of shared memory out of loops
- * (`while (view.flag === 0);` would never end) unless a store to some typed array comes before each of them.
+ * (`while (view.flag === 0);` would never end), and merges two of them in a row, unless a store to some typed array
+ * comes before each. It must store something else each time: a store of what is there already is dropped first,
+ * and the reads are merged then.
  */
 export const barrierWord: Int32Array = new Int32Array(1);
 
+/** The barrier as source text, for generated code that calls the word `B`. */
+export const BARRIER_SOURCE = "B[0] = B[0] + 1 | 0";
+
 export function barrier(): void {
-  barrierWord[0] = 0;
+  barrierWord[0] = ((barrierWord[0] as number) + 1) | 0;
 }
 
 const fenceWord = new Int32Array(new SharedArrayBuffer(4));

@@ -8,7 +8,7 @@
  */
 import { CArray, normalIndex, type Owner, PLACE, placeOf } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
-import { barrierWord } from "./barrier.ts";
+import { BARRIER_SOURCE, barrierWord } from "./barrier.ts";
 import { readBits } from "./bits.ts";
 import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
 import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
@@ -179,7 +179,7 @@ class Generator {
     slots.push(slot);
     // A typed array over unmapped memory would quietly read as undefined; touching the DataView throws instead.
     const alive = type instanceof ArrayType ? "this.#d.byteLength;" : "";
-    const barrier = this.#fresh ? "B[0] = 0;" : "";
+    const barrier = this.#fresh ? `${BARRIER_SOURCE};` : "";
     return `${alive}${barrier} const s = this.${slot}; return s === undefined ? this.${slot} = ${value} : s;`;
   }
 
@@ -197,7 +197,7 @@ class Generator {
     const value = isScalar(type)
       ? this.#readInline(type.inline, offset)
       : `${this.#constant(type)}.read(this.#r, ${offset})`;
-    return this.#fresh ? `(B[0] = 0, ${value})` : value;
+    return this.#fresh ? `(${BARRIER_SOURCE}, ${value})` : value;
   }
 
   #readInline({ accessor, boolean }: Inline, offset: string): string {
@@ -228,7 +228,7 @@ class Generator {
 
   #readBits(member: Member): string {
     const value = `${this.#constant(readBits)}(${this.#constant(member)}, this.#r, this.#o)`;
-    return this.#fresh ? `(B[0] = 0, ${value})` : value;
+    return this.#fresh ? `(${BARRIER_SOURCE}, ${value})` : value;
   }
 }
 

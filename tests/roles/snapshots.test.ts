@@ -1,0 +1,52 @@
+/** Copies without a lock, against writers that never rest; and proof that the test would notice if they were torn. */
+import { describe, expect, test } from "bun:test";
+import { raceSnapshots } from "./snapshots.ts";
+
+describe("snapshots are never torn nor older than the one before", () => {
+  for (const [bytes, reads] of [
+    [8, 500_000],
+    [512, 200_000],
+    [65_536, 5_000],
+  ] as const) {
+    test(`${bytes} bytes behind the header, 4 processes`, async () => {
+      const report = await raceSnapshots({ words: bytes / 4, reads });
+      expect(report).toMatchObject({ reads: 2 * reads, torn: 0, older: 0 });
+      expect(report.states).toBeGreaterThan(10);
+    }, 60_000);
+  }
+
+  test("also after a writer was killed in the middle of an edit", async () => {
+    const report = await raceSnapshots({ words: 128, reads: 50_000, die: true });
+    expect(report).toMatchObject({ torn: 0, older: 0 });
+  }, 60_000);
+});
+
+describe("a copy of the protocol", () => {
+  test("that leaves nothing out is never torn", async () => {
+    expect(await raceSnapshots({ words: 64, reads: 200_000, how: "protocol" })).toMatchObject({
+      torn: 0,
+      older: 0,
+    });
+  }, 60_000);
+
+  for (const [how, what] of Object.entries({
+    "no-recheck": "that does not look at the sequence again",
+    "no-barrier": "without the barriers",
+    "no-parity": "that takes the live struct while a writer is at work",
+  })) {
+    test(`${what} is caught`, async () => {
+      const { torn } = await raceSnapshots({ words: how === "no-barrier" ? 8 : 64, reads: 1_000_000, how });
+      expect(torn).toBeGreaterThan(0);
+    }, 60_000);
+  }
+
+  test("whose writers do not repair after a death is caught", async () => {
+    const report = await raceSnapshots({
+      words: 1024,
+      reads: 50_000,
+      die: true,
+      env: { WITHOUT_REPAIR: "1" },
+    });
+    expect(report.torn).toBeGreaterThan(0);
+  }, 60_000);
+});
