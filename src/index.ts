@@ -2,6 +2,7 @@
 import "./memory/futex-backend.ts";
 
 export * from "./errors.ts";
-// biome-ignore assist/source/organizeImports: in the order of the data flow
+// Mapping, lock, role.
 export * from "./roles/index.ts";
+// Class definition, layout, view.
 export * from "./struct/index.ts";
