@@ -1,0 +1,64 @@
+/** What a Reader asks of the kernel: nothing for a copy; and no signal, whatever it calls. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Manager } from "../../src/index.ts";
+import { hasTool } from "../support/tools.ts";
+import { fillPattern, Pattern, Robot } from "./structs.ts";
+import { dieMidEdit, runBun, TempDir } from "./support.ts";
+
+for (const [lock, rounds] of [
+  ["flock", 1_000_000],
+  ["fcntl", 50_000],
+] as const) {
+  test(`${rounds} calls of every method of a Reader, on a read-only map: no signal (${lock})`, async () => {
+    using temp = new TempDir();
+    using _ = new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, lock });
+    expect(await runBun("role-calls.ts", [temp.dir, rounds])).toBe("alive\n");
+  }, 120_000);
+}
+
+const SNAPSHOTS = 20_000;
+
+/** The system calls of the main thread between the two marks. */
+function callsBetweenMarks(trace: string): string[] {
+  const lines = trace.split("\n");
+  const begin = lines.findIndex((line) => line.includes("/mark-begin"));
+  const end = lines.findIndex((line) => line.includes("/mark-end"));
+  if (begin < 0 || end < begin) throw new Error(`no marks in the trace:\n${trace.slice(-2000)}`);
+  const mainThread = lines[begin]?.split(/\s/)[0];
+  return lines.slice(begin + 1, end).filter((line) => line.split(/\s/)[0] === mainThread);
+}
+
+for (const died of [false, true]) {
+  const when = died ? "also after a writer was killed and nobody has repaired" : "when nothing is wrong";
+  test.skipIf(!hasTool("strace"))(
+    `snapshots make no system call, ${when} (needs strace)`,
+    () => {
+      using temp = new TempDir();
+      using manager = new Manager(Pattern, { dir: temp.dir, create: true });
+      manager.edit((data) => fillPattern(data, 1));
+      if (died) dieMidEdit(Pattern, temp, (data) => fillPattern(data, 2));
+      const program = join(import.meta.dir, "../process/role-quiet.ts");
+      const log = temp.file("trace");
+      const command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        log,
+        process.execPath,
+        program,
+        temp.dir,
+        String(SNAPSHOTS),
+      ];
+      const { stdout, exitCode } = Bun.spawnSync(command, { stderr: "inherit" });
+      expect([stdout.toString(), exitCode]).toEqual(["0\n", 0]);
+      const calls = callsBetweenMarks(readFileSync(log, "utf8"));
+      // The collector looks at its memory now and then; that has nothing to do with files or locks.
+      expect(calls.filter((line) => /\b(flock|fcntl|lseek)\(|\.mmap|\.lock/.test(line))).toEqual([]);
+      expect(calls.length).toBeLessThan(SNAPSHOTS / 20);
+    },
+    60_000,
+  );
+}
