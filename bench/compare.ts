@@ -63,7 +63,7 @@ export async function runSuite(suite: Suite, say: (line: string) => void = () =>
     rounds,
     seconds: (performance.now() - started) / 1000,
     rows: suite.rows.map((row) => compare(row, samples, failed)),
-    figures: (suite.figures ?? []).map((figure) => ({ figure, value: valueOf(figure, samples) })),
+    figures: (suite.figures ?? []).map((figure) => ({ figure, value: figureOf(figure, samples) })),
     metrics: Object.fromEntries([...samples].map(([name, all]) => [name, mediansOf(all)])),
   };
 }
@@ -107,7 +107,7 @@ function compare(row: Row, samples: Samples, failed: ReadonlyMap<string, string>
   return { row, ratio, ours: spread(ours), peer: spread(peer), met };
 }
 
-const valueOf = ({ case: name, metric }: Figure, samples: Samples): Spread | undefined => {
+const figureOf = ({ case: name, metric }: Figure, samples: Samples): Spread | undefined => {
   const all = samples.get(name)?.map((m) => m[metric] ?? Number.NaN);
   return all && spread(all);
 };

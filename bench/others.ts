@@ -1,27 +1,72 @@
 /** Other processes for the benchmarks that need some. Run with a role and its arguments, this file is such a process. */
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
-import { Editor } from "../src/index.ts";
+import { Editor, Reader } from "../src/index.ts";
+import { now } from "./clock.ts";
 
-const roles: Readonly<Record<string, (dir: string, ...args: string[]) => Promise<void>>> = {
-  /** Edits about every millisecond, until it is killed. */
+/** Says that the process is ready for what it is there for. */
+const ready = () => console.log("ready");
+
+/** Calls `send` about every millisecond, with the time. */
+async function sendTimes(send: (time: number) => void): Promise<never> {
+  for (;;) {
+    await Bun.sleep(1);
+    send(now());
+  }
+}
+
+type Role = (dir: string, ...args: string[]) => unknown;
+
+/** All of them work until they are killed. */
+const roles: Readonly<Record<string, Role>> = {
+  /** Edits about every millisecond. */
   async writer(dir) {
     using editor = new Editor(DemoMmapStructure, { dir });
-    console.log("ready");
-    for (let i = 1; ; i++) {
+    ready();
+    let i = 0;
+    await sendTimes(() => {
+      i++;
       editor.edit((data) => {
         data.data_int = i;
         data.data_xy.x = i;
       });
-      await Bun.sleep(1);
-    }
+    });
+  },
+  /** Commits the time, right before the commit. */
+  async committer(dir) {
+    using editor = new Editor(DemoMmapStructure, { dir });
+    ready();
+    await sendTimes((time) =>
+      editor.edit((data) => {
+        data.data_xy.x = time;
+      }),
+    );
+  },
+  /** Waits for changes all the time. */
+  async waiter(dir) {
+    using reader = new Reader(DemoMmapStructure, { dir });
+    const changes = reader.changes();
+    const first = changes.next();
+    ready();
+    await first;
+    for await (const _ of changes);
+  },
+  async ipc() {
+    ready();
+    await sendTimes((time) => void process.send?.(time));
+  },
+  async socket(path) {
+    const socket = await Bun.connect({ unix: path, socket: { data() {} } });
+    ready();
+    await sendTimes((time) => void socket.write(new Float64Array([time])));
   },
 };
 
 /** Starts a process of a role and waits until it says that it is ready. Disposing of it ends it. */
-export async function startOther(role: string, ...args: string[]) {
+export async function startOther(role: string, args: string[], ipc?: (message: unknown) => void) {
   const child = Bun.spawn([process.execPath, import.meta.filename, role, ...args], {
     stdout: "pipe",
     stderr: "inherit",
+    ...(ipc && { ipc }),
   });
   const reader = child.stdout.getReader();
   const { done } = await reader.read();

@@ -14,7 +14,7 @@ const beside = (work: (reader: Reader<DemoMmapStructure>, dir: string) => Promis
   return () =>
     inTempDir(async (dir) => {
       using _manager = new Manager(DemoMmapStructure, { dir, create: true });
-      using _writer = await startOther("writer", dir);
+      using _writer = await startOther("writer", [dir]);
       using reader = new Reader(DemoMmapStructure, { dir });
       return await work(reader, dir);
     });
