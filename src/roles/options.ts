@@ -76,7 +76,11 @@ export function placeOf(layout: Layout | undefined, options: RoleOptions): Place
 /** Linux keeps shared memory objects as files, so that all that holds for files holds for them. */
 function placeOfName(name: string, lockDir: string): Place {
   if (!isLinux) throw new UnsupportedError("roles on shared memory by name need Linux; use dir instead");
-  const file = checkObjectName(name, SHARED_MEMORY_NAME_BYTES_MAX - ".lock-page".length, "shared memory").slice(1);
+  const file = checkObjectName(
+    name,
+    SHARED_MEMORY_NAME_BYTES_MAX - ".lock-page".length,
+    "shared memory",
+  ).slice(1);
   const path = join("/dev/shm", file);
   return { dataPath: path, lockPath: { flock: `${path}.lock`, fcntl: resolve(lockDir, `${file}.lockfile`) } };
 }
