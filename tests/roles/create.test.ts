@@ -345,6 +345,27 @@ describe("permissions", () => {
 });
 
 describe("deaths of creators", () => {
+  test("creators killed at any instant leave a whole file, a free lock and at most one file behind", async () => {
+    using temp = new TempDir();
+    using reader = (() => {
+      new Manager(Robot, { dir: temp.dir, create: true }).close();
+      return new Reader(Robot, { dir: temp.dir });
+    })();
+    for (let i = 0; i < 30; i++) {
+      const child = spawnBun("role-forcer.ts", [temp.dir]);
+      await linesOf(child.stdout).next();
+      await Bun.sleep(Math.random() * 5);
+      child.kill("SIGKILL");
+      await child.exited;
+      expect(reader.read((data) => data.count, { timeoutMs: 10_000 })).toBeNumber();
+      using editor = new Editor(Robot, { dir: temp.dir });
+      editor.set("count", i);
+      expect([reader.get("count"), reader.snapshot().count, reader.live.count]).toEqual([i, i, i]);
+      const left = readdirSync(temp.dir).filter((name) => name.includes(".new"));
+      expect(left.length).toBeLessThanOrEqual(1);
+    }
+  }, 30_000);
+
   test("what a killed creator left half made is swept away by the next, and blocks nobody", () => {
     using temp = new TempDir();
     for (const leave of [

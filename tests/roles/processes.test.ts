@@ -1,5 +1,6 @@
 /** Many processes at work on one file. */
 import { expect, test } from "bun:test";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { Manager, Reader } from "../../src/index.ts";
 import { linesOf } from "../support/tools.ts";
 import { Robot } from "./structs.ts";
@@ -31,3 +32,31 @@ for (const lock of ["flock", "fcntl"] as const) {
     }, 120_000);
   }
 }
+
+test("force while others edit: every commit is in one of the files, none in two, none lost", async () => {
+  using temp = new TempDir();
+  const options = { dir: temp.dir, lockDir: temp.dir, create: true, force: true };
+  new Manager(Robot, options).close();
+  const jobs = [1, 2, 3].map(() => runBun("role-count.ts", ["count", temp.dir, 20_000]));
+  let isOver = false;
+  const done = Promise.all(jobs).finally(() => {
+    isOver = true;
+  });
+  const generations: number[] = [];
+  while (!isOver) {
+    generations.push(openSync(temp.file("Robot_.mmap"), "r"));
+    await Bun.sleep(5);
+    new Manager(Robot, options).close();
+  }
+  expect(await done).toEqual(["0\n", "0\n", "0\n"]);
+  generations.push(openSync(temp.file("Robot_.mmap"), "r"));
+  const commits = generations.map((fd) => {
+    const bytes = readFileSync(fd);
+    closeSync(fd);
+    const [version, count] = [bytes.readUInt32LE(bytes.length - 12), bytes.readInt32LE(16)];
+    expect(count).toBe(version);
+    return version;
+  });
+  expect(commits.reduce((a, b) => a + b)).toBe(60_000);
+  expect(commits.length).toBeGreaterThan(5);
+}, 60_000);
