@@ -23,7 +23,6 @@
  *
  * All numbers are little-endian. Everything is checked before it is believed: a file is hostile input.
  */
-import { crc32 } from "node:zlib";
 import { FileFormatError } from "../errors.ts";
 
 const MAGIC = Buffer.from("shmsjson").readBigUInt64LE();
@@ -83,10 +82,10 @@ export const footerOf = (bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> 
 
 /** The checksum of a slot with a text of that length. */
 export const slotChecksum = (slot: Uint8Array, textBytes: number): number =>
-  crc32(slot.subarray(SLOT.textBytes, SLOT.text + textBytes));
+  Bun.hash.crc32(slot.subarray(SLOT.textBytes, SLOT.text + textBytes));
 
 const fixedChecksum = (footer: DataView<ArrayBuffer>): number =>
-  crc32(new Uint8Array(footer.buffer, footer.byteOffset + AT.maxBytes, AT.current - AT.maxBytes));
+  Bun.hash.crc32(new Uint8Array(footer.buffer, footer.byteOffset + AT.maxBytes, AT.current - AT.maxBytes));
 
 /** Writes what never changes into the bytes of a new, zeroed file. */
 export function writeFormat(bytes: Uint8Array<ArrayBuffer>, { maxBytes }: DocumentFormat): void {

@@ -14,7 +14,6 @@
  * `before` is to `commits` what the pre-image is to the struct: its value before the writer that is at work.
  * Everything is checked against the file's size before it is believed: a file is hostile input.
  */
-import { crc32 } from "node:zlib";
 import { FileFormatError, LayoutMismatchError } from "../errors.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { HEADER_CODE } from "../struct/header.ts";
@@ -123,9 +122,9 @@ const footerOf = (bytes: Uint8Array): DataView =>
 
 function checksum(bytes: Uint8Array, { schemaOffset, schemaBytes }: FileFormat): number {
   const footer = bytes.subarray(bytes.length - FOOTER_BYTES);
-  return crc32(
+  return Bun.hash.crc32(
     bytes.subarray(schemaOffset, schemaOffset + schemaBytes),
-    crc32(footer.subarray(FIXED.from, FIXED.to)),
+    Bun.hash.crc32(footer.subarray(FIXED.from, FIXED.to)),
   );
 }
 

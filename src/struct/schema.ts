@@ -2,7 +2,6 @@
  * A layout as plain data: everything that another program, or a later version of this one, needs in order to
  * work on the bytes without the class's source. It stands in every file that a Manager makes.
  */
-import { createHash } from "node:crypto";
 import { StructDefinitionError } from "../errors.ts";
 import {
   ArrayType,
@@ -141,7 +140,8 @@ function unwrap(type: FieldType): { dimensions: string; innermost: FieldType } {
 /** Eight bytes that differ when a name, type, offset or size of any field differs. */
 export function fingerprintOf(layout: Layout): bigint {
   const text = leavesOf(layout).map(({ path, type, offset, size }) => `${path} ${type} ${offset} ${size}\n`);
-  const hash = createHash("sha256").update(`${layout.size}\n`);
+  // Not node:crypto, which takes longer to load than all the rest.
+  const hash = new Bun.CryptoHasher("sha256").update(`${layout.size}\n`);
   for (const line of text) hash.update(line);
   return hash.digest().readBigUInt64LE(0);
 }
@@ -177,11 +177,11 @@ const MAX_DEPTH = 64;
 /** One object may stand at many places of a schema, which must not become exponential work. */
 const MAX_MEMBERS = 100_000;
 const MAX_BYTES = 2 ** 32;
-const builtIns = new Map<string, CType<unknown>>(
+/** The types that a schema may name without being told them. */
+const builtIns = (): [string, CType<unknown>][] =>
   [...Object.values(types), c_longdouble].flatMap((type) =>
     typeof type === "object" && "check" in type ? [[type.name, type as CType<unknown>] as const] : [],
-  ),
-);
+  );
 
 type AnyObject = Record<string, unknown>;
 type Head = Pick<Layout, "name" | "kind" | "size" | "align" | "endian">;
@@ -197,7 +197,7 @@ class SchemaReader {
   #members = 0;
 
   constructor(own: readonly CType<unknown>[]) {
-    this.#types = new Map([...builtIns, ...own.map((type) => [type.name, type] as const)]);
+    this.#types = new Map([...builtIns(), ...own.map((type) => [type.name, type] as const)]);
   }
 
   struct(schema: unknown, depth: number): StructClass<Struct & AnyObject> {
