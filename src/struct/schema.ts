@@ -137,8 +137,16 @@ function unwrap(type: FieldType): { dimensions: string; innermost: FieldType } {
   return { dimensions, innermost };
 }
 
+const fingerprints = new WeakMap<Layout, bigint>();
+
 /** Eight bytes that differ when a name, type, offset or size of any field differs. */
 export function fingerprintOf(layout: Layout): bigint {
+  const fingerprint = fingerprints.get(layout) ?? computeFingerprint(layout);
+  fingerprints.set(layout, fingerprint);
+  return fingerprint;
+}
+
+function computeFingerprint(layout: Layout): bigint {
   const text = leavesOf(layout).map(({ path, type, offset, size }) => `${path} ${type} ${offset} ${size}\n`);
   // Not node:crypto, which takes longer to load than all the rest.
   const hash = new Bun.CryptoHasher("sha256").update(`${layout.size}\n`);
