@@ -17,5 +17,6 @@ try {
 } catch (error) {
   if (!(error instanceof ShmError)) throw error;
   console.log(`${error.code} ${error.message}`);
+  await lines.next();
 }
 process.exit(0);
