@@ -47,6 +47,12 @@ function startCreators(options: readonly ManagerOptions[]) {
         stdin.flush();
       }
     },
+    finish: () => {
+      for (const { stdin } of children) {
+        stdin.write("go\n");
+        stdin.end();
+      }
+    },
     ended: () => Promise.all(children.map(({ exited }) => exited)),
   };
 }
@@ -75,7 +81,7 @@ describe("many creators at once", () => {
         await Bun.sleep(0);
       }
       expect(new Set(await made)).toEqual(new Set(["made"]));
-      creators.go();
+      creators.finish();
       await creators.next();
       expect(await creators.ended()).toEqual(Array(16).fill(0));
       using reader = new Reader(Robot, { dir: temp.dir });
@@ -93,7 +99,7 @@ describe("many creators at once", () => {
     await creators.next();
     creators.go();
     const results = await creators.next();
-    creators.go();
+    creators.finish();
     await creators.ended();
     using reader = new Reader(Robot, { dir: temp.dir, lockDir: temp.dir });
     expect(reader.get("count")).toBe(3);
@@ -110,7 +116,7 @@ describe("many creators at once", () => {
     await creators.next();
     creators.go();
     const results = await creators.next();
-    creators.go();
+    creators.finish();
     await creators.ended();
     using reader = new Reader(Robot, { dir: temp.dir, lockDir: temp.dir });
     // Some may find that between their making the file and opening it somebody else made another one.
