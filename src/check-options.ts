@@ -1,0 +1,32 @@
+/** Options come from JavaScript, JSON and environment variables too: a misspelt or mistyped one is never ignored. */
+import { show } from "./struct/refusal.ts";
+
+type Kind = "string" | "number" | "boolean" | "function" | "object" | "any";
+
+/**
+ * Checks an options object before anything is done with it; ranges are left to whoever uses the values.
+ * @param where what the message begins with, e.g. `"new Manager"`
+ * @param known the options there are, and the `typeof` of each (`"any"`: checked by whoever uses it)
+ * @throws TypeError naming the option, what it should be, and what there is
+ * @example checkOptions("lock", options, { timeoutMs: "number" });
+ */
+export function checkOptions(where: string, options: unknown, known: Readonly<Record<string, Kind>>): void {
+  if (options === undefined) return;
+  const names = Object.keys(known);
+  const prototype: unknown =
+    typeof options === "object" && options !== null ? Object.getPrototypeOf(options) : undefined;
+  // An AbortSignal or a number in the place of the options would silently mean no options at all.
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new TypeError(`${where}: expected options such as { ${names[0]}: … }, got ${show(options)}`);
+  }
+  for (const [name, value] of Object.entries(options as object)) {
+    const kind = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (kind === undefined) {
+      throw new TypeError(
+        `${where}: there is no option ${JSON.stringify(name)}; the options are ${names.join(", ")}`,
+      );
+    }
+    const fits = value === undefined || kind === "any" || (typeof value === kind && value !== null);
+    if (!fits) throw new TypeError(`${where}: option ${name} must be a ${kind}, got ${show(value)}`);
+  }
+}
