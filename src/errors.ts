@@ -97,7 +97,7 @@ export class FileFormatError extends ShmError {
   }
 }
 
-/** The class has no shared header (it does not extend `MmapStructure`), or the file carries another header code. */
+/** The class has no shared header: it does not extend `MmapStructure`. */
 export class HeaderNotFoundError extends ShmError {
   constructor(message: string) {
     super("HEADER_NOT_FOUND", message);

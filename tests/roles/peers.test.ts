@@ -2,10 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Editor, Manager, Reader } from "../../src/index.ts";
+import { type Editor, LockTimeoutError, Manager, Reader } from "../../src/index.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Robot } from "./structs.ts";
-import { TempDir } from "./support.ts";
+import { TempDir, thrownBy } from "./support.ts";
 
 const processes = join(import.meta.dir, "../process");
 const addon = join(import.meta.dir, "../node-peer/node_modules/fs-ext/build/Release");
@@ -112,6 +112,9 @@ describe.skipIf(!hasTool("flock"))("flock(1) (needs flock)", () => {
     expect(await holder.answer()).toBe("held");
     expect([manager.tryLock(), reader.tryLock()]).toEqual([undefined, undefined]);
     expect(reader.snapshot().count).toBe(0);
+    const late = thrownBy(() => manager.lock({ timeoutMs: 20 }));
+    expect(late).toBeInstanceOf(LockTimeoutError);
+    expect(late.message).toMatch(/no exclusive lock on '.*' within 20 ms: held by process \d+/);
     holder.tell("go");
     manager.lock({ timeoutMs: 10_000 }).release();
   }, 20_000);
