@@ -1,6 +1,9 @@
 /** Other processes for the benchmarks that need some. Run with a role and its arguments, this file is such a process. */
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { Editor, Reader } from "../src/index.ts";
+import { O_RDWR } from "../src/libc/constants.ts";
+import { openFile } from "../src/memory/file.ts";
+import { Mapping } from "../src/memory/mapping.ts";
 import { now } from "./clock.ts";
 
 /** Says that the process is ready for what it is there for. */
@@ -49,6 +52,20 @@ const roles: Readonly<Record<string, Role>> = {
     ready();
     await first;
     for await (const _ of changes);
+  },
+  /** Writes the last commit it has seen into its place in a file. */
+  async follower(dir, path = "", place = "0") {
+    using reader = new Reader(DemoMmapStructure, { dir });
+    using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 4 * 64, path });
+    const seen = new Int32Array(mapping.buffer, 4 * Number(place), 1);
+    const changes = reader.changes();
+    let next = changes.next();
+    ready();
+    for (;;) {
+      await next;
+      next = changes.next();
+      seen[0] = reader.snapshot().data_int;
+    }
   },
   async ipc() {
     ready();

@@ -92,10 +92,13 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * The last committed state, in private memory of yours. Takes no lock, makes no system call and waits for no
    * writer, not even for one that was killed halfway; only on files that Python's IPMMAP edits too, or that are not
    * transactional, it takes the reader lock for a moment.
+   * @param into an earlier snapshot that nobody needs any more: it is overwritten, which is three times as fast as
+   *   new memory
+   * @throws TypeError when `into` is anything else than a snapshot of this class
    * @example const { speed } = reader.snapshot();
    */
-  snapshot(): T {
-    return this.core.snapshot();
+  snapshot(into?: T): T {
+    return this.core.snapshot(into);
   }
 
   /**

@@ -1,6 +1,6 @@
 /** Snapshots share buffers, but never memory. */
 import { expect, test } from "bun:test";
-import { bytes, bytesOf, field, Manager, MmapStructure } from "../../src/index.ts";
+import { bytes, bytesOf, create, field, Manager, MmapStructure } from "../../src/index.ts";
 import { Robot } from "./structs.ts";
 import { TempDir } from "./support.ts";
 
@@ -27,4 +27,25 @@ test("large structs get a buffer each, so that one kept snapshot does not keep o
   using manager = new Manager(Large, { dir: temp.dir, create: true });
   const [first, second] = [manager.snapshot(), manager.snapshot()];
   expect(bytesOf(first).buffer).not.toBe(bytesOf(second).buffer);
+});
+
+test("an earlier snapshot can be overwritten by a later one", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  manager.set("count", 1);
+  const first = manager.snapshot();
+  const kept = manager.snapshot();
+  manager.set("count", 2);
+  expect(manager.snapshot(first)).toBe(first);
+  expect([first.count, kept.count]).toEqual([2, 1]);
+});
+
+test("only snapshots are overwritten, never memory that may be shared", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  using large = new Manager(Large, { dir: temp.dir, create: true });
+  manager.set("count", 1);
+  const others = [manager.live, create(Robot), large.snapshot(), {}, null] as unknown as Robot[];
+  for (const other of others) expect(() => manager.snapshot(other)).toThrow("an earlier snapshot of Robot");
+  expect(manager.live.count).toBe(1);
 });

@@ -1,0 +1,250 @@
+/** Row 12, and the scale that structs are meant for: more readers, more structs, more bytes, more classes, more fields. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DemoMmapStructure } from "../demo/demo-struct.ts";
+import {
+  bytes,
+  c_double,
+  c_int32,
+  create,
+  field,
+  Manager,
+  MmapStructure,
+  nested,
+  Reader,
+  Struct,
+  type StructArray,
+  type StructClass,
+} from "../src/index.ts";
+import { O_RDWR } from "../src/libc/constants.ts";
+import { openFile } from "../src/memory/file.ts";
+import { Mapping } from "../src/memory/mapping.ts";
+import { now, pause } from "./clock.ts";
+import { alone, type Case, type Figure, type Metrics, median, type Suite } from "./harness.ts";
+import { startOther } from "./others.ts";
+import { inTempDir } from "./prepare.ts";
+
+export const READERS = [1, 2, 4, 8, 16, 32, 64];
+export const STRUCTS = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
+export const BYTES = [64, 1024, 16_384, 262_144, 4_194_304, 67_108_864, 268_435_456];
+
+/** The median time of a call in nanoseconds, from so many calls that it takes some 50 ms. */
+function time(work: () => void, leastCalls = 3): number {
+  const start = now();
+  const times: number[] = [];
+  do {
+    const before = now();
+    work();
+    times.push(now() - before);
+  } while (times.length < leastCalls || now() - start < 50e6);
+  return median(times);
+}
+
+/** More and more processes wait for changes: what an edit costs the writer, and until all have seen it. */
+const readers: Case = () =>
+  inTempDir(async (dir) => {
+    using manager = new Manager(DemoMmapStructure, { dir, create: true });
+    const path = join(dir, "seen");
+    writeFileSync(path, new Uint8Array(4 * 64));
+    using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 4 * 64, path });
+    const seen = new Int32Array(mapping.buffer);
+    using stack = new DisposableStack();
+    const metrics: Metrics = {};
+    let value = 0;
+    let started = 0;
+    const edit = () => {
+      value++;
+      manager.edit((data) => {
+        data.data_int = value;
+      });
+    };
+    const settle = (count: number) => {
+      while (!seen.subarray(0, count).every((s) => s === value)) pause(0.02);
+    };
+    for (const count of READERS) {
+      for (; started < count; started++)
+        stack.use(await startOther("follower", [dir, path, String(started)]));
+      const until: number[] = [];
+      const edits: number[] = [];
+      for (let i = 0; i < 40; i++) {
+        pause(1);
+        const before = now();
+        edit();
+        edits.push(now() - before);
+        settle(count);
+        until.push(now() - before);
+      }
+      metrics[`edit@${count}`] = median(edits);
+      metrics[`all@${count}`] = median(until);
+    }
+    return metrics;
+  });
+
+class Point extends Struct {
+  @field(c_double) x!: number;
+  @field(c_double) y!: number;
+}
+
+/** A struct with an array of `count` structs. */
+function pathOf(count: number): StructClass<MmapStructure & { points: StructArray<Point> }> {
+  class Path extends MmapStructure {
+    points!: StructArray<Point>;
+  }
+  nested(Point, count)(Path.prototype, "points");
+  return Path;
+}
+
+/** Opening a file with an array of structs, the first access, and reading all of it. */
+const structs: Case = () => {
+  const metrics: Metrics = {};
+  for (const count of STRUCTS) {
+    const start = now();
+    const path = create(pathOf(count));
+    path.points.at(count - 1).x = 1;
+    metrics[`first@${count}`] = now() - start;
+    const read = () => {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum += path.points.at(i).x;
+      if (sum !== 1) throw new Error(`the sum is ${sum}`);
+    };
+    // Compiled for all sizes alike.
+    for (let i = 0; i < 3e6; i += count) read();
+    metrics[`each@${count}`] = time(read) / count;
+  }
+  return metrics;
+};
+
+/** A struct of `count` bytes, header included. */
+function blobOf(count: number): StructClass<MmapStructure & { blob: Uint8Array }> {
+  class Blob extends MmapStructure {
+    blob!: Uint8Array;
+  }
+  field(bytes(count - 16))(Blob.prototype, "blob");
+  return Blob;
+}
+
+/** In memory where there is such a directory: the disk is not what is measured. */
+function inFastDir<T>(use: (dir: string) => T): T {
+  const dir = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "shmstruct-bench-"));
+  try {
+    return use(dir);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+/** Structs from 64 bytes to 256 MiB: opening the file, an edit of one byte, a snapshot. */
+const sizes: Case = () =>
+  inFastDir((dir) => {
+    const metrics: Metrics = {};
+    for (const count of BYTES) {
+      const Blob = blobOf(count);
+      using manager = new Manager(Blob, { dir, create: true, force: true });
+      metrics[`open@${count}`] = time(() => new Reader(Blob, { dir }).close());
+      metrics[`edit@${count}`] = time(() =>
+        manager.edit((data) => {
+          data.blob[0] = 1;
+        }),
+      );
+      const copy = manager.snapshot();
+      metrics[`snapshot@${count}`] = time(() => {
+        if (manager.snapshot(copy).blob[0] !== 1) throw new Error("not the last edit");
+      });
+    }
+    return metrics;
+  });
+
+/** A class of its own with `count` fields. */
+function wideClass(count: number): StructClass<Struct & Record<string, number>> {
+  class Wide extends Struct {}
+  for (let i = 0; i < count; i++) field<number>(c_int32)(Wide.prototype as never, `f${i}` as never);
+  return Wide as never;
+}
+
+/** Microseconds for definition, and for layout, view class and first access, per class of `fields` fields. */
+function defineMany(classes: number, fields: number): { define: number; first: number } {
+  const start = now();
+  const made = Array.from({ length: classes }, () => wideClass(fields));
+  const defined = now();
+  for (const cls of made) {
+    const view = create(cls);
+    view.f0 = 1;
+    if (view.f0 !== 1) throw new Error("not what was stored");
+  }
+  return { define: (defined - start) / classes, first: (now() - defined) / classes };
+}
+
+const classes: Case = () => {
+  const cold = defineMany(1, 20);
+  const hundred = defineMany(100, 20);
+  const thousand = defineMany(1000, 20);
+  return {
+    "first@cold": cold.first,
+    "define@100": hundred.define,
+    "define@1000": thousand.define,
+    "first@100": hundred.first,
+    "first@1000": thousand.first,
+  };
+};
+
+const fields: Case = () => {
+  defineMany(100, 20);
+  const some = defineMany(1, 500);
+  const many = defineMany(1, 5000);
+  return {
+    "define@500": some.define / 500,
+    "define@5000": many.define / 5000,
+    "first@500": some.first / 500,
+    "first@5000": many.first / 5000,
+    "all@5000": many.define + many.first,
+  };
+};
+
+const figure = (what: string, name: string, metric: string, unit = "ns", atMost?: number): Figure => ({
+  id: "12",
+  what,
+  case: name,
+  metric,
+  unit,
+  ...(atMost && { atMost }),
+});
+
+const suite: Suite = {
+  title: "Growth",
+  file: import.meta.filename,
+  rounds: 3,
+  honest:
+    "readers are processes of their own that wait in changes() and write down what they have seen; sums are checked; every snapshot must show the last edit; classes differ and each is used once.",
+  cases: { readers, structs, sizes, classes, fields },
+  rows: [],
+  figures: [
+    ...[1, 8, 64].map((n) => figure(`an edit while ${n} processes wait for changes`, "readers", `edit@${n}`)),
+    ...[1, 8, 64].map((n) => figure(`until all of ${n} processes have seen it`, "readers", `all@${n}`)),
+    ...[1, 1000, 1_000_000].map((n) =>
+      figure(`create and first access, ${n} structs in an array`, "structs", `first@${n}`),
+    ),
+    ...[1, 1000, 1_000_000].map((n) =>
+      figure(`read of one of ${n} structs in an array`, "structs", `each@${n}`),
+    ),
+    ...[64, 262_144, 268_435_456].map((n) => figure(`opening a Reader, ${n} bytes`, "sizes", `open@${n}`)),
+    ...[64, 262_144, 268_435_456].map((n) =>
+      figure(`an edit (which keeps the state before it), ${n} bytes`, "sizes", `edit@${n}`),
+    ),
+    ...[64, 262_144, 268_435_456].map((n) =>
+      figure(`a snapshot into memory that is there, ${n} bytes`, "sizes", `snapshot@${n}`),
+    ),
+    figure("first access of the very first class, 20 fields", "classes", "first@cold", "ns", 1e6),
+    ...[100, 1000].map((n) =>
+      figure(`first access of a class of 20 fields, ${n} classes`, "classes", `first@${n}`, "ns", 1e6),
+    ),
+    ...[100, 1000].map((n) =>
+      figure(`definition of a class of 20 fields, ${n} classes`, "classes", `define@${n}`),
+    ),
+    ...[500, 5000].map((n) => figure(`definition of one field, class of ${n}`, "fields", `define@${n}`)),
+    ...[500, 5000].map((n) => figure(`first access per field, class of ${n}`, "fields", `first@${n}`)),
+  ],
+};
+export default suite;
+
+if (import.meta.main) await alone(suite);
