@@ -49,13 +49,10 @@ export async function runSuite(suite: Suite, say: (line: string) => void = () =>
   for (let round = 0; round < rounds; round++) {
     say(`round ${round + 1} of ${rounds}`);
     for (const [name, program] of programs) {
-      if ("missing" in program) failed.set(name, program.missing);
       if (failed.has(name)) continue;
-      try {
-        samples.set(name, [...(samples.get(name) ?? []), await runProgram(program as readonly string[])]);
-      } catch (error) {
-        failed.set(name, String(error instanceof Error ? error.message : error));
-      }
+      const result = "missing" in program ? program : await runProgram(program);
+      if (isMissing(result)) failed.set(name, result.missing);
+      else samples.set(name, [...(samples.get(name) ?? []), result]);
     }
   }
   return {
@@ -76,7 +73,10 @@ function programsOf(suite: Suite): [string, Program][] {
   return [...own, ...Object.entries(suite.programs?.() ?? {})];
 }
 
-async function runProgram(command: readonly string[]): Promise<Metrics> {
+type Missing = { readonly missing: string };
+const isMissing = (result: Metrics | Missing): result is Missing => "missing" in result;
+
+async function runProgram(command: readonly string[]): Promise<Metrics | Missing> {
   const child = Bun.spawn([...command], { stdout: "pipe", stderr: "pipe", timeout: CASE_SECONDS * 1000 });
   const [out, error, code] = await Promise.all([
     new Response(child.stdout).text(),
@@ -85,9 +85,9 @@ async function runProgram(command: readonly string[]): Promise<Metrics> {
   ]);
   const line = out.trimEnd().split("\n").at(-1) ?? "";
   if (code === 0 && line.startsWith("{")) return JSON.parse(line);
-  throw new Error(
-    `${command.slice(-2).join(" ")} ended with ${child.signalCode ?? code}: ${error.trim().slice(-600)}`,
-  );
+  const name = command.slice(-2).join(" ");
+  console.error(`${name} ended with ${child.signalCode ?? code}: ${error.trim()}`);
+  return { missing: "it failed; the terminal shows why" };
 }
 
 function compare(row: Row, samples: Samples, failed: ReadonlyMap<string, string>): RowResult {

@@ -9,6 +9,9 @@ export type Metrics = Record<string, number>;
 /** Measures one way of doing the work, in a process of its own. */
 export type Case = () => Metrics | Promise<Metrics>;
 
+/** Something a case needs is not installed: it is left out, and the page says why. */
+export class Missing extends Error {}
+
 /** A program that prints its metrics as JSON in its last line, or why it is not there. */
 export type Program = readonly string[] | { readonly missing: string };
 
@@ -100,6 +103,15 @@ export function quantile(samples: readonly number[], part: number): number {
 
 export const median = (samples: readonly number[]): number => quantile(samples, 0.5);
 
+async function measured(chosen: Case): Promise<Metrics | { missing: string }> {
+  try {
+    return await chosen();
+  } catch (error) {
+    if (error instanceof Missing) return { missing: error.message };
+    throw error;
+  }
+}
+
 /**
  * Lets a bench file be run by itself: `bun bench/view.bench.ts` prints its rows, and with the name of a case it
  * measures that one (which is how the rows get their figures).
@@ -108,7 +120,7 @@ export async function alone(suite: Suite): Promise<void> {
   const name = process.argv[2];
   const chosen = name === undefined ? undefined : suite.cases[name];
   if (chosen !== undefined) {
-    console.log(JSON.stringify(await chosen()));
+    console.log(JSON.stringify(await measured(chosen)));
     process.exit(0);
   }
   if (name !== undefined)

@@ -40,10 +40,18 @@ function rowCells(result: RowResult): string[] {
 const ROW_HEAD = ["#", "what", "against", "aim", "measured (spread)", "ours", "peer", "aim met"];
 
 function figureCells({ figure, value }: FigureResult): string[] {
-  const most = figure.atMost === undefined ? "" : `≤ ${figure.atMost} ${figure.unit}`;
+  const most =
+    figure.atMost === undefined
+      ? ""
+      : `≤ ${figure.unit === "ns" ? duration(figure.atMost) : `${figure.atMost} ${figure.unit}`}`;
   if (value === undefined) return [figure.id, figure.what, most, "left out"];
-  return [figure.id, figure.what, most, `${range(value)} ${figure.unit}`];
+  return [figure.id, figure.what, most, inUnit(value, figure.unit)];
 }
+
+const inUnit = (value: Spread, unit: string): string =>
+  unit === "ns"
+    ? `${duration(value.median)} (${duration(value.least)}–${duration(value.most)})`
+    : `${range(value)} ${unit}`;
 
 const FIGURE_HEAD = ["#", "what", "aim", "measured (spread)"];
 

@@ -1,7 +1,7 @@
 /** Row 11: what it takes until the first field is read. Nothing of the library is imported here before it is measured. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { alone, type Case, type Metrics, type Suite } from "./harness.ts";
+import { alone, type Case, type Metrics, Missing, type Suite } from "./harness.ts";
 import { inTempDir, pythonProgram } from "./prepare.ts";
 
 /** A file of the demo struct in which a field is 3.5, made by another process so that nothing is loaded here. */
@@ -39,7 +39,7 @@ const ours: Case = () =>
 const python: Case = () =>
   inDirWithFile((dir) => {
     const program = pythonProgram("open", ["fasteners"], join(dir, "py.mmap"));
-    if ("missing" in program) throw new Error(program.missing);
+    if ("missing" in program) throw new Missing(program.missing);
     return runTwice(program);
   });
 

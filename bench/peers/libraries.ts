@@ -1,5 +1,8 @@
 /** Struct libraries from npm, each with the struct of many.ts; installed by `bun run bench` in bench/node_modules. */
 
+import { Missing } from "../harness.ts";
+import { hasPackage } from "../prepare.ts";
+
 export interface Library {
   /** An object with members a (int32), b (double) and c (int32) behind `i` single bytes. */
   readonly make: (i: number) => unknown;
@@ -8,7 +11,10 @@ export interface Library {
 }
 
 /** The package, without its types, as it may be missing. */
-const load = async (name: string) => (await import(name)) as Record<string, never>;
+async function load(name: string): Promise<Record<string, never>> {
+  if (hasPackage(name)) return await import(name);
+  throw new Missing(`${name} is not installed`);
+}
 
 const padding = (i: number): string[] => Array.from({ length: i }, (_, k) => `pad${k}`);
 
@@ -21,6 +27,7 @@ interface Chain {
 }
 
 export const libraries: Readonly<Record<string, () => Promise<Library>>> = {
+  // Not in bench/package.json, as npm's registry does not have it; install it there by hand to include it.
   structview: async () => {
     const { defineStruct, u8, i32, f64 } = (await load("@rotu/structview")) as unknown as {
       defineStruct(fields: object): { alloc?: unknown } & (new (memory: object) => unknown);

@@ -1,0 +1,144 @@
+/**
+ * bun run bench: every benchmark, one after the other, and what came out in docs/performance.md, .json and .svg.
+ * With names it runs only those suites (`bun run bench view text`) and writes nothing.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { type Chart, drawCharts, type Line } from "./chart.ts";
+import { runSuite, type SuiteResult } from "./compare.ts";
+import contend from "./contend.bench.ts";
+import growth, { BYTES, READERS, STRUCTS } from "./growth.bench.ts";
+import type { Metrics } from "./harness.ts";
+import lock from "./lock.bench.ts";
+import notify from "./notify.bench.ts";
+import { installPackages } from "./prepare.ts";
+import { duration, printSuite, suiteSection } from "./report.ts";
+import snapshot from "./snapshot.bench.ts";
+import start from "./start.bench.ts";
+import text from "./text.bench.ts";
+import view from "./view.bench.ts";
+
+const suites = { view, text, lock, snapshot, notify, contend, start, growth };
+const docs = join(import.meta.dirname, "..", "docs");
+
+const version = (command: string[]): string => {
+  const { stdout, stderr, success } = Bun.spawnSync(command, { env: { ...process.env, LC_ALL: "C" } });
+  return success ? (stdout.toString() || stderr.toString()).split("\n")[0]!.trim() : "not installed";
+};
+
+function versions(): Record<string, string> {
+  const packages = JSON.parse(readFileSync(join(import.meta.dirname, "package.json"), "utf8"));
+  return {
+    Date: new Date().toISOString().slice(0, 10),
+    Machine: `${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${release()} ${process.arch}`,
+    Bun: Bun.version,
+    gcc: version(["gcc", "--version"]),
+    Python: version(["python3", "--version"]),
+    Packages: Object.entries(packages.optionalDependencies)
+      .map(([name, number]) => `${name} ${number}`)
+      .join(", "),
+  };
+}
+
+/** The line of a metric over the sizes at which it was taken. */
+const line = (
+  name: string,
+  metrics: Metrics | undefined,
+  metric: string,
+  sizes: readonly number[],
+): Line => ({
+  name,
+  points: sizes.flatMap((size): [number, number][] => {
+    const value = metrics?.[`${metric}@${size}`];
+    return value === undefined ? [] : [[size, value]];
+  }),
+});
+
+const count = (value: number): string =>
+  value >= 1e6 ? `${value / 1e6} M` : value >= 1e3 ? `${value / 1e3} k` : `${value}`;
+const time = (ns: number): string => duration(ns).replace(/\.?0+ /, " ");
+
+function charts({ readers, structs, sizes }: Readonly<Record<string, Metrics>>): Chart[] {
+  const drawn = { x: count, y: time };
+  return [
+    {
+      ...drawn,
+      title: "Processes that wait for changes",
+      xTitle: "processes",
+      yTitle: "time",
+      lines: [line("an edit", readers, "edit", READERS), line("until all saw it", readers, "all", READERS)],
+    },
+    {
+      ...drawn,
+      title: "Structs in an array",
+      xTitle: "structs",
+      yTitle: "time",
+      lines: [line("first access", structs, "first", STRUCTS), line("read of one", structs, "each", STRUCTS)],
+    },
+    {
+      ...drawn,
+      title: "Size of the struct",
+      xTitle: "bytes",
+      yTitle: "time",
+      lines: [
+        line("open", sizes, "open", BYTES),
+        line("edit", sizes, "edit", BYTES),
+        line("snapshot", sizes, "snapshot", BYTES),
+      ],
+    },
+  ].filter(({ lines }) => lines.every(({ points }) => points.length > 0));
+}
+
+function page(results: readonly SuiteResult[], about: Readonly<Record<string, string>>): string {
+  const rows = results.flatMap((result) => result.rows);
+  const aims = rows.filter(({ met }) => met !== undefined);
+  const seconds = results.reduce((sum, result) => sum + result.seconds, 0);
+  return `# Performance
+
+Printed and written by \`bun run bench\`, which took ${Math.round(seconds)} s. Not edited by hand; figures of one machine.
+
+${Object.entries(about)
+  .map(([key, value]) => `- ${key}: ${value}`)
+  .join("\n")}
+
+How to read the tables: each case runs in a process of its own, and the processes of a table take turns, round after round. A ratio is
+taken within each round; the table gives the median and, in parentheses, the least and the most of all rounds. "Times" is our time in
+times of the peer's, "times faster" the other way round. ${aims.filter(({ met }) => met).length} of ${aims.length} aims are met.
+
+${results.map(suiteSection).join("\n\n")}
+
+![Growth](performance.svg)
+`;
+}
+
+const names = process.argv.slice(2);
+const unknown = names.find((name) => !(name in suites));
+if (unknown !== undefined)
+  throw new Error(`no suite ${unknown}; there are ${Object.keys(suites).join(", ")}`);
+
+installPackages();
+const results: SuiteResult[] = [];
+for (const [name, suite] of Object.entries(suites)) {
+  if (names.length > 0 && !names.includes(name)) continue;
+  const result = await runSuite(suite, (line) => console.error(`${name}: ${line}`));
+  printSuite(result);
+  results.push(result);
+}
+if (names.length === 0) {
+  const about = versions();
+  const metrics = Object.fromEntries(results.map(({ suite, metrics }) => [suite.title, metrics]));
+  writeFileSync(join(docs, "performance.md"), page(results, about));
+  const data = results.map(({ suite, rounds, rows, figures }) => ({
+    title: suite.title,
+    rounds,
+    rows,
+    figures,
+  }));
+  writeFileSync(
+    join(docs, "performance.json"),
+    `${JSON.stringify({ about, suites: data, metrics }, undefined, 1)}\n`,
+  );
+  writeFileSync(join(docs, "performance.svg"), drawCharts(charts(metrics[growth.title] ?? {})));
+  console.log("\nwritten to docs/performance.md, docs/performance.json and docs/performance.svg");
+}
