@@ -1,9 +1,10 @@
 /** How commits are told to those who wait for one: in other processes, in other threads, and in this one. */
+import { checkOptions } from "../check-options.ts";
 import { ClosedError } from "../errors.ts";
 import { type ChangeBell, changeBell, POLL_EVERY_MS } from "./change-bell.ts";
 import type { LockPage } from "./lock-page.ts";
 import type { RwLock } from "./rw-lock.ts";
-import { checkTimeout } from "./timeout.ts";
+import { checkSignal, checkTimeout } from "./timeout.ts";
 
 export interface CommitSignalOptions {
   /** The lock under which the commits are made; its page carries the signal. Stays open as long as the signal. */
@@ -57,7 +58,9 @@ export class CommitSignal {
   #closed = false;
 
   /** @throws TypeError when `read` is missing and needed */
-  constructor({ lock, read }: CommitSignalOptions) {
+  constructor(options: CommitSignalOptions) {
+    checkOptions("new CommitSignal", options, { lock: "object", read: "function" });
+    const { lock, read } = options;
     const page = lock.kind === "flock" ? lock.page : undefined;
     if (read === undefined && page === undefined) {
       throw new TypeError(`the lock '${lock.path}' has no page that counts all commits: pass read()`);
@@ -85,6 +88,7 @@ export class CommitSignal {
    * @example const before = signal.version; …; signal.wait(before, { timeoutMs: 1000 });
    */
   wait(lastSeen: number, options: WaitOptions = {}): boolean {
+    checkOptions("wait", options, { timeoutMs: "number" });
     const deadline = performance.now() + checkTimeout(options.timeoutMs);
     this.#checkOpen();
     for (;;) {
@@ -100,10 +104,12 @@ export class CommitSignal {
   /**
    * One turn per observed commit, beginning with the first after this call; commits in a burst become one turn.
    * An iteration that waits keeps the process alive. Ended by `return()` (as `break` does), `signal`, or `close()`.
-   * @throws ClosedError after `close()`; the signal's reason when it is aborted
+   * @throws ClosedError after `close()`; the signal's reason when it is aborted; TypeError for other options
    * @example for await (const version of signal.changes({ signal: AbortSignal.timeout(1000) })) { … }
    */
-  changes({ signal }: ChangesOptions = {}): Changes {
+  changes(options: ChangesOptions = {}): Changes {
+    checkOptions("changes", options, { signal: "any" });
+    const signal = checkSignal("changes", options.signal);
     this.#checkOpen();
     signal?.throwIfAborted();
     const changes = new ChangeIterator(this.#read(), signal, {

@@ -8,6 +8,7 @@
  * lower the flag, leave. Who sees the flag goes through the gate as well instead of overtaking. So a writer waits
  * only for those that hold the lock when it enters, and a reader for one writer at most.
  */
+import { checkOptions } from "../check-options.ts";
 import { ClosedError, DeadlockError, LockTimeoutError, ShmError } from "../errors.ts";
 import { closeFile } from "../memory/file.ts";
 import { type FileLock, fileLock, type LockKind, type LockMode } from "./file-lock.ts";
@@ -15,7 +16,7 @@ import { describeHolders } from "./holders.ts";
 import { LockPage, lockPagePath } from "./lock-page.ts";
 import { type OpenOptions, openLockFile } from "./open.ts";
 import { ThreadLocks } from "./this-thread.ts";
-import { checkTimeout, rest } from "./timeout.ts";
+import { checkSignal, checkTimeout, rest } from "./timeout.ts";
 import { WaitLine } from "./wait-line.ts";
 
 export interface RwLockOptions extends OpenOptions {
@@ -34,6 +35,9 @@ export interface AsyncLockOptions extends LockOptions {
   /** Aborting it rejects with `signal.reason`; nothing stays held. */
   signal?: AbortSignal | undefined;
 }
+
+const LOCK_OPTIONS = { timeoutMs: "number" } as const;
+const ASYNC_LOCK_OPTIONS = { ...LOCK_OPTIONS, signal: "any" } as const;
 
 /**
  * How long somebody that stood in the queue may overtake those who stand there now. Two processes that take
@@ -126,9 +130,10 @@ export class RwLock {
    * kernel, where Ctrl-C still ends the process, but a JavaScript handler for it runs only afterwards.
    * @throws LockTimeoutError with the holder's process id, where the kernel tells
    * @throws DeadlockError when this thread holds a lock on the same file that would never be released meanwhile
-   * @throws ClosedError after `close()`; TypeError or RangeError for a timeout that is none
+   * @throws ClosedError after `close()`; TypeError or RangeError for a timeout that is none, TypeError for other options
    */
   acquire(mode: LockMode, options?: LockOptions): void {
+    if (options !== undefined) checkOptions("acquire", options, LOCK_OPTIONS);
     const timeoutMs = checkTimeout(options?.timeoutMs);
     this.#checkOpen();
     this.#checkDeadlock(mode);
@@ -142,16 +147,18 @@ export class RwLock {
    * @throws (rejects with) `signal.reason`, LockTimeoutError, ClosedError when `close()` is called meanwhile
    */
   async acquireAsync(mode: LockMode, options: AsyncLockOptions = {}): Promise<void> {
+    checkOptions("acquireAsync", options, ASYNC_LOCK_OPTIONS);
     const timeoutMs = checkTimeout(options.timeoutMs);
+    const signal = checkSignal("acquireAsync", options.signal);
     this.#checkOpen();
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     if (this.#line.isEmpty && this.#attemptAsync(mode)) return;
     return this.#line.enter({
       attempt: () => this.#attemptAsync(mode),
       giveUp: () => this.#leaveGate(),
       timeoutMs,
       timeoutError: () => this.#timeoutError(mode, timeoutMs),
-      signal: options.signal,
+      signal,
     });
   }
 
@@ -340,7 +347,7 @@ export class RwLock {
     throw new DeadlockError(
       this.path,
       `this thread would wait for itself: it already holds the ${other} lock on '${this.path}', and now wants it ` +
-        `${mode}; release the first one, or wait with acquireAsync`,
+        `${mode}; release the first one, or wait without blocking the thread (lockAsync, editAsync, acquireAsync)`,
     );
   }
 

@@ -1,5 +1,7 @@
 /** How long to wait, checked; and how long to rest between two looks. */
 
+import { show } from "../struct/refusal.ts";
+
 /** setTimeout takes no more (24 days): longer is the same as for good. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -14,6 +16,17 @@ export function checkTimeout(timeoutMs: number | undefined): number {
   }
   if (timeoutMs < 0) throw new RangeError(`timeoutMs must not be negative, as ${timeoutMs} is`);
   return timeoutMs > TIMER_MS_MAX ? Number.POSITIVE_INFINITY : timeoutMs;
+}
+
+/**
+ * The signal of an options object, as it is. Told by its shape, as signals come from other realms and polyfills too.
+ * @param where what the message begins with
+ * @throws TypeError for what is no AbortSignal
+ */
+export function checkSignal(where: string, signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined || typeof (signal as AbortSignal | null)?.throwIfAborted === "function")
+    return signal;
+  throw new TypeError(`${where}: option signal must be an AbortSignal, got ${show(signal)}`);
 }
 
 const nobodyWakes = new Int32Array(new SharedArrayBuffer(4));

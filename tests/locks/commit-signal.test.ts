@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClosedError } from "../../src/errors.ts";
 import { futexWake } from "../../src/libc/futex.ts";
-import { CommitSignal } from "../../src/locks/commit-signal.ts";
+import { type ChangesOptions, CommitSignal } from "../../src/locks/commit-signal.ts";
 import { RwLock } from "../../src/locks/rw-lock.ts";
 import { openFile } from "../../src/memory/file.ts";
 import { Mapping } from "../../src/memory/mapping.ts";
@@ -157,6 +157,15 @@ describe("changes", () => {
     await until(() => bells() === 0);
   });
 
+  test("options that are none are TypeErrors that name them", () => {
+    const direct = AbortSignal.timeout(1) as unknown as ChangesOptions;
+    expect(() => signal.changes(direct)).toThrow(/^changes: expected options such as \{ signal: /);
+    const number = { signal: 5 } as unknown as ChangesOptions;
+    expect(() => signal.changes(number)).toThrow(/^changes: option signal must be an/);
+    expect(() => signal.wait(0, { timeout: 5 } as object)).toThrow(/^wait: there is no option "timeout"/);
+    expect(() => new CommitSignal({ lock, reed: () => 1 } as { lock: RwLock })).toThrow(/no option "reed"/);
+  });
+
   test("returning ends it, a turn that is waited for included", async () => {
     const changes = signal.changes();
     const turn = changes.next();
@@ -223,7 +232,7 @@ describe("subscribe", () => {
 function run(script: string): string {
   const prologue = `
     import { RwLock } from ${JSON.stringify(join(LOCKS, "rw-lock.ts"))};
-    import { CommitSignal } from ${JSON.stringify(join(LOCKS, "commit-signal.ts"))};
+    import { type ChangesOptions, CommitSignal } from ${JSON.stringify(join(LOCKS, "commit-signal.ts"))};
     const lock = new RwLock({ path: process.argv[1] });
     const signal = new CommitSignal({ lock });
   `;

@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClosedError, DeadlockError, FileMissingError, LockTimeoutError } from "../../src/errors.ts";
 import type { LockKind, LockMode } from "../../src/locks/file-lock.ts";
-import { RwLock, type RwLockOptions } from "../../src/locks/rw-lock.ts";
+import { type LockOptions, RwLock, type RwLockOptions } from "../../src/locks/rw-lock.ts";
 import { sharedWords, WORD } from "../process/lock-child.ts";
 import { hasTool } from "../support/tools.ts";
 
@@ -223,6 +223,20 @@ describe.each(KINDS)("kind %s", (kind) => {
       lock.acquire("shared", { timeoutMs: good });
       lock.release();
     }
+  });
+
+  test("an option that is none is a TypeError that names it, not a wait without limit", async () => {
+    using lock = new RwLock({ path, create: true, kind });
+    for (const options of [{ timeout: 5 }, 5, null, { timeoutMs: "5" }, AbortSignal.timeout(1)]) {
+      expect(() => lock.acquire("shared", options as LockOptions)).toThrow(/^acquire: .*(option|expected)/);
+      expect(lock.acquireAsync("shared", options as LockOptions)).rejects.toThrow(TypeError);
+    }
+    const signal = 5 as unknown as AbortSignal;
+    expect(lock.acquireAsync("shared", { signal })).rejects.toThrow(/option signal must be an/);
+    const fake = {} as AbortSignal;
+    expect(lock.acquireAsync("shared", { signal: fake })).rejects.toThrow(/must be an AbortSignal/);
+    expect(lock.held).toBeUndefined();
+    lock.acquire("shared", { timeoutMs: undefined });
   });
 
   test("a killed holder and a killed waiter leave nothing behind", async () => {
