@@ -1,5 +1,7 @@
 /** The classes that structs are declared from. They hold no memory; views made from them do. */
 
+import { isView, LAYOUT } from "./internals.ts";
+
 declare const KIND: unique symbol;
 
 /**
@@ -23,6 +25,23 @@ export abstract class Struct {
     );
   }
 }
+
+/**
+ * Behind the prototypes of all structs: only names that nothing else answers get here, so members cost nothing.
+ * Stored on the view itself, a misspelt or undecorated member would swallow its value without a word.
+ */
+const strangers = new Proxy(Object.create(Object.prototype) as object, {
+  set(target, key, value, receiver) {
+    if (!isView(receiver)) return Reflect.set(target, key, value, receiver);
+    const { name, members } = receiver[LAYOUT];
+    const known = members.slice(0, 20).map((member) => member.name);
+    throw new TypeError(
+      `${name} has no field ${JSON.stringify(String(key))}, so a value stored there would not reach the memory; ` +
+        `it has ${known.join(", ")}${members.length > 20 ? ", …" : ""} (declare others with @field(type))`,
+    );
+  },
+});
+Object.setPrototypeOf(Struct.prototype, strangers);
 
 /** Base of unions: all members begin at offset 0. @example class Value extends Union { @field(c_int32) i!: number; @field(c_float) f!: number } */
 export abstract class Union extends Struct {}

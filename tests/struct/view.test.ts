@@ -68,6 +68,46 @@ describe("views", () => {
     expect(robot.speed).toBe(10);
   });
 
+  test("refuse to store where no field is: it would not reach the memory", () => {
+    class Careless extends Struct {
+      @field(c_int32) lives!: number;
+      @nested(Point) at!: Point;
+      declare forgotten: number;
+      set double(value: number) {
+        this.lives = value * 2;
+      }
+    }
+    class Better extends Careless {}
+    for (const Class of [Careless, Better]) {
+      const view = create(Class);
+      view.double = 2;
+      const loose = view as unknown as Record<PropertyKey, unknown>;
+      const at = view.at as unknown as Record<string, unknown>;
+      expect(() => (loose.livess = 5)).toThrow(
+        `${Class.name} has no field "livess", so a value stored there would not reach the memory; it has lives, at`,
+      );
+      expect(() => (view.forgotten = 1)).toThrow(TypeError);
+      expect(() => (at.xx = 1)).toThrow('Point has no field "xx"');
+      for (const key of [Symbol("mark"), "toString", "__proto__", "0", "hasOwnProperty"])
+        expect(() => (loose[key] = {})).toThrow(TypeError);
+      expect([view.lives, Reflect.ownKeys(view), loose.livess, "livess" in view]).toEqual([
+        4,
+        [],
+        undefined,
+        false,
+      ]);
+      expect([Object.hasOwn(view, "lives"), `${view}`, view instanceof Object]).toEqual([
+        false,
+        "[object Object]",
+        true,
+      ]);
+    }
+    // What is no view stays open: methods can be added to a class.
+    Object.assign(Careless.prototype, { reset: () => "reset" });
+    (Careless.prototype as { more?: number }).more = 1;
+    expect((create(Better) as unknown as { more: number }).more).toBe(1);
+  });
+
   test("never run the constructor or field initialisers of their class", () => {
     class Counting extends Struct {
       static made = 0;
