@@ -58,14 +58,15 @@ export interface Figure {
   readonly atMost?: number;
 }
 
-/** Until the JIT has compiled twenty loops for good; before that, figures are several times higher. */
-const WARM_UP_MS = 400;
+/** Warm-up goes on until this long nothing has become faster: the JIT takes its time, and on a busy machine more. */
+const SETTLED_MS = 300;
+const WARM_UP_MAX_MS = 4000;
 /** Long enough to pay for its garbage, short enough that an interruption spoils only some of them. */
 const WINDOW_MS = 20;
 const WINDOWS = 9;
 
 /**
- * Time of one of the `operations` that a call of `run` makes, as the lower quartile of several windows.
+ * Time of one of the `operations` that a call of `run` makes, as the fastest of several windows.
  * @param expected what `run` must return: the work is consumed, and it is the right work
  */
 export async function timed(operations: number, run: () => unknown, expected?: unknown): Promise<Metrics> {
@@ -83,14 +84,22 @@ export async function timed(operations: number, run: () => unknown, expected?: u
     }
     return elapsed / turns / operations;
   };
-  window(WARM_UP_MS);
-  // The lower quartile: what else the machine does can only add to a window.
-  return {
-    ns: quantile(
-      Array.from({ length: WINDOWS }, () => window(WINDOW_MS)),
-      0.25,
-    ),
-  };
+  warmUp(() => window(WINDOW_MS));
+  // The fastest one: what else the machine does can only add to a window.
+  return { ns: Math.min(...Array.from({ length: WINDOWS }, () => window(WINDOW_MS))) };
+}
+
+/** Runs `window` until it has not become faster for a while. */
+function warmUp(window: () => number): void {
+  const start = performance.now();
+  let best = Number.POSITIVE_INFINITY;
+  let improved = start;
+  while (performance.now() - improved < SETTLED_MS && performance.now() - start < WARM_UP_MAX_MS) {
+    const ns = window();
+    if (ns > best * 0.97) continue;
+    best = ns;
+    improved = performance.now();
+  }
 }
 
 /** The value below which `part` (0 to 1) of the samples lie. */

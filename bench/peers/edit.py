@@ -1,5 +1,4 @@
 """Five stores in a session of ctypes, mmap and fasteners. edit.py <dir>"""
-import statistics
 import sys
 import time
 
@@ -33,7 +32,7 @@ def window(seconds: float) -> float:
 
 
 window(0.1)
-ns = statistics.quantiles((window(0.02) for _ in range(9)), n=4)[0]
+ns = min(window(0.02) for _ in range(9))
 data = session.begin()
 assert data.data_int == count - 1 and data.multi.points[3].x == count - 1
 print('{"ns": %f}' % ns)
