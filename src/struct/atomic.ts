@@ -3,6 +3,7 @@
  * which are truly atomic between processes; on a read-only map loads are plain aligned loads behind a compiler
  * barrier, because `Atomics` on PROT_READ memory kills the process once compiled.
  */
+import { checkOptions } from "../check-options.ts";
 import { type Owner, placeOf } from "./arrays.ts";
 import { barrier } from "./barrier.ts";
 import { READ_ONLY, type Region } from "./memory.ts";
@@ -146,9 +147,10 @@ export class Atomic<T extends number | bigint> {
    * integers. It blocks this thread; callers look at the value again, as with any futex (futex(2)).
    * @param options.timeoutMs at most this long, in milliseconds; for ever when left out
    * @returns `"ok"` when woken (by a signal, too), `"not-equal"` when the value was another one, `"timed-out"`
-   * @throws TypeError for an atomic of another width, RangeError for a timeout that is no time
+   * @throws TypeError for an atomic of another width or an option there is not, RangeError for a timeout that is no time
    */
   wait(expected: T, options: { timeoutMs?: number } = {}): "ok" | "not-equal" | "timed-out" {
+    checkOptions(this.#place("wait"), options, { timeoutMs: "number" });
     const { timeoutMs } = options;
     const words = this.#futexWords("wait");
     const wanted = this.#checked("wait", expected) as number;

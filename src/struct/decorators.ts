@@ -3,6 +3,7 @@
  * `experimentalDecorators` or the standard ones). They define no accessor, touch no memory and compute nothing.
  */
 import "reflect-metadata";
+import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
 import { CArray } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
@@ -107,9 +108,14 @@ export function bits<T extends number | bigint | boolean>(
   return recorder("@bits", { type: known, bits: width });
 }
 
-/** Sets packing, alignment, byte order or name of a struct. @example @struct({ pack: 1 }) class Wire extends Struct { … } */
+/**
+ * Sets packing, alignment, byte order or name of a struct.
+ * @throws TypeError for an option there is not, StructDefinitionError for a value it cannot have
+ * @example @struct({ pack: 1 }) class Wire extends Struct { … }
+ */
 export function struct(options: StructOptions): (cls: StructClass, context?: ClassDecoratorContext) => void {
-  checkOptions(options);
+  checkOptions("@struct", options, KNOWN_OPTIONS);
+  checkValues(options);
   return (cls) => Reflect.defineMetadata(OPTIONS, Object.freeze({ ...options }), cls);
 }
 
@@ -265,7 +271,9 @@ function basesOf(cls: StructClass): StructClass[] {
     : [cls];
 }
 
-function checkOptions({ pack, align, endian, name }: StructOptions): void {
+const KNOWN_OPTIONS = { pack: "any", align: "any", endian: "any", name: "any" } as const;
+
+function checkValues({ pack, align, endian, name }: StructOptions = {}): void {
   const powers = [1, 2, 4, 8, 16];
   if (pack !== undefined && !powers.includes(pack))
     throw new StructDefinitionError(`@struct: pack must be 1, 2, 4, 8 or 16, got ${pack}`);

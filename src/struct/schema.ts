@@ -2,6 +2,7 @@
  * A layout as plain data: everything that another program, or a later version of this one, needs in order to
  * work on the bytes without the class's source. It stands in every file that a Manager makes.
  */
+import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
 import {
   ArrayType,
@@ -23,7 +24,7 @@ import {
   sizeOfType,
   typeName,
 } from "./layout.ts";
-import { wrongType } from "./refusal.ts";
+import { show, wrongType } from "./refusal.ts";
 import { Struct, Union } from "./struct.ts";
 import { c_longdouble, chars, type TextEncoding } from "./text.ts";
 import * as types from "./types.ts";
@@ -164,12 +165,16 @@ export interface SchemaOptions {
  * A working class from a schema (of `layoutOf`, or read from a file), without the original source. Methods and
  * getters of the original are not there; types of one's own are looked up in `options.types`.
  * @throws StructDefinitionError for anything that is not a sound schema; a schema is never trusted
+ * @throws TypeError for an option there is not
  * @example const Robot = structFromSchema(JSON.parse(text)); viewOf(Robot, buffer)
  */
 export function structFromSchema(
   schema: StructSchema,
   options: SchemaOptions = {},
 ): StructClass<Struct & Record<string, unknown>> {
+  checkOptions("structFromSchema", options, { types: "any" });
+  if (!Array.isArray(options.types ?? []))
+    throw new TypeError(`structFromSchema: option types must be an array, got ${show(options.types)}`);
   try {
     return new SchemaReader(options.types ?? []).struct(schema, 0);
   } catch (error) {

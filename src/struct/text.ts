@@ -1,4 +1,5 @@
 /** Text in fixed-size fields, and C's long double: types whose bytes need more than one DataView call. */
+import { checkOptions } from "../check-options.ts";
 import { assertAttached, type Memory } from "./memory.ts";
 import { outOfRange, wrongType } from "./refusal.ts";
 import type { CType } from "./types.ts";
@@ -91,11 +92,13 @@ function endOfLongText(bytes: Buffer, start: number, end: number): number {
  * Longer text is refused (never cut), and so are a NUL inside it and lone surrogates. Bytes that are not valid
  * in the encoding read as U+FFFD.
  * @param size bytes (not characters) of the field
+ * @throws TypeError for an option or encoding there is not, RangeError for a size that is none
  * @example @field(chars(32)) name!: string
  */
 export function chars(size: number, options: { encoding?: TextEncoding } = {}): CType<string> {
+  checkOptions(`chars(${size})`, options, { encoding: "string" });
   const { encoding = "utf8" } = options;
-  const codec = codecs[encoding];
+  const codec = Object.hasOwn(codecs, encoding) ? codecs[encoding] : undefined;
   if (codec === undefined)
     throw new TypeError(
       `chars: unknown encoding ${JSON.stringify(encoding)}; use ${Object.keys(codecs).join(", ")}`,

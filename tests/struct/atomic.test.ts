@@ -213,6 +213,14 @@ describe("wait", () => {
     expect(a32.notify()).toBe(0);
   });
 
+  test("refuses a number in the place of its options, which would mean no timeout", () => {
+    expect(() => a32.wait(0, 10 as never)).toThrow(
+      "Counters.a32.wait: expected options such as { timeoutMs: … }, got 10",
+    );
+    expect(() => a32.wait(0, { timeout: 10 } as never)).toThrow('there is no option "timeout"');
+    expect(() => a32.wait(0, { timeoutMs: "10" as never })).toThrow(TypeError);
+  });
+
   test("throws TypeError once the memory is gone", () => {
     const buffer = new ArrayBuffer(64);
     const { a32: gone } = viewOf(Counters, buffer);

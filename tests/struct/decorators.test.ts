@@ -247,6 +247,13 @@ describe("what is refused", () => {
     expect(() => struct(options)).toThrow(new StructDefinitionError(message));
   });
 
+  test("an option that there is not", () => {
+    expect(() => struct({ packed: 1 } as never)).toThrow(
+      '@struct: there is no option "packed"; the options are pack, align, endian, name',
+    );
+    expect(() => struct("Robot" as never)).toThrow(TypeError);
+  });
+
   test("a class without a name, which could not be the name of a file", async () => {
     expect(
       await refusal("s.sizeof((() => class extends s.Struct { @s.field(s.c_int8) x!: number })())"),

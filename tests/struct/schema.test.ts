@@ -54,6 +54,15 @@ describe("a class from a schema", () => {
     },
   );
 
+  test("options that would be ignored are refused", () => {
+    const schema = layoutOf(Point);
+    expect(() => structFromSchema(schema, { type: [] } as never)).toThrow(
+      'structFromSchema: there is no option "type"; the options are types',
+    );
+    for (const options of [[], { types: {} }])
+      expect(() => structFromSchema(schema, options as never)).toThrow(TypeError);
+  });
+
   test("checks values as the original did, enums included", () => {
     const again = structFromSchema(schemaFor(Everything));
     const view = create(again, { mode: Mode.Run, i8: 1, spare: 5, fifth: -3 });

@@ -89,6 +89,14 @@ describe("chars", () => {
   });
 });
 
+test("chars refuses options that it would have to ignore", () => {
+  expect(() => chars(5, "latin1" as never)).toThrow(
+    'chars(5): expected options such as { encoding: … }, got "latin1"',
+  );
+  expect(() => chars(5, { encodign: "latin1" } as never)).toThrow('there is no option "encodign"');
+  expect(() => chars(5, { encoding: "toString" as never })).toThrow('unknown encoding "toString"');
+});
+
 describe("c_longdouble", () => {
   class Wide extends Struct {
     @field(c_longdouble) value!: number;
