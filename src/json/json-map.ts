@@ -31,15 +31,15 @@ export interface MasterOptions extends PlaceOptions {
   /** Types what is written and read, and checks both. */
   readonly schema?: StandardSchema | undefined;
   /** Make the file when there is none. Default true. */
-  readonly create?: boolean;
+  readonly create?: boolean | undefined;
   /** Make it anew, without a document, even when there is one. Default false. */
-  readonly force?: boolean;
+  readonly force?: boolean | undefined;
   /** Room for a document, in bytes of UTF-8, in a file that is made: 1 to 2^30. Default 65,536. The file takes three times that. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /** Replace the file by a larger one when a document does not fit. Default false: `TooLargeError`. */
-  readonly grow?: boolean;
+  readonly grow?: boolean | undefined;
   /** Permissions of a file that is made, not reduced by the umask. Default 0o600. */
-  readonly mode?: number;
+  readonly mode?: number | undefined;
 }
 
 export interface DocumentChangesOptions {

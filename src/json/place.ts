@@ -7,11 +7,11 @@ import { checkObjectName, SHARED_MEMORY_NAME_BYTES_MAX } from "../memory/shared-
 /** Exactly one of `file` and `name` says which document. */
 export interface PlaceOptions {
   /** The file, relative to `dir`. */
-  readonly file?: string;
+  readonly file?: string | undefined;
   /** Directory of `file`. Default: the current one. */
-  readonly dir?: string;
+  readonly dir?: string | undefined;
   /** Instead of a file: the name of a POSIX shared memory object, `"/robot"` (Linux). */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /** The names of all files of one document. */

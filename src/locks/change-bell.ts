@@ -11,6 +11,12 @@ export interface ChangeBell {
   stop(): void;
 }
 
+/** What Bun's `Worker` has and the DOM's has not: both may be what the user's tsconfig.json means by the name. */
+export interface BunThread {
+  ref(): void;
+  unref(): void;
+}
+
 /** How often changes are looked for where nothing can wake us. */
 export const POLL_EVERY_MS = 5;
 
@@ -26,13 +32,16 @@ export function changeBell(page: LockPage | undefined, path: string, ring: () =>
 let threadsStart = true;
 
 class TimerBell implements ChangeBell {
+  readonly #ring: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly ring: () => void) {}
+  constructor(ring: () => void) {
+    this.#ring = ring;
+  }
 
   request(): void {
     this.calm();
-    this.#timer = setTimeout(this.ring, POLL_EVERY_MS);
+    this.#timer = setTimeout(this.#ring, POLL_EVERY_MS);
   }
 
   calm(): void {
@@ -66,7 +75,7 @@ export const CONTROL = { requests: 0, seen: 1, stopped: 2, words: 3 } as const;
  */
 class ThreadBell implements ChangeBell {
   readonly #control = new Int32Array(new SharedArrayBuffer(CONTROL.words * 4));
-  readonly #worker: Worker;
+  readonly #worker: Worker & BunThread;
   readonly #page: LockPage;
   /** Takes over if the thread cannot start. */
   #substitute: TimerBell | undefined;
@@ -77,7 +86,7 @@ class ThreadBell implements ChangeBell {
     this.#worker = new Worker(new URL("./change-bell-thread.ts", import.meta.url), {
       ref: false,
       smol: true,
-    });
+    }) as Worker & BunThread;
     this.#worker.onmessage = () => {
       this.#isRequested = false;
       ring();

@@ -13,7 +13,7 @@ export interface CommitSignalOptions {
    * A number that differs after every commit (a sequence, a time stamp). Default: the page's count of `notify()` calls.
    * Needed for kind `"fcntl"`, whose other users count nothing there, and where there is no page.
    */
-  read?: () => number;
+  read?: (() => number) | undefined;
 }
 
 export interface WaitOptions {
@@ -204,12 +204,12 @@ class ChangeIterator implements Changes {
   /** The turns asked for, one after the other; its head is what the signal knows. */
   readonly #turns: PromiseWithResolvers<IteratorResult<number>>[] = [];
   readonly #waiter: Waiter;
+  readonly #signal: AbortSignal | undefined;
+  readonly #source: Source;
 
-  constructor(
-    lastSeen: number,
-    private readonly signal: AbortSignal | undefined,
-    private readonly source: Source,
-  ) {
+  constructor(lastSeen: number, signal: AbortSignal | undefined, source: Source) {
+    this.#signal = signal;
+    this.#source = source;
     this.#waiter = { lastSeen, settle: (version) => this.#turn(version) };
     signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -218,7 +218,7 @@ class ChangeIterator implements Changes {
     if (this.#ended) return this.#afterEnd();
     const turn = Promise.withResolvers<IteratorResult<number>>();
     this.#turns.push(turn);
-    if (this.#turns.length === 1) this.source.wait(this.#waiter);
+    if (this.#turns.length === 1) this.#source.wait(this.#waiter);
     return turn.promise;
   }
 
@@ -238,18 +238,18 @@ class ChangeIterator implements Changes {
   #turn(version: number): void {
     this.#waiter.lastSeen = version;
     this.#turns.shift()!.resolve({ done: false, value: version });
-    if (this.#turns.length > 0) this.source.wait(this.#waiter);
+    if (this.#turns.length > 0) this.#source.wait(this.#waiter);
   }
 
-  readonly #onAbort = (): void => this.#end({ error: this.signal?.reason });
+  readonly #onAbort = (): void => this.#end({ error: this.#signal?.reason });
 
   #end(reason?: { error: unknown }): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#reason = reason;
-    this.signal?.removeEventListener("abort", this.#onAbort);
-    this.source.forget(this.#waiter);
-    this.source.end();
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#source.forget(this.#waiter);
+    this.#source.end();
     for (const turn of this.#turns.splice(0)) void this.#afterEnd().then(turn.resolve, turn.reject);
   }
 

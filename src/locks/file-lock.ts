@@ -58,50 +58,56 @@ export function fileLock(kind: LockKind, fd: number, path: string): FileLock {
 }
 
 class Flock implements FileLock {
-  constructor(
-    readonly fd: number,
-    readonly path: string,
-  ) {}
+  readonly #fd: number;
+  readonly #path: string;
+
+  constructor(fd: number, path: string) {
+    this.#fd = fd;
+    this.#path = path;
+  }
 
   tryLock(mode: LockMode): boolean {
     const operation = mode === "exclusive" ? LOCK_EX | LOCK_NB : LOCK_SH | LOCK_NB;
-    while (libc().flock(this.fd, operation) < 0) {
-      if (busy("flock", this.path)) return false;
+    while (libc().flock(this.#fd, operation) < 0) {
+      if (busy("flock", this.#path)) return false;
     }
     return true;
   }
 
   lock(mode: LockMode): void {
     const operation = mode === "exclusive" ? LOCK_EX : LOCK_SH;
-    while (libc().flock(this.fd, operation) < 0) busy("flock", this.path);
+    while (libc().flock(this.#fd, operation) < 0) busy("flock", this.#path);
   }
 
   unlock(): void {
-    check("flock", libc().flock(this.fd, LOCK_UN), this.path);
+    check("flock", libc().flock(this.#fd, LOCK_UN), this.#path);
   }
 }
 
 class RecordLock implements FileLock {
-  constructor(
-    readonly fd: number,
-    readonly path: string,
-  ) {}
+  readonly #fd: number;
+  readonly #path: string;
+
+  constructor(fd: number, path: string) {
+    this.#fd = fd;
+    this.#path = path;
+  }
 
   tryLock(mode: LockMode): boolean {
     const request = mode === "exclusive" ? WRITE_LOCK : READ_LOCK;
-    while (libc().fcntl(this.fd, F_OFD_SETLK, request) < 0) {
-      if (busy("fcntl", this.path)) return false;
+    while (libc().fcntl(this.#fd, F_OFD_SETLK, request) < 0) {
+      if (busy("fcntl", this.#path)) return false;
     }
     return true;
   }
 
   lock(mode: LockMode): void {
     const request = mode === "exclusive" ? WRITE_LOCK : READ_LOCK;
-    while (libc().fcntl(this.fd, F_OFD_SETLKW, request) < 0) busy("fcntl", this.path);
+    while (libc().fcntl(this.#fd, F_OFD_SETLKW, request) < 0) busy("fcntl", this.#path);
   }
 
   unlock(): void {
-    check("fcntl", libc().fcntl(this.fd, F_OFD_SETLK, NO_LOCK), this.path);
+    check("fcntl", libc().fcntl(this.#fd, F_OFD_SETLK, NO_LOCK), this.#path);
   }
 }
 

@@ -6,9 +6,9 @@ import { closeFile, openFile } from "../memory/file.ts";
 
 export interface OpenOptions {
   /** Make the file when it is missing. Default false. */
-  create?: boolean;
+  create?: boolean | undefined;
   /** Permissions of a file that is made, before the umask. Default 0o600. */
-  mode?: number;
+  mode?: number | undefined;
 }
 
 /** A descriptor, and whether it was opened for writing too. */

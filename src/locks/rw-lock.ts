@@ -23,7 +23,7 @@ export interface RwLockOptions extends OpenOptions {
   /** The lock file. */
   path: string;
   /** Which of the kernel's locks; all who share the file must use the same. Default `"flock"`. */
-  kind?: LockKind;
+  kind?: LockKind | undefined;
 }
 
 export interface LockOptions {

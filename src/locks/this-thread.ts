@@ -8,9 +8,12 @@ export class ThreadLocks {
   readonly held = { shared: 0, exclusive: 0 };
   /** Asynchronous waits, each by what lets it try again. */
   readonly waits = new Set<() => void>();
+  readonly #key: string;
   #users = 0;
 
-  private constructor(private readonly key: string) {}
+  private constructor(key: string) {
+    this.#key = key;
+  }
 
   /** The record of the file behind `fd`. Call `drop()` when `fd` is closed. */
   static of(fd: number): ThreadLocks {
@@ -25,7 +28,7 @@ export class ThreadLocks {
 
   drop(): void {
     this.#users -= 1;
-    if (this.#users === 0) byFile.delete(this.key);
+    if (this.#users === 0) byFile.delete(this.#key);
   }
 
   /** The held mode that excludes `mode`, if there is one. */

@@ -9,16 +9,16 @@ import { openNamed, openNamedReadOnly } from "./named.ts";
 
 /** A descriptor of our own, and what is known about the file. */
 export class Backing {
+  /** How messages call it. */
+  readonly path: string;
   readonly isFile: boolean;
+  /** Whether the file offset is ours alone. That of a duplicate is the user's too, and lseek would move it. */
+  readonly #ownsOffset: boolean;
   #fd: number;
 
-  private constructor(
-    fd: number,
-    /** How messages call it. */
-    readonly path: string,
-    /** Whether the file offset is ours alone. That of a duplicate is the user's too, and lseek would move it. */
-    private readonly ownsOffset: boolean,
-  ) {
+  private constructor(fd: number, path: string, ownsOffset: boolean) {
+    this.path = path;
+    this.#ownsOffset = ownsOffset;
     this.#fd = fd;
     this.isFile = fstatSync(fd).isFile();
   }
@@ -61,7 +61,7 @@ export class Backing {
   /** The file's length now, in bytes. @throws UnsupportedError once released */
   get size(): number {
     if (this.#fd < 0) throw new UnsupportedError(`the size of '${this.path}' is unknown with trackFd: false`);
-    return this.ownsOffset ? fileSize(this.#fd, this.path) : fstatSync(this.#fd).size;
+    return this.#ownsOffset ? fileSize(this.#fd, this.path) : fstatSync(this.#fd).size;
   }
 
   /** How many bytes to map for a wanted `length`, 0 meaning all from `offset` on. @throws RangeError when there are fewer */

@@ -22,17 +22,17 @@ export interface MapOptions {
   /** Bytes to map, 1 to 4 GiB. */
   byteLength: number;
   /** Where in the file the mapping starts, a multiple of `pageSize()`. Default 0. */
-  byteOffset?: number;
+  byteOffset?: number | undefined;
   /** Default `"write"`. */
-  access?: Access;
+  access?: Access | undefined;
   /** Only for messages. */
-  path?: string;
+  path?: string | undefined;
   /** Whether `close()`, and a failure to map, closes the descriptor too. Default true. */
-  ownsFd?: boolean;
+  ownsFd?: boolean | undefined;
   /** Instead of the MAP_* flags that `access` implies. */
-  flags?: number;
+  flags?: number | undefined;
   /** Instead of the PROT_* bits that `access` implies. */
-  prot?: number;
+  prot?: number | undefined;
 }
 
 /** One `ArrayBuffer` cannot be longer. */
@@ -68,19 +68,26 @@ export class Mapping {
   /** All of it as bytes. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly byteLength: number;
+  /** Where the memory starts, for system calls that want an address. Invalid after `close()`. */
+  readonly address: number;
+  /** The descriptor behind the memory, -1 for anonymous memory. */
+  readonly fd: number;
+  readonly access: Access;
+  readonly path: string | undefined;
+  readonly #ownsFd: boolean;
   #closed = false;
 
   private constructor(
-    /** Where the memory starts, for system calls that want an address. Invalid after `close()`. */
-    readonly address: number,
-    /** The descriptor behind the memory, -1 for anonymous memory. */
-    readonly fd: number,
-    readonly access: Access,
-    readonly path: string | undefined,
-    private readonly ownsFd: boolean,
+    address: number,
     byteLength: number,
+    { fd, access, path, ownsFd }: { fd: number; access: Access; path: string | undefined; ownsFd: boolean },
   ) {
+    this.address = address;
     this.byteLength = byteLength;
+    this.fd = fd;
+    this.access = access;
+    this.path = path;
+    this.#ownsFd = ownsFd;
     this.buffer = bufferAt(address, byteLength);
     this.bytes = new Uint8Array(this.buffer);
   }
@@ -123,7 +130,7 @@ export class Mapping {
     const result = libc().mmap(null, byteLength, prot, flags, fd, byteOffset);
     const address = checkAddress("mmap", result, path, MMAP_HINTS);
     // SAFETY: the address came from mmap(byteLength) just now and is unmapped only in close(), after detaching.
-    return new Mapping(address, fd, accessOf(prot, flags), path, ownsFd, byteLength);
+    return new Mapping(address, byteLength, { fd, access: accessOf(prot, flags), path, ownsFd });
   }
 
   /** Whether `close()` was called. */
@@ -185,7 +192,7 @@ export class Mapping {
     this.#closed = true;
     // SAFETY: no view can reach the memory any more, and nobody else knows the address.
     if (mine) check("munmap", libc().munmap(this.address, this.byteLength), this.path);
-    if (this.ownsFd) closeFile(this.fd);
+    if (this.#ownsFd) closeFile(this.fd);
   }
 
   #detach(): void {

@@ -22,25 +22,25 @@ import { isMappedElsewhereBeyond } from "./other-mappings.ts";
 
 export interface MemoryMapOptions {
   /** Where in the file the map starts, a multiple of `pageSize()`. Default 0. */
-  offset?: number;
+  offset?: number | undefined;
   /**
    * What stores do: `"write"` (default) changes the file and what others see, `"read"` refuses them with TypeError,
    * `"copy"` keeps them private. May not be combined with `flags` or `prot`.
    */
-  access?: Access;
+  access?: Access | undefined;
   /** MAP_* flags of mmap(2), default MAP_SHARED. With MAP_PRIVATE stores stay private. */
-  flags?: number;
+  flags?: number | undefined;
   /** PROT_* bits of mmap(2), default PROT_READ | PROT_WRITE. PROT_READ alone refuses stores. */
-  prot?: number;
+  prot?: number | undefined;
   /**
    * The same memory for every process that opens the name (POSIX shared memory; target must be -1). Made at the first
    * opening, `length` long and zeroed; it stays after `close()` until `MemoryMap.removeTag(tagName)`.
    */
-  tagName?: string;
+  tagName?: string | undefined;
   /** Permissions of shared memory that `tagName` makes, before the umask. Default 0o600. */
-  mode?: number;
+  mode?: number | undefined;
   /** false keeps no descriptor of the file: then `size()` and `resize()` throw UnsupportedError. Default true. */
-  trackFd?: boolean;
+  trackFd?: boolean | undefined;
 }
 
 /** How `seek` counts: from the start, from the position, from the end. */

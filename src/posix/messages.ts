@@ -20,12 +20,13 @@ export interface MessageCodec<M> {
 
 /** A typed queue received something that is no struct of its class. The message has left the queue: here it is. */
 export class MessageFormatError extends ShmError {
-  constructor(
-    readonly bytes: Uint8Array,
-    readonly priority: number,
-    message: string,
-  ) {
+  readonly bytes: Uint8Array;
+  readonly priority: number;
+
+  constructor(bytes: Uint8Array, priority: number, message: string) {
     super("MESSAGE_FORMAT", message);
+    this.bytes = bytes;
+    this.priority = priority;
   }
 }
 

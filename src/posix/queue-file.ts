@@ -23,7 +23,10 @@ export interface QueueLimits {
  * @param structBytes bytes of the structs that the queue is to carry, if it is for structs
  * @throws TypeError, RangeError for what can be no limit
  */
-export function limitsOf(options: Partial<QueueLimits>, structBytes: number | undefined): QueueLimits {
+export function limitsOf(
+  options: { [K in keyof QueueLimits]?: QueueLimits[K] | undefined },
+  structBytes: number | undefined,
+): QueueLimits {
   const {
     maxMessages = QUEUE_MESSAGES_MAX_DEFAULT,
     maxMessageSize = structBytes ?? QUEUE_MESSAGE_SIZE_MAX_DEFAULT,

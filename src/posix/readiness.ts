@@ -11,6 +11,7 @@ import {
   EPOLLONESHOT,
   linuxEvents,
 } from "../libc/posix.ts";
+import type { BunThread } from "../locks/change-bell.ts";
 import { epollEvent } from "./c-structs.ts";
 import { nap, type Pause } from "./waiting.ts";
 
@@ -28,12 +29,14 @@ interface Interest {
 class Watcher {
   readonly #epollFd = check("epoll_create1", linuxEvents().epoll_create1(EPOLL_CLOEXEC));
   readonly #interests = new Map<number, Set<Interest>>();
-  readonly #worker: Worker;
+  readonly #worker: Worker & BunThread;
   /** The thread did not start, as in a bundle that leaves its file out: everybody polls instead. */
   failed = false;
 
   constructor() {
-    this.#worker = new Worker(new URL("./readiness-thread.ts", import.meta.url), { ref: false });
+    this.#worker = new Worker(new URL("./readiness-thread.ts", import.meta.url), {
+      ref: false,
+    }) as Worker & BunThread;
     this.#worker.onmessage = ({ data }: MessageEvent<number[]>) => {
       for (const fd of data) this.#wake(fd);
     };
