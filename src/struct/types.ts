@@ -2,6 +2,7 @@
  * Field types: plain values that say how many bytes a field takes, how it is aligned, and how its value is
  * read, checked and written. A type of your own is an object of the same interface (or `convert` of a built-in one).
  */
+import { StructDefinitionError } from "../errors.ts";
 import type { Memory } from "./memory.ts";
 import { outOfRange, show, wrongType } from "./refusal.ts";
 
@@ -408,6 +409,8 @@ export function asNumber(type: CType<bigint>): CType<number> {
  * An integer that takes the values of a TypeScript enum or a const object.
  * Writing a value that the enum does not have throws RangeError; reading one (another program may know more)
  * gives the bare number, as a C enum does.
+ * @throws StructDefinitionError for anything but a type and then an enum, TypeError or RangeError for a member that
+ * does not fit the type
  * @example
  * enum Mode { Idle, Run }
  * class Robot extends Struct { @field(enumOf(c_uint8, Mode)) mode!: Mode }
@@ -416,6 +419,7 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
   type: CType<B>,
   Enum: E,
 ): CType<Extract<E[keyof E], B>> {
+  checkEnum(type, Enum);
   // A numeric enum also maps its values back to names; those keys are not names of members.
   const members = Object.entries(Enum).filter(
     ([name, value]) => typeof value !== "string" && !/^-?\d/.test(name),
@@ -434,4 +438,16 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
         : wrongType(expected, value);
     },
   });
+}
+
+function checkEnum(type: unknown, Enum: unknown): void {
+  if (typeof (type as CType<unknown> | undefined)?.check !== "function")
+    throw new StructDefinitionError(
+      `enumOf: expected an integer type and then an enum, as in enumOf(c_uint8, Mode), got ${show(type)} first`,
+    );
+  const isType = typeof (Enum as Partial<CType<unknown>> | undefined)?.check === "function";
+  if (typeof Enum === "object" && Enum !== null && !isType) return;
+  throw new StructDefinitionError(
+    `enumOf: expected an enum or an object of its members after the type, got ${show(Enum)}`,
+  );
 }

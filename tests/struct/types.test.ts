@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { StructDefinitionError } from "../../src/errors.ts";
 import {
   array,
   asNumber,
@@ -74,6 +75,28 @@ function through(name: keyof Numbers, value: unknown): unknown {
   Object.assign(view, { [name]: value });
   return view[name];
 }
+
+test.each<[unknown[], string]>([
+  [
+    [Mode, c_int8],
+    "enumOf: expected an integer type and then an enum, as in enumOf(c_uint8, Mode), got an object first",
+  ],
+  [[c_int8, c_int8], "enumOf: expected an enum or an object of its members after the type, got an object"],
+  [[c_int8], "enumOf: expected an enum or an object of its members after the type, got undefined"],
+  [[undefined, Mode], "got undefined first"],
+])("wrong arguments of enumOf are refused (%#)", (args, message) => {
+  const loose = enumOf as (...args: unknown[]) => unknown;
+  expect(() => loose(...args)).toThrow(message);
+  expect(() => loose(...args)).toThrow(StructDefinitionError);
+});
+
+test("an enum may have a member called check", () => {
+  enum Move {
+    check,
+    fold,
+  }
+  expect(enumOf(c_int8, Move).check(Move.check)).toBe(Move.check);
+});
 
 describe("sizes and alignments are C's", () => {
   const sizes: [CType<unknown>, number][] = [
