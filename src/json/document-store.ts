@@ -180,7 +180,7 @@ export class DocumentStore {
   #openAsMaster(master: FileOptions): void {
     if (master.create) mkdirSync(dirname(this.path), { recursive: true });
     else if (!this.exists) throw this.#missing();
-    this.#exclusively({}, () => {
+    this.#exclusively(undefined, () => {
       if (master.force) this.#makeAnew(master);
       this.#settle(master).repair();
     });

@@ -1,7 +1,8 @@
+import { checkOptions } from "../check-options.ts";
 import { ClosedError, ShmError, WaitTimeoutError } from "../errors.ts";
 import { CommitSignal } from "../locks/commit-signal.ts";
-import type { LockOptions } from "../locks/rw-lock.ts";
-import { checkTimeout } from "../locks/timeout.ts";
+import { LOCK_OPTIONS, type LockOptions } from "../locks/rw-lock.ts";
+import { checkSignal, checkTimeout } from "../locks/timeout.ts";
 import { DocumentChanges } from "./document-changes.ts";
 import type { Committed } from "./document-file.ts";
 import { damaged, MAX_DOCUMENT_BYTES } from "./document-format.ts";
@@ -142,6 +143,22 @@ export interface JsonMapConstructor {
 
 const DEFAULT_MAX_BYTES = 65_536;
 
+const FOLLOWER_OPTIONS = {
+  role: "any",
+  file: "string",
+  dir: "string",
+  name: "string",
+  schema: "any",
+} as const;
+const MASTER_OPTIONS = {
+  ...FOLLOWER_OPTIONS,
+  create: "boolean",
+  force: "boolean",
+  maxBytes: "number",
+  grow: "boolean",
+  mode: "number",
+} as const;
+
 class SharedDocument<T, Input> implements JsonFollower<T> {
   readonly role: "master" | "follower";
   readonly #store: DocumentStore;
@@ -150,7 +167,9 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   #signal: CommitSignal | undefined;
 
   constructor(options: MasterOptions | FollowerOptions) {
+    checkOptions("new JsonMap", options ?? null, MASTER_OPTIONS);
     this.role = checkRole(options.role);
+    if (this.role === "follower") checkOptions("new JsonMap (a follower)", options, FOLLOWER_OPTIONS);
     this.#schema = checkSchema(options.schema);
     this.#store = new DocumentStore(
       placeOf(options),
@@ -179,13 +198,13 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   }
 
   write(value: Input, options?: LockOptions): number {
-    this.#checkMaster("write");
+    this.#checkMaster("write", options);
     const text = this.#textOf(value);
     return this.#store.commit(() => text, options);
   }
 
   update(fn: (current: T | undefined) => unknown, options?: LockOptions): number {
-    this.#checkMaster("update");
+    this.#checkMaster("update", options);
     return this.#store.commit((before) => {
       const current = this.#parse(before());
       const next = fn(current);
@@ -199,11 +218,14 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   }
 
   remove(options?: LockOptions): void {
-    this.#checkMaster("remove");
+    this.#checkMaster("remove", options);
     this.#store.remove(options);
   }
 
-  changes({ signal, initial = false }: DocumentChangesOptions = {}): DocumentChanges<T> {
+  changes(options: DocumentChangesOptions = {}): DocumentChanges<T> {
+    checkOptions("changes", options, { signal: "any", initial: "boolean" });
+    const { initial = false } = options;
+    const signal = checkSignal("changes", options.signal);
     const { version } = this.#store;
     signal?.throwIfAborted();
     const source = {
@@ -218,8 +240,10 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     return changes;
   }
 
-  async waitForFirst({ timeoutMs, signal }: WaitForFirstOptions = {}): Promise<T> {
-    const limitMs = checkTimeout(timeoutMs);
+  async waitForFirst(options: WaitForFirstOptions = {}): Promise<T> {
+    checkOptions("waitForFirst", options, { timeoutMs: "number", signal: "any" });
+    const limitMs = checkTimeout(options.timeoutMs);
+    const signal = checkSignal("waitForFirst", options.signal);
     const tooLate = new AbortController();
     const either = signal === undefined ? tooLate.signal : AbortSignal.any([signal, tooLate.signal]);
     await using changes = this.changes({ signal: either, initial: true });
@@ -285,7 +309,8 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     return validate(this.#schema, value, this.path, `the document in '${this.path}'`) as T;
   }
 
-  #checkMaster(method: string): void {
+  #checkMaster(method: string, options?: LockOptions): void {
+    checkOptions(method, options, LOCK_OPTIONS);
     if (this.role === "master") return;
     throw new TypeError(
       `${method}: the JsonMap of '${this.path}' only reads; open it with { role: "master" } to write`,
@@ -298,7 +323,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
  * mapped file, or in named shared memory, and begins there with `<length>:<json>`, so that others can read it too.
  *
  * A follower may come before the file: it has no document then, and finds it once a master has made it.
- * @throws TypeError for options that make no sense (neither `file` nor `name`, an unknown role, no Standard Schema …)
+ * @throws TypeError for options that there are not, or that make no sense (neither `file` nor `name`, an unknown role, no Standard Schema …)
  * @throws RangeError for `maxBytes` or `mode` out of range, or a `name` that is too long
  * @throws FileFormatError when the file is none of a JsonMap, damaged, or cut short; FileMissingError for a master with
  *   `create: false`; SystemError ENOSPC, EACCES …; UnsupportedError outside Linux

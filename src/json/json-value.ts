@@ -1,5 +1,7 @@
 /** What JSON can hold: exactly the values that come back as they were. */
 
+import { show } from "../struct/refusal.ts";
+
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -41,14 +43,20 @@ function cycleOn(value: unknown, tooDeep: Finding): Finding {
   return tooDeep;
 }
 
-/** `spellPath(["a", 3, "my key"]) === '$.a[3]["my key"]'` */
+/** How many keys of a long path are shown at either end. */
+const SHOWN_KEYS = 5;
+
+/** `spellPath(["a", 3, "my key"]) === '$.a[3]["my key"]'`; of a long path, and of a long key, only the ends. */
 export function spellPath(keys: readonly PropertyKey[]): string {
-  const parts = keys.map((key) => {
-    if (typeof key === "number") return `[${key}]`;
-    if (typeof key === "string" && /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(key)) return `.${key}`;
-    return `[${typeof key === "string" ? JSON.stringify(key) : String(key)}]`;
-  });
-  return `$${parts.join("")}`;
+  const left = keys.length - 2 * SHOWN_KEYS;
+  if (left <= 1) return `$${keys.map(spellKey).join("")}`;
+  const [first, last] = [keys.slice(0, SHOWN_KEYS), keys.slice(-SHOWN_KEYS)];
+  return `$${first.map(spellKey).join("")} … ${left} more … ${last.map(spellKey).join("")}`;
+}
+
+function spellKey(key: PropertyKey): string {
+  if (typeof key === "string" && /^[\p{ID_Start}_$][\p{ID_Continue}$]{0,59}$/u.test(key)) return `.${key}`;
+  return `[${show(key)}]`;
 }
 
 /** The first problem in `value`, if there is one. */

@@ -38,10 +38,18 @@ export function placeOf({ file, dir, name }: PlaceOptions): Place {
 }
 
 function filePath(file: string | undefined, dir = "."): string {
-  if (typeof file !== "string" || file === "" || file.endsWith("/") || file.includes("\0")) {
+  if (typeof file !== "string" || file === "" || file.endsWith("/")) {
     throw new TypeError(`file must be the path of a file, not ${JSON.stringify(file)}`);
   }
-  return resolve(dir, file);
+  return resolve(dir, printable("file", file));
+}
+
+/** Control characters would garble every message and listing, and half a surrogate pair is another file's name. */
+function printable(option: string, value: string): string {
+  if (!/[\p{Cc}\p{Cs}]/u.test(value)) return value;
+  throw new TypeError(
+    `${option} must not contain control characters or lone surrogates, as ${JSON.stringify(value)} does`,
+  );
 }
 
 /** Linux keeps shared memory objects as files, so that all that holds for files holds for them. */
@@ -49,5 +57,5 @@ function sharedMemoryPath(name: string): string {
   if (!isLinux)
     throw new UnsupportedError("a JsonMap in shared memory by name needs Linux; use file instead");
   const maxBytes = SHARED_MEMORY_NAME_BYTES_MAX - LONGEST_ENDING.length;
-  return join("/dev/shm", checkObjectName(name, maxBytes, "shared memory").slice(1));
+  return join("/dev/shm", printable("name", checkObjectName(name, maxBytes, "shared memory")).slice(1));
 }

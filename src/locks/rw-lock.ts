@@ -36,7 +36,8 @@ export interface AsyncLockOptions extends LockOptions {
   signal?: AbortSignal | undefined;
 }
 
-const LOCK_OPTIONS = { timeoutMs: "number" } as const;
+/** What `LockOptions` has, for `checkOptions`. */
+export const LOCK_OPTIONS = { timeoutMs: "number" } as const;
 const ASYNC_LOCK_OPTIONS = { ...LOCK_OPTIONS, signal: "any" } as const;
 
 /**

@@ -1,4 +1,5 @@
 /** Python's `mmap` object: mapped memory as a file with a position, and as a sequence of bytes. */
+import { checkOptions } from "../check-options.ts";
 import { ClosedError } from "../errors.ts";
 import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from "../libc/constants.ts";
 import { type MemorySource, memorySource } from "../struct/source.ts";
@@ -52,6 +53,16 @@ interface Protection {
   flags: number;
 }
 
+const OPTIONS = {
+  access: "string",
+  offset: "number",
+  flags: "number",
+  prot: "number",
+  tagName: "string",
+  mode: "number",
+  trackFd: "boolean",
+} as const;
+
 const ITERATION_CHECK_BYTES = 4096;
 
 /**
@@ -84,10 +95,11 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @param length bytes to map, up to 4 GiB; 0 means all of the file from `offset` on
    * @throws RangeError when the file is shorter than `offset + length`, or empty; when the offset is no multiple of
    *   `pageSize()`; when -1 comes with length 0
-   * @throws TypeError for options that exclude each other
+   * @throws TypeError for options that exclude each other, or that there are not
    * @throws SystemError ENOENT, EACCES (a descriptor not opened for what `access` needs), EBADF, ENOSPC …
    */
   constructor(target: string | number, length = 0, options: MemoryMapOptions = {}) {
+    checkOptions("new MemoryMap", options, OPTIONS);
     const how = protection(options);
     const access = accessOf(how.prot, how.flags);
     const offset = pageStart(options.offset ?? 0, "offset");

@@ -33,6 +33,34 @@ function pair<T>(): { master: JsonMaster<T>; follower: JsonFollower<T>; file: st
   return { master, follower, file, [Symbol.dispose]: dispose };
 }
 
+describe("options that are none are TypeErrors that name them", () => {
+  test("of the constructor", () => {
+    const make = (options?: unknown) => () => new JsonMap(options as { role: "master" });
+    for (const wrong of [undefined, null, 5, "a"])
+      expect(make(wrong)).toThrow(/^new JsonMap: expected options/);
+    const file = join(dir, "none");
+    expect(make({ maxbytes: 5 })).toThrow(/there is no option "maxbytes"/);
+    expect(make({ file, role: "follower", maxBytes: 5 })).toThrow(/follower.*no option "maxBytes"/);
+    expect(make({ file, role: "master", grow: "yes" })).toThrow(/option grow must be a boolean/);
+    expect(make({ file: 5, role: "master" })).toThrow(/option file must be a string/);
+    expect(readdirSync(dir)).not.toContain("none");
+  });
+
+  test("of the methods", async () => {
+    using both = pair<number>();
+    const { master, follower } = both;
+    const wrong = { timeout: 5 } as object;
+    expect(() => master.write(1, wrong)).toThrow(/^write: there is no option "timeout"/);
+    expect(() => master.update(() => 1, 5 as unknown as object)).toThrow(/^update: expected options/);
+    expect(() => master.remove(wrong)).toThrow(/^remove: there is no option/);
+    const signal = AbortSignal.timeout(1);
+    expect(() => follower.changes(signal as object)).toThrow(/^changes: expected options/);
+    expect(() => follower.changes({ signal: 5 } as object)).toThrow(/signal must be an AbortSignal/);
+    expect(follower.waitForFirst(signal as object)).rejects.toThrow(/^waitForFirst: expected options/);
+    expect([master.version, await master.write(7)]).toEqual([0, 1]);
+  });
+});
+
 describe("one document", () => {
   test("is undefined before the first write, then what was written, for both roles", () => {
     using both = pair<Config>();

@@ -84,3 +84,12 @@ test("paths are spelled as JavaScript would", () => {
   expect(spellPath(["a", 3, "b_1", "ß", "$x"])).toBe("$.a[3].b_1.ß.$x");
   expect(spellPath(["1a", "a-b", "", 'q"'])).toBe('$["1a"]["a-b"][""]["q\\""]');
 });
+
+test("of a path of a thousand keys, and of a key of a thousand characters, only the ends are shown", () => {
+  let deep: object = {};
+  for (let i = 0; i < 1500; i++) deep = { a: deep };
+  const a = ".a.a.a.a.a";
+  expect(() => checkJson(deep)).toThrow(`$${a} … 990 more … ${a} is nested deeper`);
+  expect(spellPath(["x".repeat(1000)]).length).toBeLessThan(100);
+  expect(spellPath(Array.from({ length: 11 }, (_, i) => i))).toBe("$[0][1][2][3][4][5][6][7][8][9][10]");
+});

@@ -27,3 +27,12 @@ test("what names no document, or two, is refused", () => {
   expect(() => placeOf({ name: `/${"x".repeat(245)}` })).not.toThrow();
   expect(() => placeOf({ name: `/${"x".repeat(246)}` })).toThrow(RangeError);
 });
+
+test("names that cannot be shown are refused: control characters, half a surrogate pair", () => {
+  for (const bad of ["a\nb", "a\x1b[31m", "a\0", "a\u0085", "\ud800"]) {
+    expect(() => placeOf({ file: bad })).toThrow(TypeError);
+    expect(() => placeOf({ name: `/${bad}` })).toThrow(TypeError);
+  }
+  expect(() => placeOf({ file: "a\nb" })).toThrow('as "a\\nb" does');
+  expect(placeOf({ file: "/tmp/naïve 😀" }).dataPath).toBe("/tmp/naïve 😀");
+});

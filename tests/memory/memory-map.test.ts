@@ -104,6 +104,15 @@ describe("opening", () => {
     expect(rest.length).toBe(pageSize());
   });
 
+  test("options that are none are TypeErrors that name them, before anything is opened", () => {
+    const missing = join(dir, "missing");
+    const open = (options: unknown) => () => new MemoryMap(missing, 0, options as MemoryMapOptions);
+    expect(open({ acces: "read" })).toThrow(/^new MemoryMap: there is no option "acces"/);
+    expect(open({ access: 1 })).toThrow(/option access must be a string, got 1/);
+    expect(open({ trackFd: 0 })).toThrow(/option trackFd must be a boolean/);
+    for (const wrong of [null, "read", 5, []]) expect(open(wrong)).toThrow(/expected options such as/);
+  });
+
   test("through a symbolic link", () => {
     const link = join(dir, "link");
     symlinkSync(file("linked"), link);
