@@ -1,8 +1,12 @@
 /** Named memory for a `tagName`: whoever opens the name first makes it, everybody gets the same bytes. */
-import { SystemError } from "../errors.ts";
-import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } from "../libc/constants.ts";
+import { O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import { allocate, closeFile, fileSize } from "./file.ts";
-import { openSharedMemory, unlinkSharedMemoryFile } from "./shared-memory-file.ts";
+import {
+  openOrMakeSharedMemory,
+  openSharedMemory,
+  unless,
+  unlinkSharedMemoryFile,
+} from "./shared-memory-file.ts";
 
 /** How long an opener waits for a creator that is between making the name and giving it its size. */
 const CREATION_TIMEOUT_MS = 1000;
@@ -20,13 +24,8 @@ const objectName = (tagName: string): string => (tagName.startsWith("/") ? tagNa
 export function openNamed(tagName: string, byteLength: number, mode?: number): number {
   const name = objectName(tagName);
   if (byteLength === 0) return sized(openSharedMemory(name, O_RDWR), 0, name);
-  for (;;) {
-    const made = unless("EEXIST", () => openSharedMemory(name, O_RDWR | O_CREAT | O_EXCL, mode));
-    if (made !== undefined) return sizedByUs(made, byteLength, name);
-    const found = unless("ENOENT", () => openSharedMemory(name, O_RDWR));
-    if (found !== undefined) return sized(found, byteLength, name);
-    // Taken a moment ago, gone now: somebody removed it in between. Begin again.
-  }
+  const { fd, made } = openOrMakeSharedMemory(name, O_RDWR, mode);
+  return made ? sizedByUs(fd, byteLength, name) : sized(fd, byteLength, name);
 }
 
 /**
@@ -49,16 +48,6 @@ export function removeNamed(tagName: string): boolean {
     return true;
   };
   return unless("ENOENT", remove) ?? false;
-}
-
-/** What `call` returns, or undefined when it fails with the errno `code`. */
-function unless<T>(code: string, call: () => T): T | undefined {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof SystemError && error.code === code) return undefined;
-    throw error;
-  }
 }
 
 /** Gives new memory its size; without room for it the name goes again. */

@@ -1,6 +1,7 @@
 /** POSIX shared memory as a descriptor: what `MemoryMap`, the roles and `shmstruct/posix` build upon. */
+import { SystemError } from "../errors.ts";
 import { check, cstring } from "../libc/call.ts";
-import { isMacOS } from "../libc/constants.ts";
+import { isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
 import { posixShm } from "../libc/symbols.ts";
 
 /** Longest name of a shared memory object in bytes, without its slash. */
@@ -44,6 +45,35 @@ export function checkObjectName(name: string, maxBytes: number, kind: string): s
 export function openSharedMemory(name: string, flags: number, mode = 0o600): number {
   checkObjectName(name, SHARED_MEMORY_NAME_BYTES_MAX, "shared memory");
   return check("shm_open", posixShm().shm_open(cstring(name), flags, mode), name);
+}
+
+/**
+ * Opens what exists, or makes it, and tells which: O_CREAT alone does not say.
+ * @param flags as for `openSharedMemory`, without `O_CREAT`
+ * @throws TypeError, RangeError for a wrong name; SystemError EACCES …
+ */
+export function openOrMakeSharedMemory(
+  name: string,
+  flags: number,
+  mode?: number,
+): { fd: number; made: boolean } {
+  for (;;) {
+    const made = unless("EEXIST", () => openSharedMemory(name, flags | O_CREAT | O_EXCL, mode));
+    if (made !== undefined) return { fd: made, made: true };
+    const found = unless("ENOENT", () => openSharedMemory(name, flags));
+    if (found !== undefined) return { fd: found, made: false };
+    // Taken a moment ago, gone now: somebody removed it in between. Begin again.
+  }
+}
+
+/** What `call` returns, or undefined when it fails with the errno `code`. */
+export function unless<T>(code: string, call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof SystemError && error.code === code) return undefined;
+    throw error;
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 /** POSIX message queues: messages with a length and a priority, kept by the kernel between processes. */
+import { checkOptions } from "../check-options.ts";
 import { ClosedError, UnsupportedError } from "../errors.ts";
 import { cstring, lastErrno } from "../libc/call.ts";
 import { E, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constants.ts";
@@ -9,11 +10,18 @@ import { pollfd } from "./c-structs.ts";
 import { MESSAGE_QUEUES_SUPPORTED, QUEUE_PRIORITY_MAX } from "./constants.ts";
 import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
 import { bytesCodec, type MessageCodec, type Sendable, structCodec } from "./messages.ts";
-import { checkInteger, checkObjectOptions, type ObjectOptions, openNamed } from "./names.ts";
+import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
 import { Notification, type NotificationTarget } from "./notification.ts";
 import { limitsOf, openQueue, QUEUE_NAME_BYTES_MAX, queueAttributes } from "./queue-file.ts";
 import { untilReady } from "./readiness.ts";
-import { type AsyncWait, type Timeout, timeoutMsOf, WaitLine } from "./waiting.ts";
+import {
+  ASYNC_WAIT_OPTIONS,
+  type AsyncWait,
+  TIMEOUT_OPTIONS,
+  type Timeout,
+  timeoutMsOf,
+  WaitLine,
+} from "./waiting.ts";
 
 /** What `new MessageQueue` takes. */
 export interface MessageQueueOptions<M = Uint8Array> extends ObjectOptions {
@@ -43,6 +51,18 @@ export type Received<M> = [message: M, priority: number];
 
 /** How to send without blocking. */
 export interface SendAsyncOptions extends SendOptions, AsyncWait {}
+
+const OPTIONS = {
+  ...OBJECT_OPTIONS,
+  maxMessages: "number",
+  maxMessageSize: "number",
+  message: "any",
+  read: "boolean",
+  write: "boolean",
+} as const;
+const SEND_OPTIONS = { ...TIMEOUT_OPTIONS, priority: "number" } as const;
+const SEND_ASYNC_OPTIONS = { ...ASYNC_WAIT_OPTIONS, priority: "number" } as const;
+const NONE = {};
 
 /**
  * A handle to a message queue (mq_overview(7); `posix_ipc.MessageQueue`). Linux only.
@@ -88,7 +108,8 @@ export class MessageQueue<M = Uint8Array> {
    */
   constructor(options: MessageQueueOptions<M>) {
     if (!MESSAGE_QUEUES_SUPPORTED) throw new UnsupportedError("this system has no POSIX message queues");
-    checkObjectOptions(options, O_CREAT | O_EXCL);
+    checkOptions("new MessageQueue", options ?? null, OPTIONS);
+    checkFlags(options, O_CREAT | O_EXCL);
     this.#access = accessOf(options);
     this.#codec = codecOf(options.message);
     const limits = limitsOf(options, this.#codec.byteLength);
@@ -116,7 +137,8 @@ export class MessageQueue<M = Uint8Array> {
    * @throws RangeError for a message longer than `maxMessageSize` or a wrong priority; TypeError
    * @throws PermissionsError when the queue was opened with `write: false`; ClosedError after `close()`
    */
-  send(message: Sendable<M>, options: SendOptions = {}): void {
+  send(message: Sendable<M>, options?: SendOptions): void {
+    checkOptions("send", options, SEND_OPTIONS);
     const bytes = this.#outgoing(message);
     const priority = priorityOf(options);
     this.#blocking("mq_send", POLLOUT, options, () => this.#trySend(bytes, priority) || undefined);
@@ -126,7 +148,8 @@ export class MessageQueue<M = Uint8Array> {
    * The same without ever blocking the event loop. The bytes are copied first. Callers are served in order.
    * @throws what `send` throws but SignalError; `signal.reason` when aborted (the message is then not sent)
    */
-  async sendAsync(message: Sendable<M>, options: SendAsyncOptions = {}): Promise<void> {
+  async sendAsync(message: Sendable<M>, options: SendAsyncOptions = NONE): Promise<void> {
+    checkOptions("sendAsync", options, SEND_ASYNC_OPTIONS);
     const bytes = this.#outgoing(message).slice();
     const priority = priorityOf(options);
     const attempt = () => this.#trySend(bytes, priority) || undefined;
@@ -139,7 +162,8 @@ export class MessageQueue<M = Uint8Array> {
    * @throws SignalError when a signal arrives that JavaScript listens for
    * @throws PermissionsError when the queue was opened with `read: false`; ClosedError after `close()`
    */
-  receive(options: Timeout = {}): Received<M> {
+  receive(options?: Timeout): Received<M> {
+    checkOptions("receive", options, TIMEOUT_OPTIONS);
     return this.#blocking("mq_receive", POLLIN, options, () => this.#tryReceive());
   }
 
@@ -148,7 +172,8 @@ export class MessageQueue<M = Uint8Array> {
    * the promise is resolved: aborting, a timeout or `close()` never loses one.
    * @throws what `receive` throws but SignalError; `signal.reason` when aborted
    */
-  async receiveAsync(wait: AsyncWait = {}): Promise<Received<M>> {
+  async receiveAsync(wait: AsyncWait = NONE): Promise<Received<M>> {
+    checkOptions("receiveAsync", wait, ASYNC_WAIT_OPTIONS);
     return this.#receivers.wait(
       () => this.#tryReceive(),
       wait,
@@ -161,7 +186,8 @@ export class MessageQueue<M = Uint8Array> {
    * message that was not handed out in the queue.
    * @throws `signal.reason` when aborted; PermissionsError when the queue was opened with `read: false`
    */
-  async *entries(options: Pick<AsyncWait, "signal"> = {}): AsyncGenerator<Received<M>> {
+  async *entries(options: Pick<AsyncWait, "signal"> = NONE): AsyncGenerator<Received<M>> {
+    checkOptions("entries", options, { signal: "any" });
     while (!this.closed) {
       try {
         yield await this.receiveAsync({ signal: options.signal });
@@ -233,8 +259,13 @@ export class MessageQueue<M = Uint8Array> {
   }
 
   /** Tries, then sleeps in poll(2), which no signal handler's SA_RESTART makes go on, until it works. */
-  #blocking<T>(syscall: string, events: number, options: Timeout, attempt: () => T | undefined): T {
-    const timeoutMs = timeoutMsOf(options);
+  #blocking<T>(
+    syscall: string,
+    events: number,
+    options: Timeout | undefined,
+    attempt: () => T | undefined,
+  ): T {
+    const timeoutMs = timeoutMsOf(options ?? NONE);
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const result = attempt();
@@ -335,5 +366,5 @@ function codecOf<M>(cls: (abstract new () => M) | undefined): MessageCodec<M> {
   return codec as MessageCodec<M>;
 }
 
-const priorityOf = ({ priority = 0 }: SendOptions): number =>
+const priorityOf = ({ priority = 0 }: SendOptions = NONE): number =>
   checkInteger("priority", priority, 0, QUEUE_PRIORITY_MAX);

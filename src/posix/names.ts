@@ -34,14 +34,11 @@ export function openNamed<T>(
   }
 }
 
-/**
- * @throws TypeError for options that are no object or lack a name, RangeError for a mode outside 0 to 0o777 or
- *   flags other than `allowed`
- */
-export function checkObjectOptions(options: ObjectOptions, allowed: number): void {
-  if (options === null || typeof options !== "object") {
-    throw new TypeError(`expected options such as { name: "/name" }, not ${String(options)}`);
-  }
+/** What `ObjectOptions` has, for `checkOptions`. */
+export const OBJECT_OPTIONS = { name: "any", flags: "number", mode: "number" } as const;
+
+/** @throws RangeError for a mode outside 0 to 0o777 or flags other than `allowed`, TypeError for what is no integer */
+export function checkFlags(options: ObjectOptions, allowed: number): void {
   const { flags = 0, mode = 0o600 } = options;
   if (!Number.isInteger(mode)) throw new TypeError(`mode must be a whole number, not ${String(mode)}`);
   if (mode < 0 || mode > 0o777)

@@ -1,4 +1,5 @@
 /** Named POSIX semaphores: a counter that processes take from and give to, and wait for. */
+import { checkOptions } from "../check-options.ts";
 import { ClosedError, UnsupportedError } from "../errors.ts";
 import { cstring, lastErrno } from "../libc/call.ts";
 import { E, isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
@@ -8,8 +9,17 @@ import { checkObjectName } from "../memory/shared-memory-file.ts";
 import { timespecIn } from "./c-structs.ts";
 import { SEMAPHORE_TIMEOUT_SUPPORTED, SEMAPHORE_VALUE_MAX, SEMAPHORE_VALUE_SUPPORTED } from "./constants.ts";
 import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
-import { checkInteger, checkObjectOptions, type ObjectOptions, openNamed } from "./names.ts";
-import { type AsyncWait, nap, napMs, timeoutMsOf, WaitLine } from "./waiting.ts";
+import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
+import {
+  ASYNC_WAIT_OPTIONS,
+  type AsyncWait,
+  nap,
+  napMs,
+  TIMEOUT_OPTIONS,
+  type Timeout,
+  timeoutMsOf,
+  WaitLine,
+} from "./waiting.ts";
 
 /** Longest name of a semaphore in bytes, without its slash: libc puts `sem.` before it. */
 export const SEMAPHORE_NAME_BYTES_MAX = isMacOS ? 30 : 251;
@@ -19,6 +29,8 @@ export interface SemaphoreOptions extends ObjectOptions {
   /** The value of a semaphore that is created, default 0. Ignored for existing ones. */
   initialValue?: number | undefined;
 }
+
+const OPTIONS = { ...OBJECT_OPTIONS, initialValue: "number" } as const;
 
 /** A unit of a semaphore that is given back when its scope ends. */
 export class SemaphoreHold {
@@ -63,7 +75,8 @@ export class Semaphore {
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
    */
   constructor(options: SemaphoreOptions) {
-    checkObjectOptions(options, O_CREAT | O_EXCL);
+    checkOptions("new Semaphore", options ?? null, OPTIONS);
+    checkFlags(options, O_CREAT | O_EXCL);
     const { mode = 0o600, initialValue = 0 } = options;
     checkInteger("initialValue", initialValue, 0, SEMAPHORE_VALUE_MAX);
     const { name, opened } = openNamed(options, (name, flags) => open(name, flags, mode, initialValue));
@@ -73,15 +86,15 @@ export class Semaphore {
 
   /**
    * Takes one unit, waiting in this thread until there is one: the event loop stands still. See `acquireAsync`.
-   * @param timeoutMs milliseconds, fractions allowed; undefined waits forever, 0 never waits
+   * @param wait milliseconds, fractions allowed, or `{ timeoutMs }`; undefined waits forever, 0 never waits
    * @throws BusyError when there is none in time
    * @throws SignalError when a signal arrives that JavaScript listens for: its handler runs once the caller returns
    *   to the event loop. A signal nobody listens for ends the process, as always
    * @throws ClosedError after `close()`; TypeError, RangeError for a wrong timeout
    * @throws UnsupportedError for a timeout above 0 on macOS
    */
-  acquire(timeoutMs?: number): void {
-    const limitMs = timeoutMsOf({ timeoutMs });
+  acquire(wait?: number | Timeout): void {
+    const limitMs = limitOf("acquire", wait);
     if (this.tryAcquire()) return;
     if (limitMs === 0) throw timedOut("sem_trywait", this.name, 0);
     if (limitMs !== Number.POSITIVE_INFINITY && !SEMAPHORE_TIMEOUT_SUPPORTED) {
@@ -100,6 +113,7 @@ export class Semaphore {
    * @throws BusyError when there is none in time; `signal.reason` when aborted; ClosedError when closed meanwhile
    */
   async acquireAsync(wait: AsyncWait = {}): Promise<void> {
+    checkOptions("acquireAsync", wait, ASYNC_WAIT_OPTIONS);
     const attempt = () => this.tryAcquire() || undefined;
     await this.#line.wait(attempt, wait, (ms) => timedOut("sem_trywait", this.name, ms));
   }
@@ -125,12 +139,12 @@ export class Semaphore {
 
   /**
    * Takes one unit until the end of the scope.
-   * @param timeoutMs as for `acquire`
+   * @param wait as for `acquire`
    * @throws what `acquire` throws
    * @example { using _ = semaphore.hold(); … }
    */
-  hold(timeoutMs?: number): SemaphoreHold {
-    this.acquire(timeoutMs);
+  hold(wait?: number | Timeout): SemaphoreHold {
+    this.acquire(wait);
     return new SemaphoreHold(this);
   }
 
@@ -194,6 +208,12 @@ export class Semaphore {
 export function unlinkSemaphore(name: string): void {
   checkObjectName(name, SEMAPHORE_NAME_BYTES_MAX, "semaphore");
   posixCheck("sem_unlink", semaphores().sem_unlink(cstring(name)), name);
+}
+
+function limitOf(where: string, wait: number | Timeout | undefined): number {
+  if (typeof wait === "number") return timeoutMsOf({ timeoutMs: wait });
+  checkOptions(where, wait, TIMEOUT_OPTIONS);
+  return timeoutMsOf(wait ?? {});
 }
 
 const closedError = (name: string) => new ClosedError(`the semaphore '${name}' is closed`);

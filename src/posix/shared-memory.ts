@@ -1,14 +1,19 @@
 /** POSIX shared memory objects: memory with a name, opened as a descriptor and mapped. */
 import { fstatSync } from "node:fs";
+import { checkOptions } from "../check-options.ts";
 import { ClosedError } from "../errors.ts";
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../libc/constants.ts";
 import { allocate, closeFile, fileSize, truncate } from "../memory/file.ts";
 import { type Access, MAX_MAPPING_BYTES } from "../memory/mapping.ts";
 import { MemoryMap } from "../memory/memory-map.ts";
-import { openSharedMemory, unlinkSharedMemoryFile } from "../memory/shared-memory-file.ts";
+import {
+  openOrMakeSharedMemory,
+  openSharedMemory,
+  unlinkSharedMemoryFile,
+} from "../memory/shared-memory-file.ts";
 import { type Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
 import { asPosixErrors } from "./errors.ts";
-import { checkInteger, checkObjectOptions, type ObjectOptions, openNamed } from "./names.ts";
+import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
 
 /** What `new SharedMemory` takes. */
 export interface SharedMemoryOptions extends ObjectOptions {
@@ -27,6 +32,9 @@ export interface SharedMapOptions {
   /** What stores do; `"read"` for a handle that is `readOnly`, else `"write"`. */
   access?: Access | undefined;
 }
+
+const OPTIONS = { ...OBJECT_OPTIONS, size: "number", readOnly: "boolean" } as const;
+const MAP_OPTIONS = { byteLength: "number", byteOffset: "number", access: "string" } as const;
 
 /**
  * A handle to a shared memory object (shm_overview(7); `posix_ipc.SharedMemory`, Python's
@@ -52,7 +60,8 @@ export class SharedMemory {
    * @throws PosixError ENOSPC for a size beyond the storage; nothing is left behind then
    */
   constructor(options: SharedMemoryOptions) {
-    checkObjectOptions(options, O_CREAT | O_EXCL | O_TRUNC);
+    checkOptions("new SharedMemory", options ?? null, OPTIONS);
+    checkFlags(options, O_CREAT | O_EXCL | O_TRUNC);
     const { mode, size = 0, readOnly = false, flags = 0 } = options;
     checkInteger("size", size, 0, Number.MAX_SAFE_INTEGER);
     if (readOnly && (size > 0 || (flags & O_TRUNC) !== 0)) {
@@ -89,6 +98,7 @@ export class SharedMemory {
    * @example using map = memory.map(); map.bytes[0] = 1;
    */
   map(options: SharedMapOptions = {}): MemoryMap {
+    checkOptions("map", options, MAP_OPTIONS);
     const { byteLength = 0, byteOffset = 0, access = this.readOnly ? "read" : "write" } = options;
     const fd = this.#open();
     const hint = this.readOnly ? "this handle was opened with readOnly: true" : undefined;
@@ -169,16 +179,23 @@ export function unlinkSharedMemory(name: string): void {
 
 /** What was made for a size that cannot be had is removed again. */
 function openSized(name: string, flags: number, mode: number | undefined, size: number): number {
-  const made = (flags & O_EXCL) !== 0;
-  const fd = openSharedMemory(name, flags, mode);
+  const { fd, made } = open(name, flags, mode);
   try {
     if (size > 0) resize(fd, size, name);
     return fd;
   } catch (error) {
+    // Somebody else may have found it meanwhile, and given it a smaller size: then it is in use.
+    const isOurs = made && fileSize(fd, name) === 0;
     closeFile(fd);
-    if (made) unlinkSharedMemoryFile(name);
+    if (isOurs) unlinkSharedMemoryFile(name);
     throw error;
   }
+}
+
+function open(name: string, flags: number, mode: number | undefined): { fd: number; made: boolean } {
+  const how = flags & (O_CREAT | O_EXCL);
+  if (how === O_CREAT) return openOrMakeSharedMemory(name, flags & ~O_CREAT, mode);
+  return { fd: openSharedMemory(name, flags, mode), made: how === (O_CREAT | O_EXCL) };
 }
 
 function resize(fd: number, size: number, name: string): void {

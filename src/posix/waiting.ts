@@ -1,5 +1,7 @@
 /** How long to wait, and waiting without blocking: callers of one object stand in line and try in turn. */
 
+import { checkSignal } from "../locks/timeout.ts";
+
 /** How long a call may wait. */
 export interface Timeout {
   /** Milliseconds, fractions allowed; undefined or Infinity waits forever, 0 never waits. */
@@ -14,14 +16,15 @@ export interface AsyncWait extends Timeout {
   signal?: AbortSignal | undefined;
 }
 
+/** What they have, for `checkOptions`. */
+export const TIMEOUT_OPTIONS = { timeoutMs: "number", timeout: "number" } as const;
+export const ASYNC_WAIT_OPTIONS = { ...TIMEOUT_OPTIONS, signal: "any" } as const;
+
 /**
  * The checked timeout in milliseconds, `Infinity` for none.
  * @throws TypeError for another type or two different timeouts, RangeError for a negative one
  */
 export function timeoutMsOf(wait: Timeout): number {
-  if (wait === null || typeof wait !== "object") {
-    throw new TypeError(`expected options such as { timeoutMs: 100 }, not ${String(wait)}`);
-  }
   if (wait.timeoutMs !== undefined && wait.timeout !== undefined && wait.timeoutMs !== wait.timeout) {
     throw new TypeError("timeoutMs and timeout mean the same (milliseconds): give one of them");
   }
@@ -74,7 +77,7 @@ export class WaitLine {
    */
   wait<T>(attempt: () => T | undefined, wait: AsyncWait, busy: (timeoutMs: number) => Error): Promise<T> {
     const timeoutMs = timeoutMsOf(wait);
-    const { signal } = wait;
+    const signal = checkSignal("waiting", wait.signal);
     signal?.throwIfAborted();
     if (this.#line.length === 0) {
       const result = attempt();

@@ -580,3 +580,16 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
     expect((await waiter.stdout.text()).trim()).toBe("2 for C");
   });
 });
+
+test("options that are none are TypeErrors that name them", async () => {
+  const open = (options?: unknown) => () => new MessageQueue(options as MessageQueueOptions);
+  expect(open()).toThrow(/^new MessageQueue: expected options/);
+  expect(open({ name: freshName(), flags: O_CREX, max_messages: 5 })).toThrow(/no option "max_messages"/);
+  using queue = new MessageQueue({ name: freshName(), flags: O_CREX });
+  expect(() => queue.send("a", 5 as never)).toThrow(/^send: expected options/);
+  expect(() => queue.receive({ timeoutms: 0 } as object)).toThrow(/^receive: there is no option/);
+  await expect(queue.sendAsync("a", { prio: 1 } as object)).rejects.toThrow(/^sendAsync: there is no/);
+  await expect(queue.receiveAsync(AbortSignal.timeout(1) as never)).rejects.toThrow(/^receiveAsync: exp/);
+  await expect(queue.entries({ timeoutMs: 1 } as object).next()).rejects.toThrow(/^entries: there is no/);
+  expect(queue.currentMessages).toBe(0);
+});

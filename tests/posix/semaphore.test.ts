@@ -10,6 +10,7 @@ import {
   type PosixError,
   SEMAPHORE_VALUE_MAX,
   Semaphore,
+  type SemaphoreOptions,
   unlinkSemaphore,
 } from "../../src/posix/index.ts";
 import { pollingWait } from "../../src/posix/semaphore.ts";
@@ -388,4 +389,28 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
     semaphore.acquire(30_000);
     expect(semaphore.value).toBe(0);
   });
+});
+
+test("acquire and hold take milliseconds, or options as their asynchronous forms do", () => {
+  using semaphore = create(2);
+  semaphore.acquire({ timeoutMs: 5 });
+  {
+    using _ = semaphore.hold({ timeout: 5 });
+    expect(() => semaphore.acquire({ timeoutMs: 0 })).toThrow(BusyError);
+    expect(() => semaphore.acquire({ timeoutMs: 5 })).toThrow(/waited 5 ms/);
+    expect(() => semaphore.hold({ timeoutMs: 0 })).toThrow(BusyError);
+  }
+  expect(semaphore.value).toBe(1);
+});
+
+test("options that are none are TypeErrors that name them", async () => {
+  const open = (options?: unknown) => () => new Semaphore(options as SemaphoreOptions);
+  expect(open()).toThrow(/^new Semaphore: expected options/);
+  expect(open({ name: freshName(), flags: O_CREX, initial_value: 5 })).toThrow(/no option "initial_value"/);
+  using semaphore = create(1);
+  expect(() => semaphore.acquire({ timeoutms: 5 } as object)).toThrow(/^acquire: there is no option/);
+  expect(() => semaphore.acquire("5" as never)).toThrow(/^acquire: expected options/);
+  await expect(semaphore.acquireAsync(5 as never)).rejects.toThrow(/^acquireAsync: expected options/);
+  await expect(semaphore.acquireAsync({ signal: 5 as never })).rejects.toThrow(/must be an AbortSignal/);
+  expect(semaphore.value).toBe(1);
 });

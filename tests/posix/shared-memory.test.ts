@@ -245,3 +245,32 @@ describe.skipIf(!hasTool("python3"))("with multiprocessing.shared_memory (needs 
     expect(python("read", name.slice(1), "11")[0]).toBe("FROM python");
   });
 });
+
+describe("options that are none", () => {
+  test("are TypeErrors that name them", () => {
+    const open = (options?: unknown) => () => new SharedMemory(options as SharedMemoryOptions);
+    for (const wrong of [undefined, null, "/a"])
+      expect(open(wrong)).toThrow(/^new SharedMemory: expected opt/);
+    expect(open({ name: freshName(), flags: O_CREAT, sise: 5 })).toThrow(/there is no option "sise"/);
+    expect(open({ name: freshName(), flags: O_CREAT, readOnly: 1 })).toThrow(/readOnly must be a boolean/);
+    using memory = create();
+    expect(() => memory.map({ length: 5 } as object)).toThrow(/^map: there is no option "length"/);
+  });
+});
+
+describe("a size that cannot be had", () => {
+  test("leaves no object behind that was made for it, with O_CREAT alone too", () => {
+    for (const flags of [O_CREAT, O_CREX]) {
+      const name = freshName();
+      expect(() => new SharedMemory({ name, flags, size: 1e15 })).toThrow(/posix_fallocate/);
+      expect(() => new SharedMemory({ name })).toThrow(ExistentialError);
+    }
+  });
+
+  test("leaves what there was as it was", () => {
+    using made = create();
+    expect(() => new SharedMemory({ name: made.name, flags: O_CREAT, size: 1e15 })).toThrow(/posix_falloc/);
+    using again = new SharedMemory({ name: made.name });
+    expect(again.size).toBe(PAGE_SIZE);
+  });
+});
