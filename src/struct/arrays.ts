@@ -3,12 +3,13 @@
  * read-only, packed or byte-swapped memory. Only what is here is fixed; `at`, iteration and stores are generated
  * per element type (view.ts), so that access to elements compiles to what the hand would write.
  */
-import { outOfRange } from "./refusal.ts";
+import { at, outOfRange, rangeRefusal } from "./refusal.ts";
 
 declare const ELEMENT: unique symbol;
 
 /** What generated code provides. */
 interface Generated {
+  readonly [PLACE]: string;
   readonly length: number;
   at(index: number): unknown;
   set(values: Iterable<unknown>, offset?: number): void;
@@ -18,16 +19,23 @@ interface Generated {
 const isNumeric = (key: string | symbol): key is string =>
   typeof key === "string" && String(Number(key)) === key;
 
+const isIndex = (index: number, length: number): boolean =>
+  Number.isInteger(index) && index >= 0 && index < length;
+
 /** Behind the prototypes of all arrays: only keys that nothing else answers get here, so `[i]` costs nobody else. */
 const indexer = new Proxy(Object.prototype, {
   get(target, key, receiver: Generated) {
     if (!isNumeric(key)) return Reflect.get(target, key, receiver);
     const index = Number(key);
-    return Number.isInteger(index) && index >= 0 && index < receiver.length ? receiver.at(index) : undefined;
+    return isIndex(index, receiver.length) ? receiver.at(index) : undefined;
   },
   set(target, key, value, receiver: Generated) {
     if (!isNumeric(key)) return Reflect.set(target, key, value, receiver);
-    receiver.set([value], Number(key));
+    const index = Number(key);
+    const { length } = receiver;
+    // For set() the end of the array is an offset like others.
+    if (!isIndex(index, length)) throw at(receiver[PLACE], noElement(index, length));
+    receiver.set([value], index);
     return true;
   },
 });
@@ -66,9 +74,12 @@ export const placeOf = (owner: Owner, row: number): string =>
   typeof owner === "string" ? owner : `${owner[PLACE]}[${row}]`;
 
 /** The index from the start, for one that is negative or wrong. */
-export function normalIndex(index: number, length: number): number {
-  if (!Number.isInteger(index)) throw outOfRange("a whole number as index", index);
+export function normalIndex(index: number, length: number, array: { readonly [PLACE]: string }): number {
+  if (!Number.isInteger(index)) throw at(array[PLACE], outOfRange("a whole number as index", index));
   const i = index < 0 ? index + length : index;
-  if (i < 0 || i >= length) throw new RangeError(`index ${index} is outside an array of ${length} elements`);
+  if (i < 0 || i >= length) throw at(array[PLACE], noElement(index, length));
   return i;
 }
+
+const noElement = (index: number, length: number): Error =>
+  rangeRefusal(`index ${index} is outside an array of ${length} elements`);

@@ -14,7 +14,7 @@ import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.t
 import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { inOrder, type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "./layout.ts";
 import { BIG_ENDIAN, FRESH, READ_ONLY, type Region } from "./memory.ts";
-import { at } from "./refusal.ts";
+import { at, unreadableAt } from "./refusal.ts";
 import type { Struct } from "./struct.ts";
 import { type CType, type Inline, isScalar, typedArrays } from "./types.ts";
 import { fillArray, forJson, readableElements, storeElements, storeMember } from "./values.ts";
@@ -116,6 +116,8 @@ class Generator {
     const read = (index: string) => this.#read(element, `this.#o + ${index} * ${size}`, `this, ${index}`);
     const type = this.#constant(element);
     const place = `this[${this.#constant(PLACE)}]`;
+    const isPlain = isScalar(element) || !("check" in element);
+    const readOne = isPlain ? `return ${read("i")};` : this.#guarded(read("i"), `${place} + "[" + i + "]"`);
     const store = (name: string, parameters: string, body: string) =>
       `${name}(${parameters}) { ${this.#readOnly ? `${this.#constant(refuseArray)}(${place})` : body}; }`;
     const source = `
@@ -123,7 +125,7 @@ class Generator {
       constructor(r, o, n, w, i) { this.#r = r; this.#d = r.view; this.#o = o; this.#n = n; this.#w = w; this.#i = i; }
       get [${this.#constant(PLACE)}]() { return ${this.#constant(placeOf)}(this.#w, this.#i); }
       get length() { return this.#n; }
-      at(i) { if (i >>> 0 !== i || i >= this.#n) i = ${this.#constant(normalIndex)}(i, this.#n); return ${read("i")}; }
+      at(i) { if (i >>> 0 !== i || i >= this.#n) i = ${this.#constant(normalIndex)}(i, this.#n, this); ${readOne} }
       *[Symbol.iterator]() { for (let i = 0; i < this.#n; i++) yield ${read("i")}; }
       ${store("set", "values, offset = 0", `${this.#constant(storeElements)}(${type}, this.#r, this.#o, this.#n, values, offset, this)`)}
       ${store("fill", "value", `${this.#constant(fillArray)}(${type}, this.#r, this.#o, this.#n, value, this); return this`)}
@@ -174,6 +176,8 @@ class Generator {
           `${JSON.stringify(`${layout.name}.${member.name}`)}, 0`,
         );
     const isComposite = type instanceof StructType || type instanceof ArrayType || type instanceof AtomicType;
+    if (!isComposite && !isScalar(type))
+      return this.#guarded(value, JSON.stringify(`${layout.name}.${member.name}`));
     if (!isComposite || slots.length >= MAX_SLOTS) return `return ${value};`;
     const slot = `#s${slots.length}`;
     slots.push(slot);
@@ -181,6 +185,11 @@ class Generator {
     const alive = type instanceof ArrayType ? "this.#d.byteLength;" : "";
     const barrier = this.#fresh ? `${BARRIER_SOURCE};` : "";
     return `${alive}${barrier} const s = this.${slot}; return s === undefined ? this.${slot} = ${value} : s;`;
+  }
+
+  /** Returns a value that its type may refuse to show; the message then names the place. */
+  #guarded(value: string, place: string): string {
+    return `try { return ${value}; } catch (e) { throw ${this.#constant(unreadableAt)}(${place}, e); }`;
   }
 
   /** An expression that reads a value of `type` at `offset`; `owner` tells an array where it stands. */

@@ -247,7 +247,7 @@ describe("bytes that another program left", () => {
   test("asNumber refuses to round", () => {
     expect(() => view.safe).toThrow(
       new RangeError(
-        "expected a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones, got 18446744073709551615n",
+        "Any.safe: expected a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones, got 18446744073709551615n",
       ),
     );
   });

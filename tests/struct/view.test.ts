@@ -120,6 +120,17 @@ describe("views", () => {
     expect([create(Counting, { x: 1 }).x, Counting.made]).toEqual([1, 0]);
   });
 
+  test("name the member whose value cannot be read", () => {
+    class Clock extends Struct {
+      @field(asNumber(c_int64)) now!: number;
+      @field(array(asNumber(c_int64), 2)) times!: CArray<number>;
+    }
+    const clock = viewOf(Clock, new BigInt64Array(3).fill(2n ** 60n));
+    expect(() => clock.now).toThrow(/^Clock\.now: expected a safe integer .*, got 1152921504606846976n$/);
+    expect(() => clock.now).toThrow(RangeError);
+    expect(() => clock.times.at(1)).toThrow(/^Clock\.times\[1\]: expected a safe integer/);
+  });
+
   test("a nested struct and an array are views on the same memory", () => {
     const robot = create(Robot);
     const at = robot.at;
@@ -246,7 +257,7 @@ describe("showing a struct", () => {
     }
     const unsafe = viewOf(Unsafe, new Uint8Array(24).fill(0x7f));
     const text = Bun.inspect(unsafe);
-    expect(text).toContain('big: "[expected a safe integer (within ±(2^53 - 1))');
+    expect(text).toContain('big: "[Unsafe.big: expected a safe integer (within ±(2^53 - 1))');
     expect(text).toContain("more: [");
     expect(() => JSON.stringify(unsafe)).toThrow(RangeError);
   });
