@@ -269,6 +269,11 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     this.close();
   }
 
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `JsonMap (${this.role}) of '${this.path}'${this.closed ? " (closed)" : ""}`;
+  }
+
   #readVersion(): { version: number; value: T | undefined } {
     const committed = this.#store.read();
     return { version: committed.version, value: this.#parse(committed) };

@@ -190,6 +190,12 @@ export class RwLock {
     this.close();
   }
 
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const state = this.#closed ? " (closed)" : this.#held === undefined ? "" : ` (held ${this.#held})`;
+    return `RwLock ${this.kind} '${this.path}'${state}`;
+  }
+
   #hold(mode: LockMode): void {
     this.#held = mode;
     this.#thread.held[mode] += 1;

@@ -451,6 +451,13 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     this.close();
   }
 
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const what = `MemoryMap of ${this.#backing?.path ?? "anonymous memory"}`;
+    if (this.#mapping === undefined) return `${what} (closed)`;
+    return `${what}, ${this.#mapping.byteLength} bytes from ${this.offset}, access "${this.access}"`;
+  }
+
   #open(): Mapping {
     if (this.#mapping !== undefined) return this.#mapping;
     throw new ClosedError(`the MemoryMap of ${this.#backing?.path ?? "anonymous memory"} is closed`);

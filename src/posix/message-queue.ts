@@ -258,6 +258,12 @@ export class MessageQueue<M = Uint8Array> {
     this.close();
   }
 
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const { name, maxMessages, maxMessageSize, closed } = this;
+    return `MessageQueue '${name}', ${maxMessages} messages of ${maxMessageSize} bytes${closed ? " (closed)" : ""}`;
+  }
+
   /** Tries, then sleeps in poll(2), which no signal handler's SA_RESTART makes go on, until it works. */
   #blocking<T>(
     syscall: string,

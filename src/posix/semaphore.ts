@@ -195,6 +195,11 @@ export class Semaphore {
     this.close();
   }
 
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Semaphore '${this.name}'${this.closed ? " (closed)" : ""}`;
+  }
+
   #open(): Pointer {
     if (this.#semaphore === undefined) throw closedError(this.name);
     return this.#semaphore;

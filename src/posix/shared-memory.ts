@@ -154,6 +154,12 @@ export class SharedMemory {
     this.close();
   }
 
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const rest = this.#fd < 0 ? " (closed)" : `, ${this.size} bytes${this.readOnly ? ", readOnly" : ""}`;
+    return `SharedMemory '${this.name}'${rest}`;
+  }
+
   /** One map serves all views, until the object has grown past it. */
   #mapFor(end: number): MemoryMap {
     const known = this.#viewMaps.at(-1);

@@ -1,7 +1,10 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { linesOf } from "../support/tools.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const start = () =>
   Bun.spawn([process.execPath, join(import.meta.dir, "../../demo/json-config.ts")], { stdout: "pipe" });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,9 @@ import { DocumentFile } from "../../src/json/document-file.ts";
 import { AT, formatFor, SLOT } from "../../src/json/document-format.ts";
 import { putFile } from "../../src/json/new-file.ts";
 import { randomFrom, seedOfRun } from "../support/random.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-json-file-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, spyOn, test } from "bun:test";
 import {
   closeSync,
   existsSync,
@@ -27,6 +27,9 @@ import { AT, formatFor, SLOT } from "../../src/json/document-format.ts";
 import { DocumentStore, type FileOptions } from "../../src/json/document-store.ts";
 import { placeOf } from "../../src/json/place.ts";
 import { RwLock } from "../../src/locks/rw-lock.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-json-store-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

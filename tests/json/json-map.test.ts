@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,9 @@ import {
   type JsonMaster,
   type StandardSchema,
 } from "../../src/json/index.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-json-map-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -304,4 +307,11 @@ test("nothing is left open: descriptors, mappings", () => {
   const before = count();
   for (let i = 0; i < 30; i++) use();
   expect(count()).toEqual(before);
+});
+
+test("console.log shows one line: what it is, and whether it is closed", () => {
+  using both = pair<number>();
+  expect(Bun.inspect(both.follower)).toBe(`JsonMap (follower) of '${both.file}'`);
+  both.follower.close();
+  expect(Bun.inspect(both.follower)).toBe(`JsonMap (follower) of '${both.file}' (closed)`);
 });

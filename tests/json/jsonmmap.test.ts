@@ -1,10 +1,13 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AT } from "../../src/json/document-format.ts";
 import { type Json, JsonMap } from "../../src/json/index.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-jsonmmap-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

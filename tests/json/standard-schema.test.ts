@@ -1,6 +1,9 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { InvalidDocumentError } from "../../src/errors.ts";
 import { checkSchema, type StandardSchema, validate } from "../../src/json/standard-schema.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const schemaOf = (run: StandardSchema["~standard"]["validate"]): StandardSchema => ({
   "~standard": { version: 1, vendor: "own", validate: run },

@@ -1,5 +1,8 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readWhileWritten } from "./whole-reads.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 // The same with a million reads: bun tests/soak/json.ts
 test("eight followers read only whole documents while a master writes and the file grows", async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,9 @@ import { type ChangesOptions, CommitSignal } from "../../src/locks/commit-signal
 import { RwLock } from "../../src/locks/rw-lock.ts";
 import { openFile } from "../../src/memory/file.ts";
 import { Mapping } from "../../src/memory/mapping.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const CHILD = join(import.meta.dir, "../process/signal-child.ts");
 const LOCKS = join(import.meta.dir, "../../src/locks");

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -135,6 +135,9 @@ fcntl.lockf(f, fcntl.LOCK_SH if sys.argv[2] == "shared" else fcntl.LOCK_EX)
 print("held", flush=True)
 sys.stdin.read()
 `;
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 test.skipIf(!hasTool("python3"))(
   "Python's fcntl.lockf and kind fcntl exclude each other (needs python3)",

@@ -1,10 +1,13 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { futexWait, futexWake } from "../../src/libc/futex.ts";
 import { openFile } from "../../src/memory/file.ts";
 import { Mapping } from "../../src/memory/mapping.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const dir = mkdtempSync(join(tmpdir(), "futex-"));
 const path = join(dir, "words");

@@ -1,4 +1,4 @@
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -627,6 +627,9 @@ with open(sys.argv[2], "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
     words.release()
 `;
 
+  // Children, threads and long loops take their time on a busy machine.
+  setDefaultTimeout(60_000);
+
   test.skipIf(!probe)(
     "fasteners and kind fcntl count together (needs python3-fasteners)",
     async () => {
@@ -657,3 +660,12 @@ function thrown(run: () => void): Error {
   }
   throw new Error("nothing was thrown");
 }
+
+test("console.log shows one line: what it is, and whether it is closed", () => {
+  const lock = new RwLock({ path, create: true });
+  expect(Bun.inspect(lock)).toBe(`RwLock flock '${path}'`);
+  lock.acquire("shared");
+  expect(Bun.inspect(lock)).toBe(`RwLock flock '${path}' (held shared)`);
+  lock.close();
+  expect(Bun.inspect(lock)).toBe(`RwLock flock '${path}' (closed)`);
+});

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   byte,
   integer,
@@ -10,6 +10,9 @@ import {
 } from "../../src/memory/arguments.ts";
 import { pageSize } from "../../src/memory/file.ts";
 import { hasTool } from "../support/tools.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 test("positions of a search count from the end when negative, and are moved into range", () => {
   expect([0, 5, 9, 10, 11, -1, -10, -11].map((at) => resolvePosition(at, "start", 10))).toEqual([

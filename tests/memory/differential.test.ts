@@ -1,6 +1,9 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { hasTool } from "../support/tools.ts";
 import { compareWithPython } from "./differential.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 

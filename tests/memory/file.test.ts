@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { fstatSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +6,9 @@ import { SystemError } from "../../src/errors.ts";
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } from "../../src/libc/constants.ts";
 import { allocate, closeFile, fileSize, openFile, pageSize, truncate } from "../../src/memory/file.ts";
 import { hasTool } from "../support/tools.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-file-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   closeSync,
   mkdtempSync,
@@ -17,6 +17,9 @@ import { FileFormatError, ShmError, SystemError } from "../../src/errors.ts";
 import { O_RDONLY, O_RDWR } from "../../src/libc/constants.ts";
 import { openFile, pageSize } from "../../src/memory/file.ts";
 import { Mapping } from "../../src/memory/mapping.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-mapping-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

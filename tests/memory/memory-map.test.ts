@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   closeSync,
   ftruncateSync,
@@ -29,6 +29,9 @@ import {
 } from "../../src/memory/index.ts";
 import { c_int32, field, Struct, viewOf } from "../../src/struct/index.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-memory-map-"));
 const tagPrefix = `shmstruct-test-${process.pid}-${Date.now()}`;
@@ -613,3 +616,11 @@ test.skipIf(!hasTool("python3"))(
   },
   60_000,
 );
+
+test("console.log shows one line: what it is, and whether it is closed", () => {
+  const path = file(5000);
+  const map = new MemoryMap(path, 0, { access: "read" });
+  expect(Bun.inspect(map)).toBe(`MemoryMap of ${path}, 5000 bytes from 0, access "read"`);
+  map.close();
+  expect(Bun.inspect(map)).toBe(`MemoryMap of ${path} (closed)`);
+});

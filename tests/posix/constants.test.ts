@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +17,9 @@ import {
   SEMAPHORE_VALUE_SUPPORTED,
 } from "../../src/posix/index.ts";
 import { hasTool } from "../support/tools.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 test.skipIf(!hasTool("gcc"))("the constants are those of the C headers (needs gcc)", () => {
   const directory = mkdtempSync(join(tmpdir(), "shmstruct-constants-"));

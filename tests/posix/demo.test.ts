@@ -1,7 +1,10 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { ExistentialError, Semaphore, SharedMemory } from "../../src/posix/index.ts";
 import { freshName, linesOf, nextLine, unlinkNames } from "./support.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 afterEach(unlinkNames);
 

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { SystemError } from "../../src/errors.ts";
 import { E } from "../../src/libc/constants.ts";
 import { asPosixErrors, letSignalThrough, posixError, timedOut } from "../../src/posix/errors.ts";
@@ -15,6 +15,9 @@ import {
   SignalError,
 } from "../../src/posix/index.ts";
 import { freshName, linesOf, startBun, thrownBy, unlinkNames } from "./support.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 afterEach(unlinkNames);
 

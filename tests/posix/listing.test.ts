@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import {
   listPosixObjects,
@@ -9,6 +9,9 @@ import {
   SharedMemory,
 } from "../../src/posix/index.ts";
 import { freshName, unlinkNames } from "./support.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 afterEach(unlinkNames);
 

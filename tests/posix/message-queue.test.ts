@@ -1,4 +1,4 @@
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { closeSync } from "node:fs";
 import {
   BusyError,
@@ -16,6 +16,9 @@ import {
 } from "../../src/posix/index.ts";
 import { hasTool } from "../support/tools.ts";
 import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy, unlinkNames } from "./support.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 afterEach(unlinkNames);
 
@@ -592,4 +595,11 @@ test("options that are none are TypeErrors that name them", async () => {
   await expect(queue.receiveAsync(AbortSignal.timeout(1) as never)).rejects.toThrow(/^receiveAsync: exp/);
   await expect(queue.entries({ timeoutMs: 1 } as object).next()).rejects.toThrow(/^entries: there is no/);
   expect(queue.currentMessages).toBe(0);
+});
+
+test("console.log shows one line: what it is, and whether it is closed", () => {
+  const queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 2, maxMessageSize: 64 });
+  expect(Bun.inspect(queue)).toBe(`MessageQueue '${queue.name}', 2 messages of 64 bytes`);
+  queue.close();
+  expect(Bun.inspect(queue)).toMatch(/64 bytes \(closed\)$/);
 });

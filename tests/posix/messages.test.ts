@@ -1,8 +1,11 @@
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MessageFormatError, MessageQueue, O_CREX } from "../../src/posix/index.ts";
 import { array, c_double, c_int32, create, field, Struct } from "../../src/struct/index.ts";
 import { hasTool } from "../support/tools.ts";
 import { compilePeer, freshName, thrownBy, unlinkNames } from "./support.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 afterEach(unlinkNames);
 

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +6,9 @@ import { POLLIN, POLLOUT } from "../../src/libc/posix.ts";
 import { MessageQueue, O_CREX } from "../../src/posix/index.ts";
 import { untilReady } from "../../src/posix/readiness.ts";
 import { freshName, linesOf, nextLine, startBun, unlinkNames } from "./support.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 afterEach(unlinkNames);
 

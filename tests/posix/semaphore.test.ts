@@ -1,4 +1,4 @@
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { statSync } from "node:fs";
 import {
   BusyError,
@@ -16,6 +16,9 @@ import {
 import { pollingWait } from "../../src/posix/semaphore.ts";
 import { hasTool } from "../support/tools.ts";
 import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy, unlinkNames } from "./support.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 afterEach(unlinkNames);
 
@@ -413,4 +416,11 @@ test("options that are none are TypeErrors that name them", async () => {
   await expect(semaphore.acquireAsync(5 as never)).rejects.toThrow(/^acquireAsync: expected options/);
   await expect(semaphore.acquireAsync({ signal: 5 as never })).rejects.toThrow(/must be an AbortSignal/);
   expect(semaphore.value).toBe(1);
+});
+
+test("console.log shows one line: what it is, and whether it is closed", () => {
+  const semaphore = create();
+  expect(Bun.inspect(semaphore)).toBe(`Semaphore '${semaphore.name}'`);
+  semaphore.close();
+  expect(Bun.inspect(semaphore)).toBe(`Semaphore '${semaphore.name}' (closed)`);
 });

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { fstatSync, ftruncateSync, writeSync } from "node:fs";
 import {
   ClosedError,
@@ -14,6 +14,9 @@ import {
 import { c_double, c_int32, chars, field, Struct } from "../../src/struct/index.ts";
 import { hasTool } from "../support/tools.ts";
 import { freshName, thrownBy, unlinkNames } from "./support.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 afterEach(unlinkNames);
 
@@ -273,4 +276,11 @@ describe("a size that cannot be had", () => {
     using again = new SharedMemory({ name: made.name });
     expect(again.size).toBe(PAGE_SIZE);
   });
+});
+
+test("console.log shows one line: what it is, and whether it is closed", () => {
+  const memory = create();
+  expect(Bun.inspect(memory)).toBe(`SharedMemory '${memory.name}', ${PAGE_SIZE} bytes`);
+  memory.close();
+  expect(Bun.inspect(memory)).toBe(`SharedMemory '${memory.name}' (closed)`);
 });

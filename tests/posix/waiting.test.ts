@@ -1,5 +1,8 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { nap, napMs, type Pause, timeoutMsOf, WaitLine } from "../../src/posix/waiting.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
 
 const busy = (timeoutMs: number) => new Error(`busy after ${timeoutMs}`);
 
