@@ -24,9 +24,11 @@ type Scalar = number | bigint | string | boolean;
 type NumberIn<T> = T extends BigInt64Array | BigUint64Array ? bigint : number;
 type ElementOf<T> = T extends TypedArray
   ? NumberIn<T>
-  : T extends CArray<infer E> | ReadonlyCArray<infer E>
-    ? E
-    : never;
+  : T extends ReadonlyNumbers<infer N>
+    ? N
+    : T extends CArray<infer E> | ReadonlyCArray<infer E>
+      ? E
+      : never;
 
 /** What a field of type `T` can be set from: a plain value, an object with some of its members, any iterable. */
 export type InitValue<T> = T extends Scalar
@@ -70,6 +72,18 @@ export interface ReadonlyCArray<T> extends Iterable<T> {
   at(index: number): T;
 }
 
+/**
+ * Numbers that can only be read: a typed array in private memory, a `CArray` on a Reader's. Of what the two have in
+ * common, `at` alone differs: beyond the end a typed array gives undefined, a `CArray` throws RangeError.
+ */
+export interface ReadonlyNumbers<T extends number | bigint> extends Iterable<T> {
+  readonly [index: number]: T;
+  /** Elements. */
+  readonly length: number;
+  /** The element at `index`, counted from the end when negative. */
+  at(index: number): T | undefined;
+}
+
 /** An atomic that can only be loaded. */
 export type ReadonlyAtomic<T extends number | bigint> = Pick<Atomic<T>, "load" | "wait">;
 
@@ -77,11 +91,13 @@ type ReadonlyValue<T> = T extends Scalar | Method
   ? T
   : T extends Atomic<infer N>
     ? ReadonlyAtomic<N>
-    : T extends TypedArray | CArray<unknown>
-      ? ReadonlyCArray<ReadonlyValue<ElementOf<T>>>
-      : IsStruct<T> extends true
-        ? DeepReadonly<T>
-        : T;
+    : T extends TypedArray
+      ? ReadonlyNumbers<NumberIn<T>>
+      : T extends CArray<unknown>
+        ? ReadonlyCArray<ReadonlyValue<ElementOf<T>>>
+        : IsStruct<T> extends true
+          ? DeepReadonly<T>
+          : T;
 
 /** The struct as a Reader sees it: nothing in it can be assigned, at any depth. */
 export type DeepReadonly<T> = { readonly [K in keyof T]: ReadonlyValue<T[K]> };
@@ -104,7 +120,12 @@ export type Path<T, D extends number = 10> = [D] extends [never]
   ? never
   : { [K in FieldNames<T>]: K | `${K}${Below<T[K], D>}` }[FieldNames<T>];
 
-type Child<T, K extends string> = T extends TypedArray | CArray<unknown> | ReadonlyCArray<unknown>
+type Child<T, K extends string> = T extends
+  | TypedArray
+  | CArray<unknown>
+  | ReadonlyCArray<unknown>
+  | ReadonlyNumbers<number>
+  | ReadonlyNumbers<bigint>
   ? K extends `${number}`
     ? ElementOf<T>
     : never

@@ -24,7 +24,7 @@ let sum = 0;
 
 function look(data: Data): void {
   sum += data.count + data.twin + Number(data.serial) + data.name.length + data.pose.x + data.pose.norm();
-  sum += data.cells.at(2) + data.cells.length + data.path.at(1).y + data.path.length;
+  sum += (data.cells.at(2) ?? 0) + data.cells.length + data.path.at(1).y + data.path.length;
   sum += data.hits.load() + data.header.header_code + data.header.time_stamp;
 }
 

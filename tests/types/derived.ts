@@ -1,4 +1,6 @@
 /** What the compiler must make of a struct class: what it is built from, seen as, and where its fields are. Never run. */
+import type { Editor } from "../../src/roles/editor.ts";
+import type { Reader } from "../../src/roles/reader.ts";
 import {
   type Atomic,
   array,
@@ -169,7 +171,7 @@ offsetof(Robot, "path.x.3");
 // ---- DeepReadonly ----
 declare const reader: DeepReadonly<Robot>;
 same<typeof reader.mode, number>(true);
-export const read: [number, number, string | undefined, number, number] = [
+export const read: [number, number, string | undefined, number | undefined, number] = [
   reader.at.x,
   reader.path.at(0).length,
   reader.labels[0],
@@ -201,6 +203,18 @@ reader.header.time_stamp = 1;
 reader.counter.add(1);
 // @ts-expect-error
 reader.counter.store(1);
+
+// Whoever may write may read: a function that takes the read-only struct takes the struct, too.
+declare const writable: Robot;
+export const seen: DeepReadonly<Robot> = writable;
+export const seenArray: DeepReadonly<Robot>["joints"] = writable.joints;
+declare const editor: Editor<Robot>;
+export const anyReader: Reader<Robot> = editor;
+export const byEither: (data: Robot) => void = (data: DeepReadonly<Robot>) => void data.joints.at(0);
+// @ts-expect-error beyond the end there is none
+reader.joints.at(0).toFixed();
+same<PathValue<DeepReadonly<Robot>, "joints.0">, number>(true);
+same<PathValue<DeepReadonly<Robot>, "times.0">, bigint>(true);
 
 // ---- Views ----
 const robot = viewOf(Robot, new ArrayBuffer(4096));
