@@ -13,13 +13,16 @@ type Kind = "string" | "number" | "boolean" | "function" | "object" | "any";
 export function checkOptions(where: string, options: unknown, known: Readonly<Record<string, Kind>>): void {
   if (options === undefined) return;
   const names = Object.keys(known);
-  const prototype: unknown =
-    typeof options === "object" && options !== null ? Object.getPrototypeOf(options) : undefined;
-  // An AbortSignal or a number in the place of the options would silently mean no options at all.
-  if (prototype !== Object.prototype && prototype !== null) {
+  // A signal or a number in the place of the options would silently mean no options at all.
+  if (
+    typeof options !== "object" ||
+    options === null ||
+    Array.isArray(options) ||
+    options instanceof EventTarget
+  ) {
     throw new TypeError(`${where}: expected options such as { ${names[0]}: … }, got ${show(options)}`);
   }
-  for (const [name, value] of Object.entries(options as object)) {
+  for (const [name, value] of Object.entries(options)) {
     const kind = Object.hasOwn(known, name) ? known[name] : undefined;
     if (kind === undefined) {
       throw new TypeError(

@@ -9,13 +9,20 @@ import type { DataFile } from "./data-file.ts";
 /** What `version` is while there is no file: a Manager has removed it. */
 const NO_FILE = -1;
 
+/** What each replacement of the file adds to the numbers seen here: more than there can be commits. */
+const REPLACED = 2 ** 32;
+
 /** Watches the file of a role. Opened at the first wait; those who never wait pay nothing. */
 export class ChangeWatch<T extends Struct> {
   readonly #core: Core<T>;
   readonly #signal: CommitSignal;
-  #lastSeen: number;
+  /** What `wait` has reported; it begins with the first call. */
+  #lastSeen: number | undefined;
   /** For files whose writers count no commits: how often something else was seen, and what it was. */
   #seen = { times: 0, stamp: Number.NaN };
+
+  #file: DataFile | undefined;
+  #replaced = 0;
 
   constructor(
     core: Core<T>,
@@ -23,7 +30,6 @@ export class ChangeWatch<T extends Struct> {
   ) {
     this.#core = core;
     this.#signal = new CommitSignal({ lock, read: () => this.#version() });
-    this.#lastSeen = this.#version();
   }
 
   changes(signal: AbortSignal | undefined): Changes {
@@ -38,6 +44,7 @@ export class ChangeWatch<T extends Struct> {
         "waitForChange: nobody can commit while this role holds the lock; release the session first",
       );
     }
+    this.#lastSeen ??= this.#version();
     const changed = this.#signal.wait(this.#lastSeen, { timeoutMs });
     this.#lastSeen = this.#version();
     return changed;
@@ -50,7 +57,10 @@ export class ChangeWatch<T extends Struct> {
   #version(): number {
     try {
       const file = this.#core.currentFile;
-      return file.isSequenced ? file.commits : this.#countStamps(file);
+      // A new file may have as many commits as the old one had; it is another state all the same.
+      if (file !== this.#file) this.#replaced += this.#file === undefined ? 0 : REPLACED;
+      this.#file = file;
+      return this.#replaced + (file.isSequenced ? file.commits : this.#countStamps(file));
     } catch (error) {
       // Looked at from a timer or a thread's message: the user gets the error from what they call next.
       if (error instanceof ShmError) return NO_FILE;

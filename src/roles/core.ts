@@ -2,6 +2,7 @@
  * What all roles share: the open data file, its lock, and the rule that whoever gets the lock works on the file
  * that is current *then* (a Manager may have replaced it meanwhile).
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
 import type { LockMode } from "../locks/file-lock.ts";
 import type { AsyncLockOptions, LockOptions, RwLock } from "../locks/rw-lock.ts";
@@ -28,6 +29,21 @@ interface Attachment {
   readonly lock: RwLock;
 }
 
+/** The files whose `editAsync` the present asynchronous call is inside of. Made at the first use: few need it. */
+let edits: AsyncLocalStorage<readonly string[]> | undefined;
+function insideEdits(): AsyncLocalStorage<readonly string[]> {
+  edits ??= new AsyncLocalStorage();
+  return edits;
+}
+
+/** Open roles of a worker: its end closes no descriptor, and their locks would stay until the process ends. */
+const openInWorker = new Set<{ close(): void }>();
+if (!Bun.isMainThread) {
+  process.on("exit", () => {
+    for (const core of openInWorker) core.close();
+  });
+}
+
 export class Core<T extends Struct> {
   readonly place: Place;
   /** The open session, if any: a role has one lock. */
@@ -50,6 +66,7 @@ export class Core<T extends Struct> {
     this.place = placeOf(layout, options);
     this.#pool = new SnapshotPool<T>(layout);
     this.#attached = this.#attach(DataFile.open(this.place, layout, writable));
+    if (!Bun.isMainThread) openInWorker.add(this);
   }
 
   get path(): string {
@@ -128,6 +145,12 @@ export class Core<T extends Struct> {
 
   /** The same without blocking the event loop. */
   async acquireAsync(mode: LockMode, options: AsyncLockOptions): Promise<void> {
+    if (insideEdits().getStore()?.includes(this.path)) {
+      throw new DeadlockError(
+        this.path,
+        `the lock of '${this.path}' would never be free: this runs inside an editAsync of it; use that session`,
+      );
+    }
     do await this.lock.acquireAsync(mode, options);
     while (!this.#settle());
   }
@@ -209,6 +232,11 @@ export class Core<T extends Struct> {
     }
   }
 
+  /** Runs the function of an `editAsync`, so that one that waits for its own lock is told. */
+  inside<R>(fn: () => R): R {
+    return insideEdits().run([...(insideEdits().getStore() ?? []), this.path], fn);
+  }
+
   /** Wakes those who wait for changes. Without any it is one addition. */
   notify(): void {
     this.#attached?.lock.page?.announceChange();
@@ -241,6 +269,7 @@ export class Core<T extends Struct> {
     file.close();
     this.#attached = undefined;
     this.#closed = true;
+    openInWorker.delete(this);
     this.#live = undefined;
     this.#watch?.close();
     lock.close();

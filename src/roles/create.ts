@@ -84,7 +84,7 @@ class ExclusiveLocks implements Disposable {
 
 /** Removes the file; those who have it open find out at their next lock. The lock file stays, as others may hold it open. */
 export function removeFile(file: DataFile): void {
-  file.setRetired(true);
+  if (file.isWhole) file.setRetired(true);
   unlink(file.path);
 }
 

@@ -25,12 +25,14 @@ import { viewAt } from "../struct/functions.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory.ts";
+import { atomicRanges, type Range, rangesBetween } from "../struct/plain-ranges.ts";
 import type { StructSchema } from "../struct/schema.ts";
 import type { Struct } from "../struct/struct.ts";
 import {
   beginsWithHeaderCode,
   checkLayout,
   type FileFormat,
+  layoutInFile,
   readFormat,
   readSchema,
   wordIndices,
@@ -60,6 +62,8 @@ export class DataFile {
   readonly #at: ReturnType<typeof wordIndices>;
   readonly #live: Uint8Array;
   readonly #preImage: Uint8Array | undefined;
+  readonly #atomics: readonly Range[];
+  readonly #transactional: readonly Range[];
   /** The part that the class knows, of both. */
   readonly #ofClass: { readonly live: Uint8Array; readonly preImage: Uint8Array };
 
@@ -101,6 +105,8 @@ export class DataFile {
     this.#preImage = this.format?.transactional
       ? bytes.subarray(this.format.preImageOffset, this.format.preImageOffset + this.structBytes)
       : undefined;
+    this.#atomics = layout === undefined ? [] : atomicRanges(this.#wholeLayout(layout));
+    this.#transactional = rangesBetween(this.#atomics, this.structBytes);
     this.#ofClass = {
       live: this.#live.subarray(0, layout?.size),
       preImage: (this.#preImage ?? this.#live).subarray(0, layout?.size),
@@ -109,6 +115,12 @@ export class DataFile {
       live: this.plain.with(READ_ONLY),
       preImage: new Region(buffer, this.format?.preImageOffset ?? 0, this.structBytes, READ_ONLY),
     };
+  }
+
+  /** The layout of the file's struct: a class that is only a prefix of it does not know of all atomics. */
+  #wholeLayout(layout: Layout): Layout {
+    if (this.format === undefined || this.format.structBytes === layout.size) return layout;
+    return layoutInFile(this.#mapping.bytes, this.format, this.path);
   }
 
   /** What the file says of its struct; undefined for a file of IPMMAP. @throws FileFormatError */
@@ -190,7 +202,7 @@ export class DataFile {
   repair(): void {
     const sequence = this.sequence;
     if ((sequence & 1) === 0) return;
-    if (this.#preImage !== undefined) this.#live.set(this.#preImage);
+    if (this.#preImage !== undefined) this.restoreLive(this.#preImage);
     this.#words[this.#at.commits] = this.#load(this.#at.before);
     this.#publish((sequence | 1) + 1);
   }
@@ -214,7 +226,7 @@ export class DataFile {
   /** Undoes the stores since `begin`. */
   rollBack(): void {
     if (this.format === undefined) return;
-    if (this.#preImage !== undefined) this.#live.set(this.#preImage);
+    if (this.#preImage !== undefined) this.restoreLive(this.#preImage);
     this.#publish(this.sequence + 1);
   }
 
@@ -223,8 +235,9 @@ export class DataFile {
     return this.#live.slice();
   }
 
-  restoreLive(copy: Uint8Array): void {
-    this.#live.set(copy);
+  /** Back to an earlier state, but for the atomics: others may have changed them since, without any lock. */
+  restoreLive(earlier: Uint8Array): void {
+    for (const { start, end } of this.#transactional) this.#live.set(earlier.subarray(start, end), start);
   }
 
   /**
@@ -239,12 +252,21 @@ export class DataFile {
       barrier();
       const before = words[sequence] as number;
       loadFence();
-      target.set((before & 1) === 0 ? live : preImage, byteOffset);
+      if ((before & 1) === 0) target.set(live, byteOffset);
+      else this.#copyPreImage(target, byteOffset, preImage);
       loadFence();
       barrier();
       if (words[sequence] === before) return true;
     }
     return false;
+  }
+
+  /** The state before the writer that is at work; its atomics as they are now, as they belong to no transaction. */
+  #copyPreImage(target: Uint8Array, byteOffset: number, preImage: Uint8Array): void {
+    target.set(preImage, byteOffset);
+    for (const { start, end } of this.#atomics) {
+      if (end <= preImage.length) target.set(this.#live.subarray(start, end), byteOffset + start);
+    }
   }
 
   /** A view of the class on the live struct. */

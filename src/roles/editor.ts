@@ -1,3 +1,4 @@
+import { ClosedError } from "../errors.ts";
 import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import type { StructClass } from "../struct/composite.ts";
 import { bytesOf } from "../struct/functions.ts";
@@ -5,8 +6,8 @@ import type { MmapStructure } from "../struct/header.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { InitValue, Path, PathValue } from "../struct/type-utils.ts";
 import { Core } from "./core.ts";
-import { type RoleOptions, roleLayout } from "./options.ts";
-import { Reader, refusePromise } from "./reader.ts";
+import { checkRoleOptions, type RoleOptions, roleLayout } from "./options.ts";
+import { Reader, refuseAsync, refusePromise, type SyncResult } from "./reader.ts";
 import { WriteSession } from "./session.ts";
 
 /** The header's first member: it tells what the file is, so it is never anything else, not even for a moment. */
@@ -23,11 +24,13 @@ const HEADER_CODE_BYTES = 2;
 export class Editor<T extends Struct> extends Reader<T, T> {
   /** @param cls the class, or its name after `loadStructs`; `core` is for Managers only */
   constructor(cls: StructClass<T> | string, options: RoleOptions = {}, core?: Core<T>) {
+    if (core === undefined) checkRoleOptions("new Editor", options);
     super(cls, options, core ?? new Core<T>(roleLayout(cls), options, true));
   }
 
   /**
-   * Takes the lock for itself alone; the session commits at `release()` or the end of the `using` scope.
+   * Takes the lock for itself alone; the session commits at `release()` or the end of the `using` scope, also when an
+   * exception ends the scope, as JavaScript does not tell `using` of it: to undo on an error use `edit`.
    * @throws LockTimeoutError after `timeoutMs`, DeadlockError, ClosedError
    * @example { using session = editor.lock(); session.data.speed = 3; }
    */
@@ -50,14 +53,16 @@ export class Editor<T extends Struct> extends Reader<T, T> {
   /**
    * Runs `fn` under the writer lock: commits when it returns, rolls back and rethrows when it throws (on a file
    * made with `transactional: false` there is nothing to go back to, and the stores stay).
-   * @returns what `fn` returns
+   * @returns what `fn` returns; a view should not leave it, as stores to it would come after the commit, without a lock
+   * @throws as `lock`; TypeError for an async function; ClosedError when `fn` closes the role
    * @example const before = editor.edit((data) => { const old = data.count; data.count = old + 1; return old; });
    */
-  edit<R>(fn: (data: T, session: WriteSession<T>) => R, options?: LockOptions): R {
+  edit<R>(fn: (data: T, session: WriteSession<T>) => SyncResult<R>, options?: LockOptions): R {
+    refuseAsync(fn, "edit", "editAsync");
     const session = this.lock(options);
     try {
-      const result = refusePromise(fn(session.data, session), "edit", "editAsync");
-      session.release();
+      const result = refusePromise(fn(session.data, session) as R, "edit", "editAsync");
+      this.#finish(session);
       return result;
     } catch (error) {
       session.abandon();
@@ -75,13 +80,23 @@ export class Editor<T extends Struct> extends Reader<T, T> {
   ): Promise<R> {
     const session = await this.lockAsync(options);
     try {
-      const result = await fn(session.data, session);
-      session.release();
+      const result = await this.core.inside(() => fn(session.data, session));
+      this.#finish(session);
       return result;
     } catch (error) {
       session.abandon();
       throw error;
     }
+  }
+
+  /** Commits, unless the function has ended the session itself. */
+  #finish(session: WriteSession<T>): void {
+    if (session.abandoned) {
+      throw new ClosedError(
+        `the edit of '${this.path}' was rolled back: the role was closed before it ended`,
+      );
+    }
+    session.release();
   }
 
   /**

@@ -210,7 +210,7 @@ const MAX_TOLD = 20;
  */
 export function checkLayout(layout: Layout, format: FileFormat, bytes: Uint8Array, path: string): void {
   if (format.fingerprint === fingerprintOf(layout) && format.structBytes === layout.size) return;
-  const inFile = leavesInFile(bytes, format, path);
+  const inFile = leavesOf(layoutInFile(bytes, format, path));
   const inClass = leavesOf(layout);
   const byPath = new Map(inFile.map((leaf) => [leaf.path, leaf]));
   const differences = inClass.flatMap((leaf, i) =>
@@ -235,10 +235,11 @@ export function checkLayout(layout: Layout, format: FileFormat, bytes: Uint8Arra
   );
 }
 
-function leavesInFile(bytes: Uint8Array, format: FileFormat, path: string): Leaf[] {
+/** The layout of the struct in the file, by its schema. @throws FileFormatError when that is not sound */
+export function layoutInFile(bytes: Uint8Array, format: FileFormat, path: string): Layout {
   const schema = readSchema(bytes, format, path);
   try {
-    return leavesOf(layoutOfClass(structFromSchema(schema)));
+    return layoutOfClass(structFromSchema(schema));
   } catch (cause) {
     throw new FileFormatError(path, `the schema in '${path}' is not sound: ${String(cause)}`);
   }

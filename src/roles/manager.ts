@@ -4,7 +4,8 @@ import type { Struct } from "../struct/struct.ts";
 import { Core } from "./core.ts";
 import { createFile, removeFile } from "./create.ts";
 import { Editor } from "./editor.ts";
-import { type ManagerOptions, placeOf, roleLayout } from "./options.ts";
+import { checkRoleOptions, type ManagerOptions, placeOf, roleLayout } from "./options.ts";
+import type { WriteSession } from "./session.ts";
 
 /**
  * Makes the shared file, and is an Editor of it. With `create` the file is made when there is none; with `force`
@@ -26,18 +27,31 @@ export class Manager<T extends Struct> extends Editor<T> {
    * processes that wait for it would otherwise not meet those that come later.
    */
   remove(): void {
-    const session = this.lock();
+    const session = this.#lockToRemove();
     try {
       removeFile(this.core.file);
       this.core.notify();
     } finally {
-      session.abandon();
+      session?.abandon();
       this.close();
+    }
+  }
+
+  /** A file that was cut short cannot be worked on any more, but removed all the same. */
+  #lockToRemove(): WriteSession<T> | undefined {
+    try {
+      return this.lock();
+    } catch (error) {
+      if (error instanceof FileFormatError) return undefined;
+      throw error;
     }
   }
 }
 
 function openManaged<T extends Struct>(cls: StructClass<T> | string, options: ManagerOptions): Core<T> {
+  checkRoleOptions("new Manager", options);
+  if (options.force && !options.create)
+    throw new TypeError("new Manager: force makes the file anew, so it needs create: true");
   const layout = roleLayout(cls);
   if (options.create) createFile(layout, placeOf(layout, options), options);
   const core = new Core<T>(layout, options, true, true);

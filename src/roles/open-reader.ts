@@ -1,4 +1,5 @@
 import { basename, dirname } from "node:path";
+import { checkOptions } from "../check-options.ts";
 import { FileFormatError } from "../errors.ts";
 import { type SchemaOptions, type StructSchema, structFromSchema } from "../struct/schema.ts";
 import type { Struct } from "../struct/struct.ts";
@@ -21,8 +22,10 @@ export type AnyStruct = Struct & Record<string, unknown>;
  * @example using reader = openReader("./.mmap/Robot_.mmap"); console.log(reader.snapshot());
  */
 export function openReader(path: string, options: OpenReaderOptions = {}): Reader<AnyStruct> {
-  const where = { ...optionsFor(path), lockDir: options.lockDir };
-  const cls = structFromSchema(readSchemaAt(placeOf(undefined, where)), options);
+  checkOptions("openReader", options, { lockDir: "string", types: "object" });
+  const { lockDir, types } = options;
+  const where = { ...optionsFor(path), lockDir };
+  const cls = structFromSchema(readSchemaAt(placeOf(undefined, where)), { types });
   return new Reader<AnyStruct>(cls, where);
 }
 

@@ -1,5 +1,6 @@
 /** Where a role's files are, from its options. */
 import { join, resolve } from "node:path";
+import { checkOptions } from "../check-options.ts";
 import { HeaderNotFoundError, UnsupportedError } from "../errors.ts";
 import { isLinux } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
@@ -9,6 +10,7 @@ import { StructType } from "../struct/composite.ts";
 import { structByName } from "../struct/functions.ts";
 import { MmapStructureHeader } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
+import { show } from "../struct/refusal.ts";
 import { fingerprintOf } from "../struct/schema.ts";
 
 /** Options of every role. */
@@ -50,11 +52,35 @@ export interface Place {
   readonly lockPath: Readonly<Record<LockKind, string>>;
 }
 
-/** File names are made of these; anything else could leave the directory or hide in a listing. */
+/** Every option there is, and its type. All roles know those of a Manager, so that one object can serve them all. */
+const known = {
+  dir: "string",
+  tag: "string",
+  name: "string",
+  className: "string",
+  lockDir: "string",
+  touch: "boolean",
+  create: "boolean",
+  force: "boolean",
+  mode: "number",
+  lock: "string",
+  transactional: "boolean",
+} as const;
+
+/** @throws TypeError for an option that there is not, that is of another type, or that contradicts another one */
+export function checkRoleOptions(where: string, options: RoleOptions): void {
+  checkOptions(where, options, known);
+  if (options.name !== undefined && (options.dir !== undefined || options.tag !== undefined)) {
+    throw new TypeError(`${where}: option name takes the place of dir and tag; give one or the other`);
+  }
+}
+
+/** File names are made of these; anything else could leave the directory, or look like another file in a listing. */
 function checkPart(part: string, option: string): string {
-  if (typeof part !== "string" || /[/\0]/.test(part))
+  if (typeof part !== "string") throw new TypeError(`${option} must be a string, got ${show(part)}`);
+  if (/[/\p{Cc}]/u.test(part) || !part.isWellFormed())
     throw new TypeError(
-      `${option} becomes part of a file name and must not contain a slash or NUL, got ${JSON.stringify(part)}`,
+      `${option} becomes part of a file name and must not contain a slash, NUL or another control character, got ${JSON.stringify(part)}`,
     );
   return part;
 }

@@ -1,3 +1,4 @@
+import { checkOptions } from "../check-options.ts";
 import type { ChangesOptions, WaitOptions } from "../locks/commit-signal.ts";
 import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import { CArray } from "../struct/arrays.ts";
@@ -6,10 +7,11 @@ import type { StructClass } from "../struct/composite.ts";
 import { toObject } from "../struct/functions.ts";
 import { isView } from "../struct/internals.ts";
 import { getPath, resolvePath } from "../struct/path.ts";
+import { show } from "../struct/refusal.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { DeepReadonly, Path, PathValue, PlainValue } from "../struct/type-utils.ts";
 import { Core } from "./core.ts";
-import { type RoleOptions, roleLayout } from "./options.ts";
+import { checkRoleOptions, type RoleOptions, roleLayout } from "./options.ts";
 import { ReadSession } from "./session.ts";
 
 /**
@@ -28,6 +30,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
 
   /** @param cls the class, or its name after `loadStructs`; `core` is for Editors only */
   constructor(cls: StructClass<T> | string, options: RoleOptions = {}, core?: Core<T>) {
+    if (core === undefined) checkRoleOptions("new Reader", options);
     this.core = core ?? new Core<T>(roleLayout(cls), options, false);
   }
 
@@ -68,13 +71,15 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   }
 
   /**
-   * Runs `fn` under the reader lock. What it returns should be values: views change once the lock is gone.
+   * Runs `fn` under the reader lock. Returns what it returns, which should be no view: that changes once the lock is gone.
+   * @throws as `lock`; TypeError for an async function
    * @example const total = reader.read((data) => data.a + data.b);
    */
-  read<R>(fn: (data: DeepReadonly<T>) => R, options: LockOptions = {}): R {
+  read<R>(fn: (data: DeepReadonly<T>) => SyncResult<R>, options: LockOptions = {}): R {
+    refuseAsync(fn, "read", "lockAsync");
     this.core.acquire("shared", options);
     using session = new ReadSession<T, DeepReadonly<T>>(this.core, false);
-    return refusePromise(fn(session.data), "read", "lockAsync");
+    return refusePromise(fn(session.data) as R, "read", "lockAsync");
   }
 
   /**
@@ -122,7 +127,8 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   }
 
   /**
-   * One turn per observed commit, its number being the `version`; commits in a burst become one turn. The first is
+   * One turn per observed commit, its number being the `version` (2^32 more for each time a Manager has replaced the
+   * file since, and -1 while there is none); commits in a burst become one turn. The first is
    * the first after this call. Wakes within a fraction of a millisecond, without polling; without write permission
    * on the lock file, and for files shared with Python's IPMMAP (whose commits show only by their time stamp), it
    * looks every 5 ms instead. Ends when the role is closed.
@@ -130,6 +136,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * @example for await (const version of reader.changes()) console.log(version, reader.snapshot().speed);
    */
   changes(options: ChangesOptions = {}): AsyncIterableIterator<number> {
+    checkOptions("changes", options, { signal: "object" });
     return this.core.watch.changes(options.signal);
   }
 
@@ -141,6 +148,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * @example while (reader.waitForChange({ timeoutMs: 1000 })) console.log(reader.snapshot().speed);
    */
   waitForChange(options: WaitOptions = {}): boolean {
+    checkOptions("waitForChange", options, { timeoutMs: "number" });
     return this.core.watch.wait(options.timeoutMs);
   }
 
@@ -172,7 +180,19 @@ function plain(value: unknown): unknown {
     : value;
 }
 
-/** Synchronous sessions end when the function returns, long before a promise of it is settled. */
+/** The result of a function that must not be async: its lock is gone when it returns. */
+export type SyncResult<R> = R & (R extends PromiseLike<unknown> ? never : unknown);
+
+/** Refused before the lock is taken, as what it does after its first `await` could not be undone. */
+export function refuseAsync(fn: unknown, method: string, instead: string): void {
+  if (typeof fn !== "function") throw new TypeError(`${method}(fn): expected a function, got ${show(fn)}`);
+  if (fn.constructor.name !== "AsyncFunction") return;
+  throw new TypeError(
+    `${method}(fn): fn is async, but the lock is held only until fn returns; use ${instead}`,
+  );
+}
+
+/** A promise from a function that was not declared async is found out when it is returned. */
 export function refusePromise<R>(result: R, method: string, instead: string): R {
   if (typeof (result as { then?: unknown } | null | undefined)?.then !== "function") return result;
   throw new TypeError(

@@ -92,6 +92,7 @@ export class WriteSession<T extends Struct> extends ReadSession<T, T> {
   readonly #file: DataFile;
   /** For files whose peers do not know of pre-images. */
   readonly #before: Uint8Array | undefined;
+  #abandoned = false;
 
   constructor(core: Core<T>, isAsync: boolean) {
     super(core, isAsync, "exclusive");
@@ -144,7 +145,14 @@ export class WriteSession<T extends Struct> extends ReadSession<T, T> {
     });
   }
 
+  /** True once the role was closed over this session, or the like: not ended by whoever opened it. */
+  get abandoned(): boolean {
+    return this.#abandoned;
+  }
+
   override abandon(): void {
+    if (this.released) return;
+    this.#abandoned = true;
     if (this.#before === undefined && !this.#file.transactional) this.release();
     else this.rollback();
   }

@@ -337,7 +337,7 @@ describe("permissions", () => {
       [
         { tag: "a/b" },
         TypeError,
-        'tag becomes part of a file name and must not contain a slash or NUL, got "a/b"',
+        'tag becomes part of a file name and must not contain a slash, NUL or another control character, got "a/b"',
       ],
       [{ className: "../x" }, TypeError, "className becomes part of a file name"],
     ];

@@ -101,7 +101,7 @@ describe("after a writer died", () => {
     using manager = new Manager(Pattern, { dir: temp.dir, create: true });
     manager.edit((data) => fillPattern(data, 1));
     dieMidEdit(Pattern, temp, (data) => fillPattern(data, 2));
-    using reader = new Reader(Pattern, temp);
+    using reader = new Reader(Pattern, { dir: temp.dir });
     expect(reader.read(stateOf)).toBe(1);
     expect(manager.read(stateOf)).toBe(1);
     expect([reader.get("count"), reader.get("words.5"), manager.get("count")]).toEqual([
@@ -123,7 +123,7 @@ describe("after a writer died", () => {
     using manager = new Manager(Pattern, { dir: temp.dir, create: true });
     manager.edit((data) => fillPattern(data, 1));
     dieMidEdit(Pattern, temp, (data) => fillPattern(data, 2));
-    using editor = new Editor(Pattern, temp);
+    using editor = new Editor(Pattern, { dir: temp.dir });
     editor.edit((data) => expect(stateOf(data)).toBe(1));
     expect([manager.read(stateOf), manager.version]).toEqual([1, 2]);
   });
@@ -134,7 +134,7 @@ describe("after a writer died", () => {
     dieMidEdit(Robot, temp, ({ header }) => {
       header.header_code = 0;
     });
-    using reader = new Reader(Robot, temp);
+    using reader = new Reader(Robot, { dir: temp.dir });
     expect(reader.get("header.header_code")).toBe(0x1128);
   });
 });

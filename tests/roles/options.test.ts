@@ -64,7 +64,7 @@ test("two tags are two files", () => {
 
 test("names that would leave the directory are refused", () => {
   for (const tag of ["../x", "a/b", "a\0b"]) expect(() => placeOf(layout, { tag })).toThrow(TypeError);
-  expect(() => placeOf(layout, { tag: 5 as unknown as string })).toThrow("got 5");
+  expect(() => new Reader(Robot, { tag: 5 as unknown as string })).toThrow("got 5");
   expect(() => placeOf(layout, { name: "/a/b" })).toThrow();
 });
 

@@ -1,0 +1,152 @@
+/** What a hostile user tripped over: each of these once lost data, hung, or said yes to nonsense. */
+import { expect, test } from "bun:test";
+import { truncateSync } from "node:fs";
+import {
+  type Atomic,
+  atomic,
+  ClosedError,
+  c_int32,
+  c_uint32,
+  DeadlockError,
+  Editor,
+  field,
+  Manager,
+  MmapStructure,
+  Reader,
+} from "shmstruct";
+import { TempDir } from "./support.ts";
+
+class World extends MmapStructure {
+  @field(c_int32) a!: number;
+  @field(atomic(c_uint32)) counter!: Atomic<number>;
+  @field(c_int32) b!: number;
+}
+
+test("somebody's rollback leaves atomics that others changed meanwhile", () => {
+  using temp = new TempDir();
+  using manager = new Manager(World, { dir: temp.dir, create: true });
+  using editor = new Editor(World, { dir: temp.dir });
+  using reader = new Reader(World, { dir: temp.dir });
+  editor.edit((data) => {
+    data.a = 1;
+    data.b = 2;
+  });
+  const fail = () =>
+    editor.edit((data) => {
+      data.a = 10;
+      manager.live.counter.add(7);
+      data.b = 20;
+      expect(reader.snapshot().counter.load()).toBe(7);
+      throw new Error("no");
+    });
+  expect(fail).toThrow("no");
+  expect(manager.live.counter.load()).toBe(7);
+  expect(manager.snapshot()).toMatchObject({ a: 1, b: 2 });
+});
+
+test("an edit whose role is closed under it says that it was rolled back", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(World, { dir: temp.dir, create: true });
+  const editor = new Editor(World, { dir: temp.dir });
+  const closing = () =>
+    editor.edit((data) => {
+      data.a = 9;
+      editor.close();
+    });
+  expect(closing).toThrow(ClosedError);
+  const other = new Editor(World, { dir: temp.dir });
+  const edit = other.editAsync(async (data) => {
+    data.a = 9;
+    await Bun.sleep(5);
+  });
+  await Bun.sleep(1);
+  other.close();
+  expect(await edit.catch((error: unknown) => error)).toBeInstanceOf(ClosedError);
+  expect(manager.get("a")).toBe(0);
+});
+
+test("an async function is refused before it has done anything", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(World, { dir: temp.dir, create: true });
+  let ran = false;
+  const wrong = async (): Promise<void> => {
+    ran = true;
+  };
+  expect(() => manager.edit(wrong as never)).toThrow("fn is async");
+  expect(() => manager.read(wrong as never)).toThrow("fn is async");
+  expect(() => manager.edit(5 as never)).toThrow("expected a function, got 5");
+  expect(ran).toBe(false);
+});
+
+test("an editAsync inside an editAsync of the same file is a deadlock, told at once", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(World, { dir: temp.dir, create: true });
+  const inner = () => manager.editAsync((data) => void data.a++);
+  const outer = manager.editAsync(async () => await inner());
+  expect(await outer.catch((error: unknown) => error)).toBeInstanceOf(DeadlockError);
+  await Promise.all([inner(), inner(), inner()]);
+  expect(manager.get("a")).toBe(3);
+});
+
+test("a worker that ends without closing gives its lock back", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(World, { dir: temp.dir, create: true });
+  const code = `
+    import { Editor, MmapStructure, field, c_int32 } from "${import.meta.resolve("shmstruct")}";
+    import { structFromSchema } from "${import.meta.resolve("shmstruct")}";
+    const World = structFromSchema(${JSON.stringify((await import("shmstruct")).layoutOf(World))});
+    const editor = new Editor(World, { dir: ${JSON.stringify(temp.dir)} });
+    editor.lock();
+    process.exit();`;
+  await Bun.write(`${temp.dir}/worker.ts`, code);
+  const worker = new Worker(`${temp.dir}/worker.ts`);
+  await new Promise((resolve) => worker.addEventListener("close", resolve));
+  using session = manager.lock({ timeoutMs: 5000 });
+  expect(session.released).toBe(false);
+});
+
+test("a Manager that makes the file anew is a change, whatever the numbers were", () => {
+  using temp = new TempDir();
+  const first = new Manager(World, { dir: temp.dir, create: true });
+  using reader = new Reader(World, { dir: temp.dir });
+  expect(reader.waitForChange({ timeoutMs: 0 })).toBe(false);
+  first.set("a", 1);
+  expect(reader.waitForChange({ timeoutMs: 50 })).toBe(true);
+  first.close();
+  using second = new Manager(World, { dir: temp.dir, create: true, force: true });
+  expect(reader.waitForChange({ timeoutMs: 50 })).toBe(true);
+  second.set("a", 2);
+  expect(reader.waitForChange({ timeoutMs: 50 })).toBe(true);
+  expect(reader.get("a")).toBe(2);
+});
+
+test("options that are misspelt, mistyped or contradict each other are refused", () => {
+  using temp = new TempDir();
+  const make = (options: unknown) => () => new Manager(World, options as never);
+  expect(make({ directory: "x" })).toThrow(
+    'new Manager: there is no option "directory"; the options are dir, tag',
+  );
+  expect(make({ dir: temp.dir, create: "false" })).toThrow("new Manager: option create must be a boolean");
+  expect(make({ dir: 5 })).toThrow("new Manager: option dir must be a string, got 5");
+  expect(make(null)).toThrow("new Manager: expected options such as { dir: … }, got null");
+  expect(make({ dir: temp.dir, force: true })).toThrow("force makes the file anew, so it needs create: true");
+  expect(make({ name: "/x", dir: temp.dir })).toThrow("option name takes the place of dir and tag");
+  expect(make({ dir: temp.dir, tag: "a\nb" })).toThrow(
+    "must not contain a slash, NUL or another control character",
+  );
+  expect(() => new Reader(World, { timeout: 5 } as never)).toThrow(
+    'new Reader: there is no option "timeout"',
+  );
+  using manager = new Manager(World, { dir: temp.dir, create: true });
+  expect(() => manager.changes(AbortSignal.abort() as never)).toThrow("changes: expected options");
+});
+
+test("a file that was cut short can still be removed", () => {
+  using temp = new TempDir();
+  const manager = new Manager(World, { dir: temp.dir, create: true });
+  truncateSync(manager.path, 100);
+  manager.remove();
+  expect(manager.closed).toBe(true);
+  using again = new Manager(World, { dir: temp.dir, create: true });
+  expect(again.get("a")).toBe(0);
+});
