@@ -6,9 +6,10 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { ClosedError, FileFormatError, FileMissingError, TooLargeError } from "../errors.ts";
 import { type LockOptions, RwLock } from "../locks/rw-lock.ts";
+import { unlink } from "../memory/new-file.ts";
 import { type Committed, DocumentFile } from "./document-file.ts";
 import { MAX_DOCUMENT_BYTES } from "./document-format.ts";
-import { putFile, unlink } from "./new-file.ts";
+import { putFile } from "./new-file.ts";
 import type { Place } from "./place.ts";
 
 /** How a master treats the file. */

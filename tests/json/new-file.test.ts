@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SystemError } from "../../src/errors.ts";
 import { DocumentFile } from "../../src/json/document-file.ts";
-import { putFile, unlink } from "../../src/json/new-file.ts";
+import { putFile } from "../../src/json/new-file.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(60_000);
@@ -74,8 +74,3 @@ test.skipIf(!canMount)(
     expect(exitCode).toBe(0);
   },
 );
-
-test("unlink removes a name, and says why it could not", () => {
-  unlink(join(dir, "a"));
-  expect(() => unlink(join(dir, "a"))).toThrow("ENOENT");
-});
