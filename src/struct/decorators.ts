@@ -50,11 +50,14 @@ export interface StructOptions {
   readonly name?: string;
 }
 
-/** A decorator for a member declared as `Declared`, in both decorator styles. */
-export interface FieldDecorator<Declared> {
-  <K extends PropertyKey>(target: { readonly [P in K]: Declared }, key: K): void;
-  (target: undefined, context: ClassFieldDecoratorContext<unknown, Declared>): void;
-}
+/**
+ * A decorator for a member declared as `Declared`. One signature for both decorator styles: of several the compiler
+ * would quote the last one, and not what is wrong with the member.
+ */
+export type FieldDecorator<Declared> = <K extends PropertyKey>(
+  target: undefined | { readonly [P in K]: Declared },
+  context: K | ClassFieldDecoratorContext<unknown, Declared>,
+) => void;
 
 /** Declares a member of the given type. See `FieldType` for what there is. @throws StructDefinitionError */
 export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Declared> {
@@ -147,13 +150,15 @@ function nestedType(cls: StructClass, where: string): FieldType {
 }
 
 type Legacy = [target: object, key: PropertyKey, descriptor?: PropertyDescriptor];
-type Standard = [target: unknown, context: ClassMemberDecoratorContext];
 
 function recorder<Declared>(decorator: string, what: Omit<Declaration, "name">): FieldDecorator<Declared> {
-  return (...args: Legacy | Standard) => {
-    const isStandard = typeof args[1] === "object";
-    if (isStandard) recordStandard(decorator, args[1] as ClassMemberDecoratorContext, what);
-    else recordLegacy(decorator, args as Legacy, what);
+  return (
+    target: unknown,
+    context: PropertyKey | ClassMemberDecoratorContext,
+    descriptor?: PropertyDescriptor,
+  ) => {
+    if (typeof context === "object") recordStandard(decorator, context, what);
+    else recordLegacy(decorator, [target as object, context, descriptor], what);
   };
 }
 

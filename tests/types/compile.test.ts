@@ -29,6 +29,21 @@ for (const style of ["legacy", "standard"] as const) {
   }, 60_000);
 }
 
+test.each(["legacy", "standard"] as const)(
+  "a wrong declared type is named, with %s decorators",
+  async (style) => {
+    using dir = temporaryDirectory();
+    const path = join(dir.path, "wrong.ts");
+    const from = JSON.stringify(join(root, "src/struct/index.ts"));
+    const cls = "export class A extends s.Struct { @s.field(s.c_int32) speed!: string; }";
+    writeFileSync(path, `import * as s from ${from};\n${cls}\n`);
+    const complaint = await check(style, [path]);
+    expect(complaint).toContain("Type 'string' is not assignable to type 'number'");
+    expect(complaint).toContain(style === "legacy" ? "property 'speed'" : 'name: "speed"');
+  },
+  60_000,
+);
+
 test("a struct of 200 fields, 6 levels deep, compiles", async () => {
   using dir = temporaryDirectory();
   const path = join(dir.path, "large.ts");
