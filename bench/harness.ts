@@ -3,6 +3,8 @@
  * that no case changes how another one is compiled; the processes of a suite take turns, round after round, so that
  * a noisy machine is noisy for all of them. A *row* compares two cases: its ratio is taken within each round.
  */
+import { cpuTime } from "./clock.ts";
+
 /** Numbers that a case gives; `ns` (nanoseconds an operation) where nothing else is said. */
 export type Metrics = Record<string, number>;
 
@@ -62,31 +64,38 @@ export interface Figure {
 const SETTLED_MS = 300;
 const WARM_UP_MAX_MS = 4000;
 /** Long enough to pay for its garbage, short enough that an interruption spoils only some of them. */
-const WINDOW_MS = 20;
+const WINDOW_NS = 20e6;
 const WINDOWS = 9;
+/** The clock is looked at about this often, as that takes its time too. */
+const BATCH_NS = 200e3;
 
 /**
- * Time of one of the `operations` that a call of `run` makes, as the fastest of several windows.
+ * Time of one of the `operations` that a call of `run` makes, as the fastest of several windows, by the clock of the
+ * thread's own work: on a busy machine it stands still while others work.
  * @param expected what `run` must return: the work is consumed, and it is the right work
  */
 export async function timed(operations: number, run: () => unknown, expected?: unknown): Promise<Metrics> {
-  const check = (result: unknown) => {
-    if (expected === undefined || result === expected) return;
-    throw new Error(`the work went wrong: expected ${String(expected)}, got ${String(result)}`);
-  };
-  const window = (ms: number) => {
-    const start = Bun.nanoseconds();
-    let turns = 0;
-    let elapsed = 0;
-    for (; elapsed < ms * 1e6; turns++) {
-      check(run());
-      elapsed = Bun.nanoseconds() - start;
+  const batch = (turns: number) => {
+    for (let i = 0; i < turns; i++) {
+      const result = run();
+      if (expected !== undefined && result !== expected)
+        throw new Error(`the work went wrong: expected ${String(expected)}, got ${String(result)}`);
     }
-    return elapsed / turns / operations;
   };
-  warmUp(() => window(WINDOW_MS));
+  let turns = 1;
+  const window = () => {
+    const start = cpuTime();
+    let [count, elapsed] = [0, 0];
+    for (; elapsed < WINDOW_NS; elapsed = cpuTime() - start) {
+      batch(turns);
+      count += turns;
+    }
+    turns = Math.max(1, Math.round((BATCH_NS * count) / elapsed));
+    return elapsed / count / operations;
+  };
+  warmUp(window);
   // The fastest one: what else the machine does can only add to a window.
-  return { ns: Math.min(...Array.from({ length: WINDOWS }, () => window(WINDOW_MS))) };
+  return { ns: Math.min(...Array.from({ length: WINDOWS }, window)) };
 }
 
 /** Runs `window` until it has not become faster for a while. */

@@ -29,27 +29,41 @@ class Demo(ctypes.Structure):
 
 
 class Session:
-    """Opens, locks, maps, and at the end unmaps and unlocks, as each `with` block of IPMMAP does."""
+    """What IPMMAP's processes do: lock, open and map at the beginning of a `with` block, undo it all at its end."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.lock = fasteners.InterProcessReaderWriterLock(path + ".lockfile")
 
     def create(self) -> None:
         with open(self.path, "wb") as file:
             file.write(bytes(ctypes.sizeof(Demo)))
 
-    def begin(self) -> Demo:
+    def __enter__(self) -> "Session":
+        self.lock = fasteners.InterProcessReaderWriterLock(self.path + ".lockfile")
         self.lock.acquire_write_lock()
         self.file = open(self.path, "r+b")
-        self.map = mmap.mmap(self.file.fileno(), ctypes.sizeof(Demo))
-        return Demo.from_buffer(self.map)
+        self.map = mmap.mmap(self.file.fileno(), 0)
+        return self
 
-    def end(self) -> None:
-        """By now the struct must be out of reach: Python does not unmap what is in use."""
+    def __exit__(self, *_) -> None:
         self.map.close()
         self.file.close()
         self.lock.release_write_lock()
+
+    def read(self, path: str):
+        """A field of a copy, by its dotted path."""
+        value = Demo.from_buffer_copy(self.map)
+        for name in path.split("."):
+            value = value[int(name)] if name.isdigit() else getattr(value, name)
+        return value
+
+    def write(self, path: str, value) -> None:
+        """Each write finds its field by its dotted path."""
+        target = Demo.from_buffer(self.map)
+        *owners, last = path.split(".")
+        for name in owners:
+            target = target[int(name)] if name.isdigit() else getattr(target, name)
+        setattr(target, last, value)
 
 
 def in_dir(directory: str, name: str) -> Session:

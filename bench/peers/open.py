@@ -8,14 +8,17 @@ from demo import in_dir
 
 imported = time.perf_counter_ns()
 session = in_dir("", sys.argv[1])
-data = session.begin()
-value = data.multi.points[3].x
-del data
-session.end()
+
+
+def read() -> float:
+    with session as data:
+        return data.read("multi.points.3.x")
+
+
+value = read()
 opened = time.perf_counter_ns()
 assert value == 3.5
-session.begin()
-session.end()
+read()
 again = time.perf_counter_ns()
 print(
     '{"import": %d, "first": %d, "again": %d}'
