@@ -12,7 +12,6 @@ type Kind = "string" | "number" | "boolean" | "function" | "object" | "any";
  */
 export function checkOptions(where: string, options: unknown, known: Readonly<Record<string, Kind>>): void {
   if (options === undefined) return;
-  const names = Object.keys(known);
   // A signal or a number in the place of the options would silently mean no options at all.
   if (
     typeof options !== "object" ||
@@ -20,16 +19,22 @@ export function checkOptions(where: string, options: unknown, known: Readonly<Re
     Array.isArray(options) ||
     options instanceof EventTarget
   ) {
-    throw new TypeError(`${where}: expected options such as { ${names[0]}: … }, got ${show(options)}`);
+    throw new TypeError(
+      `${where}: expected options such as { ${Object.keys(known)[0]}: … }, got ${show(options)}`,
+    );
   }
-  for (const [name, value] of Object.entries(options)) {
+  for (const name in options) {
+    const value = (options as Record<string, unknown>)[name];
     const kind = Object.hasOwn(known, name) ? known[name] : undefined;
     if (kind === undefined) {
       throw new TypeError(
-        `${where}: there is no option ${JSON.stringify(name)}; the options are ${names.join(", ")}`,
+        `${where}: there is no option ${JSON.stringify(name)}; the options are ${Object.keys(known).join(", ")}`,
       );
     }
     const fits = value === undefined || kind === "any" || (typeof value === kind && value !== null);
-    if (!fits) throw new TypeError(`${where}: option ${name} must be a ${kind}, got ${show(value)}`);
+    if (!fits)
+      throw new TypeError(
+        `${where}: option ${name} must be ${kind === "object" ? "an" : "a"} ${kind}, got ${show(value)}`,
+      );
   }
 }

@@ -8,6 +8,7 @@
  * lower the flag, leave. Who sees the flag goes through the gate as well instead of overtaking. So a writer waits
  * only for those that hold the lock when it enters, and a reader for one writer at most.
  */
+import { fstatSync } from "node:fs";
 import { checkOptions } from "../check-options.ts";
 import { ClosedError, DeadlockError, LockTimeoutError, ShmError } from "../errors.ts";
 import { closeFile } from "../memory/file.ts";
@@ -107,6 +108,11 @@ export class RwLock {
   /** The mode in which this object holds the lock now. */
   get held(): LockMode | undefined {
     return this.#held;
+  }
+
+  /** Whether somebody deleted the lock file: whoever opens the path next gets another lock than this one. */
+  get isUnlinked(): boolean {
+    return !this.#closed && fstatSync(this.#fd).nlink === 0;
   }
 
   /** Whether `close()` was called. */

@@ -36,6 +36,9 @@ function insideEdits(): AsyncLocalStorage<readonly string[]> {
   return edits;
 }
 
+/** How soon after the last look a deleted file is noticed, at the next lock. */
+const LOOK_EVERY_MS = 100;
+
 /** Open roles of a worker: its end closes no descriptor, and their locks would stay until the process ends. */
 const openInWorker = new Set<{ close(): void }>();
 if (!Bun.isMainThread) {
@@ -50,6 +53,7 @@ export class Core<T extends Struct> {
   holding: Holding | undefined;
   #attached: Attachment | undefined;
   #closed = false;
+  #lookedAt = 0;
   #live: { file: DataFile; view: T } | undefined;
   /** Views for sessions, by the memory they are on; they go when the file goes. */
   #views = new WeakMap<Region, T>();
@@ -128,7 +132,7 @@ export class Core<T extends Struct> {
   }
 
   /** Takes the lock and makes sure that the file under it is the current one. */
-  acquire(mode: LockMode, options: LockOptions): void {
+  acquire(mode: LockMode, options?: LockOptions): void {
     this.#refuseSecond();
     do this.lock.acquire(mode, options);
     while (!this.#settle());
@@ -144,7 +148,7 @@ export class Core<T extends Struct> {
   }
 
   /** The same without blocking the event loop. */
-  async acquireAsync(mode: LockMode, options: AsyncLockOptions): Promise<void> {
+  async acquireAsync(mode: LockMode, options?: AsyncLockOptions): Promise<void> {
     if (insideEdits().getStore()?.includes(this.path)) {
       throw new DeadlockError(
         this.path,
@@ -168,6 +172,10 @@ export class Core<T extends Struct> {
     const { file, lock } = this.#attachment;
     try {
       const whole = file.isWhole;
+      if (this.#isDeleted(file, lock)) {
+        this.#openAnew();
+        return false;
+      }
       if (whole && !file.isRetired) return true;
       if (!this.#isReplaced(file, whole)) return true;
     } catch (error) {
@@ -177,6 +185,23 @@ export class Core<T extends Struct> {
     lock.release();
     this.#moveFrom(file);
     return false;
+  }
+
+  /** Looked at now and then only: at every lock it would cost half as much as the lock itself. */
+  #isDeleted(file: DataFile, lock: RwLock): boolean {
+    const now = Date.now();
+    if (now - this.#lookedAt < LOOK_EVERY_MS) return false;
+    this.#lookedAt = now;
+    return file.isUnlinked || lock.isUnlinked;
+  }
+
+  /** Leaves a file or a lock that was deleted by hand for those that are there now. */
+  #openAnew(): void {
+    const { file, lock } = this.#attachment;
+    this.#attached = this.#attach(DataFile.open(this.place, this.layout, this.writable));
+    this.#watch?.close();
+    closeInFavourOf(file, this.#attached.file);
+    lock.close();
   }
 
   #isReplaced(file: DataFile, whole: boolean): boolean {
@@ -252,7 +277,7 @@ export class Core<T extends Struct> {
   underLock<R>(fn: (data: T) => R): R {
     const { holding } = this;
     if (holding !== undefined && !holding.isAsync) return fn(this.lockedView(holding.mode));
-    this.acquire("shared", {});
+    this.acquire("shared");
     try {
       return fn(this.lockedView("shared"));
     } finally {

@@ -184,6 +184,11 @@ export class DataFile {
     return stat === undefined || !this.isSameFile(stat);
   }
 
+  /** Somebody deleted the file without a Manager's `remove()`. */
+  get isUnlinked(): boolean {
+    return fstatSync(this.#mapping.fd).nlink === 0;
+  }
+
   isSameFile({ dev, ino }: Pick<Stats, "dev" | "ino">): boolean {
     return dev === this.#identity.dev && ino === this.#identity.ino;
   }

@@ -34,7 +34,7 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @throws LockTimeoutError after `timeoutMs`, DeadlockError, ClosedError
    * @example { using session = editor.lock(); session.data.speed = 3; }
    */
-  override lock(options: LockOptions = {}): WriteSession<T> {
+  override lock(options?: LockOptions): WriteSession<T> {
     this.core.acquire("exclusive", options);
     return new WriteSession<T>(this.core, false);
   }
@@ -45,7 +45,7 @@ export class Editor<T extends Struct> extends Reader<T, T> {
   }
 
   /** Waits for the lock without blocking the event loop. @throws LockTimeoutError, ClosedError, or the signal's reason */
-  override async lockAsync(options: AsyncLockOptions = {}): Promise<WriteSession<T>> {
+  override async lockAsync(options?: AsyncLockOptions): Promise<WriteSession<T>> {
     await this.core.acquireAsync("exclusive", options);
     return new WriteSession<T>(this.core, true);
   }

@@ -50,7 +50,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    *   ClosedError
    * @example { using session = reader.lock(); console.log(session.data.pose.x); }
    */
-  lock(options: LockOptions = {}): ReadSession<T, V> {
+  lock(options?: LockOptions): ReadSession<T, V> {
     this.core.acquire("shared", options);
     return new ReadSession<T, V>(this.core, false);
   }
@@ -65,7 +65,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * @throws LockTimeoutError, ClosedError, or the signal's reason
    * @example using session = await reader.lockAsync({ signal: AbortSignal.timeout(100) });
    */
-  async lockAsync(options: AsyncLockOptions = {}): Promise<ReadSession<T, V>> {
+  async lockAsync(options?: AsyncLockOptions): Promise<ReadSession<T, V>> {
     await this.core.acquireAsync("shared", options);
     return new ReadSession<T, V>(this.core, true);
   }
@@ -75,7 +75,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * @throws as `lock`; TypeError for an async function
    * @example const total = reader.read((data) => data.a + data.b);
    */
-  read<R>(fn: (data: DeepReadonly<T>) => SyncResult<R>, options: LockOptions = {}): R {
+  read<R>(fn: (data: DeepReadonly<T>) => SyncResult<R>, options?: LockOptions): R {
     refuseAsync(fn, "read", "lockAsync");
     this.core.acquire("shared", options);
     using session = new ReadSession<T, DeepReadonly<T>>(this.core, false);

@@ -1,6 +1,6 @@
 /** What a hostile user tripped over: each of these once lost data, hung, or said yes to nonsense. */
 import { expect, test } from "bun:test";
-import { truncateSync } from "node:fs";
+import { readdirSync, rmSync, truncateSync } from "node:fs";
 import {
   type Atomic,
   atomic,
@@ -9,6 +9,7 @@ import {
   c_uint32,
   DeadlockError,
   Editor,
+  FileMissingError,
   field,
   Manager,
   MmapStructure,
@@ -149,4 +150,24 @@ test("a file that was cut short can still be removed", () => {
   expect(manager.closed).toBe(true);
   using again = new Manager(World, { dir: temp.dir, create: true });
   expect(again.get("a")).toBe(0);
+});
+
+test("files deleted by hand are noticed at a later lock, by all alike", async () => {
+  using temp = new TempDir();
+  using old = new Manager(World, { dir: temp.dir, create: true });
+  old.set("a", 1);
+  for (const name of readdirSync(temp.dir)) rmSync(temp.file(name));
+  await Bun.sleep(110);
+  expect(() => old.set("a", 2)).toThrow(FileMissingError);
+  using fresh = new Manager(World, { dir: temp.dir, create: true });
+  fresh.set("b", 3);
+  await Bun.sleep(110);
+  old.set("a", 4);
+  expect(fresh.snapshot()).toMatchObject({ a: 4, b: 3 });
+  rmSync(temp.file("World_.lock"));
+  await Bun.sleep(110);
+  old.set("a", 5);
+  using session = old.lock();
+  await Bun.sleep(110);
+  expect(() => fresh.lock({ timeoutMs: 10 })).toThrow(DeadlockError);
 });
