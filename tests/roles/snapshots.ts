@@ -11,6 +11,8 @@ export interface SnapshotRun {
   reads: number;
   /** See tests/process/role-snapshots.ts. */
   how?: string;
+  /** How many processes write; one alone commits most often. */
+  writers?: number;
   /** Kill a writer in the middle of an edit first. */
   die?: boolean;
   env?: Record<string, string>;
@@ -28,6 +30,7 @@ export async function raceSnapshots({
   words,
   reads,
   how = "snapshot",
+  writers: writerCount = 2,
   die = false,
   env = {},
 }: SnapshotRun): Promise<SnapshotReport> {
@@ -37,8 +40,10 @@ export async function raceSnapshots({
   const path = temp.file("ledger");
   const ledger = makeLedger(path);
   if (die) await spawnBun("role-snapshots.ts", ["write", temp.dir, words, path, "die"], env).exited;
-  const writers = [1, 2].map(() => spawnBun("role-snapshots.ts", ["write", temp.dir, words, path], env));
-  while (Atomics.load(ledger, LEDGER.started) < (die ? 3 : 2)) await Bun.sleep(1);
+  const writers = Array.from({ length: writerCount }, () =>
+    spawnBun("role-snapshots.ts", ["write", temp.dir, words, path], env),
+  );
+  while (Atomics.load(ledger, LEDGER.started) < writerCount + Number(die)) await Bun.sleep(1);
   try {
     const reports = await Promise.all(
       [1, 2].map(() => runBun("role-snapshots.ts", ["read", temp.dir, words, reads, how], env)),
@@ -56,3 +61,20 @@ export async function raceSnapshots({
     await Promise.all(writers.map(({ exited }) => exited));
   }
 }
+
+/** Runs the race again and again until a copy was torn, for at most half a minute; true when one was. */
+export async function isCaught(run: SnapshotRun): Promise<boolean> {
+  const deadline = performance.now() + 30_000;
+  while (performance.now() < deadline) {
+    if ((await raceSnapshots({ writers: 1, ...run })).torn > 0) return true;
+  }
+  return false;
+}
+
+/** What must be caught: a copy that leaves out a part of the protocol, or writers that do. */
+export const CONTROLS: Readonly<Record<string, SnapshotRun>> = {
+  "no second look at the sequence": { words: 64, reads: 1e6, how: "no-recheck" },
+  "no barriers": { words: 8, reads: 1e6, how: "no-barrier" },
+  "the live struct while it is written": { words: 64, reads: 1e6, how: "no-parity" },
+  "no repair after a death": { words: 1024, reads: 50_000, die: true, env: { WITHOUT_REPAIR: "1" } },
+};
