@@ -7,10 +7,10 @@
 export const barrierWord: Int32Array = new Int32Array(1);
 
 /** The barrier as source text, for generated code that calls the word `B`. */
-export const BARRIER_SOURCE = "B[0] = B[0] + 1 | 0";
+export const BARRIER_SOURCE = "B[0] = ~B[0]";
 
 export function barrier(): void {
-  barrierWord[0] = ((barrierWord[0] as number) + 1) | 0;
+  barrierWord[0] = ~(barrierWord[0] as number);
 }
 
 const fenceWord = new Int32Array(new SharedArrayBuffer(4));
