@@ -30,7 +30,16 @@ export type { Memory } from "./memory.ts";
 export { type MemberSchema, type SchemaOptions, type StructSchema, structFromSchema } from "./schema.ts";
 export { Struct, Union } from "./struct.ts";
 export { c_longdouble, chars, type TextEncoding } from "./text.ts";
-export type { DeepReadonly, FieldNames, Init, Path, PathValue, Plain, ReadonlyCArray } from "./type-utils.ts";
+export type {
+  DeepReadonly,
+  FieldNames,
+  Init,
+  Path,
+  PathValue,
+  Plain,
+  ReadonlyCArray,
+  ReadonlyNumbers,
+} from "./type-utils.ts";
 export {
   asNumber,
   type CType,
