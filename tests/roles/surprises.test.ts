@@ -170,4 +170,5 @@ test("files deleted by hand are noticed at a later lock, by all alike", async ()
   using session = old.lock();
   await Bun.sleep(110);
   expect(() => fresh.lock({ timeoutMs: 10 })).toThrow(DeadlockError);
+  expect(session.data.a).toBe(5);
 });
