@@ -1,14 +1,14 @@
 /** Making, replacing and removing data files: always whole, always under the writer lock. */
-import { fchmodSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { FileFormatError } from "../errors.ts";
-import { check, cstring, lastErrno, systemError } from "../libc/call.ts";
-import { E, O_CREAT, O_EXCL, O_RDWR } from "../libc/constants.ts";
+import { cstring, lastErrno, systemError } from "../libc/call.ts";
+import { E } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
-import { allocate, closeFile, openFile } from "../memory/file.ts";
-import { MAX_MAPPING_BYTES, Mapping } from "../memory/mapping.ts";
+import { MAX_MAPPING_BYTES } from "../memory/mapping.ts";
+import { makeWhole, rename, unlink } from "../memory/new-file.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { DataFile } from "./data-file.ts";
@@ -36,7 +36,7 @@ function tryCreate(layout: Layout, place: Place, options: ManagerOptions): boole
   using old = replaces ? openOld(place) : undefined;
   if (old !== undefined && !kinds.has(old.lockKind)) return false;
   locks.permit(kind, mode);
-  const fresh = makeWhole(layout, place, options);
+  const fresh = makeNew(layout, place, options);
   old?.setRetired(true);
   if (!publish(fresh, path, replaces)) return false;
   locks.announce();
@@ -113,8 +113,8 @@ function openOld(place: Place): DataFile | undefined {
   }
 }
 
-/** A whole new file under another name in the same directory; storage is reserved, so that no store can fail later. */
-function makeWhole(
+/** The whole new file, under another name in the same directory. */
+function makeNew(
   layout: Layout,
   place: Place,
   { lock = "flock", transactional = lock === "flock", mode = 0o600 }: ManagerOptions,
@@ -125,30 +125,15 @@ function makeWhole(
       `a file for ${layout.name} takes ${format.fileBytes} bytes, and one mapping holds at most 4 GiB; transactional: false saves ${layout.size}`,
     );
   }
-  const path = `${place.dataPath}.new-${lock}`;
-  // We hold the writer lock of that kind, so a file of this name was left by somebody who died.
-  if (exists(path)) unlink(path);
-  const fd = openFile(path, O_RDWR | O_CREAT | O_EXCL, 0o600);
-  try {
-    reserve(fd, format.fileBytes, mode, path);
-    using mapping = Mapping.map(fd, { byteLength: format.fileBytes, access: "write", path });
-    new DataView(mapping.buffer).setInt16(0, HEADER_CODE, true);
-    writeFormat(mapping.bytes, format, schema);
-    return path;
-  } catch (error) {
-    unlink(path);
-    throw error;
-  }
-}
-
-function reserve(fd: number, byteLength: number, mode: number, path: string): void {
-  try {
-    fchmodSync(fd, mode);
-    allocate(fd, byteLength, path);
-  } catch (error) {
-    closeFile(fd);
-    throw error;
-  }
+  // A name per kind of lock: we hold only the lock of ours against other makers.
+  return makeWhole(`${place.dataPath}.new-${lock}`, {
+    byteLength: format.fileBytes,
+    mode,
+    fill(bytes) {
+      new DataView(bytes.buffer).setInt16(0, HEADER_CODE, true);
+      writeFormat(bytes, format, schema);
+    },
+  });
 }
 
 /**
@@ -158,7 +143,7 @@ function reserve(fd: number, byteLength: number, mode: number, path: string): vo
  */
 function publish(from: string, to: string, replaces: boolean): boolean {
   if (replaces) {
-    check("rename", libc().rename(cstring(from), cstring(to)), to);
+    rename(from, to);
     return true;
   }
   const errno = libc().link(cstring(from), cstring(to)) < 0 ? lastErrno() : 0;
@@ -167,8 +152,4 @@ function publish(from: string, to: string, replaces: boolean): boolean {
   unlink(from);
   if (errno !== 0 && errno !== E.EEXIST) throw systemError("link", errno, to);
   return errno === 0;
-}
-
-function unlink(path: string): void {
-  check("unlink", libc().unlink(cstring(path)), path);
 }
