@@ -1,6 +1,7 @@
 /** Runs the cases of a suite in turns, and compares them. */
 import type { Figure, Metrics, Program, Row, Suite } from "./harness.ts";
 import { median } from "./harness.ts";
+import { inTempDir } from "./prepare.ts";
 
 /** Median and extremes over the rounds. */
 export interface Spread {
@@ -43,18 +44,7 @@ type Samples = ReadonlyMap<string, readonly Metrics[]>;
 export async function runSuite(suite: Suite, say: (line: string) => void = () => {}): Promise<SuiteResult> {
   const started = performance.now();
   const rounds = Number(process.env.BENCH_ROUNDS ?? suite.rounds ?? ROUNDS);
-  const programs = programsOf(suite);
-  const samples = new Map<string, Metrics[]>();
-  const failed = new Map<string, string>();
-  for (let round = 0; round < rounds; round++) {
-    say(`round ${round + 1} of ${rounds}`);
-    for (const [name, program] of programs) {
-      if (failed.has(name)) continue;
-      const result = "missing" in program ? program : await runProgram(program);
-      if (isMissing(result)) failed.set(name, result.missing);
-      else samples.set(name, [...(samples.get(name) ?? []), result]);
-    }
-  }
+  const { samples, failed } = await inTempDir((dir) => takeTurns(programsOf(suite, dir), rounds, say));
   return {
     suite,
     rounds,
@@ -65,12 +55,27 @@ export async function runSuite(suite: Suite, say: (line: string) => void = () =>
   };
 }
 
-function programsOf(suite: Suite): [string, Program][] {
+async function takeTurns(programs: [string, Program][], rounds: number, say: (line: string) => void) {
+  const samples = new Map<string, Metrics[]>();
+  const failed = new Map<string, string>();
+  for (let round = 1; round <= rounds; round++) {
+    say(`round ${round} of ${rounds}`);
+    for (const [name, program] of programs) {
+      if (failed.has(name)) continue;
+      const result = "missing" in program ? program : await runProgram(program);
+      if (isMissing(result)) failed.set(name, result.missing);
+      else samples.set(name, [...(samples.get(name) ?? []), result]);
+    }
+  }
+  return { samples, failed };
+}
+
+function programsOf(suite: Suite, dir: string): [string, Program][] {
   const own = Object.keys(suite.cases).map((name): [string, Program] => [
     name,
     [process.execPath, suite.file, name],
   ]);
-  return [...own, ...Object.entries(suite.programs?.() ?? {})];
+  return [...own, ...Object.entries(suite.programs?.(dir) ?? {})];
 }
 
 type Missing = { readonly missing: string };
@@ -92,9 +97,8 @@ async function runProgram(command: readonly string[]): Promise<Metrics | Missing
 
 function compare(row: Row, samples: Samples, failed: ReadonlyMap<string, string>): RowResult {
   const metric = row.metric ?? "ns";
-  const [ours, peer] = [row.ours, row.peer].map((name) =>
-    samples.get(name)?.map((m) => m[metric] ?? Number.NaN),
-  );
+  const ours = valuesOf(samples.get(row.ours), metric);
+  const peer = valuesOf(samples.get(row.peer), row.peerMetric ?? metric);
   if (ours === undefined || peer === undefined) {
     const absent = ours === undefined ? row.ours : row.peer;
     return { row, missing: `${absent}: ${failed.get(absent) ?? "no such case"}` };
@@ -107,8 +111,11 @@ function compare(row: Row, samples: Samples, failed: ReadonlyMap<string, string>
   return { row, ratio, ours: spread(ours), peer: spread(peer), met };
 }
 
+const valuesOf = (all: readonly Metrics[] | undefined, metric: string): number[] | undefined =>
+  all?.map((metrics) => metrics[metric] ?? Number.NaN);
+
 const figureOf = ({ case: name, metric }: Figure, samples: Samples): Spread | undefined => {
-  const all = samples.get(name)?.map((m) => m[metric] ?? Number.NaN);
+  const all = valuesOf(samples.get(name), metric);
   return all && spread(all);
 };
 

@@ -1,7 +1,6 @@
 /** Row 10: two processes that want the same lock. */
 
 import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { Editor, Manager } from "../src/index.ts";
@@ -138,9 +137,9 @@ const suite: Suite = {
     "a hand-over counts only when the other process had said that it wants the lock and 0.2 ms had passed, so that it sleeps in front of it; whoever gets the lock looks at the same clock. The rate counts what both processes get done in the same 0.3 s.",
   idle: "whoever waits sleeps in the kernel (fasteners looks again and again).",
   cases: { RwLock: contend("RwLock"), "Editor.lock()": contend("Editor") },
-  programs: () => ({
-    "C, flock": cProgram("contend", tmpdir()),
-    "Python, fasteners": pythonProgram("contend", ["fasteners"], tmpdir()),
+  programs: (dir) => ({
+    "C, flock": cProgram("contend", dir),
+    "Python, fasteners": pythonProgram("contend", ["fasteners"], dir),
   }),
   rows: [
     {

@@ -27,6 +27,8 @@ export interface Row {
   readonly peer: string;
   /** The metric to compare; `ns` by default. */
   readonly metric?: string;
+  /** The peer's metric, where it has another name. */
+  readonly peerMetric?: string;
   /** Time of ours in times of the peer's, at most; or how many times faster ours is, at least. None: to compare. */
   readonly aim?: { readonly atMost: number } | { readonly atLeast: number };
   /** What stops us, when the aim is missed. */
@@ -42,8 +44,8 @@ export interface Suite {
   readonly idle?: string;
   readonly rounds?: number;
   readonly cases: Readonly<Record<string, Case>>;
-  /** Peers that are no JavaScript of ours; asked for when the suite runs. */
-  readonly programs?: () => Readonly<Record<string, Program>>;
+  /** Peers that are no JavaScript of ours; `dir` is theirs while the suite runs. */
+  readonly programs?: (dir: string) => Readonly<Record<string, Program>>;
   readonly rows: readonly Row[];
   /** Lines of figures without a peer: name of the case, its metric. */
   readonly figures?: readonly Figure[];

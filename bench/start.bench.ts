@@ -38,7 +38,7 @@ const ours: Case = () =>
 
 const python: Case = () =>
   inDirWithFile((dir) => {
-    const program = pythonProgram("open", ["fasteners"], join(dir, "py.mmap"));
+    const program = pythonProgram("open", ["fasteners"], dir);
     if ("missing" in program) throw new Missing(program.missing);
     return runTwice(program);
   });

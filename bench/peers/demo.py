@@ -1,7 +1,7 @@
 """The struct of demo/demo-struct.ts in ctypes, and a session the way IPMMAP has one."""
 import ctypes
 import mmap
-import os
+import pathlib
 
 import fasteners
 
@@ -31,15 +31,20 @@ class Demo(ctypes.Structure):
 class Session:
     """What IPMMAP's processes do: lock, open and map at the beginning of a `with` block, undo it all at its end."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, directory: str, name: str) -> None:
+        """IPMMAP makes sure of its two directories and resolves its two paths each time."""
+        base = pathlib.Path(directory)
+        for folder in (base, base):
+            folder.mkdir(exist_ok=True)
+        self.path = str((base / name).with_suffix(".mmap").resolve())
+        self.lock_path = str((base / name).with_suffix(".lockfile").resolve())
 
     def create(self) -> None:
         with open(self.path, "wb") as file:
             file.write(bytes(ctypes.sizeof(Demo)))
 
     def __enter__(self) -> "Session":
-        self.lock = fasteners.InterProcessReaderWriterLock(self.path + ".lockfile")
+        self.lock = fasteners.InterProcessReaderWriterLock(self.lock_path)
         self.lock.acquire_write_lock()
         self.file = open(self.path, "r+b")
         self.map = mmap.mmap(self.file.fileno(), 0)
@@ -64,7 +69,3 @@ class Session:
         for name in owners:
             target = target[int(name)] if name.isdigit() else getattr(target, name)
         setattr(target, last, value)
-
-
-def in_dir(directory: str, name: str) -> Session:
-    return Session(os.path.join(directory, name))

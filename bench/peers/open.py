@@ -1,17 +1,16 @@
-"""Imports, opens an existing file and reads a field. open.py <file>"""
+"""Imports, opens an existing file and reads a field. open.py <dir>"""
 import time
 
 start = time.perf_counter_ns()
 import sys
 
-from demo import in_dir
+from demo import Session
 
 imported = time.perf_counter_ns()
-session = in_dir("", sys.argv[1])
 
 
 def read() -> float:
-    with session as data:
+    with Session(sys.argv[1], "py") as data:
         return data.read("multi.points.3.x")
 
 
