@@ -1,5 +1,12 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type } from "arktype";
+import * as v from "valibot";
+import { z } from "zod";
 import { InvalidDocumentError } from "../../src/errors.ts";
+import { JsonMap } from "../../src/json/index.ts";
 import { checkSchema, type StandardSchema, validate } from "../../src/json/standard-schema.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -59,5 +66,26 @@ test("what is no Standard Schema is refused; functions can be one", () => {
   expect(checkSchema(callable)).toBe(callable);
   for (const none of [null, {}, { "~standard": { version: 2, validate() {} } }, { parse() {} }, "zod"]) {
     expect(() => checkSchema(none as never)).toThrow("schema must be a Standard Schema, version 1");
+  }
+});
+
+const Config = {
+  zod: z.object({ port: z.number() }),
+  valibot: v.object({ port: v.number() }),
+  arktype: type({ port: "number" }),
+};
+
+test.each(Object.entries(Config))("a schema of %s types and checks both directions", (_, schema) => {
+  const dir = mkdtempSync(join(tmpdir(), "shmstruct-schema-"));
+  try {
+    using master = new JsonMap({ role: "master", dir, file: "config", schema });
+    using follower = new JsonMap({ role: "follower", dir, file: "config", schema });
+    master.write({ port: 8080 });
+    const port: number | undefined = follower.read()?.port;
+    expect(port).toBe(8080);
+    expect(() => master.write({ port: "80" as never })).toThrow(InvalidDocumentError);
+    expect(follower.read()).toEqual({ port: 8080 });
+  } finally {
+    rmSync(dir, { recursive: true });
   }
 });

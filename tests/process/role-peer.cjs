@@ -1,11 +1,25 @@
-// A Node.js program that goes by the same lock through fs-ext: `role-peer.cjs <lock file> <counter file>`.
-// Lines on standard input: "try sh", "try ex" (prints got or busy), "unlock", "count <rounds>" (prints counted).
+// A Node.js program that goes by the same lock through fs-ext: `role-peer.cjs <lock file> <data file> <offsets of two int32>`.
+// Lines on standard input: "try sh", "try ex" (prints got or busy), "unlock", "count <rounds>" (adds 1 to both fields
+// of the struct each time, and prints how often they differed).
 const fs = require("node:fs");
 const readline = require("node:readline");
 const { flockSync } = require("../node-peer/node_modules/fs-ext");
 
-const [lockPath, counterPath] = process.argv.slice(2);
+const [lockPath, dataPath, ...offsets] = process.argv.slice(2);
 const fd = fs.openSync(lockPath, "r+");
+const data = fs.openSync(dataPath, "r+");
+const places = offsets.map(Number);
+const word = Buffer.alloc(4);
+
+function read(offset) {
+  fs.readSync(data, word, 0, 4, offset);
+  return word.readInt32LE();
+}
+
+function write(offset, value) {
+  word.writeInt32LE(value);
+  fs.writeSync(data, word, 0, 4, offset);
+}
 
 function tryLock(mode) {
   try {
@@ -18,11 +32,15 @@ function tryLock(mode) {
 }
 
 function count(rounds) {
+  let torn = 0;
   for (let round = 0; round < rounds; round++) {
     flockSync(fd, "ex");
-    fs.writeFileSync(counterPath, String(Number(fs.readFileSync(counterPath, "utf8")) + 1));
+    const [first, second] = places.map(read);
+    if (first !== second) torn++;
+    for (const place of places) write(place, first + 1);
     flockSync(fd, "un");
   }
+  return torn;
 }
 
 console.log("ready");
@@ -31,7 +49,6 @@ readline.createInterface({ input: process.stdin }).on("line", (line) => {
   if (verb === "try") console.log(tryLock(argument));
   if (verb === "unlock") flockSync(fd, "un");
   if (verb === "count") {
-    count(Number(argument));
-    console.log("counted");
+    console.log(count(Number(argument)));
   }
 });

@@ -162,7 +162,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
   });
 
   for (const [maker, edits] of [
-    ["Python", { theirs: 400, ours: 800 }],
+    ["Python", { theirs: 2000, ours: 4000 }],
     ["a Manager of ours", { theirs: 2000, ours: 4000 }],
   ] as const) {
     const total = edits.theirs + 2 * edits.ours;
