@@ -1,10 +1,11 @@
 /** Making a file whole under another name, before it gets its own: nobody ever sees half of one. */
-import { fchmodSync, lstatSync } from "node:fs";
+import { fchmodSync } from "node:fs";
 import { check, cstring } from "../libc/call.ts";
 import { O_CREAT, O_EXCL, O_RDWR } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
 import { allocate, closeFile, openFile } from "./file.ts";
 import { Mapping } from "./mapping.ts";
+import { exists } from "./paths.ts";
 
 /** What a new file is like. */
 export interface NewFile {
@@ -23,7 +24,7 @@ export interface NewFile {
  * @example rename(makeWhole(`${path}.new`, { byteLength: 4096, mode: 0o600, fill: (bytes) => bytes.fill(7) }), path)
  */
 export function makeWhole(path: string, { byteLength, mode, fill }: NewFile): string {
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) unlink(path);
+  if (exists(path)) unlink(path);
   const fd = openFile(path, O_RDWR | O_CREAT | O_EXCL, 0o600);
   try {
     reserve(fd, byteLength, mode, path);

@@ -1,5 +1,4 @@
 /** Making, replacing and removing data files: always whole, always under the writer lock. */
-import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { FileFormatError } from "../errors.ts";
 import { cstring, lastErrno, systemError } from "../libc/call.ts";
@@ -9,18 +8,19 @@ import type { LockKind } from "../locks/file-lock.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
 import { MAX_MAPPING_BYTES } from "../memory/mapping.ts";
 import { makeWhole, rename, unlink } from "../memory/new-file.ts";
+import { exists, makeDirectory } from "../memory/paths.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { DataFile } from "./data-file.ts";
 import { planFile, writeFormat } from "./file-format.ts";
-import { exists, makeLock, permit } from "./lock-files.ts";
+import { makeLock, permit } from "./lock-files.ts";
 import type { ManagerOptions, Place } from "./options.ts";
 
 /** Makes the file if there is none, or anew when forced. */
 export function createFile(layout: Layout, place: Place, options: ManagerOptions): void {
   checkOptions(options);
   if (!options.force && exists(place.dataPath)) return;
-  mkdirSync(dirname(place.dataPath), { recursive: true });
+  makeDirectory(dirname(place.dataPath));
   while (!tryCreate(layout, place, options));
 }
 

@@ -14,12 +14,13 @@
  * writes that then). A copy without a lock reads the sequence, copies the one or the other, reads the sequence
  * again, and is whole when both are equal. Under a shared lock the sequence stands still: odd means a dead writer.
  */
-import { fstatSync, lstatSync, readSync, type Stats, statSync } from "node:fs";
+import { fstatSync, readSync, type Stats, statSync } from "node:fs";
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { closeFile, fileSize, openFile } from "../memory/file.ts";
 import { MAX_MAPPING_BYTES, Mapping } from "../memory/mapping.ts";
+import { exists } from "../memory/paths.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import { viewAt } from "../struct/functions.ts";
 import { HEADER_CODE } from "../struct/header.ts";
@@ -322,7 +323,7 @@ function openData(path: string, className: string, writable: boolean): number {
     // O_NONBLOCK: a FIFO in the place of the file must not make us wait for its other end.
     return openFile(path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
   } catch (error) {
-    if (!(error instanceof SystemError) || (error.code !== "ENOENT" && error.code !== "ENOTDIR")) throw error;
+    if (!(error instanceof SystemError) || error.code !== "ENOENT") throw error;
     throw new FileMissingError(
       path,
       `there is no shared file '${path}' yet; a Manager makes it: new Manager(${className}, { create: true })`,
@@ -374,7 +375,7 @@ function checkIpmmap(
     );
   }
   // Users of a file that lost its footer go by the flock; as a file of IPMMAP it would be used under the other lock.
-  if (lstatSync(lockPath.flock, { throwIfNoEntry: false }) !== undefined) {
+  if (exists(lockPath.flock)) {
     throw new FileFormatError(
       path,
       `'${path}' has lost its footer (it had one, as there is '${lockPath.flock}'): it was cut short or overwritten; a Manager with { create: true, force: true } makes it anew`,

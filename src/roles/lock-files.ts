@@ -1,15 +1,13 @@
 /** The lock files beside a data file: who may use the data must be able to lock it. */
-import { fchmodSync, fstatSync, lstatSync, mkdirSync } from "node:fs";
+import { fchmodSync, fstatSync } from "node:fs";
 import { dirname } from "node:path";
 import { O_NONBLOCK, O_RDONLY } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { lockPagePath } from "../locks/lock-page.ts";
 import { RwLock } from "../locks/rw-lock.ts";
 import { closeFile, openFile } from "../memory/file.ts";
+import { exists, makeDirectory } from "../memory/paths.ts";
 import type { Place } from "./options.ts";
-
-/** Whether anything has that name, a dangling link included. */
-export const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /**
  * The lock that users of a file of that kind go by.
@@ -22,7 +20,7 @@ export function openLock(place: Place, kind: LockKind): RwLock {
 /** The same; what is missing is made, with exactly these permissions. */
 export function makeLock(place: Place, kind: LockKind, mode: number): RwLock {
   const path = place.lockPath[kind];
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectory(dirname(path));
   const isNew = !exists(path);
   const lock = new RwLock({ path, kind, create: true, mode });
   if (isNew) permit(lock, mode);

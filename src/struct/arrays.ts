@@ -29,8 +29,9 @@ const indexer = new Proxy(Object.prototype, {
     const index = Number(key);
     return isIndex(index, receiver.length) ? receiver.at(index) : undefined;
   },
-  set(target, key, value, receiver: Generated) {
-    if (!isNumeric(key)) return Reflect.set(target, key, value, receiver);
+  set(_target, key, value, receiver: Generated) {
+    if (!isNumeric(key))
+      throw new TypeError(`${receiver[PLACE]} has elements only, no ${String(key)} to store to`);
     const index = Number(key);
     const { length } = receiver;
     // For set() the end of the array is an offset like others.

@@ -17,7 +17,7 @@ import {
   type StructClass,
   StructType,
 } from "./composite.ts";
-import type { Struct } from "./struct.ts";
+import { Struct } from "./struct.ts";
 import { isScalar, type ScalarType, typedArrays } from "./types.ts";
 
 // Bun's standard decorators store metadata under this symbol, which must exist before the first decorated class.
@@ -144,8 +144,10 @@ const typeName = (type: FieldType): string => ("name" in type ? type.name : type
 
 function nestedType(cls: StructClass, where: string): FieldType {
   const type = fieldType(cls, where);
-  if (typeof cls !== "function")
-    throw new StructDefinitionError(`${where}: expected a struct class, got ${typeName(type)}`);
+  if (typeof cls !== "function" || !(cls.prototype instanceof Struct))
+    throw new StructDefinitionError(
+      `${where}: expected a class that extends Struct, got ${typeof cls === "function" ? cls.name : typeName(type)}`,
+    );
   return type;
 }
 

@@ -1,6 +1,6 @@
 /** What a hostile user tripped over: each of these once lost data, hung, or said yes to nonsense. */
 import { expect, test } from "bun:test";
-import { readdirSync, rmSync, truncateSync } from "node:fs";
+import { readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import {
   type Atomic,
   atomic,
@@ -14,6 +14,7 @@ import {
   Manager,
   MmapStructure,
   Reader,
+  SystemError,
 } from "shmstruct";
 import { TempDir } from "./support.ts";
 
@@ -171,4 +172,21 @@ test("files deleted by hand are noticed at a later lock, by all alike", async ()
   await Bun.sleep(110);
   expect(() => fresh.lock({ timeoutMs: 10 })).toThrow(DeadlockError);
   expect(session.data.a).toBe(5);
+});
+
+test("whatever the system refuses is a SystemError that names call and path", () => {
+  using temp = new TempDir();
+  writeFileSync(temp.file("file"), "");
+  const places = ["/proc/nope", temp.file("file"), temp.file("n".repeat(300))];
+  for (const dir of places) {
+    for (const make of [() => new Manager(World, { dir, create: true }), () => new Reader(World, { dir })]) {
+      try {
+        make();
+        throw new Error(`${dir} was accepted`);
+      } catch (error) {
+        const missing = error instanceof FileMissingError && dir === "/proc/nope";
+        if (!missing) expect(error).toBeInstanceOf(SystemError);
+      }
+    }
+  }
 });
