@@ -219,30 +219,36 @@ const suite: Suite = {
   cases: { readers, structs, sizes, classes, fields },
   rows: [],
   figures: [
-    ...[1, 8, 64].map((n) => figure(`an edit while ${n} processes wait for changes`, "readers", `edit@${n}`)),
-    ...[1, 8, 64].map((n) => figure(`until all of ${n} processes have seen it`, "readers", `all@${n}`)),
+    ...[1, 8, 64].map((n) =>
+      figure(`an edit; processes that wait for changes: ${n}`, "readers", `edit@${n}`),
+    ),
+    ...[1, 8, 64].map((n) => figure(`until all have seen it; processes: ${n}`, "readers", `all@${n}`)),
     ...[1, 1000, 1_000_000].map((n) =>
-      figure(`create and first access, ${n} structs in an array`, "structs", `first@${n}`),
+      figure(`create and first access; structs in an array: ${n}`, "structs", `first@${n}`),
     ),
     ...[1, 1000, 1_000_000].map((n) =>
-      figure(`read of one of ${n} structs in an array`, "structs", `each@${n}`),
+      figure(`read of one; structs in an array: ${n}`, "structs", `each@${n}`),
     ),
-    ...[64, 262_144, 268_435_456].map((n) => figure(`opening a Reader, ${n} bytes`, "sizes", `open@${n}`)),
+    ...[64, 262_144, 268_435_456].map((n) => figure(`opening a Reader; bytes: ${n}`, "sizes", `open@${n}`)),
     ...[64, 262_144, 268_435_456].map((n) =>
-      figure(`an edit (which keeps the state before it), ${n} bytes`, "sizes", `edit@${n}`),
+      figure(`an edit (which keeps the state before it); bytes: ${n}`, "sizes", `edit@${n}`),
     ),
     ...[64, 262_144, 268_435_456].map((n) =>
-      figure(`a snapshot into memory that is there, ${n} bytes`, "sizes", `snapshot@${n}`),
+      figure(`a snapshot into memory that is there; bytes: ${n}`, "sizes", `snapshot@${n}`),
     ),
     figure("first access of the very first class, 20 fields", "classes", "first@cold", "ns", 1e6),
     ...[100, 1000].map((n) =>
-      figure(`first access of a class of 20 fields, ${n} classes`, "classes", `first@${n}`, "ns", 1e6),
+      figure(`first access of a class of 20 fields; classes: ${n}`, "classes", `first@${n}`, "ns", 1e6),
     ),
     ...[100, 1000].map((n) =>
-      figure(`definition of a class of 20 fields, ${n} classes`, "classes", `define@${n}`),
+      figure(`definition of a class of 20 fields; classes: ${n}`, "classes", `define@${n}`),
     ),
-    ...[500, 5000].map((n) => figure(`definition of one field, class of ${n}`, "fields", `define@${n}`)),
-    ...[500, 5000].map((n) => figure(`first access per field, class of ${n}`, "fields", `first@${n}`)),
+    ...[500, 5000].map((n) =>
+      figure(`definition of a field; fields in the class: ${n}`, "fields", `define@${n}`),
+    ),
+    ...[500, 5000].map((n) =>
+      figure(`first access, per field; fields in the class: ${n}`, "fields", `first@${n}`),
+    ),
   ],
 };
 export default suite;

@@ -104,7 +104,9 @@ ${Object.entries(about)
 
 How to read the tables: each case runs in a process of its own, and the processes of a table take turns, round after round. A ratio is
 taken within each round; the table gives the median and, in parentheses, the least and the most of all rounds. "Times" is our time in
-times of the peer's, "times faster" the other way round. ${aims.filter(({ met }) => met).length} of ${aims.length} aims are met.
+times of the peer's, "times faster" the other way round. What one thread does alone (rows 1 to 8) is timed by the clock of its own
+work, so that a busy machine adds little; what takes several processes (rows 9 to 12) by the clock on the wall, and is best measured
+on a quiet one. ${aims.filter(({ met }) => met).length} of ${aims.length} aims are met.
 
 ${results.map(suiteSection).join("\n\n")}
 

@@ -7,9 +7,9 @@ import { alone, type Case, type Metrics, quantile, type Row, type Suite, timed }
 import { startOther } from "./others.ts";
 import { cProgram, inTempDir } from "./prepare.ts";
 
-const MESSAGES = 500;
+const MESSAGES = 600;
 /** The first ones find code that is not compiled yet. */
-const WARM_UP = 100;
+const WARM_UP = 400;
 const IDLE_MS = 1000;
 
 /** Collects how long messages took, and resolves when there are enough. */

@@ -15,6 +15,15 @@ export function duration(ns: number): string {
 
 const number = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 
+/** A ratio in words, whichever way round it was taken. */
+function inTimes(ratio: Spread, { aim }: Row): string {
+  const faster = aim === undefined ? ratio.median < 0.5 : "atLeast" in aim;
+  if (!faster) return `${range(ratio)} times`;
+  if (aim !== undefined) return `${range(ratio)} times faster`;
+  const turned = { median: 1 / ratio.median, least: 1 / ratio.most, most: 1 / ratio.least };
+  return `${range(turned)} times faster`;
+}
+
 const range = ({ median, least, most }: Spread): string =>
   `${number(median)} (${number(least)}–${number(most)})`;
 
@@ -34,7 +43,7 @@ function rowCells(result: RowResult): string[] {
   if (ratio === undefined || ours === undefined || peer === undefined)
     return [...head, `left out: ${result.missing}`, "", "", ""];
   // Percentiles and the like are nanoseconds too.
-  return [...head, range(ratio), duration(ours.median), duration(peer.median), verdict(result)];
+  return [...head, inTimes(ratio, row), duration(ours.median), duration(peer.median), verdict(result)];
 }
 
 const ROW_HEAD = ["#", "what", "against", "aim", "measured (spread)", "ours", "peer", "aim met"];

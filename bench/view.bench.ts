@@ -76,6 +76,26 @@ const byHand = (count: number): Case => {
     );
 };
 
+/** A class around a DataView as one would write it for this one struct, without any check: what the checks cost. */
+const byUncheckedClass = (count: number): Case => {
+  const make = (i: number): unknown => {
+    const a = Math.ceil(i / 4) * 4;
+    const b = Math.ceil((a + 4) / 8) * 8;
+    const accessors = [
+      ["a", "Int32", a],
+      ["b", "Float64", b],
+      ["c", "Int32", b + 8],
+    ].map(
+      ([name, type, at]) =>
+        `get ${name}() { return this.#d.get${type}(${at}, true); } set ${name}(v) { this.#d.set${type}(${at}, v, true); }`,
+    );
+    const source = `"class ${i}"; return class { #d; constructor(d) { this.#d = d; } ${accessors.join(" ")} };`;
+    const Unchecked = new Function(source)() as new (view: DataView) => unknown;
+    return new Unchecked(new DataView(new ArrayBuffer(64)));
+  };
+  return () => loops(numbers(count).map(make), () => loop());
+};
+
 const viaLibrary = (name: string, count: number): Case => {
   return async () => {
     const library = await libraries[name]!();
@@ -229,6 +249,7 @@ const suite: Suite = {
     "fresh view, 20 classes": viaFreshViews(20),
     "DataView by hand, 1": byHand(1),
     "DataView by hand, 20": byHand(20),
+    "class by hand, unchecked, 20": byUncheckedClass(20),
     ...Object.fromEntries(
       libraryNames.flatMap((name) => [
         [`${name}, 1 class`, viaLibrary(name, 1)],
@@ -266,6 +287,12 @@ const suite: Suite = {
       ours: "fresh view, 20 classes",
       peer: "DataView by hand, 20",
       aim: { atMost: 2 },
+    },
+    {
+      id: "1",
+      what: "what the checks cost: a class by hand has none",
+      ours: "view, 20 classes",
+      peer: "class by hand, unchecked, 20",
     },
     ...libraryNames.flatMap((name) =>
       ["1 class", "20 classes"].map(
