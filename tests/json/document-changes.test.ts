@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClosedError, FileFormatError, JsonMap, WaitTimeoutError } from "../../src/json/index.ts";
+import { descriptorsOf, workers } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(60_000);
@@ -199,14 +200,13 @@ test("a process that has nothing left to wait for ends; no thread and no descrip
     await turn;
     await changes.return?.();
   };
-  const threads = () => readdirSync("/proc/self/task").length;
-  const fds = () => readdirSync("/proc/self/fd").length;
   for (let i = 0; i < 3; i++) await once();
   await Bun.sleep(1200);
-  const before = [threads(), fds()] as const;
+  const before = [workers(), descriptorsOf(dir)] as const;
   for (let i = 0; i < 5; i++) await once();
   // A thread that was told to stop looks once a second.
-  for (let i = 0; i < 100 && (threads() > before[0] || fds() > before[1]); i++) await Bun.sleep(50);
-  expect(threads()).toBeLessThanOrEqual(before[0]);
-  expect(fds()).toBeLessThanOrEqual(before[1]);
+  for (let i = 0; i < 100 && (workers() > before[0] || descriptorsOf(dir) > before[1]); i++)
+    await Bun.sleep(50);
+  expect(workers()).toBeLessThanOrEqual(before[0]);
+  expect(descriptorsOf(dir)).toBeLessThanOrEqual(before[1]);
 }, 30_000);

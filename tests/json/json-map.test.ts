@@ -12,6 +12,7 @@ import {
   type JsonMaster,
   type StandardSchema,
 } from "../../src/json/index.ts";
+import { descriptorsOf, mappingsOf } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(60_000);
@@ -291,10 +292,8 @@ test("closed is closed", async () => {
 
 test("nothing is left open: descriptors, mappings", () => {
   const count = () => ({
-    fds: readdirSync("/proc/self/fd").length,
-    maps: readFileSync("/proc/self/maps", "utf8")
-      .split("\n")
-      .filter((line) => line.includes(dir)).length,
+    fds: descriptorsOf(dir),
+    maps: mappingsOf(dir),
   });
   const use = () => {
     using both = pair<string>();

@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClosedError } from "../../src/errors.ts";
@@ -8,11 +8,13 @@ import { type ChangesOptions, CommitSignal } from "../../src/locks/commit-signal
 import { RwLock } from "../../src/locks/rw-lock.ts";
 import { openFile } from "../../src/memory/file.ts";
 import { Mapping } from "../../src/memory/mapping.ts";
+import { workers } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(60_000);
 
 const CHILD = join(import.meta.dir, "../process/signal-child.ts");
+const RESOURCES = join(import.meta.dir, "../support/resources.ts");
 const LOCKS = join(import.meta.dir, "../../src/locks");
 
 const dir = mkdtempSync(join(tmpdir(), "commit-signal-"));
@@ -27,18 +29,6 @@ beforeEach(() => {
   lock = new RwLock({ path, create: true });
   signal = new CommitSignal({ lock });
 });
-
-/** How many workers this process has now, as the kernel sees it. */
-const workers = (): number => {
-  const names = readdirSync("/proc/self/task").map((id) => {
-    try {
-      return readFileSync(`/proc/self/task/${id}/comm`, "utf8");
-    } catch {
-      return ""; // it ended meanwhile
-    }
-  });
-  return names.filter((name) => name === "Worker\n").length;
-};
 
 /** Threads of other test files in this process do not count. */
 const others = workers();
@@ -287,9 +277,8 @@ describe("the process", () => {
 
   test("10 rounds of subscribing leave no descriptor and no thread", () => {
     const script = `
-      const { readdirSync, readFileSync } = await import("node:fs");
-      const workers = ${workers};
-      const count = () => [readdirSync("/proc/self/fd").length, workers()];
+      const { descriptorsOf, workers } = await import("${RESOURCES}");
+      const count = () => [descriptorsOf("${dir}"), workers()];
       const round = async () => {
         const changes = signal.changes();
         setTimeout(() => signal.notify(), 5);

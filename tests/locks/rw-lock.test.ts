@@ -4,9 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -19,6 +17,7 @@ import { ClosedError, DeadlockError, FileMissingError, LockTimeoutError } from "
 import type { LockKind, LockMode } from "../../src/locks/file-lock.ts";
 import { type LockOptions, RwLock, type RwLockOptions } from "../../src/locks/rw-lock.ts";
 import { sharedWords, WORD } from "../process/lock-child.ts";
+import { descriptorsOf } from "../support/resources.ts";
 import { hasTool } from "../support/tools.ts";
 
 const CHILD = join(import.meta.dir, "../process/lock-child.ts");
@@ -34,17 +33,8 @@ beforeEach(() => {
   path = join(dir, `${files++}.lock`);
 });
 
-/** How many descriptors of this process are open on files of this test. */
-const openDescriptors = (): number =>
-  readdirSync("/proc/self/fd").filter((fd) => linkOf(`/proc/self/fd/${fd}`).startsWith(dir)).length;
-
-function linkOf(link: string): string {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return ""; // the descriptor with which the directory was read
-  }
-}
+/** Of files of this test. */
+const openDescriptors = (): number => descriptorsOf(dir);
 
 /** Another process that uses the lock at `path`. */
 const spawnChild = (action: string, kind: LockKind, ...args: string[]) =>

@@ -4,7 +4,6 @@ import {
   ftruncateSync,
   mkdtempSync,
   openSync,
-  readdirSync,
   readFileSync,
   readSync,
   rmSync,
@@ -28,6 +27,7 @@ import {
   pageSize,
 } from "../../src/memory/index.ts";
 import { c_int32, field, Struct, viewOf } from "../../src/struct/index.ts";
+import { descriptorsOf } from "../support/resources.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -57,7 +57,7 @@ function newTag(): string {
   return tags.at(-1)!;
 }
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
-const descriptors = () => readdirSync("/proc/self/fd").length;
+const descriptors = () => descriptorsOf(dir) + descriptorsOf(tagPrefix);
 
 describe("opening", () => {
   test("the example of Python's documentation", () => {

@@ -1,14 +1,14 @@
 import { afterEach, expect, test } from "bun:test";
-import { fstatSync, readdirSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { SystemError } from "../../src/errors.ts";
 import { O_CREAT, O_RDWR } from "../../src/libc/constants.ts";
 import { closeFile, fileSize } from "../../src/memory/file.ts";
 import { openNamed, openNamedReadOnly, removeNamed } from "../../src/memory/named.ts";
 import { openSharedMemory } from "../../src/memory/shared-memory-file.ts";
+import { descriptorsOf } from "../support/resources.ts";
 
 const name = `shmstruct-named-${process.pid}-${Date.now()}`;
 afterEach(() => void removeNamed(name));
-const descriptors = () => readdirSync("/proc/self/fd").length;
 
 test("the first opener makes it, with size and mode; the others find it as it is", () => {
   const fds = [
@@ -24,10 +24,9 @@ test("the first opener makes it, with size and mode; the others find it as it is
 });
 
 test("what is missing is not made by a reader, nor without a length", () => {
-  const before = descriptors();
   expect(() => openNamedReadOnly(name)).toThrow(SystemError);
   expect(() => openNamed(name, 0)).toThrow(/ENOENT/);
-  expect([removeNamed(name), descriptors()]).toEqual([false, before]);
+  expect([removeNamed(name), descriptorsOf(name)]).toEqual([false, 0]);
 });
 
 test("impossible names are refused", () => {
@@ -45,7 +44,6 @@ test("when the maker died before giving it a size, the next one does", () => {
 }, 20_000);
 
 test("without room for it, it is not made", () => {
-  const before = descriptors();
   expect(() => openNamed(name, 2 ** 52)).toThrow(SystemError);
-  expect([removeNamed(name), descriptors()]).toEqual([false, before]);
+  expect([removeNamed(name), descriptorsOf(name)]).toEqual([false, 0]);
 });

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { POLLIN, POLLOUT } from "../../src/libc/posix.ts";
 import { MessageQueue, O_CREX } from "../../src/posix/index.ts";
 import { untilReady } from "../../src/posix/readiness.ts";
+import { descriptorsOf } from "../support/resources.ts";
 import { freshName, linesOf, nextLine, startBun, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -14,7 +15,7 @@ afterEach(unlinkNames);
 
 const create = () =>
   new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 1, maxMessageSize: 16 });
-const openFiles = () => readdirSync("/proc/self/fd").length;
+const openFiles = () => descriptorsOf("[eventpoll]");
 
 describe("untilReady", () => {
   test("wakes when the descriptor becomes ready, and when it is already", async () => {

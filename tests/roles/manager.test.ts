@@ -1,15 +1,10 @@
 /** Replacing and removing files that others have open. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { Editor, type LockKind, Manager, Reader, toObject } from "../../src/index.ts";
+import { mappingsOf } from "../support/resources.ts";
 import { Monitor, Robot } from "./structs.ts";
 import { TempDir, thrownBy } from "./support.ts";
-
-/** This process's mappings of files in `dir`. */
-const mappingsIn = (dir: string): string[] =>
-  readFileSync("/proc/self/maps", "utf8")
-    .split("\n")
-    .filter((line) => line.includes(dir));
 
 describe("create", () => {
   test("keeps a file that is there, with what is in it", () => {
@@ -130,9 +125,9 @@ describe("force", () => {
       expect(reader.get("count")).toBe(i);
     }
     // The data file and the page of its lock.
-    expect(mappingsIn(temp.dir).length).toBe(2);
+    expect(mappingsOf(temp.dir)).toBe(2);
     reader.close();
-    expect(mappingsIn(temp.dir).length).toBe(0);
+    expect(mappingsOf(temp.dir)).toBe(0);
   });
 
   test("a file of another struct is told at the next lock, and views of the old one still work", () => {
