@@ -11,7 +11,7 @@ import { openFile } from "../src/memory/file.ts";
 import { Mapping } from "../src/memory/mapping.ts";
 import { now, pause } from "./clock.ts";
 import { alone, type Case, median, type Suite } from "./harness.ts";
-import { cProgram, inTempDir, pythonProgram } from "./prepare.ts";
+import { cProgram, inTempDir, pythonProgram, stayOn } from "./prepare.ts";
 
 const HANDOVERS = 200;
 const HAMMER_MS = 300;
@@ -61,6 +61,7 @@ class Contender {
 
   /** The hand-overs come last, as only then the code is compiled. */
   work(): { delays: number[]; locks: number } {
+    stayOn(this.me);
     this.#meet(1);
     const locks = this.#hammer();
     this.#meet(2);
@@ -143,7 +144,7 @@ const suite: Suite = {
   file: import.meta.filename,
   rounds: 5,
   honest:
-    "a hand-over counts only when the other process had said that it wants the lock and 0.2 ms had passed, so that it sleeps in front of it; whoever gets the lock looks at the same clock. The rate counts what both processes get done in the same 0.3 s.",
+    "a hand-over counts only when the other process had said that it wants the lock and 0.2 ms had passed, so that it sleeps in front of it, on a processor of its own (else the scheduler decides whether a wake is near or far); whoever gets the lock looks at the same clock. The rate counts what both processes get done in the same 0.3 s.",
   idle: "whoever waits sleeps in the kernel (fasteners looks again and again).",
   cases: {
     RwLock: contend("RwLock"),

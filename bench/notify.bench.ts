@@ -5,7 +5,7 @@ import { Editor, Manager, Reader } from "../src/index.ts";
 import { now } from "./clock.ts";
 import { alone, type Case, type Metrics, quantile, type Row, type Suite, timed } from "./harness.ts";
 import { startOther } from "./others.ts";
-import { cProgram, inTempDir } from "./prepare.ts";
+import { cProgram, inTempDir, stayOn } from "./prepare.ts";
 
 const MESSAGES = 600;
 /** The first ones find code that is not compiled yet. */
@@ -16,6 +16,10 @@ const IDLE_MS = 1000;
 class Delays {
   readonly #delays: number[] = [];
   readonly #enough = Promise.withResolvers<Metrics>();
+
+  constructor() {
+    stayOn(1);
+  }
 
   /** @param sent when the message was sent, nanoseconds */
   add(sent: number): boolean {
@@ -33,28 +37,30 @@ class Delays {
   }
 }
 
-const byChanges: Case = () =>
-  inTempDir(async (dir) => {
-    using _manager = new Manager(DemoMmapStructure, { dir, create: true });
-    using reader = new Reader(DemoMmapStructure, { dir });
-    using _committer = await startOther("committer", [dir]);
-    const delays = new Delays();
-    for await (const _ of reader.changes()) {
+/** How the receiver notes what it was sent: by `changes()`, or blocking in `waitForChange()`. */
+const receiving = (receive: (reader: Reader<DemoMmapStructure>, delays: Delays) => unknown): Case => {
+  return () =>
+    inTempDir(async (dir) => {
+      using _manager = new Manager(DemoMmapStructure, { dir, create: true });
+      using reader = new Reader(DemoMmapStructure, { dir });
+      using _committer = await startOther("committer", [dir]);
+      const delays = new Delays();
+      await receive(reader, delays);
+      return await delays.metrics;
+    });
+};
+
+const byChanges = (spinMs: number): Case =>
+  receiving(async (reader, delays) => {
+    for await (const _ of reader.changes({ spinMs })) {
       if (delays.add(reader.snapshot().data_xy.x)) break;
     }
-    return await delays.metrics;
   });
 
-/** The same for a process that has nothing else to do and blocks. */
-const byWaiting: Case = () =>
-  inTempDir(async (dir) => {
-    using _manager = new Manager(DemoMmapStructure, { dir, create: true });
-    using reader = new Reader(DemoMmapStructure, { dir });
-    using _committer = await startOther("committer", [dir]);
-    const delays = new Delays();
-    do reader.waitForChange();
+const byWaiting = (spinMs: number): Case =>
+  receiving((reader, delays) => {
+    do reader.waitForChange({ spinMs });
     while (!delays.add(reader.snapshot().data_xy.x));
-    return await delays.metrics;
   });
 
 const byIpc: Case = async () => {
@@ -85,20 +91,22 @@ async function idleCpu(): Promise<Metrics> {
 }
 
 /** Waits for commits that do not come. */
-const idle: Case = () =>
-  inTempDir(async (dir) => {
-    using manager = new Manager(DemoMmapStructure, { dir, create: true });
-    using reader = new Reader(DemoMmapStructure, { dir });
-    const changes = reader.changes();
-    const first = changes.next();
-    manager.touch();
-    await first;
-    const next = changes.next();
-    const metrics = await idleCpu();
-    manager.touch();
-    await next;
-    return metrics;
-  });
+const idle = (spinMs: number): Case => {
+  return () =>
+    inTempDir(async (dir) => {
+      using manager = new Manager(DemoMmapStructure, { dir, create: true });
+      using reader = new Reader(DemoMmapStructure, { dir });
+      const changes = reader.changes({ spinMs });
+      const first = changes.next();
+      manager.touch();
+      await first;
+      const next = changes.next();
+      const metrics = await idleCpu();
+      manager.touch();
+      await next;
+      return metrics;
+    });
+};
 
 /** What a commit costs the writer while another process waits for it, and while none does. */
 const commits = (waits: boolean): Case => {
@@ -121,56 +129,61 @@ const commits = (waits: boolean): Case => {
 };
 
 const FLOOR =
-  "a sleeping process takes the time of the C futex row to wake, and a socket needs no more than one such wake. Bun's event loop cannot sleep on a futex, so a thread does, and wakes the loop: two wakes.";
+  "waking a process that sleeps takes a C program the time of the C futex row, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop.";
+
+/** Longer than the pause between two commits, so that the receiver does not fall asleep. */
+const SPIN_MS = 5;
+const PEERS = ["process.send", "Unix socket"];
+const DEFAULT = "changes()";
+const SPINNING = `changes({ spinMs: ${SPIN_MS} })`;
+
+const delayRow = (what: string, ours: string, peer: string, metric = "p50"): Row => ({
+  id: "9",
+  what: `${what}, ${metric}`,
+  ours,
+  peer,
+  metric,
+});
 
 const suite: Suite = {
   title: "From a commit to another process's event loop",
   file: import.meta.filename,
   rounds: 5,
   honest:
-    "the sender is another process, which writes the time into what it sends, about once a millisecond; both look at the same clock. Each of ours is a whole transaction under the lock, and a consistent copy on the other side.",
-  idle: "a thread sleeps in the kernel (futex); the figure below is all that a waiting process costs, Bun's own included.",
+    "the sender is another process, which writes the time into what it sends, about once a millisecond; both look at the same clock, and each has a processor of its own (else the scheduler decides whether a wake is near or far). Each of ours is a whole transaction under the lock, and a consistent copy on the other side.",
+  idle: "a thread sleeps in the kernel (futex). With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures below are all that a waiting process costs, Bun's own included.",
   cases: {
-    "changes()": byChanges,
-    "waitForChange()": byWaiting,
+    [DEFAULT]: byChanges(0),
+    [SPINNING]: byChanges(SPIN_MS),
+    "waitForChange()": byWaiting(0),
+    "waitForChange, spinMs": byWaiting(SPIN_MS),
     "process.send": byIpc,
     "Unix socket": bySocket,
-    "waiting in changes()": idle,
+    "waiting in changes()": idle(0),
+    "looking, in changes({ spinMs })": idle(60_000),
     "waiting for a timer": idleCpu,
     "edit, somebody waits": commits(true),
     "edit, nobody waits": commits(false),
   },
   programs: () => ({ "C futex": cProgram("wake") }),
   rows: [
-    ...["process.send", "Unix socket"].flatMap((peer) =>
-      ["p50", "p99"].map(
-        (metric): Row => ({
-          id: "9",
-          what: `commit to event loop, ${metric}`,
-          ours: "changes()",
-          peer,
-          metric,
-          aim: { atLeast: 2 },
-          floor: FLOOR,
-        }),
-      ),
-    ),
-    ...["process.send", "Unix socket"].map(
-      (peer): Row => ({
-        id: "9",
-        what: "commit to a process that blocks in waitForChange(), p50",
-        ours: "waitForChange()",
-        peer,
-        metric: "p50",
-      }),
-    ),
-    {
-      id: "9",
-      what: "one wake of a sleeping process, p50: the floor",
-      ours: "changes()",
-      peer: "C futex",
-      metric: "p50",
-    },
+    ...PEERS.flatMap((peer) => [
+      {
+        ...delayRow("commit to event loop, receiver asleep", DEFAULT, peer),
+        aim: { atLeast: 2 },
+        floor: FLOOR,
+      },
+      {
+        ...delayRow("commit to event loop, receiver asleep", DEFAULT, peer, "p99"),
+        aim: { atLeast: 2 },
+        floor: FLOOR,
+      },
+      { ...delayRow("commit to event loop, spinMs", SPINNING, peer), aim: { atLeast: 2 } },
+      { ...delayRow("commit to event loop, spinMs", SPINNING, peer, "p99"), aim: { atLeast: 2 } },
+      delayRow("commit to a process that blocks in waitForChange()", "waitForChange()", peer),
+      delayRow("the same with spinMs", "waitForChange, spinMs", peer),
+      delayRow("one wake of a sleeping process: the floor", "C futex", peer),
+    ]),
     {
       id: "9",
       what: "an edit while another process waits for changes",
@@ -178,7 +191,7 @@ const suite: Suite = {
       peer: "edit, nobody waits",
     },
   ],
-  figures: ["waiting in changes()", "waiting for a timer"].map((name) => ({
+  figures: ["waiting in changes()", "looking, in changes({ spinMs })", "waiting for a timer"].map((name) => ({
     id: "9",
     what: `CPU time of a process that is ${name}`,
     case: name,

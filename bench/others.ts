@@ -5,12 +5,14 @@ import { O_RDWR } from "../src/libc/constants.ts";
 import { openFile } from "../src/memory/file.ts";
 import { Mapping } from "../src/memory/mapping.ts";
 import { now } from "./clock.ts";
+import { stayOn } from "./prepare.ts";
 
 /** Says that the process is ready for what it is there for. */
 const ready = () => console.log("ready");
 
 /** Calls `send` about every millisecond, with the time. */
 async function sendTimes(send: (time: number) => void): Promise<never> {
+  stayOn(0);
   for (;;) {
     await Bun.sleep(1);
     send(now());

@@ -55,6 +55,12 @@ export function pythonWith(modules: readonly string[]): string | undefined {
   });
 }
 
+/** Keeps all threads of this process on one processor, where that can be asked for (util-linux). */
+export function stayOn(processor: number): void {
+  if (Bun.which("taskset") === null) return;
+  Bun.spawnSync(["taskset", "--all-tasks", "--cpu-list", "--pid", String(processor), String(process.pid)]);
+}
+
 /** A directory of its own for `use`, removed afterwards. */
 export async function inTempDir<T>(use: (dir: string) => T | Promise<T>): Promise<T> {
   const dir = mkdtempSync(join(tmpdir(), "shmstruct-bench-"));

@@ -45,6 +45,7 @@ static void meet(struct shared *shared, int count) {
 }
 
 static void work(struct shared *shared, int me) {
+  stay_on(me);
   int lock = open_lock("contend-c.lock");
   meet(shared, 2);
   hammer(shared, lock);

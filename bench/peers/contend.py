@@ -59,6 +59,7 @@ def hammer(lock) -> int:
 
 
 def work(me: int, path: str, results) -> None:
+    os.sched_setaffinity(0, {me})
     lock = fasteners.InterProcessReaderWriterLock(path)
     meet(me, 1)
     locks = hammer(lock)

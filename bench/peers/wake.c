@@ -26,9 +26,11 @@ int main(void) {
   struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return 1;
   if (fork() == 0) {
+    stay_on(1);
     receive(shared);
     return 0;
   }
+  stay_on(0);
   for (int i = 0; i < WARM_UP + WAKES; i++) {
     nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     atomic_store(&shared->sent, now());

@@ -1,6 +1,6 @@
 /** The documents of a JsonMap as they come. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { CommitSignal } from "../locks/commit-signal.ts";
+import type { ChangesOptions, CommitSignal } from "../locks/commit-signal.ts";
 
 /** Where the documents come from. */
 export interface ChangeSource<T> {
@@ -23,9 +23,10 @@ export class DocumentChanges<T> implements AsyncIterableIterator<T>, AsyncDispos
    * @param seen the version that is no news
    * @param onEnd called once
    */
-  constructor(source: ChangeSource<T>, seen: number, signal: AbortSignal | undefined, onEnd: () => void) {
+  constructor(source: ChangeSource<T>, seen: number, options: ChangesOptions, onEnd: () => void) {
+    const { signal, spinMs } = options;
     const signals = signal === undefined ? [this.#stop.signal] : [this.#stop.signal, signal];
-    this.#turns = turnsOf(source, seen, AbortSignal.any(signals));
+    this.#turns = turnsOf(source, seen, AbortSignal.any(signals), spinMs);
     this.#stop.signal.addEventListener("abort", onEnd, { once: true });
   }
 
@@ -61,9 +62,10 @@ async function* turnsOf<T>(
   source: ChangeSource<T>,
   seen: number,
   signal: AbortSignal,
+  spinMs: number | undefined,
 ): AsyncGenerator<T, undefined> {
   let last = seen;
-  const commits = (await appearance(source, signal)).changes({ signal });
+  const commits = (await appearance(source, signal)).changes({ signal, spinMs });
   // Commits are counted from here on, and only then is looked: none can be missed in between.
   for (;;) {
     signal.throwIfAborted();

@@ -1,8 +1,8 @@
 import { checkOptions } from "../check-options.ts";
 import { ClosedError, ShmError, WaitTimeoutError } from "../errors.ts";
-import { CommitSignal } from "../locks/commit-signal.ts";
+import { CommitSignal, type SpinOptions } from "../locks/commit-signal.ts";
 import { LOCK_OPTIONS, type LockOptions } from "../locks/rw-lock.ts";
-import { checkSignal, checkTimeout } from "../locks/timeout.ts";
+import { checkSignal, checkSpin, checkTimeout } from "../locks/timeout.ts";
 import { DocumentChanges } from "./document-changes.ts";
 import type { Committed } from "./document-file.ts";
 import { damaged, MAX_DOCUMENT_BYTES } from "./document-format.ts";
@@ -43,7 +43,7 @@ export interface MasterOptions extends PlaceOptions {
   readonly mode?: number | undefined;
 }
 
-export interface DocumentChangesOptions {
+export interface DocumentChangesOptions extends SpinOptions {
   /** Aborting it ends the iteration with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
   /** Begin with the document there is, if there is one. Default false: with the first change after the call. */
@@ -223,9 +223,10 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   }
 
   changes(options: DocumentChangesOptions = {}): DocumentChanges<T> {
-    checkOptions("changes", options, { signal: "any", initial: "boolean" });
+    checkOptions("changes", options, { signal: "any", initial: "boolean", spinMs: "number" });
     const { initial = false } = options;
     const signal = checkSignal("changes", options.signal);
+    const spinMs = checkSpin(options.spinMs);
     const { version } = this.#store;
     signal?.throwIfAborted();
     const source = {
@@ -233,7 +234,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
       version: () => this.#store.version,
       read: () => this.#readVersion(),
     };
-    const changes = new DocumentChanges(source, initial ? 0 : version, signal, () =>
+    const changes = new DocumentChanges(source, initial ? 0 : version, { signal, spinMs }, () =>
       this.#iterations.delete(changes),
     );
     this.#iterations.add(changes);

@@ -11,11 +11,24 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
  */
 export function checkTimeout(timeoutMs: number | undefined): number {
   if (timeoutMs === undefined) return Number.POSITIVE_INFINITY;
-  if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
-    throw new TypeError(`timeoutMs must be a number of milliseconds, not ${String(timeoutMs)}`);
-  }
-  if (timeoutMs < 0) throw new RangeError(`timeoutMs must not be negative, as ${timeoutMs} is`);
+  checkMilliseconds("timeoutMs", timeoutMs);
   return timeoutMs > TIMER_MS_MAX ? Number.POSITIVE_INFINITY : timeoutMs;
+}
+
+/**
+ * How long to look again and again before sleeping, in milliseconds: 0 unless told.
+ * @throws as `checkTimeout`
+ */
+export function checkSpin(spinMs: number | undefined): number {
+  if (spinMs !== undefined) checkMilliseconds("spinMs", spinMs);
+  return spinMs ?? 0;
+}
+
+function checkMilliseconds(name: string, value: number): void {
+  if (typeof value !== "number" || Number.isNaN(value)) {
+    throw new TypeError(`${name} must be a number of milliseconds, not ${String(value)}`);
+  }
+  if (value < 0) throw new RangeError(`${name} must not be negative, as ${value} is`);
 }
 
 /**

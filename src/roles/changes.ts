@@ -1,6 +1,6 @@
 /** How a role learns that the struct has changed. */
 import { DeadlockError, ShmError } from "../errors.ts";
-import { type Changes, CommitSignal } from "../locks/commit-signal.ts";
+import { type Changes, type ChangesOptions, CommitSignal, type WaitOptions } from "../locks/commit-signal.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { Core } from "./core.ts";
@@ -32,12 +32,12 @@ export class ChangeWatch<T extends Struct> {
     this.#signal = new CommitSignal({ lock, read: () => this.#version() });
   }
 
-  changes(signal: AbortSignal | undefined): Changes {
-    return this.#signal.changes({ signal });
+  changes(options: ChangesOptions): Changes {
+    return this.#signal.changes(options);
   }
 
   /** Blocks until there is a version that no earlier call has reported. */
-  wait(timeoutMs: number | undefined): boolean {
+  wait(options: WaitOptions): boolean {
     if (this.#core.holding !== undefined) {
       throw new DeadlockError(
         this.#core.path,
@@ -45,7 +45,7 @@ export class ChangeWatch<T extends Struct> {
       );
     }
     this.#lastSeen ??= this.#version();
-    const changed = this.#signal.wait(this.#lastSeen, { timeoutMs });
+    const changed = this.#signal.wait(this.#lastSeen, options);
     this.#lastSeen = this.#version();
     return changed;
   }

@@ -131,25 +131,25 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * file since, and -1 while there is none); commits in a burst become one turn. The first is
    * the first after this call. Wakes within a fraction of a millisecond, without polling; without write permission
    * on the lock file, and for files shared with Python's IPMMAP (whose commits show only by their time stamp), it
-   * looks every 5 ms instead. Ends when the role is closed.
+   * looks every 5 ms instead. With `spinMs` it looks again and again for so many milliseconds before it sleeps: some
+   * microseconds of delay for a whole core. Ends when the role is closed.
    * @throws the signal's reason when it is aborted; ClosedError
    * @example for await (const version of reader.changes()) console.log(version, reader.snapshot().speed);
    */
   changes(options: ChangesOptions = {}): AsyncIterableIterator<number> {
-    checkOptions("changes", options, { signal: "object" });
-    return this.core.watch.changes(options.signal);
+    return this.core.watch.changes(options);
   }
 
   /**
    * Blocks this thread until there is a commit that no earlier call has reported (the first call: one after it), so
-   * a loop misses none. For scripts; a service uses `changes()`.
+   * a loop misses none. For scripts and threads of their own; a service uses `changes()`. `spinMs` as there.
    * @returns false after `timeoutMs` milliseconds without any
    * @throws DeadlockError while this role holds the lock, ClosedError
    * @example while (reader.waitForChange({ timeoutMs: 1000 })) console.log(reader.snapshot().speed);
    */
   waitForChange(options: WaitOptions = {}): boolean {
-    checkOptions("waitForChange", options, { timeoutMs: "number" });
-    return this.core.watch.wait(options.timeoutMs);
+    checkOptions("waitForChange", options, { timeoutMs: "number", spinMs: "number" });
+    return this.core.watch.wait(options);
   }
 
   /**

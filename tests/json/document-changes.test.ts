@@ -139,6 +139,21 @@ describe("changes", () => {
   });
 });
 
+test("with spinMs documents come without a thread that sleeps", async () => {
+  const file = newFile();
+  using master = masterOf(file);
+  using follower = followerOf(file);
+  const before = workers();
+  const changes = follower.changes({ spinMs: 60_000 });
+  for (let i = 0; i < 10; i++) {
+    const turn = changes.next();
+    setTimeout(() => master.write(i), 1);
+    expect((await turn).value).toBe(i);
+  }
+  expect(workers()).toBeLessThanOrEqual(before);
+  expect(() => follower.changes({ spinMs: -1 })).toThrow("spinMs must not be negative");
+});
+
 describe("waitForFirst", () => {
   test("gives the document that there is at once", async () => {
     const file = newFile();

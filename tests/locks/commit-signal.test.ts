@@ -345,3 +345,65 @@ describe("where nothing can wake us", () => {
     expect(await child.exited).toBe(0);
   });
 });
+
+describe("spinMs", () => {
+  test("sees commits without a thread that sleeps, in turn with other events, and then sleeps", async () => {
+    const changes = signal.changes({ spinMs: 60_000 });
+    for (let commit = 1; commit <= 20; commit++) {
+      const turn = changes.next();
+      setTimeout(() => signal.notify(), 2);
+      expect((await turn).value).toBe(commit);
+    }
+    expect(bells()).toBe(0);
+    await changes.return();
+
+    const tired = signal.changes({ spinMs: 1 });
+    const turn = tired.next();
+    await until(() => bells() === 1);
+    signal.notify();
+    expect((await turn).value).toBe(21);
+    await tired.return();
+  });
+
+  test("looks no more once nobody waits, and keeps no process alive then", () => {
+    const script = `
+      const changes = signal.changes({ spinMs: 3_600_000 });
+      const turn = changes.next();
+      setTimeout(() => changes.return(), 20);
+      console.log((await turn).done);
+      const left = signal.changes({ spinMs: 3_600_000 });
+      void left.next();
+      setTimeout(() => signal.close(), 20);
+    `;
+    expect(run(script)).toBe("true\nexit 0");
+  });
+
+  test("beside an iteration that sleeps, each wakes", async () => {
+    const [spinning, sleeping] = [signal.changes({ spinMs: 60_000 }), signal.changes()];
+    for (let commit = 1; commit <= 5; commit++) {
+      const turns = [sleeping.next(), spinning.next()];
+      setTimeout(() => signal.notify(), 1);
+      expect((await Promise.all(turns)).map(({ value }) => value)).toEqual([commit, commit]);
+    }
+  });
+
+  test("wait() sees another process's commit while it looks, and keeps to its timeout", async () => {
+    expect(signal.wait(signal.version, { timeoutMs: 5, spinMs: 1000 })).toBe(false);
+    expect(signal.wait(signal.version, { timeoutMs: 5, spinMs: 1 })).toBe(false);
+    const child = Bun.spawn([process.execPath, CHILD, "commit", path, "1"]);
+    expect(signal.wait(0, { spinMs: 60_000 })).toBe(true);
+    expect(await child.exited).toBe(0);
+  });
+
+  test.each([
+    [-1, RangeError],
+    [Number.NaN, TypeError],
+    ["5", TypeError],
+  ])("%p is refused by name", (spinMs, error) => {
+    const options = { spinMs } as ChangesOptions;
+    for (const use of [() => signal.changes(options), () => signal.wait(0, options)]) {
+      expect(use).toThrow(error as ErrorConstructor);
+      expect(use).toThrow("spinMs");
+    }
+  });
+});

@@ -1,8 +1,9 @@
 /**
- * A process that waits for commits on a lock's page:
+ * A process that waits for commits on a lock's page, or makes them:
  *
  *   iterate <path> <turns>    prints one line per turn of changes(), ends after so many
  *   wait <path> <turns>       the same with wait()
+ *   commit <path> <times>     commits so many times, after a moment
  */
 import { CommitSignal } from "../../src/locks/commit-signal.ts";
 import { RwLock } from "../../src/locks/rw-lock.ts";
@@ -11,7 +12,10 @@ const [, , action, path, turns] = process.argv as string[];
 const signal = new CommitSignal({ lock: new RwLock({ path: path! }) });
 let left = Number(turns);
 
-if (action === "wait") {
+if (action === "commit") {
+  await Bun.sleep(20);
+  for (; left > 0; left--) signal.notify();
+} else if (action === "wait") {
   let lastSeen = signal.version;
   console.log("ready");
   for (; left > 0; left--) {
