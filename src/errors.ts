@@ -22,21 +22,20 @@ export class StructDefinitionError extends ShmError {
 
 /** The operating system refused a call. `code` is the errno name (`"ENOSPC"`), as in Node's own errors. */
 export class SystemError extends ShmError {
-  /**
-   * @param syscall the libc function that failed, e.g. `"mmap"`
-   * @param errno the positive errno number
-   * @param errnoName its name, e.g. `"EACCES"`
-   * @param path the file or object concerned, when there is one
-   */
-  constructor(
-    readonly syscall: string,
-    readonly errno: number,
-    errnoName: string,
-    readonly path?: string,
-    hint?: string,
-  ) {
+  /** The libc function that failed, e.g. `"mmap"`. */
+  readonly syscall: string;
+  /** The positive errno number. */
+  readonly errno: number;
+  /** The file or object concerned, when there is one. */
+  readonly path: string | undefined;
+
+  /** @param errnoName the name of `errno`, e.g. `"EACCES"` */
+  constructor(syscall: string, errno: number, errnoName: string, path?: string, hint?: string) {
     const where = path === undefined ? "" : ` '${path}'`;
     super(errnoName, `${syscall}${where} failed: ${errnoName} (errno ${errno})${hint ? `; ${hint}` : ""}`);
+    this.syscall = syscall;
+    this.errno = errno;
+    this.path = path;
   }
 }
 
@@ -49,22 +48,23 @@ export class UnsupportedError extends ShmError {
 
 /** A lock was not to be had within `timeoutMs`. */
 export class LockTimeoutError extends ShmError {
-  constructor(
-    readonly path: string,
-    readonly timeoutMs: number,
-    message: string,
-  ) {
+  readonly path: string;
+  readonly timeoutMs: number;
+
+  constructor(path: string, timeoutMs: number, message: string) {
     super("LOCK_TIMEOUT", message);
+    this.path = path;
+    this.timeoutMs = timeoutMs;
   }
 }
 
 /** Waiting would never end: this thread already holds a lock that conflicts with the one it asks for. */
 export class DeadlockError extends ShmError {
-  constructor(
-    readonly path: string,
-    message: string,
-  ) {
+  readonly path: string;
+
+  constructor(path: string, message: string) {
     super("DEADLOCK", message);
+    this.path = path;
   }
 }
 
@@ -77,23 +77,24 @@ export class ClosedError extends ShmError {
 
 /** There is no such shared file yet, and only a Manager creates one. */
 export class FileMissingError extends ShmError {
-  constructor(
-    readonly path: string,
-    message: string,
-  ) {
+  readonly path: string;
+
+  constructor(path: string, message: string) {
     super("FILE_MISSING", message);
+    this.path = path;
   }
 }
 
 /** The file is not one of ours, is damaged, or was cut short. */
 export class FileFormatError extends ShmError {
-  /** @param isOurs it was made by this library, so that a Manager told to `force` may replace it */
-  constructor(
-    readonly path: string,
-    message: string,
-    readonly isOurs: boolean = false,
-  ) {
+  readonly path: string;
+  /** It was made by this library, so that a Manager told to `force` may replace it. */
+  readonly isOurs: boolean;
+
+  constructor(path: string, message: string, isOurs = false) {
     super("FILE_FORMAT", message);
+    this.path = path;
+    this.isOurs = isOurs;
   }
 }
 
@@ -106,50 +107,53 @@ export class HeaderNotFoundError extends ShmError {
 
 /** The file holds another struct than the class describes; the message lists the differences field by field. */
 export class LayoutMismatchError extends ShmError {
-  constructor(
-    readonly path: string,
-    readonly differences: readonly string[],
-    message: string,
-  ) {
+  readonly path: string;
+  readonly differences: readonly string[];
+
+  constructor(path: string, differences: readonly string[], message: string) {
     super("LAYOUT_MISMATCH", message);
+    this.path = path;
+    this.differences = differences;
   }
 }
 
 /** A document does not fit into its file; the one before stays as it was. */
 export class TooLargeError extends ShmError {
-  /**
-   * @param bytesAvailable how long a document may be, in bytes of UTF-8
-   * @param bytesNeeded how long this one is
-   */
-  constructor(
-    readonly path: string,
-    readonly bytesAvailable: number,
-    readonly bytesNeeded: number,
-    message: string,
-  ) {
+  readonly path: string;
+  /** How long a document may be, in bytes of UTF-8. */
+  readonly bytesAvailable: number;
+  /** How long this one is. */
+  readonly bytesNeeded: number;
+
+  constructor(path: string, bytesAvailable: number, bytesNeeded: number, message: string) {
     super("TOO_LARGE", message);
+    this.path = path;
+    this.bytesAvailable = bytesAvailable;
+    this.bytesNeeded = bytesNeeded;
   }
 }
 
 /** A document is not what its schema demands. */
 export class InvalidDocumentError extends ShmError {
-  /** @param issues what is wrong, each with the path of the value: `"$.port: Expected number"` */
-  constructor(
-    readonly path: string,
-    readonly issues: readonly string[],
-    message: string,
-  ) {
+  readonly path: string;
+  /** What is wrong, each with the path of the value: `"$.port: Expected number"`. */
+  readonly issues: readonly string[];
+
+  constructor(path: string, issues: readonly string[], message: string) {
     super("INVALID_DOCUMENT", message);
+    this.path = path;
+    this.issues = issues;
   }
 }
 
 /** What was waited for did not happen within `timeoutMs`. */
 export class WaitTimeoutError extends ShmError {
-  constructor(
-    readonly path: string,
-    readonly timeoutMs: number,
-    message: string,
-  ) {
+  readonly path: string;
+  readonly timeoutMs: number;
+
+  constructor(path: string, timeoutMs: number, message: string) {
     super("WAIT_TIMEOUT", message);
+    this.path = path;
+    this.timeoutMs = timeoutMs;
   }
 }
