@@ -14,6 +14,7 @@ const REPLACED = 2 ** 32;
 
 /** Watches the file of a role. Opened at the first wait; those who never wait pay nothing. */
 export class ChangeWatch<T extends Struct> {
+  readonly lock: RwLock;
   readonly #core: Core<T>;
   readonly #signal: CommitSignal;
   /** What `wait` has reported; it begins with the first call. */
@@ -24,10 +25,8 @@ export class ChangeWatch<T extends Struct> {
   #file: DataFile | undefined;
   #replaced = 0;
 
-  constructor(
-    core: Core<T>,
-    readonly lock: RwLock,
-  ) {
+  constructor(core: Core<T>, lock: RwLock) {
+    this.lock = lock;
     this.#core = core;
     this.#signal = new CommitSignal({ lock, read: () => this.#version() });
   }

@@ -2,7 +2,8 @@
  * What all roles share: the open data file, its lock, and the rule that whoever gets the lock works on the file
  * that is current *then* (a Manager may have replaced it meanwhile).
  */
-import { AsyncLocalStorage } from "node:async_hooks";
+import type { AsyncLocalStorage } from "node:async_hooks";
+import { asyncHooks } from "../builtin.ts";
 import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
 import type { LockMode } from "../locks/file-lock.ts";
 import type { AsyncLockOptions, LockOptions, RwLock } from "../locks/rw-lock.ts";
@@ -32,7 +33,7 @@ interface Attachment {
 /** The files whose `editAsync` the present asynchronous call is inside of. Made at the first use: few need it. */
 let edits: AsyncLocalStorage<readonly string[]> | undefined;
 function insideEdits(): AsyncLocalStorage<readonly string[]> {
-  edits ??= new AsyncLocalStorage();
+  edits ??= new (asyncHooks().AsyncLocalStorage)<readonly string[]>();
   return edits;
 }
 
@@ -48,6 +49,11 @@ if (!Bun.isMainThread) {
 }
 
 export class Core<T extends Struct> {
+  readonly layout: Layout;
+  readonly options: RoleOptions;
+  readonly writable: boolean;
+  /** Whether a missing lock file is made; IPMMAP's lock file is made by whoever comes first. */
+  readonly makesLock: boolean;
   readonly place: Place;
   /** The open session, if any: a role has one lock. */
   holding: Holding | undefined;
@@ -60,13 +66,11 @@ export class Core<T extends Struct> {
   #watch: ChangeWatch<T> | undefined;
   readonly #pool: SnapshotPool<T>;
 
-  constructor(
-    readonly layout: Layout,
-    readonly options: RoleOptions,
-    readonly writable: boolean,
-    /** Whether a missing lock file is made; IPMMAP's lock file is made by whoever comes first. */
-    readonly makesLock: boolean = false,
-  ) {
+  constructor(layout: Layout, options: RoleOptions, writable: boolean, makesLock = false) {
+    this.layout = layout;
+    this.options = options;
+    this.writable = writable;
+    this.makesLock = makesLock;
     this.place = placeOf(layout, options);
     this.#pool = new SnapshotPool<T>(layout);
     this.#attached = this.#attach(DataFile.open(this.place, layout, writable));

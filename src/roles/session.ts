@@ -13,16 +13,16 @@ import type { DataFile } from "./data-file.ts";
  * @example using session = reader.lock(); console.log(session.data.speed);
  */
 export class ReadSession<T extends Struct, V> implements Holding, Disposable {
+  readonly isAsync: boolean;
+  readonly mode: LockMode;
   readonly #core: Core<T>;
   protected readonly view: V;
   #released = false;
 
   /** Made by the roles, which hold the lock by then. */
-  constructor(
-    core: Core<T>,
-    readonly isAsync: boolean,
-    readonly mode: LockMode = "shared",
-  ) {
+  constructor(core: Core<T>, isAsync: boolean, mode: LockMode = "shared") {
+    this.isAsync = isAsync;
+    this.mode = mode;
     this.#core = core;
     this.view = core.lockedView(mode) as unknown as V;
     core.holding = this;

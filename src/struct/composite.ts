@@ -13,22 +13,33 @@ export type StructClass<T extends Struct = Struct> = abstract new () => T;
 /** A struct as a member of another. */
 export class StructType<T extends Struct = Struct> {
   declare readonly [DECLARED]?: T;
-  constructor(readonly cls: StructClass<T>) {}
+  readonly cls: StructClass<T>;
+
+  constructor(cls: StructClass<T>) {
+    this.cls = cls;
+  }
 }
 
 /** `element[length]`; a flexible array member (`element[]`) has length null. */
 export class ArrayType<Declared = unknown> {
   declare readonly [DECLARED]?: Declared;
-  constructor(
-    readonly element: FieldType,
-    readonly length: number | null,
-  ) {}
+  readonly element: FieldType;
+  readonly length: number | null;
+
+  constructor(element: FieldType, length: number | null) {
+    this.element = element;
+    this.length = length;
+  }
 }
 
 /** An integer that processes change without a lock. */
 export class AtomicType<T extends number | bigint> {
   declare readonly [DECLARED]?: Atomic<T>;
-  constructor(readonly integer: ScalarType<T, unknown>) {}
+  readonly integer: ScalarType<T, unknown>;
+
+  constructor(integer: ScalarType<T, unknown>) {
+    this.integer = integer;
+  }
 }
 
 /** Whatever a field can be of. `Declared` is what the class member may be declared as. */

@@ -147,6 +147,7 @@ const MAX_BYTES = 2 ** 32;
 
 /** Places member after member, counting in bits as gcc does. */
 class Placement {
+  readonly cls: StructClass;
   readonly #options: StructOptions;
   readonly #name: string;
   readonly #isUnion: boolean;
@@ -160,12 +161,13 @@ class Placement {
   #flexible = false;
   #atomicAlign = 1;
 
-  constructor(readonly cls: StructClass) {
+  constructor(cls: StructClass) {
     if (typeof cls !== "function" || !(cls.prototype instanceof Struct)) {
       throw new StructDefinitionError(
         `${String((cls as { name?: string })?.name ?? cls)} is not a struct class: it must extend Struct, Union or MmapStructure`,
       );
     }
+    this.cls = cls;
     this.#options = ownOptions(cls);
     this.#name = this.#options.name ?? cls.name;
     if (!isStructName(this.#name))

@@ -18,16 +18,19 @@ export const FRESH = 2;
 export const BIG_ENDIAN = 4;
 
 export class Region implements Memory {
+  readonly buffer: ArrayBufferLike;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly mode: number;
   readonly view: DataView;
   #bytes: Buffer | undefined;
   #swapped: Region | undefined;
 
-  constructor(
-    readonly buffer: ArrayBufferLike,
-    readonly byteOffset: number,
-    readonly byteLength: number,
-    readonly mode: number,
-  ) {
+  constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, mode: number) {
+    this.buffer = buffer;
+    this.byteOffset = byteOffset;
+    this.byteLength = byteLength;
+    this.mode = mode;
     this.view = new DataView(buffer, byteOffset, byteLength);
   }
 

@@ -71,6 +71,7 @@ const MAX_SLOTS = 16;
 
 /** Writes the source of one class. */
 class Generator {
+  readonly name: string;
   readonly #constants: unknown[] = [];
   readonly #littleEndian: boolean;
   readonly #readOnly: boolean;
@@ -79,10 +80,8 @@ class Generator {
   readonly mode: number;
   readonly #start: string;
 
-  constructor(
-    readonly name: string,
-    mode: number,
-  ) {
+  constructor(name: string, mode: number) {
+    this.name = name;
     this.mode = mode & ~AT_START;
     this.#start = this.mode === mode ? "this.#o + " : "";
     this.#littleEndian = (mode & BIG_ENDIAN) === 0;
