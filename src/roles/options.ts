@@ -1,9 +1,9 @@
 /** Where a role's files are, from its options. */
-import { join, resolve } from "node:path";
 import { checkOptions } from "../check-options.ts";
 import { HeaderNotFoundError, UnsupportedError } from "../errors.ts";
 import { isLinux } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
+import { absolutePath } from "../memory/paths.ts";
 import { checkObjectName, SHARED_MEMORY_NAME_BYTES_MAX } from "../memory/shared-memory-file.ts";
 import type { StructClass } from "../struct/composite.ts";
 import { StructType } from "../struct/composite.ts";
@@ -16,34 +16,34 @@ import { fingerprintOf } from "../struct/schema.ts";
 /** Options of every role. */
 export interface RoleOptions {
   /** Directory of the data file. Default `"./.mmap"`, as IPMMAP's. */
-  readonly dir?: string;
+  readonly dir?: string | undefined;
   /** Tells several files of one class apart: `<dir>/<Class>_<tag>.mmap`. Default empty. */
-  readonly tag?: string;
+  readonly tag?: string | undefined;
   /** Instead of a directory: the name of a POSIX shared memory object, `"/robot"` (Linux). */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** The class name in the file's name, where the class at hand is only a prefix of that one. Default: the class's own. */
-  readonly className?: string;
+  readonly className?: string | undefined;
   /** Directory of the lock file of kind `"fcntl"`. Default `"./.fasteners"`, as IPMMAP's. */
-  readonly lockDir?: string;
+  readonly lockDir?: string | undefined;
   /** Whether writer sessions stamp the header with the time. Default true. */
-  readonly touch?: boolean;
+  readonly touch?: boolean | undefined;
 }
 
 /** Options of a Manager. */
 export interface ManagerOptions extends RoleOptions {
   /** Make the file when there is none. Default false. */
-  readonly create?: boolean;
+  readonly create?: boolean | undefined;
   /** With `create`: make the file anew even when there is one. Default false. */
-  readonly force?: boolean;
+  readonly force?: boolean | undefined;
   /** Permissions of the files made, not reduced by the umask. Default 0o600. */
-  readonly mode?: number;
+  readonly mode?: number | undefined;
   /** `"flock"` (default), or `"fcntl"` when Python processes with IPMMAP take part. Fixed at creation. */
-  readonly lock?: LockKind;
+  readonly lock?: LockKind | undefined;
   /**
    * Keep the state before a writer session in the file, so that it can be rolled back, also by the next writer
    * when this one is killed. Default true for `"flock"`; switch it off for structs too large to copy at every edit.
    */
-  readonly transactional?: boolean;
+  readonly transactional?: boolean | undefined;
 }
 
 /** The names of all files of one shared struct. */
@@ -94,8 +94,8 @@ export function placeOf(layout: Layout | undefined, options: RoleOptions): Place
   if (options.name !== undefined) return placeOfName(options.name, lockDir);
   const fileName = `${checkPart(className, "className")}_${checkPart(tag, "tag")}`;
   return {
-    dataPath: resolve(dir, `${fileName}.mmap`),
-    lockPath: { flock: resolve(dir, `${fileName}.lock`), fcntl: resolve(lockDir, `${fileName}.lockfile`) },
+    dataPath: absolutePath(dir, `${fileName}.mmap`),
+    lockPath: { flock: absolutePath(dir, `${fileName}.lock`), fcntl: absolutePath(lockDir, `${fileName}.lockfile`) },
   };
 }
 
@@ -107,8 +107,8 @@ function placeOfName(name: string, lockDir: string): Place {
     SHARED_MEMORY_NAME_BYTES_MAX - ".lock-page".length,
     "shared memory",
   ).slice(1);
-  const path = join("/dev/shm", file);
-  return { dataPath: path, lockPath: { flock: `${path}.lock`, fcntl: resolve(lockDir, `${file}.lockfile`) } };
+  const path = `/dev/shm/${file}`;
+  return { dataPath: path, lockPath: { flock: `${path}.lock`, fcntl: absolutePath(lockDir, `${file}.lockfile`) } };
 }
 
 /** The layout of the class, or of the one loaded under that name, if it can live in a shared file. */

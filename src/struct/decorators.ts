@@ -41,13 +41,13 @@ export interface Declaration {
 /** What `@struct` was given. */
 export interface StructOptions {
   /** `#pragma pack(n)`: no member is aligned to more than this many bytes (1, 2, 4, 8 or 16). */
-  readonly pack?: number;
+  readonly pack?: number | undefined;
   /** `__attribute__((aligned(n)))`: the struct is aligned to at least this many bytes, a power of two. */
-  readonly align?: number;
+  readonly align?: number | undefined;
   /** Byte order of all members, nested structs without an order of their own included. Default: the machine's. */
-  readonly endian?: "little" | "big";
+  readonly endian?: "little" | "big" | undefined;
   /** The name used in files and messages instead of the class's own. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /**
@@ -151,7 +151,7 @@ function nestedType(cls: StructClass, where: string): FieldType {
   return type;
 }
 
-type Legacy = [target: object, key: PropertyKey, descriptor?: PropertyDescriptor];
+type Legacy = [target: object, key: PropertyKey, descriptor: PropertyDescriptor | undefined];
 
 function recorder<Declared>(decorator: string, what: Omit<Declaration, "name">): FieldDecorator<Declared> {
   return (

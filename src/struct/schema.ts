@@ -158,7 +158,7 @@ function computeFingerprint(layout: Layout): bigint {
 /** Options of `structFromSchema`. */
 export interface SchemaOptions {
   /** Types of your own that the schema names; without them their bytes are read as their base type. */
-  readonly types?: readonly CType<unknown>[];
+  readonly types?: readonly CType<unknown>[] | undefined;
 }
 
 /**
@@ -215,10 +215,10 @@ class SchemaReader {
 
   struct(schema: unknown, depth: number): StructClass<Struct & AnyObject> {
     if (!isObject(schema)) throw unsound("a struct must be an object", schema);
-    if (depth > MAX_DEPTH) throw unsound(`structs nested deeper than ${MAX_DEPTH}`, schema.name);
+    const { name: given, fields } = schema;
+    if (depth > MAX_DEPTH) throw unsound(`structs nested deeper than ${MAX_DEPTH}`, given);
     const head = readHead(schema);
     const { name, kind } = head;
-    const { fields } = schema;
     if (!isObject(fields)) throw unsound(`${name}: fields`, fields);
     const entries = Object.entries(fields);
     this.#members += entries.length;
@@ -234,8 +234,8 @@ class SchemaReader {
     const where = `${struct.name}.${name}`;
     if (!isMemberName(name)) throw unsound(`${struct.name}: member name`, name);
     if (!isObject(schema)) throw unsound(where, schema);
-    const { offset, size, bits, anonymous } = schema;
-    const type = this.#type(schema.type, where, depth);
+    const { type: spelt, offset, size, bits, anonymous } = schema;
+    const type = this.#type(spelt, where, depth);
     if (!isCount(offset) || !isCount(size) || size !== sizeOfType(type))
       throw unsound(`${where}: offset or size`, `${offset}, ${size}`);
     const place = bits === undefined ? undefined : readBits(bits, type, where, struct);
@@ -251,10 +251,11 @@ class SchemaReader {
     if (depth > MAX_DEPTH) throw unsound(`${where}: nested deeper than ${MAX_DEPTH}`, "type");
     if (typeof schema === "string") return this.#named(schema, where);
     if (!isObject(schema)) throw unsound(`${where}: type`, schema);
-    if ("struct" in schema) return new StructType(this.struct(schema.struct, depth + 1));
+    const { struct, atomic: integer } = schema;
+    if ("struct" in schema) return new StructType(this.struct(struct, depth + 1));
     if ("array" in schema) return this.#array(schema, where, depth);
     if ("chars" in schema) return readChars(schema, where);
-    if ("atomic" in schema) return atomic(this.#named(schema.atomic, where) as typeof types.c_int32);
+    if ("atomic" in schema) return atomic(this.#named(integer, where) as typeof types.c_int32);
     if ("converted" in schema) return this.#converted(schema, where, depth);
     if ("custom" in schema) return this.#custom(schema, where);
     throw unsound(`${where}: type`, schema);
@@ -267,8 +268,8 @@ class SchemaReader {
   }
 
   #array(schema: AnyObject, where: string, depth: number): FieldType {
-    const { length } = schema;
-    const element = this.#type(schema.array, where, depth + 1);
+    const { array: spelt, length } = schema;
+    const element = this.#type(spelt, where, depth + 1);
     if (length !== null && (!isCount(length) || length === 0))
       throw unsound(`${where}: array length`, length);
     const isOpen = element instanceof ArrayType ? element.length === null : isFlexibleStruct(element);
@@ -277,11 +278,11 @@ class SchemaReader {
   }
 
   #converted(schema: AnyObject, where: string, depth: number): FieldType {
-    const { converted: name, labels } = schema;
+    const { converted: name, base: spelt, labels } = schema;
     if (typeof name !== "string") throw unsound(`${where}: converted`, name);
     const own = this.#types.get(name);
     if (own !== undefined) return own;
-    const base = this.#type(schema.base, where, depth + 1);
+    const base = this.#type(spelt, where, depth + 1);
     if (!("check" in base)) throw unsound(`${where}: base type`, name);
     const integer = isScalar(base) && base.integer !== undefined ? (base as ScalarType<bigint>) : undefined;
     const isBig = integer?.inline.accessor.startsWith("Big") === true;

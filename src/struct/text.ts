@@ -95,7 +95,7 @@ function endOfLongText(bytes: Buffer, start: number, end: number): number {
  * @throws TypeError for an option or encoding there is not, RangeError for a size that is none
  * @example @field(chars(32)) name!: string
  */
-export function chars(size: number, options: { encoding?: TextEncoding } = {}): CType<string> {
+export function chars(size: number, options: { encoding?: TextEncoding | undefined } = {}): CType<string> {
   checkOptions(`chars(${size})`, options, { encoding: "string" });
   const { encoding = "utf8" } = options;
   const codec = Object.hasOwn(codecs, encoding) ? codecs[encoding] : undefined;

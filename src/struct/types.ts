@@ -54,7 +54,7 @@ export interface CType<T> {
    */
   check(value: unknown): T;
   /** How a schema spells this type; left out, a schema knows its name and size only. */
-  readonly schema?: TypeSchema;
+  readonly schema?: TypeSchema | undefined;
 }
 
 /** How a schema spells a type; one that does not say is known by its name and size only. */
@@ -88,7 +88,7 @@ export interface ScalarType<T, A = never> extends CType<T> {
   readonly [ARRAY]?: A;
   readonly inline: Inline;
   /** For integers and c_bool: what a bit-field or an atomic needs to know. */
-  readonly integer?: { readonly bits: number; readonly signed: boolean };
+  readonly integer?: { readonly bits: number; readonly signed: boolean } | undefined;
 }
 
 /** The typed array that stands for an array of numbers stored with each accessor. */
@@ -367,7 +367,7 @@ export function convert<B, T>(
     name: string;
     decode: (stored: B) => T;
     encode: (value: unknown) => B;
-    labels?: Readonly<Record<string, string>>;
+    labels?: Readonly<Record<string, string>> | undefined;
   },
 ): CType<T> {
   const { name, decode, encode, labels } = options;
