@@ -2,7 +2,7 @@
  * Constants of the C headers, per platform. Linux values are those of x86-64 and arm64 (they agree on all
  * of these but the syscall numbers and O_NOFOLLOW); macOS values are written down from its headers and untested.
  */
-import { constants as os } from "node:os";
+import { os } from "../builtin.ts";
 
 /** Where this process runs, as far as libc is concerned. */
 export const isLinux = process.platform === "linux";
@@ -89,16 +89,46 @@ export const FUTEX_WAIT = 0;
 export const FUTEX_WAKE = 1;
 export const SYS_futex = isArm64 ? 98 : 202;
 
-/** errno numbers by name (`E.EAGAIN`), those of the platform. */
-export const E = os.errno;
+// <sys/stat.h>, <sys/syscall.h>
+export const AT_FDCWD = -100;
+export const AT_EMPTY_PATH = 0x1000;
+export const STATX_BASIC_STATS = 0x7ff;
+export const SYS_statx = isArm64 ? 291 : 332;
 
-const names = new Map<number, string>();
-for (const [name, number] of Object.entries(os.errno)) if (!names.has(number)) names.set(number, name);
-// EAGAIN and EWOULDBLOCK (EOPNOTSUPP and ENOTSUP) share a number; libc's own text uses the first.
-names.set(os.errno.EAGAIN, "EAGAIN");
+/** <errno.h>: the errno numbers that mean something to us, by name (`E.EAGAIN`). */
+export const E = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EBADF: 9,
+  EAGAIN: pick(11, 35),
+  EACCES: 13,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  EMFILE: 24,
+  ENOSPC: 28,
+  ELOOP: pick(40, 62),
+  EOPNOTSUPP: pick(95, 102),
+  ETIMEDOUT: pick(110, 60),
+} as const;
+
+let names: Map<number, string> | undefined;
+
+/** All names that the platform has. */
+function errnoNames(): Map<number, string> {
+  const { errno } = os().constants;
+  // EAGAIN and EWOULDBLOCK (EOPNOTSUPP and ENOTSUP) share a number; libc's own text uses the first.
+  const numbers = Object.entries(errno).toReversed();
+  return new Map([...numbers.map(([name, number]) => [number, name] as const), [errno.EAGAIN, "EAGAIN"]]);
+}
 
 /** `errnoName(28) === "ENOSPC"`; `"E999"` for a number the platform does not know. */
-export const errnoName = (errno: number): string => names.get(errno) ?? `E${errno}`;
+export function errnoName(errno: number): string {
+  names ??= errnoNames();
+  return names.get(errno) ?? `E${errno}`;
+}
 
 /** Size of a memory page in bytes: mappings start at multiples of it. */
 export const SC_PAGESIZE = pick(30, 29);

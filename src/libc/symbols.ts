@@ -3,14 +3,18 @@
  * so that importing the library costs nothing and an unsupported platform says so once, clearly.
  */
 import { dlopen, type FFIFunction, FFIType, type Pointer } from "bun:ffi";
-import { existsSync } from "node:fs";
 import { UnsupportedError } from "../errors.ts";
 import { isLinux, isMacOS } from "./constants.ts";
 
 const muslName = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`;
 
 /** Whether libc is musl (Alpine), which differs from glibc in a few documented ways. */
-export const isMusl = isLinux && existsSync(`/lib/${muslName}`);
+export function isMusl(): boolean {
+  // What is missing has size 0 here. node:fs would say it more plainly, and take 2 ms to load.
+  musl ??= isLinux && Bun.file(`/lib/${muslName}`).size > 0;
+  return musl;
+}
+let musl: boolean | undefined;
 
 /** The names under which the C library may be loaded here, most likely first. */
 function libraryNames(): string[] {
@@ -20,7 +24,7 @@ function libraryNames(): string[] {
       `shmstruct runs on Linux (x64, arm64) and, untested, on macOS; this is ${process.platform} ${process.arch}`,
     );
   }
-  return isMusl ? [muslName, "libc.so.6"] : ["libc.so.6", muslName];
+  return isMusl() ? [muslName, "libc.so.6"] : ["libc.so.6", muslName];
 }
 
 function open<T extends Record<string, FFIFunction>>(table: T, otherNames: readonly string[] = []) {
@@ -82,6 +86,8 @@ export const libc = lazily({
   ftruncate: { args: ["i32", "i64"], returns: "i32" },
   // off_t lseek(int fd, off_t offset, int whence);
   lseek: { args: ["i32", "i64", "i32"], returns: FFIType.i64_fast },
+  // ssize_t pread(int fd, void *buf, size_t count, off_t offset);
+  pread: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
   // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
   mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
   // int munmap(void *addr, size_t length);
@@ -112,6 +118,12 @@ export const linux = lazily({
   syscall: { args: ["i64", "ptr", "i32", "u32", "ptr", "ptr", "u32"], returns: FFIType.i64_fast },
   // void *mremap(void *old_address, size_t old_size, size_t new_size, int flags);
   mremap: { args: ["ptr", "u64", "u64", "i32"], returns: "ptr" },
+});
+
+/** Linux only: what the kernel knows of a file. glibc has had a function of its own for it since 2.28, musl since 1.2.5. */
+export const statxCall = lazily({
+  // long syscall(SYS_statx, int dirfd, const char *path, int flags, unsigned int mask, struct statx *statxbuf);
+  syscall: { args: ["i64", "i32", "ptr", "i32", "u32", "ptr"], returns: FFIType.i64_fast },
 });
 
 /** POSIX shared memory: in librt before glibc 2.34, since then in libc, as on musl and macOS. */

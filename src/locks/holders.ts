@@ -1,5 +1,5 @@
 /** Who holds a lock, as far as the kernel tells: for the messages of timeouts. */
-import { fstatSync, readFileSync } from "node:fs";
+import { fs } from "../builtin.ts";
 import type { LockKind, LockMode } from "./file-lock.ts";
 
 /** A line of /proc/locks, `1: FLOCK  ADVISORY  WRITE 4321 fe:00:123456 0 EOF`; blocked ones have `->` after the number. */
@@ -18,7 +18,7 @@ export function describeHolders(fd: number, kind: LockKind, mode: LockMode): str
 }
 
 function holders(fd: number, kind: LockKind, mode: LockMode): number[] {
-  const { dev, ino } = fstatSync(fd, { bigint: true });
+  const { dev, ino } = fs().fstatSync(fd, { bigint: true });
   const found = readLines()
     .map((line) => LINE.exec(line))
     .filter((match) => match !== null)
@@ -34,7 +34,7 @@ function holders(fd: number, kind: LockKind, mode: LockMode): number[] {
 
 function readLines(): string[] {
   try {
-    return readFileSync("/proc/locks", "latin1").split("\n");
+    return fs().readFileSync("/proc/locks", "latin1").split("\n");
   } catch {
     return [];
   }
@@ -52,7 +52,7 @@ function describeProcess(pid: number): string {
   if (pid <= 0) return "a process that the kernel does not name";
   if (pid === process.pid) return `process ${pid}, this one, in another thread or asynchronous task`;
   try {
-    return `process ${pid} (${readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd()})`;
+    return `process ${pid} (${fs().readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd()})`;
   } catch {
     return `process ${pid}`;
   }

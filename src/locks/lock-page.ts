@@ -5,14 +5,15 @@
  * It is a file of its own beside the lock file, not a part of it: shell scripts open lock files with
  * `exec 9>file.lock`, which cuts them to nothing, and a mapping that is cut short kills every process that looks.
  */
-import { fstatSync, readSync, writeSync } from "node:fs";
+import { fs } from "../builtin.ts";
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { check } from "../libc/call.ts";
 import { F_DUPFD_CLOEXEC } from "../libc/constants.ts";
 import { futexWait, futexWake } from "../libc/futex.ts";
 import { libc } from "../libc/symbols.ts";
-import { allocate, closeFile } from "../memory/file.ts";
+import { allocate, closeFile, readStart } from "../memory/file.ts";
 import { Mapping } from "../memory/mapping.ts";
+import { statusOf } from "../memory/status.ts";
 import { barrier } from "../struct/barrier.ts";
 import { type OpenOptions, openLockFile } from "./open.ts";
 
@@ -81,7 +82,7 @@ export class LockPage {
 
   /** Maps the checked page behind a descriptor, which then belongs to the object. */
   static adopt(fd: number, writable: boolean, path: string): LockPage {
-    const { mode } = fstatSync(fd);
+    const { mode } = statusOf(fd);
     const access = writable ? "write" : "read";
     return new LockPage(Mapping.map(fd, { byteLength: PAGE_BYTES, access, path }), mode);
   }
@@ -171,8 +172,8 @@ function openIfPossible(path: string, options: OpenOptions): ReturnType<typeof o
 /** Makes sure that a whole, valid page is there; false when it is yet to be made and that is not up to us. */
 function preparePage(fd: number, writable: boolean, path: string): boolean {
   const content = new Uint8Array(PAGE_BYTES);
-  const byteLength = readSync(fd, content, 0, PAGE_BYTES, 0);
-  if (fstatSync(fd).size <= PAGE_BYTES && content.every((byte) => byte === 0)) {
+  const byteLength = readStart(fd, content, path);
+  if (statusOf(fd).byteLength <= PAGE_BYTES && content.every((byte) => byte === 0)) {
     if (writable) writeNewPage(fd, path);
     return writable;
   }
@@ -201,7 +202,7 @@ function preparePage(fd: number, writable: boolean, path: string): boolean {
 /** Storage first, as a store to a hole on a full disk would kill the process; the header makes the page valid. */
 function writeNewPage(fd: number, path: string): void {
   allocate(fd, PAGE_BYTES, path);
-  writeSync(fd, new Uint32Array([MAGIC, VERSION]), 0, HEADER_BYTES, 0);
+  fs().writeSync(fd, new Uint32Array([MAGIC, VERSION]), 0, HEADER_BYTES, 0);
 }
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, "0")}`;

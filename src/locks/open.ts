@@ -1,8 +1,8 @@
 /** Opening the files that locks live on: never a link, a pipe or a directory, and never with a wait. */
-import { fstatSync } from "node:fs";
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { O_CREAT, O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import { closeFile, openFile } from "../memory/file.ts";
+import { statusOf } from "../memory/status.ts";
 
 export interface OpenOptions {
   /** Make the file when it is missing. Default false. */
@@ -26,7 +26,7 @@ export interface OpenedFile {
 export function openLockFile(path: string, { create = false, mode = 0o600 }: OpenOptions): OpenedFile {
   const opened = openEitherWay(path, create, mode);
   // Opening a FIFO does not block, as O_NONBLOCK says; it shows itself here.
-  if (fstatSync(opened.fd).isFile()) return opened;
+  if (statusOf(opened.fd).isFile) return opened;
   closeFile(opened.fd);
   throw new FileFormatError(path, `'${path}' is not a regular file, so it cannot be a lock file`);
 }

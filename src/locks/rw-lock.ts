@@ -8,10 +8,10 @@
  * lower the flag, leave. Who sees the flag goes through the gate as well instead of overtaking. So a writer waits
  * only for those that hold the lock when it enters, and a reader for one writer at most.
  */
-import { fstatSync } from "node:fs";
 import { checkOptions } from "../check-options.ts";
 import { ClosedError, DeadlockError, LockTimeoutError, ShmError } from "../errors.ts";
 import { closeFile } from "../memory/file.ts";
+import { statusOf } from "../memory/status.ts";
 import { type FileLock, fileLock, type LockKind, type LockMode } from "./file-lock.ts";
 import { describeHolders } from "./holders.ts";
 import { LockPage, lockPagePath } from "./lock-page.ts";
@@ -112,7 +112,7 @@ export class RwLock {
 
   /** Whether somebody deleted the lock file: whoever opens the path next gets another lock than this one. */
   get isUnlinked(): boolean {
-    return !this.#closed && fstatSync(this.#fd).nlink === 0;
+    return !this.#closed && statusOf(this.#fd).links === 0;
   }
 
   /** Whether `close()` was called. */

@@ -1,5 +1,5 @@
 /** What the current JavaScript thread does with each lock file: what would be a wait for oneself shows here. */
-import { fstatSync } from "node:fs";
+import { statusOf } from "../memory/status.ts";
 import type { LockMode } from "./file-lock.ts";
 
 /** Of one lock file (device and inode), through whichever descriptors, in this thread. */
@@ -18,8 +18,7 @@ export class ThreadLocks {
   /** The record of the file behind `fd`. Call `drop()` when `fd` is closed. */
   static of(fd: number): ThreadLocks {
     // A worker is a thread with modules, hence with a map, of its own.
-    const { dev, ino } = fstatSync(fd, { bigint: true });
-    const key = `${dev}:${ino}`;
+    const { id: key } = statusOf(fd);
     const locks = byFile.get(key) ?? new ThreadLocks(key);
     byFile.set(key, locks);
     locks.#users += 1;

@@ -1,11 +1,12 @@
 /** The file behind a `MemoryMap`: found by path, descriptor or name, and asked for its size before memory is touched. */
-import { fstatSync, realpathSync } from "node:fs";
+import { fs } from "../builtin.ts";
 import { FileFormatError, SystemError, UnsupportedError } from "../errors.ts";
 import { check } from "../libc/call.ts";
 import { F_DUPFD_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
 import { closeFile, fileSize, openFile } from "./file.ts";
 import { openNamed, openNamedReadOnly } from "./named.ts";
+import { statusOf } from "./status.ts";
 
 /** A descriptor of our own, and what is known about the file. */
 export class Backing {
@@ -20,7 +21,7 @@ export class Backing {
     this.path = path;
     this.#ownsOffset = ownsOffset;
     this.#fd = fd;
-    this.isFile = fstatSync(fd).isFile();
+    this.isFile = statusOf(fd).isFile;
   }
 
   /**
@@ -33,7 +34,7 @@ export class Backing {
       return new Backing(openFile(path, flags), path, true);
     } catch (error) {
       if (!(error instanceof SystemError && error.code === "ELOOP")) throw error;
-      return new Backing(openFile(realpathSync(path), flags), path, true);
+      return new Backing(openFile(fs().realpathSync(path), flags), path, true);
     }
   }
 
@@ -61,7 +62,7 @@ export class Backing {
   /** The file's length now, in bytes. @throws UnsupportedError once released */
   get size(): number {
     if (this.#fd < 0) throw new UnsupportedError(`the size of '${this.path}' is unknown with trackFd: false`);
-    return this.#ownsOffset ? fileSize(this.#fd, this.path) : fstatSync(this.#fd).size;
+    return this.#ownsOffset ? fileSize(this.#fd, this.path) : statusOf(this.#fd).byteLength;
   }
 
   /** How many bytes to map for a wanted `length`, 0 meaning all from `offset` on. @throws RangeError when there are fewer */

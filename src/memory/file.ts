@@ -29,11 +29,21 @@ export function closeFile(fd: number): void {
 
 /**
  * The file's size in bytes, now; 190 ns. It moves the descriptor's offset to the end of the file, so it is for
- * descriptors that only we use; ask `fs.fstatSync(fd).size` about those that a user gave.
+ * descriptors that only we use; ask `statusOf(fd).byteLength` about those that a user gave.
  * @throws SystemError EBADF, or ESPIPE for what has no size
  */
 export function fileSize(fd: number, path?: string): number {
   return check("lseek", libc().lseek(fd, 0, SEEK_END), path);
+}
+
+/**
+ * Reads the file's first bytes into `bytes`, wherever the descriptor's offset is.
+ * @returns how many there were
+ * @throws SystemError EBADF, EISDIR, EIO …
+ */
+export function readStart(fd: number, bytes: Uint8Array, path?: string): number {
+  // SAFETY: the kernel writes at most so many bytes as `bytes` has.
+  return check("pread", libc().pread(fd, bytes, bytes.byteLength, 0), path);
 }
 
 /**

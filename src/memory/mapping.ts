@@ -1,5 +1,4 @@
 /** One mapping of the process: the address, the buffer over it and, usually, the descriptor behind it. */
-import { fstatSync } from "node:fs";
 import { ClosedError, FileFormatError, ShmError } from "../errors.ts";
 import { check } from "../libc/call.ts";
 import {
@@ -14,6 +13,7 @@ import {
 import { bufferAt, checkAddress } from "../libc/memory.ts";
 import { libc } from "../libc/symbols.ts";
 import { closeFile, pageSize } from "./file.ts";
+import { statusOf } from "./status.ts";
 
 /** What stores to a mapping do: are impossible, reach the file and its other users, or stay private. */
 export type Access = "read" | "write" | "copy";
@@ -226,11 +226,11 @@ function checkRange(byteLength: number, byteOffset: number): void {
 
 /** Memory past the end of a file can be mapped but not touched: SIGBUS ends the process, and no handler helps. */
 function checkFileSize(fd: number, { byteLength, byteOffset = 0, path = `fd ${fd}` }: MapOptions): void {
-  const stat = fstatSync(fd);
+  const status = statusOf(fd);
   const needed = byteOffset + byteLength;
-  if (!stat.isFile() || stat.size >= needed) return;
+  if (!status.isFile || status.byteLength >= needed) return;
   throw new FileFormatError(
     path,
-    `'${path}' is ${stat.size} bytes long, too short to map ${byteLength} bytes from offset ${byteOffset} (${needed} needed)`,
+    `'${path}' is ${status.byteLength} bytes long, too short to map ${byteLength} bytes from offset ${byteOffset} (${needed} needed)`,
   );
 }

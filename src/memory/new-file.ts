@@ -1,5 +1,5 @@
 /** Making a file whole under another name, before it gets its own: nobody ever sees half of one. */
-import { fchmodSync } from "node:fs";
+import { fs } from "../builtin.ts";
 import { check, cstring } from "../libc/call.ts";
 import { O_CREAT, O_EXCL, O_RDWR } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
@@ -39,7 +39,7 @@ export function makeWhole(path: string, { byteLength, mode, fill }: NewFile): st
 
 function reserve(fd: number, byteLength: number, mode: number, path: string): void {
   try {
-    fchmodSync(fd, mode);
+    fs().fchmodSync(fd, mode);
     allocate(fd, byteLength, path);
   } catch (error) {
     closeFile(fd);

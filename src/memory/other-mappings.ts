@@ -1,5 +1,5 @@
 /** What else this process has mapped of a file, in whatever thread and by whatever means: the kernel knows. */
-import { readFileSync } from "node:fs";
+import { fs } from "../builtin.ts";
 import { UnsupportedError } from "../errors.ts";
 import { isLinux } from "../libc/constants.ts";
 import { pageSize } from "./file.ts";
@@ -36,9 +36,9 @@ const wholePages = (byteLength: number): number => Math.ceil(byteLength / pageSi
 
 /** See proc(5): "7f0e-7f0f rw-s 00001000 fe:00 1234   /path", numbers in base 16 but for the inode. */
 function readRegions(): Region[] {
-  const lines = readFileSync("/proc/self/maps", "latin1").matchAll(
-    /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+)/gm,
-  );
+  const lines = fs()
+    .readFileSync("/proc/self/maps", "latin1")
+    .matchAll(/^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+)/gm);
   return Array.from(lines, ([, start, end, offset, file]) => ({
     start: Number.parseInt(start!, 16),
     end: Number.parseInt(end!, 16),

@@ -1,9 +1,10 @@
-/** What is at a path: node:fs, with its failures as `SystemError` like those of our own calls. */
-import { lstatSync, mkdirSync, type Stats } from "node:fs";
+/** Paths, and what is there: node:fs, with its failures as `SystemError` like those of our own calls. */
+import type { Stats } from "node:fs";
+import { fs } from "../builtin.ts";
 import { systemError } from "../libc/call.ts";
 
 /** Runs a call of node:fs. @throws SystemError with its call, errno and path */
-function throughFs<T>(call: () => T): T {
+export function throughFs<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
@@ -16,12 +17,29 @@ function throughFs<T>(call: () => T): T {
 
 /** What has the name, a link itself and not what it leads to; undefined when nothing has. @throws SystemError */
 export const lookAt = (path: string): Stats | undefined =>
-  throughFs(() => lstatSync(path, { throwIfNoEntry: false }));
+  throughFs(() => fs().lstatSync(path, { throwIfNoEntry: false }));
 
 /** Whether anything has that name, a dangling link included. @throws SystemError */
 export const exists = (path: string): boolean => lookAt(path) !== undefined;
 
 /** Makes the directory and those above it, where missing. @throws SystemError EACCES, ENOTDIR … */
 export function makeDirectory(path: string): void {
-  throughFs(() => mkdirSync(path, { recursive: true }));
+  throughFs(() => fs().mkdirSync(path, { recursive: true }));
 }
+
+/**
+ * What `resolve` of node:path gives on the systems that we run on, without the time to load that.
+ * @example absolutePath("./.mmap", "Robot_.mmap")
+ */
+export function absolutePath(directory: string, name: string): string {
+  const parts: string[] = [];
+  const whole = directory.startsWith("/") ? directory : `${process.cwd()}/${directory}`;
+  for (const part of `${whole}/${name}`.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+/** The directory that an absolute path is in. */
+export const directoryOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf("/")));

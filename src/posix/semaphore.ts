@@ -102,7 +102,7 @@ export class Semaphore {
         "this system has no sem_timedwait; acquireAsync({ timeoutMs }) works everywhere",
       );
     }
-    if (isLinux && !isMusl) timedWait(this.#open(), this.name, limitMs);
+    if (isLinux && !isMusl()) timedWait(this.#open(), this.name, limitMs);
     else pollingWait(() => this.tryAcquire(), this.name, limitMs);
   }
 

@@ -2,7 +2,8 @@
  * What all roles share: the open data file, its lock, and the rule that whoever gets the lock works on the file
  * that is current *then* (a Manager may have replaced it meanwhile).
  */
-import { AsyncLocalStorage } from "node:async_hooks";
+import type { AsyncLocalStorage } from "node:async_hooks";
+import { asyncHooks } from "../builtin.ts";
 import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
 import type { LockMode } from "../locks/file-lock.ts";
 import type { AsyncLockOptions, LockOptions, RwLock } from "../locks/rw-lock.ts";
@@ -32,7 +33,7 @@ interface Attachment {
 /** The files whose `editAsync` the present asynchronous call is inside of. Made at the first use: few need it. */
 let edits: AsyncLocalStorage<readonly string[]> | undefined;
 function insideEdits(): AsyncLocalStorage<readonly string[]> {
-  edits ??= new AsyncLocalStorage();
+  edits ??= new (asyncHooks().AsyncLocalStorage)<readonly string[]>();
   return edits;
 }
 

@@ -1,5 +1,4 @@
 /** Making, replacing and removing data files: always whole, always under the writer lock. */
-import { dirname } from "node:path";
 import { FileFormatError } from "../errors.ts";
 import { cstring, lastErrno, systemError } from "../libc/call.ts";
 import { E } from "../libc/constants.ts";
@@ -8,7 +7,7 @@ import type { LockKind } from "../locks/file-lock.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
 import { MAX_MAPPING_BYTES } from "../memory/mapping.ts";
 import { makeWhole, rename, unlink } from "../memory/new-file.ts";
-import { exists, makeDirectory } from "../memory/paths.ts";
+import { directoryOf, exists, makeDirectory } from "../memory/paths.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { DataFile } from "./data-file.ts";
@@ -20,7 +19,7 @@ import type { ManagerOptions, Place } from "./options.ts";
 export function createFile(layout: Layout, place: Place, options: ManagerOptions): void {
   checkOptions(options);
   if (!options.force && exists(place.dataPath)) return;
-  makeDirectory(dirname(place.dataPath));
+  makeDirectory(directoryOf(place.dataPath));
   while (!tryCreate(layout, place, options));
 }
 

@@ -14,13 +14,13 @@
  * writes that then). A copy without a lock reads the sequence, copies the one or the other, reads the sequence
  * again, and is whole when both are equal. Under a shared lock the sequence stands still: odd means a dead writer.
  */
-import { fstatSync, readSync, type Stats, statSync } from "node:fs";
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
-import { closeFile, fileSize, openFile } from "../memory/file.ts";
+import { closeFile, fileSize, openFile, readStart } from "../memory/file.ts";
 import { MAX_MAPPING_BYTES, Mapping } from "../memory/mapping.ts";
 import { exists } from "../memory/paths.ts";
+import { type FileStatus, statusAt, statusOf } from "../memory/status.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import { viewAt } from "../struct/functions.ts";
 import { HEADER_CODE } from "../struct/header.ts";
@@ -58,7 +58,7 @@ export class DataFile {
   readonly #mapping: Mapping;
   /** Permissions. */
   readonly mode: number;
-  readonly #identity: Pick<Stats, "dev" | "ino">;
+  readonly #id: string;
   readonly #words: Int32Array;
   readonly #at: ReturnType<typeof wordIndices>;
   readonly #live: Uint8Array;
@@ -76,22 +76,26 @@ export class DataFile {
   static open(place: Place, layout: Layout | undefined, writable: boolean): DataFile {
     const path = place.dataPath;
     const fd = openData(path, layout?.name ?? "Class", writable);
-    const stat = checkedStat(fd, path);
-    const mapping = Mapping.map(fd, { byteLength: stat.size, access: writable ? "write" : "read", path });
+    const status = checkedStatus(fd, path);
+    const mapping = Mapping.map(fd, {
+      byteLength: status.byteLength,
+      access: writable ? "write" : "read",
+      path,
+    });
     try {
-      return new DataFile(mapping, stat, place, layout);
+      return new DataFile(mapping, status, place, layout);
     } catch (error) {
       mapping.close();
       throw error;
     }
   }
 
-  private constructor(mapping: Mapping, stat: Stats, place: Place, layout: Layout | undefined) {
+  private constructor(mapping: Mapping, status: FileStatus, place: Place, layout: Layout | undefined) {
     const { bytes, buffer, byteLength } = mapping;
     this.path = place.dataPath;
     this.#mapping = mapping;
-    this.#identity = stat;
-    this.mode = stat.mode & 0o777;
+    this.#id = status.id;
+    this.mode = status.mode & 0o777;
     this.format = readFormat(bytes, this.path);
     this.lockKind = this.format?.lockKind ?? "fcntl";
     this.structBytes = this.format?.structBytes ?? layout?.size ?? byteLength;
@@ -181,22 +185,17 @@ export class DataFile {
   /** A Manager replaced or removed the file, or was killed while doing so. */
   get isRetired(): boolean {
     if (this.format !== undefined) return this.#load(this.#at.retired) !== 0;
-    const stat = statSync(this.path, { throwIfNoEntry: false });
-    return stat === undefined || !this.isSameFile(stat);
+    return statusAt(this.path)?.id !== this.#id;
   }
 
   /** Somebody deleted the file without a Manager's `remove()`. */
   get isUnlinked(): boolean {
-    return fstatSync(this.#mapping.fd).nlink === 0;
-  }
-
-  isSameFile({ dev, ino }: Pick<Stats, "dev" | "ino">): boolean {
-    return dev === this.#identity.dev && ino === this.#identity.ino;
+    return statusOf(this.#mapping.fd).links === 0;
   }
 
   /** The same file on the disk, opened a second time. */
   isSameAs(other: DataFile): boolean {
-    return this.isSameFile(other.#identity);
+    return other.#id === this.#id;
   }
 
   /** Tells (or takes back) that this file is no longer the one under its name. */
@@ -337,27 +336,27 @@ const LEAST_BYTES = 16;
 /** Where the header keeps it. */
 const TIME_STAMP_AT = 8;
 
-function checkedStat(fd: number, path: string): Stats {
-  const stat = fstatSync(fd);
-  const problem = problemWith(stat);
-  if (problem === undefined) return stat;
+function checkedStatus(fd: number, path: string): FileStatus {
+  const status = statusOf(fd);
+  const problem = problemWith(status);
+  if (problem === undefined) return status;
   // In an empty file there is nothing that `force` could destroy.
-  const isOurs = stat.isFile() && (stat.size === 0 || beginsWithHeaderCode(readStart(fd)));
+  const isOurs = status.isFile && (status.byteLength === 0 || beginsWithHeaderCode(twoBytes(fd, path)));
   closeFile(fd);
   throw new FileFormatError(path, `'${path}' ${problem}`, isOurs);
 }
 
-function problemWith(stat: Stats): string | undefined {
-  if (!stat.isFile()) return "is no regular file, so it is no shared file";
-  if (stat.size < LEAST_BYTES)
-    return `is only ${stat.size} bytes long: it is no shared file, or was cut short`;
-  if (stat.size > MAX_MAPPING_BYTES) return `is ${stat.size} bytes long: one mapping holds at most 4 GiB`;
+function problemWith({ isFile, byteLength }: FileStatus): string | undefined {
+  if (!isFile) return "is no regular file, so it is no shared file";
+  if (byteLength < LEAST_BYTES)
+    return `is only ${byteLength} bytes long: it is no shared file, or was cut short`;
+  if (byteLength > MAX_MAPPING_BYTES) return `is ${byteLength} bytes long: one mapping holds at most 4 GiB`;
   return undefined;
 }
 
-function readStart(fd: number): Uint8Array {
+function twoBytes(fd: number, path: string): Uint8Array {
   const start = new Uint8Array(2);
-  readSync(fd, start, 0, start.length, 0);
+  readStart(fd, start, path);
   return start;
 }
 

@@ -1,12 +1,12 @@
 /** The lock files beside a data file: who may use the data must be able to lock it. */
-import { fchmodSync, fstatSync } from "node:fs";
-import { dirname } from "node:path";
+import { fs } from "../builtin.ts";
 import { O_NONBLOCK, O_RDONLY } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { lockPagePath } from "../locks/lock-page.ts";
 import { RwLock } from "../locks/rw-lock.ts";
 import { closeFile, openFile } from "../memory/file.ts";
-import { exists, makeDirectory } from "../memory/paths.ts";
+import { directoryOf, exists, makeDirectory } from "../memory/paths.ts";
+import { statusOf } from "../memory/status.ts";
 import type { Place } from "./options.ts";
 
 /**
@@ -20,7 +20,7 @@ export function openLock(place: Place, kind: LockKind): RwLock {
 /** The same; what is missing is made, with exactly these permissions. */
 export function makeLock(place: Place, kind: LockKind, mode: number): RwLock {
   const path = place.lockPath[kind];
-  makeDirectory(dirname(path));
+  makeDirectory(directoryOf(path));
   const isNew = !exists(path);
   const lock = new RwLock({ path, kind, create: true, mode });
   if (isNew) permit(lock, mode);
@@ -39,11 +39,11 @@ export function permit({ path, page }: RwLock, mode: number): void {
 function permitFile(path: string, mode: number): void {
   const fd = openFile(path, O_RDONLY | O_NONBLOCK);
   try {
-    const granted = fstatSync(fd).mode & 0o777;
-    if (granted !== mode) fchmodSync(fd, mode);
+    const granted = statusOf(fd).mode & 0o777;
+    if (granted !== mode) fs().fchmodSync(fd, mode);
   } catch (error) {
     // That others may lock what they may not read does no harm.
-    if ((fstatSync(fd).mode & mode) !== mode) throw error;
+    if ((statusOf(fd).mode & mode) !== mode) throw error;
   } finally {
     closeFile(fd);
   }

@@ -1,4 +1,4 @@
-import { basename, dirname } from "node:path";
+import { path as paths } from "../builtin.ts";
 import { checkOptions } from "../check-options.ts";
 import { FileFormatError } from "../errors.ts";
 import { type SchemaOptions, type StructSchema, structFromSchema } from "../struct/schema.ts";
@@ -30,8 +30,8 @@ export function openReader(path: string, options: OpenReaderOptions = {}): Reade
 }
 
 function optionsFor(path: string): RoleOptions {
-  const dir = dirname(path);
-  const name = basename(path, ".mmap");
+  const dir = paths().dirname(path);
+  const name = paths().basename(path, ".mmap");
   const separator = name.indexOf("_");
   if (path.endsWith(".mmap") && separator >= 0)
     return { dir, className: name.slice(0, separator), tag: name.slice(separator + 1) };

@@ -1,9 +1,9 @@
 /** Where a role's files are, from its options. */
-import { join, resolve } from "node:path";
 import { checkOptions } from "../check-options.ts";
 import { HeaderNotFoundError, UnsupportedError } from "../errors.ts";
 import { isLinux } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
+import { absolutePath } from "../memory/paths.ts";
 import { checkObjectName, SHARED_MEMORY_NAME_BYTES_MAX } from "../memory/shared-memory-file.ts";
 import type { StructClass } from "../struct/composite.ts";
 import { StructType } from "../struct/composite.ts";
@@ -94,8 +94,11 @@ export function placeOf(layout: Layout | undefined, options: RoleOptions): Place
   if (options.name !== undefined) return placeOfName(options.name, lockDir);
   const fileName = `${checkPart(className, "className")}_${checkPart(tag, "tag")}`;
   return {
-    dataPath: resolve(dir, `${fileName}.mmap`),
-    lockPath: { flock: resolve(dir, `${fileName}.lock`), fcntl: resolve(lockDir, `${fileName}.lockfile`) },
+    dataPath: absolutePath(dir, `${fileName}.mmap`),
+    lockPath: {
+      flock: absolutePath(dir, `${fileName}.lock`),
+      fcntl: absolutePath(lockDir, `${fileName}.lockfile`),
+    },
   };
 }
 
@@ -107,8 +110,11 @@ function placeOfName(name: string, lockDir: string): Place {
     SHARED_MEMORY_NAME_BYTES_MAX - ".lock-page".length,
     "shared memory",
   ).slice(1);
-  const path = join("/dev/shm", file);
-  return { dataPath: path, lockPath: { flock: `${path}.lock`, fcntl: resolve(lockDir, `${file}.lockfile`) } };
+  const path = `/dev/shm/${file}`;
+  return {
+    dataPath: path,
+    lockPath: { flock: `${path}.lock`, fcntl: absolutePath(lockDir, `${file}.lockfile`) },
+  };
 }
 
 /** The layout of the class, or of the one loaded under that name, if it can live in a shared file. */
