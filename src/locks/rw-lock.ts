@@ -13,7 +13,6 @@ import { ClosedError, DeadlockError, LockTimeoutError, ShmError } from "../error
 import { closeFile } from "../memory/file.ts";
 import { statusOf } from "../memory/status.ts";
 import { type FileLock, fileLock, type LockKind, type LockMode } from "./file-lock.ts";
-import { describeHolders } from "./holders.ts";
 import { LockPage, lockPagePath } from "./lock-page.ts";
 import { type OpenOptions, openLockFile } from "./open.ts";
 import { ThreadLocks } from "./this-thread.ts";
@@ -36,6 +35,9 @@ export interface AsyncLockOptions extends LockOptions {
   /** Aborting it rejects with `signal.reason`; nothing stays held. */
   signal?: AbortSignal | undefined;
 }
+
+/** Loaded for the message of the first timeout. */
+const heldBy = (): typeof import("./holders.ts") => require("./holders.ts");
 
 /** What `LockOptions` has, for `checkOptions`. */
 export const LOCK_OPTIONS = { timeoutMs: "number" } as const;
@@ -365,7 +367,7 @@ export class RwLock {
   }
 
   #timeoutError(mode: LockMode, timeoutMs: number): LockTimeoutError {
-    const holders = describeHolders(this.#fd, this.kind, mode);
+    const holders = heldBy().describeHolders(this.#fd, this.kind, mode);
     return new LockTimeoutError(
       this.path,
       timeoutMs,

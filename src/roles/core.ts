@@ -11,11 +11,14 @@ import { OFFSET, REGION } from "../struct/internals.ts";
 import type { Layout } from "../struct/layout.ts";
 import type { Region } from "../struct/memory.ts";
 import type { Struct } from "../struct/struct.ts";
-import { ChangeWatch } from "./changes.ts";
+import type { ChangeWatch } from "./changes.ts";
 import { DataFile } from "./data-file.ts";
 import { makeLock, openLock } from "./lock-files.ts";
 import { type Place, placeOf, type RoleOptions } from "./options.ts";
 import { SnapshotPool } from "./snapshot-pool.ts";
+
+/** Loaded by the first who waits for changes: together with what it needs it is a tenth of the library. */
+const changes = (): typeof import("./changes.ts") => require("./changes.ts");
 
 /** What a held lock is used for, until it is given back. */
 export interface Holding {
@@ -273,7 +276,7 @@ export class Core<T extends Struct> {
 
   get watch(): ChangeWatch<T> {
     const { lock } = this.#attachment;
-    if (this.#watch?.lock !== lock) this.#watch = new ChangeWatch(this, lock);
+    if (this.#watch?.lock !== lock) this.#watch = new (changes().ChangeWatch)(this, lock);
     return this.#watch;
   }
 

@@ -2,10 +2,12 @@ import { FileFormatError } from "../errors.ts";
 import type { StructClass } from "../struct/composite.ts";
 import type { Struct } from "../struct/struct.ts";
 import { Core } from "./core.ts";
-import { createFile, removeFile } from "./create.ts";
 import { Editor } from "./editor.ts";
 import { checkRoleOptions, type ManagerOptions, placeOf, roleLayout } from "./options.ts";
 import type { WriteSession } from "./session.ts";
+
+/** Loaded by the first Manager: most processes only read and edit what is there. */
+const creation = (): typeof import("./create.ts") => require("./create.ts");
 
 /**
  * Makes the shared file, and is an Editor of it. With `create` the file is made when there is none; with `force`
@@ -29,7 +31,7 @@ export class Manager<T extends Struct> extends Editor<T> {
   remove(): void {
     const session = this.#lockToRemove();
     try {
-      removeFile(this.core.file);
+      creation().removeFile(this.core.file);
       this.core.notify();
     } finally {
       session?.abandon();
@@ -53,7 +55,7 @@ function openManaged<T extends Struct>(cls: StructClass<T> | string, options: Ma
   if (options.force && !options.create)
     throw new TypeError("new Manager: force makes the file anew, so it needs create: true");
   const layout = roleLayout(cls);
-  if (options.create) createFile(layout, placeOf(layout, options), options);
+  if (options.create) creation().createFile(layout, placeOf(layout, options), options);
   const core = new Core<T>(layout, options, true, true);
   const { lockKind, path } = core.file;
   if (options.lock === undefined || options.lock === lockKind) return core;

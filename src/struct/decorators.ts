@@ -2,7 +2,7 @@
  * Class definition: decorators that record what a class declares, in either decorator style (TypeScript's legacy
  * `experimentalDecorators` or the standard ones). They define no accessor, touch no memory and compute nothing.
  */
-import "reflect-metadata";
+import type {} from "reflect-metadata";
 import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
 import { CArray } from "./arrays.ts";
@@ -25,8 +25,25 @@ if (Symbol.metadata === undefined) {
   Object.defineProperty(Symbol, "metadata", { value: Symbol.for("Symbol.metadata") });
 }
 
-const FIELDS = Symbol("shmstruct:fields");
-const OPTIONS = Symbol("shmstruct:options");
+// With emitDecoratorMetadata each decorated member asks for Reflect.metadata, which reflect-metadata provides. Without,
+// nobody does, and its 2 ms are saved.
+if (!("metadata" in Reflect)) {
+  const define = (value: unknown) =>
+    Object.defineProperty(Reflect, "metadata", { value, writable: true, configurable: true });
+  Object.defineProperty(Reflect, "metadata", {
+    get() {
+      define(undefined);
+      require("reflect-metadata");
+      return Reflect.metadata;
+    },
+    set: define,
+    configurable: true,
+  });
+}
+
+/** What was declared, by the prototype (legacy style) or the metadata object (standard style) of the class. */
+const declared = new WeakMap<object, Map<string, Declaration>>();
+const optionsOf = new WeakMap<StructClass, StructOptions>();
 
 /** One decorated member, as declared. */
 export interface Declaration {
@@ -119,7 +136,7 @@ export function bits<T extends number | bigint | boolean>(
 export function struct(options: StructOptions): (cls: StructClass, context?: ClassDecoratorContext) => void {
   checkOptions("@struct", options, KNOWN_OPTIONS);
   checkValues(options);
-  return (cls) => Reflect.defineMetadata(OPTIONS, Object.freeze({ ...options }), cls);
+  return (cls) => void optionsOf.set(cls, Object.freeze({ ...options }));
 }
 
 /** What a class itself declares (not its bases), in order. */
@@ -127,17 +144,13 @@ export function ownDeclarations(cls: StructClass): readonly Declaration[] {
   const metadata: object | null | undefined = Object.hasOwn(cls, Symbol.metadata)
     ? (cls as { [Symbol.metadata]?: object | null })[Symbol.metadata]
     : undefined;
-  const declarations = declarationsOf(cls.prototype) ?? (metadata && declarationsOf(metadata));
+  const declarations = declared.get(cls.prototype) ?? (metadata && declared.get(metadata));
   return [...(declarations?.values() ?? [])];
 }
 
 /** The options of a class's own `@struct`. */
 export function ownOptions(cls: StructClass): StructOptions {
-  return Reflect.getOwnMetadata(OPTIONS, cls) ?? {};
-}
-
-function declarationsOf(holder: object): Map<string, Declaration> | undefined {
-  return Reflect.getOwnMetadata(FIELDS, holder);
+  return optionsOf.get(cls) ?? {};
 }
 
 const typeName = (type: FieldType): string => ("name" in type ? type.name : type.constructor.name);
@@ -203,8 +216,8 @@ function recordLegacy(
       `${decorator} ${className}.${name} is an accessor or a method; only plain fields have a place in memory`,
     );
   }
-  const declared: unknown = Reflect.getOwnMetadata("design:type", target, key as string);
-  checkDeclaredType(`${className}.${name}`, what.type, declared);
+  const designType: unknown = Reflect.getOwnMetadata?.("design:type", target, key as string);
+  checkDeclaredType(`${className}.${name}`, what.type, designType);
   record(target, className, { name, ...what });
 }
 
@@ -214,15 +227,18 @@ function memberName(decorator: string, key: PropertyKey): string {
   return String(key);
 }
 
+/** Names in ASCII, as most are: the tables behind the classes of the second are slow to load. */
+const SIMPLE_IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 const IDENTIFIER = /^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u;
+const isIdentifier = (name: string): boolean => SIMPLE_IDENTIFIER.test(name) || IDENTIFIER.test(name);
 
 /** A struct's name becomes part of a file's name. */
 export const isStructName = (name: unknown): name is string =>
-  typeof name === "string" && name.length <= 200 && IDENTIFIER.test(name);
+  typeof name === "string" && name.length <= 200 && isIdentifier(name);
 
 /** Every identifier, but for the two names that JavaScript gives a meaning of its own. */
 export const isMemberName = (name: string): boolean =>
-  IDENTIFIER.test(name) && name !== "__proto__" && name !== "constructor";
+  isIdentifier(name) && name !== "__proto__" && name !== "constructor";
 
 function record(holder: object, className: string, declaration: Declaration): void {
   const { name } = declaration;
@@ -232,13 +248,13 @@ function record(holder: object, className: string, declaration: Declaration): vo
     );
   }
   for (let level: object | null = holder; level !== null; level = Object.getPrototypeOf(level)) {
-    if (!declarationsOf(level)?.has(name)) continue;
+    if (!declared.get(level)?.has(name)) continue;
     const how = level === holder ? "is declared twice" : "is already a member of the base class";
     throw new StructDefinitionError(`${className}.${name} ${how}`);
   }
-  const declarations = declarationsOf(holder) ?? new Map<string, Declaration>();
+  const declarations = declared.get(holder) ?? new Map<string, Declaration>();
   declarations.set(name, Object.freeze(declaration));
-  Reflect.defineMetadata(FIELDS, declarations, holder);
+  declared.set(holder, declarations);
 }
 
 /** With `emitDecoratorMetadata` the compiler tells the declared type, as far as it has a run-time name. */
