@@ -15,7 +15,7 @@ import { allocate, closeFile, readStart } from "../memory/file.ts";
 import { Mapping } from "../memory/mapping.ts";
 import { statusOf } from "../memory/status.ts";
 import { barrier } from "../struct/barrier.ts";
-import { type OpenOptions, openLockFile } from "./open.ts";
+import { type OpenedFile, type OpenOptions, openLockFile } from "./open.ts";
 
 /**
  * The page, native byte order, 4096 bytes. In its initial state all but the header is zero.
@@ -70,19 +70,22 @@ export class LockPage {
   static open(path: string, options: OpenOptions = {}): LockPage | undefined {
     const opened = openIfPossible(path, options);
     if (opened === undefined) return undefined;
-    const { fd, writable } = opened;
+    const { fd, writable, status } = opened;
     let isReady = false;
     try {
-      isReady = preparePage(fd, writable, path);
+      isReady = preparePage(opened, path);
     } finally {
       if (!isReady) closeFile(fd);
     }
-    return isReady ? LockPage.adopt(fd, writable, path) : undefined;
+    return isReady ? LockPage.#map(fd, writable, path, status.mode) : undefined;
   }
 
   /** Maps the checked page behind a descriptor, which then belongs to the object. */
   static adopt(fd: number, writable: boolean, path: string): LockPage {
-    const { mode } = statusOf(fd);
+    return LockPage.#map(fd, writable, path, statusOf(fd).mode);
+  }
+
+  static #map(fd: number, writable: boolean, path: string, mode: number): LockPage {
     const access = writable ? "write" : "read";
     return new LockPage(Mapping.map(fd, { byteLength: PAGE_BYTES, access, path }), mode);
   }
@@ -159,7 +162,7 @@ export class LockPage {
   }
 }
 
-function openIfPossible(path: string, options: OpenOptions): ReturnType<typeof openLockFile> | undefined {
+function openIfPossible(path: string, options: OpenOptions): OpenedFile | undefined {
   try {
     return openLockFile(path, options);
   } catch (error) {
@@ -170,10 +173,10 @@ function openIfPossible(path: string, options: OpenOptions): ReturnType<typeof o
 }
 
 /** Makes sure that a whole, valid page is there; false when it is yet to be made and that is not up to us. */
-function preparePage(fd: number, writable: boolean, path: string): boolean {
+function preparePage({ fd, writable, status }: OpenedFile, path: string): boolean {
   const content = new Uint8Array(PAGE_BYTES);
   const byteLength = readStart(fd, content, path);
-  if (statusOf(fd).byteLength <= PAGE_BYTES && content.every((byte) => byte === 0)) {
+  if (status.byteLength <= PAGE_BYTES && content.every((byte) => byte === 0)) {
     if (writable) writeNewPage(fd, path);
     return writable;
   }

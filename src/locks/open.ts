@@ -2,7 +2,7 @@
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { O_CREAT, O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import { closeFile, openFile } from "../memory/file.ts";
-import { statusOf } from "../memory/status.ts";
+import { type FileStatus, statusOf } from "../memory/status.ts";
 
 export interface OpenOptions {
   /** Make the file when it is missing. Default false. */
@@ -11,10 +11,11 @@ export interface OpenOptions {
   mode?: number | undefined;
 }
 
-/** A descriptor, and whether it was opened for writing too. */
+/** A descriptor, whether it was opened for writing too, and what the file was like then. */
 export interface OpenedFile {
   fd: number;
   writable: boolean;
+  status: FileStatus;
 }
 
 /**
@@ -26,12 +27,13 @@ export interface OpenedFile {
 export function openLockFile(path: string, { create = false, mode = 0o600 }: OpenOptions): OpenedFile {
   const opened = openEitherWay(path, create, mode);
   // Opening a FIFO does not block, as O_NONBLOCK says; it shows itself here.
-  if (statusOf(opened.fd).isFile) return opened;
+  const status = statusOf(opened.fd);
+  if (status.isFile) return { ...opened, status };
   closeFile(opened.fd);
   throw new FileFormatError(path, `'${path}' is not a regular file, so it cannot be a lock file`);
 }
 
-function openEitherWay(path: string, create: boolean, mode: number): OpenedFile {
+function openEitherWay(path: string, create: boolean, mode: number): Omit<OpenedFile, "status"> {
   try {
     const fd = openFile(path, O_RDWR | O_NONBLOCK | (create ? O_CREAT : 0), mode);
     return { fd, writable: true };

@@ -90,7 +90,7 @@ export class RwLock {
    * @throws SystemError EACCES, ELOOP for a symbolic link, EISDIR, ENOSPC …; UnsupportedError outside Linux
    */
   constructor({ path, kind = "flock", create, mode }: RwLockOptions) {
-    const { fd, writable } = openLockFile(path, { create, mode });
+    const { fd, writable, status } = openLockFile(path, { create, mode });
     try {
       this.#lock = fileLock(kind, fd, path);
       this.#gate = fileLock(kind === "flock" ? "fcntl" : "flock", fd, path);
@@ -103,7 +103,7 @@ export class RwLock {
     this.kind = kind;
     this.#fd = fd;
     this.#writable = writable;
-    this.#thread = ThreadLocks.of(fd);
+    this.#thread = ThreadLocks.of(status.id);
     this.#line = new WaitLine(this.#thread);
   }
 

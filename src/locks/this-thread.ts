@@ -1,5 +1,4 @@
 /** What the current JavaScript thread does with each lock file: what would be a wait for oneself shows here. */
-import { statusOf } from "../memory/status.ts";
 import type { LockMode } from "./file-lock.ts";
 
 /** Of one lock file (device and inode), through whichever descriptors, in this thread. */
@@ -15,10 +14,9 @@ export class ThreadLocks {
     this.#key = key;
   }
 
-  /** The record of the file behind `fd`. Call `drop()` when `fd` is closed. */
-  static of(fd: number): ThreadLocks {
+  /** The record of the file with that `FileStatus.id`. Call `drop()` when it is closed. */
+  static of(key: string): ThreadLocks {
     // A worker is a thread with modules, hence with a map, of its own.
-    const { id: key } = statusOf(fd);
     const locks = byFile.get(key) ?? new ThreadLocks(key);
     byFile.set(key, locks);
     locks.#users += 1;

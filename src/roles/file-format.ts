@@ -27,7 +27,8 @@ import {
   structFromSchema,
 } from "../struct/schema.ts";
 
-const MAGIC = Buffer.from("shmstrct").readBigUInt64LE();
+/** "shmstrct" in ASCII, little-endian. */
+const MAGIC = 0x7463_7274_736d_6873n;
 const FORMAT = 1;
 export const FOOTER_BYTES = 64;
 

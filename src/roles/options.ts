@@ -135,5 +135,6 @@ export function roleLayout(cls: StructClass | string): Layout {
 /** A header made from a schema, or declared a second time, does as well: its bytes are what counts. */
 function hasSharedHeader({ members: [first] }: Layout): boolean {
   if (first?.name !== "header" || first.offset !== 0 || !(first.type instanceof StructType)) return false;
+  if (first.type.cls === MmapStructureHeader) return true;
   return fingerprintOf(layoutOfClass(first.type.cls)) === fingerprintOf(layoutOfClass(MmapStructureHeader));
 }

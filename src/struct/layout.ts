@@ -79,7 +79,7 @@ export function layoutOfClass(cls: StructClass): Layout {
 
 /** The layout of a base class, if it or a base of its own has fields. */
 function layoutOfBase(cls: StructClass): Layout | undefined {
-  for (let base = cls; base.prototype instanceof Struct; base = Object.getPrototypeOf(base)) {
+  for (let base = cls; base !== Struct; base = Object.getPrototypeOf(base)) {
     if (layouts.has(base) || ownDeclarations(base).length > 0) return layoutOfClass(cls);
   }
   return undefined;
@@ -176,7 +176,8 @@ class Placement {
       );
     this.#isUnion = cls.prototype instanceof Union;
     this.#endian = this.#options.endian;
-    this.#placeBase(Object.getPrototypeOf(cls));
+    const base = layoutOfBase(Object.getPrototypeOf(cls));
+    if (base !== undefined) this.#placeBase(base);
     for (const declaration of ownDeclarations(cls)) this.#place(declaration);
   }
 
@@ -204,9 +205,7 @@ class Placement {
     };
   }
 
-  #placeBase(parent: StructClass): void {
-    const base = layoutOfBase(parent);
-    if (base === undefined) return;
+  #placeBase(base: Layout): void {
     const where = `${this.#name} extends ${base.name}`;
     if (base.flexible)
       throw new StructDefinitionError(`${where}, whose flexible array must stay the last member`);
@@ -277,9 +276,11 @@ class Placement {
       const { name } = layoutOfClass(innermost.cls);
       throw new StructDefinitionError(`${where}: ${name} ends in a flexible array and cannot be nested`);
     }
+    const atomicAlign = atomicAlignOf(innermost);
+    if (atomicAlign === 1) return;
     const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
     const littleInside = innermost instanceof StructType && layoutOfClass(innermost.cls).endian === "little";
-    this.#checkAtomics(atomicAlignOf(type), offset, where, { stride, littleInside });
+    this.#checkAtomics(atomicAlign, offset, where, { stride, littleInside });
   }
 
   /** @param stride bytes from one element to the next, when there are several */

@@ -156,9 +156,10 @@ class Generator {
   }
 
   #accessors(layout: Layout, member: Member, slots: string[]): string {
-    const key = `[${JSON.stringify(member.name)}]`;
+    // A string, not a computed key, which would take half as long again to define.
+    const key = JSON.stringify(member.name);
     if (member.via !== undefined) {
-      const inner = `this[${JSON.stringify(member.via)}]${key}`;
+      const inner = `this[${JSON.stringify(member.via)}][${key}]`;
       return `get ${key}() { return ${inner}; } set ${key}(v) { ${inner} = v; }`;
     }
     return `get ${key}() { ${this.#getter(layout, member, slots)} }

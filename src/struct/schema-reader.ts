@@ -1,0 +1,247 @@
+/** From a schema to a class: all that a schema says is checked, as it may come from anywhere. */
+import { checkOptions } from "../check-options.ts";
+import { StructDefinitionError } from "../errors.ts";
+import { ArrayType, atomic, type FieldType, fieldType, type StructClass, StructType } from "./composite.ts";
+import { isMemberName, isStructName } from "./decorators.ts";
+import {
+  atomicAlignOf,
+  flattened,
+  type Layout,
+  layoutOfClass,
+  type Member,
+  registerLayout,
+  sizeOfType,
+  typeName,
+} from "./layout.ts";
+import { show, wrongType } from "./refusal.ts";
+import type { SchemaOptions, StructSchema } from "./schema.ts";
+import { Struct, Union } from "./struct.ts";
+import { c_longdouble, chars, type TextEncoding } from "./text.ts";
+import * as types from "./types.ts";
+import { asNumber, type CType, convert, enumOf, isScalar, type ScalarType } from "./types.ts";
+
+/** What `structFromSchema` does. */
+export function readStruct(
+  schema: StructSchema,
+  options: SchemaOptions,
+): StructClass<Struct & Record<string, unknown>> {
+  checkOptions("structFromSchema", options, { types: "any" });
+  if (!Array.isArray(options.types ?? []))
+    throw new TypeError(`structFromSchema: option types must be an array, got ${show(options.types)}`);
+  try {
+    return new SchemaReader(options.types ?? []).struct(schema, 0);
+  } catch (error) {
+    if (error instanceof StructDefinitionError && error.message.startsWith(UNSOUND)) throw error;
+    // The types refuse their arguments with errors of their own, and a schema may be an object that bites.
+    const reason = error instanceof Error ? error.message : "it cannot be read";
+    throw new StructDefinitionError(`${UNSOUND}: ${reason}`, { cause: error });
+  }
+}
+
+const UNSOUND = "this schema is not sound";
+const MAX_DEPTH = 64;
+/** One object may stand at many places of a schema, which must not become exponential work. */
+const MAX_MEMBERS = 100_000;
+const MAX_BYTES = 2 ** 32;
+/** The types that a schema may name without being told them. */
+const builtIns = (): [string, CType<unknown>][] =>
+  [...Object.values(types), c_longdouble].flatMap((type) =>
+    typeof type === "object" && "check" in type ? [[type.name, type as CType<unknown>] as const] : [],
+  );
+
+type AnyObject = Record<string, unknown>;
+type Head = Pick<Layout, "name" | "kind" | "size" | "align" | "endian">;
+
+const isObject = (value: unknown): value is AnyObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const isCount = (value: unknown, max = MAX_BYTES): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
+
+/** Reads one schema, checking every part: what it makes can reach no byte outside its struct. */
+class SchemaReader {
+  readonly #types: Map<string, CType<unknown>>;
+  #members = 0;
+
+  constructor(own: readonly CType<unknown>[]) {
+    this.#types = new Map([...builtIns(), ...own.map((type) => [type.name, type] as const)]);
+  }
+
+  struct(schema: unknown, depth: number): StructClass<Struct & AnyObject> {
+    if (!isObject(schema)) throw unsound("a struct must be an object", schema);
+    const { name: given, fields } = schema;
+    if (depth > MAX_DEPTH) throw unsound(`structs nested deeper than ${MAX_DEPTH}`, given);
+    const head = readHead(schema);
+    const { name, kind } = head;
+    if (!isObject(fields)) throw unsound(`${name}: fields`, fields);
+    const entries = Object.entries(fields);
+    this.#members += entries.length;
+    if (this.#members > MAX_MEMBERS) throw unsound(`more than ${MAX_MEMBERS} members`, this.#members);
+    const members = entries.flatMap(([key, value]) => this.#member(head, key, value, depth));
+    const Base = kind === "union" ? Union : Struct;
+    const cls = { [name]: class extends Base {} }[name] as unknown as StructClass<Struct & AnyObject>;
+    registerLayout(layoutFrom(cls, head, members));
+    return cls;
+  }
+
+  #member(struct: Head, name: string, schema: unknown, depth: number): Member[] {
+    const where = `${struct.name}.${name}`;
+    if (!isMemberName(name)) throw unsound(`${struct.name}: member name`, name);
+    if (!isObject(schema)) throw unsound(where, schema);
+    const { type: spelt, offset, size, bits, anonymous } = schema;
+    const type = this.#type(spelt, where, depth);
+    if (!isCount(offset) || !isCount(size) || size !== sizeOfType(type))
+      throw unsound(`${where}: offset or size`, `${offset}, ${size}`);
+    const place = bits === undefined ? undefined : readBits(bits, type, where, struct);
+    if (offset + (place ? 1 : size) > struct.size && !isFlexible(type, offset, struct))
+      throw unsound(`${where} reaches beyond the struct`, offset + size);
+    checkAtomics(type, offset, where, struct);
+    const flat = anonymous === true ? ({ anonymous: true } as const) : undefined;
+    const member = Object.freeze({ name, type, offset, size, ...(place && { bits: place }), ...flat });
+    return flat ? [member, ...readAnonymous(member, where, struct)] : [member];
+  }
+
+  #type(schema: unknown, where: string, depth: number): FieldType {
+    if (depth > MAX_DEPTH) throw unsound(`${where}: nested deeper than ${MAX_DEPTH}`, "type");
+    if (typeof schema === "string") return this.#named(schema, where);
+    if (!isObject(schema)) throw unsound(`${where}: type`, schema);
+    const { struct, atomic: integer } = schema;
+    if ("struct" in schema) return new StructType(this.struct(struct, depth + 1));
+    if ("array" in schema) return this.#array(schema, where, depth);
+    if ("chars" in schema) return readChars(schema, where);
+    if ("atomic" in schema) return atomic(this.#named(integer, where) as typeof types.c_int32);
+    if ("converted" in schema) return this.#converted(schema, where, depth);
+    if ("custom" in schema) return this.#custom(schema, where);
+    throw unsound(`${where}: type`, schema);
+  }
+
+  #named(name: unknown, where: string): CType<unknown> {
+    const type = this.#types.get(name as string);
+    if (type === undefined) throw unsound(`${where}: unknown type`, name);
+    return type;
+  }
+
+  #array(schema: AnyObject, where: string, depth: number): FieldType {
+    const { array: spelt, length } = schema;
+    const element = this.#type(spelt, where, depth + 1);
+    if (length !== null && (!isCount(length) || length === 0))
+      throw unsound(`${where}: array length`, length);
+    const isOpen = element instanceof ArrayType ? element.length === null : isFlexibleStruct(element);
+    if (isOpen) throw unsound(`${where}: elements without a length`, length);
+    return new ArrayType(element, length);
+  }
+
+  #converted(schema: AnyObject, where: string, depth: number): FieldType {
+    const { converted: name, base: spelt, labels } = schema;
+    if (typeof name !== "string") throw unsound(`${where}: converted`, name);
+    const own = this.#types.get(name);
+    if (own !== undefined) return own;
+    const base = this.#type(spelt, where, depth + 1);
+    if (!("check" in base)) throw unsound(`${where}: base type`, name);
+    const integer = isScalar(base) && base.integer !== undefined ? (base as ScalarType<bigint>) : undefined;
+    const isBig = integer?.inline.accessor.startsWith("Big") === true;
+    if (isBig && integer && name === `asNumber(${base.name})`) return asNumber(integer);
+    if (integer && name === `enumOf(${base.name})` && isObject(labels)) {
+      const values = Object.entries(labels).map(([label, value]) => [
+        label,
+        (isBig ? BigInt : Number)(value as string),
+      ]);
+      return enumOf(integer, Object.fromEntries(values));
+    }
+    // Unknown here: show the stored value, under the name the file gives, so that the fingerprint holds.
+    return convert(base, { name, decode: (stored) => stored, encode: (value) => value as never });
+  }
+
+  #custom(schema: AnyObject, where: string): FieldType {
+    const { custom: name, size, align } = schema;
+    if (typeof name !== "string") throw unsound(`${where}: custom`, name);
+    return this.#types.get(name) ?? fieldType(opaque(name, size as number, align as number), where);
+  }
+}
+
+function readHead({ name, kind, size, align, endian }: AnyObject): Head {
+  if (!isStructName(name)) throw unsound("name", name);
+  if (kind !== "struct" && kind !== "union") throw unsound(`${name}: kind`, kind);
+  if (!isCount(size)) throw unsound(`${name}: size`, size);
+  if (!isCount(align, 4096) || align < 1 || (align & (align - 1)) !== 0 || size % align !== 0)
+    throw unsound(`${name}: align`, align);
+  if (endian !== undefined && endian !== "little" && endian !== "big")
+    throw unsound(`${name}: endian`, endian);
+  return { name, kind, size, align, ...(endian && { endian }) };
+}
+
+function layoutFrom(cls: StructClass, head: Head, members: Member[]): Layout {
+  const byName = new Map(members.map((member) => [member.name, member]));
+  if (byName.size !== members.length) throw unsound(`${head.name}: two members of one name`, head.name);
+  const open = members.findIndex(({ type }) => type instanceof ArrayType && type.length === null);
+  if (open >= 0 && (open < members.length - 1 || head.kind === "union"))
+    throw unsound(
+      `${head.name}: a flexible array that is not the last member of a struct`,
+      members[open]?.name,
+    );
+  if (members.length === 0 || (head.size === 0 && open < 0))
+    throw unsound(`${head.name}: no fields`, head.size);
+  const atomicAlign = members.reduce((most, { type }) => Math.max(most, atomicAlignOf(type)), 1);
+  return { cls, ...head, members: Object.freeze(members), byName, flexible: open >= 0, atomicAlign };
+}
+
+const isFlexibleStruct = (type: FieldType): boolean =>
+  type instanceof StructType && layoutOfClass(type.cls).flexible;
+
+/** A flexible array begins where its struct ends, or in the padding there; never behind it. */
+const isFlexible = (type: FieldType, offset: number, struct: Head): boolean =>
+  type instanceof ArrayType && type.length === null && offset <= struct.size;
+
+function readBits(bits: unknown, type: FieldType, where: string, struct: Head): NonNullable<Member["bits"]> {
+  if (!isObject(bits)) throw unsound(`${where}: bits`, bits);
+  const { offset, width } = bits;
+  const integer = isScalar(type) ? type.integer : undefined;
+  const fits = isCount(offset, MAX_BYTES * 8) && isCount(width, 64) && width >= 1;
+  if (!fits || integer === undefined || width > integer.bits || offset + width > struct.size * 8)
+    throw unsound(`${where}: bits`, `${offset}, ${width}`);
+  return Object.freeze({ offset, width });
+}
+
+function readChars({ chars: size, encoding }: AnyObject, where: string): CType<string> {
+  if (!isCount(size)) throw unsound(`${where}: chars`, size);
+  return chars(size, { encoding: encoding as TextEncoding | undefined });
+}
+
+function readAnonymous({ name, type, offset }: Member, where: string, struct: Head): Member[] {
+  if (!(type instanceof StructType)) throw unsound(`${where}: anonymous`, typeName(type));
+  const inner = layoutOfClass(type.cls);
+  if (inner.endian !== undefined && inner.endian !== struct.endian)
+    throw unsound(`${where}: anonymous, of another byte order`, inner.endian);
+  return flattened(name, inner, offset);
+}
+
+function checkAtomics(type: FieldType, offset: number, where: string, struct: Head): void {
+  if (isFlexibleStruct(type)) throw unsound(`${where}: nested, but without a length`, typeName(type));
+  const align = atomicAlignOf(type);
+  if (align === 1) return;
+  let innermost = type;
+  while (innermost instanceof ArrayType) innermost = innermost.element;
+  const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
+  if (offset % align !== 0 || stride % align !== 0) throw unsound(`${where}: misaligned atomic`, offset);
+  const endian = (innermost instanceof StructType && layoutOfClass(innermost.cls).endian) || struct.endian;
+  if (endian === "big") throw unsound(`${where}: big-endian atomic`, endian);
+}
+
+/** The bytes of a type that is not known here, under its name, so that the fingerprint holds. */
+function opaque(name: string, size: number, align: number): CType<Uint8Array> {
+  return {
+    name,
+    size,
+    align,
+    read: ({ bytes }, byteOffset) => Uint8Array.prototype.slice.call(bytes, byteOffset, byteOffset + size),
+    write: ({ bytes }, byteOffset, value) => void bytes.set(value, byteOffset),
+    check: (value) => {
+      if (value instanceof Uint8Array && value.length === size) return value;
+      throw wrongType(`a Uint8Array of ${size} bytes (the type ${name} is not known here)`, value);
+    },
+  };
+}
+
+function unsound(what: string, value: unknown): StructDefinitionError {
+  const shown = typeof value === "object" ? JSON.stringify(value)?.slice(0, 80) : String(value);
+  return new StructDefinitionError(`${UNSOUND}: ${what} (${shown})`);
+}
