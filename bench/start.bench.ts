@@ -1,6 +1,6 @@
 /** Row 11: what it takes until the first field is read. Nothing of the library is imported here before it is measured. */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { alone, type Case, type Metrics, Missing, type Suite } from "./harness.ts";
 import { inTempDir, pythonProgram, pythonWith } from "./prepare.ts";
 
@@ -19,6 +19,16 @@ const inDirWithFile = (use: (dir: string) => Metrics): Promise<Metrics> =>
     return use(dir);
   });
 
+const entry = join(import.meta.dirname, "..", "src", "index.ts");
+const program = (name: string) => join(import.meta.dirname, "peers", name);
+
+/** Opening and reading when it has been done many times. */
+function often(command: readonly string[]): Metrics {
+  const { stdout, stderr, exitCode } = Bun.spawnSync([...command, "often"]);
+  if (exitCode !== 0) throw new Error(stderr.toString());
+  return JSON.parse(stdout.toString());
+}
+
 /** Runs the program twice, as the first time its files may come from the disk; adds the time of the whole process. */
 function runTwice(command: readonly string[]): Metrics {
   let metrics: Metrics = {};
@@ -33,14 +43,69 @@ function runTwice(command: readonly string[]): Metrics {
   return { ...metrics, both: imported + first };
 }
 
+/** The import of a module, alone. */
+const importOf = (path: string): Metrics => runTwice([process.execPath, program("import.ts"), path]);
+
 const ours: Case = () =>
-  inDirWithFile((dir) => runTwice([process.execPath, join(import.meta.dirname, "peers", "open.ts"), dir]));
+  inDirWithFile((dir) => {
+    const command = [process.execPath, program("open.ts"), dir];
+    return { ...runTwice(command), ...often(command) };
+  });
+
+/** The same code in one file: what is left is not the number of files. */
+const bundled: Case = () =>
+  inTempDir(async (dir) => {
+    await Bun.build({ entrypoints: [entry], target: "bun", outdir: dir });
+    return importOf(join(dir, "index.js"));
+  });
+
+/** The source files that an import of the library loads. */
+function sources(path = entry, found = new Map<string, string>()): Map<string, string> {
+  if (found.has(path)) return found;
+  const text = readFileSync(path, "utf8");
+  found.set(path, text);
+  for (const [, name] of text.matchAll(/^(?:import|export) (?!type )(?:[^;]*? from )?"(\.[^"]+)";/gm))
+    sources(resolve(dirname(path), name!), found);
+  return found;
+}
+
+/** As many modules with as many lines, in functions that nobody calls; each imports the next six. */
+const idle: Case = () =>
+  inTempDir((dir) => {
+    const lengths = [...sources().values()].map((text) => countCode(text));
+    for (const [i, lines] of lengths.entries()) {
+      const next = Array.from({ length: 6 }, (_, k) => i + k + 1).filter((k) => k < lengths.length);
+      const imports = next.map((k) => `import { f${k}_0 } from "./m${k}.ts";`);
+      const bodies = Array.from({ length: Math.ceil(lines / 10) }, (_, k) => idleFunction(`f${i}_${k}`));
+      const used = `export const used = [${next.map((k) => `f${k}_0`).join(", ")}];`;
+      writeFileSync(join(dir, `m${i}.ts`), [...imports, ...bodies, used].join("\n"));
+    }
+    return importOf(join(dir, "m0.ts"));
+  });
+
+/** Lines that are neither blank nor comments. */
+const countCode = (text: string): number =>
+  text.split("\n").filter((line) => !/^\s*($|\/\*|\*|\/\/)/.test(line)).length;
+
+/** Ten lines. */
+const idleFunction = (
+  name: string,
+): string => `export function ${name}(list: readonly number[], limit = 10): number {
+  let sum = 0;
+  for (const value of list) {
+    if (value > limit) throw new RangeError(\`expected at most \${limit}, got \${value}\`);
+    const { length } = list;
+    sum += value * length;
+  }
+  const rest = list.map((value) => value - sum).filter((value) => value > 0);
+  return rest.length === 0 ? sum : ${name}(rest, limit);
+}`;
 
 const python: Case = () =>
   inDirWithFile((dir) => {
-    const program = pythonProgram("open", ["fasteners"], dir);
-    if ("missing" in program) throw new Missing(program.missing);
-    return runTwice(program);
+    const command = pythonProgram("open", ["fasteners"], dir);
+    if ("missing" in command) throw new Missing(command.missing);
+    return { ...runTwice(command), ...often(command) };
   });
 
 /** Nothing at all: the time of the runtime itself. */
@@ -53,7 +118,7 @@ const bare = (...command: string[]): Case => {
 };
 
 const FLOOR =
-  "code that runs for the first time. ctypes and mmap are compiled C; ours is TypeScript that Bun reads, transpiles and interprets, each function compiled to bytecode at its first call. node:fs alone takes 3 ms to load, reflect-metadata 1.5 ms. The same open takes a fifth once it is compiled (see Growth).";
+  "code that runs for the first time. ctypes and mmap are compiled C; ours is TypeScript, which Bun reads, links and interprets, each of the some 200 functions that opening and reading take compiled to bytecode at its first call. What Bun needs for the import of as many modules and lines that do nothing stands in a row of its own; so does the import of the library in one file, and the open that was done often before. With emitDecoratorMetadata, as here, reflect-metadata is loaded too (1 to 2 ms).";
 
 const row = (what: string, metric: string) => ({
   id: "11",
@@ -73,6 +138,8 @@ const suite: Suite = {
   cases: {
     shmstruct: ours,
     "Python, ctypes and fasteners": python,
+    "in one file": bundled,
+    "idle TypeScript": idle,
     "bare Bun": bare(process.execPath, "-e", "0"),
     "bare Python": () => bare(pythonWith(["fasteners"]) ?? "python3", "-c", "0")(),
   },
@@ -81,7 +148,22 @@ const suite: Suite = {
     row("define, open, first read", "first"),
     row("import, define, open, first read", "both"),
     row("open, read and close once more", "again"),
+    row("open, read and close, done often before", "often"),
     row("the whole process", "process"),
+    {
+      id: "11",
+      what: "import of the library in one file (bun build)",
+      ours: "in one file",
+      peer: "Python, ctypes and fasteners",
+      metric: "import",
+    },
+    {
+      id: "11",
+      what: "import of as many modules and lines that do nothing: the floor",
+      ours: "idle TypeScript",
+      peer: "Python, ctypes and fasteners",
+      metric: "import",
+    },
     { id: "11", what: "the runtime alone", ours: "bare Bun", peer: "bare Python", metric: "process" },
   ],
   figures: [
