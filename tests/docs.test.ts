@@ -50,6 +50,7 @@ beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), "shmstruct-docs-"));
   mkdirSync(join(home, "node_modules"));
   symlinkSync(root, join(home, "node_modules", "shmstruct"));
+  symlinkSync(join(root, "node_modules", "zod"), join(home, "node_modules", "zod"));
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 

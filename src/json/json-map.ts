@@ -3,6 +3,7 @@ import { ClosedError, ShmError, WaitTimeoutError } from "../errors.ts";
 import { CommitSignal, type SpinOptions } from "../locks/commit-signal.ts";
 import { LOCK_OPTIONS, type LockOptions } from "../locks/rw-lock.ts";
 import { checkSignal, checkSpin, checkTimeout } from "../locks/timeout.ts";
+import { refuseAsync, refusePromise } from "../sync-only.ts";
 import { DocumentChanges } from "./document-changes.ts";
 import type { Committed } from "./document-file.ts";
 import { damaged, MAX_DOCUMENT_BYTES } from "./document-format.ts";
@@ -205,9 +206,10 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
 
   update(fn: (current: T | undefined) => unknown, options?: LockOptions): number {
     this.#checkMaster("update", options);
+    refuseAsync(fn, "update");
     return this.#store.commit((before) => {
       const current = this.#parse(before());
-      const next = fn(current);
+      const next = refusePromise(fn(current), "update");
       return this.#textOf(next === undefined ? current : next);
     }, options);
   }

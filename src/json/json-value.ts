@@ -84,8 +84,16 @@ const found = (problem: string): Finding => ({ problem, keys: [] });
 
 function inspectContainer(container: object, depth: number): Finding | undefined {
   if (depth === MAX_DEPTH) return found(TOO_DEEP);
-  if (Array.isArray(container)) return inspectArray(container, depth);
-  return inspectKind(container) ?? inspectObject(container as Record<string, unknown>, depth);
+  const finding = Array.isArray(container)
+    ? inspectArray(container, depth)
+    : (inspectKind(container) ?? inspectObject(container as Record<string, unknown>, depth));
+  return finding ?? inspectToJson(container);
+}
+
+/** Not found as a value where it is not enumerable, or on an array; it would be called all the same. */
+function inspectToJson(container: { toJSON?: unknown }): Finding | undefined {
+  if (typeof container.toJSON !== "function") return undefined;
+  return found("has a toJSON(), which would be written in its place: write what that gives");
 }
 
 /** Objects of a class come back without it. */

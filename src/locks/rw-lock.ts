@@ -11,7 +11,7 @@
 import { checkOptions } from "../check-options.ts";
 import { ClosedError, DeadlockError, LockTimeoutError, ShmError } from "../errors.ts";
 import { closeFile } from "../memory/file.ts";
-import { statusOf } from "../memory/status.ts";
+import { isDisplaced } from "../memory/status.ts";
 import { type FileLock, fileLock, type LockKind, type LockMode } from "./file-lock.ts";
 import { LockPage, lockPagePath } from "./lock-page.ts";
 import { type OpenOptions, openLockFile } from "./open.ts";
@@ -112,9 +112,9 @@ export class RwLock {
     return this.#held;
   }
 
-  /** Whether somebody deleted the lock file: whoever opens the path next gets another lock than this one. */
-  get isUnlinked(): boolean {
-    return !this.#closed && statusOf(this.#fd).links === 0;
+  /** Whether somebody deleted or replaced the lock file: whoever opens the path next gets another lock than this one. */
+  get isDisplaced(): boolean {
+    return !this.#closed && isDisplaced(this.#fd, this.path);
   }
 
   /** Whether `close()` was called. */
@@ -142,7 +142,7 @@ export class RwLock {
    * @throws ClosedError after `close()`; TypeError or RangeError for a timeout that is none, TypeError for other options
    */
   acquire(mode: LockMode, options?: LockOptions): void {
-    if (options !== undefined) checkOptions("acquire", options, LOCK_OPTIONS);
+    if (options !== undefined) checkOptions("lock", options, LOCK_OPTIONS);
     const timeoutMs = checkTimeout(options?.timeoutMs);
     this.#checkOpen();
     this.#checkDeadlock(mode);
@@ -156,9 +156,9 @@ export class RwLock {
    * @throws (rejects with) `signal.reason`, LockTimeoutError, ClosedError when `close()` is called meanwhile
    */
   async acquireAsync(mode: LockMode, options: AsyncLockOptions = {}): Promise<void> {
-    checkOptions("acquireAsync", options, ASYNC_LOCK_OPTIONS);
+    checkOptions("lockAsync", options, ASYNC_LOCK_OPTIONS);
     const timeoutMs = checkTimeout(options.timeoutMs);
-    const signal = checkSignal("acquireAsync", options.signal);
+    const signal = checkSignal("lockAsync", options.signal);
     this.#checkOpen();
     signal?.throwIfAborted();
     if (this.#line.isEmpty && this.#attemptAsync(mode)) return;

@@ -1,4 +1,5 @@
 /** What callers pass to a `MemoryMap`, checked and resolved: Python's subscript rules as arithmetic, bytes, text. */
+import { show } from "../struct/refusal.ts";
 import { pageSize } from "./file.ts";
 
 /** What is written or searched for: bytes, or text that stands for its UTF-8 bytes. */
@@ -96,10 +97,11 @@ export function pageStart(value: number, name: string): number {
 
 /**
  * The bytes that `data` stands for, without copying those that are bytes already.
- * @throws TypeError for anything else, and for bytes whose memory is gone (of a closed map, for one)
+ * @throws TypeError for anything else, and for bytes whose memory is gone (of a closed map, for one); RangeError for
+ *   text that UTF-8 cannot hold
  */
 export function toBytes(data: BytesLike): Uint8Array {
-  if (typeof data === "string") return Buffer.from(data);
+  if (typeof data === "string") return textBytes(data);
   const view = ArrayBuffer.isView(data) ? data : undefined;
   const buffer = view?.buffer ?? data;
   if (!(buffer instanceof ArrayBuffer || buffer instanceof SharedArrayBuffer)) {
@@ -110,6 +112,15 @@ export function toBytes(data: BytesLike): Uint8Array {
   if (buffer instanceof ArrayBuffer && buffer.detached)
     throw new TypeError("the bytes are detached: their memory is gone");
   return new Uint8Array(buffer, view?.byteOffset ?? 0, view?.byteLength ?? buffer.byteLength);
+}
+
+/**
+ * Text as UTF-8.
+ * @throws RangeError for a lone surrogate, which would become another character
+ */
+export function textBytes(text: string): Uint8Array {
+  if (text.isWellFormed()) return Buffer.from(text);
+  throw new RangeError(`expected well-formed text (no lone surrogate), got ${show(text)}`);
 }
 
 function clamp(position: number, length: number, lowest: number, highest: number): number {

@@ -1,6 +1,7 @@
 /** What the kernel knows of a file: statx(2), whose struct is the same on every processor and in every libc. */
 import type { BigIntStats } from "node:fs";
 import { fs } from "../builtin.ts";
+import { SystemError } from "../errors.ts";
 import { cstring } from "../libc/call.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, isLinux, STATX_BASIC_STATS, SYS_statx } from "../libc/constants.ts";
 import { addressOf } from "../libc/memory.ts";
@@ -51,6 +52,26 @@ export function statusAt(path: string): FileStatus | undefined {
   if (known !== undefined) return known;
   const stats = throughFs(() => fs().statSync(path, { bigint: true, throwIfNoEntry: false }));
   return stats && fromNode(stats);
+}
+
+/**
+ * Whether somebody deleted an open file, or put another one in its place: whoever opens the path next gets that one.
+ * A file that was only moved away still is the one that everybody has.
+ * @throws SystemError EBADF
+ */
+export function isDisplaced(fd: number, path: string): boolean {
+  const { id, links } = statusOf(fd);
+  return links === 0 || (idAt(path) ?? id) !== id;
+}
+
+/** Undefined also where we may not look any more. */
+function idAt(path: string): string | undefined {
+  try {
+    return statusAt(path)?.id;
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
 }
 
 function statx(directory: number, path: string, flags: number): FileStatus | undefined {

@@ -1,5 +1,6 @@
 /** What goes through a message queue: bytes, or structs of one class. */
 import { ShmError } from "../errors.ts";
+import { textBytes } from "../memory/arguments.ts";
 import { bytesOf, create, type Init, Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
 import type { IsStruct } from "../struct/struct.ts";
 
@@ -38,7 +39,7 @@ export const bytesCodec: MessageCodec<Uint8Array> = {
 };
 
 function bytesOfMessage(message: MessageBytes): Uint8Array {
-  if (typeof message === "string") return Buffer.from(message);
+  if (typeof message === "string") return textBytes(message);
   if (ArrayBuffer.isView(message))
     return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
   if (message instanceof ArrayBuffer || message instanceof SharedArrayBuffer) return new Uint8Array(message);

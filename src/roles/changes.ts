@@ -3,7 +3,7 @@ import { DeadlockError, ShmError } from "../errors.ts";
 import { type Changes, type ChangesOptions, CommitSignal, type WaitOptions } from "../locks/commit-signal.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
 import type { Struct } from "../struct/struct.ts";
-import type { Core } from "./core.ts";
+import type { Core, StartingPoint } from "./core.ts";
 import type { DataFile } from "./data-file.ts";
 
 /** What `version` is while there is no file: a Manager has removed it. */
@@ -17,17 +17,19 @@ export class ChangeWatch<T extends Struct> {
   readonly lock: RwLock;
   readonly #core: Core<T>;
   readonly #signal: CommitSignal;
-  /** What `wait` has reported; it begins with the first call. */
-  #lastSeen: number | undefined;
-  /** For files whose writers count no commits: how often something else was seen, and what it was. */
-  #seen = { times: 0, stamp: Number.NaN };
-
-  #file: DataFile | undefined;
+  /** What `wait` has reported. */
+  #lastSeen: number;
+  /** For files whose writers count no commits: how often another mark was seen, and which. */
+  #seen: { times: number; mark: number };
+  #file: DataFile;
   #replaced = 0;
 
-  constructor(core: Core<T>, lock: RwLock) {
+  constructor(core: Core<T>, lock: RwLock, { file, mark }: StartingPoint) {
     this.lock = lock;
     this.#core = core;
+    this.#file = file;
+    this.#lastSeen = file.isSequenced ? mark : 0;
+    this.#seen = { times: 0, mark };
     this.#signal = new CommitSignal({ lock, read: () => this.#version() });
   }
 
@@ -43,10 +45,9 @@ export class ChangeWatch<T extends Struct> {
         "waitForChange: nobody can commit while this role holds the lock; release the session first",
       );
     }
-    this.#lastSeen ??= this.#version();
-    const changed = this.#signal.wait(this.#lastSeen, options);
+    if (!this.#signal.wait(this.#lastSeen, options)) return false;
     this.#lastSeen = this.#version();
-    return changed;
+    return true;
   }
 
   close(): void {
@@ -57,9 +58,9 @@ export class ChangeWatch<T extends Struct> {
     try {
       const file = this.#core.currentFile;
       // A new file may have as many commits as the old one had; it is another state all the same.
-      if (file !== this.#file) this.#replaced += this.#file === undefined ? 0 : REPLACED;
+      if (file !== this.#file) this.#replaced += REPLACED;
       this.#file = file;
-      return this.#replaced + (file.isSequenced ? file.commits : this.#countStamps(file));
+      return this.#replaced + (file.isSequenced ? file.commits : this.#countMarks(file));
     } catch (error) {
       // Looked at from a timer or a thread's message: the user gets the error from what they call next.
       if (error instanceof ShmError) return NO_FILE;
@@ -68,9 +69,8 @@ export class ChangeWatch<T extends Struct> {
   }
 
   /** IPMMAP's processes leave no trace but the time stamp, and that only when they set it. */
-  #countStamps(file: DataFile): number {
-    const stamp = file.timeStamp + file.commits;
-    if (!Object.is(stamp, this.#seen.stamp)) this.#seen = { times: this.#seen.times + 1, stamp };
+  #countMarks({ mark }: DataFile): number {
+    if (!Object.is(mark, this.#seen.mark)) this.#seen = { times: this.#seen.times + 1, mark };
     return this.#seen.times;
   }
 }

@@ -33,6 +33,12 @@ interface Attachment {
   readonly lock: RwLock;
 }
 
+/** What there was when a role was opened: from there on `waitForChange` counts. */
+export interface StartingPoint {
+  readonly file: DataFile;
+  readonly mark: number;
+}
+
 /** The files whose `editAsync` the present asynchronous call is inside of. Made at the first use: few need it. */
 let edits: AsyncLocalStorage<readonly string[]> | undefined;
 function insideEdits(): AsyncLocalStorage<readonly string[]> {
@@ -55,7 +61,7 @@ export class Core<T extends Struct> {
   readonly layout: Layout;
   readonly options: RoleOptions;
   readonly writable: boolean;
-  /** Whether a missing lock file is made; IPMMAP's lock file is made by whoever comes first. */
+  /** Whether a missing lock file is made. */
   readonly makesLock: boolean;
   readonly place: Place;
   /** The open session, if any: a role has one lock. */
@@ -67,6 +73,7 @@ export class Core<T extends Struct> {
   /** Views for sessions, by the memory they are on; they go when the file goes. */
   #views = new WeakMap<Region, T>();
   #watch: ChangeWatch<T> | undefined;
+  readonly #start: StartingPoint;
   readonly #pool: SnapshotPool<T>;
 
   constructor(layout: Layout, options: RoleOptions, writable: boolean, makesLock = false) {
@@ -77,6 +84,8 @@ export class Core<T extends Struct> {
     this.place = placeOf(layout, options);
     this.#pool = new SnapshotPool<T>(layout);
     this.#attached = this.#attach(DataFile.open(this.place, layout, writable));
+    const { file } = this.#attached;
+    this.#start = { file, mark: file.mark };
     if (!Bun.isMainThread) openInWorker.add(this);
   }
 
@@ -178,8 +187,10 @@ export class Core<T extends Struct> {
   #settle(): boolean {
     const { file, lock } = this.#attachment;
     try {
-      const whole = file.isWhole;
-      if (this.#isDeleted(file, lock)) {
+      const excess = file.excessBytes;
+      const whole = excess >= 0;
+      // What was added hides the footer from a Manager, which then cannot tell us that it replaces the file.
+      if ((excess > 0 || this.#isTimeToLook()) && (file.isDisplaced || lock.isDisplaced)) {
         this.#openAnew();
         return false;
       }
@@ -194,15 +205,15 @@ export class Core<T extends Struct> {
     return false;
   }
 
-  /** Looked at now and then only: at every lock it would cost half as much as the lock itself. */
-  #isDeleted(file: DataFile, lock: RwLock): boolean {
+  /** Deleted files are looked for now and then only: at every lock it would cost as much as the lock itself. */
+  #isTimeToLook(): boolean {
     const now = Date.now();
     if (now - this.#lookedAt < LOOK_EVERY_MS) return false;
     this.#lookedAt = now;
-    return file.isUnlinked || lock.isUnlinked;
+    return true;
   }
 
-  /** Leaves a file or a lock that was deleted by hand for those that are there now. */
+  /** Leaves a file or a lock that was deleted or replaced by hand for those that are there now. */
   #openAnew(): void {
     const { file, lock } = this.#attachment;
     this.#attached = this.#attach(DataFile.open(this.place, this.layout, this.writable));
@@ -252,8 +263,9 @@ export class Core<T extends Struct> {
 
   #attach(file: DataFile): Attachment {
     try {
-      const { lockKind, mode } = file;
-      const makesLock = this.makesLock || lockKind === "fcntl";
+      const { lockKind, mode, format } = file;
+      // IPMMAP's lock file is made by whoever comes first; our Manager makes it with the file, in the same lockDir.
+      const makesLock = this.makesLock || format === undefined;
       return {
         file,
         lock: makesLock ? makeLock(this.place, lockKind, mode) : openLock(this.place, lockKind),
@@ -276,7 +288,7 @@ export class Core<T extends Struct> {
 
   get watch(): ChangeWatch<T> {
     const { lock } = this.#attachment;
-    if (this.#watch?.lock !== lock) this.#watch = new (changes().ChangeWatch)(this, lock);
+    if (this.#watch?.lock !== lock) this.#watch = new (changes().ChangeWatch)(this, lock, this.#start);
     return this.#watch;
   }
 

@@ -20,7 +20,7 @@ import type { LockKind } from "../locks/file-lock.ts";
 import { closeFile, fileSize, openFile, readStart } from "../memory/file.ts";
 import { MAX_MAPPING_BYTES, Mapping } from "../memory/mapping.ts";
 import { exists } from "../memory/paths.ts";
-import { type FileStatus, statusAt, statusOf } from "../memory/status.ts";
+import { type FileStatus, isDisplaced, statusAt, statusOf } from "../memory/status.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import { viewAt } from "../struct/functions.ts";
 import { HEADER_CODE } from "../struct/header.ts";
@@ -164,6 +164,11 @@ export class DataFile {
     return this.#readCommitted((isLive) => this.#load(isLive ? commits : before)) >>> 0;
   }
 
+  /** A number that commits change: their count, or in files whose users keep none the time stamp that they may set. */
+  get mark(): number {
+    return this.isSequenced ? this.commits : this.timeStamp + this.commits;
+  }
+
   /** Under a lock: whether the last writer died before it could commit or roll back. */
   get #hasDeadWriter(): boolean {
     return this.#preImage !== undefined && (this.sequence & 1) === 1;
@@ -179,7 +184,15 @@ export class DataFile {
    * @throws SystemError
    */
   get isWhole(): boolean {
-    return fileSize(this.#mapping.fd, this.path) >= this.#mapping.byteLength;
+    return this.excessBytes >= 0;
+  }
+
+  /**
+   * How many bytes somebody has added to the file since it was opened; negative when it was cut short. One lseek.
+   * @throws SystemError
+   */
+  get excessBytes(): number {
+    return fileSize(this.#mapping.fd, this.path) - this.#mapping.byteLength;
   }
 
   /** A Manager replaced or removed the file, or was killed while doing so. */
@@ -188,9 +201,9 @@ export class DataFile {
     return statusAt(this.path)?.id !== this.#id;
   }
 
-  /** Somebody deleted the file without a Manager's `remove()`. */
-  get isUnlinked(): boolean {
-    return statusOf(this.#mapping.fd).links === 0;
+  /** Somebody deleted the file without a Manager's `remove()`, or put another one in its place. */
+  get isDisplaced(): boolean {
+    return isDisplaced(this.#mapping.fd, this.path);
   }
 
   /** The same file on the disk, opened a second time. */

@@ -5,9 +5,10 @@ import { bytesOf } from "../struct/functions.ts";
 import type { MmapStructure } from "../struct/header.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { InitValue, Path, PathValue } from "../struct/type-utils.ts";
+import { refuseAsync, refusePromise, type SyncResult } from "../sync-only.ts";
 import { Core } from "./core.ts";
 import { checkRoleOptions, type RoleOptions, roleLayout } from "./options.ts";
-import { Reader, refuseAsync, refusePromise, type SyncResult } from "./reader.ts";
+import { Reader } from "./reader.ts";
 import { WriteSession } from "./session.ts";
 
 /** The header's first member: it tells what the file is, so it is never anything else, not even for a moment. */

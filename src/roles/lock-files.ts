@@ -1,5 +1,6 @@
 /** The lock files beside a data file: who may use the data must be able to lock it. */
 import { fs } from "../builtin.ts";
+import { FileMissingError } from "../errors.ts";
 import { O_NONBLOCK, O_RDONLY } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { lockPagePath } from "../locks/lock-page.ts";
@@ -14,7 +15,16 @@ import type { Place } from "./options.ts";
  * @throws FileMissingError, FileFormatError, SystemError
  */
 export function openLock(place: Place, kind: LockKind): RwLock {
-  return new RwLock({ path: place.lockPath[kind], kind });
+  const path = place.lockPath[kind];
+  try {
+    return new RwLock({ path, kind });
+  } catch (error) {
+    if (kind === "flock" || !(error instanceof FileMissingError)) throw error;
+    throw new FileMissingError(
+      path,
+      `the lock file '${path}' does not exist: give the lockDir that the Manager of '${place.dataPath}' was given (default ./.fasteners in its working directory)`,
+    );
+  }
 }
 
 /** The same; what is missing is made, with exactly these permissions. */

@@ -7,9 +7,9 @@ import type { StructClass } from "../struct/composite.ts";
 import { toObject } from "../struct/functions.ts";
 import { isView } from "../struct/internals.ts";
 import { getPath, resolvePath } from "../struct/path.ts";
-import { show } from "../struct/refusal.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { DeepReadonly, Path, PathValue, PlainValue } from "../struct/type-utils.ts";
+import { refuseAsync, refusePromise, type SyncResult } from "../sync-only.ts";
 import { Core } from "./core.ts";
 import { checkRoleOptions, type RoleOptions, roleLayout } from "./options.ts";
 import { ReadSession } from "./session.ts";
@@ -141,8 +141,8 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   }
 
   /**
-   * Blocks this thread until there is a commit that no earlier call has reported (the first call: one after it), so
-   * a loop misses none. For scripts and threads of their own; a service uses `changes()`. `spinMs` as there.
+   * Blocks this thread until there is a commit that no earlier call has reported (the first call: one since the role
+   * was opened), so a loop misses none. For scripts and threads of their own; a service uses `changes()`. `spinMs` as there.
    * @returns false after `timeoutMs` milliseconds without any
    * @throws DeadlockError while this role holds the lock, ClosedError
    * @example while (reader.waitForChange({ timeoutMs: 1000 })) console.log(reader.snapshot().speed);
@@ -178,24 +178,4 @@ function plain(value: unknown): unknown {
   return value instanceof CArray || ArrayBuffer.isView(value)
     ? Array.from(value as Iterable<unknown>, plain)
     : value;
-}
-
-/** The result of a function that must not be async: its lock is gone when it returns. */
-export type SyncResult<R> = R & (R extends PromiseLike<unknown> ? never : unknown);
-
-/** Refused before the lock is taken, as what it does after its first `await` could not be undone. */
-export function refuseAsync(fn: unknown, method: string, instead: string): void {
-  if (typeof fn !== "function") throw new TypeError(`${method}(fn): expected a function, got ${show(fn)}`);
-  if (fn.constructor.name !== "AsyncFunction") return;
-  throw new TypeError(
-    `${method}(fn): fn is async, but the lock is held only until fn returns; use ${instead}`,
-  );
-}
-
-/** A promise from a function that was not declared async is found out when it is returned. */
-export function refusePromise<R>(result: R, method: string, instead: string): R {
-  if (typeof (result as { then?: unknown } | null | undefined)?.then !== "function") return result;
-  throw new TypeError(
-    `${method}(fn): fn returned a promise, but the lock is held only until fn returns; use ${instead}`,
-  );
 }

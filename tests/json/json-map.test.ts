@@ -159,7 +159,8 @@ describe("update", () => {
       throw new RangeError("no");
     };
     expect(() => master.update(fail)).toThrow(RangeError);
-    expect(() => master.update((async () => ({ port: 2 })) as never)).toThrow("$ is an instance of Promise");
+    expect(() => master.update((async () => ({ port: 2 })) as never)).toThrow("update(fn): fn is async");
+    expect(() => master.update((() => Promise.resolve(1)) as never)).toThrow("fn returned a promise");
     expect([master.read(), master.version]).toEqual([{ port: 1 }, 1]);
   });
 

@@ -68,6 +68,8 @@ describe("what would not is refused with its path", () => {
     [{ s: new String("x") }, "$.s is an instance of String"],
     [Promise.resolve(1), "$ is an instance of Promise"],
     [{ toJSON: () => 1 }, "$.toJSON is a function"],
+    [{ a: Object.defineProperty({}, "toJSON", { value: () => 7 }) }, "$.a has a toJSON()"],
+    [Object.assign([1], { toJSON: () => 7 }), "$ has a toJSON()"],
     [Object.create({ inherited: 1 }), "$ is an object that inherits, which would come back"],
     [{ [Symbol("s")]: 1 }, "$ has a symbol as a key"],
     [sparse, "$[1] is a gap in the array, which JSON cannot hold: write null"],

@@ -218,7 +218,8 @@ describe.each(KINDS)("kind %s", (kind) => {
   test("an option that is none is a TypeError that names it, not a wait without limit", async () => {
     using lock = new RwLock({ path, create: true, kind });
     for (const options of [{ timeout: 5 }, 5, null, { timeoutMs: "5" }, AbortSignal.timeout(1)]) {
-      expect(() => lock.acquire("shared", options as LockOptions)).toThrow(/^acquire: .*(option|expected)/);
+      // Users know it as the lock() of a role.
+      expect(() => lock.acquire("shared", options as LockOptions)).toThrow(/^lock: .*(option|expected)/);
       expect(lock.acquireAsync("shared", options as LockOptions)).rejects.toThrow(TypeError);
     }
     const signal = 5 as unknown as AbortSignal;

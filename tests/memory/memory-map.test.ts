@@ -302,6 +302,7 @@ describe("as a file", () => {
     gone.close();
     expect(() => map.write(bytes)).toThrow(/detached/);
     expect(() => map.write(5 as never)).toThrow(TypeError);
+    expect(() => map.write("a\ud800")).toThrow(/lone surrogate/);
   });
 
   test("move copies overlapping ranges rightly", () => {

@@ -209,6 +209,7 @@ describe("bad input", () => {
     expect(() => queue.send("x", { priority: QUEUE_PRIORITY_MAX + 1 })).toThrow(String(QUEUE_PRIORITY_MAX));
     expect(() => queue.send("x", { priority: -1 })).toThrow(RangeError);
     expect(() => queue.send(5 as never)).toThrow(TypeError);
+    expect(() => queue.send("a\ud800")).toThrow(/lone surrogate/);
     expect(() => queue.send(null as never)).toThrow(TypeError);
     expect(() => queue.receive({ timeoutMs: -1 })).toThrow(RangeError);
     expect(() => queue.receive(5 as never)).toThrow(TypeError);

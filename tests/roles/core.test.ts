@@ -1,6 +1,18 @@
 /** What all roles share: the file is current at every lock, cut files are found, threads exclude each other, nothing leaks. */
 import { expect, test } from "bun:test";
-import { closeSync, openSync, readFileSync, truncateSync, write, writeFileSync, writeSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  write,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { bytesOf, Editor, Manager, Reader, ShmError } from "../../src/index.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
@@ -138,3 +150,54 @@ test("5,000 rounds of opening and closing leave nothing behind", () => {
   expect(after.bytes - before.bytes).toBeLessThan(128 * 2 ** 20);
   expect(manager.version).toBe(6000);
 }, 60_000);
+
+test("a file that grew and is made anew loses no commit: what was added hides the footer from the Manager", () => {
+  using temp = new TempDir();
+  using first = new Manager(Robot, { dir: temp.dir, create: true });
+  using editor = new Editor(Robot, { dir: temp.dir });
+  editor.set("count", 2);
+  appendFileSync(first.path, "x");
+  using second = new Manager(Robot, { dir: temp.dir, create: true, force: true });
+  editor.set("count", 3);
+  expect([editor.get("count"), second.get("count")]).toEqual([3, 3]);
+});
+
+test("a file that another one was put in place of is left for that one", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  manager.set("count", 1);
+  renameSync(manager.path, temp.file("moved"));
+  manager.set("count", 2); // moved away only: it still is the one that everybody has
+  copyFileSync(temp.file("moved"), manager.path);
+  await Bun.sleep(150);
+  manager.set("count", 3);
+  using other = new Editor(Robot, { dir: temp.dir });
+  expect(other.get("count")).toBe(3);
+});
+
+test("with lock: fcntl, a wrong lockDir is an error and makes nothing", () => {
+  using temp = new TempDir();
+  const lockDir = temp.file("locks");
+  using _manager = new Manager(Robot, { dir: temp.dir, create: true, lock: "fcntl", lockDir });
+  new Editor(Robot, { dir: temp.dir, lockDir }).close();
+  const elsewhere = temp.file("elsewhere");
+  const options = { dir: temp.dir, lockDir: elsewhere };
+  for (const open of [() => new Editor(Robot, options), () => new Reader(Robot, options)]) {
+    const error = thrownBy(open);
+    expect([error.code, error.message]).toEqual(["FILE_MISSING", expect.stringContaining("lockDir")]);
+  }
+  expect(existsSync(elsewhere)).toBe(false);
+});
+
+test("the first waitForChange() counts from the opening of the role, a timeout forgets nothing", () => {
+  using temp = new TempDir();
+  for (const lock of ["flock", "fcntl"] as const) {
+    using manager = new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, force: true, lock });
+    using reader = new Reader(Robot, { dir: temp.dir, lockDir: temp.dir });
+    manager.set("count", 1);
+    expect(reader.waitForChange({ timeoutMs: 1000 })).toBe(true);
+    expect(reader.waitForChange({ timeoutMs: 0 })).toBe(false);
+    manager.set("count", 2);
+    expect(reader.waitForChange({ timeoutMs: 1000 })).toBe(true);
+  }
+});

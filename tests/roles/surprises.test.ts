@@ -76,6 +76,7 @@ test("an async function is refused before it has done anything", async () => {
   };
   expect(() => manager.edit(wrong as never)).toThrow("fn is async");
   expect(() => manager.read(wrong as never)).toThrow("fn is async");
+  expect(() => manager.edit(function* () {} as never)).toThrow("fn is a generator");
   expect(() => manager.edit(5 as never)).toThrow("expected a function, got 5");
   expect(ran).toBe(false);
 });

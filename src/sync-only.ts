@@ -1,0 +1,27 @@
+/** Functions that work under a lock must be done when they return. */
+import { show } from "./struct/refusal.ts";
+
+/** The result of a function that must not be async: its lock is gone when it returns. */
+export type SyncResult<R> = R & (R extends PromiseLike<unknown> ? never : unknown);
+
+/** Refused before the lock is taken, as what it does after its first `await` could not be undone. */
+export function refuseAsync(fn: unknown, method: string, instead?: string): void {
+  if (typeof fn !== "function") throw new TypeError(`${method}(fn): expected a function, got ${show(fn)}`);
+  const kind = fn.constructor.name;
+  if (kind === "AsyncFunction")
+    throw new TypeError(
+      `${method}(fn): fn is async, but the lock is held only until fn returns${hint(instead)}`,
+    );
+  if (kind.endsWith("GeneratorFunction"))
+    throw new TypeError(`${method}(fn): fn is a generator, which does nothing when it is called`);
+}
+
+/** A promise from a function that was not declared async is found out when it is returned. */
+export function refusePromise<R>(result: R, method: string, instead?: string): R {
+  if (typeof (result as { then?: unknown } | null | undefined)?.then !== "function") return result;
+  throw new TypeError(
+    `${method}(fn): fn returned a promise, but the lock is held only until fn returns${hint(instead)}`,
+  );
+}
+
+const hint = (instead: string | undefined): string => (instead === undefined ? "" : `; use ${instead}`);
