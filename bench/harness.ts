@@ -60,6 +60,8 @@ export interface Figure {
   readonly unit: string;
   /** The most that is hoped for, if anything. */
   readonly atMost?: number;
+  /** What stops us, when that is missed. */
+  readonly floor?: string;
 }
 
 /** Warm-up goes on until this long nothing has become faster: the JIT takes its time, and on a busy machine more. */

@@ -13,7 +13,7 @@ import type { Metrics } from "./harness.ts";
 import lock from "./lock.bench.ts";
 import notify from "./notify.bench.ts";
 import { installPackages } from "./prepare.ts";
-import { duration, printSuite, suiteSection } from "./report.ts";
+import { duration, figureMet, printSuite, suiteSection } from "./report.ts";
 import snapshot from "./snapshot.bench.ts";
 import start from "./start.bench.ts";
 import text from "./text.bench.ts";
@@ -91,8 +91,11 @@ function charts({ readers, structs, sizes }: Readonly<Record<string, Metrics>>):
 }
 
 function page(results: readonly SuiteResult[], about: Readonly<Record<string, string>>): string {
-  const rows = results.flatMap((result) => result.rows);
-  const aims = rows.filter(({ met }) => met !== undefined);
+  const verdicts = results.flatMap(({ rows, figures }) => [
+    ...rows.map(({ met }) => met),
+    ...figures.map(figureMet),
+  ]);
+  const aims = verdicts.filter((met) => met !== undefined);
   const seconds = results.reduce((sum, result) => sum + result.seconds, 0);
   return `# Performance
 
@@ -106,7 +109,7 @@ How to read the tables: each case runs in a process of its own, and the processe
 taken within each round; the table gives the median and, in parentheses, the least and the most of all rounds. "Times" is our time in
 times of the peer's, "times faster" the other way round. What one thread does alone (rows 1 to 8) is timed by the clock of its own
 work, so that a busy machine adds little; what takes several processes (rows 9 to 12) by the clock on the wall, and is best measured
-on a quiet one. ${aims.filter(({ met }) => met).length} of ${aims.length} aims are met.
+on a quiet one. ${aims.filter(Boolean).length} of ${aims.length} aims are met.
 
 ${results.map(suiteSection).join("\n\n")}
 

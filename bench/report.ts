@@ -32,9 +32,9 @@ function aim({ aim }: Row): string {
   return "atLeast" in aim ? `≥ ${aim.atLeast} times faster` : `≤ ${aim.atMost} times`;
 }
 
-function verdict({ met, row }: RowResult): string {
-  if (row.aim === undefined) return "";
-  return met ? "met" : row.floor === undefined ? "**missed**" : "missed, see the floor";
+function verdict(met: boolean | undefined, floor: string | undefined): string {
+  if (met === undefined) return "";
+  return met ? "met" : floor === undefined ? "**missed**" : "missed, see the floor";
 }
 
 function rowCells(result: RowResult): string[] {
@@ -43,7 +43,13 @@ function rowCells(result: RowResult): string[] {
   if (ratio === undefined || ours === undefined || peer === undefined)
     return [...head, `left out: ${result.missing}`, "", "", ""];
   // Percentiles and the like are nanoseconds too.
-  return [...head, inTimes(ratio, row), duration(ours.median), duration(peer.median), verdict(result)];
+  return [
+    ...head,
+    inTimes(ratio, row),
+    duration(ours.median),
+    duration(peer.median),
+    verdict(result.met, row.floor),
+  ];
 }
 
 const ROW_HEAD = ["#", "what", "against", "aim", "measured (spread)", "ours", "peer", "aim met"];
@@ -53,16 +59,26 @@ function figureCells({ figure, value }: FigureResult): string[] {
     figure.atMost === undefined
       ? ""
       : `≤ ${figure.unit === "ns" ? duration(figure.atMost) : `${figure.atMost} ${figure.unit}`}`;
-  if (value === undefined) return [figure.id, figure.what, most, "left out"];
-  return [figure.id, figure.what, most, inUnit(value, figure.unit)];
+  if (value === undefined) return [figure.id, figure.what, most, "left out", ""];
+  return [
+    figure.id,
+    figure.what,
+    most,
+    inUnit(value, figure.unit),
+    verdict(figureMet({ figure, value }), figure.floor),
+  ];
 }
+
+/** Whether a figure is what was hoped for; undefined where nothing was. */
+export const figureMet = ({ figure, value }: FigureResult): boolean | undefined =>
+  figure.atMost === undefined || value === undefined ? undefined : value.median <= figure.atMost;
 
 const inUnit = (value: Spread, unit: string): string =>
   unit === "ns"
     ? `${duration(value.median)} (${duration(value.least)}–${duration(value.most)})`
     : `${range(value)} ${unit}`;
 
-const FIGURE_HEAD = ["#", "what", "aim", "measured (spread)"];
+const FIGURE_HEAD = ["#", "what", "aim", "measured (spread)", "aim met"];
 
 const table = (head: readonly string[], lines: readonly string[][]): string =>
   [head, head.map(() => "---"), ...lines]
@@ -74,14 +90,18 @@ const table = (head: readonly string[], lines: readonly string[][]): string =>
 /** One suite as a section of the page. */
 export function suiteSection(result: SuiteResult): string {
   const { suite, rounds } = result;
-  const floors = suite.rows.filter((row, i) => row.floor !== undefined && result.rows[i]?.met === false);
+  const missed = [
+    ...result.rows.filter(({ met }) => met === false).map(({ row }) => row),
+    ...result.figures.filter((one) => figureMet(one) === false).map(({ figure }) => figure),
+  ];
+  const floors = missed.filter(({ floor }) => floor !== undefined);
   return [
     `## ${suite.title}`,
     ...(result.rows.length > 0 ? [table(ROW_HEAD, result.rows.map(rowCells))] : []),
     ...(result.figures.length > 0 ? [table(FIGURE_HEAD, result.figures.map(figureCells))] : []),
     `Honest because: ${suite.honest} ${rounds} rounds; \`bun bench/${suite.file.split("/").at(-1)}\` runs this part alone.`,
     ...(suite.idle === undefined ? [] : [`While idle: ${suite.idle}`]),
-    ...new Set(floors.map((row) => `The floor of row ${row.id}: ${row.floor}`)),
+    ...new Set(floors.map(({ id, floor }) => `The floor of row ${id}: ${floor}`)),
   ].join("\n\n");
 }
 
