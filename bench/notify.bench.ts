@@ -7,9 +7,9 @@ import { alone, type Case, type Metrics, quantile, type Row, type Suite, timed }
 import { startOther } from "./others.ts";
 import { cProgram, inTempDir, stayOn } from "./prepare.ts";
 
-const MESSAGES = 600;
+const MESSAGES = 1000;
 /** The first ones find code that is not compiled yet. */
-const WARM_UP = 400;
+const WARM_UP = 1500;
 const IDLE_MS = 1000;
 
 /** Collects how long messages took, and resolves when there are enough. */
@@ -148,7 +148,7 @@ const delayRow = (what: string, ours: string, peer: string, metric = "p50"): Row
 const suite: Suite = {
   title: "From a commit to another process's event loop",
   file: import.meta.filename,
-  rounds: 5,
+  rounds: 4,
   honest:
     "the sender is another process, which writes the time into what it sends, about once a millisecond; both look at the same clock, and each has a processor of its own (else the scheduler decides whether a wake is near or far). Each of ours is a whole transaction under the lock, and a consistent copy on the other side.",
   idle: "a thread sleeps in the kernel (futex). With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures below are all that a waiting process costs, Bun's own included.",
@@ -184,6 +184,10 @@ const suite: Suite = {
       delayRow("the same with spinMs", "waitForChange, spinMs", peer),
       delayRow("one wake of a sleeping process: the floor", "C futex", peer),
     ]),
+    {
+      ...delayRow("commit to event loop, spinMs; a store to a process that looks", SPINNING, "C futex"),
+      peerMetric: "looking p50",
+    },
     {
       id: "9",
       what: "an edit while another process waits for changes",

@@ -10,6 +10,9 @@ import { stayOn } from "./prepare.ts";
 /** Says that the process is ready for what it is there for. */
 const ready = () => console.log("ready");
 
+/** Calls after which a function is surely compiled; a server is, after its first second. */
+const COMPILED_AFTER = 50_000;
+
 /** Calls `send` about every millisecond, with the time. */
 async function sendTimes(send: (time: number) => void): Promise<never> {
   stayOn(0);
@@ -39,12 +42,13 @@ const roles: Readonly<Record<string, Role>> = {
   /** Commits the time, right before the commit. */
   async committer(dir) {
     using editor = new Editor(DemoMmapStructure, { dir });
-    ready();
-    await sendTimes((time) =>
+    const commit = (time: number) =>
       editor.edit((data) => {
         data.data_xy.x = time;
-      }),
-    );
+      });
+    for (let i = 0; i < COMPILED_AFTER; i++) commit(0);
+    ready();
+    await sendTimes(commit);
   },
   /** Waits for changes all the time. */
   async waiter(dir) {

@@ -55,10 +55,10 @@ export function pythonWith(modules: readonly string[]): string | undefined {
   });
 }
 
-/** Keeps all threads of this process on one processor, where that can be asked for (util-linux). */
+/** Keeps the main thread on one processor, where that can be asked for (util-linux); the compiler's may go elsewhere. */
 export function stayOn(processor: number): void {
   if (Bun.which("taskset") === null) return;
-  Bun.spawnSync(["taskset", "--all-tasks", "--cpu-list", "--pid", String(processor), String(process.pid)]);
+  Bun.spawnSync(["taskset", "--cpu-list", "--pid", String(processor), String(process.pid)]);
 }
 
 /** A directory of its own for `use`, removed afterwards. */

@@ -69,6 +69,7 @@ export class RwLock {
   /** Shared hints, and the wake-up call for commits. None when it is missing, or this process may not open it. */
   readonly page: LockPage | undefined;
   readonly #fd: number;
+  readonly #id: string;
   readonly #writable: boolean;
   readonly #lock: FileLock;
   readonly #gate: FileLock;
@@ -102,6 +103,7 @@ export class RwLock {
     this.path = path;
     this.kind = kind;
     this.#fd = fd;
+    this.#id = status.id;
     this.#writable = writable;
     this.#thread = ThreadLocks.of(status.id);
     this.#line = new WaitLine(this.#thread);
@@ -114,7 +116,7 @@ export class RwLock {
 
   /** Whether somebody deleted or replaced the lock file: whoever opens the path next gets another lock than this one. */
   get isDisplaced(): boolean {
-    return !this.#closed && isDisplaced(this.#fd, this.path);
+    return !this.#closed && isDisplaced(this.#fd, this.path, this.#id);
   }
 
   /** Whether `close()` was called. */

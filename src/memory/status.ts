@@ -56,12 +56,12 @@ export function statusAt(path: string): FileStatus | undefined {
 
 /**
  * Whether somebody deleted an open file, or put another one in its place: whoever opens the path next gets that one.
- * A file that was only moved away still is the one that everybody has.
+ * A file that was only moved away still is the one that everybody has. One call where nothing is wrong.
  * @throws SystemError EBADF
  */
-export function isDisplaced(fd: number, path: string): boolean {
-  const { id, links } = statusOf(fd);
-  return links === 0 || (idAt(path) ?? id) !== id;
+export function isDisplaced(fd: number, path: string, id: string): boolean {
+  const there = idAt(path);
+  return there === undefined ? statusOf(fd).links === 0 : there !== id;
 }
 
 /** Undefined also where we may not look any more. */

@@ -48,6 +48,8 @@ function insideEdits(): AsyncLocalStorage<readonly string[]> {
 
 /** How soon after the last look a deleted file is noticed, at the next lock. */
 const LOOK_EVERY_MS = 100;
+/** A writer that is busy looks earlier, after a commit, when nobody waits for it: a look takes up to 100 µs. */
+const LOOK_AFTER_COMMIT_MS = 50;
 
 /** Open roles of a worker: its end closes no descriptor, and their locks would stay until the process ends. */
 const openInWorker = new Set<{ close(): void }>();
@@ -68,7 +70,9 @@ export class Core<T extends Struct> {
   holding: Holding | undefined;
   #attached: Attachment | undefined;
   #closed = false;
+  /** When a deleted file was last looked for, and when the lock was last taken. */
   #lookedAt = 0;
+  #lockedAt = 0;
   #live: { file: DataFile; view: T } | undefined;
   /** Views for sessions, by the memory they are on; they go when the file goes. */
   #views = new WeakMap<Region, T>();
@@ -207,9 +211,9 @@ export class Core<T extends Struct> {
 
   /** Deleted files are looked for now and then only: at every lock it would cost as much as the lock itself. */
   #isTimeToLook(): boolean {
-    const now = Date.now();
-    if (now - this.#lookedAt < LOOK_EVERY_MS) return false;
-    this.#lookedAt = now;
+    this.#lockedAt = Date.now();
+    if (this.#lockedAt - this.#lookedAt < LOOK_EVERY_MS) return false;
+    this.#lookedAt = this.#lockedAt;
     return true;
   }
 
@@ -281,9 +285,14 @@ export class Core<T extends Struct> {
     return insideEdits().run([...(insideEdits().getStore() ?? []), this.path], fn);
   }
 
-  /** Wakes those who wait for changes. Without any it is one addition. */
+  /** After a commit, without the lock: wakes those who wait for changes. Without any it is one addition. */
   notify(): void {
-    this.#attached?.lock.page?.announceChange();
+    if (this.#attached === undefined) return;
+    const { file, lock } = this.#attached;
+    lock.page?.announceChange();
+    if (this.#lockedAt - this.#lookedAt < LOOK_AFTER_COMMIT_MS) return;
+    // Should it be gone, the next lock looks again, and moves on.
+    this.#lookedAt = file.isDisplaced || lock.isDisplaced ? 0 : this.#lockedAt;
   }
 
   get watch(): ChangeWatch<T> {

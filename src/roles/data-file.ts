@@ -203,7 +203,7 @@ export class DataFile {
 
   /** Somebody deleted the file without a Manager's `remove()`, or put another one in its place. */
   get isDisplaced(): boolean {
-    return isDisplaced(this.#mapping.fd, this.path);
+    return isDisplaced(this.#mapping.fd, this.path, this.#id);
   }
 
   /** The same file on the disk, opened a second time. */

@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   truncateSync,
   write,
   writeFileSync,
@@ -200,4 +201,20 @@ test("the first waitForChange() counts from the opening of the role, a timeout f
     manager.set("count", 2);
     expect(reader.waitForChange({ timeoutMs: 1000 })).toBe(true);
   }
+});
+
+test("a busy writer soon finds out that its file was deleted and made anew", async () => {
+  using temp = new TempDir();
+  using first = new Manager(Robot, { dir: temp.dir, create: true });
+  for (let i = 0; i < 20; i++) {
+    first.set("count", 1);
+    await Bun.sleep(5);
+  }
+  rmSync(first.path);
+  using second = new Manager(Robot, { dir: temp.dir, create: true });
+  for (let i = 0; i < 400 && second.get("count") !== 2; i++) {
+    first.set("count", 2);
+    await Bun.sleep(5);
+  }
+  expect(second.get("count")).toBe(2);
 });
