@@ -1,4 +1,6 @@
-/** Runs the cases of a suite in turns, and compares them. */
+/** Runs the cases of suites in turns, and compares them. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { Figure, Metrics, Program, Row, Suite } from "./harness.ts";
 import { median } from "./harness.ts";
 import { inTempDir } from "./prepare.ts";
@@ -41,33 +43,68 @@ const CASE_SECONDS = 60;
 
 type Samples = ReadonlyMap<string, readonly Metrics[]>;
 
-export async function runSuite(suite: Suite, say: (line: string) => void = () => {}): Promise<SuiteResult> {
-  const started = performance.now();
-  const rounds = Number(process.env.BENCH_ROUNDS ?? suite.rounds ?? ROUNDS);
-  const { samples, failed } = await inTempDir((dir) => takeTurns(programsOf(suite, dir), rounds, say));
-  return {
-    suite,
-    rounds,
-    seconds: (performance.now() - started) / 1000,
-    rows: suite.rows.map((row) => compare(row, samples, failed)),
-    figures: (suite.figures ?? []).map((figure) => ({ figure, value: figureOf(figure, samples) })),
-    metrics: Object.fromEntries([...samples].map(([name, all]) => [name, mediansOf(all)])),
-  };
+/**
+ * Runs suites, their rounds spread over the whole time and taking turns with those of the others: a machine is not the
+ * same from one minute to the next, and the spread should say by how much.
+ */
+export async function runSuites(
+  suites: readonly Suite[],
+  say: (line: string) => void = () => {},
+): Promise<SuiteResult[]> {
+  return inTempDir(async (dir) => {
+    const runs = suites.map((suite, i) => new SuiteRun(suite, join(dir, `${i}`)));
+    const passes = Math.max(...runs.map(({ rounds }) => rounds));
+    for (let pass = 1; pass <= passes; pass++) {
+      for (const run of runs) {
+        if (run.done >= Math.ceil((pass * run.rounds) / passes)) continue;
+        say(`pass ${pass} of ${passes}: ${run.suite.title}`);
+        await run.round();
+      }
+    }
+    return runs.map((run) => run.result());
+  });
 }
 
-async function takeTurns(programs: [string, Program][], rounds: number, say: (line: string) => void) {
-  const samples = new Map<string, Metrics[]>();
-  const failed = new Map<string, string>();
-  for (let round = 1; round <= rounds; round++) {
-    say(`round ${round} of ${rounds}`);
-    for (const [name, program] of programs) {
-      if (failed.has(name)) continue;
-      const result = "missing" in program ? program : await runProgram(program);
-      if (isMissing(result)) failed.set(name, result.missing);
-      else samples.set(name, [...(samples.get(name) ?? []), result]);
-    }
+class SuiteRun {
+  readonly suite: Suite;
+  readonly rounds: number;
+  done = 0;
+  #milliseconds = 0;
+  readonly #programs: [string, Program][];
+  readonly #samples = new Map<string, Metrics[]>();
+  readonly #failed = new Map<string, string>();
+
+  constructor(suite: Suite, dir: string) {
+    mkdirSync(dir);
+    this.suite = suite;
+    this.rounds = Number(process.env.BENCH_ROUNDS ?? suite.rounds ?? ROUNDS);
+    this.#programs = programsOf(suite, dir);
   }
-  return { samples, failed };
+
+  async round(): Promise<void> {
+    const started = performance.now();
+    for (const [name, program] of this.#programs) {
+      if (this.#failed.has(name)) continue;
+      const result = "missing" in program ? program : await runProgram(program);
+      if (isMissing(result)) this.#failed.set(name, result.missing);
+      else this.#samples.set(name, [...(this.#samples.get(name) ?? []), result]);
+    }
+    this.done++;
+    this.#milliseconds += performance.now() - started;
+  }
+
+  result(): SuiteResult {
+    const { suite, rounds } = this;
+    const samples = this.#samples;
+    return {
+      suite,
+      rounds,
+      seconds: this.#milliseconds / 1000,
+      rows: suite.rows.map((row) => compare(row, samples, this.#failed)),
+      figures: (suite.figures ?? []).map((figure) => ({ figure, value: figureOf(figure, samples) })),
+      metrics: Object.fromEntries([...samples].map(([name, all]) => [name, mediansOf(all)])),
+    };
+  }
 }
 
 function programsOf(suite: Suite, dir: string): [string, Program][] {

@@ -147,7 +147,7 @@ export async function alone(suite: Suite): Promise<void> {
   }
   if (name !== undefined)
     throw new Error(`no case ${name}; there are ${Object.keys(suite.cases).join(", ")}`);
-  const { runSuite } = await import("./compare.ts");
+  const { runSuites } = await import("./compare.ts");
   const { printSuite } = await import("./report.ts");
-  printSuite(await runSuite(suite));
+  for (const result of await runSuites([suite])) printSuite(result);
 }

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { type Chart, drawCharts, type Line } from "./chart.ts";
-import { runSuite, type SuiteResult } from "./compare.ts";
+import { runSuites, type SuiteResult } from "./compare.ts";
 import contend from "./contend.bench.ts";
 import growth, { BYTES, READERS, STRUCTS } from "./growth.bench.ts";
 import type { Metrics } from "./harness.ts";
@@ -105,8 +105,9 @@ ${Object.entries(about)
   .map(([key, value]) => `- ${key}: ${value}`)
   .join("\n")}
 
-How to read the tables: each case runs in a process of its own, and the processes of a table take turns, round after round. A ratio is
-taken within each round; the table gives the median and, in parentheses, the least and the most of all rounds. "Times" is our time in
+How to read the tables: each case runs in a process of its own, and the processes of a table take turns, round after round, the
+rounds of all tables spread over the whole time. A ratio is taken within each round; the table gives the median and, in parentheses, the
+least and the most of all rounds. "Times" is our time in
 times of the peer's, "times faster" the other way round. What one thread does alone (rows 1 to 8) is timed by the clock of its own
 work, so that a busy machine adds little; what takes several processes (rows 9 to 12) by the clock on the wall, and is best measured
 on a quiet one. ${aims.filter(Boolean).length} of ${aims.length} aims are met.
@@ -123,13 +124,12 @@ if (unknown !== undefined)
   throw new Error(`no suite ${unknown}; there are ${Object.keys(suites).join(", ")}`);
 
 installPackages();
-const results: SuiteResult[] = [];
-for (const [name, suite] of Object.entries(suites)) {
-  if (names.length > 0 && !names.includes(name)) continue;
-  const result = await runSuite(suite, (line) => console.error(`${name}: ${line}`));
-  printSuite(result);
-  results.push(result);
-}
+const chosen = Object.entries(suites).filter(([name]) => names.length === 0 || names.includes(name));
+const results = await runSuites(
+  chosen.map(([, suite]) => suite),
+  console.error,
+);
+results.forEach(printSuite);
 if (names.length === 0) {
   const about = versions();
   const metrics = Object.fromEntries(results.map(({ suite, metrics }) => [suite.title, metrics]));

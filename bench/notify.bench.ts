@@ -52,15 +52,20 @@ const receiving = (receive: (reader: Reader<DemoMmapStructure>, delays: Delays) 
 
 const byChanges = (spinMs: number): Case =>
   receiving(async (reader, delays) => {
+    let copy: DemoMmapStructure | undefined;
     for await (const _ of reader.changes({ spinMs })) {
-      if (delays.add(reader.snapshot().data_xy.x)) break;
+      copy = reader.snapshot(copy);
+      if (delays.add(copy.data_xy.x)) break;
     }
   });
 
 const byWaiting = (spinMs: number): Case =>
   receiving((reader, delays) => {
-    do reader.waitForChange({ spinMs });
-    while (!delays.add(reader.snapshot().data_xy.x));
+    let copy: DemoMmapStructure | undefined;
+    do {
+      reader.waitForChange({ spinMs });
+      copy = reader.snapshot(copy);
+    } while (!delays.add(copy.data_xy.x));
   });
 
 const byIpc: Case = async () => {
@@ -131,6 +136,9 @@ const commits = (waits: boolean): Case => {
 const FLOOR =
   "waking a process that sleeps takes a C program the time of the C futex row, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop.";
 
+const SPIN_FLOOR =
+  "one commit in a hundred meets what Bun does beside: collecting garbage, compiling, other threads. A median store to a C program that looks takes the time of the row below.";
+
 /** Longer than the pause between two commits, so that the receiver does not fall asleep. */
 const SPIN_MS = 5;
 const PEERS = ["process.send", "Unix socket"];
@@ -148,7 +156,7 @@ const delayRow = (what: string, ours: string, peer: string, metric = "p50"): Row
 const suite: Suite = {
   title: "From a commit to another process's event loop",
   file: import.meta.filename,
-  rounds: 4,
+  rounds: 5,
   honest:
     "the sender is another process, which writes the time into what it sends, about once a millisecond; both look at the same clock, and each has a processor of its own (else the scheduler decides whether a wake is near or far). Each of ours is a whole transaction under the lock, and a consistent copy on the other side.",
   idle: "a thread sleeps in the kernel (futex). With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures below are all that a waiting process costs, Bun's own included.",
@@ -179,7 +187,11 @@ const suite: Suite = {
         floor: FLOOR,
       },
       { ...delayRow("commit to event loop, spinMs", SPINNING, peer), aim: { atLeast: 2 } },
-      { ...delayRow("commit to event loop, spinMs", SPINNING, peer, "p99"), aim: { atLeast: 2 } },
+      {
+        ...delayRow("commit to event loop, spinMs", SPINNING, peer, "p99"),
+        aim: { atLeast: 2 },
+        floor: SPIN_FLOOR,
+      },
       delayRow("commit to a process that blocks in waitForChange()", "waitForChange()", peer),
       delayRow("the same with spinMs", "waitForChange, spinMs", peer),
       delayRow("one wake of a sleeping process: the floor", "C futex", peer),
