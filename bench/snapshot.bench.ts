@@ -130,6 +130,9 @@ const inC: Case = beside(async (reader) => {
 const FLOOR =
   "memory of its own. The copy by hand writes into the same memory again and again, as C does; new memory of 688 bytes (its share of 32 KiB) costs more than the copy, and is collected later. Whoever takes many snapshots gives an old one to snapshot(into).";
 
+const INTO_FLOOR =
+  "snapshot(into) takes 38 ns in most processes and 60 ns in some: the compiler does not always put the whole way from the role to the copy into one piece of code. By hand it is one.";
+
 const suite: Suite = {
   title: `A snapshot of the demo struct, ${SIZE} bytes`,
   file: import.meta.filename,
@@ -145,7 +148,14 @@ const suite: Suite = {
     "read() of all bytes": lockedReads,
   },
   rows: [
-    { id: "7", what: "snapshot(into)", ours: "snapshot(into)", peer: "C seqlock", aim: { atMost: 3 } },
+    {
+      id: "7",
+      what: "snapshot(into)",
+      ours: "snapshot(into)",
+      peer: "C seqlock",
+      aim: { atMost: 3 },
+      floor: INTO_FLOOR,
+    },
     { id: "7", what: "snapshot()", ours: "snapshot()", peer: "C seqlock", aim: { atMost: 3 }, floor: FLOOR },
     { id: "7", what: "the same by hand in JavaScript", ours: "seqlock by hand", peer: "C seqlock" },
     { id: "8", what: "snapshot()", ours: "snapshot()", peer: "lmdb get", aim: { atLeast: 10 } },
