@@ -7,11 +7,11 @@
  * the text at the start, which the next master sets right. A read looks which slot is current, copies it, and looks
  * again: as the current slot is never written to, the copy is whole when the answer is the same.
  */
-import { fstatSync, type Stats } from "node:fs";
 import { FileFormatError, SystemError } from "../errors.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import { closeFile, fileSize, openFile } from "../memory/file.ts";
 import { Mapping } from "../memory/mapping.ts";
+import { type FileStatus, statusOf } from "../memory/status.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import {
   AT,
@@ -55,7 +55,7 @@ export class DocumentFile {
   /** How long a document may be, in bytes of UTF-8. */
   readonly maxBytes: number;
   readonly #mapping: Mapping;
-  readonly #identity: Stats;
+  readonly #status: FileStatus;
   readonly #slots: readonly Slot[];
   readonly #words: Int32Array<ArrayBuffer>;
   #copy = new Slot(new ArrayBuffer(1024), 0, 1024);
@@ -67,20 +67,21 @@ export class DocumentFile {
   static open(path: string, writable: boolean): DocumentFile | undefined {
     const fd = openIfThere(path, writable);
     if (fd === undefined) return undefined;
-    const stat = checkedStat(fd, path);
-    const mapping = Mapping.map(fd, { byteLength: stat.size, access: writable ? "write" : "read", path });
+    const status = checkedStatus(fd, path);
+    const { byteLength } = status;
+    const mapping = Mapping.map(fd, { byteLength, access: writable ? "write" : "read", path });
     try {
-      return new DocumentFile(mapping, stat, path);
+      return new DocumentFile(mapping, status, path);
     } catch (error) {
       mapping.close();
       throw error;
     }
   }
 
-  private constructor(mapping: Mapping, identity: Stats, path: string) {
+  private constructor(mapping: Mapping, status: FileStatus, path: string) {
     this.path = path;
     this.#mapping = mapping;
-    this.#identity = identity;
+    this.#status = status;
     const { buffer, bytes } = mapping;
     const { maxBytes, slotOffset, footerOffset } = readFormat(bytes, path);
     this.maxBytes = maxBytes;
@@ -90,7 +91,7 @@ export class DocumentFile {
 
   /** Permissions of the file when it was opened. */
   get mode(): number {
-    return this.#identity.mode & 0o777;
+    return this.#status.mode & 0o777;
   }
 
   /** Whether the bytes may be touched at all: a file that somebody cut short kills whoever does. One lseek. */
@@ -109,7 +110,7 @@ export class DocumentFile {
 
   /** The same file on the disk, opened a second time. */
   isSameAs(other: DocumentFile): boolean {
-    return this.#identity.dev === other.#identity.dev && this.#identity.ino === other.#identity.ino;
+    return this.#status.id === other.#status.id;
   }
 
   /** The newest version; 0 before the first. @throws FileFormatError when the file contradicts itself */
@@ -272,10 +273,10 @@ function openIfThere(path: string, writable: boolean): number | undefined {
   }
 }
 
-function checkedStat(fd: number, path: string): Stats {
-  const stat = fstatSync(fd);
-  if (stat.isFile() && isPossibleSize(stat.size)) return stat;
+function checkedStatus(fd: number, path: string): FileStatus {
+  const status = statusOf(fd);
+  if (status.isFile && isPossibleSize(status.byteLength)) return status;
   closeFile(fd);
-  const problem = stat.isFile() ? `has ${stat.size} bytes` : "is no regular file";
+  const problem = status.isFile ? `has ${status.byteLength} bytes` : "is no regular file";
   throw new FileFormatError(path, `'${path}' ${problem}: it is no file of a JsonMap, or was cut short`);
 }

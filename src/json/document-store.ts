@@ -2,11 +2,10 @@
  * The document under its name: the file that has the name now, and the lock of those who write it. A master may
  * replace the file (to make it larger), so everybody looks for the current one before each use.
  */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import { ClosedError, FileFormatError, FileMissingError, TooLargeError } from "../errors.ts";
 import { type LockOptions, RwLock } from "../locks/rw-lock.ts";
 import { unlink } from "../memory/new-file.ts";
+import { directoryOf, makeDirectory } from "../memory/paths.ts";
 import { type Committed, DocumentFile } from "./document-file.ts";
 import { MAX_DOCUMENT_BYTES } from "./document-format.ts";
 import { putFile } from "./new-file.ts";
@@ -179,7 +178,7 @@ export class DocumentStore {
   }
 
   #openAsMaster(master: FileOptions): void {
-    if (master.create) mkdirSync(dirname(this.path), { recursive: true });
+    if (master.create) makeDirectory(directoryOf(this.path));
     else if (!this.exists) throw this.#missing();
     this.#exclusively(undefined, () => {
       if (master.force) this.#makeAnew(master);

@@ -103,7 +103,7 @@ export class CommitSignal {
    * @example const before = signal.version; …; signal.wait(before, { timeoutMs: 1000 });
    */
   wait(lastSeen: number, options: WaitOptions = {}): boolean {
-    checkOptions("wait", options, { timeoutMs: "number", spinMs: "number" });
+    checkOptions("waitForChange", options, { timeoutMs: "number", spinMs: "number" });
     const start = performance.now();
     const deadline = start + checkTimeout(options.timeoutMs);
     const spinUntil = start + checkSpin(options.spinMs);

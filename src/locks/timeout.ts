@@ -24,7 +24,8 @@ export function checkSpin(spinMs: number | undefined): number {
   return spinMs ?? 0;
 }
 
-function checkMilliseconds(name: string, value: number): void {
+/** @throws TypeError for what is not a number, NaN included; RangeError for a negative number */
+export function checkMilliseconds(name: string, value: number): void {
   if (typeof value !== "number" || Number.isNaN(value)) {
     throw new TypeError(`${name} must be a number of milliseconds, not ${String(value)}`);
   }

@@ -1,5 +1,4 @@
 /** Paths, and what is there: node:fs, with its failures as `SystemError` like those of our own calls. */
-import type { Stats } from "node:fs";
 import { fs } from "../builtin.ts";
 import { systemError } from "../libc/call.ts";
 
@@ -15,12 +14,9 @@ export function throughFs<T>(call: () => T): T {
   }
 }
 
-/** What has the name, a link itself and not what it leads to; undefined when nothing has. @throws SystemError */
-export const lookAt = (path: string): Stats | undefined =>
-  throughFs(() => fs().lstatSync(path, { throwIfNoEntry: false }));
-
 /** Whether anything has that name, a dangling link included. @throws SystemError */
-export const exists = (path: string): boolean => lookAt(path) !== undefined;
+export const exists = (path: string): boolean =>
+  throughFs(() => fs().lstatSync(path, { throwIfNoEntry: false })) !== undefined;
 
 /** Makes the directory and those above it, where missing. @throws SystemError EACCES, ENOTDIR … */
 export function makeDirectory(path: string): void {

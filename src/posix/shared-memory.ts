@@ -1,5 +1,4 @@
 /** POSIX shared memory objects: memory with a name, opened as a descriptor and mapped. */
-import { fstatSync } from "node:fs";
 import { checkOptions } from "../check-options.ts";
 import { ClosedError } from "../errors.ts";
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../libc/constants.ts";
@@ -11,6 +10,7 @@ import {
   openSharedMemory,
   unlinkSharedMemoryFile,
 } from "../memory/shared-memory-file.ts";
+import { statusOf } from "../memory/status.ts";
 import { type Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
 import { asPosixErrors } from "./errors.ts";
 import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
@@ -88,7 +88,7 @@ export class SharedMemory {
 
   /** Permission bits of the object, e.g. 0o600. @throws ClosedError after `closeFd()` */
   get mode(): number {
-    return fstatSync(this.#open()).mode & 0o777;
+    return statusOf(this.#open()).mode & 0o777;
   }
 
   /**

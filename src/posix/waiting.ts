@@ -1,6 +1,6 @@
 /** How long to wait, and waiting without blocking: callers of one object stand in line and try in turn. */
 
-import { checkSignal } from "../locks/timeout.ts";
+import { checkMilliseconds, checkSignal } from "../locks/timeout.ts";
 
 /** How long a call may wait. */
 export interface Timeout {
@@ -29,10 +29,7 @@ export function timeoutMsOf(wait: Timeout): number {
     throw new TypeError("timeoutMs and timeout mean the same (milliseconds): give one of them");
   }
   const timeoutMs = wait.timeoutMs ?? wait.timeout ?? Number.POSITIVE_INFINITY;
-  if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
-    throw new TypeError(`timeoutMs must be a number of milliseconds, not ${String(timeoutMs)}`);
-  }
-  if (timeoutMs < 0) throw new RangeError(`timeoutMs must not be negative: ${timeoutMs}`);
+  checkMilliseconds("timeoutMs", timeoutMs);
   return timeoutMs;
 }
 

@@ -1,4 +1,5 @@
 /** Roles: who may do what with a shared struct. */
+export type { ChangesOptions, SpinOptions, WaitOptions } from "../locks/commit-signal.ts";
 export type { LockKind } from "../locks/file-lock.ts";
 export type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 export { Editor } from "./editor.ts";

@@ -1,4 +1,3 @@
-import { checkOptions } from "../check-options.ts";
 import type { ChangesOptions, WaitOptions } from "../locks/commit-signal.ts";
 import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import { CArray } from "../struct/arrays.ts";
@@ -148,7 +147,6 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * @example while (reader.waitForChange({ timeoutMs: 1000 })) console.log(reader.snapshot().speed);
    */
   waitForChange(options: WaitOptions = {}): boolean {
-    checkOptions("waitForChange", options, { timeoutMs: "number", spinMs: "number" });
     return this.core.watch.wait(options);
   }
 

@@ -20,6 +20,7 @@ import {
   FileFormatError,
   FileMissingError,
   LockTimeoutError,
+  SystemError,
   TooLargeError,
 } from "../../src/errors.ts";
 import { DocumentFile } from "../../src/json/document-file.ts";
@@ -51,6 +52,12 @@ const masterOf = (place: ReturnType<typeof newPlace>, options: Partial<FileOptio
   new Store(place, { ...defaults, ...options });
 
 describe("the file", () => {
+  test("in a directory that cannot be made is a SystemError that names it", () => {
+    const place = placeOf({ dir: "/proc/nope", file: "d" });
+    expect(() => masterOf(place)).toThrow(SystemError);
+    expect(() => masterOf(place)).toThrow("/proc/nope");
+  });
+
   test("is made by the master, with its directory; a follower finds it then", () => {
     const place = placeOf({ dir: join(dir, "deep/er"), file: "d" });
     using follower = new Store(place);
