@@ -40,8 +40,8 @@ export interface Suite {
   readonly file: string;
   /** What keeps the comparison honest. */
   readonly honest: string;
-  /** What it costs while nothing happens, where that can be asked. */
-  readonly idle?: string;
+  /** What it costs while nothing happens. */
+  readonly idle: string;
   readonly rounds?: number;
   readonly cases: Readonly<Record<string, Case>>;
   /** Peers that are no JavaScript of ours; `dir` is theirs while the suite runs. */

@@ -100,7 +100,7 @@ export function suiteSection(result: SuiteResult): string {
     ...(result.rows.length > 0 ? [table(ROW_HEAD, result.rows.map(rowCells))] : []),
     ...(result.figures.length > 0 ? [table(FIGURE_HEAD, result.figures.map(figureCells))] : []),
     `Honest because: ${suite.honest} ${rounds} rounds; \`bun bench/${suite.file.split("/").at(-1)}\` runs this part alone.`,
-    ...(suite.idle === undefined ? [] : [`While idle: ${suite.idle}`]),
+    `While idle: ${suite.idle}`,
     ...new Set(floors.map(({ id, floor }) => `The floor of row ${id}: ${floor}`)),
   ].join("\n\n");
 }

@@ -135,6 +135,7 @@ const suite: Suite = {
   file: import.meta.filename,
   honest:
     "a new process each time, which reads the same field from an existing file and checks it; the second of two runs, when all files are in the page cache, and what Bun and Python keep of their sources (transpiled TypeScript, .pyc) is there. Ours is loaded from its TypeScript source. The first read includes the layout of four classes, the generated views and, with ours, all checks of the file.",
+  idle: "nothing: no thread or timer is started by importing or opening; the thread of changes() comes with the first turn that is waited for.",
   cases: {
     shmstruct: ours,
     "Python, ctypes and fasteners": python,

@@ -126,6 +126,7 @@ const suite: Suite = {
   rounds: 5,
   honest:
     "two texts take turns, the length of what is read and bytes of what was written are summed up and compared with the right sum. Ours checks for lone surrogates, NUL and length first; by hand nothing is checked.",
+  idle: "nothing: text is read and written where the call is made.",
   cases: Object.fromEntries(
     kinds.flatMap((kind) => [
       [`get ${kind}`, getOurs(kind)],

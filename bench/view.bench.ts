@@ -246,6 +246,7 @@ const suite: Suite = {
   file: import.meta.filename,
   honest:
     "every load reads what was stored since its last turn, sums are compared with the right result, and every case has a process of its own. Ours checks each value it stores; by hand nothing is checked.",
+  idle: "nothing: a view is an object, without a thread, a timer or a system call of its own.",
   cases: {
     "view, 1 class": viaViews(1),
     "view, 20 classes": viaViews(20),
