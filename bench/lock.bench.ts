@@ -74,7 +74,7 @@ const suite: Suite = {
   file: import.meta.filename,
   honest:
     "nobody else wants the lock, on either side; the stores go to mapped files, and the last values are read back after every 500 edits. Ours is a whole transaction: it keeps the state before it, counts the commit, sets the time stamp, checks that the file still is what it was and tells those who wait for changes. C and Python do none of this.",
-  idle: "nothing: an open role is a mapping and two descriptors; a lock that nobody wants costs no time.",
+  idle: "nothing: an open role is two mappings and three descriptors, without a thread or a timer; a lock that nobody wants costs no time.",
   cases: {
     "edit()": edit({}),
     "edit(), not transactional": edit({ transactional: false }),
