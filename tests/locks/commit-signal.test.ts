@@ -155,7 +155,9 @@ describe("changes", () => {
     expect(() => signal.changes(direct)).toThrow(/^changes: expected options such as \{ signal: /);
     const number = { signal: 5 } as unknown as ChangesOptions;
     expect(() => signal.changes(number)).toThrow(/^changes: option signal must be an/);
-    expect(() => signal.wait(0, { timeout: 5 } as object)).toThrow(/^waitForChange: there is no option "timeout"/);
+    expect(() => signal.wait(0, { timeout: 5 } as object)).toThrow(
+      /^waitForChange: there is no option "timeout"/,
+    );
     expect(() => new CommitSignal({ lock, reed: () => 1 } as { lock: RwLock })).toThrow(/no option "reed"/);
   });
 
