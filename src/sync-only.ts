@@ -6,13 +6,18 @@ export type SyncResult<R> = R & (R extends PromiseLike<unknown> ? never : unknow
 
 /** Refused before the lock is taken, as what it does after its first `await` could not be undone. */
 export function refuseAsync(fn: unknown, method: string, instead?: string): void {
-  if (typeof fn !== "function") throw new TypeError(`${method}(fn): expected a function, got ${show(fn)}`);
+  checkFunction(fn, method);
   const kind = fn.constructor.name;
   if (kind === "AsyncFunction")
     throw new TypeError(
       `${method}(fn): fn is async, but the lock is held only until fn returns${hint(instead)}`,
     );
-  if (kind.endsWith("GeneratorFunction"))
+}
+
+/** Refuses what could not run, before a lock is taken for it. */
+export function checkFunction(fn: unknown, method: string): asserts fn is (...args: never[]) => unknown {
+  if (typeof fn !== "function") throw new TypeError(`${method}(fn): expected a function, got ${show(fn)}`);
+  if (fn.constructor.name.endsWith("GeneratorFunction"))
     throw new TypeError(`${method}(fn): fn is a generator, which does nothing when it is called`);
 }
 

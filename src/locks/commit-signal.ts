@@ -7,7 +7,7 @@ import type { RwLock } from "./rw-lock.ts";
 import { checkSignal, checkSpin, checkTimeout } from "./timeout.ts";
 
 export interface CommitSignalOptions {
-  /** The lock under which the commits are made; its page carries the signal. Stays open as long as the signal. */
+  /** The lock under which the commits are made; its page carries the signal. Stays open until the signal is closed or follows another one. */
   lock: RwLock;
   /**
    * A number that differs after every commit (a sequence, a time stamp). Default: the page's count of `notify()` calls.
@@ -62,9 +62,9 @@ interface Waiter {
  * for await (const version of signal.changes()) { … }       // everybody else
  */
 export class CommitSignal {
-  readonly #path: string;
+  #path: string;
   /** Undefined where commits may go untold: IPMMAP's processes make them too, and know nothing of pages. */
-  readonly #page: LockPage | undefined;
+  #page: LockPage | undefined;
   readonly #read: () => number;
   readonly #waiters = new Set<Waiter>();
   readonly #open = new Set<ChangeIterator>();
@@ -76,7 +76,7 @@ export class CommitSignal {
   constructor(options: CommitSignalOptions) {
     checkOptions("new CommitSignal", options, { lock: "object", read: "function" });
     const { lock, read } = options;
-    const page = lock.kind === "flock" ? lock.page : undefined;
+    const page = pageOf(lock);
     if (read === undefined && page === undefined) {
       throw new TypeError(`the lock '${lock.path}' has no page that counts all commits: pass read()`);
     }
@@ -94,6 +94,18 @@ export class CommitSignal {
   notify(): void {
     this.#checkOpen();
     this.#page?.announceChange();
+  }
+
+  /**
+   * Goes on with the lock that has taken the place of this one. To be called before the old one is closed.
+   * @example signal.follow(next); old.close();
+   */
+  follow(lock: RwLock): void {
+    this.#path = lock.path;
+    this.#page = pageOf(lock);
+    this.#bell?.stop();
+    this.#bell = undefined;
+    if (this.#waiters.size > 0) this.#lookSoon();
   }
 
   /**
@@ -139,21 +151,7 @@ export class CommitSignal {
     return changes;
   }
 
-  /**
-   * Calls `callback` with the version after every observed commit, until the function that it returns is called.
-   * @throws ClosedError after `close()`
-   * @example const stop = signal.subscribe((version) => console.log(version));
-   */
-  subscribe(callback: (version: number) => void): () => void {
-    const changes = this.changes();
-    const run = async (): Promise<void> => {
-      for await (const version of changes) callback(version);
-    };
-    run();
-    return () => void changes.return();
-  }
-
-  /** Ends all iterations and subscriptions. The lock stays open. */
+  /** Ends all iterations. The lock stays open. */
   close(): void {
     this.#closed = true;
     for (const changes of [...this.#open]) void changes.return();
@@ -190,8 +188,11 @@ export class CommitSignal {
 
   /** Tells those for whom something is new, and asks to be woken for the others. */
   readonly #look = (): void => {
+    const page = this.#page;
     const seen = this.#seen();
     const version = this.#read();
+    // To read may be to find another lock, on whose page other numbers stand: `follow` has us look again.
+    if (page !== this.#page) return;
     for (const waiter of [...this.#waiters]) {
       if (version === waiter.lastSeen) continue;
       this.#forget(waiter);
@@ -202,15 +203,20 @@ export class CommitSignal {
 
   /** Soon, as long as somebody spins, and otherwise when `seen` has changed. */
   #lookAgain(seen: number): void {
-    clearImmediate(this.#nextLook);
     if (this.#isSpinning()) {
       // Other events have their turn only now and then: each costs a microsecond, and an object to be collected.
       for (let looks = 0; looks < LOOKS_PER_TURN && this.#page?.changes === seen; looks++);
-      this.#nextLook = setImmediate(this.#look);
+      this.#lookSoon();
       return;
     }
+    clearImmediate(this.#nextLook);
     this.#bell ??= changeBell(this.#page, this.#path, this.#look);
     this.#bell.request(seen);
+  }
+
+  #lookSoon(): void {
+    clearImmediate(this.#nextLook);
+    this.#nextLook = setImmediate(this.#look);
   }
 
   #isSpinning(): boolean {
@@ -226,6 +232,9 @@ export class CommitSignal {
     this.#bell = undefined;
   }
 }
+
+/** The page that counts all commits made under a lock. */
+const pageOf = (lock: RwLock): LockPage | undefined => (lock.kind === "flock" ? lock.page : undefined);
 
 /** What an iteration asks of its signal. */
 interface Source {

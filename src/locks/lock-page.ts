@@ -6,7 +6,7 @@
  * `exec 9>file.lock`, which cuts them to nothing, and a mapping that is cut short kills every process that looks.
  */
 import { fs } from "../builtin.ts";
-import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
+import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { check } from "../libc/call.ts";
 import { F_DUPFD_CLOEXEC } from "../libc/constants.ts";
 import { futexWait, futexWake } from "../libc/futex.ts";
@@ -90,8 +90,10 @@ export class LockPage {
     return new LockPage(Mapping.map(fd, { byteLength: PAGE_BYTES, access, path }), mode);
   }
 
-  /** Another descriptor of the page, for the thread that will adopt it. */
+  /** Another descriptor of the page, for the thread that will adopt it. @throws ClosedError, SystemError EMFILE */
   duplicateFd(): number {
+    // The number may be somebody else's file by now.
+    if (this.#mapping.closed) throw new ClosedError(`the lock page '${this.#mapping.path}' is closed`);
     return check("fcntl", libc().fcntl(this.#mapping.fd, F_DUPFD_CLOEXEC, null));
   }
 
@@ -184,7 +186,7 @@ function preparePage({ fd, writable, status }: OpenedFile, path: string): boolea
   if (header[0] !== MAGIC) {
     throw new FileFormatError(
       path,
-      `'${path}' is not a lock page: it starts with ${hex(header[0]!)}, not ${hex(MAGIC)}`,
+      `'${path}' is not a lock page: it starts with ${hex(header[0]!)}, not ${hex(MAGIC)}; if it is nothing you need, delete it: a new one is made`,
     );
   }
   if (header[1] !== VERSION) {

@@ -12,9 +12,8 @@ const NO_FILE = -1;
 /** What each replacement of the file adds to the numbers seen here: more than there can be commits. */
 const REPLACED = 2 ** 32;
 
-/** Watches the file of a role. Opened at the first wait; those who never wait pay nothing. */
+/** Watches what is the file of a role at any time. Opened at the first wait; those who never wait pay nothing. */
 export class ChangeWatch<T extends Struct> {
-  readonly lock: RwLock;
   readonly #core: Core<T>;
   readonly #signal: CommitSignal;
   /** What `wait` has reported. */
@@ -24,13 +23,12 @@ export class ChangeWatch<T extends Struct> {
   #file: DataFile;
   #replaced = 0;
 
-  constructor(core: Core<T>, lock: RwLock, { file, mark }: StartingPoint) {
-    this.lock = lock;
+  constructor(core: Core<T>, { file, mark }: StartingPoint) {
     this.#core = core;
     this.#file = file;
     this.#lastSeen = file.isSequenced ? mark : 0;
     this.#seen = { times: 0, mark };
-    this.#signal = new CommitSignal({ lock, read: () => this.#version() });
+    this.#signal = new CommitSignal({ lock: core.lock, read: () => this.#version() });
   }
 
   changes(options: ChangesOptions): Changes {
@@ -50,13 +48,18 @@ export class ChangeWatch<T extends Struct> {
     return true;
   }
 
+  /** The role goes by another lock now. To be called before the old one is closed. */
+  follow(lock: RwLock): void {
+    this.#signal.follow(lock);
+  }
+
   close(): void {
     this.#signal.close();
   }
 
   #version(): number {
     try {
-      const file = this.#core.currentFile;
+      const file = this.#core.wholeFile();
       // A new file may have as many commits as the old one had; it is another state all the same.
       if (file !== this.#file) this.#replaced += REPLACED;
       this.#file = file;

@@ -14,18 +14,24 @@ import type { Struct } from "../struct/struct.ts";
 import type { ChangeWatch } from "./changes.ts";
 import { DataFile } from "./data-file.ts";
 import { makeLock, openLock } from "./lock-files.ts";
-import { type Place, placeOf, type RoleOptions } from "./options.ts";
+import { type ManagerOptions, type Place, placeOf, type RoleOptions } from "./options.ts";
 import { SnapshotPool } from "./snapshot-pool.ts";
 
 /** Loaded by the first who waits for changes: together with what it needs it is a tenth of the library. */
 const changes = (): typeof import("./changes.ts") => require("./changes.ts");
 
+/** Which role it is: what it may do with the file, and whether it makes a lock file that is missing (a Manager does). */
+export type RoleKind = "reader" | "editor" | "manager";
+
 /** What a held lock is used for, until it is given back. */
 export interface Holding {
   readonly mode: LockMode;
   readonly isAsync: boolean;
-  /** Ends the session that holds the lock, as `close()` must. */
+  readonly session: object;
+  /** Ends the session, as `close()` must: without a commit, where that is possible. */
   abandon(): void;
+  /** Whether that was done. */
+  isAbandoned: boolean;
 }
 
 interface Attachment {
@@ -62,16 +68,13 @@ if (!Bun.isMainThread) {
 export class Core<T extends Struct> {
   readonly layout: Layout;
   readonly options: RoleOptions;
-  readonly writable: boolean;
-  /** Whether a missing lock file is made. */
-  readonly makesLock: boolean;
+  readonly kind: RoleKind;
   readonly place: Place;
   /** The open session, if any: a role has one lock. */
   holding: Holding | undefined;
   #attached: Attachment | undefined;
-  #closed = false;
-  /** When a deleted file was last looked for, and when the lock was last taken. */
-  #lookedAt = 0;
+  /** When a deleted file was last looked for, and when the lock was last taken, by `performance.now()`. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #lockedAt = 0;
   #live: { file: DataFile; view: T } | undefined;
   /** Views for sessions, by the memory they are on; they go when the file goes. */
@@ -80,15 +83,20 @@ export class Core<T extends Struct> {
   readonly #start: StartingPoint;
   readonly #pool: SnapshotPool<T>;
 
-  constructor(layout: Layout, options: RoleOptions, writable: boolean, makesLock = false) {
+  constructor(layout: Layout, options: RoleOptions, kind: RoleKind) {
     this.layout = layout;
     this.options = options;
-    this.writable = writable;
-    this.makesLock = makesLock;
+    this.kind = kind;
     this.place = placeOf(layout, options);
     this.#pool = new SnapshotPool<T>(layout);
-    this.#attached = this.#attach(DataFile.open(this.place, layout, writable));
+    this.#attached = this.#attach(this.#open());
     const { file } = this.#attached;
+    try {
+      checkAgreement(file, options);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
     this.#start = { file, mark: file.mark };
     if (!Bun.isMainThread) openInWorker.add(this);
   }
@@ -98,7 +106,7 @@ export class Core<T extends Struct> {
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#attached === undefined;
   }
 
   /** @throws ClosedError */
@@ -115,16 +123,26 @@ export class Core<T extends Struct> {
     return this.#attached;
   }
 
-  /** The file to look at without a lock: the current one, as far as one can know. */
-  get currentFile(): DataFile {
-    const { file } = this.#attachment;
-    if (file.isRetired && this.lock.held === undefined) this.#moveFrom(file);
+  /** The file to look at without a lock: the current one, as far as one can know. May have to open it. */
+  currentFile(): DataFile {
+    const { file, lock } = this.#attachment;
+    if (file.isRetired && lock.held === undefined) this.#moveOn();
     return this.file;
+  }
+
+  /** The same for whoever has the time to look first whether it was cut short, as touching it would kill the process. */
+  wholeFile(): DataFile {
+    const { file, lock } = this.#attachment;
+    if (!file.isWhole) {
+      if (lock.held !== undefined) throw cutShort(file.path, "a session is open on it");
+      this.#moveOn();
+    }
+    return this.currentFile();
   }
 
   /** The view that reads shared memory without any lock. */
   get live(): T {
-    const file = this.currentFile;
+    const file = this.currentFile();
     if (this.#live?.file !== file) this.#live = { file, view: file.view<T>(this.layout, file.fresh) };
     return this.#live.view;
   }
@@ -142,7 +160,7 @@ export class Core<T extends Struct> {
 
   /** The last committed state in private memory: new memory, or that of an earlier snapshot. */
   snapshot(into?: T): T {
-    const file = this.currentFile;
+    const file = this.currentFile();
     const copy = into === undefined ? this.#pool.take() : this.#pool.again(into);
     const { bytes } = copy[REGION];
     const copied = file.isSequenced && file.copyCommitted(bytes, copy[OFFSET]);
@@ -175,8 +193,20 @@ export class Core<T extends Struct> {
         `the lock of '${this.path}' would never be free: this runs inside an editAsync of it; use that session`,
       );
     }
-    do await this.lock.acquireAsync(mode, options);
+    do await this.#awaitLock(mode, options);
     while (!this.#settle());
+  }
+
+  /** Should the role move on to another lock meanwhile, it is that one which is waited for. */
+  async #awaitLock(mode: LockMode, options: AsyncLockOptions | undefined): Promise<void> {
+    const { lock } = this.#attachment;
+    try {
+      await lock.acquireAsync(mode, options);
+    } catch (error) {
+      const isLeft = error instanceof ClosedError && this.#attached !== undefined && this.lock !== lock;
+      if (!isLeft) throw error;
+      await this.#awaitLock(mode, options);
+    }
   }
 
   #refuseSecond(): void {
@@ -187,89 +217,80 @@ export class Core<T extends Struct> {
     throw new DeadlockError(this.path, `the lock of '${this.path}' would never be free: ${what}`);
   }
 
-  /** With the lock held: true when the file is current; otherwise lets go of it and moves on to the one that is. */
+  /** With the lock held: true when the file is current; otherwise moves on to the one that is, and lets go of the lock. */
   #settle(): boolean {
     const { file, lock } = this.#attachment;
     try {
-      const excess = file.excessBytes;
-      const whole = excess >= 0;
-      // What was added hides the footer from a Manager, which then cannot tell us that it replaces the file.
-      if ((excess > 0 || this.#isTimeToLook()) && (file.isDisplaced || lock.isDisplaced)) {
-        this.#openAnew();
-        return false;
+      if (this.#isCurrent(file, lock)) return true;
+      if (!this.#moveOn()) {
+        // The Manager that retired it died before it was replaced; we hold the lock, so it is nobody's now.
+        if (this.kind !== "reader") file.setRetired(false);
+        return true;
       }
-      if (whole && !file.isRetired) return true;
-      if (!this.#isReplaced(file, whole)) return true;
     } catch (error) {
+      // Missing once, it is looked for at every lock.
+      this.#lookedAt = Number.NEGATIVE_INFINITY;
       lock.release();
       throw error;
     }
-    lock.release();
-    this.#moveFrom(file);
+    if (!lock.closed) lock.release();
     return false;
+  }
+
+  #isCurrent(file: DataFile, lock: RwLock): boolean {
+    const excess = file.excessBytes;
+    // What was added hides the footer from a Manager, which then cannot tell us that it replaces the file.
+    const isToBeLookedFor = this.#isTimeToLook() || excess > 0;
+    if (isToBeLookedFor && (file.isDisplaced || lock.isDisplaced)) return false;
+    return excess >= 0 && !file.isRetired;
   }
 
   /** Deleted files are looked for now and then only: at every lock it would cost as much as the lock itself. */
   #isTimeToLook(): boolean {
-    this.#lockedAt = Date.now();
+    // Not the time of day: that may be set back, by hours.
+    this.#lockedAt = performance.now();
     if (this.#lockedAt - this.#lookedAt < LOOK_EVERY_MS) return false;
     this.#lookedAt = this.#lockedAt;
     return true;
   }
 
-  /** Leaves a file or a lock that was deleted or replaced by hand for those that are there now. */
-  #openAnew(): void {
+  /** Leaves file and lock for those that are there now; false when these still are the ones. */
+  #moveOn(): boolean {
     const { file, lock } = this.#attachment;
-    this.#attached = this.#attach(DataFile.open(this.place, this.layout, this.writable));
-    this.#watch?.close();
-    closeInFavourOf(file, this.#attached.file);
-    lock.close();
-  }
-
-  #isReplaced(file: DataFile, whole: boolean): boolean {
-    const next = this.#reopen(file, whole);
-    const same = next.isSameAs(file);
-    next.close();
-    if (whole && same) {
-      // The Manager that retired it died before it was replaced; we hold the lock, so it is nobody's now.
-      if (this.writable) file.setRetired(false);
+    const next = this.#openInsteadOf(file);
+    const keepsLock = next.lockKind === lock.kind && !lock.isDisplaced;
+    if (next.isSameAs(file) && file.isWhole && keepsLock) {
+      next.close();
       return false;
+    }
+    const moved = keepsLock ? { file: next, lock } : this.#attach(next);
+    closeInFavourOf(file, moved, lock);
+    this.#attached = moved;
+    if (moved.lock !== lock) {
+      this.#watch?.follow(moved.lock);
+      lock.close();
     }
     return true;
   }
 
-  #reopen(file: DataFile, whole: boolean): DataFile {
-    try {
-      return DataFile.open(this.place, this.layout, this.writable);
-    } catch (error) {
-      if (whole) throw error;
-      throw new FileFormatError(
-        file.path,
-        `'${file.path}' was cut short by somebody while it was in use; a Manager with { create: true, force: true } makes it anew (${String(error)})`,
-      );
-    }
+  #open(): DataFile {
+    return DataFile.open(this.place, this.layout, this.kind === "reader" ? "read" : "write");
   }
 
-  #moveFrom(old: DataFile): void {
-    const next = DataFile.open(this.place, this.layout, this.writable);
-    if (next.isSameAs(old) && old.isWhole) {
-      next.close();
-      return;
+  #openInsteadOf(file: DataFile): DataFile {
+    try {
+      return this.#open();
+    } catch (error) {
+      if (file.isWhole) throw error;
+      throw cutShort(file.path, String(error));
     }
-    const { lock } = this.#attachment;
-    const moved = next.lockKind === old.lockKind ? { file: next, lock } : this.#attach(next);
-    closeInFavourOf(old, next);
-    this.#attached = moved;
-    if (moved.lock === lock) return;
-    this.#watch?.close();
-    lock.close();
   }
 
   #attach(file: DataFile): Attachment {
     try {
       const { lockKind, mode, format } = file;
       // IPMMAP's lock file is made by whoever comes first; our Manager makes it with the file, in the same lockDir.
-      const makesLock = this.makesLock || format === undefined;
+      const makesLock = this.kind === "manager" || format === undefined;
       return {
         file,
         lock: makesLock ? makeLock(this.place, lockKind, mode) : openLock(this.place, lockKind),
@@ -292,20 +313,19 @@ export class Core<T extends Struct> {
     lock.page?.announceChange();
     if (this.#lockedAt - this.#lookedAt < LOOK_AFTER_COMMIT_MS) return;
     // Should it be gone, the next lock looks again, and moves on.
-    this.#lookedAt = file.isDisplaced || lock.isDisplaced ? 0 : this.#lockedAt;
+    this.#lookedAt = file.isDisplaced || lock.isDisplaced ? Number.NEGATIVE_INFINITY : this.#lockedAt;
   }
 
   get watch(): ChangeWatch<T> {
-    const { lock } = this.#attachment;
-    if (this.#watch?.lock !== lock) this.#watch = new (changes().ChangeWatch)(this, lock, this.#start);
+    this.#watch ??= new (changes().ChangeWatch)(this, this.#start);
     return this.#watch;
   }
 
   /** Runs `fn` on the struct in the session that is open, or under the lock for as long as it takes. */
-  underLock<R>(fn: (data: T) => R): R {
+  underLock<R>(fn: (data: T) => R, options?: LockOptions): R {
     const { holding } = this;
     if (holding !== undefined && !holding.isAsync) return fn(this.lockedView(holding.mode));
-    this.acquire("shared");
+    this.acquire("shared", options);
     try {
       return fn(this.lockedView("shared"));
     } finally {
@@ -321,7 +341,6 @@ export class Core<T extends Struct> {
     // First, as it may refuse (`"BUSY"`): then the role stays open, for another try.
     file.close();
     this.#attached = undefined;
-    this.#closed = true;
     openInWorker.delete(this);
     this.#live = undefined;
     this.#watch?.close();
@@ -329,12 +348,32 @@ export class Core<T extends Struct> {
   }
 }
 
-/** Closes `old`; should it refuse (`"BUSY"`), `next` goes instead. */
-function closeInFavourOf(old: DataFile, next: DataFile): void {
+const cutShort = (path: string, why: string): FileFormatError =>
+  new FileFormatError(
+    path,
+    `'${path}' was cut short by somebody while it was in use; a Manager with { create: true, force: true } makes it anew (${why})`,
+  );
+
+/** What an existing file was made with must be what the options say, if they say it. @throws FileFormatError */
+function checkAgreement({ path, lockKind, transactional }: DataFile, options: ManagerOptions): void {
+  const made = { lock: lockKind, transactional };
+  for (const name of ["lock", "transactional"] as const) {
+    if (options[name] === undefined || options[name] === made[name]) continue;
+    const [is, wanted] = [made[name], options[name]].map((value) => JSON.stringify(value));
+    throw new FileFormatError(
+      path,
+      `'${path}' was made with ${name}: ${is}, not ${wanted}; leave the option out, or make it anew with force: true`,
+    );
+  }
+}
+
+/** Closes `old`; should it refuse (`"BUSY"`), what was opened to take its place goes instead. */
+function closeInFavourOf(old: DataFile, next: Attachment, lock: RwLock): void {
   try {
     old.close();
   } catch (error) {
-    next.close();
+    next.file.close();
+    if (next.lock !== lock) next.lock.close();
     throw error;
   }
 }

@@ -10,7 +10,7 @@ import { makeWhole, rename, unlink } from "../memory/new-file.ts";
 import { directoryOf, exists, makeDirectory } from "../memory/paths.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
-import { DataFile } from "./data-file.ts";
+import { DataFile, retireDamaged } from "./data-file.ts";
 import { planFile, writeFormat } from "./file-format.ts";
 import { makeLock, permit } from "./lock-files.ts";
 import type { ManagerOptions, Place } from "./options.ts";
@@ -36,7 +36,8 @@ function tryCreate(layout: Layout, place: Place, options: ManagerOptions): boole
   if (old !== undefined && !kinds.has(old.lockKind)) return false;
   locks.permit(kind, mode);
   const fresh = makeNew(layout, place, options);
-  old?.setRetired(true);
+  if (old !== undefined) old.setRetired(true);
+  else if (replaces) retireDamaged(path);
   if (!publish(fresh, path, replaces)) return false;
   locks.announce();
   return true;
@@ -81,10 +82,21 @@ class ExclusiveLocks implements Disposable {
   }
 }
 
-/** Removes the file; those who have it open find out at their next lock. The lock file stays, as others may hold it open. */
-export function removeFile(file: DataFile): void {
-  if (file.isWhole) file.setRetired(true);
-  unlink(file.path);
+/**
+ * Removes the file; those who have it open find out at their next lock. The lock file stays, as others may hold it open.
+ * @throws FileFormatError when by now something is there that is none of ours; SystemError
+ */
+export function removeFile(file: DataFile, place: Place): void {
+  openOld(place)?.close();
+  const { isWhole } = file;
+  if (isWhole) file.setRetired(true);
+  try {
+    unlink(file.path);
+  } catch (error) {
+    // It is still the one: marked, it would be looked for at every use.
+    if (isWhole) file.setRetired(false);
+    throw error;
+  }
 }
 
 function checkOptions({ lock = "flock", transactional, mode = 0o600 }: ManagerOptions): void {
@@ -105,7 +117,7 @@ function checkOptions({ lock = "flock", transactional, mode = 0o600 }: ManagerOp
  */
 function openOld(place: Place): DataFile | undefined {
   try {
-    return DataFile.open(place, undefined, true);
+    return DataFile.open(place, undefined, "write");
   } catch (error) {
     if (error instanceof FileFormatError && error.isOurs) return undefined;
     throw error;

@@ -14,12 +14,13 @@
  * writes that then). A copy without a lock reads the sequence, copies the one or the other, reads the sequence
  * again, and is whole when both are equal. Under a shared lock the sequence stands still: odd means a dead writer.
  */
+import { fs } from "../builtin.ts";
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { closeFile, fileSize, openFile, readStart } from "../memory/file.ts";
 import { MAX_MAPPING_BYTES, Mapping } from "../memory/mapping.ts";
-import { exists } from "../memory/paths.ts";
+import { exists, throughFs } from "../memory/paths.ts";
 import { type FileStatus, isDisplaced, statusAt, statusOf } from "../memory/status.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import { viewAt } from "../struct/functions.ts";
@@ -33,6 +34,7 @@ import {
   beginsWithHeaderCode,
   checkLayout,
   type FileFormat,
+  FOOTER_BYTES,
   layoutInFile,
   readFormat,
   readSchema,
@@ -73,15 +75,11 @@ export class DataFile {
    * layout it may hold any.
    * @throws FileMissingError, FileFormatError, LayoutMismatchError, SystemError
    */
-  static open(place: Place, layout: Layout | undefined, writable: boolean): DataFile {
+  static open(place: Place, layout: Layout | undefined, access: "read" | "write"): DataFile {
     const path = place.dataPath;
-    const fd = openData(path, layout?.name ?? "Class", writable);
+    const fd = openData(path, layout?.name ?? "Class", access);
     const status = checkedStatus(fd, path);
-    const mapping = Mapping.map(fd, {
-      byteLength: status.byteLength,
-      access: writable ? "write" : "read",
-      path,
-    });
+    const mapping = Mapping.map(fd, { byteLength: status.byteLength, access, path });
     try {
       return new DataFile(mapping, status, place, layout);
     } catch (error) {
@@ -131,10 +129,6 @@ export class DataFile {
   /** What the file says of its struct; undefined for a file of IPMMAP. @throws FileFormatError */
   get schema(): StructSchema | undefined {
     return this.format && readSchema(this.#mapping.bytes, this.format, this.path);
-  }
-
-  get writable(): boolean {
-    return this.#mapping.access === "write";
   }
 
   get transactional(): boolean {
@@ -287,7 +281,12 @@ export class DataFile {
     }
   }
 
-  /** A view of the class on the live struct. */
+  /** Zeroes the whole live struct, also what a class that is only a prefix of it does not know. The header code stays. */
+  clearLive(): void {
+    this.#live.fill(0, HEADER_CODE_BYTES);
+  }
+
+  /** A view of the class on a region of the file. */
   view<T extends Struct>(layout: Layout, region: Region): T {
     return viewAt<T>(layout.cls as never, region, 0);
   }
@@ -330,10 +329,26 @@ export class DataFile {
   }
 }
 
-function openData(path: string, className: string, writable: boolean): number {
+/**
+ * The same for a file that is damaged, so that nobody can open it: those who have it open look at its last word.
+ * @throws SystemError
+ */
+export function retireDamaged(path: string): void {
+  const fd = openFile(path, O_RDWR | O_NONBLOCK);
+  try {
+    const { byteLength } = statusOf(fd);
+    if (byteLength >= FOOTER_BYTES) throughFs(() => fs().writeSync(fd, RETIRED, 0, 4, byteLength - 4));
+  } finally {
+    closeFile(fd);
+  }
+}
+
+const RETIRED = new Uint8Array(Int32Array.of(1).buffer);
+
+function openData(path: string, className: string, access: "read" | "write"): number {
   try {
     // O_NONBLOCK: a FIFO in the place of the file must not make us wait for its other end.
-    return openFile(path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
+    return openFile(path, (access === "write" ? O_RDWR : O_RDONLY) | O_NONBLOCK);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "ENOENT") throw error;
     throw new FileMissingError(
@@ -348,6 +363,9 @@ const LEAST_BYTES = 16;
 
 /** Where the header keeps it. */
 const TIME_STAMP_AT = 8;
+
+/** The header's first member: it tells what the file is, so it is never anything else, not even for a moment. */
+const HEADER_CODE_BYTES = 2;
 
 function checkedStatus(fd: number, path: string): FileStatus {
   const status = statusOf(fd);

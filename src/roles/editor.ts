@@ -1,18 +1,14 @@
 import { ClosedError } from "../errors.ts";
 import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
-import type { StructClass } from "../struct/composite.ts";
-import { bytesOf } from "../struct/functions.ts";
 import type { MmapStructure } from "../struct/header.ts";
+import type { Layout } from "../struct/layout.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { InitValue, Path, PathValue } from "../struct/type-utils.ts";
-import { refuseAsync, refusePromise, type SyncResult } from "../sync-only.ts";
-import { Core } from "./core.ts";
-import { checkRoleOptions, type RoleOptions, roleLayout } from "./options.ts";
+import { checkFunction, refuseAsync, refusePromise, type SyncResult } from "../sync-only.ts";
+import { Core, type Holding } from "./core.ts";
+import { type RoleOptions, refuseManagerOptions } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { WriteSession } from "./session.ts";
-
-/** The header's first member: it tells what the file is, so it is never anything else, not even for a moment. */
-const HEADER_CODE_BYTES = 2;
 
 /**
  * Reads and writes a shared struct. Its sessions exclude all others and are transactions: a session's stores
@@ -23,10 +19,9 @@ const HEADER_CODE_BYTES = 2;
  * editor.edit((data) => { data.speed = 3; data.pose.x += 1; });
  */
 export class Editor<T extends Struct> extends Reader<T, T> {
-  /** @param cls the class, or its name after `loadStructs`; `core` is for Managers only */
-  constructor(cls: StructClass<T> | string, options: RoleOptions = {}, core?: Core<T>) {
-    if (core === undefined) checkRoleOptions("new Editor", options);
-    super(cls, options, core ?? new Core<T>(roleLayout(cls), options, true));
+  protected override open(layout: Layout, options: RoleOptions): Core<T> {
+    refuseManagerOptions(`new ${this.constructor.name}`, options);
+    return new Core<T>(layout, options, "editor");
   }
 
   /**
@@ -37,18 +32,26 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    */
   override lock(options?: LockOptions): WriteSession<T> {
     this.core.acquire("exclusive", options);
-    return new WriteSession<T>(this.core, false);
+    return new WriteSession<T>(this.core, { isAsync: false });
   }
 
-  /** Takes the lock if it is free, else undefined. @throws ClosedError, DeadlockError */
+  /**
+   * Takes the lock if it is free, else undefined.
+   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or cut short
+   * @example using session = editor.tryLock(); if (session === undefined) return "busy";
+   */
   override tryLock(): WriteSession<T> | undefined {
-    return this.core.tryAcquire("exclusive") ? new WriteSession<T>(this.core, false) : undefined;
+    return this.core.tryAcquire("exclusive") ? new WriteSession<T>(this.core, { isAsync: false }) : undefined;
   }
 
-  /** Waits for the lock without blocking the event loop. @throws LockTimeoutError, ClosedError, or the signal's reason */
+  /**
+   * Waits for the lock without blocking the event loop; the session ends as that of `lock`.
+   * @throws (rejects with) LockTimeoutError, ClosedError, or the signal's reason
+   * @example using session = await editor.lockAsync({ timeoutMs: 500 });
+   */
   override async lockAsync(options?: AsyncLockOptions): Promise<WriteSession<T>> {
     await this.core.acquireAsync("exclusive", options);
-    return new WriteSession<T>(this.core, true);
+    return new WriteSession<T>(this.core, { isAsync: true });
   }
 
   /**
@@ -61,38 +64,42 @@ export class Editor<T extends Struct> extends Reader<T, T> {
   edit<R>(fn: (data: T, session: WriteSession<T>) => SyncResult<R>, options?: LockOptions): R {
     refuseAsync(fn, "edit", "editAsync");
     const session = this.lock(options);
+    const holding = this.core.holding as Holding;
     try {
       const result = refusePromise(fn(session.data, session) as R, "edit", "editAsync");
-      this.#finish(session);
+      this.#finish(session, holding);
       return result;
     } catch (error) {
-      session.abandon();
+      holding.abandon();
       throw error;
     }
   }
 
   /**
    * The same for a function that awaits; the lock is held until its promise is settled.
+   * @throws (rejects with) as `lockAsync`, and what `fn` throws; DeadlockError for an `editAsync` of the same file in it
    * @example await editor.editAsync(async (data) => { data.speed = await askOperator(); });
    */
   async editAsync<R>(
     fn: (data: T, session: WriteSession<T>) => R | Promise<R>,
     options?: AsyncLockOptions,
   ): Promise<R> {
+    checkFunction(fn, "editAsync");
     const session = await this.lockAsync(options);
+    const holding = this.core.holding as Holding;
     try {
       const result = await this.core.inside(() => fn(session.data, session));
-      this.#finish(session);
+      this.#finish(session, holding);
       return result;
     } catch (error) {
-      session.abandon();
+      holding.abandon();
       throw error;
     }
   }
 
   /** Commits, unless the function has ended the session itself. */
-  #finish(session: WriteSession<T>): void {
-    if (session.abandoned) {
+  #finish(session: WriteSession<T>, { isAbandoned }: Holding): void {
+    if (isAbandoned) {
       throw new ClosedError(
         `the edit of '${this.path}' was rolled back: the role was closed before it ended`,
       );
@@ -105,39 +112,56 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @throws TypeError or RangeError naming the field; nothing changes then
    * @example editor.set("path.3.x", 1.5)
    */
-  set<P extends Path<T>>(path: P, value: InitValue<PathValue<T, P>>): void {
-    this.#inSession((session) => session.set(path, value));
+  set<P extends Path<T>>(path: P, value: InitValue<PathValue<T, P>>, options?: LockOptions): void {
+    this.#inSession((session) => session.set(path, value), options);
   }
 
-  /** Sets the header's time stamp to now (IPMMAP's `updateLastUpdate`). */
-  touch(): void {
+  /**
+   * Sets the header's time stamp to now (IPMMAP's `updateLastUpdate`), under the lock.
+   * @throws as `lock`
+   * @example editor.touch(); editor.lastUpdate; // a moment ago
+   */
+  touch(options?: LockOptions): void {
     this.#inSession((session) => {
       (session.data as unknown as MmapStructure).header.time_stamp = Date.now() / 1000;
-    });
+    }, options);
   }
 
-  /** Sets every byte of the struct to zero, the time stamp too; the header code stays. */
-  clear(): void {
-    const open = this.#openSession;
-    const session = open ?? this.lock();
-    bytesOf(session.data).fill(0, HEADER_CODE_BYTES);
-    if (open === undefined) session.commit(false);
+  /**
+   * Sets every byte of the file's struct to zero, the time stamp too; the header code stays (IPMMAP's
+   * `clearMappedBuffer`). Under the lock, or in the session that this editor has open.
+   * @throws as `lock`
+   * @example editor.clear(); editor.lastUpdate; // undefined
+   */
+  clear(options?: LockOptions): void {
+    if (this.#openSession !== undefined) {
+      this.core.file.clearLive();
+      return;
+    }
+    this.core.acquire("exclusive", options);
+    // The header's time stamp is to stay 0: never written.
+    using _ = new WriteSession<T>(this.core, { isAsync: false, touch: false });
+    this.core.file.clearLive();
   }
 
-  /** Waits until the file on the disk holds what is in memory (msync). Other processes see every commit without it. */
+  /**
+   * Waits until the file on the disk holds what is in memory (msync(2)). Other processes see every commit without it.
+   * @throws SystemError EIO when the disk fails; FileFormatError when somebody has cut the file short; ClosedError
+   * @example editor.edit((data) => { data.count += 1; }); editor.flush();
+   */
   flush(): void {
-    this.core.file.flush();
+    this.core.wholeFile().flush();
   }
 
   get #openSession(): WriteSession<T> | undefined {
     const { holding } = this.core;
-    return holding instanceof WriteSession && !holding.isAsync ? holding : undefined;
+    return holding?.session instanceof WriteSession && !holding.isAsync ? holding.session : undefined;
   }
 
   /** In the open session, or in one of its own. */
-  #inSession(fn: (session: WriteSession<T>) => void): void {
+  #inSession(fn: (session: WriteSession<T>) => void, options: LockOptions | undefined): void {
     const open = this.#openSession;
     if (open !== undefined) fn(open);
-    else this.edit((_, session) => fn(session));
+    else this.edit((_, session) => fn(session), options);
   }
 }

@@ -1,10 +1,10 @@
 import { FileFormatError } from "../errors.ts";
 import type { StructClass } from "../struct/composite.ts";
+import type { Layout } from "../struct/layout.ts";
 import type { Struct } from "../struct/struct.ts";
 import { Core } from "./core.ts";
 import { Editor } from "./editor.ts";
-import { checkRoleOptions, type ManagerOptions, placeOf, roleLayout } from "./options.ts";
-import type { WriteSession } from "./session.ts";
+import { type ManagerOptions, placeOf } from "./options.ts";
 
 /** Loaded by the first Manager: most processes only read and edit what is there. */
 const creation = (): typeof import("./create.ts") => require("./create.ts");
@@ -20,48 +20,42 @@ const creation = (): typeof import("./create.ts") => require("./create.ts");
  * @example using manager = new Manager(Robot, { dir: "/run/robot", create: true });
  */
 export class Manager<T extends Struct> extends Editor<T> {
+  /** @param cls the class, or its name after `loadStructs` */
   constructor(cls: StructClass<T> | string, options: ManagerOptions = {}) {
-    super(cls, options, openManaged<T>(cls, options));
+    super(cls, options);
+  }
+
+  protected override open(layout: Layout, options: ManagerOptions): Core<T> {
+    if (options.force && !options.create)
+      throw new TypeError("new Manager: force makes the file anew, so it needs create: true");
+    if (options.create) creation().createFile(layout, placeOf(layout, options), options);
+    return new Core<T>(layout, options, "manager");
   }
 
   /**
-   * Removes the file and closes. Others find out at their next lock (FileMissingError). The lock file stays:
-   * processes that wait for it would otherwise not meet those that come later.
+   * Removes the file and closes. Others find out at their next lock (FileMissingError). The lock
+   * file stays: processes that wait for it would otherwise not meet those that come later.
+   * @throws DeadlockError when this thread holds the lock
+   * @throws FileFormatError when somebody has put something else in its place; SystemError EACCES when the directory may
+   *   not be changed. The role is closed then, and what is there stays
+   * @example manager.remove();
    */
   remove(): void {
-    const session = this.#lockToRemove();
+    this.#lockToRemove();
     try {
-      creation().removeFile(this.core.file);
+      creation().removeFile(this.core.file, this.core.place);
       this.core.notify();
     } finally {
-      session?.abandon();
       this.close();
     }
   }
 
   /** A file that was cut short cannot be worked on any more, but removed all the same. */
-  #lockToRemove(): WriteSession<T> | undefined {
+  #lockToRemove(): void {
     try {
-      return this.lock();
+      this.lock();
     } catch (error) {
-      if (error instanceof FileFormatError) return undefined;
-      throw error;
+      if (!(error instanceof FileFormatError)) throw error;
     }
   }
-}
-
-function openManaged<T extends Struct>(cls: StructClass<T> | string, options: ManagerOptions): Core<T> {
-  checkRoleOptions("new Manager", options);
-  if (options.force && !options.create)
-    throw new TypeError("new Manager: force makes the file anew, so it needs create: true");
-  const layout = roleLayout(cls);
-  if (options.create) creation().createFile(layout, placeOf(layout, options), options);
-  const core = new Core<T>(layout, options, true, true);
-  const { lockKind, path } = core.file;
-  if (options.lock === undefined || options.lock === lockKind) return core;
-  core.close();
-  throw new FileFormatError(
-    path,
-    `'${path}' was made with lock: "${lockKind}", not "${options.lock}"; leave the option out, or make it anew with force: true`,
-  );
 }

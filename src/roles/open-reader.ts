@@ -1,6 +1,8 @@
 import { path as paths } from "../builtin.ts";
 import { checkOptions } from "../check-options.ts";
 import { FileFormatError } from "../errors.ts";
+import { exists } from "../memory/paths.ts";
+import { show } from "../struct/refusal.ts";
 import { type SchemaOptions, type StructSchema, structFromSchema } from "../struct/schema.ts";
 import type { Struct } from "../struct/struct.ts";
 import { DataFile } from "./data-file.ts";
@@ -23,6 +25,7 @@ export type AnyStruct = Struct & Record<string, unknown>;
  */
 export function openReader(path: string, options: OpenReaderOptions = {}): Reader<AnyStruct> {
   checkOptions("openReader", options, { lockDir: "string", types: "object" });
+  if (typeof path !== "string") throw new TypeError(`openReader: expected a path, got ${show(path)}`);
   const { lockDir, types } = options;
   const where = { ...optionsFor(path), lockDir };
   const cls = structFromSchema(readSchemaAt(placeOf(undefined, where)), { types });
@@ -31,18 +34,20 @@ export function openReader(path: string, options: OpenReaderOptions = {}): Reade
 
 function optionsFor(path: string): RoleOptions {
   const dir = paths().dirname(path);
-  const name = paths().basename(path, ".mmap");
-  const separator = name.indexOf("_");
-  if (path.endsWith(".mmap") && separator >= 0)
-    return { dir, className: name.slice(0, separator), tag: name.slice(separator + 1) };
-  if (dir === "/dev/shm") return { name: `/${name}` };
+  const file = paths().basename(path);
+  const [, className, tag] = /^([^_]*)_(.*)\.mmap$/.exec(file) ?? [];
+  const inDirectory = className !== undefined && { dir, className, tag };
+  const byName = dir === "/dev/shm" && { name: `/${file}` };
+  // There both may be: the lock beside it tells.
+  if (byName && (!inDirectory || exists(placeOf(undefined, byName).lockPath.flock))) return byName;
+  if (inDirectory) return inDirectory;
   throw new TypeError(
     `'${path}' is not the path of a data file, which is <dir>/<Class>_<tag>.mmap or /dev/shm/<name>`,
   );
 }
 
 function readSchemaAt(place: Place): StructSchema {
-  using file = DataFile.open(place, undefined, false);
+  using file = DataFile.open(place, undefined, "read");
   if (file.schema !== undefined) return file.schema;
   throw new FileFormatError(
     file.path,

@@ -75,6 +75,16 @@ export function checkRoleOptions(where: string, options: RoleOptions): void {
   }
 }
 
+/** What only a Manager can do must not be asked of others in vain. @throws TypeError */
+export function refuseManagerOptions(where: string, { create, force, mode }: ManagerOptions): void {
+  for (const [name, value] of Object.entries({ create, force, mode })) {
+    if (value === undefined || value === false) continue;
+    throw new TypeError(
+      `${where}: option ${name} is for a Manager, which alone makes files; leave it out, or use new Manager`,
+    );
+  }
+}
+
 /** File names are made of these; anything else could leave the directory, or look like another file in a listing. */
 function checkPart(part: string, option: string): string {
   if (typeof part !== "string") throw new TypeError(`${option} must be a string, got ${show(part)}`);
@@ -85,14 +95,35 @@ function checkPart(part: string, option: string): string {
   return part;
 }
 
+/** Before anything is made: the longest name is the one that a new file has before it gets its own. */
+function checkLength(fileName: string): string {
+  const byteLength = Buffer.byteLength(`${fileName}.mmap.new-flock`);
+  if (byteLength <= FILE_NAME_BYTES_MAX) return fileName;
+  throw new RangeError(
+    `the file name '${fileName}.mmap' is too long: with what is appended it has ${byteLength} bytes, and the system takes ${FILE_NAME_BYTES_MAX} bytes; use a shorter tag or @struct({ name })`,
+  );
+}
+
+function checkDirectory(directory: string, option: string): void {
+  if (directory.isWellFormed() && !directory.includes("\0")) return;
+  throw new TypeError(
+    `option ${option} must be a path, without NUL and lone surrogates, got ${JSON.stringify(directory)}`,
+  );
+}
+
+/** NAME_MAX of <limits.h>. */
+const FILE_NAME_BYTES_MAX = 255;
+
 /**
  * @param layout needed where the options do not say the class's name
- * @throws TypeError for names that cannot be file names, UnsupportedError for `name` off Linux
+ * @throws TypeError, RangeError for names that cannot be file names, UnsupportedError for `name` off Linux
  */
 export function placeOf(layout: Layout | undefined, options: RoleOptions): Place {
   const { dir = "./.mmap", lockDir = "./.fasteners", tag = "", className = layout?.name ?? "" } = options;
   if (options.name !== undefined) return placeOfName(options.name, lockDir);
-  const fileName = `${checkPart(className, "className")}_${checkPart(tag, "tag")}`;
+  const fileName = checkLength(`${checkPart(className, "className")}_${checkPart(tag, "tag")}`);
+  checkDirectory(dir, "dir");
+  checkDirectory(lockDir, "lockDir");
   return {
     dataPath: absolutePath(dir, `${fileName}.mmap`),
     lockPath: {

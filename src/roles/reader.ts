@@ -1,16 +1,14 @@
 import type { ChangesOptions, WaitOptions } from "../locks/commit-signal.ts";
 import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
-import { CArray } from "../struct/arrays.ts";
-import { Atomic } from "../struct/atomic.ts";
 import type { StructClass } from "../struct/composite.ts";
-import { toObject } from "../struct/functions.ts";
-import { isView } from "../struct/internals.ts";
+import type { Layout } from "../struct/layout.ts";
 import { getPath, resolvePath } from "../struct/path.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { DeepReadonly, Path, PathValue, PlainValue } from "../struct/type-utils.ts";
+import { plainValue } from "../struct/values.ts";
 import { refuseAsync, refusePromise, type SyncResult } from "../sync-only.ts";
 import { Core } from "./core.ts";
-import { checkRoleOptions, type RoleOptions, roleLayout } from "./options.ts";
+import { checkRoleOptions, type RoleOptions, refuseManagerOptions, roleLayout } from "./options.ts";
 import { ReadSession } from "./session.ts";
 
 /**
@@ -27,36 +25,48 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   /** Only for the roles themselves. */
   protected readonly core: Core<T>;
 
-  /** @param cls the class, or its name after `loadStructs`; `core` is for Editors only */
-  constructor(cls: StructClass<T> | string, options: RoleOptions = {}, core?: Core<T>) {
-    if (core === undefined) checkRoleOptions("new Reader", options);
-    this.core = core ?? new Core<T>(roleLayout(cls), options, false);
+  /** @param cls the class, or its name after `loadStructs` */
+  constructor(cls: StructClass<T> | string, options: RoleOptions = {}) {
+    checkRoleOptions(`new ${new.target.name}`, options);
+    this.core = this.open(roleLayout(cls), options);
   }
 
-  /** Absolute path of the data file. */
+  /** Opens the file as this role does. */
+  protected open(layout: Layout, options: RoleOptions): Core<T> {
+    refuseManagerOptions(`new ${this.constructor.name}`, options);
+    return new Core<T>(layout, options, "reader");
+  }
+
+  /** Absolute path of the data file. Never throws. */
   get path(): string {
     return this.core.path;
   }
 
-  /** Whether `close()` was called. */
+  /** Whether `close()` was called. Never throws. */
   get closed(): boolean {
     return this.core.closed;
   }
 
   /**
    * Takes the lock, shared with other Readers; waits for a writer.
-   * @throws LockTimeoutError after `timeoutMs`, DeadlockError when this thread holds a conflicting lock itself,
-   *   ClosedError
+   * @param options `timeoutMs` in milliseconds; without it there is no limit
+   * @throws LockTimeoutError after `timeoutMs`; DeadlockError when this thread holds a conflicting lock itself; ClosedError
+   * @throws FileMissingError, FileFormatError or LayoutMismatchError when the file was removed, cut short or replaced
+   * @throws TypeError or RangeError for options that are none
    * @example { using session = reader.lock(); console.log(session.data.pose.x); }
    */
   lock(options?: LockOptions): ReadSession<T, V> {
     this.core.acquire("shared", options);
-    return new ReadSession<T, V>(this.core, false);
+    return new ReadSession<T, V>(this.core, { isAsync: false });
   }
 
-  /** Takes the lock if it is free, else undefined. @throws ClosedError, DeadlockError */
+  /**
+   * Takes the lock if it is free, else undefined.
+   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or cut short
+   * @example using session = reader.tryLock(); if (session === undefined) return "busy";
+   */
   tryLock(): ReadSession<T, V> | undefined {
-    return this.core.tryAcquire("shared") ? new ReadSession<T, V>(this.core, false) : undefined;
+    return this.core.tryAcquire("shared") ? new ReadSession<T, V>(this.core, { isAsync: false }) : undefined;
   }
 
   /**
@@ -66,7 +76,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    */
   async lockAsync(options?: AsyncLockOptions): Promise<ReadSession<T, V>> {
     await this.core.acquireAsync("shared", options);
-    return new ReadSession<T, V>(this.core, true);
+    return new ReadSession<T, V>(this.core, { isAsync: true });
   }
 
   /**
@@ -77,7 +87,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   read<R>(fn: (data: DeepReadonly<T>) => SyncResult<R>, options?: LockOptions): R {
     refuseAsync(fn, "read", "lockAsync");
     this.core.acquire("shared", options);
-    using session = new ReadSession<T, DeepReadonly<T>>(this.core, false);
+    using session = new ReadSession<T, DeepReadonly<T>>(this.core, { isAsync: false });
     return refusePromise(fn(session.data) as R, "read", "lockAsync");
   }
 
@@ -87,15 +97,17 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * @throws TypeError or RangeError for a path that does not exist; as `lock`
    * @example reader.get("path.3.x")
    */
-  get<P extends Path<T>>(path: P): PlainValue<PathValue<T, P>> {
+  get<P extends Path<T>>(path: P, options?: LockOptions): PlainValue<PathValue<T, P>> {
     const resolved = resolvePath(this.core.layout, path);
-    return this.core.underLock((data) => plain(getPath(data, resolved))) as PlainValue<PathValue<T, P>>;
+    const read = (data: T) => plainValue(resolved.type, () => getPath(data, resolved), {});
+    return this.core.underLock(read, options) as PlainValue<PathValue<T, P>>;
   }
 
   /**
    * The last committed state, in private memory of yours. Takes no lock, makes no system call and waits for no
    * writer, not even for one that was killed halfway; only on files that Python's IPMMAP edits too, or that are not
    * transactional, it takes the reader lock for a moment.
+   * @throws as `live`; on such files also as `lock`
    * @param into an earlier snapshot that nobody needs any more: it is overwritten, which is three times as fast as
    *   new memory
    * @throws TypeError when `into` is anything else than a snapshot of this class
@@ -108,21 +120,30 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   /**
    * The struct in shared memory without any lock. Every read is fresh, even in a loop, but two reads may belong
    * to two commits. For flags, counters and atomics.
+   * @throws ClosedError; FileMissingError, FileFormatError or LayoutMismatchError once a Manager has removed or replaced the file
    * @example while (!reader.live.ready) await Bun.sleep(1);
    */
   get live(): V {
     return this.core.live as unknown as V;
   }
 
-  /** How many times the struct was committed so far (modulo 2^32); 0 for IPMMAP's files, which do not count. */
+  /**
+   * How many times the struct was committed so far (modulo 2^32); 0 for IPMMAP's files, which do not count.
+   * @throws as `live`, and FileFormatError when somebody has cut the file short
+   */
   get version(): number {
-    return this.core.currentFile.commits;
+    return this.core.wholeFile().commits;
   }
 
-  /** When the struct was last written, by the header's time stamp; undefined when it is 0 (never). */
+  /**
+   * When the struct was last written, by the header's time stamp (IPMMAP's `getLastUpdate`); undefined when that is 0
+   * (never), or no time at all.
+   * @throws as `version`
+   */
   get lastUpdate(): Date | undefined {
-    const { timeStamp } = this.core.currentFile;
-    return timeStamp === 0 ? undefined : new Date(timeStamp * 1000);
+    const date = new Date(this.core.wholeFile().timeStamp * 1000);
+    // Anybody may have stored anything there.
+    return date.getTime() === 0 || Number.isNaN(date.getTime()) ? undefined : date;
   }
 
   /**
@@ -153,11 +174,14 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   /**
    * Unmaps the file and gives an open session's lock back. Afterwards every view that was handed out throws a
    * TypeError, and every method here a ClosedError. A second call does nothing.
+   * @throws ShmError `"BUSY"` while Bun still uses the memory in the background: await that, close again
+   * @example const reader = new Reader(Robot); try { … } finally { reader.close(); } // or: using reader = …
    */
   close(): void {
     this.core.close();
   }
 
+  /** The same as `close()`, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -167,13 +191,4 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
     const { layout, path, closed } = this.core;
     return `${this.constructor.name} of ${layout.name} '${path}'${closed ? " (closed)" : ""}`;
   }
-}
-
-/** A value that stays true after the lock is gone. */
-function plain(value: unknown): unknown {
-  if (isView(value)) return toObject(value);
-  if (value instanceof Atomic) return value.load();
-  return value instanceof CArray || ArrayBuffer.isView(value)
-    ? Array.from(value as Iterable<unknown>, plain)
-    : value;
 }

@@ -325,7 +325,8 @@ export function plainView(view: View, options: PlainOptions): Record<string, unk
   );
 }
 
-function plainValue(type: FieldType, read: () => unknown, options: PlainOptions): unknown {
+/** The value of a field of `type` as a plain one; `read` gives it as a view does. */
+export function plainValue(type: FieldType, read: () => unknown, options: PlainOptions): unknown {
   const { convert = (value) => value } = options;
   if (type instanceof StructType) return plainView(read() as View, options);
   if (type instanceof AtomicType) return convert((read() as Atomic<number>).load());

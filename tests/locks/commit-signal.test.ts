@@ -114,8 +114,7 @@ describe("wait", () => {
     signal.close();
     expect(() => signal.wait(0)).toThrow(ClosedError);
     expect(() => signal.notify()).toThrow(ClosedError);
-    expect(() => signal.changes()).toThrow(ClosedError);
-    expect(() => signal.subscribe(() => {})).toThrow(`the commit signal of '${path}' is closed`);
+    expect(() => signal.changes()).toThrow(`the commit signal of '${path}' is closed`);
   });
 });
 
@@ -207,19 +206,25 @@ describe("changes", () => {
   });
 });
 
-describe("subscribe", () => {
-  test("calls back until it is stopped", async () => {
-    const seen: number[] = [];
-    const stop = signal.subscribe((version) => seen.push(version));
-    signal.notify();
-    await until(() => seen.length === 1);
-    signal.notify();
-    await until(() => seen.length === 2);
-    stop();
-    stop();
-    signal.notify();
-    await Bun.sleep(10);
-    expect(seen).toEqual([1, 2]);
+describe("follow", () => {
+  test("goes on with the commits of another lock, for those who wait and those who come", async () => {
+    using next = new RwLock({ path: `${path}-next`, create: true });
+    const old = new RwLock({ path: `${path}-old`, create: true });
+    let version = 0;
+    const moving = new CommitSignal({ lock: old, read: () => version });
+    const changes = moving.changes();
+    const turn = changes.next();
+    await Bun.sleep(20);
+    moving.follow(next);
+    old.close();
+    version = 7;
+    moving.notify();
+    expect((await turn).value).toBe(7);
+    version = 8;
+    moving.notify();
+    expect((await changes.next()).value).toBe(8);
+    expect(next.page?.changes).toBe(2);
+    moving.close();
   });
 });
 

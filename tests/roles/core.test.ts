@@ -1,5 +1,5 @@
 /** What all roles share: the file is current at every lock, cut files are found, threads exclude each other, nothing leaks. */
-import { expect, test } from "bun:test";
+import { expect, setSystemTime, test } from "bun:test";
 import {
   appendFileSync,
   closeSync,
@@ -9,13 +9,14 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   write,
   writeFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { bytesOf, Editor, Manager, Reader, ShmError } from "../../src/index.ts";
+import { bytesOf, ClosedError, Editor, Manager, Reader, ShmError } from "../../src/index.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
 import { linesOf } from "../support/tools.ts";
 import { Robot } from "./structs.ts";
@@ -217,4 +218,97 @@ test("a busy writer soon finds out that its file was deleted and made anew", asy
     await Bun.sleep(5);
   }
   expect(second.get("count")).toBe(2);
+});
+
+test("a busy writer finds out even when the clock was set back by an hour", async () => {
+  using temp = new TempDir();
+  using first = new Manager(Robot, { dir: temp.dir, create: true });
+  first.set("count", 1);
+  try {
+    setSystemTime(new Date(Date.now() - 3_600_000));
+    rmSync(first.path);
+    using second = new Manager(Robot, { dir: temp.dir, create: true });
+    await Bun.sleep(150);
+    first.set("count", 2);
+    expect(second.get("count")).toBe(2);
+  } finally {
+    setSystemTime();
+  }
+});
+
+test("asynchronous sessions that wait go on with the lock that takes the place of theirs", async () => {
+  using temp = new TempDir();
+  const options = { dir: temp.dir, lockDir: temp.dir, create: true };
+  using first = new Manager(Robot, options);
+  using editor = new Editor(Robot, { dir: temp.dir, lockDir: temp.dir });
+  const held = first.lock();
+  const waits = [editor.lockAsync(), editor.lockAsync(), editor.lockAsync()];
+  await Bun.sleep(150);
+  for (const path of [first.path, temp.file("Robot_.lock"), temp.file("Robot_.lock-page")]) rmSync(path);
+  using second = new Manager(Robot, { ...options, lock: "fcntl" });
+  held.release();
+  for (const wait of waits) {
+    using session = await wait;
+    session.data.count += 1;
+  }
+  expect([editor.get("count"), second.get("count")]).toEqual([3, 3]);
+});
+
+test("close() still rejects those who wait", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  const editor = new Editor(Robot, { dir: temp.dir });
+  using _ = manager.lock();
+  const wait = editor.lockAsync().catch((error: unknown) => error);
+  await Bun.sleep(5);
+  editor.close();
+  expect(await wait).toBeInstanceOf(ClosedError);
+});
+
+test("a file that is gone is missed at every lock, until there is one again", async () => {
+  using temp = new TempDir();
+  using first = new Manager(Robot, { dir: temp.dir, create: true });
+  using reader = new Reader(Robot, { dir: temp.dir });
+  first.set("count", 1);
+  rmSync(first.path);
+  await Bun.sleep(150);
+  for (let tries = 0; tries < 20; tries++) {
+    expect(thrownBy(() => first.set("count", 2)).code).toBe("FILE_MISSING");
+    expect(thrownBy(() => reader.get("count")).code).toBe("FILE_MISSING");
+  }
+  using second = new Manager(Robot, { dir: temp.dir, create: true });
+  first.set("count", 3);
+  expect([second.get("count"), reader.get("count")]).toEqual([3, 3]);
+});
+
+test("who has a damaged file open moves on at once when a Manager makes it anew", () => {
+  using temp = new TempDir();
+  for (const damage of ["schema", "magic", "everything"] as const) {
+    using first = new Manager(Robot, { dir: temp.dir, create: true, force: true });
+    using editor = new Editor(Robot, { dir: temp.dir });
+    using reader = new Reader(Robot, { dir: temp.dir });
+    editor.set("count", 1);
+    const { size } = statSync(first.path);
+    const fd = openSync(first.path, "r+");
+    if (damage === "schema") writeSync(fd, "XX", size - 600);
+    if (damage === "magic") writeSync(fd, "XX", size - 64);
+    if (damage === "everything") writeSync(fd, Buffer.alloc(size - 2), 0, size - 2, 2);
+    closeSync(fd);
+    using second = new Manager(Robot, { dir: temp.dir, create: true, force: true });
+    second.set("count", 100);
+    expect([reader.snapshot().count, reader.live.count]).toEqual([100, 100]);
+    editor.set("count", 7);
+    expect(second.get("count")).toBe(7);
+  }
+});
+
+test("a file that was cut short is an error for those who look without a lock, too", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  using reader = new Reader(Robot, { dir: temp.dir });
+  truncateSync(manager.path, 0);
+  for (const use of [() => reader.lastUpdate, () => reader.version, () => manager.flush()])
+    expect(thrownBy(use).code).toBe("FILE_FORMAT");
+  // It is another state than before; what it is shows in the next call.
+  expect(reader.waitForChange({ timeoutMs: 20 })).toBe(true);
 });

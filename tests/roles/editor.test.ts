@@ -11,8 +11,9 @@ import {
   ShmError,
   toObject,
 } from "../../src/index.ts";
-import { type Point, Robot } from "./structs.ts";
-import { TempDir, thrownBy } from "./support.ts";
+import { linesOf } from "../support/tools.ts";
+import { Monitor, type Point, Robot } from "./structs.ts";
+import { spawnBun, TempDir, thrownBy } from "./support.ts";
 
 /** A file, its Manager and an Editor. */
 class Pair extends TempDir {
@@ -273,7 +274,73 @@ describe("setting", () => {
   });
 });
 
+test("clear also clears what a class that is only a prefix of the file's does not know", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  manager.edit((data) => {
+    data.count = 5;
+    data.name = "x";
+    data.path.at(2).y = 7;
+  });
+  using monitor = new Editor(Monitor, { dir: temp.dir, className: "Robot" });
+  monitor.clear();
+  const header = { header_code: 0x1128, time_stamp: 0 };
+  expect(toObject(manager.snapshot())).toEqual({ ...toObject(create(Robot)), header });
+});
+
+test("a session that is committed cannot be rolled back, and says so", () => {
+  using pair = new Pair();
+  const session = pair.editor.lock();
+  session.data.count = 1;
+  session.release();
+  expect(thrownBy(() => session.rollback())).toBeInstanceOf(ClosedError);
+  const other = pair.editor.lock();
+  other.data.count = 2;
+  other.rollback();
+  other.rollback();
+  other.release();
+  expect(pair.editor.get("count")).toBe(1);
+});
+
+test("editAsync refuses what cannot run before it takes the lock", async () => {
+  using pair = new Pair();
+  const generator = function* (data: Robot) {
+    yield data.count;
+  };
+  for (const fn of [undefined, 5, generator] as unknown as (() => void)[]) {
+    const error = await pair.editor.editAsync(fn).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(TypeError);
+    expect(String(error)).toContain("editAsync(fn)");
+  }
+  expect(pair.editor.version).toBe(0);
+});
+
 describe("waiting", () => {
+  test("everything that takes the lock takes a timeout, and checks it", async () => {
+    using pair = new Pair();
+    const holder = spawnBun("role-holder.ts", [pair.dir]);
+    const lines = linesOf(holder.stdout);
+    expect((await lines.next()).value).toBe("held");
+    const { editor } = pair;
+    const uses: ((options: { timeoutMs: number }) => unknown)[] = [
+      (options) => editor.set("count", 1, options),
+      (options) => editor.get("count", options),
+      (options) => editor.touch(options),
+      (options) => editor.clear(options),
+      (options) => editor.edit(() => {}, options),
+      (options) => editor.read(() => 0, options),
+      (options) => editor.lock(options),
+    ];
+    for (const use of uses) {
+      expect(thrownBy(() => use({ timeoutMs: 1 }))).toBeInstanceOf(LockTimeoutError);
+      expect(thrownBy(() => use({ timeoutMs: -1 }))).toBeInstanceOf(RangeError);
+      expect(thrownBy(() => use({ timeout: 1 } as never))).toBeInstanceOf(TypeError);
+    }
+    holder.kill("SIGKILL");
+    await holder.exited;
+    expect(editor.get("count", { timeoutMs: 1000 })).toBe(0);
+  });
+
   test("a timeout is a LockTimeoutError with path and milliseconds", () => {
     using pair = new Pair();
     using _ = pair.manager.lock();
@@ -337,7 +404,7 @@ test("without transactions a rollback is refused, the stores stay, and the lock 
   const error = thrownBy(() => session.rollback());
   expect(error).toBeInstanceOf(ShmError);
   expect(error.code).toBe("NOT_TRANSACTIONAL");
-  session.release();
+  expect([session.released, pair.editor.version]).toEqual([true, 1]);
   expect(() =>
     pair.editor.edit((data) => {
       data.count = 2;

@@ -1,10 +1,21 @@
 /** Replacing and removing files that others have open. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { Editor, type LockKind, Manager, Reader, toObject } from "../../src/index.ts";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { Editor, type LockKind, Manager, Reader, ShmError, toObject } from "../../src/index.ts";
 import { mappingsOf } from "../support/resources.ts";
 import { Monitor, Robot } from "./structs.ts";
-import { TempDir, thrownBy } from "./support.ts";
+import { openDataFile, runBun, TempDir, thrownBy } from "./support.ts";
 
 describe("create", () => {
   test("keeps a file that is there, with what is in it", () => {
@@ -172,6 +183,43 @@ describe("remove", () => {
       expect(next.get("count")).toBe(4);
     });
   }
+
+  test("what is no file of ours is not removed", () => {
+    using temp = new TempDir();
+    for (const put of [
+      (path: string) => writeFileSync(path, "my precious notes\n"),
+      (path: string) => mkdirSync(path),
+      (path: string) => symlinkSync("/etc/passwd", path),
+    ]) {
+      const manager = new Manager(Robot, { dir: temp.dir, create: true, force: true });
+      rmSync(manager.path);
+      put(manager.path);
+      expect(thrownBy(() => manager.remove())).toBeInstanceOf(ShmError);
+      manager.close();
+      expect(lstatSync(manager.path)).toBeDefined();
+      rmSync(manager.path, { recursive: true });
+    }
+    const manager = new Manager(Robot, { dir: temp.dir, create: true });
+    const { size } = lstatSync(manager.path);
+    writeFileSync(manager.path, "x".repeat(size)); // the same file, but now it holds something else
+    expect(thrownBy(() => manager.remove())).toBeInstanceOf(ShmError);
+    expect(readFileSync(manager.path, "latin1")).toBe("x".repeat(size));
+  });
+
+  test("a file that could not be removed is the current one as before", async () => {
+    using temp = new TempDir();
+    const manager = new Manager(Robot, { dir: temp.dir, create: true, mode: 0o666 });
+    using reader = new Reader(Robot, { dir: temp.dir });
+    mkdirSync(temp.file("warm"));
+    chmodSync(temp.dir, 0o555);
+    expect(await runBun("role-remover.ts", [temp.dir])).toBe("SystemError EACCES\n");
+    chmodSync(temp.dir, 0o700);
+    using file = openDataFile(Robot, { dir: temp.dir }, "read");
+    expect(file.isRetired).toBe(false);
+    manager.set("count", 4);
+    expect(reader.snapshot().count).toBe(4);
+    manager.close();
+  });
 
   test("the lock files stay, so that those who wait meet those who come", () => {
     using temp = new TempDir();

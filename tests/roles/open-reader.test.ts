@@ -81,3 +81,27 @@ test("refuses what has no schema to go by", () => {
     "was made by IPMMAP and has no schema",
   );
 });
+
+test("names of shared memory may look like those of files", () => {
+  const dir = "/dev/shm";
+  for (const name of [`/shmstruct-${process.pid}.mmap`, `/shmstruct_${process.pid}.mmap`]) {
+    using manager = new Manager(Robot, { name, create: true });
+    using reader = openReader(`${dir}${name}`);
+    manager.set("count", 5);
+    expect(reader.get("count")).toBe(5);
+    {
+      using _ = manager.lock();
+      expect(reader.tryLock()).toBeUndefined();
+    }
+    manager.remove();
+    for (const end of [".lock", ".lock-page"]) rmSync(`${dir}${name}${end}`);
+  }
+  using manager = new Manager(Robot, { dir, tag: String(process.pid), create: true });
+  using reader = openReader(manager.path);
+  {
+    using _ = manager.lock();
+    expect(reader.tryLock()).toBeUndefined();
+  }
+  manager.remove();
+  for (const end of ["lock", "lock-page"]) rmSync(`${dir}/Robot_${process.pid}.${end}`);
+});

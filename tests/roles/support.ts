@@ -23,9 +23,13 @@ export class TempDir implements Disposable {
 }
 
 /** The data file of a class, as the roles open it. */
-export function openDataFile(cls: StructClass, options: RoleOptions, writable = true): DataFile {
+export function openDataFile(
+  cls: StructClass,
+  options: RoleOptions,
+  access: "read" | "write" = "write",
+): DataFile {
   const layout = layoutOfClass(cls);
-  return DataFile.open(placeOf(layout, options), layout, writable);
+  return DataFile.open(placeOf(layout, options), layout, access);
 }
 
 /** Does what a writer does that is killed in the middle of its edit: begins, stores, and is no more. */

@@ -140,7 +140,23 @@ test("options that are misspelt, mistyped or contradict each other are refused",
   expect(() => new Reader(World, { timeout: 5 } as never)).toThrow(
     'new Reader: there is no option "timeout"',
   );
+  expect(make({ dir: "a\ud800" })).toThrow("option dir");
+  expect(make({ dir: temp.dir, tag: "t".repeat(250), create: true })).toThrow(/file name .* 255 bytes/);
+  expect(readdirSync(temp.dir)).toEqual([]);
   using manager = new Manager(World, { dir: temp.dir, create: true });
+  const others = {
+    Editor: (options: object) => new Editor(World, { dir: temp.dir, ...options }).close(),
+    Reader: (options: object) => new Reader(World, { dir: temp.dir, ...options }).close(),
+  };
+  for (const [name, role] of Object.entries(others)) {
+    const open = (options: object) => () => role(options);
+    for (const option of ["create", "force"])
+      expect(open({ [option]: true })).toThrow(`new ${name}: option ${option} is for a Manager`);
+    expect(open({ mode: 0o644 })).toThrow(`new ${name}: option mode is for a Manager`);
+    expect(open({ lock: "fcntl" })).toThrow('was made with lock: "flock"');
+    expect(open({ transactional: false })).toThrow("was made with transactional: true");
+    open({ create: false, force: undefined, lock: "flock", transactional: true })();
+  }
   expect(() => manager.changes(AbortSignal.abort() as never)).toThrow("changes: expected options");
 });
 
