@@ -2,15 +2,20 @@
 import { fs } from "../builtin.ts";
 import { systemError } from "../libc/call.ts";
 
-/** Runs a call of node:fs. @throws SystemError with its call, errno and path */
-export function throughFs<T>(call: () => T): T {
+/**
+ * Runs a call of node:fs.
+ * @param about the path, where the call has only a descriptor
+ * @throws SystemError with its call, errno and path
+ * @example throughFs(() => fs().fchmodSync(fd, 0o644), path)
+ */
+export function throughFs<T>(call: () => T, about?: string): T {
   try {
     return call();
   } catch (error) {
     const { errno, syscall, path } = error as NodeJS.ErrnoException;
     if (errno === undefined || syscall === undefined) throw error;
     // node:fs counts errno numbers downwards from zero.
-    throw systemError(syscall, Math.abs(errno), path);
+    throw systemError(syscall, Math.abs(errno), path ?? about);
   }
 }
 

@@ -4,6 +4,7 @@ import { cstring, lastErrno, systemError } from "../libc/call.ts";
 import { E } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
 import type { LockKind } from "../locks/file-lock.ts";
+import { permit } from "../locks/permit.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
 import { MAX_MAPPING_BYTES } from "../memory/mapping.ts";
 import { makeWhole, rename, unlink } from "../memory/new-file.ts";
@@ -12,7 +13,7 @@ import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { DataFile, retireDamaged } from "./data-file.ts";
 import { planFile, writeFormat } from "./file-format.ts";
-import { makeLock, permit } from "./lock-files.ts";
+import { makeLock } from "./lock-files.ts";
 import type { ManagerOptions, Place } from "./options.ts";
 
 /** Makes the file if there is none, or anew when forced. */

@@ -1,13 +1,9 @@
 /** The lock files beside a data file: who may use the data must be able to lock it. */
-import { fs } from "../builtin.ts";
 import { FileMissingError } from "../errors.ts";
-import { O_NONBLOCK, O_RDONLY } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
-import { lockPagePath } from "../locks/lock-page.ts";
+import { makeLock as makeLockFiles } from "../locks/permit.ts";
 import { RwLock } from "../locks/rw-lock.ts";
-import { closeFile, openFile } from "../memory/file.ts";
-import { directoryOf, exists, makeDirectory } from "../memory/paths.ts";
-import { statusOf } from "../memory/status.ts";
+import { directoryOf, makeDirectory } from "../memory/paths.ts";
 import type { Place } from "./options.ts";
 
 /**
@@ -31,30 +27,5 @@ export function openLock(place: Place, kind: LockKind): RwLock {
 export function makeLock(place: Place, kind: LockKind, mode: number): RwLock {
   const path = place.lockPath[kind];
   makeDirectory(directoryOf(path));
-  const isNew = !exists(path);
-  const lock = new RwLock({ path, kind, create: true, mode });
-  if (isNew) permit(lock, mode);
-  return lock;
-}
-
-/**
- * Gives the files of a lock these permissions, exactly: the umask has no say, as it has none on the data file.
- * @throws SystemError EPERM for somebody else's lock file that grants less than is wanted
- */
-export function permit({ path, page }: RwLock, mode: number): void {
-  permitFile(path, mode);
-  if (page !== undefined) permitFile(lockPagePath(path), mode);
-}
-
-function permitFile(path: string, mode: number): void {
-  const fd = openFile(path, O_RDONLY | O_NONBLOCK);
-  try {
-    const granted = statusOf(fd).mode & 0o777;
-    if (granted !== mode) fs().fchmodSync(fd, mode);
-  } catch (error) {
-    // That others may lock what they may not read does no harm.
-    if ((statusOf(fd).mode & mode) !== mode) throw error;
-  } finally {
-    closeFile(fd);
-  }
+  return makeLockFiles({ path, kind, mode });
 }
