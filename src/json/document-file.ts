@@ -262,6 +262,17 @@ export class DocumentFile {
   }
 }
 
+/** Tells the users of `file` to look for another one, if `takeName` takes its name from it: without it they stay. */
+export function retire(file: DocumentFile, takeName: () => void): void {
+  file.isRetired = true;
+  try {
+    takeName();
+  } catch (error) {
+    file.isRetired = false;
+    throw error;
+  }
+}
+
 function openIfThere(path: string, writable: boolean): number | undefined {
   try {
     // O_NONBLOCK: a FIFO in the place of the file must not make us wait for its other end.

@@ -3,10 +3,12 @@
  * replace the file (to make it larger), so everybody looks for the current one before each use.
  */
 import { ClosedError, FileFormatError, FileMissingError, TooLargeError } from "../errors.ts";
+import { makeLock, permit } from "../locks/permit.ts";
 import { type LockOptions, RwLock } from "../locks/rw-lock.ts";
 import { unlink } from "../memory/new-file.ts";
 import { directoryOf, makeDirectory } from "../memory/paths.ts";
-import { type Committed, DocumentFile } from "./document-file.ts";
+import { statusAt } from "../memory/status.ts";
+import { type Committed, DocumentFile, retire } from "./document-file.ts";
 import { MAX_DOCUMENT_BYTES } from "./document-format.ts";
 import { putFile } from "./new-file.ts";
 import type { Place } from "./place.ts";
@@ -91,10 +93,7 @@ export class DocumentStore {
 
   /** Removes the file. Others find out at their next look. */
   remove(options?: LockOptions): void {
-    this.#exclusively(options, (master) => {
-      this.#settle(master).isRetired = true;
-      unlink(this.path);
-    });
+    this.#exclusively(options, (master) => retire(this.#settle(master), () => unlink(this.path)));
     this.lock.page?.announceChange();
   }
 
@@ -113,12 +112,14 @@ export class DocumentStore {
   /** The lock of the writers; a follower may open it as soon as there is a file. @throws FileMissingError, SystemError */
   get lock(): RwLock {
     this.#checkOpen();
-    this.#lock ??= new RwLock({
-      path: this.#place.lockPath,
-      create: this.#master !== undefined,
-      mode: this.#master?.mode,
-    });
+    this.#lock ??= this.#openLock(this.#place.lockPath);
     return this.#lock;
+  }
+
+  /** A lock file that is missing beside a document gets the document's permissions. */
+  #openLock(path: string): RwLock {
+    if (this.#master === undefined) return new RwLock({ path });
+    return makeLock({ path, mode: (statusAt(this.path)?.mode ?? this.#master.mode) & 0o777 });
   }
 
   #checkOpen(): void {
@@ -196,6 +197,7 @@ export class DocumentStore {
 
   #create(master: FileOptions): DocumentFile {
     if (!master.create) throw this.#missing();
+    permit(this.lock, master.mode);
     putFile(this.path, { ...master, start: NOTHING });
     return this.#lookAgain() as DocumentFile;
   }
@@ -208,6 +210,7 @@ export class DocumentStore {
   #makeAnew(master: FileOptions): void {
     const old = this.#openOld();
     const version = old === undefined ? 0 : versionOf(old) + 1;
+    permit(this.lock, master.mode);
     putFile(this.path, { ...master, start: { version, text: undefined } }, old);
     old?.close();
     this.lock.page?.announceChange();

@@ -1,6 +1,6 @@
 /** Making the file of a document, and replacing it: always whole, always under the writer lock. */
-import { makeWhole, rename } from "../memory/new-file.ts";
-import { type Committed, DocumentFile } from "./document-file.ts";
+import { makeWhole, rename, unlink } from "../memory/new-file.ts";
+import { type Committed, DocumentFile, retire } from "./document-file.ts";
 import { formatFor, writeFormat } from "./document-format.ts";
 
 /** What a new file is like. */
@@ -25,8 +25,13 @@ export function putFile(path: string, { maxBytes, mode, start }: NewDocument, ol
     writeDocument(fresh, start);
   };
   makeWhole(fresh, { byteLength: format.fileBytes, mode, fill });
-  if (old !== undefined) old.isRetired = true;
-  rename(fresh, path);
+  try {
+    if (old === undefined) rename(fresh, path);
+    else retire(old, () => rename(fresh, path));
+  } catch (error) {
+    unlink(fresh);
+    throw error;
+  }
 }
 
 function writeDocument(path: string, { version, text }: Committed): void {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -314,4 +314,49 @@ test("console.log shows one line: what it is, and whether it is closed", () => {
   expect(Bun.inspect(both.follower)).toBe(`JsonMap (follower) of '${both.file}'`);
   both.follower.close();
   expect(Bun.inspect(both.follower)).toBe(`JsonMap (follower) of '${both.file}' (closed)`);
+});
+
+describe("permissions", () => {
+  test("mode is exact for the document and its lock files, whatever the umask", () => {
+    const before = process.umask(0o077);
+    try {
+      new JsonMap({ dir, file: "permitted", role: "master", mode: 0o644 }).close();
+      new JsonMap({ dir, file: "permitted", role: "master", mode: 0o664, force: true }).close();
+    } finally {
+      process.umask(before);
+    }
+    for (const name of ["permitted", "permitted.lock", "permitted.lock-page"])
+      expect([name, (statSync(join(dir, name)).mode & 0o777).toString(8)]).toEqual([name, "664"]);
+  });
+
+  test("of lock files that somebody deleted are those of the document", () => {
+    new JsonMap({ dir, file: "unlocked", role: "master", mode: 0o664 }).close();
+    rmSync(join(dir, "unlocked.lock"));
+    rmSync(join(dir, "unlocked.lock-page"));
+    new JsonMap({ dir, file: "unlocked", role: "master" }).close();
+    for (const name of ["unlocked", "unlocked.lock", "unlocked.lock-page"])
+      expect([name, (statSync(join(dir, name)).mode & 0o777).toString(8)]).toEqual([name, "664"]);
+  });
+
+  /** What the program prints, started in a directory of its own. Only root can become nobody. */
+  const asNobody = (what: string): string[] => {
+    const own = mkdtempSync(join(tmpdir(), "shmstruct-json-nobody-"));
+    const program = join(import.meta.dir, "../process/json-nobody.ts");
+    const { stdout, stderr } = Bun.spawnSync([process.execPath, program, own, what]);
+    rmSync(own, { recursive: true });
+    return `${stdout}${stderr}`.trim().split("\n");
+  };
+  const asRoot = test.skipIf(process.getuid!() !== 0);
+
+  asRoot("who may read the document may wait for it too", () => {
+    expect(asNobody("follow")).toEqual(["1", "1", '{"value":1,"done":false}']);
+  });
+
+  asRoot("a file that may not be removed stays in use", () => {
+    expect(asNobody("remove")).toEqual(["unlink EPERM", "in use", "d d.lock d.lock-page"]);
+  });
+
+  asRoot("a file that may not be replaced stays in use, and nothing is left beside it", () => {
+    expect(asNobody("grow")).toEqual(["rename EPERM", "in use", "d d.lock d.lock-page"]);
+  });
 });
