@@ -54,9 +54,9 @@ export class DocumentStore {
     return this.#closed;
   }
 
-  /** How long a document may be; undefined as long as there is no file. */
+  /** How long a document may be; as long as there is no file, in the one that a master would make. */
   get maxBytes(): number | undefined {
-    return this.#look()?.maxBytes;
+    return this.#look()?.maxBytes ?? this.#master?.maxBytes;
   }
 
   /** The newest version; 0 when there is none. @throws ClosedError, FileFormatError */

@@ -3,6 +3,7 @@ import { ClosedError, ShmError, WaitTimeoutError } from "../errors.ts";
 import { CommitSignal, type SpinOptions } from "../locks/commit-signal.ts";
 import { LOCK_OPTIONS, type LockOptions } from "../locks/rw-lock.ts";
 import { checkSignal, checkSpin, checkTimeout } from "../locks/timeout.ts";
+import { checkMode } from "../memory/arguments.ts";
 import { refuseAsync, refusePromise } from "../sync-only.ts";
 import { DocumentChanges } from "./document-changes.ts";
 import type { Committed } from "./document-file.ts";
@@ -360,14 +361,11 @@ function checkRole(role: unknown): "master" | "follower" {
 }
 
 function fileOptions(options: MasterOptions): FileOptions {
-  const { create = true, force = false, grow = false, maxBytes = DEFAULT_MAX_BYTES, mode = 0o600 } = options;
+  const { create = true, force = false, grow = false, maxBytes = DEFAULT_MAX_BYTES, mode } = options;
   if (!Number.isInteger(maxBytes) || maxBytes < 1 || maxBytes > MAX_DOCUMENT_BYTES) {
     throw new RangeError(`maxBytes must be a whole number from 1 to ${MAX_DOCUMENT_BYTES}, not ${maxBytes}`);
   }
-  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777) {
-    throw new RangeError(`mode must be permissions from 0 to 0o777, not ${mode}`);
-  }
-  return { create, force, grow, maxBytes, mode };
+  return { create, force, grow, maxBytes, mode: checkMode(mode) };
 }
 
 function giveUp(tooLate: AbortController, path: string, timeoutMs: number): void {

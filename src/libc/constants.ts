@@ -11,6 +11,10 @@ const isArm64 = process.arch === "arm64";
 
 const pick = (linux: number, macos: number): number => (isMacOS ? macos : linux);
 
+// <limits.h>
+/** Also the most milliseconds that poll(2) and `setTimeout` take: 24 days. */
+export const INT_MAX = 2 ** 31 - 1;
+
 // <fcntl.h>
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;

@@ -1,4 +1,4 @@
-/** What callers pass to a `MemoryMap`, checked and resolved: Python's subscript rules as arithmetic, bytes, text. */
+/** What callers pass, checked and resolved: Python's subscript rules as arithmetic, bytes, text, permissions. */
 import { show } from "../struct/refusal.ts";
 import { pageSize } from "./file.ts";
 
@@ -84,6 +84,16 @@ export function integers(values: Record<string, number>): void {
 export function byte(value: number): number {
   if (integer(value, "value") >= 0 && value <= 255) return value;
   throw new RangeError(`a byte must be from 0 to 255, not ${value}`);
+}
+
+/**
+ * Returns permissions as they are: 0o600 unless told.
+ * @throws RangeError for what is no whole number from 0 to 0o777
+ * @example checkMode(0o640)
+ */
+export function checkMode(mode = 0o600): number {
+  if (Number.isInteger(mode) && mode >= 0 && mode <= 0o777) return mode;
+  throw new RangeError(`mode must be permissions from 0 to 0o777, got ${mode}`);
 }
 
 /**

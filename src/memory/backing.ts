@@ -2,10 +2,11 @@
 import { fs } from "../builtin.ts";
 import { FileFormatError, SystemError, UnsupportedError } from "../errors.ts";
 import { check } from "../libc/call.ts";
-import { F_DUPFD_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
+import { F_DUPFD_CLOEXEC, INT_MAX, O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
 import { closeFile, fileSize, openFile } from "./file.ts";
-import { openNamed, openNamedReadOnly } from "./named.ts";
+import { openNamed, openNamedReadOnly, removeNamed } from "./named.ts";
+import { throughFs } from "./paths.ts";
 import { statusOf } from "./status.ts";
 
 /** A descriptor of our own, and what is known about the file. */
@@ -15,11 +16,14 @@ export class Backing {
   readonly isFile: boolean;
   /** Whether the file offset is ours alone. That of a duplicate is the user's too, and lseek would move it. */
   readonly #ownsOffset: boolean;
+  /** It is named memory that did not exist before. */
+  readonly #isNew: boolean;
   #fd: number;
 
-  private constructor(fd: number, path: string, ownsOffset: boolean) {
+  private constructor(fd: number, path: string, { ownsOffset = true, isNew = false } = {}) {
     this.path = path;
     this.#ownsOffset = ownsOffset;
+    this.#isNew = isNew;
     this.#fd = fd;
     this.isFile = statusOf(fd).isFile;
   }
@@ -31,18 +35,19 @@ export class Backing {
   static fromPath(path: string, writable: boolean): Backing {
     const flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK;
     try {
-      return new Backing(openFile(path, flags), path, true);
+      return new Backing(openFile(path, flags), path);
     } catch (error) {
       if (!(error instanceof SystemError && error.code === "ELOOP")) throw error;
-      return new Backing(openFile(fs().realpathSync(path), flags), path, true);
+      const target = throughFs(() => fs().realpathSync(path));
+      return new Backing(openFile(target, flags), path);
     }
   }
 
   /** Duplicates the descriptor, so that the caller may close its own. @throws SystemError EBADF, RangeError */
-  static fromDescriptor(fd: number): Backing {
-    if (fd > 0x7fff_ffff) throw new RangeError(`${fd} is no file descriptor`);
-    const path = `descriptor ${fd}`;
-    return new Backing(check("fcntl", libc().fcntl(fd, F_DUPFD_CLOEXEC, null), path), path, false);
+  static fromDescriptor(fd: number, path = `descriptor ${fd}`): Backing {
+    if (fd > INT_MAX) throw new RangeError(`${fd} is no file descriptor`);
+    const duplicate = check("fcntl", libc().fcntl(fd, F_DUPFD_CLOEXEC, null), path);
+    return new Backing(duplicate, path, { ownsOffset: false });
   }
 
   /**
@@ -50,8 +55,8 @@ export class Backing {
    * @throws TypeError for an impossible name; SystemError ENOENT, EACCES, ENOSPC …
    */
   static fromName(tagName: string, byteLength: number, writable: boolean, mode?: number): Backing {
-    const fd = writable ? openNamed(tagName, byteLength, mode) : openNamedReadOnly(tagName);
-    return new Backing(fd, tagName, true);
+    const { fd, made } = writable ? openNamed(tagName, byteLength, mode) : openNamedReadOnly(tagName);
+    return new Backing(fd, tagName, { isNew: made });
   }
 
   /** -1 once released. */
@@ -91,5 +96,11 @@ export class Backing {
   release(): void {
     if (this.#fd >= 0) closeFile(this.#fd);
     this.#fd = -1;
+  }
+
+  /** It could not be mapped: what was made for that goes again. */
+  giveUp(): void {
+    this.release();
+    if (this.#isNew) removeNamed(this.path);
   }
 }

@@ -38,8 +38,9 @@ export interface MapOptions {
 /** One `ArrayBuffer` cannot be longer. */
 export const MAX_MAPPING_BYTES = 2 ** 32;
 
-const protOf = (access: Access): number => (access === "read" ? PROT_READ : PROT_READ | PROT_WRITE);
-const flagsOf = (access: Access): number => (access === "copy" ? MAP_PRIVATE : MAP_SHARED);
+/** The PROT_* bits and the MAP_* flags of an access. */
+export const protOf = (access: Access): number => (access === "read" ? PROT_READ : PROT_READ | PROT_WRITE);
+export const flagsOf = (access: Access): number => (access === "copy" ? MAP_PRIVATE : MAP_SHARED);
 
 const MMAP_HINTS = {
   [E.EACCES]: 'the file must be open for reading, and with access "write" for writing too',

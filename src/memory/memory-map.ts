@@ -1,11 +1,11 @@
 /** Python's `mmap` object: mapped memory as a file with a position, and as a sequence of bytes. */
 import { checkOptions } from "../check-options.ts";
 import { ClosedError } from "../errors.ts";
-import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from "../libc/constants.ts";
 import { type MemorySource, memorySource } from "../struct/source.ts";
 import {
   type BytesLike,
   byte,
+  checkMode,
   integer,
   integers,
   pageStart,
@@ -17,9 +17,12 @@ import {
 } from "./arguments.ts";
 import { Backing } from "./backing.ts";
 import { allocate, truncate } from "./file.ts";
-import { type Access, accessOf, MAX_MAPPING_BYTES, Mapping } from "./mapping.ts";
+import { type Access, accessOf, flagsOf, MAX_MAPPING_BYTES, Mapping, protOf } from "./mapping.ts";
 import { removeNamed } from "./named.ts";
 import { isMappedElsewhereBeyond } from "./other-mappings.ts";
+
+/** Key of an option for the library's own use. */
+export const shownAs: unique symbol = Symbol("shownAs");
 
 export interface MemoryMapOptions {
   /** Where in the file the map starts, a multiple of `pageSize()`. Default 0. */
@@ -42,6 +45,8 @@ export interface MemoryMapOptions {
   mode?: number | undefined;
   /** false keeps no descriptor of the file: then `size()` and `resize()` throw UnsupportedError. Default true. */
   trackFd?: boolean | undefined;
+  /** @internal What messages call a descriptor. */
+  [shownAs]?: string | undefined;
 }
 
 /** How `seek` counts: from the start, from the position, from the end. */
@@ -103,12 +108,15 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     const how = protection(options);
     const access = accessOf(how.prot, how.flags);
     const offset = pageStart(options.offset ?? 0, "offset");
-    if (integer(length, "length") < 0) throw new RangeError(`length must not be negative, as ${length} is`);
-    const backing = openBacking(target, offset + length, access, options);
+    if (integer(length, "length") < 0 || length > MAX_MAPPING_BYTES) {
+      throw new RangeError(`length must be from 0 to ${MAX_MAPPING_BYTES} (4 GiB), not ${length}`);
+    }
+    checkMode(options.mode);
+    const backing = openBacking(target, length === 0 ? 0 : offset + length, access, options);
     try {
       this.#mapping = mapBacking(backing, length, offset, how);
     } catch (error) {
-      backing?.release();
+      backing?.giveUp();
       throw error;
     }
     if (options.trackFd === false) backing?.release();
@@ -480,15 +488,13 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
 /** What `access`, or else `prot` and `flags`, ask of mmap. */
 function protection({ access, prot, flags }: MemoryMapOptions): Protection {
-  const both = PROT_READ | PROT_WRITE;
-  if (access === undefined) return { prot: prot ?? both, flags: flags ?? MAP_SHARED };
-  if (prot !== undefined || flags !== undefined) {
+  if (access !== undefined && (prot !== undefined || flags !== undefined)) {
     throw new TypeError("give either access or prot and flags, not both");
   }
-  if (access === "read") return { prot: PROT_READ, flags: MAP_SHARED };
-  if (access === "write") return { prot: both, flags: MAP_SHARED };
-  if (access === "copy") return { prot: both, flags: MAP_PRIVATE };
-  throw new RangeError(`access must be "read", "write" or "copy", not ${JSON.stringify(access)}`);
+  if (access !== undefined && !["read", "write", "copy"].includes(access)) {
+    throw new RangeError(`access must be "read", "write" or "copy", not ${JSON.stringify(access)}`);
+  }
+  return { prot: prot ?? protOf(access ?? "write"), flags: flags ?? flagsOf(access ?? "write") };
 }
 
 /** The file that is meant, opened no further than the map needs; undefined for anonymous memory. */
@@ -496,7 +502,7 @@ function openBacking(
   target: string | number,
   byteLength: number,
   access: Access,
-  { tagName, mode }: MemoryMapOptions,
+  { tagName, mode, [shownAs]: name }: MemoryMapOptions,
 ): Backing | undefined {
   if (tagName !== undefined) {
     if (target !== -1)
@@ -504,7 +510,7 @@ function openBacking(
     return Backing.fromName(tagName, byteLength, access !== "read", mode);
   }
   if (typeof target === "string") return Backing.fromPath(target, access === "write");
-  return integer(target, "a descriptor") === -1 ? undefined : Backing.fromDescriptor(target);
+  return integer(target, "a descriptor") === -1 ? undefined : Backing.fromDescriptor(target, name);
 }
 
 function mapBacking(

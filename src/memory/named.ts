@@ -14,27 +14,32 @@ const CREATION_TIMEOUT_MS = 1000;
 /** The POSIX name: `objectName("weather") === "/weather"`. */
 const objectName = (tagName: string): string => (tagName.startsWith("/") ? tagName : `/${tagName}`);
 
+/** A descriptor, which the caller closes, and whether the memory was made just now. */
+export interface NamedMemory {
+  readonly fd: number;
+  readonly made: boolean;
+}
+
 /**
  * Opens the memory of that name, and makes it when there is none, `byteLength` long and zeroed. Many processes may
  * do this at once: one makes it, all get the same. With `byteLength` 0 it must exist already.
  * @param mode permissions if it is made, before the umask
- * @returns the descriptor; the caller closes it
  * @throws TypeError, RangeError for an impossible name; SystemError ENOENT, EACCES, ENOSPC …
  */
-export function openNamed(tagName: string, byteLength: number, mode?: number): number {
+export function openNamed(tagName: string, byteLength: number, mode?: number): NamedMemory {
   const name = objectName(tagName);
-  if (byteLength === 0) return sized(openSharedMemory(name, O_RDWR), 0, name);
+  if (byteLength === 0) return { fd: sized(openSharedMemory(name, O_RDWR), 0, name), made: false };
   const { fd, made } = openOrMakeSharedMemory(name, O_RDWR, mode);
-  return made ? sizedByUs(fd, byteLength, name) : sized(fd, byteLength, name);
+  return { fd: made ? sizedByUs(fd, byteLength, name) : sized(fd, byteLength, name), made };
 }
 
 /**
  * Opens memory that exists, for reading only.
  * @throws TypeError, RangeError for an impossible name; SystemError ENOENT, EACCES
  */
-export function openNamedReadOnly(tagName: string): number {
+export function openNamedReadOnly(tagName: string): NamedMemory {
   const name = objectName(tagName);
-  return sized(openSharedMemory(name, O_RDONLY), 0, name);
+  return { fd: sized(openSharedMemory(name, O_RDONLY), 0, name), made: false };
 }
 
 /**

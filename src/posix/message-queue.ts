@@ -6,7 +6,7 @@ import { E, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constant
 import { POLLIN, POLLOUT, polling, queues } from "../libc/posix.ts";
 import { checkObjectName } from "../memory/shared-memory-file.ts";
 import type { StructClass } from "../struct/index.ts";
-import { pollfd } from "./c-structs.ts";
+import { pollfd, type QueueAttributes } from "./c-structs.ts";
 import { MESSAGE_QUEUES_SUPPORTED, QUEUE_PRIORITY_MAX } from "./constants.ts";
 import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
 import { bytesCodec, type MessageCodec, type Sendable, structCodec } from "./messages.ts";
@@ -116,11 +116,7 @@ export class MessageQueue<M = Uint8Array> {
     const { name, opened: fd } = openNamed(options, (name, flags) =>
       openQueue(name, flags | this.#access, options.mode, limits),
     );
-    const attributes = queueAttributes(fd, name);
-    if (attributes.maxMessageSize < (this.#codec.byteLength ?? 0)) {
-      queues().mq_close(fd);
-      throw tooNarrow(name, attributes.maxMessageSize, options.message?.name, this.#codec.byteLength);
-    }
+    const attributes = this.#attributesOf(fd, name, options.message?.name);
     this.name = name;
     this.maxMessages = attributes.maxMessages;
     this.maxMessageSize = attributes.maxMessageSize;
@@ -262,6 +258,19 @@ export class MessageQueue<M = Uint8Array> {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     const { name, maxMessages, maxMessageSize, closed } = this;
     return `MessageQueue '${name}', ${maxMessages} messages of ${maxMessageSize} bytes${closed ? " (closed)" : ""}`;
+  }
+
+  /** The limits of the queue just opened, which must have room for the structs; else it is closed. */
+  #attributesOf(fd: number, name: string, struct: string | undefined): QueueAttributes {
+    try {
+      const attributes = queueAttributes(fd, name);
+      const { byteLength = 0 } = this.#codec;
+      if (attributes.maxMessageSize >= byteLength) return attributes;
+      throw tooNarrow(name, attributes.maxMessageSize, struct, byteLength);
+    } catch (error) {
+      queues().mq_close(fd);
+      throw error;
+    }
   }
 
   /** Tries, then sleeps in poll(2), which no signal handler's SA_RESTART makes go on, until it works. */

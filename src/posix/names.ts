@@ -1,5 +1,6 @@
 /** Names of POSIX objects: checked as this platform wants them, or made up. */
 import { O_CREAT, O_EXCL } from "../libc/constants.ts";
+import { checkMode } from "../memory/arguments.ts";
 import { ExistentialError } from "./errors.ts";
 
 /** Options that every POSIX object takes. */
@@ -37,12 +38,10 @@ export function openNamed<T>(
 /** What `ObjectOptions` has, for `checkOptions`. */
 export const OBJECT_OPTIONS = { name: "any", flags: "number", mode: "number" } as const;
 
-/** @throws RangeError for a mode outside 0 to 0o777 or flags other than `allowed`, TypeError for what is no integer */
+/** @throws RangeError for a mode outside 0 to 0o777 or flags other than `allowed`, TypeError for flags that are no integer */
 export function checkFlags(options: ObjectOptions, allowed: number): void {
-  const { flags = 0, mode = 0o600 } = options;
-  if (!Number.isInteger(mode)) throw new TypeError(`mode must be a whole number, not ${String(mode)}`);
-  if (mode < 0 || mode > 0o777)
-    throw new RangeError(`mode must be from 0 to 0o777, not 0o${mode.toString(8)}`);
+  const { flags = 0 } = options;
+  checkMode(options.mode);
   if (!Number.isInteger(flags)) throw new TypeError(`flags must be a whole number, not ${String(flags)}`);
   if ((flags & ~allowed) !== 0)
     throw new RangeError(`flags 0o${flags.toString(8)} has bits this object does not know`);

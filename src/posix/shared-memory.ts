@@ -4,7 +4,7 @@ import { ClosedError } from "../errors.ts";
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../libc/constants.ts";
 import { allocate, closeFile, fileSize, truncate } from "../memory/file.ts";
 import { type Access, MAX_MAPPING_BYTES } from "../memory/mapping.ts";
-import { MemoryMap } from "../memory/memory-map.ts";
+import { MemoryMap, shownAs } from "../memory/memory-map.ts";
 import {
   openOrMakeSharedMemory,
   openSharedMemory,
@@ -104,7 +104,7 @@ export class SharedMemory {
     const hint = this.readOnly ? "this handle was opened with readOnly: true" : undefined;
     return asPosixErrors(
       this.name,
-      () => new MemoryMap(fd, byteLength, { offset: byteOffset, access }),
+      () => new MemoryMap(fd, byteLength, { offset: byteOffset, access, [shownAs]: this.name }),
       hint,
     );
   }
@@ -137,7 +137,11 @@ export class SharedMemory {
 
   /** Closes the descriptor and ends the views that `viewOf` gave: they throw from then on. Maps live on. */
   close(): void {
-    for (const map of this.#viewMaps.splice(0)) map.close();
+    while (this.#viewMaps.length > 0) {
+      this.#viewMaps[0]!.close();
+      // Only now: a close that is refused must be possible again.
+      this.#viewMaps.shift();
+    }
     this.closeFd();
   }
 

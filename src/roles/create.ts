@@ -6,6 +6,7 @@ import { libc } from "../libc/symbols.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { permit } from "../locks/permit.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
+import { checkMode } from "../memory/arguments.ts";
 import { MAX_MAPPING_BYTES } from "../memory/mapping.ts";
 import { makeWhole, rename, unlink } from "../memory/new-file.ts";
 import { directoryOf, exists, makeDirectory } from "../memory/paths.ts";
@@ -100,7 +101,7 @@ export function removeFile(file: DataFile, place: Place): void {
   }
 }
 
-function checkOptions({ lock = "flock", transactional, mode = 0o600 }: ManagerOptions): void {
+function checkOptions({ lock = "flock", transactional, mode }: ManagerOptions): void {
   if (lock !== "flock" && lock !== "fcntl")
     throw new TypeError(`lock must be "flock" or "fcntl", got ${JSON.stringify(lock)}`);
   if (lock === "fcntl" && transactional) {
@@ -108,8 +109,7 @@ function checkOptions({ lock = "flock", transactional, mode = 0o600 }: ManagerOp
       'transactional: true needs lock: "flock": an undo by the next writer could destroy what a Python peer wrote',
     );
   }
-  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777)
-    throw new RangeError(`mode must be permissions from 0 to 0o777, got ${mode}`);
+  checkMode(mode);
 }
 
 /**

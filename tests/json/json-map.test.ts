@@ -267,12 +267,21 @@ test("options that make no sense are refused", () => {
   expect(open({ role: "slave" })).toThrow('role must be "master" or "follower", not "slave"');
   for (const maxBytes of [0, -1, 1.5, 2 ** 30 + 1, Number.NaN])
     expect(open({ maxBytes })).toThrow(RangeError);
-  expect(open({ mode: 0o1000 })).toThrow(RangeError);
+  for (const mode of [0o1000, -1, 1.5]) expect(open({ mode })).toThrow(RangeError);
   expect(open({ name: "/x" })).toThrow("needs either { file:");
   expect(open({ schema: {} })).toThrow("schema must be a Standard Schema");
   // @ts-expect-error a follower makes no file
   const options: ConstructorParameters<typeof JsonMap>[0] = { file: "x", role: "follower", maxBytes: 5 };
   expect(options.role).toBe("follower");
+});
+
+test("a master without a file tells the room of the one it would make", () => {
+  using master = new JsonMap<number>({ file: join(dir, "room"), role: "master", maxBytes: 50 });
+  using other = new JsonMap<number>({ file: join(dir, "room"), role: "master", maxBytes: 500 });
+  using follower = new JsonMap<number>({ file: join(dir, "room"), role: "follower" });
+  expect([master.maxBytes, other.maxBytes, follower.maxBytes]).toEqual([50, 50, 50]);
+  master.remove();
+  expect([master.maxBytes, other.maxBytes, follower.maxBytes]).toEqual([50, 500, undefined]);
 });
 
 test("closed is closed", async () => {

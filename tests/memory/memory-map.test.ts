@@ -142,6 +142,16 @@ describe("opening", () => {
     ["a missing file", () => new MemoryMap(join(dir, "missing")), SystemError],
     ["a directory", () => new MemoryMap(dir, 10, { access: "read" }), SystemError],
     ["a closed descriptor", () => new MemoryMap(987_654, 10), SystemError],
+    [
+      "a link to nowhere",
+      () => {
+        const link = join(dir, "dangling");
+        rmSync(link, { force: true });
+        symlinkSync(join(dir, "missing"), link);
+        return new MemoryMap(link);
+      },
+      SystemError,
+    ],
     ["no descriptor at all", () => new MemoryMap(2 ** 32, 10), RangeError],
     [
       "access and prot together",
@@ -578,6 +588,28 @@ describe("tagName", () => {
     // 2^32 bytes at this offset are more than any machine's memory.
     expect(() => new MemoryMap(-1, 2 ** 32, { tagName, offset: 2 ** 50 })).toThrow(SystemError);
     expect(MemoryMap.removeTag(tagName)).toBe(false);
+  });
+
+  const impossible: [what: string, length: number, options: MemoryMapOptions, error: unknown][] = [
+    ["an offset without a length", 0, { offset: pageSize() }, SystemError],
+    ["a length above 4 GiB", 2 ** 32 + 4096, {}, RangeError],
+    ["an offset within a page", 10, { offset: 5 }, RangeError],
+    ["memory that is not readable", 10, { prot: PROT_WRITE }, RangeError],
+    ["flags that the kernel refuses", 10, { flags: 0 }, SystemError],
+    ["a mode that is none", 10, { mode: 0o170000 }, RangeError],
+    ["a mode that is no integer", 10, { mode: -1.5 }, RangeError],
+  ];
+  test.each(impossible)("%s is refused, and no memory is left behind", (_, length, options, error) => {
+    const tagName = newTag();
+    expect(() => new MemoryMap(-1, length, { tagName, ...options })).toThrow(error as ErrorConstructor);
+    expect([MemoryMap.removeTag(tagName), descriptorsOf(tagName)]).toEqual([false, 0]);
+  });
+
+  test("of memory that others made is kept when it cannot be mapped", () => {
+    const tagName = newTag();
+    using map = new MemoryMap(-1, 10, { tagName });
+    expect(() => new MemoryMap(-1, 10, { tagName, flags: 0 })).toThrow(SystemError);
+    expect([map.length, MemoryMap.removeTag(tagName)]).toEqual([10, true]);
   });
 
   test("processes that all open it at once get one memory", async () => {

@@ -11,12 +11,14 @@ const name = `shmstruct-named-${process.pid}-${Date.now()}`;
 afterEach(() => void removeNamed(name));
 
 test("the first opener makes it, with size and mode; the others find it as it is", () => {
-  const fds = [
+  const opened = [
     openNamed(name, 5000, 0o640),
     openNamed(name, 100),
     openNamed(`/${name}`, 0),
     openNamedReadOnly(name),
   ];
+  expect(opened.map(({ made }) => made)).toEqual([true, false, false, false]);
+  const fds = opened.map(({ fd }) => fd);
   expect(fds.map((fd) => fileSize(fd))).toEqual([5000, 5000, 5000, 5000]);
   expect(new Set(fds.map((fd) => fstatSync(fd).ino)).size).toBe(1);
   expect(fstatSync(fds[0]!).mode & 0o737).toBe(0o600);
@@ -38,7 +40,7 @@ test("impossible names are refused", () => {
 
 test("when the maker died before giving it a size, the next one does", () => {
   closeFile(openSharedMemory(`/${name}`, O_RDWR | O_CREAT));
-  const fd = openNamed(name, 3000);
+  const { fd } = openNamed(name, 3000);
   expect(fileSize(fd)).toBe(3000);
   closeFile(fd);
 }, 20_000);

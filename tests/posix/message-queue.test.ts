@@ -1,5 +1,6 @@
-import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, spyOn, test } from "bun:test";
 import { closeSync } from "node:fs";
+import { queues } from "../../src/libc/posix.ts";
 import {
   BusyError,
   ClosedError,
@@ -42,6 +43,19 @@ describe("opening", () => {
     using made = create();
     using opened = new MessageQueue({ name: made.name, flags: O_CREAT, maxMessages: 2, maxMessageSize: 8 });
     expect([opened.maxMessages, opened.maxMessageSize]).toEqual([4, 64]);
+  });
+
+  test("keeps no descriptor when the queue cannot be asked for its limits", () => {
+    const name = freshName();
+    const close = spyOn(queues(), "mq_close");
+    const ask = spyOn(queues(), "mq_getattr").mockImplementation((() => -1) as never);
+    try {
+      expect(() => create({ name })).toThrow(/^mq_getattr/);
+      expect(close).toHaveBeenCalledTimes(1);
+    } finally {
+      ask.mockRestore();
+      close.mockRestore();
+    }
   });
 
   test("O_CREX refuses what exists", () => {

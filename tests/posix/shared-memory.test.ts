@@ -1,5 +1,8 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { fstatSync, ftruncateSync, writeSync } from "node:fs";
+import { fstatSync, ftruncateSync, rmSync, writeSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   ClosedError,
   ExistentialError,
@@ -11,7 +14,7 @@ import {
   type SharedMemoryOptions,
   unlinkSharedMemory,
 } from "../../src/posix/index.ts";
-import { c_double, c_int32, chars, field, Struct } from "../../src/struct/index.ts";
+import { bytesOf, c_double, c_int32, chars, field, Struct, sizeof } from "../../src/struct/index.ts";
 import { hasTool } from "../support/tools.ts";
 import { freshName, thrownBy, unlinkNames } from "./support.ts";
 
@@ -161,9 +164,15 @@ describe("mapping", () => {
     }
   });
 
-  test("an empty object cannot be mapped", () => {
+  test("an empty object cannot be mapped; errors and console.log call the object by its name", () => {
     using memory = create({ size: 0 });
-    expect(() => memory.map()).toThrow(RangeError);
+    expect(thrownBy(() => memory.map())).toMatchObject({
+      name: "RangeError",
+      message: `'${memory.name}' is 0 bytes long: there is nothing to map from offset 0`,
+    });
+    using full = create();
+    using map = full.map();
+    expect(Bun.inspect(map)).toStartWith(`MemoryMap of ${full.name}, `);
   });
 });
 
@@ -181,6 +190,25 @@ describe("closing and unlinking", () => {
     ]) {
       expect(use).toThrow(ClosedError);
     }
+  });
+
+  test("close that was refused while bytes are in use can be repeated, and then ends every view", async () => {
+    const memory = create({ size: 4096 });
+    const small = memory.viewOf(Robot);
+    using grown = new SharedMemory({ name: memory.name, size: 8 << 20 });
+    const large = memory.viewOf(Robot, grown.size - sizeof(Robot));
+    const path = join(tmpdir(), `shmstruct-busy-${process.pid}`);
+    await using file = await open(path, "w");
+    const writing = file.write(bytesOf(large));
+    const alsoWriting = file.write(bytesOf(small));
+    expect(thrownBy(() => memory.close())).toMatchObject({ name: "ShmError", code: "BUSY" });
+    expect(memory.fd).toBeGreaterThan(0);
+    await Promise.all([writing, alsoWriting]);
+    memory.close();
+    rmSync(path);
+    expect(memory.fd).toBe(-1);
+    expect(() => small.id).toThrow(TypeError);
+    expect(() => large.id).toThrow(TypeError);
   });
 
   test("unlink leaves the memory to who has it, and the name free for another one", () => {
@@ -208,7 +236,7 @@ describe("bad input", () => {
     expect(String(wrong({ name: `/${"x".repeat(256)}` }))).toContain("255");
     for (const size of [-1, 1.5, Number.NaN]) expect(wrong({ size })).toBeInstanceOf(RangeError);
     expect(wrong({ size: "4096" })).toBeInstanceOf(TypeError);
-    expect(wrong({ mode: -1 })).toBeInstanceOf(RangeError);
+    for (const mode of [-1, 0o1000, 1.5]) expect(wrong({ mode })).toBeInstanceOf(RangeError);
     expect(() => unlinkSharedMemory("none")).toThrow(TypeError);
   });
 
