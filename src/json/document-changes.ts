@@ -1,5 +1,5 @@
 /** The documents of a JsonMap as they come. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { timers } from "../builtin.ts";
 import type { ChangesOptions, CommitSignal } from "../locks/commit-signal.ts";
 
 /** Where the documents come from. */
@@ -86,6 +86,7 @@ async function appearance<T>(source: ChangeSource<T>, signal: AbortSignal): Prom
     signal.throwIfAborted();
     const commits = source.signal();
     if (commits !== undefined) return commits;
-    await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    const pause = timers().setTimeout(LOOK_EVERY_MS, undefined, { signal });
+    await pause.catch(() => signal.throwIfAborted());
   }
 }

@@ -1,5 +1,6 @@
 /** Who holds a lock, as far as the kernel tells: for the messages of timeouts. */
 import { fs } from "../builtin.ts";
+import { throughFs } from "../memory/paths.ts";
 import type { LockKind, LockMode } from "./file-lock.ts";
 
 /** A line of /proc/locks, `1: FLOCK  ADVISORY  WRITE 4321 fe:00:123456 0 EOF`; blocked ones have `->` after the number. */
@@ -18,7 +19,7 @@ export function describeHolders(fd: number, kind: LockKind, mode: LockMode): str
 }
 
 function holders(fd: number, kind: LockKind, mode: LockMode): number[] {
-  const { dev, ino } = fs().fstatSync(fd, { bigint: true });
+  const { dev, ino } = throughFs(() => fs().fstatSync(fd, { bigint: true }));
   const found = readLines()
     .map((line) => LINE.exec(line))
     .filter((match) => match !== null)

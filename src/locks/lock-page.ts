@@ -13,6 +13,7 @@ import { futexWait, futexWake } from "../libc/futex.ts";
 import { libc } from "../libc/symbols.ts";
 import { allocate, closeFile, readStart } from "../memory/file.ts";
 import { Mapping } from "../memory/mapping.ts";
+import { throughFs } from "../memory/paths.ts";
 import { statusOf } from "../memory/status.ts";
 import { barrier } from "../struct/barrier.ts";
 import { type OpenedFile, type OpenOptions, openLockFile } from "./open.ts";
@@ -207,7 +208,7 @@ function preparePage({ fd, writable, status }: OpenedFile, path: string): boolea
 /** Storage first, as a store to a hole on a full disk would kill the process; the header makes the page valid. */
 function writeNewPage(fd: number, path: string): void {
   allocate(fd, PAGE_BYTES, path);
-  fs().writeSync(fd, new Uint32Array([MAGIC, VERSION]), 0, HEADER_BYTES, 0);
+  throughFs(() => fs().writeSync(fd, new Uint32Array([MAGIC, VERSION]), 0, HEADER_BYTES, 0), path);
 }
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, "0")}`;

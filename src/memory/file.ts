@@ -1,6 +1,6 @@
 /** Files as the kernel sees them: open, size, storage, close. Thin wrappers that turn failures into `SystemError`. */
 import { check, cstring, lastErrno, systemError } from "../libc/call.ts";
-import { E, isLinux, O_CLOEXEC, O_NOFOLLOW, SC_PAGESIZE, SEEK_END } from "../libc/constants.ts";
+import { E, isLinux, O_CLOEXEC, O_NOFOLLOW, O_RDONLY, SC_PAGESIZE, SEEK_END } from "../libc/constants.ts";
 import { libc, linux } from "../libc/symbols.ts";
 
 /**
@@ -44,6 +44,21 @@ export function fileSize(fd: number, path?: string): number {
 export function readStart(fd: number, bytes: Uint8Array, path?: string): number {
   // SAFETY: the kernel writes at most so many bytes as `bytes` has.
   return check("pread", libc().pread(fd, bytes, bytes.byteLength, 0), path);
+}
+
+/**
+ * The text of a small file: of its first 4096 bytes. Takes a fraction of the time that node:fs takes to load.
+ * @throws SystemError ENOENT, EACCES …
+ * @example Number(readText("/proc/sys/fs/mqueue/msg_max"))
+ */
+export function readText(path: string): string {
+  const fd = openFile(path, O_RDONLY);
+  try {
+    const bytes = Buffer.alloc(4096);
+    return bytes.toString("utf8", 0, readStart(fd, bytes, path));
+  } finally {
+    closeFile(fd);
+  }
 }
 
 /**

@@ -5,7 +5,7 @@ import { O_CREAT, O_EXCL, O_RDWR } from "../libc/constants.ts";
 import { libc } from "../libc/symbols.ts";
 import { allocate, closeFile, openFile } from "./file.ts";
 import { Mapping } from "./mapping.ts";
-import { exists } from "./paths.ts";
+import { exists, throughFs } from "./paths.ts";
 
 /** What a new file is like. */
 export interface NewFile {
@@ -39,7 +39,7 @@ export function makeWhole(path: string, { byteLength, mode, fill }: NewFile): st
 
 function reserve(fd: number, byteLength: number, mode: number, path: string): void {
   try {
-    fs().fchmodSync(fd, mode);
+    throughFs(() => fs().fchmodSync(fd, mode), path);
     allocate(fd, byteLength, path);
   } catch (error) {
     closeFile(fd);

@@ -4,6 +4,7 @@ import { UnsupportedError } from "../errors.ts";
 import { isLinux } from "../libc/constants.ts";
 import { pageSize } from "./file.ts";
 import type { Mapping } from "./mapping.ts";
+import { throughFs } from "./paths.ts";
 
 interface Region {
   start: number;
@@ -36,9 +37,8 @@ const wholePages = (byteLength: number): number => Math.ceil(byteLength / pageSi
 
 /** See proc(5): "7f0e-7f0f rw-s 00001000 fe:00 1234   /path", numbers in base 16 but for the inode. */
 function readRegions(): Region[] {
-  const lines = fs()
-    .readFileSync("/proc/self/maps", "latin1")
-    .matchAll(/^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+)/gm);
+  const maps = throughFs(() => fs().readFileSync("/proc/self/maps", "latin1"));
+  const lines = maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+)/gm);
   return Array.from(lines, ([, start, end, offset, file]) => ({
     start: Number.parseInt(start!, 16),
     end: Number.parseInt(end!, 16),

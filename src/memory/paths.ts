@@ -30,17 +30,26 @@ export function makeDirectory(path: string): void {
 
 /**
  * What `resolve` of node:path gives on the systems that we run on, without the time to load that.
+ * @throws SystemError ENOENT when the working directory was removed
  * @example absolutePath("./.mmap", "Robot_.mmap")
  */
 export function absolutePath(directory: string, name: string): string {
   const parts: string[] = [];
-  const whole = directory.startsWith("/") ? directory : `${process.cwd()}/${directory}`;
-  for (const part of `${whole}/${name}`.split("/")) {
+  for (const part of absolute(directory, name).split("/")) {
     if (part === "..") parts.pop();
     else if (part !== "" && part !== ".") parts.push(part);
   }
   return `/${parts.join("/")}`;
 }
+
+function absolute(directory: string, name: string): string {
+  if (name.startsWith("/")) return name;
+  if (directory.startsWith("/")) return `${directory}/${name}`;
+  return `${throughFs(() => process.cwd())}/${directory}/${name}`;
+}
+
+/** Control characters would garble every message and listing, and half a surrogate pair is another file's name. */
+export const isPrintable = (name: string): boolean => !/[\p{Cc}\p{Cs}]/u.test(name);
 
 /** The directory that an absolute path is in. */
 export const directoryOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf("/")));

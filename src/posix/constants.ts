@@ -1,7 +1,6 @@
 /** The numbers of POSIX IPC on this system, as posix_ipc names them. */
-import { readFileSync } from "node:fs";
-import { isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
-import { pageSize } from "../memory/file.ts";
+import { INT_MAX, isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
+import { pageSize, readText } from "../memory/file.ts";
 
 /** Flags for opening: create if missing; fail if it exists; empty it (memory only). */
 export { O_CREAT, O_EXCL, O_TRUNC } from "../libc/constants.ts";
@@ -22,7 +21,7 @@ export const SEMAPHORE_VALUE_SUPPORTED: boolean = isLinux;
 export const MESSAGE_QUEUES_SUPPORTED: boolean = isLinux;
 
 /** The highest value a semaphore can have. */
-export const SEMAPHORE_VALUE_MAX: number = isMacOS ? 32767 : 2 ** 31 - 1;
+export const SEMAPHORE_VALUE_MAX: number = isMacOS ? 32767 : INT_MAX;
 
 /** The highest priority a message can have; 0 is the lowest. */
 export const QUEUE_PRIORITY_MAX = 32767;
@@ -30,7 +29,7 @@ export const QUEUE_PRIORITY_MAX = 32767;
 /** A limit of the kernel's message queues, e.g. `"msg_max"`; `otherwise` where it is not told. */
 export function queueLimit(file: string, otherwise: number): number {
   try {
-    return Number(readFileSync(`/proc/sys/fs/mqueue/${file}`, "utf8")) || otherwise;
+    return Number(readText(`/proc/sys/fs/mqueue/${file}`)) || otherwise;
   } catch {
     return otherwise;
   }

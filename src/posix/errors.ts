@@ -2,7 +2,7 @@
  * What POSIX objects answer, sorted as posix_ipc sorts it: by what the caller can do about it. Wrong values are
  * plain `TypeError` and `RangeError`, use after `close()` is `ClosedError`, as everywhere in the library.
  */
-import { constants as os } from "node:os";
+import { os } from "../builtin.ts";
 import { SystemError } from "../errors.ts";
 import { lastErrno } from "../libc/call.ts";
 import { E, errnoName } from "../libc/constants.ts";
@@ -70,7 +70,8 @@ export function timedOut(syscall: string, name: string, timeoutMs: number): Posi
  *   event loop turn. Otherwise the signal was the engine's own business and the wait may go on.
  */
 export function letSignalThrough(syscall: string, name: string): void {
-  if (!process.eventNames().some((event) => typeof event === "string" && event in os.signals)) return;
+  const { signals } = os().constants;
+  if (!process.eventNames().some((event) => typeof event === "string" && event in signals)) return;
   throw posixError(
     syscall,
     E.EINTR,

@@ -1,6 +1,6 @@
 /** What POSIX objects there are, as far as the system shows them. */
-import { lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
-import { join } from "node:path";
+import type { Stats } from "node:fs";
+import { fs } from "../builtin.ts";
 import { isLinux } from "../libc/constants.ts";
 
 /** One object that has a name. */
@@ -36,11 +36,11 @@ const SEMAPHORE_PREFIX = "sem.";
 export function listPosixObjects(): PosixObjectList {
   if (!isLinux) return { objects: [], unseen: ["everything: this system does not list POSIX objects"] };
   const memory = listDirectory(SHARED_MEMORY_DIR, "shared memory and semaphores", inSharedMemoryDir);
-  const queueDir = queueMountPoint();
-  const queues =
-    queueDir === undefined
-      ? { objects: [], unseen: [NO_QUEUE_MOUNT] }
-      : listDirectory(queueDir, "message queues", inQueueDir);
+  const queues = attempt("message queues", () => {
+    const queueDir = queueMountPoint();
+    if (queueDir === undefined) return { objects: [], unseen: [NO_QUEUE_MOUNT] };
+    return listDirectory(queueDir, "message queues", inQueueDir);
+  });
   return { objects: [...memory.objects, ...queues.objects], unseen: [...memory.unseen, ...queues.unseen] };
 }
 
@@ -52,13 +52,21 @@ function listDirectory(
   what: string,
   describe: (file: string, stats: Stats) => PosixObject,
 ): PosixObjectList {
-  try {
-    const objects = readdirSync(directory).flatMap((file) => {
-      // It may be gone by now; directories and links are not ours.
-      const stats = lstatSync(join(directory, file), { throwIfNoEntry: false });
-      return stats?.isFile() ? [describe(file, stats)] : [];
-    });
+  return attempt(what, () => {
+    const objects = fs()
+      .readdirSync(directory)
+      .flatMap((file) => {
+        // It may be gone by now; directories and links are not ours.
+        const stats = fs().lstatSync(`${directory}/${file}`, { throwIfNoEntry: false });
+        return stats?.isFile() ? [describe(file, stats)] : [];
+      });
     return { objects, unseen: [] };
+  });
+}
+
+function attempt(what: string, list: () => PosixObjectList): PosixObjectList {
+  try {
+    return list();
   } catch (error) {
     return { objects: [], unseen: [`${what}: ${String(error)}`] };
   }
@@ -80,6 +88,6 @@ function describe(kind: PosixObject["kind"], file: string, stats: Stats): PosixO
 
 /** Where queues are shown, if anywhere. */
 function queueMountPoint(): string | undefined {
-  const mounts = readFileSync("/proc/self/mounts", "utf8");
+  const mounts = fs().readFileSync("/proc/self/mounts", "utf8");
   return /^\S+ (\S+) mqueue /m.exec(mounts)?.[1];
 }

@@ -4,8 +4,8 @@
  * which is how glibc learns when to start its threads. A socket is what Bun's event loop can wait for.
  */
 
-import { constants as os } from "node:os";
 import type { Socket } from "bun";
+import { os } from "../builtin.ts";
 import { addressOf } from "../libc/memory.ts";
 import {
   AF_NETLINK,
@@ -130,7 +130,8 @@ function watchSocket(fd: number, socket: Bun.SocketHandler<undefined>): void {
 
 /** @throws TypeError for a name that is no signal, RangeError for a number that is none */
 function signalNumber(signal: number | NodeJS.Signals): number {
-  if (typeof signal === "string" && Object.hasOwn(os.signals, signal)) return os.signals[signal];
+  const { signals } = os().constants;
+  if (typeof signal === "string" && Object.hasOwn(signals, signal)) return signals[signal];
   if (typeof signal === "number") return checkInteger("signal", signal, 1, 64);
   throw new TypeError(`${String(signal)} is neither a signal, nor a function, nor null`);
 }

@@ -1,8 +1,8 @@
 /** A message queue as a descriptor: opening it, its limits, and which limit was in the way. */
-import { readFileSync } from "node:fs";
 import { cstring, lastErrno } from "../libc/call.ts";
 import { E, O_NONBLOCK } from "../libc/constants.ts";
 import { queues } from "../libc/posix.ts";
+import { readText } from "../memory/file.ts";
 import { checkObjectName } from "../memory/shared-memory-file.ts";
 import { packQueueAttributes, type QueueAttributes, unpackQueueAttributes } from "./c-structs.ts";
 import { QUEUE_MESSAGE_SIZE_MAX_DEFAULT, QUEUE_MESSAGES_MAX_DEFAULT, queueLimit } from "./constants.ts";
@@ -44,6 +44,7 @@ export function limitsOf(
 export function openQueue(name: string, flags: number, mode = 0o600, limits: QueueLimits): number {
   checkObjectName(name, QUEUE_NAME_BYTES_MAX, "message queue");
   const attributes = packQueueAttributes(limits.maxMessages, limits.maxMessageSize);
+  // SAFETY: libc reads the name up to its NUL and the 64 bytes of a struct mq_attr.
   const fd = queues().mq_open(cstring(name), flags | O_NONBLOCK, mode, attributes);
   if (fd >= 0) return fd;
   const errno = lastErrno();
@@ -53,6 +54,7 @@ export function openQueue(name: string, flags: number, mode = 0o600, limits: Que
 /** The limits of an open queue and how many messages are in it. */
 export function queueAttributes(fd: number, name: string): QueueAttributes {
   const attributes = new BigInt64Array(8);
+  // SAFETY: libc writes the 64 bytes of a struct mq_attr.
   posixCheck("mq_getattr", queues().mq_getattr(fd, attributes), name);
   return unpackQueueAttributes(attributes);
 }
@@ -76,6 +78,9 @@ function limitHint(errno: number, { maxMessages, maxMessageSize }: QueueLimits):
 }
 
 function queueBytesLimit(): string {
-  const limits = readFileSync("/proc/self/limits", "utf8");
-  return /^Max msgqueue size\s+(\S+)/m.exec(limits)?.[1] ?? "unknown";
+  try {
+    return /^Max msgqueue size\s+(\S+)/m.exec(readText("/proc/self/limits"))![1]!;
+  } catch {
+    return "an unknown number of";
+  }
 }

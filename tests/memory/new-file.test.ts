@@ -1,7 +1,8 @@
-import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { afterAll, expect, spyOn, test } from "bun:test";
+import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { SystemError } from "../../src/errors.ts";
 import { makeWhole, rename, unlink } from "../../src/memory/new-file.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-new-file-"));
@@ -25,6 +26,28 @@ test("when it cannot be made, nothing is left of it", () => {
   expect(() => makeWhole(join(dir, "b"), { byteLength: 10, mode: 0o600, fill: fail })).toThrow("no content");
   const fill = () => {};
   expect(() => makeWhole(join(dir, "b"), { byteLength: 1e15, mode: 0o600, fill })).toThrow("posix_fallocate");
+  expect(readdirSync(dir)).toEqual(["a"]);
+});
+
+test("what node:fs refuses is a SystemError that names the file", () => {
+  const refusal = Object.assign(new Error("EPERM: operation not permitted, fchmod"), {
+    errno: -1,
+    code: "EPERM",
+    syscall: "fchmod",
+  });
+  const chmod = spyOn(fs, "fchmodSync").mockImplementation(() => {
+    throw refusal;
+  });
+  const path = join(dir, "c");
+  try {
+    makeWhole(path, { byteLength: 10, mode: 0o600, fill: () => {} });
+    expect.unreachable();
+  } catch (error) {
+    expect(error).toBeInstanceOf(SystemError);
+    expect(error).toMatchObject({ code: "EPERM", errno: 1, syscall: "fchmod", path });
+  } finally {
+    chmod.mockRestore();
+  }
   expect(readdirSync(dir)).toEqual(["a"]);
 });
 

@@ -1,4 +1,5 @@
-import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, expect, setDefaultTimeout, spyOn, test } from "bun:test";
+import fs from "node:fs";
 import { join } from "node:path";
 import {
   listPosixObjects,
@@ -42,6 +43,18 @@ test("what cannot be seen is said", () => {
   const { objects, unseen } = listPosixObjects();
   if (unseen.length > 0) expect(unseen[0]).toStartWith("message queues: no mqueue file system is mounted");
   else expect(objects).toBeArray();
+});
+
+test("where /proc cannot be read, that is said too", () => {
+  const refused = () => {
+    throw new Error("EACCES: permission denied, open '/proc/self/mounts'");
+  };
+  const read = spyOn(fs, "readFileSync").mockImplementation(refused);
+  try {
+    expect(listPosixObjects().unseen).toEqual([expect.stringMatching(/^message queues: .*EACCES/)]);
+  } finally {
+    read.mockRestore();
+  }
 });
 
 // A mount namespace of its own, where the queues' file system may be mounted.
