@@ -1,8 +1,6 @@
 /** Where a document's files are, from the options that name it. */
-import { join, resolve } from "node:path";
-import { UnsupportedError } from "../errors.ts";
-import { isLinux } from "../libc/constants.ts";
-import { checkObjectName, SHARED_MEMORY_NAME_BYTES_MAX } from "../memory/shared-memory-file.ts";
+import { absolutePath, isPrintable } from "../memory/paths.ts";
+import { sharedMemoryPath } from "../memory/shared-memory-file.ts";
 
 /** Exactly one of `file` and `name` says which document. */
 export interface PlaceOptions {
@@ -33,7 +31,7 @@ export function placeOf({ file, dir, name }: PlaceOptions): Place {
       'JsonMap needs either { file: "config.json.mmap" } or { name: "/config" } to know its document',
     );
   }
-  const dataPath = name === undefined ? filePath(file, dir) : sharedMemoryPath(name);
+  const dataPath = name === undefined ? filePath(file, dir) : sharedMemoryPath(name, LONGEST_ENDING);
   return { dataPath, lockPath: `${dataPath}.lock` };
 }
 
@@ -41,21 +39,8 @@ function filePath(file: string | undefined, dir = "."): string {
   if (typeof file !== "string" || file === "" || file.endsWith("/")) {
     throw new TypeError(`file must be the path of a file, not ${JSON.stringify(file)}`);
   }
-  return resolve(dir, printable("file", file));
-}
-
-/** Control characters would garble every message and listing, and half a surrogate pair is another file's name. */
-function printable(option: string, value: string): string {
-  if (!/[\p{Cc}\p{Cs}]/u.test(value)) return value;
+  if (isPrintable(file)) return absolutePath(dir, file);
   throw new TypeError(
-    `${option} must not contain control characters or lone surrogates, as ${JSON.stringify(value)} does`,
+    `file must not contain control characters or lone surrogates, as ${JSON.stringify(file)} does`,
   );
-}
-
-/** Linux keeps shared memory objects as files, so that all that holds for files holds for them. */
-function sharedMemoryPath(name: string): string {
-  if (!isLinux)
-    throw new UnsupportedError("a JsonMap in shared memory by name needs Linux; use file instead");
-  const maxBytes = SHARED_MEMORY_NAME_BYTES_MAX - LONGEST_ENDING.length;
-  return join("/dev/shm", printable("name", checkObjectName(name, maxBytes, "shared memory")).slice(1));
 }

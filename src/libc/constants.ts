@@ -61,7 +61,6 @@ export const MAP_POPULATE = pick(0x8000, 0);
 export const MS_ASYNC = 1;
 export const MS_INVALIDATE = 2;
 export const MS_SYNC = pick(4, 0x10);
-export const MREMAP_MAYMOVE = 1;
 export const MAP_ANON = MAP_ANONYMOUS;
 export const MAP_DENYWRITE = pick(0x800, 0);
 export const MAP_EXECUTABLE = pick(0x1000, 0);

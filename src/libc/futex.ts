@@ -6,7 +6,7 @@
  */
 import { ptr } from "bun:ffi";
 import { lastErrno, systemError } from "./call.ts";
-import { E, FUTEX_WAIT, FUTEX_WAKE, SYS_futex } from "./constants.ts";
+import { E, FUTEX_WAIT, FUTEX_WAKE, INT_MAX, SYS_futex } from "./constants.ts";
 import { linux } from "./symbols.ts";
 
 /** How a wait ended: woken (or for no reason: look again), no need to wait, too late, or a signal came. */
@@ -20,11 +20,9 @@ export type FutexResult = "ok" | "not-equal" | "timed-out" | "interrupted";
  */
 const timespec = new BigInt64Array(2);
 
-/** Longer waits are the same as no timeout: 24 days. */
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
-
 function setTimespec(timeoutMs: number): BigInt64Array | null {
-  if (timeoutMs > TIMEOUT_MS_MAX) return null;
+  // 24 days are as good as no timeout.
+  if (timeoutMs > INT_MAX) return null;
   const nanoseconds = BigInt(Math.ceil(timeoutMs * 1e6));
   timespec[0] = nanoseconds / 1_000_000_000n;
   timespec[1] = nanoseconds % 1_000_000_000n;
@@ -69,8 +67,9 @@ export function futexWait(
  * @throws RangeError for an index outside the array; SystemError ENOSYS
  * @example Atomics.add(words, 0, 1); futexWake(words, 0);
  */
-export function futexWake(words: Int32Array, index: number, count = 2 ** 31 - 1): number {
+export function futexWake(words: Int32Array, index: number, count = INT_MAX): number {
   const address = wordAddress(words, index);
+  // SAFETY: the address, of a word inside `words`, only tells the kernel which sleepers are meant.
   const result = linux().syscall(SYS_futex, address, FUTEX_WAKE, count, null, null, 0);
   if (result < 0) throw systemError("futex", lastErrno(), undefined, `waking element ${index}`);
   return Number(result);

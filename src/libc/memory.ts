@@ -17,7 +17,7 @@ export function addressOf(view: NodeJS.TypedArray | DataView): number {
 }
 
 /**
- * Returns the address that mmap, mremap or the like gave.
+ * Returns the address that mmap gave.
  * @param hints advice for the message, by errno
  * @throws SystemError when it is MAP_FAILED, `(void *)-1`, which bun:ffi hands out as a bigint
  */

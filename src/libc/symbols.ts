@@ -80,8 +80,6 @@ export const libc = lazily({
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
   // int close(int fd);
   close: { args: ["i32"], returns: "i32" },
-  // int dup(int fd);
-  dup: { args: ["i32"], returns: "i32" },
   // int ftruncate(int fd, off_t length);
   ftruncate: { args: ["i32", "i64"], returns: "i32" },
   // off_t lseek(int fd, off_t offset, int whence);
@@ -116,8 +114,6 @@ export const linux = lazily({
   posix_fallocate: { args: ["i32", "i64", "i64"], returns: "i32" },
   // long syscall(SYS_futex, uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout, ...);
   syscall: { args: ["i64", "ptr", "i32", "u32", "ptr", "ptr", "u32"], returns: FFIType.i64_fast },
-  // void *mremap(void *old_address, size_t old_size, size_t new_size, int flags);
-  mremap: { args: ["ptr", "u64", "u64", "i32"], returns: "ptr" },
 });
 
 /** Linux only: what the kernel knows of a file. glibc has had a function of its own for it since 2.28, musl since 1.2.5. */

@@ -1,9 +1,7 @@
 /** How long to wait, checked; and how long to rest between two looks. */
 
+import { INT_MAX } from "../libc/constants.ts";
 import { show } from "../struct/refusal.ts";
-
-/** setTimeout takes no more (24 days): longer is the same as for good. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
  * The timeout in milliseconds, Infinity for none.
@@ -12,7 +10,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export function checkTimeout(timeoutMs: number | undefined): number {
   if (timeoutMs === undefined) return Number.POSITIVE_INFINITY;
   checkMilliseconds("timeoutMs", timeoutMs);
-  return timeoutMs > TIMER_MS_MAX ? Number.POSITIVE_INFINITY : timeoutMs;
+  // setTimeout takes no more (24 days): longer is the same as for good.
+  return timeoutMs > INT_MAX ? Number.POSITIVE_INFINITY : timeoutMs;
 }
 
 /**

@@ -148,6 +148,7 @@ export class Mapping {
    */
   flush(byteOffset = 0, byteLength = this.byteLength - byteOffset): void {
     const [start, length] = this.#pages(byteOffset, byteLength);
+    // SAFETY: whole pages of the mapping, which is open: #pages checked both.
     check("msync", libc().msync(start, length, MS_SYNC), this.path);
   }
 
@@ -158,6 +159,7 @@ export class Mapping {
    */
   advise(advice: number, byteOffset = 0, byteLength = this.byteLength - byteOffset): void {
     const [start, length] = this.#pages(byteOffset, byteLength);
+    // SAFETY: the same. The pages stay mapped whatever the advice.
     check("madvise", libc().madvise(start, length, advice), this.path, `advice ${advice}`);
   }
 

@@ -1,8 +1,9 @@
 /** POSIX shared memory as a descriptor: what `MemoryMap`, the roles and `shmstruct/posix` build upon. */
-import { SystemError } from "../errors.ts";
+import { SystemError, UnsupportedError } from "../errors.ts";
 import { check, cstring } from "../libc/call.ts";
-import { isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
+import { isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
 import { posixShm } from "../libc/symbols.ts";
+import { isPrintable } from "./paths.ts";
 
 /** Longest name of a shared memory object in bytes, without its slash. */
 export const SHARED_MEMORY_NAME_BYTES_MAX = isMacOS ? 30 : 255;
@@ -32,6 +33,21 @@ export function checkObjectName(name: string, maxBytes: number, kind: string): s
     );
   }
   return name;
+}
+
+/**
+ * The file of a shared memory object: Linux keeps them as files, so that all that holds for files holds for them.
+ * @param longestEnding what may be added to the path for the files beside it
+ * @throws TypeError, RangeError for a wrong name; UnsupportedError off Linux
+ * @example sharedMemoryPath("/robot", ".lock") // "/dev/shm/robot"
+ */
+export function sharedMemoryPath(name: string, longestEnding: string): string {
+  if (!isLinux) throw new UnsupportedError("sharing by name needs Linux; name a file instead");
+  checkObjectName(name, SHARED_MEMORY_NAME_BYTES_MAX - longestEnding.length, "shared memory");
+  if (isPrintable(name)) return `/dev/shm${name}`;
+  throw new TypeError(
+    `name must not contain control characters or lone surrogates, as ${JSON.stringify(name)} does`,
+  );
 }
 
 /**

@@ -2,7 +2,7 @@
 import { checkOptions } from "../check-options.ts";
 import { ClosedError, UnsupportedError } from "../errors.ts";
 import { cstring, lastErrno } from "../libc/call.ts";
-import { E, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constants.ts";
+import { E, INT_MAX, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constants.ts";
 import { POLLIN, POLLOUT, polling, queues } from "../libc/posix.ts";
 import { checkObjectName } from "../memory/shared-memory-file.ts";
 import type { StructClass } from "../struct/index.ts";
@@ -287,7 +287,8 @@ export class MessageQueue<M = Uint8Array> {
       if (result !== undefined) return result;
       const leftMs = this.block ? deadline - performance.now() : 0;
       if (leftMs <= 0) throw timedOut(syscall, this.name, this.block ? timeoutMs : 0);
-      const pollMs = leftMs > POLL_MS_MAX ? POLL_MS_MAX : Math.ceil(leftMs);
+      // What waits longer than 24 days waits again.
+      const pollMs = Math.ceil(Math.min(leftMs, INT_MAX));
       if (polling().poll(pollfd(this.#fd, events), 1, pollMs) < 0) this.#pollFailed(syscall);
     }
   }
@@ -305,6 +306,7 @@ export class MessageQueue<M = Uint8Array> {
       throw posixError("mq_send", E.EACCES, this.name, "opened with write: false");
     // bun:ffi has no address for empty arrays.
     const start = bytes.length > 0 ? bytes : NOTHING;
+    // SAFETY: the kernel reads the bytes of `bytes` and is done with them when it returns.
     if (queues().mq_send(fd, start, bytes.length, priority) === 0) return true;
     const errno = lastErrno();
     if (errno === E.EAGAIN) return false;
@@ -318,6 +320,7 @@ export class MessageQueue<M = Uint8Array> {
       throw posixError("mq_receive", E.EACCES, this.name, "opened with read: false");
     this.#buffer ??= new Uint8Array(this.maxMessageSize);
     const priority = new Uint32Array(1);
+    // SAFETY: the kernel writes at most maxMessageSize bytes, which the buffer has, and 4 of `priority`.
     const received = queues().mq_receive(fd, this.#buffer, this.maxMessageSize, priority);
     if (received >= 0) return this.#received(this.#buffer.slice(0, Number(received)), priority[0]!);
     const errno = lastErrno();
@@ -353,8 +356,6 @@ export function unlinkMessageQueue(name: string): void {
   posixCheck("mq_unlink", queues().mq_unlink(cstring(name)), name);
 }
 
-/** poll(2) takes an int; what waits longer than 24 days waits again. */
-const POLL_MS_MAX = 2 ** 31 - 1;
 const NOTHING = new Uint8Array(1);
 const closedError = (name: string) => new ClosedError(`the message queue '${name}' is closed`);
 

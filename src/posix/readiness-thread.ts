@@ -11,6 +11,7 @@ const EVENTS_MAX = 64;
 
 /** Waits without end; the descriptors that became ready, none after a signal. */
 function readyDescriptors(epollFd: number, events: Int32Array): number[] {
+  // SAFETY: the kernel writes at most EVENTS_MAX events, for which `events` has room.
   const count = linuxEvents().epoll_wait(epollFd, events, EVENTS_MAX, -1);
   if (count < 0) {
     const errno = lastErrno();

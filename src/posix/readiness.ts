@@ -92,6 +92,7 @@ class Watcher {
   }
 
   #control(operation: number, fd: number, events: number): void {
+    // SAFETY: the kernel reads one struct epoll_event, and copies it during the call.
     const event = epollEvent(events | EPOLLONESHOT, fd);
     check("epoll_ctl", linuxEvents().epoll_ctl(this.#epollFd, operation, fd, event), `fd ${fd}`);
   }

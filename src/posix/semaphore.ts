@@ -22,7 +22,7 @@ import {
 } from "./waiting.ts";
 
 /** Longest name of a semaphore in bytes, without its slash: libc puts `sem.` before it. */
-export const SEMAPHORE_NAME_BYTES_MAX = isMacOS ? 30 : 251;
+const SEMAPHORE_NAME_BYTES_MAX = isMacOS ? 30 : 251;
 
 /** What `new Semaphore` takes. */
 export interface SemaphoreOptions extends ObjectOptions {
@@ -166,6 +166,7 @@ export class Semaphore {
     const semaphore = this.#open();
     if (!SEMAPHORE_VALUE_SUPPORTED) throw new UnsupportedError("this system cannot tell a semaphore's value");
     const value = new Int32Array(1);
+    // SAFETY: libc writes 4 bytes. `semaphore` came from sem_open and is given back only in close(), after which #open throws.
     posixCheck("sem_getvalue", semaphores().sem_getvalue(semaphore, value), this.name);
     return value[0]!;
   }

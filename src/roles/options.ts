@@ -1,10 +1,9 @@
 /** Where a role's files are, from its options. */
 import { checkOptions } from "../check-options.ts";
-import { HeaderNotFoundError, UnsupportedError } from "../errors.ts";
-import { isLinux } from "../libc/constants.ts";
+import { HeaderNotFoundError } from "../errors.ts";
 import type { LockKind } from "../locks/file-lock.ts";
-import { absolutePath } from "../memory/paths.ts";
-import { checkObjectName, SHARED_MEMORY_NAME_BYTES_MAX } from "../memory/shared-memory-file.ts";
+import { absolutePath, isPrintable } from "../memory/paths.ts";
+import { sharedMemoryPath } from "../memory/shared-memory-file.ts";
 import type { StructClass } from "../struct/composite.ts";
 import { StructType } from "../struct/composite.ts";
 import { structByName } from "../struct/functions.ts";
@@ -88,7 +87,7 @@ export function refuseManagerOptions(where: string, { create, force, mode }: Man
 /** File names are made of these; anything else could leave the directory, or look like another file in a listing. */
 function checkPart(part: string, option: string): string {
   if (typeof part !== "string") throw new TypeError(`${option} must be a string, got ${show(part)}`);
-  if (/[/\p{Cc}]/u.test(part) || !part.isWellFormed())
+  if (part.includes("/") || !isPrintable(part))
     throw new TypeError(
       `${option} becomes part of a file name and must not contain a slash, NUL or another control character, got ${JSON.stringify(part)}`,
     );
@@ -133,18 +132,11 @@ export function placeOf(layout: Layout | undefined, options: RoleOptions): Place
   };
 }
 
-/** Linux keeps shared memory objects as files, so that all that holds for files holds for them. */
 function placeOfName(name: string, lockDir: string): Place {
-  if (!isLinux) throw new UnsupportedError("roles on shared memory by name need Linux; use dir instead");
-  const file = checkObjectName(
-    name,
-    SHARED_MEMORY_NAME_BYTES_MAX - ".lock-page".length,
-    "shared memory",
-  ).slice(1);
-  const path = `/dev/shm/${file}`;
+  const path = sharedMemoryPath(name, ".lock-page");
   return {
     dataPath: path,
-    lockPath: { flock: `${path}.lock`, fcntl: absolutePath(lockDir, `${file}.lockfile`) },
+    lockPath: { flock: `${path}.lock`, fcntl: absolutePath(lockDir, `${name.slice(1)}.lockfile`) },
   };
 }
 

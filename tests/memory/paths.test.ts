@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { dirname, resolve } from "node:path";
-import { absolutePath, directoryOf } from "../../src/memory/paths.ts";
+import { absolutePath, directoryOf, isPrintable } from "../../src/memory/paths.ts";
 
 test("a relative directory begins at the working directory", () => {
   expect(absolutePath("./.mmap", "Robot_.mmap")).toBe(`${process.cwd()}/.mmap/Robot_.mmap`);
@@ -21,10 +21,14 @@ test("paths are made and taken apart as node:path does it", () => {
   const text = () => Array.from({ length: next(9) }, () => parts[next(parts.length)]).join("");
   for (let i = 0; i < 20_000; i++) {
     const dir = text();
-    // A name is never absolute: slashes are refused before.
-    const name = `n${text().replaceAll("/", "")}`;
+    const name = text();
     const path = absolutePath(dir, name);
     expect(path).toBe(resolve(dir, name));
     expect(directoryOf(path)).toBe(dirname(path));
   }
+});
+
+test("control characters and halves of surrogate pairs cannot be printed", () => {
+  for (const text of ["a\nb", "a\x1b[31m", "\0", "\u0085", "\ud800"]) expect(isPrintable(text)).toBe(false);
+  for (const text of ["", "a b/c", "naïve 😀"]) expect(isPrintable(text)).toBe(true);
 });
