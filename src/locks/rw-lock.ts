@@ -106,7 +106,7 @@ export class RwLock {
     this.#id = status.id;
     this.#writable = writable;
     this.#thread = ThreadLocks.of(status.id);
-    this.#line = new WaitLine(this.#thread);
+    this.#line = new WaitLine(this.#thread.pause);
   }
 
   /** The mode in which this object holds the lock now. */
@@ -162,10 +162,8 @@ export class RwLock {
     const timeoutMs = checkTimeout(options.timeoutMs);
     const signal = checkSignal("lockAsync", options.signal);
     this.#checkOpen();
-    signal?.throwIfAborted();
-    if (this.#line.isEmpty && this.#attemptAsync(mode)) return;
-    return this.#line.enter({
-      attempt: () => this.#attemptAsync(mode),
+    await this.#line.wait({
+      attempt: () => this.#attemptAsync(mode) || undefined,
       giveUp: () => this.#leaveGate(),
       timeoutMs,
       timeoutError: () => this.#timeoutError(mode, timeoutMs),

@@ -1,5 +1,8 @@
 /** What the current JavaScript thread does with each lock file: what would be a wait for oneself shows here. */
 import type { LockMode } from "./file-lock.ts";
+import type { Pause } from "./wait-line.ts";
+
+const LOOK_EVERY_MS = 1;
 
 /** Of one lock file (device and inode), through whichever descriptors, in this thread. */
 export class ThreadLocks {
@@ -13,6 +16,16 @@ export class ThreadLocks {
   private constructor(key: string) {
     this.#key = key;
   }
+
+  /** The kernel's locks cannot wake an event loop: a line looks now and then, and when this thread gave one back. */
+  readonly pause: Pause = (wake) => {
+    this.waits.add(wake);
+    const timer = setTimeout(wake, LOOK_EVERY_MS);
+    return () => {
+      clearTimeout(timer);
+      this.waits.delete(wake);
+    };
+  };
 
   /** The record of the file with that `FileStatus.id`. Call `drop()` when it is closed. */
   static of(key: string): ThreadLocks {

@@ -1,120 +1,142 @@
-/** Asynchronous waits on one lock, first come first served. */
-import type { ThreadLocks } from "./this-thread.ts";
+/** Asynchronous waits for one thing, first come first served. */
+import { INT_MAX } from "../libc/constants.ts";
 
-/** One caller of `acquireAsync`. */
-export interface Wait {
-  /** Tries once, without sleeping; true when it has what it wants. */
-  attempt(): boolean;
+/** Arranges for `wake` to be called when it is worth trying again; returns what calls that off. */
+export type Pause = (wake: () => void, waitedMs: number) => () => void;
+
+/** What somebody waits for, and until when. */
+export interface Wait<T> {
+  /** Tries once, without sleeping; undefined when it has to wait. */
+  attempt(): T | undefined;
   /** It was at the head and ends without success: gives up what its attempts may have gathered. */
-  giveUp(): void;
+  giveUp?(): void;
+  /** Infinity for no limit. */
   timeoutMs: number;
   timeoutError(): Error;
   signal: AbortSignal | undefined;
 }
 
 interface Waiter {
-  readonly wait: Wait;
-  /** Ends its promise and forgets its timer and signal. */
-  settle(reason?: { error: unknown }): void;
+  /** Tries once; true when it has settled its promise. */
+  attempt(): boolean;
+  giveUp(): void;
+  fail(reason: unknown): void;
 }
 
-/** The kernel's locks cannot wake an event loop: the head of the line looks this often, others not at all. */
-const LOOK_EVERY_MS = 1;
-
 /**
- * The callers that wait for one `RwLock`. Attempts are synchronous and settle the promise on the spot, so at no
- * moment is a lock taken whose caller is gone. While somebody waits, the process stays alive.
+ * Those who wait for one object: a lock, a semaphore, a queue. Each attempt is synchronous and settles its promise on
+ * the spot, so at no moment is something taken whose caller is gone: aborting cannot lose a message.
  */
 export class WaitLine {
   readonly #line: Waiter[] = [];
-  readonly #thread: ThreadLocks;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #pause: Pause;
+  #callOffPause: (() => void) | undefined;
+  #pauseBegan = 0;
 
-  constructor(thread: ThreadLocks) {
-    this.#thread = thread;
+  constructor(pause: Pause) {
+    this.#pause = pause;
   }
 
-  get isEmpty(): boolean {
-    return this.#line.length === 0;
-  }
-
-  /** Waits until `wait.attempt()` is true. Rejects with the signal's reason or the timeout's error. */
-  enter(wait: Wait): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+  /**
+   * Resolves with the first result of `attempt` that is not undefined.
+   * @throws what `attempt` throws, `timeoutError()` at once for a timeout of 0, the reason of an aborted signal;
+   *   later the promise rejects with them
+   */
+  wait<T>(wait: Wait<T>): Promise<T> {
+    wait.signal?.throwIfAborted();
+    if (this.#line.length === 0) {
+      const result = wait.attempt();
+      if (result !== undefined) return Promise.resolve(result);
+      if (wait.timeoutMs === 0) wait.giveUp?.();
+    }
+    if (wait.timeoutMs === 0) throw wait.timeoutError();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
     const forget = this.#limit(wait, () => waiter);
     const waiter: Waiter = {
-      wait,
-      settle: (reason) => {
+      attempt() {
+        const result = wait.attempt();
+        if (result === undefined) return false;
         forget();
-        if (reason === undefined) resolve();
-        else reject(reason.error);
+        resolve(result);
+        return true;
+      },
+      giveUp: () => wait.giveUp?.(),
+      fail(reason) {
+        forget();
+        reject(reason);
       },
     };
     this.#line.push(waiter);
-    this.#thread.waits.add(this.#serve);
-    if (this.#line.length === 1) this.#timer = setTimeout(this.#serve, LOOK_EVERY_MS);
+    this.#startPause(performance.now());
     return promise;
   }
 
   /** Rejects everybody. */
-  failAll(error: unknown): void {
-    for (const waiter of [...this.#line]) this.#leave(waiter, error);
+  failAll(reason: unknown): void {
+    for (const waiter of [...this.#line]) this.#leave(waiter, reason);
   }
 
-  /** Arranges for the wait's end by time or signal; returns what forgets both. */
-  #limit({ timeoutMs, signal }: Wait, waiter: () => Waiter): () => void {
-    const onAbort = (): void => this.#leave(waiter(), signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    const timer = Number.isFinite(timeoutMs)
-      ? setTimeout(() => this.#expire(waiter()), timeoutMs)
-      : undefined;
+  /** Ends the wait at its timeout or its signal; returns what forgets both. */
+  #limit<T>({ timeoutMs, timeoutError, signal }: Wait<T>, waiter: () => Waiter): () => void {
+    const deadline = performance.now() + timeoutMs;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const onTime = () => {
+      const leftMs = deadline - performance.now();
+      // setTimeout takes no more than 24 days; what waits longer waits again.
+      if (leftMs > 0) timer = setTimeout(onTime, Math.min(leftMs, INT_MAX));
+      else this.#expire(waiter(), timeoutError);
+    };
+    const onAbort = () => this.#leave(waiter(), signal?.reason);
+    if (timeoutMs !== Number.POSITIVE_INFINITY) timer = setTimeout(onTime, Math.min(timeoutMs, INT_MAX));
+    signal?.addEventListener("abort", onAbort);
     return () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     };
   }
 
-  /** A timer may come late, after much other work: the head of the line may look once more. */
-  #expire(waiter: Waiter): void {
+  /** A timer may come late, after much other work: whoever is at the head of the line may try once more. */
+  #expire(waiter: Waiter, timeoutError: () => Error): void {
     if (this.#line[0] === waiter) this.#serve();
-    if (this.#line.includes(waiter)) this.#leave(waiter, waiter.wait.timeoutError());
+    if (this.#line.includes(waiter)) this.#leave(waiter, timeoutError());
   }
 
-  #leave(waiter: Waiter, error: unknown): void {
+  #leave(waiter: Waiter, reason: unknown): void {
     const index = this.#line.indexOf(waiter);
     if (index < 0) return;
     this.#line.splice(index, 1);
-    if (index === 0) waiter.wait.giveUp();
-    waiter.settle({ error });
-    this.#rest();
+    if (index === 0) waiter.giveUp();
+    if (this.#line.length === 0) this.#endPause();
+    waiter.fail(reason);
   }
 
   /** Serves the line from its head for as long as attempts succeed. */
   readonly #serve = (): void => {
-    while (this.#line.length > 0 && this.#serveHead(this.#line[0]!));
-    this.#rest();
+    let began = this.#pauseBegan;
+    while (this.#line.length > 0 && this.#serveHead(this.#line[0]!)) began = performance.now();
+    this.#endPause();
+    if (this.#line.length > 0) this.#startPause(began);
   };
 
   /** Whether the head is done, one way or the other. */
   #serveHead(head: Waiter): boolean {
     try {
-      if (!head.wait.attempt()) return false;
+      if (!head.attempt()) return false;
       this.#line.shift();
-      head.settle();
     } catch (error) {
       this.#leave(head, error);
     }
     return true;
   }
 
-  /** One timer while there is a line, none otherwise. */
-  #rest(): void {
-    clearTimeout(this.#timer);
-    if (this.#line.length > 0) {
-      this.#timer = setTimeout(this.#serve, LOOK_EVERY_MS);
-      return;
-    }
-    this.#timer = undefined;
-    this.#thread.waits.delete(this.#serve);
+  #startPause(began: number): void {
+    if (this.#callOffPause !== undefined) return;
+    this.#pauseBegan = began;
+    this.#callOffPause = this.#pause(this.#serve, performance.now() - began);
+  }
+
+  #endPause(): void {
+    this.#callOffPause?.();
+    this.#callOffPause = undefined;
   }
 }

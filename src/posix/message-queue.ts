@@ -4,6 +4,7 @@ import { ClosedError, UnsupportedError } from "../errors.ts";
 import { cstring, lastErrno } from "../libc/call.ts";
 import { E, INT_MAX, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constants.ts";
 import { POLLIN, POLLOUT, polling, queues } from "../libc/posix.ts";
+import { WaitLine } from "../locks/wait-line.ts";
 import { checkObjectName } from "../memory/shared-memory-file.ts";
 import type { StructClass } from "../struct/index.ts";
 import { pollfd, type QueueAttributes } from "./c-structs.ts";
@@ -20,7 +21,7 @@ import {
   TIMEOUT_OPTIONS,
   type Timeout,
   timeoutMsOf,
-  WaitLine,
+  waitFor,
 } from "./waiting.ts";
 
 /** What `new MessageQueue` takes. */
@@ -149,7 +150,7 @@ export class MessageQueue<M = Uint8Array> {
     const bytes = this.#outgoing(message).slice();
     const priority = priorityOf(options);
     const attempt = () => this.#trySend(bytes, priority) || undefined;
-    await this.#senders.wait(attempt, options, (ms) => timedOut("mq_send", this.name, ms));
+    await this.#senders.wait(waitFor(attempt, options, (ms) => timedOut("mq_send", this.name, ms)));
   }
 
   /**
@@ -170,11 +171,8 @@ export class MessageQueue<M = Uint8Array> {
    */
   async receiveAsync(wait: AsyncWait = NONE): Promise<Received<M>> {
     checkOptions("receiveAsync", wait, ASYNC_WAIT_OPTIONS);
-    return this.#receivers.wait(
-      () => this.#tryReceive(),
-      wait,
-      (ms) => timedOut("mq_receive", this.name, ms),
-    );
+    const attempt = () => this.#tryReceive();
+    return this.#receivers.wait(waitFor(attempt, wait, (ms) => timedOut("mq_receive", this.name, ms)));
   }
 
   /**

@@ -12,8 +12,9 @@ import {
   linuxEvents,
 } from "../libc/posix.ts";
 import type { BunThread } from "../locks/change-bell.ts";
+import type { Pause } from "../locks/wait-line.ts";
 import { epollEvent } from "./c-structs.ts";
-import { nap, type Pause } from "./waiting.ts";
+import { nap } from "./waiting.ts";
 
 /** What the thread is told at its start. */
 export interface WatcherStart {

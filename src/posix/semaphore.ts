@@ -5,6 +5,7 @@ import { cstring, lastErrno } from "../libc/call.ts";
 import { E, isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
 import { type Pointer, polling, semaphores, timedSemaphores } from "../libc/posix.ts";
 import { isMusl } from "../libc/symbols.ts";
+import { WaitLine } from "../locks/wait-line.ts";
 import { checkObjectName } from "../memory/shared-memory-file.ts";
 import { timespecIn } from "./c-structs.ts";
 import { SEMAPHORE_TIMEOUT_SUPPORTED, SEMAPHORE_VALUE_MAX, SEMAPHORE_VALUE_SUPPORTED } from "./constants.ts";
@@ -18,7 +19,7 @@ import {
   TIMEOUT_OPTIONS,
   type Timeout,
   timeoutMsOf,
-  WaitLine,
+  waitFor,
 } from "./waiting.ts";
 
 /** Longest name of a semaphore in bytes, without its slash: libc puts `sem.` before it. */
@@ -115,7 +116,7 @@ export class Semaphore {
   async acquireAsync(wait: AsyncWait = {}): Promise<void> {
     checkOptions("acquireAsync", wait, ASYNC_WAIT_OPTIONS);
     const attempt = () => this.tryAcquire() || undefined;
-    await this.#line.wait(attempt, wait, (ms) => timedOut("sem_trywait", this.name, ms));
+    await this.#line.wait(waitFor(attempt, wait, (ms) => timedOut("sem_trywait", this.name, ms)));
   }
 
   /**
