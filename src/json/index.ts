@@ -13,6 +13,7 @@ export {
   UnsupportedError,
   WaitTimeoutError,
 } from "../errors.ts";
+export type { SpinOptions } from "../locks/commit-signal.ts";
 export type { LockOptions } from "../locks/rw-lock.ts";
 export {
   type DocumentChangesOptions,

@@ -19,7 +19,10 @@ import {
   validate,
 } from "./standard-schema.ts";
 
-/** Options of a follower: which document. */
+/**
+ * Options of a follower: which document.
+ * @example const options: FollowerOptions = { role: "follower", file: "config.json.mmap" };
+ */
 export interface FollowerOptions extends PlaceOptions {
   /** A follower only reads. */
   readonly role: "follower";
@@ -27,7 +30,10 @@ export interface FollowerOptions extends PlaceOptions {
   readonly schema?: StandardSchema | undefined;
 }
 
-/** Options of a master: which document, and how its file is made. */
+/**
+ * Options of a master: which document, and how its file is made.
+ * @example const options: MasterOptions = { role: "master", file: "config.json.mmap", grow: true };
+ */
 export interface MasterOptions extends PlaceOptions {
   /** A master makes the document, writes and reads it. There may be several. */
   readonly role: "master";
@@ -41,10 +47,14 @@ export interface MasterOptions extends PlaceOptions {
   readonly maxBytes?: number | undefined;
   /** Replace the file by a larger one when a document does not fit. Default false: `TooLargeError`. */
   readonly grow?: boolean | undefined;
-  /** Permissions of a file that is made, not reduced by the umask. Default 0o600. */
+  /** Permissions of a file that is made, and of its lock files, 0 to 0o777, not reduced by the umask. Default 0o600. */
   readonly mode?: number | undefined;
 }
 
+/**
+ * Options of `changes`.
+ * @example const options: DocumentChangesOptions = { initial: true, spinMs: 5 };
+ */
 export interface DocumentChangesOptions extends SpinOptions {
   /** Aborting it ends the iteration with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
@@ -52,23 +62,40 @@ export interface DocumentChangesOptions extends SpinOptions {
   readonly initial?: boolean | undefined;
 }
 
+/**
+ * Options of `waitForFirst`.
+ * @example const options: WaitForFirstOptions = { timeoutMs: 5000 };
+ */
 export interface WaitForFirstOptions {
-  /** Milliseconds after which `WaitTimeoutError` is thrown. Default: no limit. */
+  /** Milliseconds, fractions allowed, after which `WaitTimeoutError` is thrown. Default: no limit. */
   readonly timeoutMs?: number | undefined;
   /** Aborting it rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What every `JsonMap` can do; all that one with `role: "follower"` can. */
+/**
+ * What every `JsonMap` can do; all that one with `role: "follower"` can. As the reading half of jsonmmap's `ObjectMmap`.
+ * @example
+ * using follower: JsonFollower<Config> = new JsonMap<Config>({ file: "config", role: "follower" });
+ * follower.read();
+ */
 export interface JsonFollower<T> extends Disposable {
+  /** As the options said. */
   readonly role: "master" | "follower";
   /** Absolute path of the file. */
   readonly path: string;
-  /** Whether `close()` was called. */
+  /** Whether `close()` was called. Never throws. */
   readonly closed: boolean;
-  /** Room for a document in bytes of UTF-8; undefined as long as there is no file. */
+  /**
+   * Room for a document in bytes of UTF-8; undefined as long as there is no file.
+   * @throws ClosedError after `close()`; FileFormatError for a file that is none of a JsonMap, is damaged, or was cut
+   *   short; SystemError EACCES …
+   */
   readonly maxBytes: number | undefined;
-  /** How often the document was written; 0 before the first time. Cheap: compare it before you read again. */
+  /**
+   * How often the document was written; 0 before the first time. Cheap: compare it before you read again.
+   * @throws as `maxBytes`
+   */
   readonly version: number;
 
   /**
@@ -82,25 +109,42 @@ export interface JsonFollower<T> extends Disposable {
   /**
    * Every new document as it comes; when they come faster than they are taken, the newest. An iteration that waits
    * keeps the process alive. Ended by `break`, `return()`, `signal` or `close()`.
-   * @throws the signal's reason; as `read`
+   * @throws TypeError, RangeError for wrong options; as `maxBytes`
+   * @throws (while it iterates) the signal's reason; as `read`
    * @example for await (const config of follower.changes({ initial: true })) apply(config);
    */
   changes(options?: DocumentChangesOptions): AsyncIterableIterator<T> & AsyncDisposable;
 
   /**
    * The document, once there is one; also when not even the file exists yet.
-   * @throws (rejects with) WaitTimeoutError, the signal's reason, ClosedError when `close()` is called meanwhile; as `read`
+   * @throws (rejects with) WaitTimeoutError after `timeoutMs`, the signal's reason, ClosedError when `close()` is called
+   *   meanwhile; TypeError, RangeError for wrong options; as `read`
    * @example const config = await follower.waitForFirst({ timeoutMs: 5000 });
    */
   waitForFirst(options?: WaitForFirstOptions): Promise<T>;
 
-  /** Ends all iterations and unmaps the file. Afterwards everything throws ClosedError. A second call does nothing. */
+  /**
+   * Ends all iterations and unmaps the file. Afterwards everything but `role`, `path` and `closed` throws ClosedError. A
+   * second call does nothing, and neither throws.
+   * @example follower.close();
+   */
   close(): void;
 }
 
-/** What a `JsonMap` with `role: "master"` can do besides. `Input` is what the schema takes, `T` what it makes of it. */
+/**
+ * What a `JsonMap` with `role: "master"` can do besides. `Input` is what the schema takes, `T` what it makes of it. As
+ * the writing half of jsonmmap's `ObjectMmap`.
+ * @example
+ * using master: JsonMaster<Config> = new JsonMap<Config>({ file: "config", role: "master" });
+ * master.write({ port: 8080 });
+ */
 export interface JsonMaster<T, Input = T> extends JsonFollower<T> {
+  /** As the options said. */
   readonly role: "master";
+  /**
+   * Room for a document in bytes of UTF-8: of the file there is, else (after `remove()`) of the one it would make.
+   * @throws ClosedError after `close()`; FileFormatError, SystemError
+   */
   readonly maxBytes: number;
 
   /**
@@ -124,22 +168,40 @@ export interface JsonMaster<T, Input = T> extends JsonFollower<T> {
   // biome-ignore lint/suspicious/noConfusingVoidType: a function that changes its argument returns nothing
   update(fn: (current: T | undefined) => Input | void, options?: LockOptions): number;
 
-  /** Waits until the file on the disk holds what is in memory (msync). Other processes see every write without it. */
+  /**
+   * Waits until the file on the disk holds what is in memory (msync(2)). Other processes see every write without it.
+   * @throws ClosedError after `close()`; FileFormatError; SystemError EIO …
+   * @example master.flush();
+   */
   flush(): void;
 
-  /** Removes the file, under the lock. Others have no document from then on; the lock file stays, as they may hold it open. */
+  /**
+   * Removes the file, under the lock. Others have no document from then on; the lock file stays, as they may hold it
+   * open. The next write makes the file again.
+   * @throws LockTimeoutError after `timeoutMs`, DeadlockError within an `update`; ClosedError, FileFormatError
+   * @throws SystemError EACCES, EPERM where the directory lets nobody remove it: then it stays in use
+   * @throws FileMissingError when there is none, with `create: false`
+   * @example master.remove();
+   */
   remove(options?: LockOptions): void;
 }
 
-/** The constructor; the role decides what comes out of it. */
+/**
+ * The constructor; the role decides what comes out of it, the schema, or else a type argument, which documents.
+ * @example const open: JsonMapConstructor = JsonMap;
+ */
 export interface JsonMapConstructor {
+  /** A master whose documents the schema types and checks. */
   new <S extends StandardSchema>(
     options: MasterOptions & { readonly schema: S },
   ): JsonMaster<OutputOf<S>, InputOf<S>>;
+  /** A follower whose documents the schema types and checks. */
   new <S extends StandardSchema>(
     options: FollowerOptions & { readonly schema: S },
   ): JsonFollower<OutputOf<S>>;
+  /** A master of documents that are `T`, as far as the compiler is told. */
   new <T = Json>(options: MasterOptions & { readonly schema?: undefined }): JsonMaster<T>;
+  /** A follower of documents that are `T`, as far as the compiler is told. */
   new <T = Json>(options: FollowerOptions & { readonly schema?: undefined }): JsonFollower<T>;
 }
 
@@ -331,7 +393,8 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
  * One JSON document that processes share: masters write it, followers read it, always a whole one. It lives in a
  * mapped file, or in named shared memory, and begins there with `<length>:<json>`, so that others can read it too.
  *
- * A follower may come before the file: it has no document then, and finds it once a master has made it.
+ * A follower may come before the file: it has no document then, and finds it once a master has made it. The idea, and
+ * the text at the start, are jsonmmap's.
  * @throws TypeError for options that there are not, or that make no sense (neither `file` nor `name`, an unknown role, no Standard Schema …)
  * @throws RangeError for `maxBytes` or `mode` out of range, or a `name` that is too long
  * @throws FileFormatError when the file is none of a JsonMap, damaged, or cut short; FileMissingError for a master with
@@ -344,7 +407,10 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
  */
 export const JsonMap = SharedDocument as JsonMapConstructor;
 
-/** A `JsonMap` of either role: the reading half. */
+/**
+ * A `JsonMap` of either role: the reading half.
+ * @example const show = (map: JsonMap<Config>) => console.log(map.read());
+ */
 export type JsonMap<T = Json> = JsonFollower<T>;
 
 function parse(text: string, path: string): unknown {

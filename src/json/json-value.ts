@@ -2,7 +2,10 @@
 
 import { show } from "../struct/refusal.ts";
 
-/** Any JSON value. */
+/**
+ * Any JSON value: what a document can be, and what it is to the compiler when nothing else is said.
+ * @example const document: Json = { port: 80, hosts: ["a"] };
+ */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** Deeper documents are refused: other parsers, and the stack, have their limits too. */

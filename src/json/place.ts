@@ -2,13 +2,16 @@
 import { absolutePath, isPrintable } from "../memory/paths.ts";
 import { sharedMemoryPath } from "../memory/shared-memory-file.ts";
 
-/** Exactly one of `file` and `name` says which document. */
+/**
+ * Exactly one of `file` and `name` says which document.
+ * @example const place: PlaceOptions = { dir: "/run/app", file: "config.json.mmap" };
+ */
 export interface PlaceOptions {
   /** The file, relative to `dir`. */
   readonly file?: string | undefined;
   /** Directory of `file`. Default: the current one. */
   readonly dir?: string | undefined;
-  /** Instead of a file: the name of a POSIX shared memory object, `"/robot"` (Linux). */
+  /** Instead of a file: the name of a POSIX shared memory object, `"/robot"` (Linux), at most 245 bytes after the slash. */
   readonly name?: string | undefined;
 }
 

@@ -2,8 +2,13 @@
 import { InvalidDocumentError } from "../errors.ts";
 import { spellPath } from "./json-value.ts";
 
-/** What we need of a Standard Schema, version 1. Its libraries' schemas are assignable to this. */
+/**
+ * What we need of a Standard Schema, version 1 (https://standardschema.dev). Its libraries' schemas are assignable to
+ * this: those of zod, valibot, arktype …
+ * @example const schema: StandardSchema = z.object({ port: z.number() });
+ */
 export interface StandardSchema<Input = unknown, Output = Input> {
+  /** What the libraries agreed upon; `validate` must not return a promise. */
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
@@ -12,18 +17,34 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   };
 }
 
+/**
+ * What a schema says of a value: what it makes of it, or what is wrong with it.
+ * @example const result: SchemaResult<number> = { issues: [{ message: "expected a number" }] };
+ */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
 
+/**
+ * One thing that is wrong with a value.
+ * @example const issue: SchemaIssue = { message: "expected a number", path: ["port"] };
+ */
 export interface SchemaIssue {
+  /** What, in words. */
   readonly message: string;
+  /** The keys that lead to the place, the outermost first; none for the value itself. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** What a schema takes. */
+/**
+ * What a schema takes.
+ * @example type Written = InputOf<typeof Config>;
+ */
 export type InputOf<S extends StandardSchema> = NonNullable<S["~standard"]["types"]>["input"];
-/** What comes out of it: defaults filled in, unknown keys gone, as the schema says. */
+/**
+ * What comes out of it: defaults filled in, unknown keys gone, as the schema says.
+ * @example type Read = OutputOf<typeof Config>;
+ */
 export type OutputOf<S extends StandardSchema> = NonNullable<S["~standard"]["types"]>["output"];
 
 /** @throws TypeError for what is no Standard Schema */

@@ -2,7 +2,11 @@
 import { show } from "../struct/refusal.ts";
 import { pageSize } from "./file.ts";
 
-/** What is written or searched for: bytes, or text that stands for its UTF-8 bytes. */
+/**
+ * What is written or searched for: bytes, or text that stands for its UTF-8 bytes. Text with a lone surrogate, which
+ * UTF-8 cannot hold, is a RangeError; bytes whose memory is gone are a TypeError.
+ * @example const data: BytesLike = "hello";
+ */
 export type BytesLike = string | ArrayBufferView | ArrayBuffer;
 
 /** Which elements a subscript means: `count` of them, from `first` on, `step` apart. */

@@ -95,7 +95,12 @@ export function truncate(fd: number, byteLength: number, path?: string): void {
 
 let knownPageSize = 0;
 
-/** Bytes in a page of memory (4096 on most machines, 16384 on Apple's): file offsets of mappings are multiples of it. */
+/**
+ * Bytes in a page of memory (4096 on most machines, 16384 on Apple's): file offsets of mappings are multiples of it.
+ * As sysconf(3) with _SC_PAGESIZE, and `mmap.PAGESIZE` in Python.
+ * @throws UnsupportedError outside Linux and macOS
+ * @example new MemoryMap("data.bin", 0, { offset: 2 * pageSize() });
+ */
 export function pageSize(): number {
   knownPageSize ||= check("sysconf", libc().sysconf(SC_PAGESIZE));
   return knownPageSize;

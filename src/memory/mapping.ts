@@ -15,7 +15,11 @@ import { libc } from "../libc/symbols.ts";
 import { closeFile, pageSize } from "./file.ts";
 import { statusOf } from "./status.ts";
 
-/** What stores to a mapping do: are impossible, reach the file and its other users, or stay private. */
+/**
+ * What stores to a mapping do: are impossible, reach the file and its other users, or stay private. As ACCESS_READ,
+ * ACCESS_WRITE and ACCESS_COPY of Python's `mmap`.
+ * @example const access: Access = "copy";
+ */
 export type Access = "read" | "write" | "copy";
 
 export interface MapOptions {

@@ -24,32 +24,43 @@ import { isMappedElsewhereBeyond } from "./other-mappings.ts";
 /** Key of an option for the library's own use. */
 export const shownAs: unique symbol = Symbol("shownAs");
 
+/**
+ * What `new MemoryMap` takes besides what to map and how much of it: the arguments of Python's `mmap.mmap`.
+ * @example const options: MemoryMapOptions = { access: "read", offset: pageSize() };
+ */
 export interface MemoryMapOptions {
-  /** Where in the file the map starts, a multiple of `pageSize()`. Default 0. */
+  /** Where in the file the map starts, in bytes: a multiple of `pageSize()`. Default 0. */
   offset?: number | undefined;
   /**
    * What stores do: `"write"` (default) changes the file and what others see, `"read"` refuses them with TypeError,
    * `"copy"` keeps them private. May not be combined with `flags` or `prot`.
    */
   access?: Access | undefined;
-  /** MAP_* flags of mmap(2), default MAP_SHARED. With MAP_PRIVATE stores stay private. */
+  /** MAP_* flags of mmap(2), joined with `|`. Default MAP_SHARED; with MAP_PRIVATE stores stay private. */
   flags?: number | undefined;
-  /** PROT_* bits of mmap(2), default PROT_READ | PROT_WRITE. PROT_READ alone refuses stores. */
+  /** PROT_* bits of mmap(2); PROT_READ must be among them. Default PROT_READ | PROT_WRITE; PROT_READ alone refuses stores. */
   prot?: number | undefined;
   /**
-   * The same memory for every process that opens the name (POSIX shared memory; target must be -1). Made at the first
-   * opening, `length` long and zeroed; it stays after `close()` until `MemoryMap.removeTag(tagName)`.
+   * The same memory for every process that opens the name (POSIX shared memory, shm_open(3); target must be -1). Made
+   * at the first opening that may write, `offset + length` bytes long and zeroed; with length 0 it must exist. It stays
+   * after `close()` until `MemoryMap.removeTag(tagName)`. Every access but `"read"` opens it for writing.
    */
   tagName?: string | undefined;
-  /** Permissions of shared memory that `tagName` makes, before the umask. Default 0o600. */
+  /** Permissions of shared memory that `tagName` makes, 0 to 0o777, before the umask. Default 0o600. */
   mode?: number | undefined;
-  /** false keeps no descriptor of the file: then `size()` and `resize()` throw UnsupportedError. Default true. */
+  /**
+   * false keeps no descriptor of the file: then `size()` and `resize()` throw UnsupportedError, and a file that is cut
+   * short is not noticed. Default true.
+   */
   trackFd?: boolean | undefined;
   /** @internal What messages call a descriptor. */
   [shownAs]?: string | undefined;
 }
 
-/** How `seek` counts: from the start, from the position, from the end. */
+/**
+ * How `seek` counts: from the start, from the position, from the end (SEEK_SET, SEEK_CUR, SEEK_END of lseek(2)).
+ * @example const whence: Whence = "end";
+ */
 export type Whence = "set" | "current" | "end";
 
 /** What mmap is asked for. */
@@ -76,7 +87,9 @@ const ITERATION_CHECK_BYTES = 4096;
  * `SystemError`. Reads give copies; `bytes` is the memory itself.
  *
  * If somebody cuts the file short, touching what is gone kills the process; no handler helps. Everything that
- * takes or gives more than one byte therefore looks at the file's size first and throws `FileFormatError`.
+ * takes or gives more than one byte therefore looks at the file's size first and throws `FileFormatError`; iteration
+ * looks every 4096 bytes. After `close()` everything but `closed`, `access`, `offset` and `close()` throws
+ * `ClosedError`.
  * @example
  * using map = new MemoryMap("hello.txt", 0);
  * map.readLine(); // Uint8Array of "Hello Python!\n"
@@ -85,7 +98,7 @@ const ITERATION_CHECK_BYTES = 4096;
 export class MemoryMap implements MemorySource, Iterable<number> {
   /** What stores do: see `MemoryMapOptions.access`. */
   readonly access: Access;
-  /** Where in the file the map starts. */
+  /** Where in the file the map starts, in bytes. */
   readonly offset: number;
   /** undefined: memory without a file. */
   readonly #backing: Backing | undefined;
@@ -99,9 +112,12 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    *   memory without a file. A path's file must exist; it is opened for what `access` needs.
    * @param length bytes to map, up to 4 GiB; 0 means all of the file from `offset` on
    * @throws RangeError when the file is shorter than `offset + length`, or empty; when the offset is no multiple of
-   *   `pageSize()`; when -1 comes with length 0
-   * @throws TypeError for options that exclude each other, or that there are not
-   * @throws SystemError ENOENT, EACCES (a descriptor not opened for what `access` needs), EBADF, ENOSPC …
+   *   `pageSize()`; when -1 comes with length 0; for a length above 4 GiB, an unknown access, a wrong mode
+   * @throws TypeError for options that exclude each other, or that there are not, and for what is no integer
+   * @throws SystemError ENOENT, EACCES (a descriptor not opened for what `access` needs), EBADF, ENOSPC …; nothing is
+   *   left behind then
+   * @throws UnsupportedError outside Linux and macOS
+   * @example using map = new MemoryMap("data.bin", 4096, { access: "read" });
    */
   constructor(target: string | number, length = 0, options: MemoryMapOptions = {}) {
     checkOptions("new MemoryMap", options, OPTIONS);
@@ -130,19 +146,21 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * Removes named memory. Maps that have it open keep it; the next `new MemoryMap(-1, n, { tagName })` makes another.
+   * As shm_unlink(3).
    * @returns whether there was one
-   * @throws TypeError for an impossible name; SystemError EACCES when it is somebody else's
+   * @throws TypeError, RangeError for an impossible name; SystemError EACCES when it is somebody else's
+   * @example MemoryMap.removeTag("weather");
    */
   static removeTag(tagName: string): boolean {
     return removeNamed(tagName);
   }
 
-  /** Bytes mapped, Python's `len()`. @throws ClosedError */
+  /** How many bytes are mapped, Python's `len()`. @throws ClosedError after `close()` */
   get length(): number {
     return this.#open().byteLength;
   }
 
-  /** Whether `close()` was called. */
+  /** Whether `close()` was called. Never throws. */
   get closed(): boolean {
     return this.#mapping === undefined;
   }
@@ -153,8 +171,10 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    *
    * A read-only map has none: JavaScript has no read-only typed array, and one stray store to read-only memory kills
    * the process. Use `slice()` or `read()` for a copy and `viewOf(Struct, map)` for a struct, or open the map with
-   * `access: "copy"`: that is the same memory without copying, needs no more rights, and stores stay private.
-   * @throws TypeError when `access` is "read", ClosedError, FileFormatError when the file was cut short
+   * `access: "copy"`: that is the same memory without copying, and stores stay private. A file need not be writable for
+   * that; memory by `tagName` must be.
+   * @throws TypeError when `access` is "read"; ClosedError after `close()`; FileFormatError when the file was cut short
+   * @example map.bytes[0] = 1;
    */
   get bytes(): Uint8Array<ArrayBuffer> {
     if (this.access !== "read") return this.#checked();
@@ -164,6 +184,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     );
   }
 
+  /** What `viewOf(Struct, map)` lays structs on. @throws ClosedError after `close()`; FileFormatError */
   [memorySource]() {
     const { buffer, byteLength } = this.#checked();
     return { buffer, byteOffset: 0, byteLength, readOnly: this.access === "read" };
@@ -171,13 +192,21 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   // ---- as a file ----
 
-  /** The position, in bytes from the start of the map. It is past the end after `resize()` to less. @throws ClosedError */
+  /**
+   * The position, in bytes from the start of the map. It is past the end after `resize()` to less.
+   * @throws ClosedError after `close()`
+   * @example map.read(4); map.tell(); // 4
+   */
   tell(): number {
     this.#open();
     return this.#position;
   }
 
-  /** Whether `seek()` works: always. @throws ClosedError */
+  /**
+   * Whether `seek()` works: always.
+   * @throws ClosedError after `close()`
+   * @example map.seekable(); // true
+   */
   seekable(): true {
     this.#open();
     return true;
@@ -185,8 +214,10 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * Moves the position.
-   * @returns the new one
-   * @throws RangeError when it would be before the start or after the end; nothing moves then
+   * @param offset bytes, counted as `whence` says; negative goes backwards
+   * @returns the new position, in bytes from the start
+   * @throws RangeError when it would be before the start or after the end; nothing moves then. TypeError for what is
+   *   no integer; ClosedError after `close()`
    * @example map.seek(-4, "end");
    */
   seek(offset: number, whence: Whence = "set"): number {
@@ -205,7 +236,9 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * A copy of the next `size` bytes, fewer at the end of the map, and moves past them.
-   * @param size undefined, null or negative: all that is left
+   * @param size in bytes; undefined, null or negative: all that is left
+   * @throws ClosedError after `close()`; FileFormatError when the file was cut short; TypeError for what is no integer
+   * @example const header = map.read(16);
    */
   read(size?: number | null): Uint8Array<ArrayBuffer> {
     const bytes = this.#checked();
@@ -214,7 +247,11 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     return this.#take(bytes, wanted < 0 ? left : Math.min(wanted, left));
   }
 
-  /** A copy of the bytes up to and with the next newline (or the end), and moves past them. */
+  /**
+   * A copy of the bytes up to and with the next newline (or the end), and moves past them.
+   * @throws ClosedError after `close()`; FileFormatError when the file was cut short
+   * @example new TextDecoder().decode(map.readLine());
+   */
   readLine(): Uint8Array<ArrayBuffer> {
     const bytes = this.#checked();
     const newline = bytes.indexOf(10, this.#position);
@@ -227,7 +264,11 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     return taken;
   }
 
-  /** The next byte, and moves past it. @throws RangeError at the end */
+  /**
+   * The next byte, 0 to 255, and moves past it. Does not look at the file's size.
+   * @throws RangeError at the end; ClosedError after `close()`
+   * @example const version = map.readByte();
+   */
   readByte(): number {
     const byte = this.#open().bytes[this.#position];
     if (byte === undefined)
@@ -237,9 +278,12 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   }
 
   /**
-   * Writes all of `data` at the position and moves past it.
+   * Writes all of `data` at the position and moves past it; text as UTF-8.
    * @returns how many bytes that were
-   * @throws RangeError when it does not fit; nothing is written then. TypeError on a read-only map
+   * @throws RangeError when it does not fit; nothing is written then
+   * @throws TypeError on a read-only map, and for what is neither bytes nor text; ClosedError after `close()`;
+   *   FileFormatError when the file was cut short
+   * @example map.write("hello\n"); // 6
    */
   write(data: BytesLike): number {
     this.#open();
@@ -256,7 +300,12 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     return source.length;
   }
 
-  /** Writes one byte, 0 to 255, and moves past it. @throws RangeError at the end, or for another value; TypeError */
+  /**
+   * Writes one byte, 0 to 255, and moves past it. Does not look at the file's size.
+   * @throws RangeError at the end, or for another value; TypeError on a read-only map, and for what is no integer;
+   *   ClosedError after `close()`
+   * @example map.writeByte(10);
+   */
   writeByte(value: number): void {
     this.#open();
     byte(value);
@@ -267,15 +316,23 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   }
 
   /**
-   * Where the first match is, or -1. Text is searched for as UTF-8, a number as that byte.
+   * Where the first match is, in bytes from the start of the map, or -1. Text is searched for as UTF-8, a number as
+   * that byte.
    * @param start first byte to look at; negative counts from the end. Default: the position
    * @param end byte to stop before; negative counts from the end. Default: the end
+   * @throws ClosedError after `close()`; FileFormatError when the file was cut short; TypeError, RangeError for what is
+   *   neither bytes, text nor a byte, and for positions that are no integers
+   * @example map.find("\0");
    */
   find(what: BytesLike | number, start = this.#position, end = this.length): number {
     return this.#search(what, start, end, (bytes, needle) => bytes.indexOf(needle));
   }
 
-  /** Where the last match is, or -1; else like `find`. */
+  /**
+   * Where the last match is, or -1; else like `find`, and with its errors.
+   * @throws ClosedError, FileFormatError, TypeError, RangeError as `find`
+   * @example map.rfind("\n", 0);
+   */
   rfind(what: BytesLike | number, start = this.#position, end = this.length): number {
     return this.#search(what, start, end, (bytes, needle) =>
       needle.length === 0 ? bytes.length : bytes.lastIndexOf(needle),
@@ -297,7 +354,12 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     return index < 0 ? -1 : from + index;
   }
 
-  /** Copies `count` bytes from `source` to `destination`; they may overlap. @throws RangeError, TypeError (read-only) */
+  /**
+   * Copies `count` bytes from `source` to `destination`, both in bytes from the start of the map; they may overlap.
+   * @throws RangeError when that is not within the map; TypeError on a read-only map, and for what is no integer;
+   *   ClosedError after `close()`; FileFormatError when the file was cut short
+   * @example map.move(0, 512, 256);
+   */
   move(destination: number, source: number, count: number): void {
     this.#open();
     integers({ destination, source, count });
@@ -312,13 +374,22 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   // ---- as a sequence of bytes ----
 
-  /** One byte; negative counts from the end. @throws RangeError when there is none */
+  /**
+   * One byte, 0 to 255; negative counts from the end. Does not look at the file's size.
+   * @throws RangeError when there is none; TypeError for what is no integer; ClosedError after `close()`
+   * @example map.at(-1); // the last
+   */
   at(index: number): number {
     const { bytes } = this.#open();
     return bytes[resolveIndex(index, bytes.length)]!;
   }
 
-  /** Sets one byte, 0 to 255; negative counts from the end. @throws RangeError; TypeError on a read-only map */
+  /**
+   * Sets one byte, 0 to 255; a negative index counts from the end. Does not look at the file's size.
+   * @throws RangeError when there is none, or for another value; TypeError on a read-only map, and for what is no
+   *   integer; ClosedError after `close()`
+   * @example map.set(0, 255);
+   */
   set(index: number, value: number): void {
     const bytes = this.#writable(false);
     bytes[resolveIndex(index, bytes.length)] = byte(value);
@@ -327,7 +398,12 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   /**
    * A copy of what Python's `m[start:end:step]` means: negative positions count from the end, a negative step goes
    * backwards, what is out of range is cut off.
-   * @throws RangeError for step 0
+   * @param start first byte. Default: the first, or for a negative step the last
+   * @param end byte to stop before. Default: as far as there are any
+   * @param step bytes from one to the next, default 1
+   * @throws RangeError for step 0; TypeError for what is no integer; ClosedError after `close()`; FileFormatError when
+   *   the file was cut short
+   * @example map.slice(0, 5);
    */
   slice(start?: number, end?: number, step?: number): Uint8Array<ArrayBuffer> {
     const bytes = this.#checked();
@@ -339,9 +415,13 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   }
 
   /**
-   * Python's `m[start:end:step] = data`.
+   * Python's `m[start:end:step] = data`; text as UTF-8.
+   * @param start as for `slice`; so are `end` and `step`
    * @throws RangeError when `data` has not exactly as many bytes as are to be replaced, or for step 0; nothing is
-   *   written then. TypeError on a read-only map
+   *   written then
+   * @throws TypeError on a read-only map, for what is neither bytes nor text, and for what is no integer; ClosedError
+   *   after `close()`; FileFormatError when the file was cut short
+   * @example map.setSlice("hello", 0, 5);
    */
   setSlice(data: BytesLike, start?: number, end?: number, step?: number): void {
     const bytes = this.#writable();
@@ -354,7 +434,11 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     else scatter(bytes, slice, source.slice()); // a copy, as it may be a part of this map
   }
 
-  /** The bytes, each as it is when its turn comes. */
+  /**
+   * The bytes as numbers, each as it is when its turn comes.
+   * @throws ClosedError after `close()`; FileFormatError when the file was cut short, which it looks for every 4096 bytes
+   * @example for (const byte of map) sum += byte;
+   */
   *[Symbol.iterator](): Generator<number, void, void> {
     for (let i = 0; i < this.length; i++) {
       if (i % ITERATION_CHECK_BYTES === 0) this.#checked();
@@ -366,7 +450,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * The file's length in bytes, which may be more than is mapped; of anonymous memory, its own.
-   * @throws UnsupportedError with `trackFd: false`
+   * @throws UnsupportedError with `trackFd: false`; ClosedError after `close()`
+   * @example map.size() - map.offset;
    */
   size(): number {
     const { byteLength } = this.#open();
@@ -376,11 +461,14 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   /**
    * Makes the file end where the map is to end, cutting or extending it, and maps it anew: `bytes` that were handed
    * out are detached. Other maps of the file stay right. The position stays, even past the new end.
-   * @throws TypeError on a read-only or copy-on-write map
+   * @param newLength of the map, in bytes: 1 to 4 GiB. The file gets `offset` more
+   * @throws TypeError on a read-only or copy-on-write map, and for what is no integer; ClosedError after `close()`
    * @throws RangeError when `newLength` is less than 1, or when another mapping in this process needs what would be
    *   cut off. Mappings of other processes are not known: they would be killed at their next touch
    * @throws SystemError ENOSPC …; ShmError "BUSY" while an asynchronous operation uses `bytes`. The map is as before
    *   then, and nothing was cut off
+   * @throws UnsupportedError with `trackFd: false`, and on macOS when the file would become shorter
+   * @example map.resize(2 * map.length);
    */
   resize(newLength: number): void {
     const old = this.#open();
@@ -407,10 +495,13 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   }
 
   /**
-   * Waits until the changes in the range are on the disk. Other processes see them at once without that.
-   * @param offset a multiple of `pageSize()`
-   * @param size default: the rest
-   * @throws RangeError for another offset or a range outside the map; SystemError EIO …
+   * Waits until the changes in the range are on the disk (msync(2) with MS_SYNC). Other processes see them at once
+   * without that. Does nothing when `access` is not "write": there are no changes then.
+   * @param offset in bytes from the start of the map, a multiple of `pageSize()`. Default 0
+   * @param size in bytes, default: the rest
+   * @throws RangeError for a range outside the map, and when `access` is "write" for another offset; TypeError for what
+   *   is no integer; ClosedError after `close()`; SystemError EIO …
+   * @example map.flush();
    */
   flush(offset = 0, size = this.length - offset): void {
     const mapping = this.#open();
@@ -426,9 +517,10 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   /**
    * Tells the kernel how the memory will be used (madvise(2)).
    * @param advice one of the `MADV_*` constants
-   * @param start a multiple of `pageSize()`
-   * @param length default, and at most: the rest
-   * @throws RangeError for another start; SystemError EINVAL for advice that the kernel does not know or want here
+   * @param start in bytes from the start of the map, a multiple of `pageSize()`. Default 0
+   * @param length in bytes; default, and at most: the rest
+   * @throws RangeError for another start, or one that is not within the map; TypeError for what is no integer;
+   *   ClosedError after `close()`; SystemError EINVAL for advice that the kernel does not know or want here
    * @example map.madvise(MADV_SEQUENTIAL);
    */
   madvise(advice: number, start = 0, length = this.length): void {
@@ -444,9 +536,10 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   }
 
   /**
-   * Unmaps the memory; afterwards everything but `closed` and `close()` throws `ClosedError`, and what `bytes` handed
-   * out is empty. Does not flush: the kernel writes in its own time.
+   * Unmaps the memory (munmap(2)); afterwards everything but `closed` and `close()` throws `ClosedError`, and what
+   * `bytes` handed out is empty. Does not flush: the kernel writes in its own time. A second call does nothing.
    * @throws ShmError "BUSY" while an asynchronous operation uses `bytes`: await it and close again
+   * @example map.close();
    */
   close(): void {
     if (this.#mapping === undefined) return;
@@ -455,6 +548,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     this.#backing?.release();
   }
 
+  /** `close()`, at the end of a scope that says `using`. @throws ShmError "BUSY" as `close` */
   [Symbol.dispose](): void {
     this.close();
   }
