@@ -3,7 +3,7 @@
  *
  *     bun demo/mmap-client.ts [file]
  */
-import { MemoryMap } from "../src/memory/index.ts";
+import { MemoryMap } from "shmstruct/mmap";
 
 const path = process.argv[2] ?? "Test.dat";
 const map = new MemoryMap(path, 1024, { access: "read" });

@@ -6,7 +6,7 @@
  * There is no lock: a client might meet a message half written. Where that matters, use Editor and Reader.
  */
 import { existsSync, writeFileSync } from "node:fs";
-import { MemoryMap } from "../src/memory/index.ts";
+import { MemoryMap } from "shmstruct/mmap";
 
 const path = process.argv[2] ?? "Test.dat";
 const byteLength = 1024;

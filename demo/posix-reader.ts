@@ -5,7 +5,7 @@
  *
  * Ctrl-C ends the wait.
  */
-import { O_CREAT, Semaphore, SharedMemory, SignalError } from "../src/posix/index.ts";
+import { O_CREAT, Semaphore, SharedMemory, SignalError } from "shmstruct/posix";
 
 const [memoryName = "/unique_name", semaphoreName = "/semaphore"] = process.argv.slice(2);
 

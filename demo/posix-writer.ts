@@ -6,7 +6,7 @@
  *
  * Other names may be given: `bun demo/posix-writer.ts /memory /semaphore`.
  */
-import { O_CREAT, PAGE_SIZE, Semaphore, SharedMemory } from "../src/posix/index.ts";
+import { O_CREAT, PAGE_SIZE, Semaphore, SharedMemory } from "shmstruct/posix";
 
 const [memoryName = "/unique_name", semaphoreName = "/semaphore"] = process.argv.slice(2);
 

@@ -5,10 +5,16 @@ import { pageSize, readText } from "../memory/file.ts";
 /** Flags for opening: create if missing; fail if it exists; empty it (memory only). */
 export { O_CREAT, O_EXCL, O_TRUNC } from "../libc/constants.ts";
 
-/** `O_CREAT | O_EXCL`: a new object, or an ExistentialError. */
+/**
+ * `O_CREAT | O_EXCL`: a new object, or an ExistentialError.
+ * @example new Semaphore({ name: "/ready", flags: O_CREX });
+ */
 export const O_CREX: number = O_CREAT | O_EXCL;
 
-/** Bytes in a page of memory; sizes of shared memory are best multiples of it. */
+/**
+ * Bytes in a page of memory (sysconf(3), _SC_PAGESIZE); sizes of shared memory are best multiples of it.
+ * @example new SharedMemory({ name: "/robot", flags: O_CREAT, size: PAGE_SIZE });
+ */
 export const PAGE_SIZE: number = isLinux || isMacOS ? pageSize() : 4096;
 
 /** Whether `Semaphore.acquire` can wait with a timeout (macOS: no; `acquireAsync` can everywhere). */
@@ -20,10 +26,10 @@ export const SEMAPHORE_VALUE_SUPPORTED: boolean = isLinux;
 /** Whether there are message queues (macOS: no). */
 export const MESSAGE_QUEUES_SUPPORTED: boolean = isLinux;
 
-/** The highest value a semaphore can have. */
+/** The highest value a semaphore can have, in units (SEM_VALUE_MAX of limits.h). */
 export const SEMAPHORE_VALUE_MAX: number = isMacOS ? 32767 : INT_MAX;
 
-/** The highest priority a message can have; 0 is the lowest. */
+/** The highest priority a message can have; 0 is the lowest (sysconf(3), _SC_MQ_PRIO_MAX, minus 1). */
 export const QUEUE_PRIORITY_MAX = 32767;
 
 /** A limit of the kernel's message queues, e.g. `"msg_max"`; `otherwise` where it is not told. */

@@ -9,20 +9,38 @@ import { E, errnoName } from "../libc/constants.ts";
 
 /**
  * Base of the errors below, and itself the error for everything that is none of them (`ENOSPC`, `EMFILE` …).
- * `syscall`, `errno`, `code` (`"EAGAIN"`) and `path` (the object's name) say what happened.
+ * `syscall`, `errno`, `code` (`"EAGAIN"`) and `path` (the object's name) say what happened. Thrown by everything in
+ * `shmstruct/posix` that asks the system. As `posix_ipc.Error`.
+ * @example catch (error) { if (error instanceof PosixError) console.error(error.code, error.path); }
  */
 export class PosixError extends SystemError {}
 
-/** The object does not exist (`ENOENT`), or exists although a new one was asked for (`EEXIST`). */
+/**
+ * The object does not exist (`ENOENT`), or exists although a new one was asked for (`EEXIST`). Thrown by constructors
+ * and `unlink`.
+ * @example catch (error) { if (error instanceof ExistentialError) retryLater(); }
+ */
 export class ExistentialError extends PosixError {}
 
-/** The permissions of the object do not allow it (`EACCES`, `EPERM`). */
+/**
+ * The permissions of the object do not allow it (`EACCES`, `EPERM`). Thrown by constructors, `unlink`, and by what a
+ * handle was not opened for.
+ * @example catch (error) { if (error instanceof PermissionsError) console.error("not ours:", error.path); }
+ */
 export class PermissionsError extends PosixError {}
 
-/** It would have to wait, and was not to, or not longer (`EAGAIN`, `ETIMEDOUT`), or it is taken (`EBUSY`). */
+/**
+ * It would have to wait, and was not to, or not longer (`EAGAIN`, `ETIMEDOUT`), or it is taken (`EBUSY`). Thrown by what
+ * waits, and by `requestNotification`.
+ * @example catch (error) { if (error instanceof BusyError) skip(); }
+ */
 export class BusyError extends PosixError {}
 
-/** A signal that a JavaScript handler listens for ended a blocking wait (`EINTR`). Nothing was taken or sent. */
+/**
+ * A signal that a JavaScript handler listens for ended a blocking wait (`EINTR`). Nothing was taken or sent. Thrown by
+ * `acquire`, `hold`, `send` and `receive`; the handler runs once the caller returns to the event loop.
+ * @example catch (error) { if (!(error instanceof SignalError)) throw error; }
+ */
 export class SignalError extends PosixError {}
 
 const classes = new Map<number, typeof PosixError>([

@@ -3,8 +3,12 @@ import type { Stats } from "node:fs";
 import { fs } from "../builtin.ts";
 import { isLinux } from "../libc/constants.ts";
 
-/** One object that has a name. */
+/**
+ * One object that has a name.
+ * @example const { kind, name, mode }: PosixObject = listPosixObjects().objects[0]!;
+ */
 export interface PosixObject {
+  /** What it is. */
   kind: "shared memory" | "semaphore" | "message queue";
   /** As the constructors take it, with its slash. */
   name: string;
@@ -18,8 +22,12 @@ export interface PosixObject {
   modified: Date;
 }
 
-/** What `listPosixObjects` found, and what it could not see. */
+/**
+ * What `listPosixObjects` found, and what it could not see.
+ * @example const { objects, unseen }: PosixObjectList = listPosixObjects();
+ */
 export interface PosixObjectList {
+  /** Memory and semaphores first, then queues. */
   objects: PosixObject[];
   /** Sentences such as `"message queues: no mqueue file system is mounted …"`; empty when all was seen. */
   unseen: string[];
@@ -30,7 +38,8 @@ const SEMAPHORE_PREFIX = "sem.";
 
 /**
  * Lists shared memory, semaphores and message queues that still have a name, whoever made them. On Linux the first two
- * are files in /dev/shm; queues show where the file system `mqueue` is mounted, usually at /dev/mqueue.
+ * are files in /dev/shm; queues show where the file system `mqueue` is mounted, usually at /dev/mqueue. It never
+ * throws: what it cannot read is said in `unseen`.
  * @example for (const { kind, name } of listPosixObjects().objects) console.log(kind, name);
  */
 export function listPosixObjects(): PosixObjectList {

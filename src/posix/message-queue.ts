@@ -24,16 +24,19 @@ import {
   waitFor,
 } from "./waiting.ts";
 
-/** What `new MessageQueue` takes. */
+/**
+ * What `new MessageQueue` takes, as `posix_ipc.MessageQueue` does.
+ * @example const options: MessageQueueOptions = { name: "/jobs", flags: O_CREAT, maxMessages: 10 };
+ */
 export interface MessageQueueOptions<M = Uint8Array> extends ObjectOptions {
-  /** How many messages a queue that is created can hold; default QUEUE_MESSAGES_MAX_DEFAULT. */
+  /** How many messages a queue that is created can hold, 1 and up; default QUEUE_MESSAGES_MAX_DEFAULT. */
   maxMessages?: number | undefined;
   /**
    * How many bytes a message in a queue that is created can have; default the size of the struct class in `message`,
    * else QUEUE_MESSAGE_SIZE_MAX_DEFAULT.
    */
   maxMessageSize?: number | undefined;
-  /** A struct class: the queue then sends and receives structs instead of bytes. */
+  /** A struct class: the queue then sends and receives structs instead of bytes. Default: bytes. */
   message?: (abstract new () => M) | undefined;
   /** Whether this handle may receive, default true. */
   read?: boolean | undefined;
@@ -41,16 +44,25 @@ export interface MessageQueueOptions<M = Uint8Array> extends ObjectOptions {
   write?: boolean | undefined;
 }
 
-/** How to send. */
+/**
+ * How to send.
+ * @example const options: SendOptions = { priority: 5, timeoutMs: 100 };
+ */
 export interface SendOptions extends Timeout {
   /** 0 (default, lowest) to QUEUE_PRIORITY_MAX; the highest is received first. */
   priority?: number | undefined;
 }
 
-/** What `receive` gives. */
+/**
+ * What `receive` gives: the message, and its priority from 0 to QUEUE_PRIORITY_MAX.
+ * @example const [message, priority]: Received<Uint8Array> = queue.receive();
+ */
 export type Received<M> = [message: M, priority: number];
 
-/** How to send without blocking. */
+/**
+ * How to send without blocking.
+ * @example const options: SendAsyncOptions = { priority: 5, signal: AbortSignal.timeout(100) };
+ */
 export interface SendAsyncOptions extends SendOptions, AsyncWait {}
 
 const OPTIONS = {
@@ -69,7 +81,8 @@ const NONE = {};
  * A handle to a message queue (mq_overview(7); `posix_ipc.MessageQueue`). Linux only.
  *
  * Messages come out by priority, the highest first, and in the order of sending within one priority.
- * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`.
+ * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`; afterwards what
+ * sends, receives or asks throws `ClosedError`.
  * @example
  * using queue = new MessageQueue({ name: "/jobs", flags: O_CREAT });
  * queue.send("hello", { priority: 5 });
@@ -106,6 +119,7 @@ export class MessageQueue<M = Uint8Array> {
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
    * @throws PosixError, naming the limit, when the queue is larger than the system allows (EINVAL, EMFILE, ENOSPC)
    * @throws UnsupportedError on macOS
+   * @example using queue = new MessageQueue({ name: "/jobs", flags: O_CREAT, maxMessageSize: 1024 });
    */
   constructor(options: MessageQueueOptions<M>) {
     if (!MESSAGE_QUEUES_SUPPORTED) throw new UnsupportedError("this system has no POSIX message queues");
@@ -128,11 +142,15 @@ export class MessageQueue<M = Uint8Array> {
   }
 
   /**
-   * Sends a message, waiting in this thread while the queue is full: the event loop stands still. See `sendAsync`.
+   * Sends a message, waiting in this thread while the queue is full: the event loop stands still. See `sendAsync`. As
+   * mq_send(3), which waits in poll(2) here.
+   * @param message bytes, text (as UTF-8), or for a queue of structs a struct or its values
    * @throws BusyError when there is no room in time, or at once if `block` is false
    * @throws SignalError when a signal arrives that JavaScript listens for
-   * @throws RangeError for a message longer than `maxMessageSize` or a wrong priority; TypeError
+   * @throws RangeError for a message longer than `maxMessageSize`, a wrong priority or a negative timeout; TypeError for
+   *   what is no message, and for wrong options
    * @throws PermissionsError when the queue was opened with `write: false`; ClosedError after `close()`
+   * @example queue.send("hello", { priority: 5, timeoutMs: 100 });
    */
   send(message: Sendable<M>, options?: SendOptions): void {
     checkOptions("send", options, SEND_OPTIONS);
@@ -143,7 +161,9 @@ export class MessageQueue<M = Uint8Array> {
 
   /**
    * The same without ever blocking the event loop. The bytes are copied first. Callers are served in order.
-   * @throws what `send` throws but SignalError; `signal.reason` when aborted (the message is then not sent)
+   * @throws (rejects with) what `send` throws but SignalError, whatever `block` says; `signal.reason` when aborted: the
+   *   message is then not sent
+   * @example await queue.sendAsync("hello", { timeoutMs: 100 });
    */
   async sendAsync(message: Sendable<M>, options: SendAsyncOptions = NONE): Promise<void> {
     checkOptions("sendAsync", options, SEND_ASYNC_OPTIONS);
@@ -155,9 +175,13 @@ export class MessageQueue<M = Uint8Array> {
 
   /**
    * Takes the oldest message of the highest priority, waiting in this thread while there is none. See `receiveAsync`.
+   * As mq_receive(3), which waits in poll(2) here.
    * @throws BusyError when there is none in time, or at once if `block` is false
    * @throws SignalError when a signal arrives that JavaScript listens for
-   * @throws PermissionsError when the queue was opened with `read: false`; ClosedError after `close()`
+   * @throws MessageFormatError when a queue of structs received something else: it has the bytes
+   * @throws PermissionsError when the queue was opened with `read: false`; ClosedError after `close()`; TypeError,
+   *   RangeError for wrong options
+   * @example const [bytes, priority] = queue.receive({ timeoutMs: 1000 });
    */
   receive(options?: Timeout): Received<M> {
     checkOptions("receive", options, TIMEOUT_OPTIONS);
@@ -167,7 +191,8 @@ export class MessageQueue<M = Uint8Array> {
   /**
    * The same without ever blocking the event loop. Callers are served in order. A message is taken only at the moment
    * the promise is resolved: aborting, a timeout or `close()` never loses one.
-   * @throws what `receive` throws but SignalError; `signal.reason` when aborted
+   * @throws (rejects with) what `receive` throws but SignalError, whatever `block` says; `signal.reason` when aborted
+   * @example const [bytes] = await queue.receiveAsync({ signal });
    */
   async receiveAsync(wait: AsyncWait = NONE): Promise<Received<M>> {
     checkOptions("receiveAsync", wait, ASYNC_WAIT_OPTIONS);
@@ -178,7 +203,9 @@ export class MessageQueue<M = Uint8Array> {
   /**
    * Messages as they come, with their priorities, until `close()`. Nothing is received ahead: `break` leaves every
    * message that was not handed out in the queue.
-   * @throws `signal.reason` when aborted; PermissionsError when the queue was opened with `read: false`
+   * @throws (while it iterates) `signal.reason` when aborted; MessageFormatError; PermissionsError when the queue was
+   *   opened with `read: false`; TypeError for wrong options
+   * @example for await (const [bytes, priority] of queue.entries({ signal })) work(bytes);
    */
   async *entries(options: Pick<AsyncWait, "signal"> = NONE): AsyncGenerator<Received<M>> {
     checkOptions("entries", options, { signal: "any" });
@@ -192,18 +219,24 @@ export class MessageQueue<M = Uint8Array> {
     }
   }
 
-  /** `for await (const message of queue)`: as `entries()`, without the priorities. */
+  /**
+   * As `entries()`, without the priorities.
+   * @throws as `entries`
+   * @example for await (const bytes of queue) work(bytes);
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<M> {
     for await (const [message] of this.entries()) yield message;
   }
 
   /**
    * Asks to be told once, when a message comes into the empty queue and nobody is waiting in mq_receive(3); ask again
-   * for the next time. One process at a time can have asked. A waiting receive of this class does not count
+   * for the next time. As mq_notify(3). One process at a time can have asked. A waiting receive of this class does not count
    * as one: the kernel sees nobody waiting.
    * @param target a function, called from the event loop (the process stays alive for it); a signal by number or
    *   name, for `process.on`; null or nothing takes the request back, also when there is none
    * @throws BusyError when a request stands already, ours or another process's; ClosedError after `close()`
+   * @throws TypeError, RangeError for what is no signal; PosixError where a sandbox refuses the netlink socket that a
+   *   function needs
    * @example queue.requestNotification(() => console.log("something came"));
    */
   requestNotification(target: NotificationTarget | null = null): void {
@@ -211,24 +244,30 @@ export class MessageQueue<M = Uint8Array> {
     this.#notification.request(target);
   }
 
-  /** How many messages are in the queue, which may have changed by the time you look. */
+  /**
+   * How many messages are in the queue, which may have changed by the time you look (mq_getattr(3)).
+   * @throws ClosedError after `close()`
+   */
   get currentMessages(): number {
     return queueAttributes(this.#open(), this.name).currentMessages;
   }
 
-  /** The queue's descriptor (posix_ipc: `mqd`), -1 after `close()`. Always non-blocking to the kernel. */
+  /** The queue's descriptor (posix_ipc: `mqd`), -1 after `close()`: never throws. Always non-blocking to the kernel. */
   get fd(): number {
     return this.#fd;
   }
 
-  /** Whether `close()` was called. */
+  /** Whether `close()` was called. Never throws. */
   get closed(): boolean {
     return this.#fd < 0;
   }
 
   /**
    * Ends the use of this handle: what waits rejects with ClosedError, loops over it end. The queue lives on.
-   * The kernel also drops a notification request this process has on the queue, from whatever handle.
+   * The kernel also drops a notification request this process has on the queue, from whatever handle. A second call
+   * does nothing. As mq_close(3).
+   * @throws PosixError EBADF when somebody else closed `fd`
+   * @example queue.close();
    */
   close(): void {
     if (this.closed) return;
@@ -241,13 +280,16 @@ export class MessageQueue<M = Uint8Array> {
   }
 
   /**
-   * Removes the name. Whoever has the queue open keeps it; a new one of that name is another one.
+   * Removes the name, also after `close()`. Whoever has the queue open keeps it; a new one of that name is another one.
+   * As mq_unlink(3).
    * @throws ExistentialError when there is none (any more), PermissionsError
+   * @example queue.unlink();
    */
   unlink(): void {
     unlinkMessageQueue(this.name);
   }
 
+  /** `close()`, at the end of a scope that says `using`. @throws as `close` */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -345,8 +387,9 @@ export class MessageQueue<M = Uint8Array> {
 }
 
 /**
- * Removes a message queue's name; see `MessageQueue.unlink`.
+ * Removes a message queue's name without opening it; see `MessageQueue.unlink`.
  * @throws ExistentialError, PermissionsError; TypeError, RangeError for a wrong name; UnsupportedError on macOS
+ * @example unlinkMessageQueue("/jobs");
  */
 export function unlinkMessageQueue(name: string): void {
   if (!MESSAGE_QUEUES_SUPPORTED) throw new UnsupportedError("this system has no POSIX message queues");

@@ -4,10 +4,16 @@ import { textBytes } from "../memory/arguments.ts";
 import { bytesOf, create, type Init, Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
 import type { IsStruct } from "../struct/struct.ts";
 
-/** Bytes to send; text goes as UTF-8. */
+/**
+ * Bytes to send; text goes as UTF-8.
+ * @example const message: MessageBytes = new Uint8Array(8);
+ */
 export type MessageBytes = string | NodeJS.ArrayBufferView | ArrayBufferLike;
 
-/** What `send` takes: bytes, or for a typed queue a struct or the plain object to make one from. */
+/**
+ * What `send` takes: bytes, or for a typed queue a struct or the plain object to make one from.
+ * @example const message: Sendable<Point2D> = { x: 1, y: 2 };
+ */
 export type Sendable<M> = IsStruct<M> extends true ? M | Init<M> : MessageBytes;
 
 /** How messages of type `M` become bytes and bytes messages. */
@@ -19,11 +25,18 @@ export interface MessageCodec<M> {
   decode(bytes: Uint8Array<ArrayBuffer>, priority: number): M;
 }
 
-/** A typed queue received something that is no struct of its class. The message has left the queue: here it is. */
+/**
+ * A typed queue received something that is no struct of its class; `code` is "MESSAGE_FORMAT". The message has left the
+ * queue: here it is. Thrown by `receive`, `receiveAsync` and iteration.
+ * @example catch (error) { if (error instanceof MessageFormatError) console.error(error.bytes); }
+ */
 export class MessageFormatError extends ShmError {
+  /** The message. */
   readonly bytes: Uint8Array;
+  /** Its priority, 0 to QUEUE_PRIORITY_MAX. */
   readonly priority: number;
 
+  /** @param message what `error.message` says */
   constructor(bytes: Uint8Array, priority: number, message: string) {
     super("MESSAGE_FORMAT", message);
     this.bytes = bytes;

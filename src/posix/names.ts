@@ -3,13 +3,16 @@ import { O_CREAT, O_EXCL } from "../libc/constants.ts";
 import { checkMode } from "../memory/arguments.ts";
 import { ExistentialError } from "./errors.ts";
 
-/** Options that every POSIX object takes. */
+/**
+ * Options that every POSIX object takes.
+ * @example const options: ObjectOptions = { name: "/robot", flags: O_CREX, mode: 0o660 };
+ */
 export interface ObjectOptions {
-  /** `"/name"`: a slash and no further one; null picks a random unused name and creates the object. */
+  /** `"/name"`: a slash and up to 255 bytes (semaphores: 251) without one; null picks a random unused name and creates the object. */
   name: string | null;
   /** 0 (the default) opens what exists; `O_CREAT` creates if missing; `O_CREX` only creates. */
   flags?: number | undefined;
-  /** Permissions of an object that is created, before the umask; default 0o600. Ignored for existing ones. */
+  /** Permissions of an object that is created, 0 to 0o777, before the umask; default 0o600. Ignored for existing ones. */
   mode?: number | undefined;
 }
 

@@ -21,7 +21,10 @@ import { sigevent } from "./c-structs.ts";
 import { posixCheck } from "./errors.ts";
 import { checkInteger } from "./names.ts";
 
-/** How to be told: a call from the event loop, or a signal by number or name. */
+/**
+ * How to be told: a call from the event loop, or a signal by number or name.
+ * @example const target: NotificationTarget = "SIGUSR1";
+ */
 export type NotificationTarget = (() => void) | number | NodeJS.Signals;
 
 /**

@@ -2,7 +2,6 @@
  * Waiting for a descriptor without blocking: Bun's event loop cannot watch a message queue, so one thread of the
  * process sleeps in epoll_wait and tells. It only tells, it never receives: nothing can be lost in it.
  */
-import { check } from "../libc/call.ts";
 import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
@@ -14,6 +13,7 @@ import {
 import type { BunThread } from "../locks/change-bell.ts";
 import type { Pause } from "../locks/wait-line.ts";
 import { epollEvent } from "./c-structs.ts";
+import { posixCheck } from "./errors.ts";
 import { nap } from "./waiting.ts";
 
 /** What the thread is told at its start. */
@@ -28,7 +28,7 @@ interface Interest {
 
 /** The epoll set, the thread that sleeps on it, and whom to wake for which descriptor. One per process. */
 class Watcher {
-  readonly #epollFd = check("epoll_create1", linuxEvents().epoll_create1(EPOLL_CLOEXEC));
+  readonly #epollFd = posixCheck("epoll_create1", linuxEvents().epoll_create1(EPOLL_CLOEXEC));
   readonly #interests = new Map<number, Set<Interest>>();
   readonly #worker: Worker & BunThread;
   /** The thread did not start, as in a bundle that leaves its file out: everybody polls instead. */
@@ -95,7 +95,7 @@ class Watcher {
   #control(operation: number, fd: number, events: number): void {
     // SAFETY: the kernel reads one struct epoll_event, and copies it during the call.
     const event = epollEvent(events | EPOLLONESHOT, fd);
-    check("epoll_ctl", linuxEvents().epoll_ctl(this.#epollFd, operation, fd, event), `fd ${fd}`);
+    posixCheck("epoll_ctl", linuxEvents().epoll_ctl(this.#epollFd, operation, fd, event), `fd ${fd}`);
   }
 }
 

@@ -25,29 +25,45 @@ import {
 /** Longest name of a semaphore in bytes, without its slash: libc puts `sem.` before it. */
 const SEMAPHORE_NAME_BYTES_MAX = isMacOS ? 30 : 251;
 
-/** What `new Semaphore` takes. */
+/**
+ * What `new Semaphore` takes, as `posix_ipc.Semaphore` does.
+ * @example const options: SemaphoreOptions = { name: "/ready", flags: O_CREAT, initialValue: 1 };
+ */
 export interface SemaphoreOptions extends ObjectOptions {
-  /** The value of a semaphore that is created, default 0. Ignored for existing ones. */
+  /** The value of a semaphore that is created, in units: 0 (default) to SEMAPHORE_VALUE_MAX. Ignored for existing ones. */
   initialValue?: number | undefined;
 }
 
 const OPTIONS = { ...OBJECT_OPTIONS, initialValue: "number" } as const;
 
-/** A unit of a semaphore that is given back when its scope ends. */
+/**
+ * A unit of a semaphore that is given back when its scope ends: what `hold` and `holdAsync` give.
+ * @throws nothing but what `release` throws
+ * @example { using _ = semaphore.hold(); … }
+ */
 export class SemaphoreHold {
   #semaphore: Semaphore | undefined;
 
+  /**
+   * For a unit that was taken already; takes none, and never throws.
+   * @example semaphore.acquire(); using _ = new SemaphoreHold(semaphore);
+   */
   constructor(semaphore: Semaphore) {
     this.#semaphore = semaphore;
   }
 
-  /** Gives the unit back; a second call does nothing. */
+  /**
+   * Gives the unit back; a second call does nothing.
+   * @throws as `Semaphore.release`: ClosedError when the semaphore's handle is closed
+   * @example hold.release();
+   */
   release(): void {
     const semaphore = this.#semaphore;
     this.#semaphore = undefined;
     semaphore?.release();
   }
 
+  /** `release()`, at the end of a scope that says `using`. @throws as `release` */
   [Symbol.dispose](): void {
     this.release();
   }
@@ -59,7 +75,8 @@ export class SemaphoreHold {
  * A semaphore is not a lock: a process that is killed between `acquire()` and `release()` takes its unit with it,
  * and nobody gives it back. For mutual exclusion that survives crashes use a role's lock, which the kernel frees.
  *
- * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`.
+ * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`; afterwards what
+ * takes, gives or asks throws `ClosedError`.
  * @example
  * using ready = new Semaphore({ name: "/ready", flags: O_CREAT, initialValue: 0 });
  * ready.acquire(500); // half a second at most
@@ -73,7 +90,9 @@ export class Semaphore {
   /**
    * Opens or creates a semaphore.
    * @throws TypeError, RangeError for wrong options (names are at most 251 bytes after the slash)
-   * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
+   * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError; PosixError
+   *   ENOSPC, EMFILE …
+   * @example using ready = new Semaphore({ name: "/ready", flags: O_CREAT });
    */
   constructor(options: SemaphoreOptions) {
     checkOptions("new Semaphore", options ?? null, OPTIONS);
@@ -86,13 +105,15 @@ export class Semaphore {
   }
 
   /**
-   * Takes one unit, waiting in this thread until there is one: the event loop stands still. See `acquireAsync`.
+   * Takes one unit, waiting in this thread until there is one: the event loop stands still. See `acquireAsync`. As
+   * sem_wait(3) and sem_timedwait(3).
    * @param wait milliseconds, fractions allowed, or `{ timeoutMs }`; undefined waits forever, 0 never waits
    * @throws BusyError when there is none in time
    * @throws SignalError when a signal arrives that JavaScript listens for: its handler runs once the caller returns
    *   to the event loop. A signal nobody listens for ends the process, as always
    * @throws ClosedError after `close()`; TypeError, RangeError for a wrong timeout
    * @throws UnsupportedError for a timeout above 0 on macOS
+   * @example semaphore.acquire(500); // half a second at most
    */
   acquire(wait?: number | Timeout): void {
     const limitMs = limitOf("acquire", wait);
@@ -111,7 +132,9 @@ export class Semaphore {
    * Takes one unit without ever blocking the event loop. Callers of one object are served in order. It tries, then
    * polls every 1 to 10 ms (a sixteenth of the time already waited), as no descriptor tells of a semaphore.
    * A unit is taken only at the moment the promise is resolved: aborting or a timeout never loses one.
-   * @throws BusyError when there is none in time; `signal.reason` when aborted; ClosedError when closed meanwhile
+   * @throws (rejects with) BusyError when there is none in time; `signal.reason` when aborted; ClosedError when closed
+   *   before or meanwhile; TypeError, RangeError for wrong options
+   * @example await semaphore.acquireAsync({ timeoutMs: 500 });
    */
   async acquireAsync(wait: AsyncWait = {}): Promise<void> {
     checkOptions("acquireAsync", wait, ASYNC_WAIT_OPTIONS);
@@ -120,8 +143,10 @@ export class Semaphore {
   }
 
   /**
-   * Takes one unit if there is one at once.
+   * Takes one unit if there is one at once (sem_trywait(3)).
+   * @returns whether it did
    * @throws ClosedError after `close()`
+   * @example if (semaphore.tryAcquire()) work();
    */
   tryAcquire(): boolean {
     if (semaphores().sem_trywait(this.#open()) === 0) return true;
@@ -131,8 +156,9 @@ export class Semaphore {
   }
 
   /**
-   * Gives one unit, waking one waiter. Any process may, whether it has taken one before or not.
+   * Gives one unit, waking one waiter (sem_post(3)). Any process may, whether it has taken one before or not.
    * @throws PosixError EOVERFLOW at SEMAPHORE_VALUE_MAX; ClosedError after `close()`
+   * @example semaphore.release();
    */
   release(): void {
     posixCheck("sem_post", semaphores().sem_post(this.#open()), this.name, RELEASE_HINT);
@@ -160,7 +186,7 @@ export class Semaphore {
   }
 
   /**
-   * How many units there are, which may have changed by the time you look.
+   * How many units there are, 0 when there are waiters; it may have changed by the time you look (sem_getvalue(3)).
    * @throws UnsupportedError on macOS; ClosedError after `close()`
    */
   get value(): number {
@@ -172,12 +198,17 @@ export class Semaphore {
     return value[0]!;
   }
 
-  /** Whether `close()` was called. */
+  /** Whether `close()` was called. Never throws. */
   get closed(): boolean {
     return this.#semaphore === undefined;
   }
 
-  /** Ends the use of this handle; waiting `acquireAsync` calls reject with ClosedError. The semaphore lives on. */
+  /**
+   * Ends the use of this handle; waiting `acquireAsync` calls reject with ClosedError. The semaphore lives on. A second
+   * call does nothing. As sem_close(3).
+   * @throws PosixError EINVAL, should libc refuse the handle
+   * @example semaphore.close();
+   */
   close(): void {
     if (this.#semaphore === undefined) return;
     posixCheck("sem_close", semaphores().sem_close(this.#semaphore), this.name);
@@ -186,13 +217,16 @@ export class Semaphore {
   }
 
   /**
-   * Removes the name. Whoever has the semaphore open keeps it; a new one of that name is another one.
+   * Removes the name, also after `close()`. Whoever has the semaphore open keeps it; a new one of that name is another
+   * one. As sem_unlink(3).
    * @throws ExistentialError when there is none (any more), PermissionsError
+   * @example semaphore.unlink();
    */
   unlink(): void {
     unlinkSemaphore(this.name);
   }
 
+  /** `close()`, at the end of a scope that says `using`. @throws as `close` */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -209,8 +243,9 @@ export class Semaphore {
 }
 
 /**
- * Removes a semaphore's name; see `Semaphore.unlink`.
+ * Removes a semaphore's name without opening it; see `Semaphore.unlink`.
  * @throws ExistentialError, PermissionsError; TypeError, RangeError for a wrong name
+ * @example unlinkSemaphore("/ready");
  */
 export function unlinkSemaphore(name: string): void {
   checkObjectName(name, SEMAPHORE_NAME_BYTES_MAX, "semaphore");

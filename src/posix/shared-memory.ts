@@ -15,19 +15,25 @@ import { type Struct, type StructClass, sizeof, viewOf } from "../struct/index.t
 import { asPosixErrors } from "./errors.ts";
 import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
 
-/** What `new SharedMemory` takes. */
+/**
+ * What `new SharedMemory` takes, as `posix_ipc.SharedMemory` does.
+ * @example const options: SharedMemoryOptions = { name: "/robot", flags: O_CREAT, size: PAGE_SIZE };
+ */
 export interface SharedMemoryOptions extends ObjectOptions {
-  /** Bytes. Other than 0 (the default) it resizes the object, existing or new; a new object has 0 otherwise. */
+  /** In bytes. Other than 0 (the default) it resizes the object, existing or new; a new object has 0 otherwise. */
   size?: number | undefined;
   /** Opens without the right to write, default false. Cannot go with `size` or `O_TRUNC`, which write. */
   readOnly?: boolean | undefined;
 }
 
-/** How `SharedMemory.map` maps. */
+/**
+ * How `SharedMemory.map` maps.
+ * @example const options: SharedMapOptions = { byteOffset: PAGE_SIZE, access: "read" };
+ */
 export interface SharedMapOptions {
-  /** Bytes to map; all from `byteOffset` on by default. */
+  /** Bytes to map, up to 4 GiB; 0 (default) means all from `byteOffset` on. */
   byteLength?: number | undefined;
-  /** Where the map starts, a multiple of PAGE_SIZE. Default 0. */
+  /** Where in the object the map starts, in bytes: a multiple of PAGE_SIZE. Default 0. */
   byteOffset?: number | undefined;
   /** What stores do; `"read"` for a handle that is `readOnly`, else `"write"`. */
   access?: Access | undefined;
@@ -37,10 +43,11 @@ const OPTIONS = { ...OBJECT_OPTIONS, size: "number", readOnly: "boolean" } as co
 const MAP_OPTIONS = { byteLength: "number", byteOffset: "number", access: "string" } as const;
 
 /**
- * A handle to a shared memory object (shm_overview(7); `posix_ipc.SharedMemory`, Python's
+ * A handle to a shared memory object (shm_open(3), shm_overview(7); `posix_ipc.SharedMemory`, Python's
  * `multiprocessing.shared_memory`). The memory lives until its name is unlinked and nobody has it open or mapped.
  *
- * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`.
+ * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`; afterwards what maps
+ * or asks throws `ClosedError`.
  * @example
  * using memory = new SharedMemory({ name: "/robot", flags: O_CREAT, size: PAGE_SIZE });
  * memory.viewOf(Robot).speed = 3;
@@ -48,6 +55,7 @@ const MAP_OPTIONS = { byteLength: "number", byteOffset: "number", access: "strin
 export class SharedMemory {
   /** The name, the random one if none was given. */
   readonly name: string;
+  /** Whether it was opened without the right to write. */
   readonly readOnly: boolean;
   readonly #viewMaps: MemoryMap[] = [];
   #fd: number;
@@ -58,6 +66,7 @@ export class SharedMemory {
    * @throws TypeError, RangeError for wrong options (names are at most 255 bytes after the slash)
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
    * @throws PosixError ENOSPC for a size beyond the storage; nothing is left behind then
+   * @example using memory = new SharedMemory({ name: "/robot", flags: O_CREAT, size: PAGE_SIZE });
    */
   constructor(options: SharedMemoryOptions) {
     checkOptions("new SharedMemory", options ?? null, OPTIONS);
@@ -76,7 +85,7 @@ export class SharedMemory {
     this.#fd = opened;
   }
 
-  /** The descriptor, for anything that takes one; -1 after `closeFd()`. It does not leak into child processes. */
+  /** The descriptor, for anything that takes one; -1 after `closeFd()`: never throws. Child processes do not inherit it. */
   get fd(): number {
     return this.#fd;
   }
@@ -92,9 +101,10 @@ export class SharedMemory {
   }
 
   /**
-   * Maps the object. The map is yours: close it; it needs neither this handle nor the name.
-   * @throws RangeError for an object of size 0 or a range beyond its end; PermissionsError for access `"write"` to
-   *   a `readOnly` handle; ClosedError after `closeFd()`
+   * Maps the object (mmap(2)). The map is yours: close it; it needs neither this handle nor the name.
+   * @throws RangeError for an object of size 0, a range beyond its end, or a `byteOffset` that is no multiple of
+   *   PAGE_SIZE; TypeError for wrong options
+   * @throws PermissionsError for access `"write"` to a `readOnly` handle; ClosedError after `closeFd()`; PosixError ENOMEM
    * @example using map = memory.map(); map.bytes[0] = 1;
    */
   map(options: SharedMapOptions = {}): MemoryMap {
@@ -112,8 +122,9 @@ export class SharedMemory {
   /**
    * A typed struct on the memory; stores are seen by everybody who has it mapped, without any lock. It belongs to
    * this handle and throws after `close()`. On a `readOnly` handle stores to it throw TypeError.
-   * @param byteOffset where the struct starts, any whole number
-   * @throws RangeError when the object is too short; ClosedError after `closeFd()`
+   * @param byteOffset where the struct starts, in bytes: any whole number. Default 0
+   * @throws RangeError when the object is too short, or longer than one map can be (4 GiB); TypeError for what is no
+   *   number, or no struct class; ClosedError after `closeFd()`
    * @example const robot = memory.viewOf(Robot); robot.pose.x = 1;
    */
   viewOf<T extends Struct>(cls: StructClass<T>, byteOffset = 0): T {
@@ -127,7 +138,11 @@ export class SharedMemory {
     return viewOf(cls, this.#mapFor(end), byteOffset);
   }
 
-  /** Closes the descriptor; maps and views made from it live on. A second call does nothing. */
+  /**
+   * Closes the descriptor; maps and views made from it live on. A second call does nothing.
+   * @throws SystemError EBADF when somebody else closed `fd`
+   * @example memory.closeFd();
+   */
   closeFd(): void {
     if (this.#fd < 0) return;
     const fd = this.#fd;
@@ -135,7 +150,13 @@ export class SharedMemory {
     closeFile(fd);
   }
 
-  /** Closes the descriptor and ends the views that `viewOf` gave: they throw from then on. Maps live on. */
+  /**
+   * Closes the descriptor and ends the views that `viewOf` gave: they throw from then on. Maps live on. A second call
+   * does nothing.
+   * @throws ShmError "BUSY" while an asynchronous operation of Bun (`fs.write`, for one) uses the memory of a view: the
+   *   descriptor is open then; await the operation and close again
+   * @example memory.close();
+   */
   close(): void {
     while (this.#viewMaps.length > 0) {
       this.#viewMaps[0]!.close();
@@ -146,14 +167,16 @@ export class SharedMemory {
   }
 
   /**
-   * Removes the name. The memory goes when nobody has it open or mapped; until then a new object of that name is
-   * another one.
+   * Removes the name, also after `close()`. The memory goes when nobody has it open or mapped; until then a new object
+   * of that name is another one. As shm_unlink(3).
    * @throws ExistentialError when there is none (any more), PermissionsError
+   * @example memory.unlink();
    */
   unlink(): void {
     unlinkSharedMemory(this.name);
   }
 
+  /** `close()`, at the end of a scope that says `using`. @throws as `close` */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -180,8 +203,9 @@ export class SharedMemory {
 }
 
 /**
- * Removes a shared memory object's name; see `SharedMemory.unlink`.
+ * Removes a shared memory object's name without opening it; see `SharedMemory.unlink`.
  * @throws ExistentialError, PermissionsError; TypeError, RangeError for a wrong name
+ * @example unlinkSharedMemory("/robot");
  */
 export function unlinkSharedMemory(name: string): void {
   asPosixErrors(name, () => unlinkSharedMemoryFile(name));

@@ -2,7 +2,10 @@
 import { checkMilliseconds, checkSignal } from "../locks/timeout.ts";
 import type { Pause, Wait } from "../locks/wait-line.ts";
 
-/** How long a call may wait. */
+/**
+ * How long a call may wait.
+ * @example const wait: Timeout = { timeoutMs: 500 };
+ */
 export interface Timeout {
   /** Milliseconds, fractions allowed; undefined or Infinity waits forever, 0 never waits. */
   timeoutMs?: number | undefined;
@@ -10,7 +13,10 @@ export interface Timeout {
   timeout?: number | undefined;
 }
 
-/** How long an asynchronous call may wait, and what may end it early. */
+/**
+ * How long an asynchronous call may wait, and what may end it early.
+ * @example const wait: AsyncWait = { timeoutMs: 500, signal: controller.signal };
+ */
 export interface AsyncWait extends Timeout {
   /** Aborting rejects with `signal.reason`. What was not taken by then is not taken at all. */
   signal?: AbortSignal | undefined;
