@@ -329,6 +329,7 @@ export class MessageQueue<M = Uint8Array> {
       if (leftMs <= 0) throw timedOut(syscall, this.name, this.block ? timeoutMs : 0);
       // What waits longer than 24 days waits again.
       const pollMs = Math.ceil(Math.min(leftMs, INT_MAX));
+      // SAFETY: the kernel reads and writes the 8 bytes of one struct pollfd.
       if (polling().poll(pollfd(this.#fd, events), 1, pollMs) < 0) this.#pollFailed(syscall);
     }
   }

@@ -281,6 +281,7 @@ function timedWait(semaphore: Pointer, name: string, timeoutMs: number): void {
   for (;;) {
     const leftMs = deadline - performance.now();
     if (leftMs <= 0) throw timedOut("sem_timedwait", name, timeoutMs);
+    // SAFETY: the semaphore is open, and this thread is busy until it returns; libc reads the 16 bytes of `until`.
     const until = timespecIn(Math.min(leftMs, SLICE_MS));
     if (timedSemaphores().sem_timedwait(semaphore, until) === 0) return;
     const errno = lastErrno();
