@@ -38,7 +38,9 @@ export interface MemoryMapOptions {
   access?: Access | undefined;
   /** MAP_* flags of mmap(2), joined with `|`. Default MAP_SHARED; with MAP_PRIVATE stores stay private. */
   flags?: number | undefined;
-  /** PROT_* bits of mmap(2); PROT_READ must be among them. Default PROT_READ | PROT_WRITE; PROT_READ alone refuses stores. */
+  /**
+   * PROT_* bits of mmap(2); PROT_READ must be among them. Default PROT_READ | PROT_WRITE; PROT_READ alone refuses stores.
+   */
   prot?: number | undefined;
   /**
    * The same memory for every process that opens the name (POSIX shared memory, shm_open(3); target must be -1). Made

@@ -8,7 +8,10 @@ import { ExistentialError } from "./errors.ts";
  * @example const options: ObjectOptions = { name: "/robot", flags: O_CREX, mode: 0o660 };
  */
 export interface ObjectOptions {
-  /** `"/name"`: a slash and up to 255 bytes (semaphores: 251) without one; null picks a random unused name and creates the object. */
+  /**
+   * `"/name"`: a slash and up to 255 bytes (semaphores: 251) without one; null picks a random unused name and creates
+   * the object.
+   */
   name: string | null;
   /** 0 (the default) opens what exists; `O_CREAT` creates if missing; `O_CREX` only creates. */
   flags?: number | undefined;
@@ -41,7 +44,7 @@ export function openNamed<T>(
 /** What `ObjectOptions` has, for `checkOptions`. */
 export const OBJECT_OPTIONS = { name: "any", flags: "number", mode: "number" } as const;
 
-/** @throws RangeError for a mode outside 0 to 0o777 or flags other than `allowed`, TypeError for flags that are no integer */
+/** @throws RangeError for a mode outside 0 to 0o777 or flags other than `allowed`; TypeError for flags of another type */
 export function checkFlags(options: ObjectOptions, allowed: number): void {
   const { flags = 0 } = options;
   checkMode(options.mode);

@@ -193,7 +193,7 @@ export class Semaphore {
     const semaphore = this.#open();
     if (!SEMAPHORE_VALUE_SUPPORTED) throw new UnsupportedError("this system cannot tell a semaphore's value");
     const value = new Int32Array(1);
-    // SAFETY: libc writes 4 bytes. `semaphore` came from sem_open and is given back only in close(), after which #open throws.
+    // SAFETY: libc writes 4 bytes. The semaphore came from sem_open, and after close() gave it back #open throws.
     posixCheck("sem_getvalue", semaphores().sem_getvalue(semaphore, value), this.name);
     return value[0]!;
   }
