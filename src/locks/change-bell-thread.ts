@@ -17,7 +17,8 @@ function serve({ pageFd, path, control }: BellStart): void {
     Atomics.wait(control, CONTROL.requests, served);
     served = Atomics.load(control, CONTROL.requests);
     const seen = Atomics.load(control, CONTROL.seen);
-    while (page.changes === seen && !isStopped()) page.sleepUntilChange(seen, Number.POSITIVE_INFINITY);
+    // Rings after a second without a wake, too: a writer may be killed between its commit and telling of it.
+    if (page.changes === seen && !isStopped()) page.sleepUntilChange(seen, Number.POSITIVE_INFINITY);
     if (!isStopped()) self.postMessage(undefined);
   }
   page.close();

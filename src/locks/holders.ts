@@ -3,24 +3,46 @@ import { fs } from "../builtin.ts";
 import { throughFs } from "../memory/paths.ts";
 import type { LockKind, LockMode } from "./file-lock.ts";
 
-/** A line of /proc/locks, `1: FLOCK  ADVISORY  WRITE 4321 fe:00:123456 0 EOF`; blocked ones have `->` after the number. */
-const LINE = /^\d+: (FLOCK|POSIX|OFDLCK) +\S+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+:[0-9a-f]+):(\d+) /;
+/**
+ * A line of /proc/locks, `1: FLOCK  ADVISORY  WRITE 4321 fe:00:123456 0 EOF`; blocked ones have `->` after the number.
+ * In /proc/<pid>/fdinfo/<fd> it stands behind `lock:`.
+ */
+const LINE =
+  /^(?:lock:\s+)?\d+: (FLOCK|POSIX|OFDLCK) +\S+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+:[0-9a-f]+):(\d+) /;
 
 const TYPES: Readonly<Record<LockKind, readonly string[]>> = { flock: ["FLOCK"], fcntl: ["POSIX", "OFDLCK"] };
 
 /**
- * The holders that are in the way of `mode`, as the end of a sentence.
+ * The holders that are in the way of `mode`, as the end of a sentence. If there are none, those who stand in the queue.
  * @example "held by process 4321 (bun)"
  */
 export function describeHolders(fd: number, kind: LockKind, mode: LockMode): string {
-  const pids = new Set(holders(fd, kind, mode));
-  if (pids.size === 0) return "the kernel names no holder at this moment";
-  return `held by ${[...pids].map(describeProcess).join(" and ")}`;
+  const inTheWay = holders(fd, kind, mode);
+  if (inTheWay.length > 0) return `held by ${describe(inTheWay)}`;
+  // The gate is a lock of the other kind.
+  const first = holders(fd, kind === "flock" ? "fcntl" : "flock", "exclusive").filter(
+    (pid) => pid !== process.pid,
+  );
+  if (first.length > 0) return `it is free, but ${describe(first)} is first in the queue and does not run`;
+  return "the kernel names no holder at this moment";
 }
 
+const describe = (pids: readonly number[]): string => [...new Set(pids)].map(describeProcess).join(" and ");
+
+/** Process ids; -1 for a lock of an open file whose process we may not look at. */
 function holders(fd: number, kind: LockKind, mode: LockMode): number[] {
   const { dev, ino } = throughFs(() => fs().fstatSync(fd, { bigint: true }));
-  const found = readLines()
+  const found = matches(readLines("/proc/locks"), kind, mode, ino);
+  // Layered file systems show another device to stat than to the lock table; then the inode has to do.
+  const exact = found.filter((match) => match[4] === deviceName(dev));
+  const pids = (exact.length > 0 ? exact : found).map((match) => Number(match[3]));
+  if (!pids.includes(-1)) return pids;
+  const open = holdersByOpenFile(kind, mode, ino);
+  return open.length > 0 ? [...pids.filter((pid) => pid !== -1), ...open] : pids;
+}
+
+const matches = (lines: readonly string[], kind: LockKind, mode: LockMode, ino: bigint): RegExpExecArray[] =>
+  lines
     .map((line) => LINE.exec(line))
     .filter((match) => match !== null)
     .filter(([, type, access, , , inode]) => {
@@ -28,14 +50,31 @@ function holders(fd: number, kind: LockKind, mode: LockMode): number[] {
         TYPES[kind].includes(type!) && inode === String(ino) && (mode === "exclusive" || access === "WRITE")
       );
     });
-  // Layered file systems show another device to stat than to the lock table; then the inode has to do.
-  const exact = found.filter((match) => match[4] === deviceName(dev));
-  return (exact.length > 0 ? exact : found).map((match) => Number(match[3]));
+
+/** Locks of open files name no process, but the processes' open files name their locks. */
+function holdersByOpenFile(kind: LockKind, mode: LockMode, ino: bigint): number[] {
+  const pids = list("/proc").filter((name) => /^\d+$/.test(name));
+  return pids
+    .filter((pid) =>
+      list(`/proc/${pid}/fdinfo`).some(
+        (fd) => matches(readLines(`/proc/${pid}/fdinfo/${fd}`), kind, mode, ino).length > 0,
+      ),
+    )
+    .map(Number);
 }
 
-function readLines(): string[] {
+/** Empty for what is gone, or not ours to see. */
+function list(directory: string): string[] {
   try {
-    return fs().readFileSync("/proc/locks", "latin1").split("\n");
+    return fs().readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function readLines(path: string): string[] {
+  try {
+    return fs().readFileSync(path, "latin1").split("\n");
   } catch {
     return [];
   }

@@ -128,7 +128,7 @@ export class LockPage {
   announceChange(): void {
     if (!this.writable) return;
     const number = Atomics.add(this.#words, CHANGES, 1);
-    if (((Atomics.load(this.#words, WAKE_UNTIL) - number) | 0) > 0) futexWake(this.#words, CHANGES);
+    if (isAhead(Atomics.load(this.#words, WAKE_UNTIL), number + 1)) futexWake(this.#words, CHANGES);
   }
 
   /**
@@ -150,8 +150,10 @@ export class LockPage {
   #askForWake(seen: number): void {
     const wanted = (seen + 1) | 0;
     let current = Atomics.load(this.#words, WAKE_UNTIL);
-    while (((wanted - current) | 0) > 0) {
-      current = Atomics.compareExchange(this.#words, WAKE_UNTIL, current, wanted);
+    while (!isAhead(current, wanted)) {
+      const found = Atomics.compareExchange(this.#words, WAKE_UNTIL, current, wanted);
+      if (found === current) return;
+      current = found;
     }
   }
 
@@ -164,6 +166,12 @@ export class LockPage {
     this.close();
   }
 }
+
+/**
+ * Whether `wakeUntil` is at `number` or a little beyond. Numbers wrap, and nobody may have asked for a wake for billions of
+ * commits: what is far ahead is far behind.
+ */
+const isAhead = (wakeUntil: number, number: number): boolean => ((wakeUntil - number) | 0) >>> 16 === 0;
 
 function openIfPossible(path: string, options: OpenOptions): OpenedFile | undefined {
   try {

@@ -49,6 +49,12 @@ const ASYNC_LOCK_OPTIONS = { ...LOCK_OPTIONS, signal: "any" } as const;
  */
 const OVERTAKE_MS = 1;
 
+/** An asynchronous reader that waits longer than this for a writer in line may be the one that the writer waits for. */
+const NESTED_AFTER_MS = 100;
+
+/** Nobody who runs leaves a free lock alone for so long. */
+const GATE_STUCK_MS = 20;
+
 /** Most locks are held for less time than it takes to fall asleep and wake up: so often is it tried before. */
 const TRIES_BEFORE_SLEEP = 4;
 
@@ -162,8 +168,9 @@ export class RwLock {
     const timeoutMs = checkTimeout(options.timeoutMs);
     const signal = checkSignal("lockAsync", options.signal);
     this.#checkOpen();
+    const start = performance.now();
     await this.#line.wait({
-      attempt: () => this.#attemptAsync(mode) || undefined,
+      attempt: () => this.#attemptAsync(mode, performance.now() - start) || undefined,
       giveUp: () => this.#leaveGate(),
       timeoutMs,
       timeoutError: () => this.#timeoutError(mode, timeoutMs),
@@ -224,10 +231,10 @@ export class RwLock {
   }
 
   /** Whether to go straight for the lock, past the queue. */
-  #overtakes(mode: LockMode): boolean {
+  #overtakes(mode: LockMode, asyncMs?: number): boolean {
     const { page } = this;
     if (page !== undefined && !page.waiting && !page.hasSilentReaders) return true;
-    if (this.#skipsQueue(mode)) return true;
+    if (this.#skipsQueue(mode, asyncMs)) return true;
     // Readers that see the flag never overtake; without a flag to see, all behave as if there were a queue.
     if (page?.waiting && mode === "shared") return false;
     return performance.now() - this.#queuedAt < OVERTAKE_MS;
@@ -236,9 +243,14 @@ export class RwLock {
   /**
    * Whoever stands in the gate may wait for this very thread: for a shared lock that it holds, or, in an
    * asynchronous wait, for the event loop that is about to block. Then the queue would be a deadlock.
+   * @param asyncMs how long an asynchronous wait has lasted: the event loop goes on, so that only a task that holds the
+   *   lock already waits for itself. Others in line must not overtake, or a thread with always a reader in it would
+   *   keep writers out
    */
-  #skipsQueue(mode: LockMode): boolean {
-    return this.#thread.waits.size > 0 || (mode === "shared" && this.#thread.held.shared > 0);
+  #skipsQueue(mode: LockMode, asyncMs?: number): boolean {
+    const holdsShared = mode === "shared" && this.#thread.held.shared > 0;
+    if (asyncMs !== undefined) return holdsShared && asyncMs > NESTED_AFTER_MS;
+    return holdsShared || this.#thread.waits.size > 0;
   }
 
   #wait(mode: LockMode, timeoutMs: number): void {
@@ -261,44 +273,56 @@ export class RwLock {
 
   /** Waits by looking again and again: the kernel's waits know no timeout. */
   #poll(mode: LockMode, timeoutMs: number): void {
-    const deadline = performance.now() + timeoutMs;
+    const start = performance.now();
+    let waitedMs = 0;
     try {
-      for (let turn = 0; !this.#attempt(mode); turn++) {
+      for (let turn = 0; !this.#attempt(mode, waitedMs, this.#overtakes(mode)); turn++) {
         if (timeoutMs !== Number.POSITIVE_INFINITY) this.#announcePolling();
-        const leftMs = deadline - performance.now();
-        if (leftMs <= 0) throw this.#timeoutError(mode, timeoutMs);
-        rest(turn, leftMs);
+        waitedMs = performance.now() - start;
+        if (waitedMs >= timeoutMs) throw this.#timeoutError(mode, timeoutMs);
+        rest(turn, timeoutMs - waitedMs);
       }
     } finally {
       this.#leaveGate();
     }
   }
 
-  #attemptAsync(mode: LockMode): boolean {
+  #attemptAsync(mode: LockMode, waitedMs: number): boolean {
     if (this.#held !== undefined) return false;
-    if (this.#attempt(mode)) {
+    if (this.#attempt(mode, waitedMs, this.#overtakes(mode, waitedMs))) {
       this.#hold(mode);
       return true;
     }
-    this.#announcePolling();
+    // Also in the gate: its thread may be busy with something else, and who sleeps in front of it could not look past it.
+    if (this.page !== undefined) this.page.polling = true;
     return false;
   }
 
   /** One look of somebody who looks again later. The place in the gate, once won, is kept meanwhile. */
-  #attempt(mode: LockMode): boolean {
+  #attempt(mode: LockMode, waitedMs: number, overtakes: boolean): boolean {
     if (this.#inGate === undefined) {
-      if (this.#overtakes(mode) && this.#lock.tryLock(mode)) return true;
-      if (!this.#tryEnterGate(mode)) return false;
+      if (overtakes && this.#lock.tryLock(mode)) return true;
+      if (!this.#tryEnterGate(mode)) return waitedMs > GATE_STUCK_MS && this.#seizeIdle(mode);
     }
     if (!this.#lock.tryLock(mode)) return false;
     this.#leaveGate();
     return true;
   }
 
+  /**
+   * Takes the lock past the gate when nobody at all holds it: then whoever stands in the gate does not run (it was
+   * stopped, or its event loop is busy), and loses nothing.
+   */
+  #seizeIdle(mode: LockMode): boolean {
+    if (this.#gateMode("exclusive") !== "exclusive" || !this.#lock.tryLock("exclusive")) return false;
+    return mode === "exclusive" || this.#lock.tryLock(mode);
+  }
+
   /** One look of somebody who will not wait. */
   #tryOnce(mode: LockMode): boolean {
     if (this.#overtakes(mode)) return this.#lock.tryLock(mode);
-    if (!this.#tryEnterGate(mode)) return false;
+    // A reader that leaves the gate has it for itself for an instant: that is no reason to give up.
+    for (let tries = 1; !this.#tryEnterGate(mode); tries++) if (tries === TRIES_BEFORE_SLEEP) return false;
     try {
       return this.#lock.tryLock(mode);
     } finally {

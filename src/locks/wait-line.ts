@@ -45,9 +45,8 @@ export class WaitLine {
   wait<T>(wait: Wait<T>): Promise<T> {
     wait.signal?.throwIfAborted();
     if (this.#line.length === 0) {
-      const result = wait.attempt();
+      const result = firstAttempt(wait);
       if (result !== undefined) return Promise.resolve(result);
-      if (wait.timeoutMs === 0) wait.giveUp?.();
     }
     if (wait.timeoutMs === 0) throw wait.timeoutError();
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -138,5 +137,17 @@ export class WaitLine {
   #endPause(): void {
     this.#callOffPause?.();
     this.#callOffPause = undefined;
+  }
+}
+
+/** Of somebody who finds the line empty; gives up what it gathered when it will not wait. */
+function firstAttempt<T>(wait: Wait<T>): T | undefined {
+  let isToStay = false;
+  try {
+    const result = wait.attempt();
+    isToStay = result !== undefined || wait.timeoutMs > 0;
+    return result;
+  } finally {
+    if (!isToStay) wait.giveUp?.();
   }
 }

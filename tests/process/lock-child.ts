@@ -4,6 +4,8 @@
  *   hold <kind> <path> <mode>                      takes it, prints "held", keeps it until stdin ends
  *   count <kind> <path> <shared file> <rounds>     locked increments of word 0
  *   churn <kind> <path> <shared file> <mode> <holdMs> [timeoutMs | async]   takes and releases until STOP is set
+ *   crowd <kind> <path> <shared file> <mode> <holdMs>   the same from four asynchronous tasks, so that their holds overlap
+ *   stall <kind> <path> <mode> <ms>                waits for it asynchronously, blocks its own thread for so long, ends
  *
  * Words of the shared file (int32): see WORD.
  */
@@ -48,9 +50,23 @@ async function churn(
     if (wait === "async") await lock.acquireAsync(mode);
     else lock.acquire(mode, wait === "" ? undefined : { timeoutMs: Number(wait) });
     if (Atomics.load(words, WORD.waiting) !== 0) Atomics.add(words, WORD.holdsMeanwhile, 1);
-    if (holdMs > 0) Bun.sleepSync(holdMs);
+    if (wait === "async") await Bun.sleep(holdMs);
+    else if (holdMs > 0) Bun.sleepSync(holdMs);
     lock.release();
   }
+}
+
+async function crowd(lock: RwLock, words: Int32Array, mode: LockMode, holdMs: number): Promise<void> {
+  const locks = [lock, ...Array.from({ length: 3 }, () => new RwLock({ path: lock.path, kind: lock.kind }))];
+  await Promise.all(locks.map((each) => churn(each, words, mode, holdMs, "async")));
+}
+
+async function stall(lock: RwLock, mode: LockMode, ms: number): Promise<void> {
+  void lock.acquireAsync(mode);
+  await Bun.sleep(20);
+  console.log("waits");
+  Bun.sleepSync(ms);
+  process.exit(0);
 }
 
 if (import.meta.main) {
@@ -58,6 +74,8 @@ if (import.meta.main) {
   const lock = new RwLock({ path: path!, kind: kind as LockKind });
   if (action === "hold") hold(lock, rest[0] as LockMode);
   if (action === "count") count(lock, sharedWords(rest[0]!), Number(rest[1]));
+  if (action === "stall") await stall(lock, rest[0] as LockMode, Number(rest[1]));
+  if (action === "crowd") await crowd(lock, sharedWords(rest[0]!), rest[1] as LockMode, Number(rest[2]));
   if (action === "churn") {
     await churn(lock, sharedWords(rest[0]!), rest[1] as LockMode, Number(rest[2]), rest[3]);
   }
