@@ -1,5 +1,5 @@
 /** Functions that work under a lock must be done when they return. */
-import { show } from "./struct/refusal.ts";
+import { show } from "./show.ts";
 
 /** The result of a function that must not be async: its lock is gone when it returns. */
 export type SyncResult<R> = R & (R extends PromiseLike<unknown> ? never : unknown);

@@ -4,10 +4,11 @@
  * barrier, because `Atomics` on PROT_READ memory kills the process once compiled.
  */
 import { checkOptions } from "../check-options.ts";
+import { show } from "../show.ts";
 import { type Owner, placeOf } from "./arrays.ts";
 import { barrier } from "./barrier.ts";
 import { READ_ONLY, type Region } from "./memory.ts";
-import { at, outOfRange, show } from "./refusal.ts";
+import { at, outOfRange } from "./refusal.ts";
 import { type Inline, type ScalarType, typedArrays } from "./types.ts";
 
 type AtomicArray =

@@ -2,12 +2,12 @@
  * What one does with structs: functions rather than methods, so that no member name of a struct can collide.
  */
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { layoutOfClass } from "./layout.ts";
 import { READ_ONLY, Region } from "./memory.ts";
 import { resolvePath } from "./path.ts";
-import { show } from "./refusal.ts";
 import { type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";

@@ -2,36 +2,10 @@
  * How a wrong value is refused: `check` functions throw TypeError or RangeError with what they expected; each
  * level on the way out adds its place, so that the message says `Robot.pose[3].x: expected …, got …`.
  */
+import { show } from "../show.ts";
 
 /** Of the errors made here: where, as far as known, and why. */
 const places = new WeakMap<object, { place: string; reason: string }>();
-
-const HUGE = 10n ** 59n;
-
-/** Short and safe text for any value, for messages. */
-export function show(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return value.length > 60
-        ? `${JSON.stringify(value.slice(0, 60))}… (${value.length} characters)`
-        : JSON.stringify(value);
-    case "bigint":
-      return value > HUGE || value < -HUGE ? "a huge bigint" : `${value}n`;
-    case "function":
-      return `function ${value.name}`;
-    case "object":
-      return value === null
-        ? "null"
-        : `${Array.isArray(value) ? `an array of ${value.length}` : objectName(value)}`;
-    default:
-      return Object.is(value, -0) ? "-0" : String(value);
-  }
-}
-
-function objectName(value: object): string {
-  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof name === "string" && name !== "Object" ? `a ${name}` : "an object";
-}
 
 function refusal(Kind: typeof TypeError | typeof RangeError, reason: string, options?: ErrorOptions): Error {
   const error = new Kind(reason, options);

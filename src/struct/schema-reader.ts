@@ -1,6 +1,7 @@
 /** From a schema to a class: all that a schema says is checked, as it may come from anywhere. */
 import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import { ArrayType, atomic, type FieldType, fieldType, type StructClass, StructType } from "./composite.ts";
 import { isMemberName, isStructName } from "./decorators.ts";
 import {
@@ -13,7 +14,7 @@ import {
   sizeOfType,
   typeName,
 } from "./layout.ts";
-import { show, wrongType } from "./refusal.ts";
+import { wrongType } from "./refusal.ts";
 import type { SchemaOptions, StructSchema } from "./schema.ts";
 import { Struct, Union } from "./struct.ts";
 import { c_longdouble, chars, type TextEncoding } from "./text.ts";

@@ -3,8 +3,9 @@
  * read, checked and written. A type of your own is an object of the same interface (or `convert` of a built-in one).
  */
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { Memory } from "./memory.ts";
-import { outOfRange, show, wrongType } from "./refusal.ts";
+import { outOfRange, wrongType } from "./refusal.ts";
 
 declare const ARRAY: unique symbol;
 
