@@ -26,6 +26,15 @@ function spanOf({ offset, width }: NonNullable<Member["bits"]>, littleEndian: bo
   return { start, byteLength, shift: BigInt(shift), mask: (1n << BigInt(width)) - 1n };
 }
 
+/** The bits of a field as a mask of each byte that they are in, in the order of the memory. */
+export function masksOf(bits: NonNullable<Member["bits"]>, littleEndian: boolean): number[] {
+  const { byteLength, shift, mask } = spanOf(bits, littleEndian);
+  const bytes = Array.from({ length: byteLength }, (_, i) =>
+    Number(((mask << shift) >> BigInt(8 * i)) & 0xffn),
+  );
+  return littleEndian ? bytes : bytes.reverse();
+}
+
 const scalarOf = (member: Member): ScalarType<BitValue> => member.type as ScalarType<BitValue>;
 
 /** The value of a bit-field of the struct at `base`. */

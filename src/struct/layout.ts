@@ -94,7 +94,7 @@ export function sizeOfType(type: FieldType): number {
 }
 
 /** Natural alignment in bytes. */
-export function alignOfType(type: FieldType): number {
+function alignOfType(type: FieldType): number {
   if (type instanceof StructType) return layoutOfClass(type.cls).align;
   if (type instanceof ArrayType) return alignOfType(type.element);
   if (type instanceof AtomicType) return type.integer.align;
@@ -106,10 +106,17 @@ export function typeName(type: FieldType): string {
   if (type instanceof StructType) return layoutOfClass(type.cls).name;
   if (type instanceof AtomicType) return `atomic(${type.integer.name})`;
   if (!(type instanceof ArrayType)) return type.name;
+  const { innermost, dimensions } = unwrap(type);
+  return typeName(innermost) + dimensions;
+}
+
+/** What an array, of however many dimensions, is an array of; `dimensions` as C writes them, `""` for no array. */
+export function unwrap(type: FieldType): { innermost: FieldType; dimensions: string } {
   let dimensions = "";
-  let element: FieldType = type;
-  for (; element instanceof ArrayType; element = element.element) dimensions += `[${element.length ?? ""}]`;
-  return typeName(element) + dimensions;
+  let innermost = type;
+  for (; innermost instanceof ArrayType; innermost = innermost.element)
+    dimensions += `[${innermost.length ?? ""}]`;
+  return { innermost, dimensions };
 }
 
 /** The mode of a nested struct: an order of its own beats the one it stands in. */
@@ -270,8 +277,7 @@ class Placement {
       if (this.#isUnion) throw new StructDefinitionError(`${where}: a union cannot have a flexible array`);
       this.#flexible = true;
     }
-    let innermost = type;
-    while (innermost instanceof ArrayType) innermost = innermost.element;
+    const { innermost } = unwrap(type);
     if (innermost instanceof StructType && layoutOfClass(innermost.cls).flexible) {
       const { name } = layoutOfClass(innermost.cls);
       throw new StructDefinitionError(`${where}: ${name} ends in a flexible array and cannot be nested`);

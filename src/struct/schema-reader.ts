@@ -13,6 +13,7 @@ import {
   registerLayout,
   sizeOfType,
   typeName,
+  unwrap,
 } from "./layout.ts";
 import { wrongType } from "./refusal.ts";
 import type { SchemaOptions, StructSchema } from "./schema.ts";
@@ -219,8 +220,7 @@ function checkAtomics(type: FieldType, offset: number, where: string, struct: He
   if (isFlexibleStruct(type)) throw unsound(`${where}: nested, but without a length`, typeName(type));
   const align = atomicAlignOf(type);
   if (align === 1) return;
-  let innermost = type;
-  while (innermost instanceof ArrayType) innermost = innermost.element;
+  const { innermost } = unwrap(type);
   const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
   if (offset % align !== 0 || stride % align !== 0) throw unsound(`${where}: misaligned atomic`, offset);
   const endian = (innermost instanceof StructType && layoutOfClass(innermost.cls).endian) || struct.endian;

@@ -3,7 +3,7 @@
  * work on the bytes without the class's source. It stands in every file that a Manager makes.
  */
 import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
-import { type Layout, layoutOfClass, type Member, typeName } from "./layout.ts";
+import { type Layout, layoutOfClass, type Member, typeName, unwrap } from "./layout.ts";
 import type { Struct } from "./struct.ts";
 import { type CType, schemaOfType, type TypeSchema } from "./types.ts";
 
@@ -99,14 +99,6 @@ export function leavesOf(layout: Layout, prefix = "", base = 0, endian = layout.
     const below = `${path}${dimensions && "[]"}.`;
     return [head, ...leavesOf(inner, below, place.offset, inner.endian ?? endian)];
   });
-}
-
-function unwrap(type: FieldType): { dimensions: string; innermost: FieldType } {
-  let dimensions = "";
-  let innermost = type;
-  for (; innermost instanceof ArrayType; innermost = innermost.element)
-    dimensions += `[${innermost.length ?? ""}]`;
-  return { dimensions, innermost };
 }
 
 const fingerprints = new WeakMap<Layout, bigint>();

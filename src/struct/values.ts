@@ -17,16 +17,17 @@ import {
   sizeOfType,
   typeName,
 } from "./layout.ts";
+import { copyMembers } from "./member-bytes.ts";
 import { assertAttached, type Region } from "./memory.ts";
 import { at, outOfRange, rangeRefusal, typeRefusal, wrongType } from "./refusal.ts";
 import { isScalar, type ScalarType, typedArrays } from "./types.ts";
 
 declare const PREPARED: unique symbol;
 /** A checked value in the form that `store` takes; only `prepare` and `store` know which for which type. */
-export type Prepared = { readonly [PREPARED]: true };
+type Prepared = { readonly [PREPARED]: true };
 
 /** The members of a struct to store, or the bytes of one of the same class. */
-type PreparedStruct = { readonly bytes: Uint8Array } | readonly (readonly [Member, Prepared])[];
+type PreparedStruct = { readonly bytes: Buffer } | readonly (readonly [Member, Prepared])[];
 
 const prepared = (value: unknown): Prepared => value as Prepared;
 
@@ -35,7 +36,7 @@ const prepared = (value: unknown): Prepared => value as Prepared;
  * @param length elements of an array, which for a flexible one only its memory tells
  * @throws TypeError, RangeError
  */
-export function prepare(type: FieldType, value: unknown, region: Region, length?: number): Prepared {
+function prepare(type: FieldType, value: unknown, region: Region, length?: number): Prepared {
   if (type instanceof StructType) return prepared(prepareStruct(layoutOfClass(type.cls), value, region));
   if (type instanceof ArrayType)
     return prepared(prepareArray(type, value, region, length ?? type.length ?? 0));
@@ -45,7 +46,7 @@ export function prepare(type: FieldType, value: unknown, region: Region, length?
 }
 
 /** Stores what `prepare` returned for the same type. */
-export function store(type: FieldType, region: Region, byteOffset: number, value: Prepared): void {
+function store(type: FieldType, region: Region, byteOffset: number, value: Prepared): void {
   if (type instanceof StructType)
     storeStruct(layoutOfClass(type.cls), region, byteOffset, value as unknown as PreparedStruct);
   else if (type instanceof ArrayType)
@@ -145,8 +146,13 @@ function canCopy(layout: Layout, source: View, region: Region): boolean {
   );
 }
 
-const copyOf = (view: View): Uint8Array =>
-  Uint8Array.prototype.slice.call(view[REGION].bytes, view[OFFSET], view[OFFSET] + view[LAYOUT].size);
+/** Not the Buffer's own `slice`, which would share the memory; this one makes a Buffer as well. */
+const copyOf = (view: View): Buffer =>
+  Uint8Array.prototype.slice.call(
+    view[REGION].bytes,
+    view[OFFSET],
+    view[OFFSET] + view[LAYOUT].size,
+  ) as Buffer;
 
 function prepareMembers(
   layout: Layout,
@@ -175,11 +181,12 @@ function prepareMembers(
 }
 
 function storeStruct(layout: Layout, region: Region, base: number, value: PreparedStruct): void {
+  const memory = inOrder(region, layout);
   if ("bytes" in value) {
-    region.bytes.set(value.bytes, base);
+    const copying = { source: value.bytes, target: region.bytes, shift: base };
+    copyMembers(layout, memory.littleEndian, copying);
     return;
   }
-  const memory = inOrder(region, layout);
   for (const [member, checked] of value) writeMember(member, memory, base, checked);
 }
 
