@@ -80,8 +80,12 @@ function endOfText(bytes: Buffer, start: number, end: number, unit: 1 | 2): numb
 }
 
 function endOfLongText(bytes: Buffer, start: number, end: number): number {
-  // With a NUL in the last byte the search cannot run out of the field, into perhaps gigabytes of other memory.
-  if (bytes[end - 1] === 0) return indexOf.call(bytes, 0, start);
+  // With a NUL in the last byte the search cannot run out of the field, into perhaps gigabytes of other memory,
+  // unless another process replaces that NUL meanwhile: what is found out there does not count.
+  if (bytes[end - 1] === 0) {
+    const found = indexOf.call(bytes, 0, start);
+    return found < 0 || found > end ? end : found;
+  }
   const length = bytes.subarray(start, end).indexOf(0);
   return length < 0 ? end : start + length;
 }
