@@ -5,7 +5,7 @@
 import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { Memory } from "./memory.ts";
-import { outOfRange, wrongType } from "./refusal.ts";
+import { at, outOfRange, wrongType } from "./refusal.ts";
 
 declare const ARRAY: unique symbol;
 
@@ -421,14 +421,15 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
   Enum: E,
 ): CType<Extract<E[keyof E], B>> {
   checkEnum(type, Enum);
-  // A numeric enum also maps its values back to names; those keys are not names of members.
-  const members = Object.entries(Enum).filter(
-    ([name, value]) => typeof value !== "string" && !/^-?\d/.test(name),
+  const where = `enumOf(${type.name})`;
+  const members = Object.entries(Enum).filter(([name]) => !isReverseMapping(Enum, name));
+  if (members.length === 0) throw new StructDefinitionError(`${where}: the enum has no members`);
+  const labels = Object.fromEntries(
+    members.map(([name, value]) => [name, labelOf(type, value, where, name)]),
   );
-  const values = new Map(members.map(([name, value]) => [value as unknown, name]));
-  const labels = Object.fromEntries(members.map(([name, value]) => [name, String(type.check(value))]));
+  const values = new Set<unknown>(members.map(([, value]) => value));
   return convert<B, Extract<E[keyof E], B>>(type, {
-    name: `enumOf(${type.name})`,
+    name: where,
     labels,
     decode: (stored) => stored as Extract<E[keyof E], B>,
     encode: (value) => {
@@ -439,6 +440,26 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
         : wrongType(expected, value);
     },
   });
+}
+
+/** A numeric enum of TypeScript also maps its values back to names: `Mode[5] === "Run"`. */
+function isReverseMapping(Enum: Readonly<Record<string, unknown>>, key: string): boolean {
+  const name = Enum[key];
+  if (typeof name !== "string") return false;
+  const value = Enum[name];
+  return typeof value === "number" && String(value) === key;
+}
+
+function labelOf(type: CType<unknown>, value: unknown, where: string, name: string): string {
+  if (typeof value === "string")
+    throw new StructDefinitionError(
+      `${where}: member ${name} is ${show(value)}; only numbers and bigints can be stored`,
+    );
+  try {
+    return String(type.check(value));
+  } catch (error) {
+    throw at(`${where}.${name}`, error);
+  }
 }
 
 function checkEnum(type: unknown, Enum: unknown): void {
