@@ -310,8 +310,12 @@ export function fillArray(
 const countOf = (element: FieldType, elements: PreparedArray): number =>
   "numbers" in elements ? elements.numbers.byteLength / sizeOfType(element) : elements.length;
 
-/** JSON has no bigint; views and arrays bring a toJSON of their own. */
-export const forJson = (value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
+/** What JSON has no form of its own for: bigints, and typed arrays. Views and `CArray`s bring a toJSON. */
+export function forJson(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  const isTypedArray = ArrayBuffer.isView(value) && Symbol.iterator in value && !("toJSON" in value);
+  return isTypedArray ? Array.from(value as Iterable<unknown>, forJson) : value;
+}
 
 /** How the values of a struct are turned into plain ones. */
 export interface PlainOptions {
