@@ -3,7 +3,7 @@ import { StructDefinitionError } from "../errors.ts";
 import type { CArray } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
 import type { Struct } from "./struct.ts";
-import { type CType, c_uint8, isScalar, type ScalarType } from "./types.ts";
+import { type CType, c_uint8, isCType, isScalar, type ScalarType } from "./types.ts";
 
 declare const DECLARED: unique symbol;
 
@@ -136,16 +136,4 @@ export function fieldType(type: unknown, where: string): FieldType {
   throw new StructDefinitionError(
     `${where}: expected a type such as c_int32, chars(8) or a struct class, got ${String(type)}${hint}`,
   );
-}
-
-function isCType(type: unknown): type is CType<unknown> {
-  if (typeof type !== "object" || type === null) return false;
-  const { name, size, align, read, write, check } = type as Partial<CType<unknown>>;
-  if (typeof read !== "function" || typeof write !== "function" || typeof check !== "function") return false;
-  if (!Number.isSafeInteger(size) || (size as number) < 1 || ![1, 2, 4, 8, 16].includes(align as number)) {
-    throw new StructDefinitionError(
-      `type ${name}: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16`,
-    );
-  }
-  return typeof name === "string";
 }

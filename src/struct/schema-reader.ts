@@ -20,7 +20,7 @@ import type { SchemaOptions, StructSchema } from "./schema.ts";
 import { Struct, Union } from "./struct.ts";
 import { c_longdouble, chars, type TextEncoding } from "./text.ts";
 import * as types from "./types.ts";
-import { asNumber, type CType, convert, enumOf, isScalar, type ScalarType } from "./types.ts";
+import { asNumber, type CType, convert, enumOf, isCType, isScalar, type ScalarType } from "./types.ts";
 
 /** What `structFromSchema` does. */
 export function readStruct(
@@ -28,16 +28,27 @@ export function readStruct(
   options: SchemaOptions,
 ): StructClass<Struct & Record<string, unknown>> {
   checkOptions("structFromSchema", options, { types: "any" });
-  if (!Array.isArray(options.types ?? []))
-    throw new TypeError(`structFromSchema: option types must be an array, got ${show(options.types)}`);
+  const own = ownTypes(options.types);
   try {
-    return new SchemaReader(options.types ?? []).struct(schema, 0);
+    return new SchemaReader(own).struct(schema, 0);
   } catch (error) {
     if (error instanceof StructDefinitionError && error.message.startsWith(UNSOUND)) throw error;
     // The types refuse their arguments with errors of their own, and a schema may be an object that bites.
     const reason = error instanceof Error ? error.message : "it cannot be read";
     throw new StructDefinitionError(`${UNSOUND}: ${reason}`, { cause: error });
   }
+}
+
+function ownTypes(types: unknown = []): CType<unknown>[] {
+  if (!Array.isArray(types))
+    throw new TypeError(`structFromSchema: option types must be an array, got ${show(types)}`);
+  for (const [i, type] of types.entries()) {
+    if (isCType(type)) continue;
+    throw new TypeError(
+      `structFromSchema: option types[${i}] must be a type such as convert returns, got ${show(type)}`,
+    );
+  }
+  return types;
 }
 
 const UNSOUND = "this schema is not sound";

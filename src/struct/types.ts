@@ -4,7 +4,7 @@
  */
 import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
-import type { Memory } from "./memory.ts";
+import { type Memory, Region } from "./memory.ts";
 import { at, outOfRange, wrongType } from "./refusal.ts";
 
 declare const ARRAY: unique symbol;
@@ -61,6 +61,22 @@ export interface CType<T> {
 /** How a schema spells a type; one that does not say is known by its name and size only. */
 export const schemaOfType = ({ schema, name, size, align }: CType<unknown>): TypeSchema =>
   schema ?? { custom: name, size, align };
+
+/**
+ * True for a type like those here, built in or of one's own.
+ * @throws StructDefinitionError for one whose size or alignment is none
+ */
+export function isCType(type: unknown): type is CType<unknown> {
+  if (typeof type !== "object" || type === null) return false;
+  const { name, size, align, read, write, check } = type as Partial<CType<unknown>>;
+  if (typeof read !== "function" || typeof write !== "function" || typeof check !== "function") return false;
+  if (!Number.isSafeInteger(size) || (size as number) < 1 || ![1, 2, 4, 8, 16].includes(align as number)) {
+    throw new StructDefinitionError(
+      `type ${name}: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16`,
+    );
+  }
+  return typeof name === "string";
+}
 
 /** What reading a field of this type gives. */
 export type TypeOf<C> = C extends CType<infer T> ? T : never;
@@ -390,6 +406,10 @@ export function convert<B, T>(
  * @example @field(asNumber(c_int64)) nanoseconds!: number
  */
 export function asNumber(type: CType<bigint>): CType<number> {
+  if (!isCType(type) || !readsBigInt(type))
+    throw new TypeError(
+      `asNumber: expected a type whose values are bigints, such as c_int64, got ${isCType(type) ? (type as CType<unknown>).name : show(type)}`,
+    );
   const expected = "a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones";
   return convert(type, {
     name: `asNumber(${type.name})`,
@@ -404,6 +424,12 @@ export function asNumber(type: CType<bigint>): CType<number> {
       return BigInt(value);
     },
   });
+}
+
+/** A type shows what its values are by what it makes of zeros: it must read any bytes. */
+function readsBigInt(type: CType<unknown>): boolean {
+  const zeros = new Region(new ArrayBuffer(type.size), 0, type.size, 0);
+  return typeof type.read(zeros, 0) === "bigint";
 }
 
 /**

@@ -33,6 +33,7 @@ import {
   c_ushort,
   c_void_p,
   c_wchar,
+  chars,
   convert,
   create,
   enumOf,
@@ -108,6 +109,19 @@ test("names of an enum may look like numbers, and values have several names", ()
 test("a member of an enum that its type cannot hold is named", () => {
   expect(() => enumOf(c_uint8, { low: 1, high: 256 })).toThrow(
     new RangeError("enumOf(c_uint8).high: expected an integer from 0 to 255, got 256"),
+  );
+});
+
+test.each<[unknown, string]>([
+  [c_int32, "c_int32"],
+  [c_bool, "c_bool"],
+  [chars(8), "chars(8)"],
+  [asNumber(c_int64), "asNumber(c_int64)"],
+  [Int32Array, "function Int32Array"],
+  [undefined, "undefined"],
+])("asNumber is for 64-bit integers (%#)", (type, shown) => {
+  expect(() => asNumber(type as CType<bigint>)).toThrow(
+    new TypeError(`asNumber: expected a type whose values are bigints, such as c_int64, got ${shown}`),
   );
 });
 
