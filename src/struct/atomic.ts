@@ -9,22 +9,13 @@ import { type Owner, placeOf } from "./arrays.ts";
 import { barrier } from "./barrier.ts";
 import { READ_ONLY, type Region } from "./memory.ts";
 import { at, outOfRange } from "./refusal.ts";
-import { type Inline, type ScalarType, typedArrays } from "./types.ts";
+import { type Inline, type IntegerArray, type ScalarType, typedArrays } from "./types.ts";
 
-type AtomicArray =
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array;
 type IntegerAccessor = Exclude<Inline["accessor"], "Float32" | "Float64">;
 type Operation = "store" | "add" | "sub" | "and" | "or" | "xor" | "exchange";
-type AtomicsOn<T> = Record<Operation, (array: AtomicArray, index: number, value: T) => T> & {
-  load(array: AtomicArray, index: number): T;
-  compareExchange(array: AtomicArray, index: number, expected: T, replacement: T): T;
+type AtomicsOn<T> = Record<Operation, (array: IntegerArray, index: number, value: T) => T> & {
+  load(array: IntegerArray, index: number): T;
+  compareExchange(array: IntegerArray, index: number, expected: T, replacement: T): T;
 };
 
 /** How a thread sleeps on a 32-bit word until another process wakes it; provided by the room that knows the kernel. */
@@ -59,7 +50,7 @@ const atomics = <T>() => Atomics as unknown as AtomicsOn<T>;
  * @example editor.live.counter.add(1)
  */
 export class Atomic<T extends number | bigint> {
-  readonly #words: AtomicArray;
+  readonly #words: IntegerArray;
   readonly #type: ScalarType<T, unknown>;
   readonly #readOnly: boolean;
 

@@ -35,14 +35,16 @@ export function masksOf(bits: NonNullable<Member["bits"]>, littleEndian: boolean
   return littleEndian ? bytes : bytes.reverse();
 }
 
-const scalarOf = (member: Member): ScalarType<BitValue> => member.type as ScalarType<BitValue>;
+type BitType = ScalarType<BitValue> & { readonly integer: NonNullable<ScalarType<BitValue>["integer"]> };
+
+const scalarOf = (member: Member): BitType => member.type as BitType;
 
 /** The value of a bit-field of the struct at `base`. */
 export function readBits(member: Member, memory: Memory, base: number): BitValue {
   const bits = member.bits as NonNullable<Member["bits"]>;
   const { inline, integer } = scalarOf(member);
-  const small = readSmall(bits, memory, base, integer?.signed === true && !inline.boolean);
-  const value = small ?? readLarge(bits, memory, base, integer?.signed === true);
+  const value =
+    readSmall(bits, memory, base, integer.signed) ?? readLarge(bits, memory, base, integer.signed);
   if (inline.boolean) return Number(value) !== 0;
   return inline.accessor.startsWith("Big") ? BigInt(value) : Number(value);
 }
@@ -98,7 +100,7 @@ export function writeBits(member: Member, memory: Memory, base: number, value: B
 /** @throws TypeError, RangeError for what the width cannot hold (C would cut it silently) */
 export function checkBits(member: Member, value: unknown): BitValue {
   const { inline, integer, check } = scalarOf(member);
-  if (inline.boolean || integer === undefined) return check(value);
+  if (inline.boolean) return check(value);
   const width = BigInt((member.bits as NonNullable<Member["bits"]>).width);
   const min = integer.signed ? -(1n << (width - 1n)) : 0n;
   const max = integer.signed ? (1n << (width - 1n)) - 1n : (1n << width) - 1n;

@@ -1,9 +1,9 @@
-/** Types made of other types: structs, arrays, atomics, bit-fields. Descriptions only; layout.ts gives them sizes. */
+/** Types made of other types: structs, arrays, atomics. Descriptions only; layout.ts gives them sizes. */
 import { StructDefinitionError } from "../errors.ts";
 import type { CArray } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
 import type { Struct } from "./struct.ts";
-import { type CType, c_uint8, isCType, isScalar, type ScalarType } from "./types.ts";
+import { type CType, c_uint8, type IntegerArray, isCType, isScalar, type ScalarType } from "./types.ts";
 
 declare const DECLARED: unique symbol;
 
@@ -46,22 +46,6 @@ export class AtomicType<T extends number | bigint> {
 export type FieldType<Declared = unknown> =
   | CType<Declared>
   | ((StructType | ArrayType | AtomicType<number> | AtomicType<bigint>) & { readonly [DECLARED]?: Declared });
-
-/** The typed arrays that stand for arrays of numbers and bigints. */
-export type TypedArray =
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | Float32Array
-  | Float64Array
-  | BigInt64Array
-  | BigUint64Array;
-
-/** The typed arrays of integers. */
-export type IntegerArray = Exclude<TypedArray, Float32Array | Float64Array>;
 
 type ElementOf<C> =
   C extends StructClass<infer S>

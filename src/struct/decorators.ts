@@ -13,12 +13,11 @@ import {
   array,
   type FieldType,
   fieldType,
-  type IntegerArray,
   type StructClass,
   StructType,
 } from "./composite.ts";
 import { Struct } from "./struct.ts";
-import { isScalar, type ScalarType, typedArrays } from "./types.ts";
+import { type IntegerArray, isNumeric, isScalar, type ScalarType, typedArrays } from "./types.ts";
 
 // Bun's standard decorators store metadata under this symbol, which must exist before the first decorated class.
 if (Symbol.metadata === undefined) {
@@ -40,6 +39,9 @@ if (!("metadata" in Reflect)) {
     configurable: true,
   });
 }
+
+/** The largest alignment in bytes that `@struct({ align })` gives. */
+export const MAX_ALIGN = 4096;
 
 /** What was declared, by the prototype (legacy style) or the metadata object (standard style) of the class. */
 const declared = new WeakMap<object, Map<string, Declaration>>();
@@ -272,8 +274,7 @@ function declarableAs(type: FieldType): readonly unknown[] & readonly { name: st
   if (type instanceof AtomicType) return [Atomic];
   if (type instanceof ArrayType) {
     const { element } = type;
-    const isNumeric = isScalar(element) && !element.inline.boolean;
-    return isNumeric ? [typedArrays[element.inline.accessor], CArray] : [CArray];
+    return isNumeric(element) ? [typedArrays[element.inline.accessor], CArray] : [CArray];
   }
   if (isScalar(type)) {
     const { boolean, accessor } = type.inline;
@@ -302,9 +303,11 @@ function checkValues({ pack, align, endian, name }: StructOptions = {}): void {
     throw new StructDefinitionError(`@struct: pack must be 1, 2, 4, 8 or 16, got ${pack}`);
   if (
     align !== undefined &&
-    !(Number.isInteger(align) && align >= 1 && align <= 4096 && (align & (align - 1)) === 0)
+    !(Number.isInteger(align) && align >= 1 && align <= MAX_ALIGN && (align & (align - 1)) === 0)
   ) {
-    throw new StructDefinitionError(`@struct: align must be a power of two from 1 to 4096, got ${align}`);
+    throw new StructDefinitionError(
+      `@struct: align must be a power of two from 1 to ${MAX_ALIGN}, got ${align}`,
+    );
   }
   if (endian !== undefined && endian !== "little" && endian !== "big") {
     throw new StructDefinitionError(`@struct: endian must be "little" or "big", got ${String(endian)}`);

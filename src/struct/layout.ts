@@ -9,6 +9,7 @@ import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } f
 import {
   type Declaration,
   isStructName,
+  MAX_ALIGN,
   ownDeclarations,
   ownOptions,
   type StructOptions,
@@ -239,7 +240,7 @@ class Placement {
   }
 
   #placeMember({ name, type, anonymous }: Declaration, where: string): void {
-    const align = Math.min(alignOfType(type), this.#options.pack ?? 16 * 256);
+    const align = Math.min(alignOfType(type), this.#options.pack ?? MAX_ALIGN);
     const offset = roundUp(Math.ceil(this.#position / 8), align);
     const size = sizeOfType(type);
     this.#checkType(type, where, offset);

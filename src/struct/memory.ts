@@ -16,6 +16,8 @@ export const READ_ONLY = 1;
 /** Every read is preceded by a compiler barrier, so that a loop sees what other processes write. */
 export const FRESH = 2;
 export const BIG_ENDIAN = 4;
+/** Only of view classes: the view is at the region's very beginning. Adding an offset would double the time of an access. */
+export const AT_START = 8;
 
 export class Region implements Memory {
   readonly buffer: ArrayBufferLike;

@@ -41,6 +41,12 @@ export function at(place: string, error: unknown): Error {
 export const unreadableAt = (place: string, error: unknown): unknown =>
   places.has(error as object) ? at(place, error) : error;
 
+/** `it has a, b, …`, for a name that is none of theirs. */
+export function itHas(members: readonly { readonly name: string }[]): string {
+  const names = members.slice(0, 20).map(({ name }) => name);
+  return `it has ${names.join(", ")}${members.length > 20 ? ", …" : ""}`;
+}
+
 function adopted(cause: unknown): Error {
   if (cause instanceof RangeError) return refusal(RangeError, cause.message, { cause });
   return refusal(TypeError, cause instanceof TypeError ? cause.message : String(cause), { cause });

@@ -3,7 +3,7 @@ import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
 import { ArrayType, atomic, type FieldType, fieldType, type StructClass, StructType } from "./composite.ts";
-import { isMemberName, isStructName } from "./decorators.ts";
+import { isMemberName, isStructName, MAX_ALIGN } from "./decorators.ts";
 import {
   atomicAlignOf,
   flattened,
@@ -175,7 +175,7 @@ function readHead({ name, kind, size, align, endian }: AnyObject): Head {
   if (!isStructName(name)) throw unsound("name", name);
   if (kind !== "struct" && kind !== "union") throw unsound(`${name}: kind`, kind);
   if (!isCount(size)) throw unsound(`${name}: size`, size);
-  if (!isCount(align, 4096) || align < 1 || (align & (align - 1)) !== 0 || size % align !== 0)
+  if (!isCount(align, MAX_ALIGN) || align < 1 || (align & (align - 1)) !== 0 || size % align !== 0)
     throw unsound(`${name}: align`, align);
   if (endian !== undefined && endian !== "little" && endian !== "big")
     throw unsound(`${name}: endian`, endian);

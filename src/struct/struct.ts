@@ -1,6 +1,7 @@
 /** The classes that structs are declared from. They hold no memory; views made from them do. */
 
 import { isView, LAYOUT } from "./internals.ts";
+import { itHas } from "./refusal.ts";
 
 declare const KIND: unique symbol;
 
@@ -34,10 +35,9 @@ const strangers = new Proxy(Object.create(Object.prototype) as object, {
   set(target, key, value, receiver) {
     if (!isView(receiver)) return Reflect.set(target, key, value, receiver);
     const { name, members } = receiver[LAYOUT];
-    const known = members.slice(0, 20).map((member) => member.name);
     throw new TypeError(
       `${name} has no field ${JSON.stringify(String(key))}, so a value stored there would not reach the memory; ` +
-        `it has ${known.join(", ")}${members.length > 20 ? ", …" : ""} (declare others with @field(type))`,
+        `${itHas(members)} (declare others with @field(type))`,
     );
   },
 });

@@ -1,8 +1,8 @@
 /** Types that follow from a struct class: what it is built from, what it looks like as plain data, its paths. */
 import type { CArray } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
-import type { TypedArray } from "./composite.ts";
 import type { IsStruct } from "./struct.ts";
+import type { TypedArray } from "./types.ts";
 
 type Method = (...args: never[]) => unknown;
 type Same<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false;

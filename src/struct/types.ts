@@ -108,6 +108,22 @@ export interface ScalarType<T, A = never> extends CType<T> {
   readonly integer?: { readonly bits: number; readonly signed: boolean } | undefined;
 }
 
+/** The typed arrays that stand for arrays of numbers and bigints. */
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** The typed arrays of integers. */
+export type IntegerArray = Exclude<TypedArray, Float32Array | Float64Array>;
+
 /** The typed array that stands for an array of numbers stored with each accessor. */
 export const typedArrays = {
   Int8: Int8Array,
@@ -123,6 +139,10 @@ export const typedArrays = {
 } satisfies Record<Inline["accessor"], unknown>;
 
 export const isScalar = (type: object): type is ScalarType<unknown, unknown> => "inline" in type;
+
+/** True for scalars that a typed array can stand for: all but c_bool. */
+export const isNumeric = (type: object): type is ScalarType<number | bigint, TypedArray> =>
+  isScalar(type) && !type.inline.boolean;
 
 type Accessor = Inline["accessor"];
 type Getters = {

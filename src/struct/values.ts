@@ -6,7 +6,7 @@
 import { PLACE } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import { checkBits, writeBits } from "./bits.ts";
-import { ArrayType, AtomicType, type FieldType, StructType, type TypedArray } from "./composite.ts";
+import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import {
   atomicAlignOf,
@@ -19,8 +19,8 @@ import {
 } from "./layout.ts";
 import { copyMembers } from "./member-bytes.ts";
 import { assertAttached, type Region } from "./memory.ts";
-import { at, outOfRange, rangeRefusal, typeRefusal, wrongType } from "./refusal.ts";
-import { isScalar, type ScalarType, typedArrays } from "./types.ts";
+import { at, itHas, outOfRange, rangeRefusal, typeRefusal, wrongType } from "./refusal.ts";
+import { isNumeric, type ScalarType, type TypedArray, typedArrays } from "./types.ts";
 
 declare const PREPARED: unique symbol;
 /** A checked value in the form that `store` takes; only `prepare` and `store` know which for which type. */
@@ -163,12 +163,8 @@ function prepareMembers(
 ): PreparedStruct {
   return names.map((name) => {
     const member = layout.byName.get(name);
-    if (member === undefined) {
-      const known = layout.members.map((m) => m.name);
-      throw typeRefusal(
-        `has no member ${JSON.stringify(name)}; it has ${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}`,
-      );
-    }
+    if (member === undefined)
+      throw typeRefusal(`has no member ${JSON.stringify(name)}; ${itHas(layout.members)}`);
     try {
       return [
         member,
@@ -231,8 +227,7 @@ function prepareElements(
 
 /** A typed array of the very element type needs no check: it can hold nothing else. */
 function isSameNumbers(element: FieldType, values: unknown): values is TypedArray {
-  if (!isScalar(element) || element.inline.boolean) return false;
-  return values instanceof typedArrays[element.inline.accessor];
+  return isNumeric(element) && values instanceof typedArrays[element.inline.accessor];
 }
 
 /** Not the array's own `slice`, which a Buffer, for one, has replaced by one that shares the memory. */
