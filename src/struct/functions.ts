@@ -6,13 +6,13 @@ import { show } from "../show.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { layoutOfClass } from "./layout.ts";
-import { READ_ONLY, Region } from "./memory.ts";
+import { assertAttached, READ_ONLY, Region } from "./memory.ts";
 import { resolvePath } from "./path.ts";
 import { type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
 import type { Init, Path, Plain } from "./type-utils.ts";
-import { assignView, forJson, plainView, readOr, unreadable } from "./values.ts";
+import { assignView, jsonOf, plainView, readOr, unreadable } from "./values.ts";
 import { makeView } from "./view.ts";
 
 /** Size of a struct in bytes, trailing padding included, as C's `sizeof`. @throws StructDefinitionError */
@@ -133,6 +133,7 @@ export function bytesOf(view: Struct): Uint8Array {
 /** True when two structs of one layout hold the same values (padding does not count, NaN equals NaN). */
 export function equals(a: Struct, b: Struct): boolean {
   const [left, right] = [asView(a, "equals"), asView(b, "equals")];
+  for (const view of [left, right]) assertAttached(view[REGION]);
   if (left[LAYOUT] !== right[LAYOUT]) return false;
   return Bun.deepEquals(plainView(left, { unreadable }), plainView(right, { unreadable }), true);
 }
@@ -191,7 +192,7 @@ export function structByName(name: string): StructClass {
 // prototype of a class, which is no view.
 Object.defineProperty(Struct.prototype, "toJSON", {
   value(this: Struct) {
-    return isView(this) ? plainView(this, { convert: forJson }) : this;
+    return isView(this) ? jsonOf(this) : this;
   },
   writable: true,
   configurable: true,

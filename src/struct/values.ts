@@ -312,9 +312,14 @@ export function forJson(value: unknown): unknown {
   return isTypedArray ? Array.from(value as Iterable<unknown>, forJson) : value;
 }
 
+/** A struct for JSON.stringify, which asks the structs, arrays and atomics in it for theirs. */
+export function jsonOf(view: View): Record<string, unknown> {
+  const source = view as unknown as Record<string, unknown>;
+  return Object.fromEntries(view[LAYOUT].members.map(({ name }) => [name, forJson(source[name])]));
+}
+
 /** How the values of a struct are turned into plain ones. */
 export interface PlainOptions {
-  readonly convert?: (value: unknown) => unknown;
   /** Stands for a value that cannot be read, such as an `asNumber` beyond 2^53; without it the error is thrown. */
   readonly unreadable?: (error: unknown) => unknown;
 }
@@ -333,10 +338,9 @@ export function plainView(view: View, options: PlainOptions): Record<string, unk
 
 /** The value of a field of `type` as a plain one; `read` gives it as a view does. */
 export function plainValue(type: FieldType, read: () => unknown, options: PlainOptions): unknown {
-  const { convert = (value) => value } = options;
   if (type instanceof StructType) return plainView(read() as View, options);
-  if (type instanceof AtomicType) return convert((read() as Atomic<number>).load());
-  if (!(type instanceof ArrayType)) return convert(readOr(options.unreadable, read));
+  if (type instanceof AtomicType) return (read() as Atomic<number>).load();
+  if (!(type instanceof ArrayType)) return readOr(options.unreadable, read);
   const array = read() as Elements;
   return Array.from({ length: array.length }, (_, i) => plainValue(type.element, () => array.at(i), options));
 }

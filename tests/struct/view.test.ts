@@ -251,6 +251,21 @@ describe("showing a struct", () => {
     expect(JSON.stringify(misaligned)).toBe('{"rows":[["0","0"],["0","0"]],"odd":0,"big":["0","0"]}');
   });
 
+  test("JSON is what a class says, for its views as members and elements, too", () => {
+    class Angle extends Struct {
+      @field(c_double) radians!: number;
+      toJSON() {
+        return `${(this.radians * 180) / Math.PI} deg`;
+      }
+    }
+    class Arm extends Struct {
+      @nested(Angle) shoulder!: Angle;
+      @nested(Angle, 1) fingers!: StructArray<Angle>;
+    }
+    const arm = create(Arm, { shoulder: { radians: Math.PI } });
+    expect(JSON.stringify(arm)).toBe('{"shoulder":"180 deg","fingers":["0 deg"]}');
+  });
+
   test("rows of numbers are arrays in JSON, wherever it begins", () => {
     const pair: CType<Uint8Array> = {
       name: "pair",
