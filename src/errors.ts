@@ -37,8 +37,8 @@ export class StructDefinitionError extends ShmError {
 }
 
 /**
- * The operating system refused a call. `code` is the errno name (`"ENOSPC"`), as in Node's own errors; what each means
- * for a call is in its manual page, section 2.
+ * The operating system refused a call. `code` is the errno name (`"ENOSPC"`), as in Node's own errors; what each
+ * means for a call is in its manual page, section 2.
  * @example if (error instanceof SystemError && error.code === "EACCES") console.error(error.path, error.syscall);
  */
 export class SystemError extends ShmError {
@@ -101,7 +101,8 @@ export class LockTimeoutError extends ShmError {
 }
 
 /**
- * Waiting would never end: this thread already holds a lock that conflicts with the one it asks for. Code `"DEADLOCK"`.
+ * Waiting would never end: this thread already holds a lock that conflicts with the one it asks for. Code
+ * `"DEADLOCK"`.
  * @example editor.edit(() => editor.lock());   // throws it
  */
 export class DeadlockError extends ShmError {
@@ -143,8 +144,8 @@ export class FileMissingError extends ShmError {
 }
 
 /**
- * The file is not one of ours, is damaged, was cut short, or is under another kind of lock than the one asked for. Code
- * `"FILE_FORMAT"`.
+ * The file is not one of ours, is damaged, was cut short, or is under another kind of lock than the one asked for.
+ * Code `"FILE_FORMAT"`.
  * @example if (error instanceof FileFormatError && error.isOurs) new Manager(Robot, { create: true, force: true });
  */
 export class FileFormatError extends ShmError {

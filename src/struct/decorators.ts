@@ -57,7 +57,10 @@ export interface Declaration {
   readonly anonymous?: boolean;
 }
 
-/** What `@struct` was given. */
+/**
+ * What `@struct` takes; the first two as gcc's attributes.
+ * @example @struct({ pack: 1, endian: "big" }) class Frame extends Struct { … }
+ */
 export interface StructOptions {
   /** `#pragma pack(n)`: no member is aligned to more than this many bytes (1, 2, 4, 8 or 16). */
   readonly pack?: number | undefined;
@@ -65,29 +68,37 @@ export interface StructOptions {
   readonly align?: number | undefined;
   /** Byte order of all members, nested structs without an order of their own included. Default: the machine's. */
   readonly endian?: "little" | "big" | undefined;
-  /** The name used in files and messages instead of the class's own. */
+  /** The name used in files and messages instead of the class's own: an identifier of at most 200 characters. */
   readonly name?: string | undefined;
 }
 
 /**
  * A decorator for a member declared as `Declared`. One signature for both decorator styles: of several the compiler
  * would quote the last one, and not what is wrong with the member.
+ * @example const counter: FieldDecorator<Atomic<number>> = field(atomic(c_int32)); // @counter hits!: …
  */
 export type FieldDecorator<Declared> = <K extends PropertyKey>(
   target: undefined | { readonly [P in K]: Declared },
   context: K | ClassFieldDecoratorContext<unknown, Declared>,
 ) => void;
 
-/** Declares a member of the given type. See `FieldType` for what there is. @throws StructDefinitionError */
+/**
+ * Declares a member of the given type. See `FieldType` for what there is.
+ * @throws StructDefinitionError for what is no type, and from the class for a member that is no plain field, is
+ * declared twice or in a base, or (with `emitDecoratorMetadata`) as something its type does not read as
+ * @example @field(c_int32) speed!: number
+ */
 export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Declared> {
   return recorder("@field", { type: fieldType(type, "@field") });
 }
 
 /**
  * Declares a nested struct, or an array of `count` of them.
+ * @param count elements
  * @example @nested(Point2D) position!: Point2D
  * @example @nested(Point2D, 24) path!: StructArray<Point2D>
- * @throws StructDefinitionError when given something else than a class
+ * @throws StructDefinitionError when given something else than a struct class, RangeError for a count that is no
+ * positive whole number
  */
 export function nested<T extends Struct>(cls: StructClass<T>): FieldDecorator<T>;
 export function nested<T extends Struct>(cls: StructClass<T>, count: number): FieldDecorator<CArray<T>>;
@@ -97,7 +108,9 @@ export function nested(cls: StructClass, count?: number): FieldDecorator<unknown
 }
 
 /**
- * Declares a nested struct or union whose members are also members of this one, as C11's anonymous members.
+ * Declares a nested struct or union whose members are also members of this one, as C11's anonymous members (6.7.2.1).
+ * @throws StructDefinitionError for what is no struct class; at the first use of the class where a member has a name
+ * that is taken, or another byte order
  * @example
  * interface Value extends Payload {}
  * class Value extends Struct { @field(c_int32) kind!: number; @anonymous(Payload) payload!: Payload }
@@ -111,7 +124,9 @@ export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator
  * Declares a bit-field, packed as gcc packs it. Width 0 closes the current unit, as C's `int : 0`; such a member
  * has a name only because TypeScript wants one, and no value.
  * @param type an integer type or c_bool
- * @param width bits
+ * @param width bits, at most those of the type, 1 for c_bool
+ * @throws StructDefinitionError for another type or width
+ * @example @bits(c_uint32, 3) priority!: number
  */
 export function bits<T extends number | bigint | boolean>(
   type: ScalarType<T, IntegerArray>,

@@ -37,7 +37,9 @@ export function at(place: string, error: unknown): Error {
   return own;
 }
 
-/** A value in memory that its type refuses to show, such as an `asNumber` beyond 2^53; other errors stay as they are. */
+/**
+ * A value in memory that its type refuses to show, such as an `asNumber` beyond 2^53; other errors stay as they are.
+ */
 export const unreadableAt = (place: string, error: unknown): unknown =>
   places.has(error as object) ? at(place, error) : error;
 

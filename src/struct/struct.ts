@@ -6,8 +6,10 @@ import { itHas } from "./refusal.ts";
 declare const KIND: unique symbol;
 
 /**
- * Base of struct classes. Members are declared with decorators; methods and getters of the class work on every
- * view. Make one with `create(Cls)`, `viewOf(Cls, buffer)` or a role: the constructor is never run.
+ * Base of struct classes. Members are declared with decorators; methods and getters of the class work on every view.
+ * Make one with `create(Cls)`, `viewOf(Cls, buffer)` or a role: the constructor is never run. Storing a member
+ * throws TypeError for a value of another kind, on a Reader's memory and for a name that is no member, RangeError
+ * for one that does not fit. Once the memory is unmapped reading and storing throw TypeError.
  * @example
  * class Point2D extends Struct {
  *   @field(c_double) x!: number;
@@ -19,6 +21,7 @@ export abstract class Struct {
   /** Only for the compiler: tells structs from other objects. */
   declare readonly [KIND]?: "struct";
 
+  /** @throws TypeError always: a struct has memory only where `create`, `viewOf` or a role gives it some */
   constructor() {
     const { name } = new.target;
     throw new TypeError(
@@ -43,7 +46,10 @@ const strangers = new Proxy(Object.create(Object.prototype) as object, {
 });
 Object.setPrototypeOf(Struct.prototype, strangers);
 
-/** Base of unions: all members begin at offset 0. @example class Value extends Union { @field(c_int32) i!: number; @field(c_float) f!: number } */
+/**
+ * Base of unions: all members begin at offset 0, and storing one changes the others. Throws as `Struct` does.
+ * @example class Value extends Union { @field(c_int32) i!: number; @field(c_float) f!: number }
+ */
 export abstract class Union extends Struct {}
 
 /** True for the types of struct classes. */
