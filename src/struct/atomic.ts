@@ -183,7 +183,7 @@ export class Atomic<T extends number | bigint> {
    * memory is unmapped; RangeError for a timeout that is no time and a value that the type cannot hold
    * @example while (data.ready.load() === 0) data.ready.wait(0, { timeoutMs: 1000 });
    */
-  wait(expected: T, options: { timeoutMs?: number } = {}): "ok" | "not-equal" | "timed-out" {
+  wait(expected: T, options: { timeoutMs?: number | undefined } = {}): "ok" | "not-equal" | "timed-out" {
     checkOptions(this.#place("wait"), options, { timeoutMs: "number" });
     const { timeoutMs } = options;
     const words = this.#futexWords("wait");
