@@ -1,5 +1,5 @@
 /** Options come from JavaScript, JSON and environment variables too: a misspelt or mistyped one is never ignored. */
-import { show } from "./struct/refusal.ts";
+import { show } from "./show.ts";
 
 type Kind = "string" | "number" | "boolean" | "function" | "object" | "any";
 

@@ -3,9 +3,20 @@
  * `c_int32`, 300 into a `c_uint8`) are plain `TypeError` and `RangeError`, as JavaScript users expect.
  */
 
-/** Base of all errors below. `code` is stable and meant for tests: `error.code === "LOCK_TIMEOUT"`. */
+/**
+ * Base of the errors below. Thrown itself with the codes `"NOT_TRANSACTIONAL"` (`rollback` of a file that keeps no
+ * earlier state), `"NOT_LOCKED"` (a lock released that is not held) and `"BUSY"` (a map closed while an asynchronous
+ * operation uses it).
+ * @example if (error instanceof ShmError) console.error(error.code, error.message);
+ */
 export class ShmError extends Error {
+  /** What went wrong, stable between versions: `"LOCK_TIMEOUT"`, or the errno name of a `SystemError`. */
   readonly code: string;
+
+  /**
+   * @param code see `code`
+   * @param options the `cause`, if there is one
+   */
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
@@ -13,14 +24,23 @@ export class ShmError extends Error {
   }
 }
 
-/** A struct class is declared wrongly: thrown while the class is being defined or first laid out. */
+/**
+ * A struct class is declared wrongly, or a schema describes no struct. Thrown while the class is being defined or at
+ * its first use, when it is laid out. Code `"STRUCT_DEFINITION"`.
+ * @example try { structFromSchema(JSON.parse(text)) } catch (error) { if (error instanceof StructDefinitionError) … }
+ */
 export class StructDefinitionError extends ShmError {
+  /** @param options the `cause`, if there is one */
   constructor(message: string, options?: ErrorOptions) {
     super("STRUCT_DEFINITION", message, options);
   }
 }
 
-/** The operating system refused a call. `code` is the errno name (`"ENOSPC"`), as in Node's own errors. */
+/**
+ * The operating system refused a call. `code` is the errno name (`"ENOSPC"`), as in Node's own errors; what each
+ * means for a call is in its manual page, section 2.
+ * @example if (error instanceof SystemError && error.code === "EACCES") console.error(error.path, error.syscall);
+ */
 export class SystemError extends ShmError {
   /** The libc function that failed, e.g. `"mmap"`. */
   readonly syscall: string;
@@ -29,7 +49,13 @@ export class SystemError extends ShmError {
   /** The file or object concerned, when there is one. */
   readonly path: string | undefined;
 
-  /** @param errnoName the name of `errno`, e.g. `"EACCES"` */
+  /**
+   * @param syscall see `syscall`
+   * @param errno see `errno`
+   * @param errnoName the name of `errno`, e.g. `"EACCES"`
+   * @param path see `path`
+   * @param hint what to do about it, appended to the message
+   */
   constructor(syscall: string, errno: number, errnoName: string, path?: string, hint?: string) {
     const where = path === undefined ? "" : ` '${path}'`;
     super(errnoName, `${syscall}${where} failed: ${errnoName} (errno ${errno})${hint ? `; ${hint}` : ""}`);
@@ -39,18 +65,34 @@ export class SystemError extends ShmError {
   }
 }
 
-/** This platform, or this feature on this platform, is not supported. */
+/**
+ * This platform, or this feature on this platform, is not supported. Code `"UNSUPPORTED"`.
+ * @example if (error instanceof UnsupportedError) useAnotherWay();
+ */
 export class UnsupportedError extends ShmError {
+  /** @param message the whole text */
   constructor(message: string) {
     super("UNSUPPORTED", message);
   }
 }
 
-/** A lock was not to be had within `timeoutMs`. */
+/**
+ * A lock was not to be had within `timeoutMs`. Code `"LOCK_TIMEOUT"`.
+ * @example
+ * try { using session = editor.lock({ timeoutMs: 100 }); } catch (error) {
+ *   if (!(error instanceof LockTimeoutError)) throw error;
+ * }
+ */
 export class LockTimeoutError extends ShmError {
+  /** The lock file. */
   readonly path: string;
+  /** How long it was waited for, in milliseconds. */
   readonly timeoutMs: number;
 
+  /**
+   * @param path the lock file
+   * @param timeoutMs milliseconds
+   */
   constructor(path: string, timeoutMs: number, message: string) {
     super("LOCK_TIMEOUT", message);
     this.path = path;
@@ -58,39 +100,64 @@ export class LockTimeoutError extends ShmError {
   }
 }
 
-/** Waiting would never end: this thread already holds a lock that conflicts with the one it asks for. */
+/**
+ * Waiting would never end: this thread already holds a lock that conflicts with the one it asks for. Code
+ * `"DEADLOCK"`.
+ * @example editor.edit(() => editor.lock());   // throws it
+ */
 export class DeadlockError extends ShmError {
+  /** The file whose lock it is. */
   readonly path: string;
 
+  /** @param path the file whose lock it is */
   constructor(path: string, message: string) {
     super("DEADLOCK", message);
     this.path = path;
   }
 }
 
-/** A role, map, lock or queue was used after `close()`. */
+/**
+ * A role, session, map, lock, semaphore or queue was used after it was closed or released. Code `"CLOSED"`.
+ * @example reader.close(); reader.snapshot();   // throws it
+ */
 export class ClosedError extends ShmError {
+  /** @param message the whole text */
   constructor(message: string) {
     super("CLOSED", message);
   }
 }
 
-/** There is no such shared file yet, and only a Manager creates one. */
+/**
+ * There is no such shared file (yet), and only a Manager, or the master of a `JsonMap`, creates one. Code
+ * `"FILE_MISSING"`.
+ * @example catch (error) { if (error instanceof FileMissingError) await Bun.sleep(100); else throw error; }
+ */
 export class FileMissingError extends ShmError {
+  /** The file. */
   readonly path: string;
 
+  /** @param path the file */
   constructor(path: string, message: string) {
     super("FILE_MISSING", message);
     this.path = path;
   }
 }
 
-/** The file is not one of ours, is damaged, or was cut short. */
+/**
+ * The file is not one of ours, is damaged, was cut short, or is under another kind of lock than the one asked for.
+ * Code `"FILE_FORMAT"`.
+ * @example if (error instanceof FileFormatError && error.isOurs) new Manager(Robot, { create: true, force: true });
+ */
 export class FileFormatError extends ShmError {
+  /** The file. */
   readonly path: string;
   /** It was made by this library, so that a Manager told to `force` may replace it. */
   readonly isOurs: boolean;
 
+  /**
+   * @param path the file
+   * @param isOurs see `isOurs`
+   */
   constructor(path: string, message: string, isOurs = false) {
     super("FILE_FORMAT", message);
     this.path = path;
@@ -98,18 +165,33 @@ export class FileFormatError extends ShmError {
   }
 }
 
-/** The class has no shared header: it does not extend `MmapStructure`. */
+/**
+ * The class has no shared header, as it does not extend `MmapStructure`: no role can work on it. Code
+ * `"HEADER_NOT_FOUND"`.
+ * @example new Reader(Point2D)   // throws it where Point2D extends Struct
+ */
 export class HeaderNotFoundError extends ShmError {
+  /** @param message the whole text */
   constructor(message: string) {
     super("HEADER_NOT_FOUND", message);
   }
 }
 
-/** The file holds another struct than the class describes; the message lists the differences field by field. */
+/**
+ * The file holds another struct than the class describes; the message lists the differences field by field. Code
+ * `"LAYOUT_MISMATCH"`.
+ * @example if (error instanceof LayoutMismatchError) for (const line of error.differences) console.error(line);
+ */
 export class LayoutMismatchError extends ShmError {
+  /** The file. */
   readonly path: string;
+  /** Each with the field's path, types, offsets and sizes in bytes; the message tells the first 20. */
   readonly differences: readonly string[];
 
+  /**
+   * @param path the file
+   * @param differences see `differences`
+   */
   constructor(path: string, differences: readonly string[], message: string) {
     super("LAYOUT_MISMATCH", message);
     this.path = path;
@@ -117,14 +199,23 @@ export class LayoutMismatchError extends ShmError {
   }
 }
 
-/** A document does not fit into its file; the one before stays as it was. */
+/**
+ * A document does not fit into the file of its `JsonMap`; the one before stays as it was. Code `"TOO_LARGE"`.
+ * @example if (error instanceof TooLargeError) console.error(error.bytesNeeded, "of", error.bytesAvailable);
+ */
 export class TooLargeError extends ShmError {
+  /** The file. */
   readonly path: string;
   /** How long a document may be, in bytes of UTF-8. */
   readonly bytesAvailable: number;
-  /** How long this one is. */
+  /** How long this one is, in bytes of UTF-8. */
   readonly bytesNeeded: number;
 
+  /**
+   * @param path the file
+   * @param bytesAvailable see `bytesAvailable`
+   * @param bytesNeeded see `bytesNeeded`
+   */
   constructor(path: string, bytesAvailable: number, bytesNeeded: number, message: string) {
     super("TOO_LARGE", message);
     this.path = path;
@@ -133,12 +224,20 @@ export class TooLargeError extends ShmError {
   }
 }
 
-/** A document is not what its schema demands. */
+/**
+ * A document of a `JsonMap` is not what its schema demands. Code `"INVALID_DOCUMENT"`.
+ * @example if (error instanceof InvalidDocumentError) for (const issue of error.issues) console.error(issue);
+ */
 export class InvalidDocumentError extends ShmError {
+  /** The file. */
   readonly path: string;
   /** What is wrong, each with the path of the value: `"$.port: Expected number"`. */
   readonly issues: readonly string[];
 
+  /**
+   * @param path the file
+   * @param issues see `issues`
+   */
   constructor(path: string, issues: readonly string[], message: string) {
     super("INVALID_DOCUMENT", message);
     this.path = path;
@@ -146,11 +245,20 @@ export class InvalidDocumentError extends ShmError {
   }
 }
 
-/** What was waited for did not happen within `timeoutMs`. */
+/**
+ * What was waited for did not happen within `timeoutMs`. Code `"WAIT_TIMEOUT"`.
+ * @example await map.waitForFirst({ timeoutMs: 1000 }).catch((error) => error instanceof WaitTimeoutError)
+ */
 export class WaitTimeoutError extends ShmError {
+  /** The file. */
   readonly path: string;
+  /** How long it was waited for, in milliseconds. */
   readonly timeoutMs: number;
 
+  /**
+   * @param path the file
+   * @param timeoutMs milliseconds
+   */
   constructor(path: string, timeoutMs: number, message: string) {
     super("WAIT_TIMEOUT", message);
     this.path = path;

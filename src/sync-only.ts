@@ -1,10 +1,18 @@
 /** Functions that work under a lock must be done when they return. */
-import { show } from "./struct/refusal.ts";
+import { show } from "./show.ts";
 
-/** The result of a function that must not be async: its lock is gone when it returns. */
+/**
+ * The result of a function that must not be async: its lock is gone when it returns.
+ * @example function read<R>(fn: (data: T) => SyncResult<R>): R
+ */
 export type SyncResult<R> = R & (R extends PromiseLike<unknown> ? never : unknown);
 
-/** Refused before the lock is taken, as what it does after its first `await` could not be undone. */
+/**
+ * Refused before the lock is taken, as what it does after its first `await` could not be undone.
+ * @param method what the message begins with, e.g. `"edit"`
+ * @param instead what to use, e.g. `"editAsync"`
+ * @throws TypeError for an async function, a generator, and what is no function
+ */
 export function refuseAsync(fn: unknown, method: string, instead?: string): void {
   checkFunction(fn, method);
   const kind = fn.constructor.name;
@@ -21,7 +29,10 @@ export function checkFunction(fn: unknown, method: string): asserts fn is (...ar
     throw new TypeError(`${method}(fn): fn is a generator, which does nothing when it is called`);
 }
 
-/** A promise from a function that was not declared async is found out when it is returned. */
+/**
+ * A promise from a function that was not declared async is found out when it is returned.
+ * @throws TypeError for a promise; anything else is given back
+ */
 export function refusePromise<R>(result: R, method: string, instead?: string): R {
   if (typeof (result as { then?: unknown } | null | undefined)?.then !== "function") return result;
   throw new TypeError(

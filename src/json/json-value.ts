@@ -1,6 +1,6 @@
 /** What JSON can hold: exactly the values that come back as they were. */
 
-import { show } from "../struct/refusal.ts";
+import { show } from "../show.ts";
 
 /**
  * Any JSON value: what a document can be, and what it is to the compiler when nothing else is said.

@@ -16,15 +16,25 @@ const pick = (linux: number, macos: number): number => (isMacOS ? macos : linux)
 export const INT_MAX = 2 ** 31 - 1;
 
 // <fcntl.h>
+/** open(2): for reading only. */
 export const O_RDONLY = 0;
+/** open(2): for writing only. */
 export const O_WRONLY = 1;
+/** open(2): for reading and writing. */
 export const O_RDWR = 2;
+/** open(2), shm_open(3), sem_open(3), mq_open(3): make it if it is not there. */
 export const O_CREAT = pick(0o100, 0x200);
+/** open(2), shm_open(3), sem_open(3), mq_open(3): with `O_CREAT`, fail with EEXIST if it is there. */
 export const O_EXCL = pick(0o200, 0x800);
+/** open(2), shm_open(3): cut it down to 0 bytes. */
 export const O_TRUNC = pick(0o1000, 0x400);
+/** open(2), mq_open(3): fail with EAGAIN instead of waiting. */
 export const O_NONBLOCK = pick(0o4000, 0x4);
+/** open(2): fail with ELOOP if the last part of the path is a symbolic link. */
 export const O_NOFOLLOW = pick(isArm64 ? 0o100000 : 0o400000, 0x100);
+/** open(2): programs started from this one do not inherit the descriptor. */
 export const O_CLOEXEC = pick(0o2000000, 0x1000000);
+/** open(2): fail with ENOTDIR for anything but a directory. */
 export const O_DIRECTORY = pick(isArm64 ? 0o40000 : 0o200000, 0x100000);
 export const F_GETFL = 3;
 export const F_DUPFD_CLOEXEC = pick(1030, 67);
@@ -48,43 +58,77 @@ export const LOCK_NB = 4;
 export const LOCK_UN = 8;
 
 // <sys/mman.h>
+/** mmap(2): the pages may not be touched. */
 export const PROT_NONE = 0;
+/** mmap(2): the pages may be read. */
 export const PROT_READ = 1;
+/** mmap(2): the pages may be written to. */
 export const PROT_WRITE = 2;
+/** mmap(2): the pages may be executed. */
 export const PROT_EXEC = 4;
+/** mmap(2): stores are seen by all who map the file, and reach it. */
 export const MAP_SHARED = 1;
+/** mmap(2): stores stay in this process, and never reach the file. */
 export const MAP_PRIVATE = 2;
+/** mmap(2): at this very address, in place of what is mapped there. */
 export const MAP_FIXED = 0x10;
+/** mmap(2): memory of zeros, without a file. */
 export const MAP_ANONYMOUS = pick(0x20, 0x1000);
+/** mmap(2): reserve no swap space, so that a store may fail for want of memory. */
 export const MAP_NORESERVE = pick(0x4000, 0x40);
+/** mmap(2): read all pages in at once; nothing on macOS. */
 export const MAP_POPULATE = pick(0x8000, 0);
 export const MS_ASYNC = 1;
 export const MS_INVALIDATE = 2;
 export const MS_SYNC = pick(4, 0x10);
+/** mmap(2): `MAP_ANONYMOUS` by its older name. */
 export const MAP_ANON = MAP_ANONYMOUS;
+/** mmap(2): ignored; nothing on macOS. */
 export const MAP_DENYWRITE = pick(0x800, 0);
+/** mmap(2): ignored; nothing on macOS. */
 export const MAP_EXECUTABLE = pick(0x1000, 0);
+/** mmap(2): keep the pages in memory, as mlock(2); nothing on macOS. */
 export const MAP_LOCKED = pick(0x2000, 0);
+/** mmap(2): for a stack, which Linux takes as any memory; nothing on macOS. */
 export const MAP_STACK = pick(0x20000, 0);
 // Advice that a platform does not know is -1, which madvise refuses with EINVAL.
+/** madvise(2): no advice. */
 export const MADV_NORMAL = 0;
+/** madvise(2): reads in random order, so read nothing ahead. */
 export const MADV_RANDOM = 1;
+/** madvise(2): reads in order, so read far ahead and let go soon. */
 export const MADV_SEQUENTIAL = 2;
+/** madvise(2): needed soon, so read it in. */
 export const MADV_WILLNEED = 3;
+/** madvise(2): let go of the pages now; private memory reads as zeros afterwards. */
 export const MADV_DONTNEED = 4;
+/** madvise(2): the pages may be freed when memory is short. */
 export const MADV_FREE = pick(8, 5);
+/** madvise(2): free the pages and what holds them, as a hole in the file (Linux). */
 export const MADV_REMOVE = pick(9, -1);
+/** madvise(2): a child of fork(2) does not get the pages (Linux). */
 export const MADV_DONTFORK = pick(10, -1);
+/** madvise(2): undoes `MADV_DONTFORK` (Linux). */
 export const MADV_DOFORK = pick(11, -1);
+/** madvise(2): pages of the same content may become one (Linux). */
 export const MADV_MERGEABLE = pick(12, -1);
+/** madvise(2): undoes `MADV_MERGEABLE` (Linux). */
 export const MADV_UNMERGEABLE = pick(13, -1);
+/** madvise(2): use huge pages (Linux). */
 export const MADV_HUGEPAGE = pick(14, -1);
+/** madvise(2): use no huge pages (Linux). */
 export const MADV_NOHUGEPAGE = pick(15, -1);
+/** madvise(2): leave the pages out of core dumps (Linux). */
 export const MADV_DONTDUMP = pick(16, -1);
+/** madvise(2): undoes `MADV_DONTDUMP` (Linux). */
 export const MADV_DODUMP = pick(17, -1);
+/** madvise(2): first to go when memory is short (Linux 5.4). */
 export const MADV_COLD = pick(20, -1);
+/** madvise(2): write the pages out and free them now (Linux 5.4). */
 export const MADV_PAGEOUT = pick(21, -1);
+/** madvise(2): read all pages in, as if each was read (Linux 5.14). */
 export const MADV_POPULATE_READ = pick(22, -1);
+/** madvise(2): make all pages writable, as if each was stored to (Linux 5.14). */
 export const MADV_POPULATE_WRITE = pick(23, -1);
 
 // <linux/futex.h>, <sys/syscall.h>

@@ -1,7 +1,7 @@
 /** How long to wait, checked; and how long to rest between two looks. */
 
 import { INT_MAX } from "../libc/constants.ts";
-import { show } from "../struct/refusal.ts";
+import { show } from "../show.ts";
 
 /**
  * The timeout in milliseconds, Infinity for none.

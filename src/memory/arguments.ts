@@ -1,5 +1,5 @@
 /** What callers pass, checked and resolved: Python's subscript rules as arithmetic, bytes, text, permissions. */
-import { show } from "../struct/refusal.ts";
+import { show } from "../show.ts";
 import { pageSize } from "./file.ts";
 
 /**

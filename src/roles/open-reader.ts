@@ -2,7 +2,7 @@ import { path as paths } from "../builtin.ts";
 import { checkOptions } from "../check-options.ts";
 import { FileFormatError } from "../errors.ts";
 import { exists } from "../memory/paths.ts";
-import { show } from "../struct/refusal.ts";
+import { show } from "../show.ts";
 import { type SchemaOptions, type StructSchema, structFromSchema } from "../struct/schema.ts";
 import type { Struct } from "../struct/struct.ts";
 import { DataFile } from "./data-file.ts";

@@ -4,12 +4,12 @@ import { HeaderNotFoundError } from "../errors.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { absolutePath, isPrintable } from "../memory/paths.ts";
 import { sharedMemoryPath } from "../memory/shared-memory-file.ts";
+import { show } from "../show.ts";
 import type { StructClass } from "../struct/composite.ts";
 import { StructType } from "../struct/composite.ts";
 import { structByName } from "../struct/functions.ts";
 import { MmapStructureHeader } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
-import { show } from "../struct/refusal.ts";
 import { fingerprintOf } from "../struct/schema.ts";
 
 /** Options of every role. */

@@ -1,8 +1,8 @@
 /** Private memory for snapshots: several share one buffer, as allocating one costs more than the copy. */
+import { show } from "../show.ts";
 import { isView, LAYOUT, REGION, type View } from "../struct/internals.ts";
 import { type Layout, modeOf } from "../struct/layout.ts";
 import { Region } from "../struct/memory.ts";
-import { show } from "../struct/refusal.ts";
 import type { Struct } from "../struct/struct.ts";
 import { type ViewClass, viewClass } from "../struct/view.ts";
 

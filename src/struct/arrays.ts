@@ -43,27 +43,48 @@ const indexer = new Proxy(Object.prototype, {
 
 /**
  * A fixed number of elements in shared memory. Elements that are structs or rows are views on the same memory.
- * Assigning (`array[3] = …`, `set`, or to the whole field) checks every value first and is all or nothing.
+ * Assigning (`array[3] = …`, `set`, or to the whole field) checks every value first and is all or nothing. Stores
+ * throw TypeError for a value of another kind, on a Reader's memory and once the memory is unmapped, RangeError for
+ * a value that does not fit and beyond the array; reads throw TypeError once the memory is unmapped.
  * @example for (const point of data.points) console.log(point.x);   data.points.at(-1).y = 2;
  */
 export abstract class CArray<T> implements Iterable<T> {
+  /** Only for the compiler. */
   declare readonly [ELEMENT]?: T;
   /** The element, undefined beyond the end. `at(index)` is faster. */
   [index: number]: T;
   /** Elements. */
   abstract readonly length: number;
-  /** The element at `index`, counted from the end when negative. @throws RangeError beyond the array */
+  /**
+   * The element at `index`, counted from the end when negative.
+   * @throws RangeError beyond the array and for what is no whole number, TypeError once the memory is unmapped
+   * @example data.points.at(-1).x
+   */
   abstract at(index: number): T;
-  /** Stores `values` from element `offset` on. @throws TypeError, RangeError; then nothing is stored */
+  /**
+   * Stores `values` from element `offset` on, or nothing at all when it throws.
+   * @param offset elements, 0 unless given
+   * @throws TypeError for what is no iterable, for a value of another kind and on a Reader's memory, RangeError for a
+   * value that does not fit and for an offset or more values than there are elements
+   * @example data.points.set([{ x: 1, y: 2 }, { x: 3 }], 4);
+   */
   abstract set(values: Iterable<unknown>, offset?: number): void;
-  /** Stores `value` into every element. @throws TypeError, RangeError */
+  /**
+   * Stores `value` into every element.
+   * @throws TypeError for a value of another kind and on a Reader's memory, RangeError for one that does not fit
+   * @example data.points.fill({ x: 0, y: 0 });
+   */
   abstract fill(value: unknown): this;
+  /** The elements in order. @throws TypeError once the memory is unmapped @example [...data.names] */
   abstract [Symbol.iterator](): IterableIterator<T>;
 }
 
 Object.setPrototypeOf(CArray.prototype, indexer);
 
-/** An array of structs: `at(i)` and `[i]` give views on the same memory. */
+/**
+ * An array of structs: `at(i)` and `[i]` give views on the same memory.
+ * @example @nested(Point2D, 24) path!: StructArray<Point2D>
+ */
 export type StructArray<T> = CArray<T>;
 
 /** Where an array stands: the member it is, or the array it is a row of, and which row. */

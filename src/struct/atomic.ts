@@ -4,29 +4,23 @@
  * barrier, because `Atomics` on PROT_READ memory kills the process once compiled.
  */
 import { checkOptions } from "../check-options.ts";
+import { show } from "../show.ts";
 import { type Owner, placeOf } from "./arrays.ts";
 import { barrier } from "./barrier.ts";
 import { READ_ONLY, type Region } from "./memory.ts";
-import { at, outOfRange, show } from "./refusal.ts";
-import { type Inline, type ScalarType, typedArrays } from "./types.ts";
+import { at, outOfRange } from "./refusal.ts";
+import { type Inline, type IntegerArray, type ScalarType, typedArrays } from "./types.ts";
 
-type AtomicArray =
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array;
 type IntegerAccessor = Exclude<Inline["accessor"], "Float32" | "Float64">;
 type Operation = "store" | "add" | "sub" | "and" | "or" | "xor" | "exchange";
-type AtomicsOn<T> = Record<Operation, (array: AtomicArray, index: number, value: T) => T> & {
-  load(array: AtomicArray, index: number): T;
-  compareExchange(array: AtomicArray, index: number, expected: T, replacement: T): T;
+type AtomicsOn<T> = Record<Operation, (array: IntegerArray, index: number, value: T) => T> & {
+  load(array: IntegerArray, index: number): T;
+  compareExchange(array: IntegerArray, index: number, expected: T, replacement: T): T;
 };
 
-/** How a thread sleeps on a 32-bit word until another process wakes it; provided by the room that knows the kernel. */
+/**
+ * How a thread sleeps on a 32-bit word until another process wakes it; provided by the room that knows the kernel.
+ */
 export interface FutexBackend {
   wait(
     words: Int32Array | Uint32Array,
@@ -54,18 +48,24 @@ const atomics = <T>() => Atomics as unknown as AtomicsOn<T>;
  * One atomic integer in shared memory, handed out by a field of type `atomic(…)`. All operations are sequentially
  * consistent and return what `Atomics` returns: `add`, `sub`, `and`, `or`, `xor`, `exchange` and `compareExchange`
  * the *old* value, `store` the stored one. Results wrap around as C's do; operands are checked.
- * On a Reader's memory only `load` works; the rest throw TypeError.
+ * On a Reader's memory only `load` and `wait` work.
+ * @throws TypeError from all of them once the memory is unmapped; from all that store, on a Reader's memory and for
+ * an operand of another kind; RangeError for an operand that the type cannot hold
  * @example editor.live.counter.add(1)
  */
 export class Atomic<T extends number | bigint> {
-  readonly #words: AtomicArray;
+  readonly #words: IntegerArray;
   readonly #type: ScalarType<T, unknown>;
   readonly #readOnly: boolean;
 
   readonly #owner: Owner;
   readonly #element: number;
 
-  /** @param owner the member it is, or the array whose `element` it is; for messages */
+  /**
+   * @internal A field of type `atomic(…)` makes them.
+   * @param owner the member it is, or the array whose `element` it is; for messages
+   * @throws RangeError for memory that is not aligned to the integer's size
+   */
   constructor(
     region: Region,
     byteOffset: number,
@@ -87,7 +87,7 @@ export class Atomic<T extends number | bigint> {
     this.#readOnly = (region.mode & READ_ONLY) !== 0;
   }
 
-  /** The value now. */
+  /** The value now. @throws TypeError once the memory is unmapped @example data.counter.load() */
   load(): T {
     if (!this.#readOnly) return atomics<T>().load(this.#words, 0);
     barrier();
@@ -96,42 +96,74 @@ export class Atomic<T extends number | bigint> {
     return value as T;
   }
 
-  /** Replaces the value; returns `value`. */
+  /**
+   * Replaces the value; returns `value`.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.counter.store(0)
+   */
   store(value: T): T {
     return this.#change("store", value);
   }
 
-  /** Adds; returns the value before. */
+  /**
+   * Adds; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.counter.add(1)
+   */
   add(value: T): T {
     return this.#change("add", value);
   }
 
-  /** Subtracts; returns the value before. */
+  /**
+   * Subtracts; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.counter.sub(1)
+   */
   sub(value: T): T {
     return this.#change("sub", value);
   }
 
-  /** Bitwise and; returns the value before. */
+  /**
+   * Bitwise and; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.flags.and(0b1110)
+   */
   and(value: T): T {
     return this.#change("and", value);
   }
 
-  /** Bitwise or; returns the value before. */
+  /**
+   * Bitwise or; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.flags.or(0b0001)
+   */
   or(value: T): T {
     return this.#change("or", value);
   }
 
-  /** Bitwise exclusive or; returns the value before. */
+  /**
+   * Bitwise exclusive or; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.flags.xor(0b0001)
+   */
   xor(value: T): T {
     return this.#change("xor", value);
   }
 
-  /** Replaces the value; returns the one before. */
+  /**
+   * Replaces the value; returns the one before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.counter.exchange(0)
+   */
   exchange(value: T): T {
     return this.#change("exchange", value);
   }
 
-  /** Stores `replacement` if the value is `expected`; returns the value before either way. */
+  /**
+   * Stores `replacement` if the value is `expected`; returns the value before either way.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example if (data.owner.compareExchange(0, process.pid) === 0) takeOver();
+   */
   compareExchange(expected: T, replacement: T): T {
     const wanted = this.#operand("compareExchange", expected);
     return atomics<T>().compareExchange(
@@ -147,9 +179,11 @@ export class Atomic<T extends number | bigint> {
    * integers. It blocks this thread; callers look at the value again, as with any futex (futex(2)).
    * @param options.timeoutMs at most this long, in milliseconds; for ever when left out
    * @returns `"ok"` when woken (by a signal, too), `"not-equal"` when the value was another one, `"timed-out"`
-   * @throws TypeError for an atomic of another width or an option there is not, RangeError for a timeout that is no time
+   * @throws TypeError for an atomic of another width, an option there is not, another kind of value and once the
+   * memory is unmapped; RangeError for a timeout that is no time and a value that the type cannot hold
+   * @example while (data.ready.load() === 0) data.ready.wait(0, { timeoutMs: 1000 });
    */
-  wait(expected: T, options: { timeoutMs?: number } = {}): "ok" | "not-equal" | "timed-out" {
+  wait(expected: T, options: { timeoutMs?: number | undefined } = {}): "ok" | "not-equal" | "timed-out" {
     checkOptions(this.#place("wait"), options, { timeoutMs: "number" });
     const { timeoutMs } = options;
     const words = this.#futexWords("wait");
@@ -162,7 +196,9 @@ export class Atomic<T extends number | bigint> {
 
   /**
    * Wakes up to `count` sleepers in any process (all when left out); returns how many.
-   * @throws TypeError for an atomic of another width or on read-only memory, RangeError for a count that is none
+   * @throws TypeError for an atomic of another width, on a Reader's memory and once it is unmapped, RangeError for a
+   * count that is none
+   * @example data.ready.store(1); data.ready.notify();
    */
   notify(count: number = MAX_SLEEPERS): number {
     const words = this.#futexWords("notify");
@@ -172,18 +208,30 @@ export class Atomic<T extends number | bigint> {
     return kernel().wake(words, 0, Math.min(count, MAX_SLEEPERS));
   }
 
-  /** So that templates and comparisons read well: `${data.counter}`. */
+  /**
+   * The value as text, so that templates read well.
+   * @throws TypeError once the memory is unmapped
+   * @example `${data.counter}`
+   */
   toString(): string {
     return String(this.load());
   }
 
+  /**
+   * The value for JSON, a 64-bit one as a string.
+   * @throws TypeError once the memory is unmapped
+   * @example JSON.stringify(data.counter)
+   */
   toJSON(): number | string {
     const value = this.load();
     return typeof value === "bigint" ? value.toString() : value;
   }
 
+  /**
+   * What console.log shows. Throws nothing, even when the memory is gone.
+   * @example console.log(data.counter)   // Atomic(3)
+   */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    // Showing must not throw, even when the memory is gone.
     return this.#words.length === 0 ? "Atomic(unmapped)" : `Atomic(${show(this.load())})`;
   }
 

@@ -26,14 +26,25 @@ function spanOf({ offset, width }: NonNullable<Member["bits"]>, littleEndian: bo
   return { start, byteLength, shift: BigInt(shift), mask: (1n << BigInt(width)) - 1n };
 }
 
-const scalarOf = (member: Member): ScalarType<BitValue> => member.type as ScalarType<BitValue>;
+/** The bits of a field as a mask of each byte that they are in, in the order of the memory. */
+export function masksOf(bits: NonNullable<Member["bits"]>, littleEndian: boolean): number[] {
+  const { byteLength, shift, mask } = spanOf(bits, littleEndian);
+  const bytes = Array.from({ length: byteLength }, (_, i) =>
+    Number(((mask << shift) >> BigInt(8 * i)) & 0xffn),
+  );
+  return littleEndian ? bytes : bytes.reverse();
+}
+
+type BitType = ScalarType<BitValue> & { readonly integer: NonNullable<ScalarType<BitValue>["integer"]> };
+
+const scalarOf = (member: Member): BitType => member.type as BitType;
 
 /** The value of a bit-field of the struct at `base`. */
 export function readBits(member: Member, memory: Memory, base: number): BitValue {
   const bits = member.bits as NonNullable<Member["bits"]>;
   const { inline, integer } = scalarOf(member);
-  const small = readSmall(bits, memory, base, integer?.signed === true && !inline.boolean);
-  const value = small ?? readLarge(bits, memory, base, integer?.signed === true);
+  const value =
+    readSmall(bits, memory, base, integer.signed) ?? readLarge(bits, memory, base, integer.signed);
   if (inline.boolean) return Number(value) !== 0;
   return inline.accessor.startsWith("Big") ? BigInt(value) : Number(value);
 }
@@ -89,7 +100,7 @@ export function writeBits(member: Member, memory: Memory, base: number, value: B
 /** @throws TypeError, RangeError for what the width cannot hold (C would cut it silently) */
 export function checkBits(member: Member, value: unknown): BitValue {
   const { inline, integer, check } = scalarOf(member);
-  if (inline.boolean || integer === undefined) return check(value);
+  if (inline.boolean) return check(value);
   const width = BigInt((member.bits as NonNullable<Member["bits"]>).width);
   const min = integer.signed ? -(1n << (width - 1n)) : 0n;
   const max = integer.signed ? (1n << (width - 1n)) - 1n : (1n << width) - 1n;

@@ -1,13 +1,16 @@
-/** Types made of other types: structs, arrays, atomics, bit-fields. Descriptions only; layout.ts gives them sizes. */
+/** Types made of other types: structs, arrays, atomics. Descriptions only; layout.ts gives them sizes. */
 import { StructDefinitionError } from "../errors.ts";
 import type { CArray } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
 import type { Struct } from "./struct.ts";
-import { type CType, c_uint8, isScalar, type ScalarType } from "./types.ts";
+import { type CType, c_uint8, type IntegerArray, isCType, isScalar, type ScalarType } from "./types.ts";
 
 declare const DECLARED: unique symbol;
 
-/** A class that extends `Struct`. Its constructor is never run; views are made by `create`, `viewOf` and the roles. */
+/**
+ * A class that extends `Struct`. Its constructor is never run; views are made by `create`, `viewOf` and the roles.
+ * @example function zeros<T extends Struct>(cls: StructClass<T>): T { return create(cls); }
+ */
 export type StructClass<T extends Struct = Struct> = abstract new () => T;
 
 /** A struct as a member of another. */
@@ -20,48 +23,49 @@ export class StructType<T extends Struct = Struct> {
   }
 }
 
-/** `element[length]`; a flexible array member (`element[]`) has length null. */
+/**
+ * What `array` returns: `element[length]`; a flexible array member (`element[]`) has length null.
+ * @example const rgb: ArrayType<Uint8Array | CArray<number>> = array(c_uint8, 3)
+ */
 export class ArrayType<Declared = unknown> {
+  /** Only for the compiler. */
   declare readonly [DECLARED]?: Declared;
+  /** The type of each element. */
   readonly element: FieldType;
+  /** Elements. */
   readonly length: number | null;
 
+  /** @internal `array` makes them. */
   constructor(element: FieldType, length: number | null) {
     this.element = element;
     this.length = length;
   }
 }
 
-/** An integer that processes change without a lock. */
+/**
+ * What `atomic` returns: an integer that processes change without a lock.
+ * @example const count: AtomicType<number> = atomic(c_int32)
+ */
 export class AtomicType<T extends number | bigint> {
+  /** Only for the compiler. */
   declare readonly [DECLARED]?: Atomic<T>;
+  /** The integer's type. */
   readonly integer: ScalarType<T, unknown>;
 
+  /** @internal `atomic` makes them. */
   constructor(integer: ScalarType<T, unknown>) {
     this.integer = integer;
   }
 }
 
-/** Whatever a field can be of. `Declared` is what the class member may be declared as. */
+/**
+ * Whatever a field can be of: a `CType` such as c_int32 or chars(8), `array(…)`, `atomic(…)`. `Declared` is what the
+ * class member may be declared as.
+ * @example const column = <T>(type: FieldType<T>) => field(type);
+ */
 export type FieldType<Declared = unknown> =
   | CType<Declared>
   | ((StructType | ArrayType | AtomicType<number> | AtomicType<bigint>) & { readonly [DECLARED]?: Declared });
-
-/** The typed arrays that stand for arrays of numbers and bigints. */
-export type TypedArray =
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | Float32Array
-  | Float64Array
-  | BigInt64Array
-  | BigUint64Array;
-
-/** The typed arrays of integers. */
-export type IntegerArray = Exclude<TypedArray, Float32Array | Float64Array>;
 
 type ElementOf<C> =
   C extends StructClass<infer S>
@@ -89,9 +93,13 @@ type NestedArrayOf<C, Dims extends readonly unknown[]> = Dims extends readonly [
  *
  * Numbers come back as the typed array over the same memory (`Int32Array` for c_int32 …), or as a read-only or
  * checked `CArray` where a raw typed array is impossible (read-only map, other byte order, packed); structs as a
- * `StructArray`; several dimensions as a `CArray` of rows.
+ * `StructArray`; several dimensions as a `CArray` of rows. As ctypes' `type * n`, and C's arrays.
+ * @param dims elements in each dimension, outermost first
+ * @throws RangeError for a length that is no positive whole number, StructDefinitionError for what is no type and for
+ * elements that are flexible arrays themselves
  * @example @field(array(c_float, 3)) position!: Float32Array
  * @example @field(array(chars(16), 8)) names!: CArray<string>
+ * @example @field(array(c_double, 4, 4)) matrix!: CArray<Float64Array>
  */
 export function array<C extends FieldType | StructClass, const Dims extends readonly number[]>(
   type: C,
@@ -111,11 +119,18 @@ export function array<C extends FieldType | StructClass, const Dims extends read
   return whole as ArrayType<NestedArrayOf<C, Dims>>;
 }
 
-/** `unsigned char[size]`: a `Uint8Array` over the same memory, the same as `array(c_uint8, size)`. */
+/**
+ * `unsigned char[size]`: a `Uint8Array` over the same memory, the same as `array(c_uint8, size)`.
+ * @param size bytes
+ * @throws RangeError for a size that is no positive whole number
+ * @example @field(bytes(16)) key!: Uint8Array
+ */
 export const bytes = (size: number) => array(c_uint8, size);
 
 /**
- * An integer of 8 to 64 bits that processes change without taking a lock; the member is an `Atomic`.
+ * An integer of 8 to 64 bits that processes change without taking a lock, C11's `_Atomic type`; the member is an
+ * `Atomic`. It has the machine's byte order and must be aligned to its size.
+ * @throws StructDefinitionError for another type; where it is misaligned or big-endian, when the struct is laid out
  * @example @field(atomic(c_int32)) counter!: Atomic<number>;   data.counter.add(1)
  */
 export function atomic<T extends number | bigint>(type: ScalarType<T, IntegerArray>): AtomicType<T> {
@@ -136,16 +151,4 @@ export function fieldType(type: unknown, where: string): FieldType {
   throw new StructDefinitionError(
     `${where}: expected a type such as c_int32, chars(8) or a struct class, got ${String(type)}${hint}`,
   );
-}
-
-function isCType(type: unknown): type is CType<unknown> {
-  if (typeof type !== "object" || type === null) return false;
-  const { name, size, align, read, write, check } = type as Partial<CType<unknown>>;
-  if (typeof read !== "function" || typeof write !== "function" || typeof check !== "function") return false;
-  if (!Number.isSafeInteger(size) || (size as number) < 1 || ![1, 2, 4, 8, 16].includes(align as number)) {
-    throw new StructDefinitionError(
-      `type ${name}: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16`,
-    );
-  }
-  return typeof name === "string";
 }

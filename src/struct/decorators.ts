@@ -13,12 +13,11 @@ import {
   array,
   type FieldType,
   fieldType,
-  type IntegerArray,
   type StructClass,
   StructType,
 } from "./composite.ts";
 import { Struct } from "./struct.ts";
-import { isScalar, type ScalarType, typedArrays } from "./types.ts";
+import { type IntegerArray, isNumeric, isScalar, type ScalarType, typedArrays } from "./types.ts";
 
 // Bun's standard decorators store metadata under this symbol, which must exist before the first decorated class.
 if (Symbol.metadata === undefined) {
@@ -41,6 +40,9 @@ if (!("metadata" in Reflect)) {
   });
 }
 
+/** The largest alignment in bytes that `@struct({ align })` gives. */
+export const MAX_ALIGN = 4096;
+
 /** What was declared, by the prototype (legacy style) or the metadata object (standard style) of the class. */
 const declared = new WeakMap<object, Map<string, Declaration>>();
 const optionsOf = new WeakMap<StructClass, StructOptions>();
@@ -55,7 +57,10 @@ export interface Declaration {
   readonly anonymous?: boolean;
 }
 
-/** What `@struct` was given. */
+/**
+ * What `@struct` takes; the first two as gcc's attributes.
+ * @example @struct({ pack: 1, endian: "big" }) class Frame extends Struct { … }
+ */
 export interface StructOptions {
   /** `#pragma pack(n)`: no member is aligned to more than this many bytes (1, 2, 4, 8 or 16). */
   readonly pack?: number | undefined;
@@ -63,29 +68,37 @@ export interface StructOptions {
   readonly align?: number | undefined;
   /** Byte order of all members, nested structs without an order of their own included. Default: the machine's. */
   readonly endian?: "little" | "big" | undefined;
-  /** The name used in files and messages instead of the class's own. */
+  /** The name used in files and messages instead of the class's own: an identifier of at most 200 characters. */
   readonly name?: string | undefined;
 }
 
 /**
  * A decorator for a member declared as `Declared`. One signature for both decorator styles: of several the compiler
  * would quote the last one, and not what is wrong with the member.
+ * @example const counter: FieldDecorator<Atomic<number>> = field(atomic(c_int32)); // @counter hits!: …
  */
 export type FieldDecorator<Declared> = <K extends PropertyKey>(
   target: undefined | { readonly [P in K]: Declared },
   context: K | ClassFieldDecoratorContext<unknown, Declared>,
 ) => void;
 
-/** Declares a member of the given type. See `FieldType` for what there is. @throws StructDefinitionError */
+/**
+ * Declares a member of the given type. See `FieldType` for what there is.
+ * @throws StructDefinitionError for what is no type, and from the class for a member that is no plain field, is
+ * declared twice or in a base, or (with `emitDecoratorMetadata`) as something its type does not read as
+ * @example @field(c_int32) speed!: number
+ */
 export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Declared> {
   return recorder("@field", { type: fieldType(type, "@field") });
 }
 
 /**
  * Declares a nested struct, or an array of `count` of them.
+ * @param count elements
  * @example @nested(Point2D) position!: Point2D
  * @example @nested(Point2D, 24) path!: StructArray<Point2D>
- * @throws StructDefinitionError when given something else than a class
+ * @throws StructDefinitionError when given something else than a struct class, RangeError for a count that is no
+ * positive whole number
  */
 export function nested<T extends Struct>(cls: StructClass<T>): FieldDecorator<T>;
 export function nested<T extends Struct>(cls: StructClass<T>, count: number): FieldDecorator<CArray<T>>;
@@ -95,7 +108,9 @@ export function nested(cls: StructClass, count?: number): FieldDecorator<unknown
 }
 
 /**
- * Declares a nested struct or union whose members are also members of this one, as C11's anonymous members.
+ * Declares a nested struct or union whose members are also members of this one, as C11's anonymous members (6.7.2.1).
+ * @throws StructDefinitionError for what is no struct class; at the first use of the class where a member has a name
+ * that is taken, or another byte order
  * @example
  * interface Value extends Payload {}
  * class Value extends Struct { @field(c_int32) kind!: number; @anonymous(Payload) payload!: Payload }
@@ -109,7 +124,9 @@ export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator
  * Declares a bit-field, packed as gcc packs it. Width 0 closes the current unit, as C's `int : 0`; such a member
  * has a name only because TypeScript wants one, and no value.
  * @param type an integer type or c_bool
- * @param width bits
+ * @param width bits, at most those of the type, 1 for c_bool
+ * @throws StructDefinitionError for another type or width
+ * @example @bits(c_uint32, 3) priority!: number
  */
 export function bits<T extends number | bigint | boolean>(
   type: ScalarType<T, IntegerArray>,
@@ -272,8 +289,7 @@ function declarableAs(type: FieldType): readonly unknown[] & readonly { name: st
   if (type instanceof AtomicType) return [Atomic];
   if (type instanceof ArrayType) {
     const { element } = type;
-    const isNumeric = isScalar(element) && !element.inline.boolean;
-    return isNumeric ? [typedArrays[element.inline.accessor], CArray] : [CArray];
+    return isNumeric(element) ? [typedArrays[element.inline.accessor], CArray] : [CArray];
   }
   if (isScalar(type)) {
     const { boolean, accessor } = type.inline;
@@ -302,9 +318,11 @@ function checkValues({ pack, align, endian, name }: StructOptions = {}): void {
     throw new StructDefinitionError(`@struct: pack must be 1, 2, 4, 8 or 16, got ${pack}`);
   if (
     align !== undefined &&
-    !(Number.isInteger(align) && align >= 1 && align <= 4096 && (align & (align - 1)) === 0)
+    !(Number.isInteger(align) && align >= 1 && align <= MAX_ALIGN && (align & (align - 1)) === 0)
   ) {
-    throw new StructDefinitionError(`@struct: align must be a power of two from 1 to 4096, got ${align}`);
+    throw new StructDefinitionError(
+      `@struct: align must be a power of two from 1 to ${MAX_ALIGN}, got ${align}`,
+    );
   }
   if (endian !== undefined && endian !== "little" && endian !== "big") {
     throw new StructDefinitionError(`@struct: endian must be "little" or "big", got ${String(endian)}`);

@@ -2,37 +2,47 @@
  * What one does with structs: functions rather than methods, so that no member name of a struct can collide.
  */
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { layoutOfClass } from "./layout.ts";
-import { READ_ONLY, Region } from "./memory.ts";
+import { assertAttached, READ_ONLY, Region } from "./memory.ts";
 import { resolvePath } from "./path.ts";
-import { show } from "./refusal.ts";
 import { type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
 import type { Init, Path, Plain } from "./type-utils.ts";
-import { assignView, forJson, plainView, readOr, unreadable } from "./values.ts";
+import { assignView, jsonOf, plainView, readOr, unreadable } from "./values.ts";
 import { makeView } from "./view.ts";
 
-/** Size of a struct in bytes, trailing padding included, as C's `sizeof`. @throws StructDefinitionError */
+/**
+ * Size of a struct in bytes, trailing padding included, as C's `sizeof`; a flexible array counts nothing.
+ * @throws StructDefinitionError for what is no struct class, or a class that cannot be laid out
+ * @example sizeof(Point2D)   // 16
+ */
 export const sizeof = (cls: StructClass): number => layoutOfClass(cls).size;
 
-/** Alignment of a struct in bytes, as C's `_Alignof`. @throws StructDefinitionError */
+/**
+ * Alignment of a struct in bytes, as C's `_Alignof`.
+ * @throws StructDefinitionError for what is no struct class, or a class that cannot be laid out
+ * @example alignof(Point2D)   // 8
+ */
 export const alignof = (cls: StructClass): number => layoutOfClass(cls).align;
 
 /**
  * Offset of a member in bytes, as C's `offsetof`; for a bit-field that of the byte its first bit is in.
  * @example offsetof(Robot, "path.3.x")
- * @throws TypeError for a path that does not exist, RangeError for an index beyond its array
+ * @throws TypeError for a path that does not exist, RangeError for an index beyond its array, StructDefinitionError
+ * for a class that cannot be laid out
  */
 export const offsetof = <T extends Struct>(cls: StructClass<T>, path: Path<T>): number =>
   resolvePath(layoutOfClass(cls), path).offset;
 
 /**
- * The layout as frozen plain data: `layoutOf(Point2D).fields.y.offset === 8`. It can be stored as JSON and given to
+ * The layout as frozen plain data, offsets and sizes in bytes. It can be stored as JSON and given to
  * `structFromSchema`.
- * @throws StructDefinitionError
+ * @throws StructDefinitionError for what is no struct class, or a class that cannot be laid out
+ * @example layoutOf(Point2D).fields.y.offset   // 8
  */
 export const layoutOf = <T extends Struct>(
   cls: StructClass<T>,
@@ -42,7 +52,8 @@ export const layoutOf = <T extends Struct>(
 /**
  * A struct in private memory, all zero but for what `init` gives.
  * @example const p = create(Point2D, { x: 1 })
- * @throws StructDefinitionError, and TypeError or RangeError for a value in `init`
+ * @throws StructDefinitionError for a class that cannot be laid out, TypeError or RangeError that names the member
+ * for a value in `init`
  */
 export function create<T extends Struct>(cls: StructClass<T>, init?: Init<T>): T {
   const { size } = layoutOfClass(cls);
@@ -51,14 +62,19 @@ export function create<T extends Struct>(cls: StructClass<T>, init?: Init<T>): T
   return view;
 }
 
-/** Memory that a view can lie on. */
+/**
+ * Memory that a view can lie on, a `MemoryMap` included.
+ * @example (memory: BufferSource) => viewOf(Robot, memory).speed
+ */
 export type BufferSource = ArrayBufferLike | ArrayBufferView<ArrayBufferLike> | MemorySource;
 
 /**
- * A struct over memory you have: an ArrayBuffer, SharedArrayBuffer, typed array, DataView, Buffer or `MemoryMap`.
- * On a read-only `MemoryMap` the struct refuses stores. Any alignment will do. A flexible array at the end has as many elements as the memory behind it holds.
+ * A struct over memory you have: an ArrayBuffer, SharedArrayBuffer, typed array, DataView, Buffer or `MemoryMap`. On
+ * a read-only `MemoryMap` the struct refuses stores. Any alignment will do, but for atomics. A flexible array at the
+ * end has as many elements as the memory behind it holds.
  * @param byteOffset bytes from the start of `buffer`
- * @throws RangeError when `buffer` is too short, TypeError when it is no memory
+ * @throws RangeError when `buffer` is too short or `byteOffset` no whole number from 0 on, TypeError when it is no
+ * memory, StructDefinitionError for a class that cannot be laid out
  * @example const header = viewOf(PacketHeader, socketData, 14)
  */
 export function viewOf<T extends Struct>(cls: StructClass<T>, buffer: BufferSource, byteOffset = 0): T {
@@ -104,6 +120,7 @@ function asView(value: unknown, where: string): View {
 
 /**
  * A copy as plain objects and arrays; atomics as their value, 64-bit integers as bigint.
+ * @throws TypeError for what is no struct and for memory that was unmapped, RangeError for an `asNumber` beyond 2^53
  * @example toObject(create(Point2D, { x: 1 }))   // { x: 1, y: 0 }
  */
 export const toObject = <T extends Struct>(view: T): Plain<T> =>
@@ -111,7 +128,9 @@ export const toObject = <T extends Struct>(view: T): Plain<T> =>
 
 /**
  * Sets the given members, nested ones too: all of them, or none when one is refused.
- * @throws TypeError or RangeError that names the member; the struct is then unchanged
+ * Members that are not given stay as they are; another struct gives its members, never its padding.
+ * @throws TypeError or RangeError that names the member; the struct is then unchanged. TypeError on a Reader's
+ * memory, for what is no struct and for memory that was unmapped
  * @example assign(robot, { speed: 2, pose: { x: 1 } })
  */
 export function assign<T extends Struct>(view: T, init: Init<T>): T {
@@ -120,8 +139,11 @@ export function assign<T extends Struct>(view: T, init: Init<T>): T {
 }
 
 /**
- * The bytes of a struct: a Uint8Array over the same memory, or a copy where that memory is read-only (a stray
- * store there would kill the process).
+ * The bytes of a struct: a Uint8Array over the same memory, or a copy where that memory is read-only (a stray store
+ * there would kill the process). As long as the struct, padding included, or up to the end of its flexible array. In
+ * a file whose struct is a larger one that padding may hold members: change single bytes, do not `fill` them.
+ * @throws TypeError for what is no struct and for memory that was unmapped
+ * @example socket.write(bytesOf(header));
  */
 export function bytesOf(view: Struct): Uint8Array {
   const { [REGION]: region, [OFFSET]: offset, [LAYOUT]: layout } = asView(view, "bytesOf");
@@ -130,9 +152,14 @@ export function bytesOf(view: Struct): Uint8Array {
   return region.readOnly ? bytes.slice() : bytes;
 }
 
-/** True when two structs of one layout hold the same values (padding does not count, NaN equals NaN). */
+/**
+ * True when two structs of one class hold the same values (padding does not count, NaN equals NaN).
+ * @throws TypeError for what is no struct and for memory that was unmapped
+ * @example equals(reader.snapshot(), before)
+ */
 export function equals(a: Struct, b: Struct): boolean {
   const [left, right] = [asView(a, "equals"), asView(b, "equals")];
+  for (const view of [left, right]) assertAttached(view[REGION]);
   if (left[LAYOUT] !== right[LAYOUT]) return false;
   return Bun.deepEquals(plainView(left, { unreadable }), plainView(right, { unreadable }), true);
 }
@@ -142,7 +169,9 @@ const registry = new Map<string, StructClass>();
 /**
  * Makes struct classes known by name, so that a role takes the name instead of the class (IPMMAP's
  * `setUserStructs`). Takes module namespaces, arrays or classes; exports that are no structs are passed over.
- * @throws StructDefinitionError when two different classes have one name, or nothing in it is a struct class
+ * @returns the classes that it found
+ * @throws StructDefinitionError when two different classes have one name, one cannot be laid out, or nothing in it
+ * is a struct class
  * @example import * as structs from "./structs.ts"; loadStructs(structs); new Reader("Robot")
  */
 export function loadStructs(...modules: readonly object[]): StructClass[] {
@@ -191,7 +220,7 @@ export function structByName(name: string): StructClass {
 // prototype of a class, which is no view.
 Object.defineProperty(Struct.prototype, "toJSON", {
   value(this: Struct) {
-    return isView(this) ? plainView(this, { convert: forJson }) : this;
+    return isView(this) ? jsonOf(this) : this;
   },
   writable: true,
   configurable: true,

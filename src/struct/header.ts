@@ -3,7 +3,10 @@ import { field, nested, struct } from "./decorators.ts";
 import { Struct } from "./struct.ts";
 import { c_double, c_int16 } from "./types.ts";
 
-/** What `header_code` holds in every file of ours and of IPMMAP. */
+/**
+ * What `header_code` holds in every file of ours and of IPMMAP.
+ * @example reader.live.header.header_code === HEADER_CODE
+ */
 export const HEADER_CODE = 0x1128;
 
 /**
@@ -11,6 +14,8 @@ export const HEADER_CODE = 0x1128;
  *
  *     0    2         8           16
  *     | hc | padding | time_stamp |
+ *
+ * @example new Date(reader.snapshot().header.time_stamp * 1000)
  */
 @struct({ endian: "little" })
 export class MmapStructureHeader extends Struct {
@@ -22,8 +27,10 @@ export class MmapStructureHeader extends Struct {
 
 /**
  * Base of the structs that a Manager, Editor or Reader works on: brings the shared header as its first member.
+ * Throws as `Struct` does.
  * @example class Robot extends MmapStructure { @field(c_double) speed!: number }
  */
 export abstract class MmapStructure extends Struct {
+  /** 16 bytes that the roles keep: leave them to those. */
   @nested(MmapStructureHeader) header!: MmapStructureHeader;
 }

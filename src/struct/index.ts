@@ -1,7 +1,15 @@
 /** CLASS DEFINITION, LAYOUT, VIEW: structs in memory, wherever the memory comes from. */
 export { CArray, type StructArray } from "./arrays.ts";
 export { Atomic } from "./atomic.ts";
-export { array, atomic, bytes, type FieldType, type StructClass } from "./composite.ts";
+export {
+  type ArrayType,
+  type AtomicType,
+  array,
+  atomic,
+  bytes,
+  type FieldType,
+  type StructClass,
+} from "./composite.ts";
 export {
   anonymous,
   bits,
@@ -34,9 +42,12 @@ export type {
   DeepReadonly,
   FieldNames,
   Init,
+  InitValue,
   Path,
   PathValue,
   Plain,
+  PlainValue,
+  ReadonlyAtomic,
   ReadonlyCArray,
   ReadonlyNumbers,
 } from "./type-utils.ts";
@@ -72,6 +83,9 @@ export {
   c_wchar,
   convert,
   enumOf,
+  type IntegerArray,
+  type ScalarType,
+  type TypedArray,
   type TypeOf,
   type TypeSchema,
 } from "./types.ts";

@@ -9,6 +9,7 @@ import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } f
 import {
   type Declaration,
   isStructName,
+  MAX_ALIGN,
   ownDeclarations,
   ownOptions,
   type StructOptions,
@@ -94,7 +95,7 @@ export function sizeOfType(type: FieldType): number {
 }
 
 /** Natural alignment in bytes. */
-export function alignOfType(type: FieldType): number {
+function alignOfType(type: FieldType): number {
   if (type instanceof StructType) return layoutOfClass(type.cls).align;
   if (type instanceof ArrayType) return alignOfType(type.element);
   if (type instanceof AtomicType) return type.integer.align;
@@ -106,10 +107,17 @@ export function typeName(type: FieldType): string {
   if (type instanceof StructType) return layoutOfClass(type.cls).name;
   if (type instanceof AtomicType) return `atomic(${type.integer.name})`;
   if (!(type instanceof ArrayType)) return type.name;
+  const { innermost, dimensions } = unwrap(type);
+  return typeName(innermost) + dimensions;
+}
+
+/** What an array, of however many dimensions, is an array of; `dimensions` as C writes them, `""` for no array. */
+export function unwrap(type: FieldType): { innermost: FieldType; dimensions: string } {
   let dimensions = "";
-  let element: FieldType = type;
-  for (; element instanceof ArrayType; element = element.element) dimensions += `[${element.length ?? ""}]`;
-  return typeName(element) + dimensions;
+  let innermost = type;
+  for (; innermost instanceof ArrayType; innermost = innermost.element)
+    dimensions += `[${innermost.length ?? ""}]`;
+  return { innermost, dimensions };
 }
 
 /** The mode of a nested struct: an order of its own beats the one it stands in. */
@@ -232,7 +240,7 @@ class Placement {
   }
 
   #placeMember({ name, type, anonymous }: Declaration, where: string): void {
-    const align = Math.min(alignOfType(type), this.#options.pack ?? 16 * 256);
+    const align = Math.min(alignOfType(type), this.#options.pack ?? MAX_ALIGN);
     const offset = roundUp(Math.ceil(this.#position / 8), align);
     const size = sizeOfType(type);
     this.#checkType(type, where, offset);
@@ -270,8 +278,7 @@ class Placement {
       if (this.#isUnion) throw new StructDefinitionError(`${where}: a union cannot have a flexible array`);
       this.#flexible = true;
     }
-    let innermost = type;
-    while (innermost instanceof ArrayType) innermost = innermost.element;
+    const { innermost } = unwrap(type);
     if (innermost instanceof StructType && layoutOfClass(innermost.cls).flexible) {
       const { name } = layoutOfClass(innermost.cls);
       throw new StructDefinitionError(`${where}: ${name} ends in a flexible array and cannot be nested`);

@@ -3,9 +3,14 @@
  * Views hold a Region and a byte offset into it; they neither know nor care whether it is a mapped file.
  */
 
-/** What a field type gets to read from and write to. `view` and `bytes` cover the same memory. */
+/**
+ * What a field type gets to read from and write to. `view` and `bytes` cover the same memory.
+ * @example read: ({ view, littleEndian }, byteOffset) => view.getUint16(byteOffset, littleEndian)
+ */
 export interface Memory {
+  /** The whole region that the struct stands in. */
   readonly view: DataView;
+  /** The same bytes, for text and copies. */
   readonly bytes: Buffer;
   /** The byte order of the struct the field stands in. */
   readonly littleEndian: boolean;
@@ -16,6 +21,8 @@ export const READ_ONLY = 1;
 /** Every read is preceded by a compiler barrier, so that a loop sees what other processes write. */
 export const FRESH = 2;
 export const BIG_ENDIAN = 4;
+/** Only of view classes: the view is at the region's very beginning. An offset would double the time of an access. */
+export const AT_START = 8;
 
 export class Region implements Memory {
   readonly buffer: ArrayBufferLike;

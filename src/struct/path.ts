@@ -2,8 +2,8 @@
 import type { CArray } from "./arrays.ts";
 import { ArrayType, type FieldType, StructType } from "./composite.ts";
 import { LAYOUT, type View } from "./internals.ts";
-import { type Layout, layoutOfClass, type Member, sizeOfType, typeName } from "./layout.ts";
-import { at } from "./refusal.ts";
+import { type Layout, layoutOfClass, sizeOfType, typeName } from "./layout.ts";
+import { at, itHas } from "./refusal.ts";
 import type { CType } from "./types.ts";
 
 /** A path, looked up. */
@@ -13,8 +13,6 @@ export interface ResolvedPath {
   /** Bytes from the start of the outermost struct. */
   readonly offset: number;
   readonly type: FieldType;
-  /** The member, when the last step is one. */
-  readonly member?: Member;
 }
 
 const resolved = new WeakMap<Layout, Map<string, ResolvedPath>>();
@@ -50,13 +48,11 @@ function follow(place: ResolvedPath, step: string, where: string): ResolvedPath 
   if (type instanceof StructType) {
     const layout = layoutOfClass(type.cls);
     const member = layout.byName.get(step);
-    if (member === undefined) {
-      const names = layout.members.map((m) => m.name);
+    if (member === undefined)
       throw new TypeError(
-        `${where}: ${layout.name} has no member ${JSON.stringify(step)}; it has ${names.slice(0, 20).join(", ")}${names.length > 20 ? ", …" : ""}`,
+        `${where}: ${layout.name} has no member ${JSON.stringify(step)}; ${itHas(layout.members)}`,
       );
-    }
-    return { steps: [...steps, step], offset: offset + member.offset, type: member.type, member };
+    return { steps: [...steps, step], offset: offset + member.offset, type: member.type };
   }
   if (!(type instanceof ArrayType))
     throw new TypeError(

@@ -2,36 +2,10 @@
  * How a wrong value is refused: `check` functions throw TypeError or RangeError with what they expected; each
  * level on the way out adds its place, so that the message says `Robot.pose[3].x: expected …, got …`.
  */
+import { show } from "../show.ts";
 
 /** Of the errors made here: where, as far as known, and why. */
 const places = new WeakMap<object, { place: string; reason: string }>();
-
-const HUGE = 10n ** 59n;
-
-/** Short and safe text for any value, for messages. */
-export function show(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return value.length > 60
-        ? `${JSON.stringify(value.slice(0, 60))}… (${value.length} characters)`
-        : JSON.stringify(value);
-    case "bigint":
-      return value > HUGE || value < -HUGE ? "a huge bigint" : `${value}n`;
-    case "function":
-      return `function ${value.name}`;
-    case "object":
-      return value === null
-        ? "null"
-        : `${Array.isArray(value) ? `an array of ${value.length}` : objectName(value)}`;
-    default:
-      return Object.is(value, -0) ? "-0" : String(value);
-  }
-}
-
-function objectName(value: object): string {
-  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof name === "string" && name !== "Object" ? `a ${name}` : "an object";
-}
 
 function refusal(Kind: typeof TypeError | typeof RangeError, reason: string, options?: ErrorOptions): Error {
   const error = new Kind(reason, options);
@@ -63,9 +37,17 @@ export function at(place: string, error: unknown): Error {
   return own;
 }
 
-/** A value in memory that its type refuses to show, such as an `asNumber` beyond 2^53; other errors stay as they are. */
+/**
+ * A value in memory that its type refuses to show, such as an `asNumber` beyond 2^53; other errors stay as they are.
+ */
 export const unreadableAt = (place: string, error: unknown): unknown =>
   places.has(error as object) ? at(place, error) : error;
+
+/** `it has a, b, …`, for a name that is none of theirs. */
+export function itHas(members: readonly { readonly name: string }[]): string {
+  const names = members.slice(0, 20).map(({ name }) => name);
+  return `it has ${names.join(", ")}${members.length > 20 ? ", …" : ""}`;
+}
 
 function adopted(cause: unknown): Error {
   if (cause instanceof RangeError) return refusal(RangeError, cause.message, { cause });

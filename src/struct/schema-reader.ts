@@ -1,8 +1,9 @@
 /** From a schema to a class: all that a schema says is checked, as it may come from anywhere. */
 import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import { ArrayType, atomic, type FieldType, fieldType, type StructClass, StructType } from "./composite.ts";
-import { isMemberName, isStructName } from "./decorators.ts";
+import { isMemberName, isStructName, MAX_ALIGN } from "./decorators.ts";
 import {
   atomicAlignOf,
   flattened,
@@ -12,13 +13,14 @@ import {
   registerLayout,
   sizeOfType,
   typeName,
+  unwrap,
 } from "./layout.ts";
-import { show, wrongType } from "./refusal.ts";
+import { wrongType } from "./refusal.ts";
 import type { SchemaOptions, StructSchema } from "./schema.ts";
 import { Struct, Union } from "./struct.ts";
 import { c_longdouble, chars, type TextEncoding } from "./text.ts";
 import * as types from "./types.ts";
-import { asNumber, type CType, convert, enumOf, isScalar, type ScalarType } from "./types.ts";
+import { asNumber, type CType, convert, enumOf, isCType, isScalar, type ScalarType } from "./types.ts";
 
 /** What `structFromSchema` does. */
 export function readStruct(
@@ -26,16 +28,27 @@ export function readStruct(
   options: SchemaOptions,
 ): StructClass<Struct & Record<string, unknown>> {
   checkOptions("structFromSchema", options, { types: "any" });
-  if (!Array.isArray(options.types ?? []))
-    throw new TypeError(`structFromSchema: option types must be an array, got ${show(options.types)}`);
+  const own = ownTypes(options.types);
   try {
-    return new SchemaReader(options.types ?? []).struct(schema, 0);
+    return new SchemaReader(own).struct(schema, 0);
   } catch (error) {
     if (error instanceof StructDefinitionError && error.message.startsWith(UNSOUND)) throw error;
     // The types refuse their arguments with errors of their own, and a schema may be an object that bites.
     const reason = error instanceof Error ? error.message : "it cannot be read";
     throw new StructDefinitionError(`${UNSOUND}: ${reason}`, { cause: error });
   }
+}
+
+function ownTypes(types: unknown = []): CType<unknown>[] {
+  if (!Array.isArray(types))
+    throw new TypeError(`structFromSchema: option types must be an array, got ${show(types)}`);
+  for (const [i, type] of types.entries()) {
+    if (isCType(type)) continue;
+    throw new TypeError(
+      `structFromSchema: option types[${i}] must be a type such as convert returns, got ${show(type)}`,
+    );
+  }
+  return types;
 }
 
 const UNSOUND = "this schema is not sound";
@@ -162,7 +175,7 @@ function readHead({ name, kind, size, align, endian }: AnyObject): Head {
   if (!isStructName(name)) throw unsound("name", name);
   if (kind !== "struct" && kind !== "union") throw unsound(`${name}: kind`, kind);
   if (!isCount(size)) throw unsound(`${name}: size`, size);
-  if (!isCount(align, 4096) || align < 1 || (align & (align - 1)) !== 0 || size % align !== 0)
+  if (!isCount(align, MAX_ALIGN) || align < 1 || (align & (align - 1)) !== 0 || size % align !== 0)
     throw unsound(`${name}: align`, align);
   if (endian !== undefined && endian !== "little" && endian !== "big")
     throw unsound(`${name}: endian`, endian);
@@ -218,8 +231,7 @@ function checkAtomics(type: FieldType, offset: number, where: string, struct: He
   if (isFlexibleStruct(type)) throw unsound(`${where}: nested, but without a length`, typeName(type));
   const align = atomicAlignOf(type);
   if (align === 1) return;
-  let innermost = type;
-  while (innermost instanceof ArrayType) innermost = innermost.element;
+  const { innermost } = unwrap(type);
   const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
   if (offset % align !== 0 || stride % align !== 0) throw unsound(`${where}: misaligned atomic`, offset);
   const endian = (innermost instanceof StructType && layoutOfClass(innermost.cls).endian) || struct.endian;

@@ -3,30 +3,43 @@
  * work on the bytes without the class's source. It stands in every file that a Manager makes.
  */
 import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
-import { type Layout, layoutOfClass, type Member, typeName } from "./layout.ts";
+import { type Layout, layoutOfClass, type Member, typeName, unwrap } from "./layout.ts";
 import type { Struct } from "./struct.ts";
 import { type CType, schemaOfType, type TypeSchema } from "./types.ts";
 
 /** Loaded by the first who has no class: most programs have one. */
 const reader = (): typeof import("./schema-reader.ts") => require("./schema-reader.ts");
 
-/** One member in a schema. Offsets and sizes in bytes; `bits` counts from the start of the struct. */
+/** One member in a schema. @example layoutOf(Point2D).fields.y   // { type: "c_double", offset: 8, size: 8 } */
 export interface MemberSchema {
+  /** The type, spelt out down to the built-in ones. */
   readonly type: TypeSchema;
+  /** Bytes from the start of the struct; for a bit-field, of the byte its first bit is in. */
   readonly offset: number;
+  /** Bytes; for a bit-field, of its declared type. A flexible array has 0. */
   readonly size: number;
+  /** Only for bit-fields, in bits: where it begins from the start of the struct, and how wide it is. */
   readonly bits?: { readonly offset: number; readonly width: number };
+  /** Its own members are members of this struct, too. */
   readonly anonymous?: true;
 }
 
-/** A struct as plain data, members in order. */
+/**
+ * A struct as plain data, members in order.
+ * @example layoutOf(Point2D)   // { name: "Point2D", kind: "struct", size: 16, align: 8, fields: { x: …, y: … } }
+ */
 export interface StructSchema {
+  /** The class's name, or that of its `@struct({ name })`. */
   readonly name: string;
+  /** In a union all members begin at 0. */
   readonly kind: "struct" | "union";
-  /** Bytes. */
+  /** Bytes, trailing padding included. */
   readonly size: number;
+  /** Bytes, a power of two. */
   readonly align: number;
+  /** The byte order, if the class has one of its own. */
   readonly endian?: "little" | "big";
+  /** The members by name, in declaration order, those of bases first. */
   readonly fields: Readonly<Record<string, MemberSchema>>;
 }
 
@@ -101,14 +114,6 @@ export function leavesOf(layout: Layout, prefix = "", base = 0, endian = layout.
   });
 }
 
-function unwrap(type: FieldType): { dimensions: string; innermost: FieldType } {
-  let dimensions = "";
-  let innermost = type;
-  for (; innermost instanceof ArrayType; innermost = innermost.element)
-    dimensions += `[${innermost.length ?? ""}]`;
-  return { dimensions, innermost };
-}
-
 const fingerprints = new WeakMap<Layout, bigint>();
 
 /** Eight bytes that differ when a name, type, offset or size of any field differs. */
@@ -126,7 +131,7 @@ function computeFingerprint(layout: Layout): bigint {
   return hash.digest().readBigUInt64LE(0);
 }
 
-/** Options of `structFromSchema`. */
+/** Options of `structFromSchema`. @example structFromSchema(schema, { types: [date_ms, fixed16] }) */
 export interface SchemaOptions {
   /** Types of your own that the schema names; without them their bytes are read as their base type. */
   readonly types?: readonly CType<unknown>[] | undefined;
@@ -136,7 +141,7 @@ export interface SchemaOptions {
  * A working class from a schema (of `layoutOf`, or read from a file), without the original source. Methods and
  * getters of the original are not there; types of one's own are looked up in `options.types`.
  * @throws StructDefinitionError for anything that is not a sound schema; a schema is never trusted
- * @throws TypeError for an option there is not
+ * @throws TypeError for an option there is not, or a type among them that is none
  * @example const Robot = structFromSchema(JSON.parse(text)); viewOf(Robot, buffer)
  */
 export function structFromSchema(

@@ -1,12 +1,15 @@
 /** The classes that structs are declared from. They hold no memory; views made from them do. */
 
 import { isView, LAYOUT } from "./internals.ts";
+import { itHas } from "./refusal.ts";
 
 declare const KIND: unique symbol;
 
 /**
- * Base of struct classes. Members are declared with decorators; methods and getters of the class work on every
- * view. Make one with `create(Cls)`, `viewOf(Cls, buffer)` or a role: the constructor is never run.
+ * Base of struct classes. Members are declared with decorators; methods and getters of the class work on every view.
+ * Make one with `create(Cls)`, `viewOf(Cls, buffer)` or a role: the constructor is never run. Storing a member
+ * throws TypeError for a value of another kind, on a Reader's memory and for a name that is no member, RangeError
+ * for one that does not fit. Once the memory is unmapped reading and storing throw TypeError.
  * @example
  * class Point2D extends Struct {
  *   @field(c_double) x!: number;
@@ -18,6 +21,7 @@ export abstract class Struct {
   /** Only for the compiler: tells structs from other objects. */
   declare readonly [KIND]?: "struct";
 
+  /** @throws TypeError always: a struct has memory only where `create`, `viewOf` or a role gives it some */
   constructor() {
     const { name } = new.target;
     throw new TypeError(
@@ -34,16 +38,18 @@ const strangers = new Proxy(Object.create(Object.prototype) as object, {
   set(target, key, value, receiver) {
     if (!isView(receiver)) return Reflect.set(target, key, value, receiver);
     const { name, members } = receiver[LAYOUT];
-    const known = members.slice(0, 20).map((member) => member.name);
     throw new TypeError(
       `${name} has no field ${JSON.stringify(String(key))}, so a value stored there would not reach the memory; ` +
-        `it has ${known.join(", ")}${members.length > 20 ? ", …" : ""} (declare others with @field(type))`,
+        `${itHas(members)} (declare others with @field(type))`,
     );
   },
 });
 Object.setPrototypeOf(Struct.prototype, strangers);
 
-/** Base of unions: all members begin at offset 0. @example class Value extends Union { @field(c_int32) i!: number; @field(c_float) f!: number } */
+/**
+ * Base of unions: all members begin at offset 0, and storing one changes the others. Throws as `Struct` does.
+ * @example class Value extends Union { @field(c_int32) i!: number; @field(c_float) f!: number }
+ */
 export abstract class Union extends Struct {}
 
 /** True for the types of struct classes. */

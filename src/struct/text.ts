@@ -4,10 +4,12 @@ import { assertAttached, type Memory } from "./memory.ts";
 import { outOfRange, wrongType } from "./refusal.ts";
 import type { CType } from "./types.ts";
 
-/** How `chars` stores text. */
+/** How `chars` stores text. @example chars(32, { encoding: "latin1" }) */
 export type TextEncoding = "utf8" | "latin1" | "utf16le";
 
-/** What `toString` and `write` of a Buffer do once they know the encoding; for short text that takes most of the time. */
+/**
+ * What `toString` and `write` of a Buffer do once they know the encoding; for short text that takes most of the time.
+ */
 type EncodingMethods = {
   [M in `${"utf8" | "latin1" | "ucs2"}Slice`]: (start: number, end: number) => string;
 } & {
@@ -80,8 +82,12 @@ function endOfText(bytes: Buffer, start: number, end: number, unit: 1 | 2): numb
 }
 
 function endOfLongText(bytes: Buffer, start: number, end: number): number {
-  // With a NUL in the last byte the search cannot run out of the field, into perhaps gigabytes of other memory.
-  if (bytes[end - 1] === 0) return indexOf.call(bytes, 0, start);
+  // With a NUL in the last byte the search cannot run out of the field, into perhaps gigabytes of other memory,
+  // unless another process replaces that NUL meanwhile: what is found out there does not count.
+  if (bytes[end - 1] === 0) {
+    const found = indexOf.call(bytes, 0, start);
+    return found < 0 || found > end ? end : found;
+  }
   const length = bytes.subarray(start, end).indexOf(0);
   return length < 0 ? end : start + length;
 }
@@ -92,6 +98,7 @@ function endOfLongText(bytes: Buffer, start: number, end: number): number {
  * Longer text is refused (never cut), and so are a NUL inside it and lone surrogates. Bytes that are not valid
  * in the encoding read as U+FFFD.
  * @param size bytes (not characters) of the field
+ * @param options.encoding `"utf8"` unless given, `"latin1"` (a byte a character), or `"utf16le"` (two bytes a unit)
  * @throws TypeError for an option or encoding there is not, RangeError for a size that is none
  * @example @field(chars(32)) name!: string
  */
@@ -142,7 +149,8 @@ function checkText(value: unknown, size: number, codec: Codec): string {
 /**
  * `long double`: 16 bytes; the 80-bit x87 format on x64, IEEE binary128 on arm64 Linux.
  * A number: reading rounds to the nearest double, as C converts (so 11 bits of an x87 value are lost, and what is
- * beyond a double's range reads as infinity or 0); writing is exact.
+ * beyond a double's range reads as infinity or 0); writing is exact (ctypes.c_longdouble).
+ * @example @field(c_longdouble) precise!: number
  */
 export const c_longdouble: CType<number> = Object.freeze({
   name: "c_longdouble",

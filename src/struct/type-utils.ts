@@ -1,15 +1,18 @@
 /** Types that follow from a struct class: what it is built from, what it looks like as plain data, its paths. */
 import type { CArray } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
-import type { TypedArray } from "./composite.ts";
 import type { IsStruct } from "./struct.ts";
+import type { TypedArray } from "./types.ts";
 
 type Method = (...args: never[]) => unknown;
 type Same<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false;
 /** Getters of the user's class are read-only members to the compiler; fields are not. */
 type IsWritable<T, K extends keyof T> = Same<{ [P in K]: T[P] }, { -readonly [P in K]: T[P] }>;
 
-/** The names of a struct's fields: its own members but for methods and getters. */
+/**
+ * The names of a struct's fields: its own members but for methods and getters.
+ * @example FieldNames<Point2D> is "x" | "y"
+ */
 export type FieldNames<T> = {
   [K in keyof T]-?: K extends string
     ? T[K] extends Method
@@ -30,7 +33,10 @@ type ElementOf<T> = T extends TypedArray
       ? E
       : never;
 
-/** What a field of type `T` can be set from: a plain value, an object with some of its members, any iterable. */
+/**
+ * What a field of type `T` can be set from: a plain value, an object with some of its members, any iterable.
+ * @example const path: InitValue<Robot["path"]> = [{ x: 1, y: 2 }];
+ */
 export type InitValue<T> = T extends Scalar
   ? T
   : T extends Atomic<infer N>
@@ -49,7 +55,7 @@ export type InitValue<T> = T extends Scalar
  */
 export type Init<T> = { readonly [K in FieldNames<T>]?: InitValue<T[K]> };
 
-/** What a field becomes in plain data. */
+/** What a field becomes in plain data. @example PlainValue<Float32Array> is number[] */
 export type PlainValue<T> = T extends Scalar
   ? T
   : T extends Atomic<infer N>
@@ -60,31 +66,48 @@ export type PlainValue<T> = T extends Scalar
         ? Plain<T>
         : T;
 
-/** What `toObject` makes of a struct: plain objects and arrays. */
+/**
+ * What `toObject` makes of a struct: plain objects and arrays.
+ * @example const robot: Plain<Robot> = toObject(view);
+ */
 export type Plain<T> = { [K in FieldNames<T>]: PlainValue<T[K]> };
 
-/** An array that can only be read. */
+/**
+ * An array that can only be read, as in a Reader's data.
+ * @example (path: ReadonlyCArray<Point2D>) => path.at(-1).x
+ */
 export interface ReadonlyCArray<T> extends Iterable<T> {
+  /** The element, undefined beyond the end. `at(index)` is faster. */
   readonly [index: number]: T;
   /** Elements. */
   readonly length: number;
-  /** The element at `index`, counted from the end when negative. @throws RangeError beyond the array */
+  /**
+   * The element at `index`, counted from the end when negative.
+   * @throws RangeError beyond the array, TypeError once the memory is unmapped
+   * @example reader.live.path.at(-1)
+   */
   at(index: number): T;
 }
 
 /**
  * Numbers that can only be read: a typed array in private memory, a `CArray` on a Reader's. Of what the two have in
  * common, `at` alone differs: beyond the end a typed array gives undefined, a `CArray` throws RangeError.
+ * @example const mean = (values: ReadonlyNumbers<number>) => [...values].reduce((a, b) => a + b) / values.length;
  */
 export interface ReadonlyNumbers<T extends number | bigint> extends Iterable<T> {
+  /** The element, undefined beyond the end. */
   readonly [index: number]: T;
   /** Elements. */
   readonly length: number;
-  /** The element at `index`, counted from the end when negative. */
+  /**
+   * The element at `index`, counted from the end when negative.
+   * @throws RangeError beyond a `CArray`, TypeError once its memory is unmapped
+   * @example reader.snapshot().joints.at(-1)
+   */
   at(index: number): T | undefined;
 }
 
-/** An atomic that can only be loaded. */
+/** An atomic that can only be loaded and waited for. @example (counter: ReadonlyAtomic<number>) => counter.load() */
 export type ReadonlyAtomic<T extends number | bigint> = Pick<Atomic<T>, "load" | "wait">;
 
 type ReadonlyValue<T> = T extends Scalar | Method
@@ -99,7 +122,10 @@ type ReadonlyValue<T> = T extends Scalar | Method
           ? DeepReadonly<T>
           : T;
 
-/** The struct as a Reader sees it: nothing in it can be assigned, at any depth. */
+/**
+ * The struct as a Reader sees it: nothing in it can be assigned, at any depth.
+ * @example (robot: DeepReadonly<Robot>) => robot.at.x
+ */
 export type DeepReadonly<T> = { readonly [K in keyof T]: ReadonlyValue<T[K]> };
 
 // Paths are followed this deep; structs nest by value, so none is infinitely deep, but the compiler cannot know.

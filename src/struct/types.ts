@@ -3,12 +3,16 @@
  * read, checked and written. A type of your own is an object of the same interface (or `convert` of a built-in one).
  */
 import { StructDefinitionError } from "../errors.ts";
-import type { Memory } from "./memory.ts";
-import { outOfRange, show, wrongType } from "./refusal.ts";
+import { show } from "../show.ts";
+import { type Memory, Region } from "./memory.ts";
+import { at, outOfRange, wrongType } from "./refusal.ts";
 
 declare const ARRAY: unique symbol;
 
-/** How a type is written down in a schema: everything that JSON can carry back to a working type. */
+/**
+ * How a type is written down in a schema: everything that JSON can carry back to a working type.
+ * @example layoutOf(Robot).fields.name.type   // { chars: 16 }
+ */
 export type TypeSchema =
   | string
   | { readonly chars: number; readonly encoding?: string }
@@ -40,17 +44,25 @@ export type TypeSchema =
 export interface CType<T> {
   /** Its name in messages, schemas and mismatch reports, e.g. `"c_int32"`. */
   readonly name: string;
-  /** Bytes. */
+  /** Bytes of one value, 1 or more. */
   readonly size: number;
-  /** Natural alignment in bytes, a power of two. */
+  /** Natural alignment in bytes: 1, 2, 4, 8 or 16. */
   readonly align: number;
-  /** The value at `byteOffset`. Any bytes may stand there. */
+  /**
+   * The value at `byteOffset`, bytes from the start of `memory`. Any bytes may stand there. The memory may be
+   * read-only: hand out copies, never typed arrays over it. What it throws reaches whoever reads the field.
+   * @example read: ({ view }, byteOffset) => view.getUint8(byteOffset) / 100
+   */
   read(memory: Memory, byteOffset: number): T;
-  /** Stores a value that `check` returned. Must not throw. */
+  /**
+   * Stores a value that `check` returned. Must not throw, or what was stored before it stays.
+   * @example write: ({ view }, byteOffset, value) => view.setUint8(byteOffset, value * 100)
+   */
   write(memory: Memory, byteOffset: number, value: T): void;
   /**
    * The value in the form that `write` stores.
    * @throws TypeError (wrong kind) or RangeError (does not fit) saying what was expected
+   * @example check: (value) => { if (typeof value !== "number") throw new TypeError("expected a number"); … }
    */
   check(value: unknown): T;
   /** How a schema spells this type; left out, a schema knows its name and size only. */
@@ -61,7 +73,23 @@ export interface CType<T> {
 export const schemaOfType = ({ schema, name, size, align }: CType<unknown>): TypeSchema =>
   schema ?? { custom: name, size, align };
 
-/** What reading a field of this type gives. */
+/**
+ * True for a type like those here, built in or of one's own.
+ * @throws StructDefinitionError for one whose size or alignment is none
+ */
+export function isCType(type: unknown): type is CType<unknown> {
+  if (typeof type !== "object" || type === null) return false;
+  const { name, size, align, read, write, check } = type as Partial<CType<unknown>>;
+  if (typeof read !== "function" || typeof write !== "function" || typeof check !== "function") return false;
+  if (!Number.isSafeInteger(size) || (size as number) < 1 || ![1, 2, 4, 8, 16].includes(align as number)) {
+    throw new StructDefinitionError(
+      `type ${name}: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16`,
+    );
+  }
+  return typeof name === "string";
+}
+
+/** What reading a field of this type gives. @example TypeOf<typeof c_int64> is bigint */
 export type TypeOf<C> = C extends CType<infer T> ? T : never;
 
 /** A DataView accessor and a JavaScript expression that is true for values the type refuses. */
@@ -82,14 +110,38 @@ export interface Inline {
   readonly boolean?: true;
 }
 
-/** A type that generated code reads and writes without a call; `A` is the typed array over several of them. */
+/**
+ * A number, bigint or boolean of C, which generated code reads and writes without a call; `A` is the typed array over
+ * several of them. The library makes these; a type of your own is a `CType`.
+ * @example const counter = (type: ScalarType<number, IntegerArray>) => field(atomic(type));
+ */
 export interface ScalarType<T, A = never> extends CType<T> {
   /** Only for the compiler. */
   readonly [ARRAY]?: A;
+  /** @internal How generated code gets at it. */
   readonly inline: Inline;
   /** For integers and c_bool: what a bit-field or an atomic needs to know. */
   readonly integer?: { readonly bits: number; readonly signed: boolean } | undefined;
 }
+
+/**
+ * The typed arrays that stand for arrays of numbers and bigints.
+ * @example function sum(numbers: TypedArray): number
+ */
+export type TypedArray =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** The typed arrays of integers. @example ScalarType<number, IntegerArray> is the type of c_int8 … c_uint32 */
+export type IntegerArray = Exclude<TypedArray, Float32Array | Float64Array>;
 
 /** The typed array that stands for an array of numbers stored with each accessor. */
 export const typedArrays = {
@@ -106,6 +158,10 @@ export const typedArrays = {
 } satisfies Record<Inline["accessor"], unknown>;
 
 export const isScalar = (type: object): type is ScalarType<unknown, unknown> => "inline" in type;
+
+/** True for scalars that a typed array can stand for: all but c_bool. */
+export const isNumeric = (type: object): type is ScalarType<number | bigint, TypedArray> =>
+  isScalar(type) && !type.inline.boolean;
 
 type Accessor = Inline["accessor"];
 type Getters = {
@@ -209,7 +265,10 @@ function checkNumber(value: unknown): number {
   return value;
 }
 
-/** C `bool` (`_Bool`), 1 byte; reads any non-zero byte as true. */
+/**
+ * C's `_Bool`, 1 byte: a boolean; any byte but 0 reads as true (ctypes.c_bool).
+ * @example @field(c_bool) on!: boolean
+ */
 export const c_bool: ScalarType<boolean> = Object.freeze({
   name: "c_bool",
   size: 1,
@@ -229,24 +288,43 @@ export const c_bool: ScalarType<boolean> = Object.freeze({
   },
 });
 
-/** `int8_t`, 1 byte, a number from -128 to 127. */
+/** C's `int8_t`, 1 byte: a whole number from -128 to 127 (ctypes.c_int8). @example @field(c_int8) n!: number */
 export const c_int8: ScalarType<number, Int8Array> = int("c_int8", 8, true);
-/** `uint8_t`, 1 byte, a number from 0 to 255. */
+/** C's `uint8_t`, 1 byte: a whole number from 0 to 255 (ctypes.c_uint8). @example @field(c_uint8) n!: number */
 export const c_uint8: ScalarType<number, Uint8Array> = int("c_uint8", 8, false);
-/** `int16_t`, 2 bytes, a number from -32768 to 32767. */
+/**
+ * C's `int16_t`, 2 bytes: a whole number from -32768 to 32767 (ctypes.c_int16).
+ * @example @field(c_int16) n!: number
+ */
 export const c_int16: ScalarType<number, Int16Array> = int("c_int16", 16, true);
-/** `uint16_t`, 2 bytes, a number from 0 to 65535. */
+/** C's `uint16_t`, 2 bytes: a whole number from 0 to 65535 (ctypes.c_uint16). @example @field(c_uint16) n!: number */
 export const c_uint16: ScalarType<number, Uint16Array> = int("c_uint16", 16, false);
-/** `int32_t`, 4 bytes, a number from -2^31 to 2^31-1. */
+/**
+ * C's `int32_t`, 4 bytes: a whole number from -2^31 to 2^31-1 (ctypes.c_int32).
+ * @example @field(c_int32) n!: number
+ */
 export const c_int32: ScalarType<number, Int32Array> = int("c_int32", 32, true);
-/** `uint32_t`, 4 bytes, a number from 0 to 2^32-1. */
+/**
+ * C's `uint32_t`, 4 bytes: a whole number from 0 to 2^32-1 (ctypes.c_uint32).
+ * @example @field(c_uint32) n!: number
+ */
 export const c_uint32: ScalarType<number, Uint32Array> = int("c_uint32", 32, false);
-/** `int64_t`, 8 bytes, a bigint from -2^63 to 2^63-1; see `asNumber` for a number. */
+/**
+ * C's `int64_t`, 8 bytes: a bigint from -2^63 to 2^63-1 (ctypes.c_int64). `asNumber` makes it a number.
+ * @example @field(c_int64) n!: bigint
+ */
 export const c_int64: ScalarType<bigint, BigInt64Array> = bigint("c_int64", true);
-/** `uint64_t`, 8 bytes, a bigint from 0 to 2^64-1; see `asNumber` for a number. */
+/**
+ * C's `uint64_t`, 8 bytes: a bigint from 0 to 2^64-1 (ctypes.c_uint64). `asNumber` makes it a number.
+ * @example @field(c_uint64) n!: bigint
+ */
 export const c_uint64: ScalarType<bigint, BigUint64Array> = bigint("c_uint64", false);
 
-/** `float`, 4 bytes: a number, rounded to the nearest float; a finite one beyond its range is refused. */
+/**
+ * C's `float`, 4 bytes: a number, rounded to the nearest float; a finite one beyond its range is a RangeError
+ * (ctypes.c_float).
+ * @example @field(c_float) x!: number
+ */
 export const c_float: ScalarType<number, Float32Array> = scalar(
   "c_float",
   4,
@@ -264,7 +342,7 @@ export const c_float: ScalarType<number, Float32Array> = scalar(
   },
 );
 
-/** `double`, 8 bytes, any number. */
+/** C's `double`, 8 bytes: any number (ctypes.c_double). @example @field(c_double) x!: number */
 export const c_double: ScalarType<number, Float64Array> = scalar(
   "c_double",
   8,
@@ -273,34 +351,41 @@ export const c_double: ScalarType<number, Float64Array> = scalar(
 );
 
 // C's own names, by their sizes on the platforms supported (LP64): the very same types under another name.
-/** `signed char`. */
+/** C's `signed char`, 1 byte: `c_int8` (ctypes.c_byte). @example @field(c_byte) n!: number */
 export const c_byte = c_int8;
-/** `unsigned char`. */
+/** C's `unsigned char`, 1 byte: `c_uint8` (ctypes.c_ubyte). @example @field(c_ubyte) n!: number */
 export const c_ubyte = c_uint8;
-/** `short`, 2 bytes. */
+/** C's `short`, 2 bytes: `c_int16` (ctypes.c_short). @example @field(c_short) n!: number */
 export const c_short = c_int16;
-/** `unsigned short`, 2 bytes. */
+/** C's `unsigned short`, 2 bytes: `c_uint16` (ctypes.c_ushort). @example @field(c_ushort) n!: number */
 export const c_ushort = c_uint16;
-/** `int`, 4 bytes. */
+/** C's `int`, 4 bytes: `c_int32` (ctypes.c_int). @example @field(c_int) n!: number */
 export const c_int = c_int32;
-/** `unsigned int`, 4 bytes. */
+/** C's `unsigned int`, 4 bytes: `c_uint32` (ctypes.c_uint). @example @field(c_uint) n!: number */
 export const c_uint = c_uint32;
-/** `long`, 8 bytes on LP64 (Linux and macOS, 64-bit): a bigint. */
+/** C's `long`, 8 bytes: `c_int64` (ctypes.c_long). @example @field(c_long) n!: bigint */
 export const c_long = c_int64;
-/** `unsigned long`, 8 bytes on LP64: a bigint. */
+/** C's `unsigned long`, 8 bytes: `c_uint64` (ctypes.c_ulong). @example @field(c_ulong) n!: bigint */
 export const c_ulong = c_uint64;
-/** `long long`, 8 bytes: a bigint. */
+/** C's `long long`, 8 bytes: `c_int64` (ctypes.c_longlong). @example @field(c_longlong) n!: bigint */
 export const c_longlong = c_int64;
-/** `unsigned long long`, 8 bytes: a bigint. */
+/** C's `unsigned long long`, 8 bytes: `c_uint64` (ctypes.c_ulonglong). @example @field(c_ulonglong) n!: bigint */
 export const c_ulonglong = c_uint64;
-/** `size_t`, 8 bytes: a bigint. */
+/** C's `size_t`, 8 bytes: `c_uint64` (ctypes.c_size_t). @example @field(c_size_t) n!: bigint */
 export const c_size_t = c_uint64;
-/** `ssize_t`, 8 bytes: a bigint. */
+/** C's `ssize_t`, 8 bytes: `c_int64` (ctypes.c_ssize_t). @example @field(c_ssize_t) n!: bigint */
 export const c_ssize_t = c_int64;
-/** `time_t`, 8 bytes: a bigint, seconds since 1970. */
+/**
+ * C's `time_t`, 8 bytes: `c_int64`, seconds since 1970 (ctypes.c_time_t).
+ * @example @field(c_time_t) since!: bigint
+ */
 export const c_time_t = c_int64;
 
-/** `void *`, 8 bytes, as a bigint. An address means nothing in another process: store offsets or indices instead. */
+/**
+ * C's `void *`, 8 bytes: a bigint (ctypes.c_void_p). An address means nothing in another process: store offsets or
+ * indices instead.
+ * @example @field(c_void_p) next!: bigint
+ */
 export const c_void_p: ScalarType<bigint, BigUint64Array> = Object.freeze({
   ...c_uint64,
   name: "c_void_p",
@@ -308,7 +393,11 @@ export const c_void_p: ScalarType<bigint, BigUint64Array> = Object.freeze({
   integer: undefined,
 });
 
-/** `char`, 1 byte: a string of one Latin-1 character (U+0000 to U+00FF). Text of several is `chars(n)`. */
+/**
+ * C's `char`, 1 byte: a string of one Latin-1 character, U+0000 to U+00FF (ctypes.c_char, but for the string). Text
+ * of several is `chars(n)`.
+ * @example @field(c_char) grade!: string
+ */
 export const c_char: CType<string> = Object.freeze({
   name: "c_char",
   size: 1,
@@ -324,7 +413,10 @@ export const c_char: CType<string> = Object.freeze({
   },
 });
 
-/** `wchar_t`, 4 bytes: a string of one code point. Memory that holds no code point reads as U+FFFD. */
+/**
+ * C's `wchar_t`, 4 bytes: a string of one code point (ctypes.c_wchar). Memory that holds none reads as U+FFFD.
+ * @example @field(c_wchar) sign!: string
+ */
 export const c_wchar: CType<string> = Object.freeze({
   name: "c_wchar",
   size: 4,
@@ -347,10 +439,12 @@ export const c_wchar: CType<string> = Object.freeze({
 });
 
 /**
- * A type stored as `base` and seen as something else.
+ * A type stored as `base` and seen as something else. Throws nothing itself; what `decode` throws reaches whoever
+ * reads the field, what `encode` throws whoever writes it, with the field's name in front.
  * @param options.name shown in messages and schemas
  * @param options.decode from the stored value to yours; must not throw for any stored value
  * @param options.encode from yours to the stored one; throw TypeError or RangeError for what cannot be stored
+ * @param options.labels names of stored values, for the schema: `{ Idle: "0" }`
  * @example
  * const date_ms = convert(c_int64, {
  *   name: "date_ms",
@@ -386,9 +480,14 @@ export function convert<B, T>(
 /**
  * A 64-bit integer seen as a number.
  * Reading or writing one outside ±(2^53 - 1) throws RangeError: nothing is rounded.
+ * @throws TypeError for a type whose values are no bigints
  * @example @field(asNumber(c_int64)) nanoseconds!: number
  */
 export function asNumber(type: CType<bigint>): CType<number> {
+  if (!isCType(type) || !readsBigInt(type))
+    throw new TypeError(
+      `asNumber: expected a type whose values are bigints, such as c_int64, got ${isCType(type) ? (type as CType<unknown>).name : show(type)}`,
+    );
   const expected = "a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones";
   return convert(type, {
     name: `asNumber(${type.name})`,
@@ -405,12 +504,18 @@ export function asNumber(type: CType<bigint>): CType<number> {
   });
 }
 
+/** A type shows what its values are by what it makes of zeros: it must read any bytes. */
+function readsBigInt(type: CType<unknown>): boolean {
+  const zeros = new Region(new ArrayBuffer(type.size), 0, type.size, 0);
+  return typeof type.read(zeros, 0) === "bigint";
+}
+
 /**
  * An integer that takes the values of a TypeScript enum or a const object.
  * Writing a value that the enum does not have throws RangeError; reading one (another program may know more)
  * gives the bare number, as a C enum does.
- * @throws StructDefinitionError for anything but a type and then an enum, TypeError or RangeError for a member that
- * does not fit the type
+ * @throws StructDefinitionError for anything but a type and then an enum, an enum without members or with one that
+ * is a string; TypeError or RangeError for a member that does not fit the type
  * @example
  * enum Mode { Idle, Run }
  * class Robot extends Struct { @field(enumOf(c_uint8, Mode)) mode!: Mode }
@@ -420,14 +525,15 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
   Enum: E,
 ): CType<Extract<E[keyof E], B>> {
   checkEnum(type, Enum);
-  // A numeric enum also maps its values back to names; those keys are not names of members.
-  const members = Object.entries(Enum).filter(
-    ([name, value]) => typeof value !== "string" && !/^-?\d/.test(name),
+  const where = `enumOf(${type.name})`;
+  const members = Object.entries(Enum).filter(([name]) => !isReverseMapping(Enum, name));
+  if (members.length === 0) throw new StructDefinitionError(`${where}: the enum has no members`);
+  const labels = Object.fromEntries(
+    members.map(([name, value]) => [name, labelOf(type, value, where, name)]),
   );
-  const values = new Map(members.map(([name, value]) => [value as unknown, name]));
-  const labels = Object.fromEntries(members.map(([name, value]) => [name, String(type.check(value))]));
+  const values = new Set<unknown>(members.map(([, value]) => value));
   return convert<B, Extract<E[keyof E], B>>(type, {
-    name: `enumOf(${type.name})`,
+    name: where,
     labels,
     decode: (stored) => stored as Extract<E[keyof E], B>,
     encode: (value) => {
@@ -438,6 +544,26 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
         : wrongType(expected, value);
     },
   });
+}
+
+/** A numeric enum of TypeScript also maps its values back to names: `Mode[5] === "Run"`. */
+function isReverseMapping(Enum: Readonly<Record<string, unknown>>, key: string): boolean {
+  const name = Enum[key];
+  if (typeof name !== "string") return false;
+  const value = Enum[name];
+  return typeof value === "number" && String(value) === key;
+}
+
+function labelOf(type: CType<unknown>, value: unknown, where: string, name: string): string {
+  if (typeof value === "string")
+    throw new StructDefinitionError(
+      `${where}: member ${name} is ${show(value)}; only numbers and bigints can be stored`,
+    );
+  try {
+    return String(type.check(value));
+  } catch (error) {
+    throw at(`${where}.${name}`, error);
+  }
 }
 
 function checkEnum(type: unknown, Enum: unknown): void {

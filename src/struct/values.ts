@@ -6,7 +6,7 @@
 import { PLACE } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import { checkBits, writeBits } from "./bits.ts";
-import { ArrayType, AtomicType, type FieldType, StructType, type TypedArray } from "./composite.ts";
+import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import {
   atomicAlignOf,
@@ -17,16 +17,17 @@ import {
   sizeOfType,
   typeName,
 } from "./layout.ts";
+import { copyMembers } from "./member-bytes.ts";
 import { assertAttached, type Region } from "./memory.ts";
-import { at, outOfRange, rangeRefusal, typeRefusal, wrongType } from "./refusal.ts";
-import { isScalar, type ScalarType, typedArrays } from "./types.ts";
+import { at, itHas, outOfRange, rangeRefusal, typeRefusal, wrongType } from "./refusal.ts";
+import { isNumeric, type ScalarType, type TypedArray, typedArrays } from "./types.ts";
 
 declare const PREPARED: unique symbol;
 /** A checked value in the form that `store` takes; only `prepare` and `store` know which for which type. */
-export type Prepared = { readonly [PREPARED]: true };
+type Prepared = { readonly [PREPARED]: true };
 
 /** The members of a struct to store, or the bytes of one of the same class. */
-type PreparedStruct = { readonly bytes: Uint8Array } | readonly (readonly [Member, Prepared])[];
+type PreparedStruct = { readonly bytes: Buffer } | readonly (readonly [Member, Prepared])[];
 
 const prepared = (value: unknown): Prepared => value as Prepared;
 
@@ -35,7 +36,7 @@ const prepared = (value: unknown): Prepared => value as Prepared;
  * @param length elements of an array, which for a flexible one only its memory tells
  * @throws TypeError, RangeError
  */
-export function prepare(type: FieldType, value: unknown, region: Region, length?: number): Prepared {
+function prepare(type: FieldType, value: unknown, region: Region, length?: number): Prepared {
   if (type instanceof StructType) return prepared(prepareStruct(layoutOfClass(type.cls), value, region));
   if (type instanceof ArrayType)
     return prepared(prepareArray(type, value, region, length ?? type.length ?? 0));
@@ -45,7 +46,7 @@ export function prepare(type: FieldType, value: unknown, region: Region, length?
 }
 
 /** Stores what `prepare` returned for the same type. */
-export function store(type: FieldType, region: Region, byteOffset: number, value: Prepared): void {
+function store(type: FieldType, region: Region, byteOffset: number, value: Prepared): void {
   if (type instanceof StructType)
     storeStruct(layoutOfClass(type.cls), region, byteOffset, value as unknown as PreparedStruct);
   else if (type instanceof ArrayType)
@@ -145,8 +146,13 @@ function canCopy(layout: Layout, source: View, region: Region): boolean {
   );
 }
 
-const copyOf = (view: View): Uint8Array =>
-  Uint8Array.prototype.slice.call(view[REGION].bytes, view[OFFSET], view[OFFSET] + view[LAYOUT].size);
+/** Not the Buffer's own `slice`, which would share the memory; this one makes a Buffer as well. */
+const copyOf = (view: View): Buffer =>
+  Uint8Array.prototype.slice.call(
+    view[REGION].bytes,
+    view[OFFSET],
+    view[OFFSET] + view[LAYOUT].size,
+  ) as Buffer;
 
 function prepareMembers(
   layout: Layout,
@@ -157,12 +163,8 @@ function prepareMembers(
 ): PreparedStruct {
   return names.map((name) => {
     const member = layout.byName.get(name);
-    if (member === undefined) {
-      const known = layout.members.map((m) => m.name);
-      throw typeRefusal(
-        `has no member ${JSON.stringify(name)}; it has ${known.slice(0, 20).join(", ")}${known.length > 20 ? ", …" : ""}`,
-      );
-    }
+    if (member === undefined)
+      throw typeRefusal(`has no member ${JSON.stringify(name)}; ${itHas(layout.members)}`);
     try {
       return [
         member,
@@ -175,11 +177,12 @@ function prepareMembers(
 }
 
 function storeStruct(layout: Layout, region: Region, base: number, value: PreparedStruct): void {
+  const memory = inOrder(region, layout);
   if ("bytes" in value) {
-    region.bytes.set(value.bytes, base);
+    const copying = { source: value.bytes, target: region.bytes, shift: base };
+    copyMembers(layout, memory.littleEndian, copying);
     return;
   }
-  const memory = inOrder(region, layout);
   for (const [member, checked] of value) writeMember(member, memory, base, checked);
 }
 
@@ -224,8 +227,7 @@ function prepareElements(
 
 /** A typed array of the very element type needs no check: it can hold nothing else. */
 function isSameNumbers(element: FieldType, values: unknown): values is TypedArray {
-  if (!isScalar(element) || element.inline.boolean) return false;
-  return values instanceof typedArrays[element.inline.accessor];
+  return isNumeric(element) && values instanceof typedArrays[element.inline.accessor];
 }
 
 /** Not the array's own `slice`, which a Buffer, for one, has replaced by one that shares the memory. */
@@ -303,12 +305,21 @@ export function fillArray(
 const countOf = (element: FieldType, elements: PreparedArray): number =>
   "numbers" in elements ? elements.numbers.byteLength / sizeOfType(element) : elements.length;
 
-/** JSON has no bigint; views and arrays bring a toJSON of their own. */
-export const forJson = (value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
+/** What JSON has no form of its own for: bigints, and typed arrays. Views and `CArray`s bring a toJSON. */
+export function forJson(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  const isTypedArray = ArrayBuffer.isView(value) && Symbol.iterator in value && !("toJSON" in value);
+  return isTypedArray ? Array.from(value as Iterable<unknown>, forJson) : value;
+}
+
+/** A struct for JSON.stringify, which asks the structs, arrays and atomics in it for theirs. */
+export function jsonOf(view: View): Record<string, unknown> {
+  const source = view as unknown as Record<string, unknown>;
+  return Object.fromEntries(view[LAYOUT].members.map(({ name }) => [name, forJson(source[name])]));
+}
 
 /** How the values of a struct are turned into plain ones. */
 export interface PlainOptions {
-  readonly convert?: (value: unknown) => unknown;
   /** Stands for a value that cannot be read, such as an `asNumber` beyond 2^53; without it the error is thrown. */
   readonly unreadable?: (error: unknown) => unknown;
 }
@@ -327,10 +338,9 @@ export function plainView(view: View, options: PlainOptions): Record<string, unk
 
 /** The value of a field of `type` as a plain one; `read` gives it as a view does. */
 export function plainValue(type: FieldType, read: () => unknown, options: PlainOptions): unknown {
-  const { convert = (value) => value } = options;
   if (type instanceof StructType) return plainView(read() as View, options);
-  if (type instanceof AtomicType) return convert((read() as Atomic<number>).load());
-  if (!(type instanceof ArrayType)) return convert(readOr(options.unreadable, read));
+  if (type instanceof AtomicType) return (read() as Atomic<number>).load();
+  if (!(type instanceof ArrayType)) return readOr(options.unreadable, read);
   const array = read() as Elements;
   return Array.from({ length: array.length }, (_, i) => plainValue(type.element, () => array.at(i), options));
 }

@@ -13,10 +13,10 @@ import { readBits } from "./bits.ts";
 import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
 import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { inOrder, type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "./layout.ts";
-import { BIG_ENDIAN, FRESH, READ_ONLY, type Region } from "./memory.ts";
+import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, type Region } from "./memory.ts";
 import { at, unreadableAt } from "./refusal.ts";
 import type { Struct } from "./struct.ts";
-import { type CType, type Inline, isScalar, type ScalarType, typedArrays } from "./types.ts";
+import { type CType, type Inline, isNumeric, isScalar, type ScalarType, typedArrays } from "./types.ts";
 import { fillArray, forJson, readableElements, storeElements, storeMember } from "./values.ts";
 
 export type ViewClass = new (region: Region, byteOffset: number) => View;
@@ -30,9 +30,6 @@ type ArrayClass = new (
 
 const viewClasses = new WeakMap<Layout, (ViewClass | undefined)[]>();
 const arrayClasses = new WeakMap<FieldType, (ArrayClass | undefined)[]>();
-
-/** Joins a region's mode for views that are at its very beginning: adding an offset would double the time of an access. */
-const AT_START = 8;
 
 /** The class of views with this layout and mode (see memory.ts), generated at its first use. */
 export function viewClass(layout: Layout, mode: number): ViewClass {
@@ -76,8 +73,9 @@ class Generator {
   readonly #littleEndian: boolean;
   readonly #readOnly: boolean;
   readonly #fresh: boolean;
-  /** The region's mode; what stands before an offset in the source. */
+  /** The region's mode, without AT_START. */
   readonly mode: number;
+  /** What stands before an offset in the source. */
   readonly #start: string;
 
   constructor(name: string, mode: number) {
@@ -218,8 +216,7 @@ class Generator {
     const size = sizeOfType(element);
     const count = length ?? `${this.#constant(flexibleLength)}(this.#r, ${offset}, ${size})`;
     const general = `new ${this.#constant(arrayClass(element, this.mode))}(this.#r, ${offset}, ${count}, ${owner})`;
-    const isNumeric = isScalar(element) && !element.inline.boolean;
-    if (!isNumeric || this.#readOnly || !this.#littleEndian) return general;
+    if (!isNumeric(element) || this.#readOnly || !this.#littleEndian) return general;
     const TypedArray = this.#constant(typedArrays[element.inline.accessor]);
     const aligned = `(this.#r.byteOffset + ${offset}) % ${size} === 0`;
     return `${aligned} ? new ${TypedArray}(this.#r.buffer, this.#r.byteOffset + ${offset}, ${count}) : ${general}`;

@@ -119,6 +119,7 @@ export async function reads(options: RoleOptions): Promise<string | undefined> {
   {
     using session: ReadSession<Robot, DeepReadonly<Robot>> = await reader.lockAsync({ timeoutMs, signal });
     const total = session.data.pose.norm() + session.get("pose.y") + reader.live.counter.load();
+    reader.live.counter.wait(0, { timeoutMs });
     if (total > x) return `${session.released} ${joints[0]?.toFixed(1)}`;
   }
   for await (const version of reader.changes({ signal, spinMs: unset })) {

@@ -194,6 +194,14 @@ describe("equals", () => {
     expect(equals(dirty, create(Padded, { a: 1, b: 3 }))).toBe(false);
   });
 
+  test("refuses memory that is gone, where all would look alike", () => {
+    const buffer = new ArrayBuffer(16);
+    const gone = viewOf(Padded, buffer);
+    buffer.transfer(0);
+    expect(() => equals(gone, gone)).toThrow(TypeError);
+    expect(() => equals(create(Padded), gone)).toThrow(TypeError);
+  });
+
   test("takes one NaN for another", () => {
     expect(equals(create(Padded, { b: Number.NaN }), create(Padded, { b: Number.NaN }))).toBe(true);
   });

@@ -61,6 +61,14 @@ describe("a class from a schema", () => {
     );
     for (const options of [[], { types: {} }])
       expect(() => structFromSchema(schema, options as never)).toThrow(TypeError);
+    expect(() => structFromSchema(schema, { types: [date_ms, { name: "date" }] } as never)).toThrow(
+      new TypeError(
+        "structFromSchema: option types[1] must be a type such as convert returns, got an object",
+      ),
+    );
+    expect(() => structFromSchema(schema, { types: [{ ...date_ms, size: 0 }] })).toThrow(
+      "type date_ms: size must be a positive whole number of bytes",
+    );
   });
 
   test("checks values as the original did, enums included", () => {

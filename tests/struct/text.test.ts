@@ -44,6 +44,31 @@ describe("chars", () => {
     expect([names.utf8, names.latin1, names.utf16]).toEqual(["ab", "wxyz", "ABC"]);
   });
 
+  test("ends within its field, whoever changes the last byte meanwhile", async () => {
+    class Long extends Struct {
+      @field(chars(4096)) text!: string;
+      @field(chars(8)) next!: string;
+    }
+    const memory = new SharedArrayBuffer(4104);
+    const bytes = new Uint8Array(memory).fill(0x61);
+    const toggle = `onmessage = ({ data: bytes }) => {
+      postMessage("begun");
+      for (;;) { bytes[4095] = 0; bytes[4095] = 0x61; }
+    }`;
+    const worker = new Worker(URL.createObjectURL(new Blob([toggle])));
+    try {
+      const begun = new Promise((resolve) => worker.addEventListener("message", resolve));
+      worker.postMessage(bytes);
+      await begun;
+      const long = viewOf(Long, memory);
+      const lengths = new Set<number>();
+      for (const end = performance.now() + 200; performance.now() < end; ) lengths.add(long.text.length);
+      expect([...lengths].filter((length) => length !== 4095 && length !== 4096)).toEqual([]);
+    } finally {
+      worker.terminate();
+    }
+  });
+
   test("bytes that are no text in the encoding read as U+FFFD", () => {
     expect(viewOf(Names, Buffer.from([0x61, 0xff, 0x62, ...Buffer.alloc(15)])).utf8).toBe("a\ufffdb");
   });

@@ -33,6 +33,7 @@ import {
   c_ushort,
   c_void_p,
   c_wchar,
+  chars,
   convert,
   create,
   enumOf,
@@ -84,10 +85,44 @@ test.each<[unknown[], string]>([
   [[c_int8, c_int8], "enumOf: expected an enum or an object of its members after the type, got an object"],
   [[c_int8], "enumOf: expected an enum or an object of its members after the type, got undefined"],
   [[undefined, Mode], "got undefined first"],
+  [[c_int8, {}], "enumOf(c_int8): the enum has no members"],
+  [[c_int8, { A: "a" }], 'enumOf(c_int8): member A is "a"; only numbers and bigints can be stored'],
+  [[c_int8, { A: 1, B: "A" }], 'enumOf(c_int8): member B is "A"'],
 ])("wrong arguments of enumOf are refused (%#)", (args, message) => {
   const loose = enumOf as (...args: unknown[]) => unknown;
   expect(() => loose(...args)).toThrow(message);
   expect(() => loose(...args)).toThrow(StructDefinitionError);
+});
+
+test("names of an enum may look like numbers, and values have several names", () => {
+  const Kind = enumOf(c_uint8, { "2D": 0, "3D": 1, 4: 4 } as const);
+  expect([Kind.check(0), Kind.check(1), Kind.check(4)]).toEqual([0, 1, 4]);
+  expect(() => Kind.check(2)).toThrow("expected one of 4 (4), 2D (0), 3D (1), got 2");
+  enum Again {
+    A = -1,
+    B = -1,
+    C = 1.5e1,
+  }
+  expect(enumOf(c_int8, Again).check(-1)).toBe(-1);
+});
+
+test("a member of an enum that its type cannot hold is named", () => {
+  expect(() => enumOf(c_uint8, { low: 1, high: 256 })).toThrow(
+    new RangeError("enumOf(c_uint8).high: expected an integer from 0 to 255, got 256"),
+  );
+});
+
+test.each<[unknown, string]>([
+  [c_int32, "c_int32"],
+  [c_bool, "c_bool"],
+  [chars(8), "chars(8)"],
+  [asNumber(c_int64), "asNumber(c_int64)"],
+  [Int32Array, "function Int32Array"],
+  [undefined, "undefined"],
+])("asNumber is for 64-bit integers (%#)", (type, shown) => {
+  expect(() => asNumber(type as CType<bigint>)).toThrow(
+    new TypeError(`asNumber: expected a type whose values are bigints, such as c_int64, got ${shown}`),
+  );
 });
 
 test("an enum may have a member called check", () => {

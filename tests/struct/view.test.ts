@@ -6,6 +6,7 @@ import {
   asNumber,
   assign,
   type CArray,
+  type CType,
   c_double,
   c_int32,
   c_int64,
@@ -248,6 +249,47 @@ describe("showing a struct", () => {
     const misaligned = viewOf(Wide, new Uint8Array(80), 1);
     expect(JSON.stringify(misaligned.big)).toBe('["0","0"]');
     expect(JSON.stringify(misaligned)).toBe('{"rows":[["0","0"],["0","0"]],"odd":0,"big":["0","0"]}');
+  });
+
+  test("JSON is what a class says, for its views as members and elements, too", () => {
+    class Angle extends Struct {
+      @field(c_double) radians!: number;
+      toJSON() {
+        return `${(this.radians * 180) / Math.PI} deg`;
+      }
+    }
+    class Arm extends Struct {
+      @nested(Angle) shoulder!: Angle;
+      @nested(Angle, 1) fingers!: StructArray<Angle>;
+    }
+    const arm = create(Arm, { shoulder: { radians: Math.PI } });
+    expect(JSON.stringify(arm)).toBe('{"shoulder":"180 deg","fingers":["0 deg"]}');
+  });
+
+  test("rows of numbers are arrays in JSON, wherever it begins", () => {
+    const pair: CType<Uint8Array> = {
+      name: "pair",
+      size: 2,
+      align: 1,
+      read: ({ bytes }, byteOffset) => Uint8Array.from(bytes.subarray(byteOffset, byteOffset + 2)),
+      write: ({ bytes }, byteOffset, value) => bytes.set(value, byteOffset),
+      check: (value) => value as Uint8Array,
+    };
+    class Grid extends Struct {
+      @field(array(c_int32, 2, 2)) m!: CArray<Int32Array>;
+      @field(array(c_int64, 1, 2)) big!: CArray<BigInt64Array>;
+      @field(pair) pair!: Uint8Array;
+      @field(array(pair, 1)) pairs!: CArray<Uint8Array>;
+    }
+    const grid = create(Grid, { pair: Uint8Array.of(5, 6) });
+    assign(grid, { m: [Int32Array.of(1, 2), Int32Array.of(3, 4)], big: [BigInt64Array.of(-1n, 2n)] });
+    const [m, big] = ["[[1,2],[3,4]]", '[["-1","2"]]'];
+    expect([JSON.stringify(grid.m), JSON.stringify(grid.big), JSON.stringify(grid.pairs)]).toEqual([
+      m,
+      big,
+      "[[0,0]]",
+    ]);
+    expect(JSON.stringify(grid)).toBe(`{"m":${m},"big":${big},"pair":[5,6],"pairs":[[0,0]]}`);
   });
 
   test("never throws, even for a value that cannot be read", () => {

@@ -2,7 +2,9 @@
 import type { Editor } from "../../src/roles/editor.ts";
 import type { Reader } from "../../src/roles/reader.ts";
 import {
+  type ArrayType,
   type Atomic,
+  type AtomicType,
   array,
   assign,
   atomic,
@@ -17,14 +19,20 @@ import {
   type FieldNames,
   field,
   type Init,
+  type InitValue,
+  type IntegerArray,
   MmapStructure,
   nested,
   offsetof,
   type Path,
   type PathValue,
   type Plain,
+  type PlainValue,
+  type ReadonlyAtomic,
+  type ScalarType,
   Struct,
   type StructArray,
+  type TypedArray,
   toObject,
   viewOf,
 } from "../../src/struct/index.ts";
@@ -228,3 +236,14 @@ robot.path.length = 5;
 viewOf(Robot, [1, 2, 3]);
 // @ts-expect-error no struct class
 create(Date);
+
+// ---- What the functions take and give has names ----
+export const floats: ArrayType<Float32Array | CArray<number>> = array(c_float, 3);
+export const counters = <T extends number | bigint>(types: ScalarType<T, IntegerArray>[]): AtomicType<T>[] =>
+  types.map((type) => atomic(type));
+export const sum = (numbers: Exclude<TypedArray, BigInt64Array | BigUint64Array>): number =>
+  [...numbers].reduce((a, b) => a + b, 0);
+export const watch = (counter: ReadonlyAtomic<number>): number => counter.load();
+watch(reader.counter);
+export const path: InitValue<Robot["path"]> = [{ x: 1 }, {}];
+same<PlainValue<Robot["path"]>, Plain<Point>[]>(true);

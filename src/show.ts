@@ -1,0 +1,28 @@
+/** Values in messages. */
+
+const HUGE = 10n ** 59n;
+
+/** Short and safe text for any value, for messages. */
+export function show(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return value.length > 60
+        ? `${JSON.stringify(value.slice(0, 60))}… (${value.length} characters)`
+        : JSON.stringify(value);
+    case "bigint":
+      return value > HUGE || value < -HUGE ? "a huge bigint" : `${value}n`;
+    case "function":
+      return `function ${value.name}`;
+    case "object":
+      return value === null
+        ? "null"
+        : `${Array.isArray(value) ? `an array of ${value.length}` : objectName(value)}`;
+    default:
+      return Object.is(value, -0) ? "-0" : String(value);
+  }
+}
+
+function objectName(value: object): string {
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof name === "string" && name !== "Object" ? `a ${name}` : "an object";
+}

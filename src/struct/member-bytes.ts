@@ -1,0 +1,103 @@
+/**
+ * Which bytes of a struct are its members'. The rest is padding to this class, but where it is only a prefix of the
+ * struct in a file, other members lie there: behind the last one, in the same byte as a bit-field, anywhere.
+ */
+import { masksOf } from "./bits.ts";
+import { StructType } from "./composite.ts";
+import { type Layout, layoutOfClass, type Member, unwrap } from "./layout.ts";
+import { type Range, rangesBetween } from "./plain-ranges.ts";
+
+/** A byte of which bit-fields take some bits. */
+interface Bits {
+  readonly at: number;
+  readonly mask: number;
+}
+
+/** Structs with padding of their own, one after another. */
+interface Structs {
+  readonly parts: readonly Part[];
+  readonly start: number;
+  readonly count: number;
+  /** Bytes from one to the next. */
+  readonly stride: number;
+}
+
+type Part = Range | Bits | Structs;
+
+const known = new WeakMap<Layout, { little?: readonly Part[]; big?: readonly Part[] }>();
+
+/** Two stretches of bytes: what lies at `i` in the one belongs to `i + shift` in the other. */
+export interface Copying {
+  readonly source: Buffer;
+  readonly target: Uint8Array;
+  readonly shift: number;
+}
+
+/**
+ * Copies the members of a struct, and not a bit between them.
+ * @param littleEndian the byte order of both sides, which bit-fields ask for
+ */
+export function copyMembers(layout: Layout, littleEndian: boolean, copying: Copying): void {
+  copyParts(partsOf(layout, littleEndian), copying, 0);
+}
+
+function copyParts(parts: readonly Part[], copying: Copying, at: number): void {
+  for (const part of parts) {
+    if ("end" in part) copyRange(copying, at + part.start, at + part.end);
+    else if ("mask" in part) copyBits(copying, at + part.at, part.mask);
+    else copyStructs(part, copying, at + part.start);
+  }
+}
+
+function copyStructs({ parts, count, stride }: Structs, copying: Copying, at: number): void {
+  for (let i = 0; i < count; i++) copyParts(parts, copying, at + i * stride);
+}
+
+/** In one go, not byte by byte: who reads a number meanwhile, without a lock, must not see half of it. */
+function copyRange({ source, target, shift }: Copying, start: number, end: number): void {
+  source.copy(target, start + shift, start, end);
+}
+
+function copyBits({ source, target, shift }: Copying, at: number, mask: number): void {
+  target[at + shift] = ((target[at + shift] as number) & ~mask) | ((source[at] as number) & mask);
+}
+
+function partsOf(layout: Layout, littleEndian: boolean): readonly Part[] {
+  const order = littleEndian ? "little" : "big";
+  const both = known.get(layout) ?? {};
+  known.set(layout, both);
+  both[order] ??= findParts(layout, littleEndian);
+  return both[order];
+}
+
+function findParts({ members, size }: Layout, littleEndian: boolean): Part[] {
+  const own = members.filter(({ via }) => via === undefined);
+  const parts = own.flatMap((member) => partsOfMember(member, littleEndian));
+  // What lies between the gaps are the ranges again, those that touch each other as one.
+  const gaps = rangesBetween(
+    parts.filter((part) => "end" in part),
+    size,
+  );
+  return [...rangesBetween(gaps, size), ...parts.filter((part) => !("end" in part))];
+}
+
+function partsOfMember({ type, offset, size, bits }: Member, littleEndian: boolean): Part[] {
+  if (bits !== undefined) return partsOfBits(bits, littleEndian);
+  const whole = { start: offset, end: offset + size };
+  const { innermost } = unwrap(type);
+  if (!(innermost instanceof StructType)) return [whole];
+  const layout = layoutOfClass(innermost.cls);
+  const parts = partsOf(layout, layout.endian === undefined ? littleEndian : layout.endian === "little");
+  if (isDense(parts, layout.size)) return [whole];
+  return [{ parts, start: offset, count: size / layout.size, stride: layout.size }];
+}
+
+function partsOfBits(bits: NonNullable<Member["bits"]>, littleEndian: boolean): Part[] {
+  const start = Math.floor(bits.offset / 8);
+  return masksOf(bits, littleEndian).map((mask, i) =>
+    mask === 0xff ? { start: start + i, end: start + i + 1 } : { at: start + i, mask },
+  );
+}
+
+const isDense = ([first, ...rest]: readonly Part[], size: number): boolean =>
+  rest.length === 0 && first !== undefined && "end" in first && first.end - first.start === size;
