@@ -120,6 +120,11 @@ export class RwLock {
     return this.#held;
   }
 
+  /** Whether this thread holds the lock in any mode, through this object or another: nobody writes meanwhile. */
+  get isHeldInThread(): boolean {
+    return this.#thread.conflictWith("exclusive") !== undefined;
+  }
+
   /** Whether somebody deleted or replaced the lock file: whoever opens the path next gets another lock than this one. */
   get isDisplaced(): boolean {
     return !this.#closed && isDisplaced(this.#fd, this.path, this.#id);

@@ -19,14 +19,14 @@ export class ChangeWatch<T extends Struct> {
   /** What `wait` has reported. */
   #lastSeen: number;
   /** For files whose writers count no commits: how often another mark was seen, and which. */
-  #seen: { times: number; mark: number };
+  #seen: { times: number; mark: string };
   #file: DataFile;
   #replaced = 0;
 
-  constructor(core: Core<T>, { file, mark }: StartingPoint) {
+  constructor(core: Core<T>, { file, commits, mark }: StartingPoint) {
     this.#core = core;
     this.#file = file;
-    this.#lastSeen = file.isSequenced ? mark : 0;
+    this.#lastSeen = file.isSequenced ? commits : 0;
     this.#seen = { times: 0, mark };
     this.#signal = new CommitSignal({ lock: core.lock, read: () => this.#version() });
   }
@@ -37,10 +37,10 @@ export class ChangeWatch<T extends Struct> {
 
   /** Blocks until there is a version that no earlier call has reported. */
   wait(options: WaitOptions): boolean {
-    if (this.#core.holding !== undefined) {
+    if (this.#core.lock.isHeldInThread) {
       throw new DeadlockError(
         this.#core.path,
-        "waitForChange: nobody can commit while this role holds the lock; release the session first",
+        "waitForChange: nobody can commit while this thread holds the lock; release the session first",
       );
     }
     if (!this.#signal.wait(this.#lastSeen, options)) return false;
@@ -73,7 +73,7 @@ export class ChangeWatch<T extends Struct> {
 
   /** IPMMAP's processes leave no trace but the time stamp, and that only when they set it. */
   #countMarks({ mark }: DataFile): number {
-    if (!Object.is(mark, this.#seen.mark)) this.#seen = { times: this.#seen.times + 1, mark };
+    if (mark !== this.#seen.mark) this.#seen = { times: this.#seen.times + 1, mark };
     return this.#seen.times;
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { AsyncLocalStorage } from "node:async_hooks";
 import { asyncHooks } from "../builtin.ts";
-import { ClosedError, DeadlockError, FileFormatError } from "../errors.ts";
+import { ClosedError, DeadlockError, FileFormatError, LockTimeoutError } from "../errors.ts";
 import type { LockMode } from "../locks/file-lock.ts";
 import type { AsyncLockOptions, LockOptions, RwLock } from "../locks/rw-lock.ts";
 import { OFFSET, REGION } from "../struct/internals.ts";
@@ -42,15 +42,25 @@ interface Attachment {
 /** What there was when a role was opened: from there on `waitForChange` counts. */
 export interface StartingPoint {
   readonly file: DataFile;
-  readonly mark: number;
+  readonly commits: number;
+  readonly mark: string;
 }
 
-/** The files whose `editAsync` the present asynchronous call is inside of. Made at the first use: few need it. */
-let edits: AsyncLocalStorage<readonly string[]> | undefined;
-function insideEdits(): AsyncLocalStorage<readonly string[]> {
-  edits ??= new (asyncHooks().AsyncLocalStorage)<readonly string[]>();
+/** An `editAsync` at work. What it has started may outlive it. */
+interface Edit {
+  readonly path: string;
+  isOver: boolean;
+}
+
+/** Those that the present asynchronous call is inside of. Made at the first use: few need it. */
+let edits: AsyncLocalStorage<readonly Edit[]> | undefined;
+function insideEdits(): AsyncLocalStorage<readonly Edit[]> {
+  edits ??= new (asyncHooks().AsyncLocalStorage)<readonly Edit[]>();
   return edits;
 }
+
+/** How long a snapshot that writers let no whole copy through waits for them, before it tries again to copy. */
+const LOCKED_OUT = { timeoutMs: 10 };
 
 /** How soon after the last look a deleted file is noticed, at the next lock. */
 const LOOK_EVERY_MS = 100;
@@ -97,7 +107,7 @@ export class Core<T extends Struct> {
       this.close();
       throw error;
     }
-    this.#start = { file, mark: file.mark };
+    this.#start = { file, commits: file.commits, mark: file.mark };
     if (!Bun.isMainThread) openInWorker.add(this);
   }
 
@@ -163,10 +173,27 @@ export class Core<T extends Struct> {
     const file = this.currentFile();
     const copy = into === undefined ? this.#pool.take() : this.#pool.again(into);
     const { bytes } = copy[REGION];
-    const copied = file.isSequenced && file.copyCommitted(bytes, copy[OFFSET]);
-    // Writers that keep no sequence, or that are too busy to let a whole copy through, are locked out for a moment.
-    if (!copied) this.underLock(() => this.file.copyCommitted(bytes, copy[OFFSET]));
+    if (!file.isSequenced) this.underLock(() => this.file.copyCommitted(bytes, copy[OFFSET]));
+    else while (!file.copyCommitted(bytes, copy[OFFSET]) && !this.#copyLocked(file, bytes, copy[OFFSET]));
     return copy;
+  }
+
+  /**
+   * The same for a struct so large that busy writers let no whole copy through: they are locked out for a moment.
+   * False when that cannot be soon: who holds the lock for longer than that lets a copy through.
+   */
+  #copyLocked(file: DataFile, target: Uint8Array, byteOffset: number): boolean {
+    try {
+      this.lock.acquire("shared", LOCKED_OUT);
+    } catch (error) {
+      if (error instanceof LockTimeoutError) return false;
+      throw error;
+    }
+    try {
+      return file.copyCommitted(target, byteOffset);
+    } finally {
+      this.lock.release();
+    }
   }
 
   /** Takes the lock and makes sure that the file under it is the current one. */
@@ -187,7 +214,11 @@ export class Core<T extends Struct> {
 
   /** The same without blocking the event loop. */
   async acquireAsync(mode: LockMode, options?: AsyncLockOptions): Promise<void> {
-    if (insideEdits().getStore()?.includes(this.path)) {
+    if (
+      insideEdits()
+        .getStore()
+        ?.some(({ path, isOver }) => path === this.path && !isOver)
+    ) {
       throw new DeadlockError(
         this.path,
         `the lock of '${this.path}' would never be free: this runs inside an editAsync of it; use that session`,
@@ -289,8 +320,9 @@ export class Core<T extends Struct> {
   #attach(file: DataFile): Attachment {
     try {
       const { lockKind, mode, format } = file;
-      // IPMMAP's lock file is made by whoever comes first; our Manager makes it with the file, in the same lockDir.
-      const makesLock = this.kind === "manager" || format === undefined;
+      // IPMMAP's lock file is made by whoever comes first. Ours was made with the file; if it is missing, then beside the
+      // file it can only have been deleted, but in a lockDir it may be that this is another one than the others'.
+      const makesLock = format === undefined || (this.kind === "manager" && lockKind === "flock");
       return {
         file,
         lock: makesLock ? makeLock(this.place, lockKind, mode) : openLock(this.place, lockKind),
@@ -302,8 +334,13 @@ export class Core<T extends Struct> {
   }
 
   /** Runs the function of an `editAsync`, so that one that waits for its own lock is told. */
-  inside<R>(fn: () => R): R {
-    return insideEdits().run([...(insideEdits().getStore() ?? []), this.path], fn);
+  async inside<R>(fn: () => R | Promise<R>): Promise<R> {
+    const edit = { path: this.path, isOver: false };
+    try {
+      return await insideEdits().run([...(insideEdits().getStore() ?? []), edit], fn);
+    } finally {
+      edit.isOver = true;
+    }
   }
 
   /** After a commit, without the lock: wakes those who wait for changes. Without any it is one addition. */

@@ -28,7 +28,7 @@ import { HEADER_CODE } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory.ts";
 import { atomicRanges, type Range, rangesBetween } from "../struct/plain-ranges.ts";
-import type { StructSchema } from "../struct/schema.ts";
+import { fingerprintOf, type StructSchema } from "../struct/schema.ts";
 import type { Struct } from "../struct/struct.ts";
 import {
   beginsWithHeaderCode,
@@ -122,7 +122,7 @@ export class DataFile {
 
   /** The layout of the file's struct: a class that is only a prefix of it does not know of all atomics. */
   #wholeLayout(layout: Layout): Layout {
-    if (this.format === undefined || this.format.structBytes === layout.size) return layout;
+    if (this.format === undefined || this.format.fingerprint === fingerprintOf(layout)) return layout;
     return layoutInFile(this.#mapping.bytes, this.format, this.path);
   }
 
@@ -158,9 +158,9 @@ export class DataFile {
     return this.#readCommitted((isLive) => this.#load(isLive ? commits : before)) >>> 0;
   }
 
-  /** A number that commits change: their count, or in files whose users keep none the time stamp that they may set. */
-  get mark(): number {
-    return this.isSequenced ? this.commits : this.timeStamp + this.commits;
+  /** What commits change in files whose users need not count them: the count of those who do, the time stamp of the others. */
+  get mark(): string {
+    return `${this.commits} ${this.timeStamp}`;
   }
 
   /** Under a lock: whether the last writer died before it could commit or roll back. */

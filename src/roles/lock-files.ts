@@ -18,7 +18,7 @@ export function openLock(place: Place, kind: LockKind): RwLock {
     if (kind === "flock" || !(error instanceof FileMissingError)) throw error;
     throw new FileMissingError(
       path,
-      `the lock file '${path}' does not exist: give the lockDir that the Manager of '${place.dataPath}' was given (default ./.fasteners in its working directory)`,
+      `the lock file '${path}' does not exist: give the lockDir that the Manager of '${place.dataPath}' was given (default ./.fasteners in its working directory); if it was deleted there, make an empty one`,
     );
   }
 }

@@ -1,4 +1,4 @@
-import { FileFormatError } from "../errors.ts";
+import { FileFormatError, FileMissingError } from "../errors.ts";
 import type { StructClass } from "../struct/composite.ts";
 import type { Layout } from "../struct/layout.ts";
 import type { Struct } from "../struct/struct.ts";
@@ -8,6 +8,9 @@ import { type ManagerOptions, placeOf } from "./options.ts";
 
 /** Loaded by the first Manager: most processes only read and edit what is there. */
 const creation = (): typeof import("./create.ts") => require("./create.ts");
+
+/** How often a Manager makes its file that others remove or replace at once. */
+const MAX_TRIES = 100;
 
 /**
  * Makes the shared file, and is an Editor of it. With `create` the file is made when there is none; with `force`
@@ -28,8 +31,19 @@ export class Manager<T extends Struct> extends Editor<T> {
   protected override open(layout: Layout, options: ManagerOptions): Core<T> {
     if (options.force && !options.create)
       throw new TypeError("new Manager: force makes the file anew, so it needs create: true");
-    if (options.create) creation().createFile(layout, placeOf(layout, options), options);
-    return new Core<T>(layout, options, "manager");
+    if (!options.create) return new Core<T>(layout, options, "manager");
+    for (let tries = 1; ; tries++) {
+      let isMade = false;
+      try {
+        creation().createFile(layout, placeOf(layout, options), options);
+        isMade = true;
+        return new Core<T>(layout, options, "manager");
+      } catch (error) {
+        // Another Manager has removed it meanwhile, or put one with another kind of lock in its place.
+        const isReplaced = isMade && options.force && error instanceof FileFormatError;
+        if (tries === MAX_TRIES || !(error instanceof FileMissingError || isReplaced)) throw error;
+      }
+    }
   }
 
   /**

@@ -184,7 +184,12 @@ test("with lock: fcntl, a wrong lockDir is an error and makes nothing", () => {
   new Editor(Robot, { dir: temp.dir, lockDir }).close();
   const elsewhere = temp.file("elsewhere");
   const options = { dir: temp.dir, lockDir: elsewhere };
-  for (const open of [() => new Editor(Robot, options), () => new Reader(Robot, options)]) {
+  for (const open of [
+    () => new Editor(Robot, options),
+    () => new Reader(Robot, options),
+    () => new Manager(Robot, options),
+    () => new Manager(Robot, { ...options, create: true }),
+  ]) {
     const error = thrownBy(open);
     expect([error.code, error.message]).toEqual(["FILE_MISSING", expect.stringContaining("lockDir")]);
   }
@@ -312,3 +317,40 @@ test("a file that was cut short is an error for those who look without a lock, t
   // It is another state than before; what it is shows in the next call.
   expect(reader.waitForChange({ timeoutMs: 20 })).toBe(true);
 });
+
+test("what an editAsync has started may lock once the edit is over", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  const later = Promise.withResolvers<void>();
+  await manager.editAsync(async (data) => {
+    data.count = 1;
+    setTimeout(() => {
+      manager
+        .editAsync((again) => {
+          again.count += 1;
+        })
+        .then(later.resolve, later.reject);
+    }, 20);
+  });
+  await later.promise;
+  expect(manager.get("count")).toBe(2);
+});
+
+test("waitForChange() that could never end is a deadlock, whichever role of the thread holds the lock", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  using reader = new Reader(Robot, { dir: temp.dir });
+  {
+    using _ = manager.lock();
+    expect(thrownBy(() => reader.waitForChange()).code).toBe("DEADLOCK");
+  }
+  manager.set("count", 1);
+  expect(reader.waitForChange()).toBe(true);
+});
+
+test("Managers that make, replace and remove one file at once never see each other's half", async () => {
+  using temp = new TempDir();
+  const children = ["flock", "fcntl", "remove"].map((what) => spawnBun("role-managers.ts", [temp.dir, what]));
+  const outputs = await Promise.all(children.map((child) => child.stdout.text()));
+  expect(outputs.map((output) => JSON.parse(output).unexpected)).toEqual([[], [], []]);
+}, 30_000);
