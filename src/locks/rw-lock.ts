@@ -259,7 +259,9 @@ export class RwLock {
   }
 
   #wait(mode: LockMode, timeoutMs: number): void {
-    if (timeoutMs !== Number.POSITIVE_INFINITY || this.page?.polling) this.#poll(mode, timeoutMs);
+    if (timeoutMs === 0) {
+      if (!this.#tryOnce(mode)) throw this.#timeoutError(mode, 0);
+    } else if (timeoutMs !== Number.POSITIVE_INFINITY || this.page?.polling) this.#poll(mode, timeoutMs);
     else if (this.#skipsQueue(mode)) this.#lock.lock(mode);
     else this.#sleep(mode);
   }
