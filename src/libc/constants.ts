@@ -34,9 +34,6 @@ export const O_NONBLOCK = pick(0o4000, 0x4);
 export const O_NOFOLLOW = pick(isArm64 ? 0o100000 : 0o400000, 0x100);
 /** open(2): programs started from this one do not inherit the descriptor. */
 export const O_CLOEXEC = pick(0o2000000, 0x1000000);
-/** open(2): fail with ENOTDIR for anything but a directory. */
-export const O_DIRECTORY = pick(isArm64 ? 0o40000 : 0o200000, 0x100000);
-export const F_GETFL = 3;
 export const F_DUPFD_CLOEXEC = pick(1030, 67);
 export const F_RDLCK = pick(0, 1);
 export const F_UNLCK = 2;
@@ -44,7 +41,6 @@ export const F_WRLCK = pick(1, 3);
 /** Locks that belong to the open file description, not to the process (Linux 3.15, macOS 10.15). */
 export const F_OFD_SETLK = pick(37, 90);
 export const F_OFD_SETLKW = pick(38, 91);
-export const F_OFD_GETLK = pick(36, 92);
 
 // <unistd.h>
 export const SEEK_SET = 0;
@@ -58,8 +54,6 @@ export const LOCK_NB = 4;
 export const LOCK_UN = 8;
 
 // <sys/mman.h>
-/** mmap(2): the pages may not be touched. */
-export const PROT_NONE = 0;
 /** mmap(2): the pages may be read. */
 export const PROT_READ = 1;
 /** mmap(2): the pages may be written to. */
@@ -70,16 +64,12 @@ export const PROT_EXEC = 4;
 export const MAP_SHARED = 1;
 /** mmap(2): stores stay in this process, and never reach the file. */
 export const MAP_PRIVATE = 2;
-/** mmap(2): at this very address, in place of what is mapped there. */
-export const MAP_FIXED = 0x10;
 /** mmap(2): memory of zeros, without a file. */
 export const MAP_ANONYMOUS = pick(0x20, 0x1000);
 /** mmap(2): reserve no swap space, so that a store may fail for want of memory. */
 export const MAP_NORESERVE = pick(0x4000, 0x40);
 /** mmap(2): read all pages in at once; nothing on macOS. */
 export const MAP_POPULATE = pick(0x8000, 0);
-export const MS_ASYNC = 1;
-export const MS_INVALIDATE = 2;
 export const MS_SYNC = pick(4, 0x10);
 /** mmap(2): `MAP_ANONYMOUS` by its older name. */
 export const MAP_ANON = MAP_ANONYMOUS;

@@ -16,6 +16,7 @@ export interface CommitSignalOptions {
   read?: (() => number) | undefined;
 }
 
+/** How who waits for commits may trade processor time for speed. @example reader.changes({ spinMs: 5 }) */
 export interface SpinOptions {
   /**
    * Milliseconds for which whoever waits looks again and again before it sleeps. A commit that comes while it looks is
@@ -25,11 +26,13 @@ export interface SpinOptions {
   spinMs?: number | undefined;
 }
 
+/** How long `waitForChange()` blocks. @example reader.waitForChange({ timeoutMs: 1000 }) */
 export interface WaitOptions extends SpinOptions {
   /** Milliseconds. Default: no limit. */
   timeoutMs?: number | undefined;
 }
 
+/** What ends `changes()` early. @example reader.changes({ signal: AbortSignal.timeout(1000) }) */
 export interface ChangesOptions extends SpinOptions {
   /** Aborting it ends the iteration with `signal.reason`. */
   signal?: AbortSignal | undefined;

@@ -25,6 +25,7 @@ import { libc } from "../libc/symbols.ts";
  * `"flock"`: flock(2), the faster one, seen by flock(1) and by fs-ext's `flock`.
  * `"fcntl"`: open file description locks of fcntl(2) on the whole file, seen by `fcntl.lockf` of Python, thus by
  * fasteners and IPMMAP. The two do not see each other.
+ * @example new Manager(Robot, { create: true, lock: "fcntl" })
  */
 export type LockKind = "flock" | "fcntl";
 

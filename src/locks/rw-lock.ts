@@ -26,11 +26,13 @@ export interface RwLockOptions extends OpenOptions {
   kind?: LockKind | undefined;
 }
 
+/** How long to wait for a lock. @example editor.lock({ timeoutMs: 500 }) */
 export interface LockOptions {
   /** Milliseconds after which `LockTimeoutError` is thrown; 0 tries once. Default: no limit. */
   timeoutMs?: number | undefined;
 }
 
+/** The same without blocking. @example await editor.lockAsync({ timeoutMs: 500, signal }) */
 export interface AsyncLockOptions extends LockOptions {
   /** Aborting it rejects with `signal.reason`; nothing stays held. */
   signal?: AbortSignal | undefined;

@@ -11,7 +11,7 @@ import { Reader } from "./reader.ts";
 import { WriteSession } from "./session.ts";
 
 /**
- * Reads and writes a shared struct. Its sessions exclude all others and are transactions: a session's stores
+ * Reads and writes a shared struct (IPMMAP's `DataStructMmapEditor`). Its sessions exclude all others and are transactions: a session's stores
  * become visible together at its end, and are undone when its function throws or its process is killed.
  * @throws as Reader
  * @example

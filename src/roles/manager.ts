@@ -13,7 +13,7 @@ const creation = (): typeof import("./create.ts") => require("./create.ts");
 const MAX_TRIES = 100;
 
 /**
- * Makes the shared file, and is an Editor of it. With `create` the file is made when there is none; with `force`
+ * Makes the shared file, and is an Editor of it (IPMMAP's `DataStructMmapManager`). With `create` the file is made when there is none; with `force`
  * it is made anew, and those who have the old one open move to the new one at their next lock.
  *
  * Files are made whole under another name and then renamed, so nobody ever sees half of one; their storage is
@@ -23,7 +23,13 @@ const MAX_TRIES = 100;
  * @example using manager = new Manager(Robot, { dir: "/run/robot", create: true });
  */
 export class Manager<T extends Struct> extends Editor<T> {
-  /** @param cls the class, or its name after `loadStructs` */
+  /**
+   * Makes the file if told so, and opens it for writing. Waits for the writer lock where there is something to make.
+   * @param cls the class, or its name after `loadStructs`
+   * @throws as the class says; TypeError for `force` without `create`, or `transactional: true` with `lock: "fcntl"`;
+   *   RangeError for an impossible `mode`, or a file beyond 4 GiB; DeadlockError when this thread holds the lock
+   * @example const manager = new Manager(Robot, { create: true, force: true });
+   */
   constructor(cls: StructClass<T> | string, options: ManagerOptions = {}) {
     super(cls, options);
   }

@@ -12,7 +12,7 @@ import { MmapStructureHeader } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
 import { fingerprintOf } from "../struct/schema.ts";
 
-/** Options of every role. */
+/** Options of every role (`tag`, `dir` and `lockDir` are IPMMAP's `tag`, `mmapDir` and `fastenerDir`). @example new Reader(Robot, { dir: "/run/robot", tag: "left" }) */
 export interface RoleOptions {
   /** Directory of the data file. Default `"./.mmap"`, as IPMMAP's. */
   readonly dir?: string | undefined;
@@ -28,7 +28,7 @@ export interface RoleOptions {
   readonly touch?: boolean | undefined;
 }
 
-/** Options of a Manager. */
+/** Options of a Manager (`create` and `force` are IPMMAP's). @example new Manager(Robot, { create: true, mode: 0o660 }) */
 export interface ManagerOptions extends RoleOptions {
   /** Make the file when there is none. Default false. */
   readonly create?: boolean | undefined;

@@ -12,7 +12,7 @@ import { checkRoleOptions, type RoleOptions, refuseManagerOptions, roleLayout } 
 import { ReadSession } from "./session.ts";
 
 /**
- * Reads a shared struct, and cannot write it by any way: the compiler, the views (TypeError) and the kernel
+ * Reads a shared struct (IPMMAP's `DataStructMmapReader`), and cannot write it by any way: the compiler, the views (TypeError) and the kernel
  * (PROT_READ) all refuse. Only a Manager makes the file; a Reader without one gets a FileMissingError.
  *
  * @throws FileMissingError when no Manager has made the file, FileFormatError, LayoutMismatchError,
@@ -25,7 +25,13 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
   /** Only for the roles themselves. */
   protected readonly core: Core<T>;
 
-  /** @param cls the class, or its name after `loadStructs` */
+  /**
+   * Opens and maps the file, read-only.
+   * @param cls the class, or its name after `loadStructs`
+   * @throws as the class says; TypeError for options there are not, a struct with a flexible array, or impossible names;
+   *   RangeError for names too long; UnsupportedError for `name` outside Linux
+   * @example const reader = new Reader(Robot, { dir: "/run/robot" });
+   */
   constructor(cls: StructClass<T> | string, options: RoleOptions = {}) {
     checkRoleOptions(`new ${new.target.name}`, options);
     this.core = this.open(roleLayout(cls), options);
