@@ -11,16 +11,18 @@ import { FileFormatError, SystemError } from "../errors.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import { closeFile, fileSize, openFile } from "../memory/file.ts";
 import { Mapping } from "../memory/mapping.ts";
-import { type FileStatus, statusOf } from "../memory/status.ts";
+import { type FileStatus, isDisplaced, statusOf } from "../memory/status.ts";
 import { barrier, loadFence } from "../struct/barrier.ts";
 import {
   AT,
+  cutShort,
   damaged,
-  isPossibleSize,
+  MAX_FILE_BYTES,
   NO_DOCUMENT_TEXT,
   readFormat,
   SLOT,
   slotChecksum,
+  strange,
 } from "./document-format.ts";
 
 /** A document as it was committed. Version 0 without a text: there has been none. */
@@ -61,13 +63,14 @@ export class DocumentFile {
   #copy = new Slot(new ArrayBuffer(1024), 0, 1024);
 
   /**
-   * Opens and maps the file, for reading or for both; undefined when there is none.
+   * Opens and maps the file, for reading or for both; undefined when there is none, or an empty one: nobody's yet.
    * @throws FileFormatError for anything that is no file of a JsonMap; SystemError EACCES, ELOOP for a symbolic link …
    */
   static open(path: string, writable: boolean): DocumentFile | undefined {
     const fd = openIfThere(path, writable);
     if (fd === undefined) return undefined;
     const status = checkedStatus(fd, path);
+    if (status === undefined) return undefined;
     const { byteLength } = status;
     const mapping = Mapping.map(fd, { byteLength, access: writable ? "write" : "read", path });
     try {
@@ -97,6 +100,17 @@ export class DocumentFile {
   /** Whether the bytes may be touched at all: a file that somebody cut short kills whoever does. One lseek. */
   get isWhole(): boolean {
     return fileSize(this.#mapping.fd, this.path) >= this.#mapping.byteLength;
+  }
+
+  /** Whether somebody deleted it, or gave its name to another file. Not to be asked at each turn: a look at the disk. */
+  get isDisplaced(): boolean {
+    return isDisplaced(this.#mapping.fd, this.path, this.#status.id);
+  }
+
+  /** Why nobody can use it any more, if it is so: somebody cut it short, and it still has its name. */
+  get cut(): FileFormatError | undefined {
+    if (this.isWhole || this.isDisplaced) return undefined;
+    return cutShort(this.path, fileSize(this.#mapping.fd, this.path));
   }
 
   /** Another file has the name now, or somebody was killed while giving it one. */
@@ -284,10 +298,14 @@ function openIfThere(path: string, writable: boolean): number | undefined {
   }
 }
 
-function checkedStatus(fd: number, path: string): FileStatus {
+/** Of a file that can be mapped. Otherwise the descriptor is closed; undefined for an empty one. */
+function checkedStatus(fd: number, path: string): FileStatus | undefined {
   const status = statusOf(fd);
-  if (status.isFile && isPossibleSize(status.byteLength)) return status;
+  const { isFile, byteLength } = status;
+  if (isFile && byteLength > 0 && byteLength <= MAX_FILE_BYTES) return status;
   closeFile(fd);
-  const problem = status.isFile ? `has ${status.byteLength} bytes` : "is no regular file";
-  throw new FileFormatError(path, `'${path}' ${problem}: it is no file of a JsonMap, or was cut short`);
+  if (isFile && byteLength === 0) return undefined;
+  throw isFile
+    ? strange(path, byteLength)
+    : new FileFormatError(path, `'${path}' is no regular file, so it cannot be a document`);
 }

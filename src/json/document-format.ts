@@ -24,6 +24,8 @@
  * All numbers are little-endian. Everything is checked before it is believed: a file is hostile input.
  */
 import { FileFormatError } from "../errors.ts";
+import { lockPagePath } from "../locks/lock-page.ts";
+import { exists } from "../memory/paths.ts";
 
 const MAGIC = Buffer.from("shmsjson").readBigUInt64LE();
 const FORMAT = 1;
@@ -96,22 +98,28 @@ export function writeFormat(bytes: Uint8Array<ArrayBuffer>, { maxBytes }: Docume
   footer.setBigUint64(AT.magic, MAGIC, true);
 }
 
+/** The smallest and the largest file. */
+const MIN_FILE_BYTES = formatFor(1).fileBytes;
+export const MAX_FILE_BYTES: number = formatFor(MAX_DOCUMENT_BYTES).fileBytes;
+
 /** Whether a file of that size could be one. */
 export const isPossibleSize = (fileBytes: number): boolean =>
-  fileBytes >= formatFor(1).fileBytes && fileBytes % 64 === 0;
+  fileBytes >= MIN_FILE_BYTES && fileBytes <= MAX_FILE_BYTES && fileBytes % 64 === 0;
+
+/** Where the lock of a document's writers is. */
+export const lockPathOf = (path: string): string => `${path}.lock`;
 
 /**
  * The format of a file, from all its bytes.
  * @throws FileFormatError when it is no file of a JsonMap, is damaged or cut short, or comes from a newer version
  */
 export function readFormat(bytes: Uint8Array<ArrayBuffer>, path: string): DocumentFormat {
-  const footer = footerOf(bytes);
-  if (footer.getBigUint64(AT.magic, true) !== MAGIC) {
-    throw new FileFormatError(
-      path,
-      `'${path}' is no file of a JsonMap, or was cut short: it lacks the footer`,
-    );
+  if (!isPossibleSize(bytes.byteLength) || footerOf(bytes).getBigUint64(AT.magic, true) !== MAGIC) {
+    // Both signs, as force makes it anew then: somebody else's file may begin like that, or have the name of one of ours.
+    const isOurs = exists(lockPagePath(lockPathOf(path))) && beginsAsDocument(bytes);
+    throw isOurs ? cutShort(path, bytes.byteLength) : strange(path, bytes.byteLength);
   }
+  const footer = footerOf(bytes);
   const version = footer.getUint32(AT.format, true);
   if (version !== FORMAT) {
     throw damaged(path, `format ${version}, this version of shmstruct reads ${FORMAT}; or it is newer`);
@@ -125,8 +133,35 @@ export function readFormat(bytes: Uint8Array<ArrayBuffer>, path: string): Docume
   return format;
 }
 
-/** The error for a file that was made by us and is not as we left it. */
-export function damaged(path: string, what: string): FileFormatError {
-  const remedy = 'a JsonMap with { role: "master", force: true } makes it anew';
-  return new FileFormatError(path, `'${path}' is damaged (${what}); ${remedy}`, true);
+/** Whether the text at the start is that of a document, as far as it is still there. */
+export function beginsAsDocument(bytes: Uint8Array): boolean {
+  const [start, digits] = /^(\d{1,10}):/.exec(latin1(bytes.subarray(0, LENGTH_BYTES))) ?? [];
+  if (start === undefined) return false;
+  const text = bytes.subarray(start.length, start.length + Number(digits));
+  if (text.length < Number(digits)) return /^["[{\dtfn-]/.test(latin1(text.subarray(0, 1)));
+  try {
+    JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text));
+    return true;
+  } catch {
+    return false;
+  }
 }
+
+const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+
+const REMEDY = 'a JsonMap with { role: "master", force: true } makes it anew';
+
+/** The error for a file that was made by us and is not as we left it. */
+export const damaged = (path: string, what: string): FileFormatError =>
+  new FileFormatError(path, `'${path}' is damaged (${what}); ${REMEDY}`, true);
+
+/** The error for a file of ours that lacks its end. */
+export const cutShort = (path: string, byteLength: number): FileFormatError =>
+  new FileFormatError(path, `'${path}' was cut short to ${byteLength} bytes; ${REMEDY}`, true);
+
+/** The error for a file that cannot be told to be ours. */
+export const strange = (path: string, byteLength: number): FileFormatError =>
+  new FileFormatError(
+    path,
+    `'${path}' is no file of a JsonMap, or was cut short: its ${byteLength} bytes lack the footer; if you need nothing of it, delete it`,
+  );

@@ -3,14 +3,15 @@
  * replace the file (to make it larger), so everybody looks for the current one before each use.
  */
 import { ClosedError, FileFormatError, FileMissingError, TooLargeError } from "../errors.ts";
+import type { LockMode } from "../locks/file-lock.ts";
 import { makeLock, permit } from "../locks/permit.ts";
 import { type LockOptions, RwLock } from "../locks/rw-lock.ts";
 import { unlink } from "../memory/new-file.ts";
-import { directoryOf, makeDirectory } from "../memory/paths.ts";
+import { directoryOf, exists, makeDirectory } from "../memory/paths.ts";
 import { statusAt } from "../memory/status.ts";
 import { type Committed, DocumentFile, retire } from "./document-file.ts";
 import { MAX_DOCUMENT_BYTES } from "./document-format.ts";
-import { putFile } from "./new-file.ts";
+import { putFile, sweep } from "./new-file.ts";
 import type { Place } from "./place.ts";
 
 /** How a master treats the file. */
@@ -32,6 +33,8 @@ export class DocumentStore {
   #file: DocumentFile | undefined;
   #lock: RwLock | undefined;
   #closed = false;
+  /** Called when another lock has taken the place of the one before, which is still open then. */
+  onNewLock: (lock: RwLock) => void = () => {};
 
   /**
    * Opens the document; a master makes it if there is none, a follower will find it once it is made.
@@ -82,19 +85,32 @@ export class DocumentStore {
    */
   commit(textOf: (before: () => Committed) => string, options?: LockOptions): number {
     const version = this.#exclusively(options, (master) => {
-      const file = this.#settle(master);
-      const text = textOf(() => file.tryRead() ?? NOTHING);
+      const text = textOf(() => this.#settle(master).tryRead() ?? NOTHING);
       this.#checkOpen();
-      return this.#put(file, text, master);
+      return this.#remember(this.#put(this.#settleAnew(master), text, master));
     });
     this.lock.page?.announceChange();
     return version;
   }
 
-  /** Removes the file. Others find out at their next look. */
+  /** Removes the file, if there is one. Others find out at their next look. */
   remove(options?: LockOptions): void {
-    this.#exclusively(options, (master) => retire(this.#settle(master), () => unlink(this.path)));
+    this.#exclusively(options, () => {
+      sweep(this.path);
+      try {
+        this.#unlink(this.#current());
+      } catch (error) {
+        if (!isOurs(error)) throw error;
+        unlink(this.path);
+      }
+    });
     this.lock.page?.announceChange();
+  }
+
+  #unlink(file: DocumentFile | undefined): void {
+    if (file === undefined) return;
+    this.#remember(versionOf(file));
+    retire(file, () => unlink(this.path));
   }
 
   /** Waits until the disk holds what is in memory. */
@@ -118,8 +134,35 @@ export class DocumentStore {
 
   /** A lock file that is missing beside a document gets the document's permissions. */
   #openLock(path: string): RwLock {
-    if (this.#master === undefined) return new RwLock({ path });
+    if (this.#master === undefined) return openTheirLock(path, this.path);
     return makeLock({ path, mode: (statusAt(this.path)?.mode ?? this.#master.mode) & 0o777 });
+  }
+
+  /**
+   * For who waits for documents: goes on with the lock under which they are told now, should somebody have deleted the
+   * file of the one before.
+   */
+  followLock(): void {
+    if (this.#lock?.isDisplaced && exists(this.#lock.path)) this.#replaceLock(this.#lock);
+  }
+
+  /** Takes the lock: the one that everybody takes, even when somebody deleted the file of the one before. */
+  #acquire(mode: LockMode, options?: LockOptions): RwLock {
+    for (;;) {
+      const { lock } = this;
+      lock.acquire(mode, options);
+      if (!lock.isDisplaced) return lock;
+      lock.release();
+      this.#replaceLock(lock);
+    }
+  }
+
+  #replaceLock(old: RwLock): void {
+    this.#lock = this.#openLock(old.path);
+    this.onNewLock(this.#lock);
+    // Who waits for its page looks, and finds out too.
+    old.page?.announceChange();
+    old.close();
   }
 
   #checkOpen(): void {
@@ -147,8 +190,10 @@ export class DocumentStore {
   }
 
   #lookAgain(): DocumentFile | undefined {
-    const next = DocumentFile.open(this.path, this.#master !== undefined);
     const old = this.#file;
+    const cut = old?.cut;
+    if (cut !== undefined) throw cut;
+    const next = DocumentFile.open(this.path, this.#master !== undefined);
     if (next !== undefined && old?.isWhole && next.isSameAs(old)) {
       // It still has the name: somebody was killed between retiring it and replacing it, or is about to replace it.
       next.close();
@@ -160,17 +205,16 @@ export class DocumentStore {
   }
 
   #readLocked(): Committed {
-    this.lock.acquire("shared");
+    const lock = this.#acquire("shared");
     try {
       return this.#look()?.tryRead() ?? NOTHING;
     } finally {
-      this.lock.release();
+      lock.release();
     }
   }
 
   #exclusively<R>(options: LockOptions | undefined, work: (master: FileOptions) => R): R {
-    const { lock } = this;
-    lock.acquire("exclusive", options);
+    const lock = this.#acquire("exclusive", options);
     try {
       return work(this.#master as FileOptions);
     } finally {
@@ -180,8 +224,11 @@ export class DocumentStore {
 
   #openAsMaster(master: FileOptions): void {
     if (master.create) makeDirectory(directoryOf(this.path));
-    else if (!this.exists) throw this.#missing();
+    // Before the lock's files are made beside it: what is not ours is left alone.
+    const found = master.force && master.create ? this.#replaceable() : this.#look();
+    if (found === undefined && !master.create) throw this.#missing();
     this.#exclusively(undefined, () => {
+      sweep(this.path);
       if (master.force) this.#makeAnew(master);
       this.#settle(master).repair();
     });
@@ -195,35 +242,66 @@ export class DocumentStore {
     return file;
   }
 
+  /** The same for who needs nothing of it: one that somebody cut short while we had it open is made anew. */
+  #settleAnew(master: FileOptions): DocumentFile {
+    try {
+      return this.#settle(master);
+    } catch (error) {
+      if (this.#file?.cut === undefined) throw error;
+      return this.#makeAnew(this.#file);
+    }
+  }
+
   #create(master: FileOptions): DocumentFile {
     if (!master.create) throw this.#missing();
-    permit(this.lock, master.mode);
-    putFile(this.path, { ...master, start: NOTHING });
-    return this.#lookAgain() as DocumentFile;
+    return this.#putNew(master, 0);
   }
 
   #missing(): FileMissingError {
     return new FileMissingError(this.path, `there is no '${this.path}'; leave out create: false to make it`);
   }
 
-  /** A new file without a document; versions go on where the old one's end. */
-  #makeAnew(master: FileOptions): void {
-    const old = this.#openOld();
-    const version = old === undefined ? 0 : versionOf(old) + 1;
-    permit(this.lock, master.mode);
-    putFile(this.path, { ...master, start: { version, text: undefined } }, old);
-    old?.close();
+  /** A file in the place of the one there is. @throws FileFormatError when that is none of ours */
+  #makeAnew(like: FileLike): DocumentFile {
+    const old = this.#replaceable();
+    const file = this.#putNew(like, old === undefined ? 0 : versionOf(old), old);
     this.lock.page?.announceChange();
+    return file;
   }
 
-  /** The file to be replaced. @throws FileFormatError for what is none of ours, which nobody asked us to destroy */
-  #openOld(): DocumentFile | undefined {
+  /** A new file without a document; versions go on where those of any file before end, even of one that was deleted. */
+  #putNew({ maxBytes, mode }: FileLike, lastVersion: number, old?: DocumentFile): DocumentFile {
+    const last = this.#remember(lastVersion);
+    // One more than was told: a writer may have been killed before it told its last.
+    const start = { version: last === 0 ? 0 : last + 1, text: undefined };
+    permit(this.lock, mode);
+    putFile(this.path, { maxBytes, mode, start }, old);
+    return this.#lookAgain() as DocumentFile;
+  }
+
+  /** Notes on the lock's page, which outlives the file, that a version was there. @returns the newest there was */
+  #remember(version: number): number {
+    const { page } = this.lock;
+    if (page === undefined) return version;
+    const newest = Math.max(version, page.documentVersion);
+    page.documentVersion = newest;
+    return newest;
+  }
+
+  /** The file that would be replaced; undefined also for one of ours that is damaged. @throws FileFormatError for others */
+  #replaceable(): DocumentFile | undefined {
     try {
-      return DocumentFile.open(this.path, true);
+      return this.#current();
     } catch (error) {
-      if (error instanceof FileFormatError && error.isOurs) return undefined;
+      if (isOurs(error)) return undefined;
       throw error;
     }
+  }
+
+  /** The file that has the name now, for who is about to take that away from it. @throws FileFormatError */
+  #current(): DocumentFile | undefined {
+    const file = this.#look();
+    return file?.isDisplaced ? this.#lookAgain() : file;
   }
 
   #put(file: DocumentFile, text: string, master: FileOptions): number {
@@ -232,7 +310,9 @@ export class DocumentStore {
     const needed = Buffer.byteLength(text);
     if (needed <= file.maxBytes) return file.commit(text);
     const available = master.grow ? MAX_DOCUMENT_BYTES : file.maxBytes;
-    if (needed > available) throw tooLarge(this.path, available, needed, master.grow);
+    if (needed > available) throw tooLarge(this.path, available, needed);
+    // Only now, as it takes a while: another file in its place must not be replaced.
+    if (file.isDisplaced) return this.#put(this.#lookAgain() ?? this.#create(master), text, master);
     const maxBytes = Math.min(Math.max(needed, 2 * file.maxBytes), MAX_DOCUMENT_BYTES);
     const start = { version: file.version + 1, text };
     putFile(this.path, { maxBytes, mode: file.mode, start }, file);
@@ -240,6 +320,12 @@ export class DocumentStore {
     return start.version;
   }
 }
+
+/** How a file is made. */
+type FileLike = Pick<FileOptions, "maxBytes" | "mode">;
+
+/** Whether it is about a file that we made, and may make anew or remove. */
+const isOurs = (error: unknown): boolean => error instanceof FileFormatError && error.isOurs;
 
 /** The version of a file that may be damaged. */
 function versionOf(file: DocumentFile): number {
@@ -250,10 +336,24 @@ function versionOf(file: DocumentFile): number {
   }
 }
 
-function tooLarge(path: string, available: number, needed: number, grow: boolean): TooLargeError {
-  const remedy = grow
-    ? "split it into several"
-    : "open the JsonMap with a larger maxBytes, or with grow: true";
+/** Only masters make a lock. */
+function openTheirLock(path: string, documentPath: string): RwLock {
+  try {
+    return new RwLock({ path });
+  } catch (error) {
+    if (!(error instanceof FileMissingError)) throw error;
+    throw new FileMissingError(
+      path,
+      `who waits for documents in '${documentPath}' needs its lock file '${path}', which is missing; the next master makes it (read() works without)`,
+    );
+  }
+}
+
+function tooLarge(path: string, available: number, needed: number): TooLargeError {
+  const remedy =
+    needed > MAX_DOCUMENT_BYTES
+      ? "split it into several"
+      : "open the JsonMap with grow: true, or make the file anew with force: true and a larger maxBytes";
   return new TooLargeError(
     path,
     available,

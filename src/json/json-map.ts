@@ -93,7 +93,8 @@ export interface JsonFollower<T> extends Disposable {
    */
   readonly maxBytes: number | undefined;
   /**
-   * How often the document was written; 0 before the first time. Cheap: compare it before you read again.
+   * Grows with every write, from 1 on, and by one more when the file is made anew; 0 as long as there is no file. Cheap:
+   * compare it before you read again.
    * @throws as `maxBytes`
    */
   readonly version: number;
@@ -176,11 +177,11 @@ export interface JsonMaster<T, Input = T> extends JsonFollower<T> {
   flush(): void;
 
   /**
-   * Removes the file, under the lock. Others have no document from then on; the lock file stays, as they may hold it
-   * open. The next write makes the file again.
-   * @throws LockTimeoutError after `timeoutMs`, DeadlockError within an `update`; ClosedError, FileFormatError
+   * Removes the file, if there is one, under the lock. Others have no document from then on; the lock files stay, as they
+   * may hold them open, and tell the next write, which makes the file again, where versions go on.
+   * @throws LockTimeoutError after `timeoutMs`, DeadlockError within an `update`; ClosedError
+   * @throws FileFormatError when somebody else's file has the name by now, which stays as it is
    * @throws SystemError EACCES, EPERM where the directory lets nobody remove it: then it stays in use
-   * @throws FileMissingError when there is none, with `create: false`
    * @example master.remove();
    */
   remove(options?: LockOptions): void;
@@ -239,6 +240,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
       placeOf(options),
       options.role === "master" ? fileOptions(options) : undefined,
     );
+    this.#store.onNewLock = (lock) => this.#signal?.follow(lock);
   }
 
   get path(): string {
@@ -356,6 +358,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   /** Looked at from a timer or a thread's message: the iteration gets the error from what it does next. */
   #versionOrNone(): number {
     try {
+      this.#store.followLock();
       return this.#store.version;
     } catch (error) {
       if (error instanceof ShmError) return -1;

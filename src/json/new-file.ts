@@ -1,4 +1,5 @@
 /** Making the file of a document, and replacing it: always whole, always under the writer lock. */
+import { SystemError } from "../errors.ts";
 import { makeWhole, rename, unlink } from "../memory/new-file.ts";
 import { type Committed, DocumentFile, retire } from "./document-file.ts";
 import { formatFor, writeFormat } from "./document-format.ts";
@@ -19,7 +20,7 @@ export interface NewDocument {
  */
 export function putFile(path: string, { maxBytes, mode, start }: NewDocument, old?: DocumentFile): void {
   const format = formatFor(maxBytes);
-  const fresh = `${path}.new`;
+  const fresh = freshPath(path);
   const fill = (bytes: Uint8Array<ArrayBuffer>): void => {
     writeFormat(bytes, format);
     writeDocument(fresh, start);
@@ -33,6 +34,19 @@ export function putFile(path: string, { maxBytes, mode, start }: NewDocument, ol
     throw error;
   }
 }
+
+/** Takes away what a master has left that was killed while it made the file. With the writer lock held. */
+export function sweep(path: string): void {
+  try {
+    unlink(freshPath(path));
+  } catch (error) {
+    // There is nothing, or it is not ours to take away: it disturbs nobody.
+    if (!(error instanceof SystemError)) throw error;
+  }
+}
+
+/** Where a file is made before it gets its name. */
+const freshPath = (path: string): string => `${path}.new`;
 
 function writeDocument(path: string, { version, text }: Committed): void {
   using file = DocumentFile.open(path, true);

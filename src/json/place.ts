@@ -1,6 +1,8 @@
 /** Where a document's files are, from the options that name it. */
+import { lockPagePath } from "../locks/lock-page.ts";
 import { absolutePath, isPrintable } from "../memory/paths.ts";
 import { sharedMemoryPath } from "../memory/shared-memory-file.ts";
+import { lockPathOf } from "./document-format.ts";
 
 /**
  * Exactly one of `file` and `name` says which document.
@@ -22,7 +24,7 @@ export interface Place {
 }
 
 /** The longest of what is added to the document's name: the lock file and the page beside it. */
-const LONGEST_ENDING = ".lock-page";
+const LONGEST_ENDING = lockPagePath(lockPathOf(""));
 
 /**
  * @throws TypeError when it names no document, or two, or impossible ones; RangeError for a name that is too long;
@@ -35,7 +37,7 @@ export function placeOf({ file, dir, name }: PlaceOptions): Place {
     );
   }
   const dataPath = name === undefined ? filePath(file, dir) : sharedMemoryPath(name, LONGEST_ENDING);
-  return { dataPath, lockPath: `${dataPath}.lock` };
+  return { dataPath, lockPath: lockPathOf(dataPath) };
 }
 
 function filePath(file: string | undefined, dir = "."): string {

@@ -21,12 +21,13 @@ import { type OpenedFile, type OpenOptions, openLockFile } from "./open.ts";
 /**
  * The page, native byte order, 4096 bytes. In its initial state all but the header is zero.
  *
- *     0         4         8        64        68        72      128       132         136     4096
- *     | magic   | version | zero   | waiting | polling | zero  | changes | wakeUntil | zero  |
- *     | "SHLK"  | u32 = 1 |        | i32     | i32     |       | i32     | i32       |       |
+ *     0         4         8        64        68        72      128       132         136        144    4096
+ *     | magic   | version | zero   | waiting | polling | zero  | changes | wakeUntil | document | zero  |
+ *     | "SHLK"  | u32 = 1 |        | i32     | i32     |       | i32     | i32       | f64      |       |
  *
  * waiting: not 0 while somebody stands in the lock's queue.  polling: not 0 while some of them cannot sleep in the
  * kernel.  changes: one more at every commit, wraps.  wakeUntil: commits numbered below it wake the sleepers.
+ * document: the newest version of a JsonMap's document.
  */
 const PAGE_BYTES = 4096;
 const HEADER_BYTES = 8;
@@ -36,6 +37,10 @@ const WAITING = 64 / 4;
 const POLLING = 68 / 4;
 const CHANGES = 128 / 4;
 const WAKE_UNTIL = 132 / 4;
+const DOCUMENT = 136 / 8;
+
+/** Nobody ever gets there, and who goes on from below it gets nowhere near 2^53. */
+const MAX_DOCUMENT_VERSION = 2 ** 52;
 
 /**
  * Nobody sleeps longer than this without a look, in milliseconds: a writer that is killed between counting its
@@ -49,6 +54,7 @@ export const lockPagePath = (lockPath: string): string => `${lockPath}-page`;
 /** The mapped page. On a read-only one all reads work; the stores are left out, as they would kill the process. */
 export class LockPage {
   readonly #words: Int32Array<ArrayBuffer>;
+  readonly #doubles: Float64Array<ArrayBuffer>;
   readonly #mapping: Mapping;
   /** Whether this process may store to the page. */
   readonly writable: boolean;
@@ -58,6 +64,7 @@ export class LockPage {
   private constructor(mapping: Mapping, fileMode: number) {
     this.#mapping = mapping;
     this.#words = new Int32Array(mapping.buffer);
+    this.#doubles = new Float64Array(mapping.buffer);
     this.writable = mapping.access === "write";
     this.hasSilentReaders = (fileMode & 0o044 & ~((fileMode & 0o022) << 1)) !== 0;
   }
@@ -122,6 +129,17 @@ export class LockPage {
   get changes(): number {
     barrier();
     return this.#words[CHANGES]!;
+  }
+
+  /** The newest version of the document that is written under the lock, as far as it was told: 0 before. */
+  get documentVersion(): number {
+    barrier();
+    const version = this.#doubles[DOCUMENT]!;
+    return Number.isSafeInteger(version) && version > 0 && version < MAX_DOCUMENT_VERSION ? version : 0;
+  }
+
+  set documentVersion(version: number) {
+    if (this.writable) this.#doubles[DOCUMENT] = version;
   }
 
   /** Counts a commit. A system call is made only if somebody asked for it in `sleepUntilChange`. */

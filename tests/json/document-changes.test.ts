@@ -126,6 +126,58 @@ describe("changes", () => {
     expect(await changes.next()).toEqual({ done: true, value: undefined });
   });
 
+  test("come from a master that removes the file and makes it again, however few its documents are", async () => {
+    const file = newFile();
+    using follower = followerOf(file);
+    {
+      using master = masterOf(file);
+      master.write(1);
+    }
+    await using changes = follower.changes();
+    for (const n of [2, 3, 4]) {
+      const turn = changes.next();
+      await Bun.sleep(5);
+      using master = masterOf(file);
+      master.remove();
+      master.write(n);
+      expect((await turn).value).toBe(n);
+    }
+  });
+
+  test("go on when the lock file is deleted, with the next writer's lock", async () => {
+    const file = newFile();
+    using first = masterOf(file);
+    using follower = followerOf(file);
+    await using changes = follower.changes();
+    let n = 0;
+    const writtenBy = async (master: typeof first) => {
+      const turn = changes.next();
+      await Bun.sleep(5);
+      master.write(++n);
+      expect((await turn).value).toBe(n);
+    };
+    await writtenBy(first);
+    rmSync(`${file}.lock`);
+    using second = masterOf(file);
+    await writtenBy(second);
+    await writtenBy(first);
+    rmSync(`${file}.lock`);
+    rmSync(`${file}.lock-page`);
+    await writtenBy(first);
+    await writtenBy(second);
+  });
+
+  test("without a lock file say what is missing; reading does without", async () => {
+    const file = newFile();
+    masterOf(file).write(1);
+    rmSync(`${file}.lock`);
+    using follower = followerOf(file);
+    expect(follower.read()).toBe(1);
+    await expect(follower.changes().next()).rejects.toThrow(
+      `who waits for documents in '${file}' needs its lock file '${file}.lock', which is missing; the next master makes it`,
+    );
+  });
+
   test("pass over a removed file", async () => {
     const file = newFile();
     using master = masterOf(file);

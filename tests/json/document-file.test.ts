@@ -72,14 +72,15 @@ test("versions go on past 32 bits, and each finds its slot", () => {
 });
 
 test("what is no file of a JsonMap is refused, and nothing waits", () => {
+  writeFileSync(join(dir, "empty"), "");
   expect(DocumentFile.open(join(dir, "none"), false)).toBeUndefined();
+  expect(DocumentFile.open(join(dir, "empty"), true)).toBeUndefined();
   expect(DocumentFile.open(join(newPath(), "below a file"), false)).toBeUndefined();
   const fifo = join(dir, "fifo");
   Bun.spawnSync(["mkfifo", fifo]);
-  writeFileSync(join(dir, "empty"), "");
   writeFileSync(join(dir, "text"), "4:null".padEnd(640));
   symlinkSync(newPath(), join(dir, "link"));
-  for (const name of ["fifo", "empty", "text"]) {
+  for (const name of ["fifo", "text"]) {
     expect(() => DocumentFile.open(join(dir, name), false)).toThrow(FileFormatError);
   }
   expect(() => DocumentFile.open(join(dir, "link"), false)).toThrow(SystemError);
@@ -183,7 +184,7 @@ test("a mutated file gives its document or a clear error", () => {
 function mutate(original: Buffer, random: ReturnType<typeof randomFrom>): Uint8Array {
   const bytes = Buffer.from(original);
   const last = bytes.length - 1;
-  if (random.oneIn(20)) return bytes.subarray(0, random.whole(0, last));
+  if (random.oneIn(20)) return bytes.subarray(0, random.whole(1, last));
   if (random.oneIn(20)) return Buffer.concat([bytes, bytes.subarray(0, random.whole(1, last))]);
   // Half of the blows fall on the footer, where they hurt.
   const from = random.oneIn(2) ? bytes.length - 64 : 0;

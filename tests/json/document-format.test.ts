@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { FileFormatError } from "../../src/errors.ts";
 import {
+  beginsAsDocument,
   footerOf,
   formatFor,
   isPossibleSize,
@@ -47,7 +48,9 @@ test("what is written is read", () => {
 
 test("another file, a damaged and a newer one are told apart", () => {
   const stranger = failure(new Uint8Array(640));
-  expect(stranger.message).toBe("'/x' is no file of a JsonMap, or was cut short: it lacks the footer");
+  expect(stranger.message).toBe(
+    "'/x' is no file of a JsonMap, or was cut short: its 640 bytes lack the footer; if you need nothing of it, delete it",
+  );
   expect(stranger.isOurs).toBeFalse();
 
   const newer = written(100);
@@ -71,4 +74,13 @@ test("another file, a damaged and a newer one are told apart", () => {
 test("only whole blocks can be a file", () => {
   expect([0, 192, 255, 257].map(isPossibleSize)).toEqual([false, false, false, false]);
   expect([256, 320, 3136].map(isPossibleSize)).toEqual([true, true, true]);
+  expect(isPossibleSize(2 ** 32)).toBeFalse();
+});
+
+test("the text at the start tells a document from other files that begin with a number", () => {
+  const begins = (text: string): boolean => beginsAsDocument(new TextEncoder().encode(text));
+  for (const text of ["4:null", '8:"ß😀"\0\0', '5000:{"a":', "14:[1", "1073741824:1"])
+    expect([text, begins(text)]).toEqual([text, true]);
+  for (const text of ["", "4", "4:", ":4:null", "root:x:0", "10:30 call Bob", "5000:hello", "99999999999:1"])
+    expect([text, begins(text)]).toEqual([text, false]);
 });

@@ -156,11 +156,169 @@ describe("the file", () => {
       truncateSync(place.dataPath, byteLength);
       expect(() => follower.read()).toThrow(/cut short/);
       expect(() => follower.version).toThrow(FileFormatError);
-      expect(() => master.set("1")).toThrow(FileFormatError);
+      expect(() => master.commit((before) => `${before().text}`)).toThrow(FileFormatError);
     }
     rmSync(place.dataPath);
-    expect(master.set("2")).toBe(1);
+    expect(master.set("2")).toBe(3);
     expect(follower.read().text).toBe("2");
+  });
+
+  test("that was cut short while a master has it open can be written anew, and removed, but not updated", () => {
+    const place = newPlace();
+    using master = masterOf(place, { maxBytes: 50_000, mode: 0o640 });
+    using other = masterOf(place);
+    using follower = new Store(place);
+    for (const [byteLength, version] of [
+      [64 * 1024, 3],
+      [100, 6],
+      [0, 9],
+    ] as const) {
+      master.set("1");
+      expect(follower.read().text).toBe("1");
+      truncateSync(place.dataPath, byteLength);
+      expect(() => master.commit((before) => `${before().text}`)).toThrow(/cut short/);
+      expect(() => other.commit((before) => `${before().text}`)).toThrow(/cut short/);
+      expect(master.set("2")).toBe(version);
+      expect([follower.read().text, other.read().text]).toEqual(["2", "2"]);
+      expect([master.maxBytes, statSync(place.dataPath).mode & 0o777]).toEqual([50_000, 0o640]);
+    }
+    truncateSync(place.dataPath, 100);
+    master.remove();
+    expect(existsSync(place.dataPath)).toBeFalse();
+    expect(follower.read()).toEqual({ version: 0, text: undefined });
+  });
+
+  test("that was cut short is made anew with force, if it begins as a document and a lock page is beside it", () => {
+    const cut = (text: string, byteLength: number) => {
+      const place = newPlace();
+      masterOf(place, { maxBytes: 10_000 }).set(text);
+      truncateSync(place.dataPath, byteLength);
+      return place;
+    };
+    for (const [text, byteLength] of [
+      ["1", 64],
+      ["1", 4096],
+      [JSON.stringify("x".repeat(5000)), 4096],
+    ] as const) {
+      const place = cut(text, byteLength);
+      expect(() => masterOf(place)).toThrow(/was cut short to \d+ bytes; .* force: true \} makes it anew/);
+      using again = masterOf(place, { force: true });
+      expect(again.set("2")).toBe(3);
+    }
+    const bare = cut("1", 100);
+    rmSync(`${bare.lockPath}-page`);
+    expect(() => masterOf(bare, { force: true })).toThrow(/or was cut short: .* delete it/);
+    const replaced = cut("1", 100);
+    writeFileSync(replaced.dataPath, "10:30 call Bob, who knows about numbers");
+    expect(() => masterOf(replaced, { force: true })).toThrow(/is no file of a JsonMap, or was cut short/);
+  });
+
+  test("that is empty is nobody's yet: followers have no document, and a master makes one", () => {
+    const place = newPlace();
+    writeFileSync(place.dataPath, "");
+    using follower = new Store(place);
+    expect([follower.exists, follower.version]).toEqual([false, 0]);
+    expect(() => masterOf(place, { create: false })).toThrow(FileMissingError);
+    using master = masterOf(place);
+    master.set("1");
+    expect(follower.read().text).toBe("1");
+    master.remove();
+    writeFileSync(place.dataPath, "");
+    master.remove();
+    expect(existsSync(place.dataPath)).toBeTrue();
+  });
+
+  test("that is somebody else's stays as it is, and nothing is made beside it", () => {
+    const own = mkdtempSync(join(dir, "own-"));
+    writeFileSync(join(own, "notes"), "my notes");
+    const place = placeOf({ dir: own, file: "notes" });
+    for (const force of [false, true]) expect(() => masterOf(place, { force })).toThrow(FileFormatError);
+    expect(readdirSync(own)).toEqual(["notes"]);
+  });
+
+  test("that took the place of ours is neither removed nor replaced", () => {
+    const place = newPlace();
+    using master = masterOf(place, { grow: true });
+    master.set("1");
+    rmSync(place.dataPath);
+    writeFileSync(place.dataPath, "my notes");
+    expect(() => master.remove()).toThrow(FileFormatError);
+    expect(() => master.set(JSON.stringify("x".repeat(50)))).toThrow(FileFormatError);
+    expect(readFileSync(place.dataPath, "utf8")).toBe("my notes");
+    rmSync(place.dataPath);
+    master.remove();
+    expect(master.set("2")).toBeGreaterThan(1);
+  });
+
+  test("that is not there is not made by remove()", () => {
+    const place = newPlace();
+    using master = masterOf(place);
+    using fixed = masterOf(place, { create: false });
+    master.remove();
+    const made = spyOn(DocumentFile, "open");
+    for (const store of [master, fixed]) store.remove();
+    expect(made).toHaveBeenCalledTimes(2);
+    expect(made.mock.results.map(({ value }) => value)).toEqual([undefined, undefined]);
+    made.mockRestore();
+    expect(existsSync(place.dataPath)).toBeFalse();
+  });
+});
+
+describe("versions grow", () => {
+  test("beyond remove(), also for a master that comes later", () => {
+    const place = newPlace();
+    using follower = new Store(place);
+    let last = 0;
+    for (let i = 0; i < 3; i++) {
+      using master = masterOf(place);
+      const version = master.set(`${i}`);
+      expect(version).toBeGreaterThan(last);
+      expect(follower.read()).toEqual({ version, text: `${i}` });
+      last = version;
+      master.remove();
+      expect(follower.version).toBe(0);
+      last = master.set('"again"');
+      expect(last).toBeGreaterThan(version);
+      master.remove();
+    }
+  });
+
+  test("beyond a file that was deleted by hand, or damaged", () => {
+    const place = newPlace();
+    masterOf(place).set("1");
+    rmSync(place.dataPath);
+    using second = masterOf(place);
+    expect(second.set("2")).toBe(3);
+    writeFileSync(place.dataPath, "");
+    using third = masterOf(place);
+    expect(third.set("3")).toBe(5);
+  });
+
+  test("beyond a writer that was killed before it had told the page", () => {
+    const place = newPlace();
+    using master = masterOf(place);
+    master.set("1");
+    {
+      using file = DocumentFile.open(place.dataPath, true) as DocumentFile;
+      file.commit("2");
+    }
+    rmSync(place.dataPath);
+    using other = masterOf(place);
+    expect(other.version).toBeGreaterThanOrEqual(2);
+    expect(other.set("3")).toBeGreaterThan(2);
+  });
+
+  test("whatever nonsense stands on the page", () => {
+    const place = newPlace();
+    masterOf(place).close();
+    for (const nonsense of [Number.NaN, -5, 1.5, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY]) {
+      rmSync(place.dataPath);
+      const page = readFileSync(`${place.lockPath}-page`);
+      page.writeDoubleLE(nonsense, 136);
+      writeFileSync(`${place.lockPath}-page`, page);
+      using master = masterOf(place);
+      expect(master.set("1")).toBe(1);
+    }
   });
 });
 
@@ -175,9 +333,20 @@ describe("a document that is too large", () => {
     } catch (error) {
       expect(error).toBeInstanceOf(TooLargeError);
       expect(error).toMatchObject({ bytesAvailable: 20, bytesNeeded: 22, code: "TOO_LARGE" });
+      expect((error as Error).message).toEndWith(
+        "has room for 20; open the JsonMap with grow: true, or make the file anew with force: true and a larger maxBytes",
+      );
     }
     expect(master.read()).toEqual({ version: 1, text: '"old"' });
     expect(master.set('"123456789 12345678"')).toBe(2);
+  });
+
+  test("for any file is to be split, with grow and without it", () => {
+    for (const grow of [false, true]) {
+      using master = masterOf(newPlace(), { grow });
+      const huge = "x".repeat(2 ** 30 + 1);
+      expect(() => master.set(huge)).toThrow(/needs 1073741825 bytes, .*; split it into several/);
+    }
   });
 
   test("makes the file grow if that is allowed; the mode stays, followers and masters move", () => {
@@ -215,6 +384,15 @@ describe("a master that was killed while it replaced the file", () => {
     using follower = new Store(halfReplaced());
     expect(follower.read()).toEqual({ version: 1, text: "1" });
     expect(follower.read()).toEqual({ version: 1, text: "1" });
+  });
+
+  test("leaves nothing that is not taken away when the next opens the file, or removes it", () => {
+    const place = halfReplaced();
+    using master = masterOf(place);
+    expect(existsSync(`${place.dataPath}.new`)).toBeFalse();
+    writeFileSync(`${place.dataPath}.new`, "half");
+    master.remove();
+    expect(existsSync(`${place.dataPath}.new`)).toBeFalse();
   });
 
   test("is cleaned up after by the next", () => {
@@ -269,6 +447,27 @@ describe("the lock", () => {
     holder.stdin.end();
     await holder.exited;
     expect(master.commit(() => "1", { timeoutMs: 10_000 })).toBe(1);
+  });
+
+  test("is another one when somebody deleted its file: nobody writes under the old one", () => {
+    const place = newPlace();
+    using first = masterOf(place);
+    const followed: string[] = [];
+    first.onNewLock = (lock) => followed.push(lock.path);
+    rmSync(place.lockPath);
+    using second = masterOf(place);
+    const blocked = () => first.commit(() => "1", { timeoutMs: 0 });
+    second.commit(() => {
+      expect(blocked).toThrow(DeadlockError);
+      return "2";
+    });
+    expect(first.set("3")).toBe(2);
+    expect(followed).toEqual([place.lockPath]);
+    rmSync(place.lockPath);
+    rmSync(`${place.lockPath}-page`);
+    expect(first.set("4")).toBe(3);
+    expect(second.set("5")).toBe(4);
+    expect(existsSync(`${place.lockPath}-page`)).toBeTrue();
   });
 
   test("is given back when the new text cannot be made, and nothing has changed", () => {
