@@ -53,6 +53,10 @@ export class DocumentStore {
     }
   }
 
+  get isMaster(): boolean {
+    return this.#master !== undefined;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

@@ -225,7 +225,6 @@ const MASTER_OPTIONS = {
 } as const;
 
 class SharedDocument<T, Input> implements JsonFollower<T> {
-  readonly role: "master" | "follower";
   readonly #store: DocumentStore;
   readonly #schema: StandardSchema | undefined;
   readonly #iterations = new Set<DocumentChanges<T>>();
@@ -233,14 +232,18 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
 
   constructor(options: MasterOptions | FollowerOptions) {
     checkOptions("new JsonMap", options ?? null, MASTER_OPTIONS);
-    this.role = checkRole(options.role);
-    if (this.role === "follower") checkOptions("new JsonMap (a follower)", options, FOLLOWER_OPTIONS);
+    const role = checkRole(options.role);
+    if (role === "follower") checkOptions("new JsonMap (a follower)", options, FOLLOWER_OPTIONS);
     this.#schema = checkSchema(options.schema);
     this.#store = new DocumentStore(
       placeOf(options),
       options.role === "master" ? fileOptions(options) : undefined,
     );
     this.#store.onNewLock = (lock) => this.#signal?.follow(lock);
+  }
+
+  get role(): "master" | "follower" {
+    return this.#store.isMaster ? "master" : "follower";
   }
 
   get path(): string {
@@ -385,7 +388,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
 
   #checkMaster(method: string, options?: LockOptions): void {
     checkOptions(method, options, LOCK_OPTIONS);
-    if (this.role === "master") return;
+    if (this.#store.isMaster) return;
     throw new TypeError(
       `${method}: the JsonMap of '${this.path}' only reads; open it with { role: "master" } to write`,
     );

@@ -98,10 +98,8 @@ const ITERATION_CHECK_BYTES = 4096;
  * map.setSlice(" world!\n", 6);
  */
 export class MemoryMap implements MemorySource, Iterable<number> {
-  /** What stores do: see `MemoryMapOptions.access`. */
-  readonly access: Access;
-  /** Where in the file the map starts, in bytes. */
-  readonly offset: number;
+  readonly #access: Access;
+  readonly #offset: number;
   /** undefined: memory without a file. */
   readonly #backing: Backing | undefined;
   readonly #how: Protection;
@@ -138,12 +136,12 @@ export class MemoryMap implements MemorySource, Iterable<number> {
       throw error;
     }
     if (options.trackFd === false) backing?.release();
-    this.offset = offset;
+    this.#offset = offset;
     this.#backing = backing;
     this.#how = how;
     // Without a file, private memory is as good as shared: nobody else could see it.
     const isOwn = backing === undefined && access === "copy";
-    this.access = options.access ?? (isOwn ? "write" : access);
+    this.#access = options.access ?? (isOwn ? "write" : access);
   }
 
   /**
@@ -155,6 +153,16 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    */
   static removeTag(tagName: string): boolean {
     return removeNamed(tagName);
+  }
+
+  /** What stores do: see `MemoryMapOptions.access`. Never throws. */
+  get access(): Access {
+    return this.#access;
+  }
+
+  /** Where in the file the map starts, in bytes. Never throws. */
+  get offset(): number {
+    return this.#offset;
   }
 
   /** How many bytes are mapped, Python's `len()`. @throws ClosedError after `close()` */
@@ -179,7 +187,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @example map.bytes[0] = 1;
    */
   get bytes(): Uint8Array<ArrayBuffer> {
-    if (this.access !== "read") return this.#checked();
+    if (this.#access !== "read") return this.#checked();
     this.#open();
     throw new TypeError(
       'a read-only MemoryMap hands out no bytes, as a store to them would kill the process; take slice() for a copy, viewOf(Struct, map) for a struct, or open it with access: "copy"',
@@ -189,7 +197,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   /** What `viewOf(Struct, map)` lays structs on. @throws ClosedError after `close()`; FileFormatError */
   [memorySource]() {
     const { buffer, byteLength } = this.#checked();
-    return { buffer, byteOffset: 0, byteLength, readOnly: this.access === "read" };
+    return { buffer, byteOffset: 0, byteLength, readOnly: this.#access === "read" };
   }
 
   // ---- as a file ----
@@ -474,8 +482,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    */
   resize(newLength: number): void {
     const old = this.#open();
-    if (this.access !== "write")
-      throw new TypeError(`a MemoryMap with access "${this.access}" cannot be resized`);
+    if (this.#access !== "write")
+      throw new TypeError(`a MemoryMap with access "${this.#access}" cannot be resized`);
     if (integer(newLength, "newLength") < 1 || newLength > MAX_MAPPING_BYTES) {
       throw new RangeError(`newLength must be from 1 to ${MAX_MAPPING_BYTES} (4 GiB), not ${newLength}`);
     }
@@ -485,14 +493,14 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   #resizeFile(old: Mapping, newLength: number, backing: Backing): void {
     const { size, fd, path } = backing;
-    const newSize = this.offset + newLength;
+    const newSize = this.#offset + newLength;
     if (newSize < size && isMappedElsewhereBeyond(old, newSize)) {
       throw new RangeError(
         `'${path}' cannot be cut from ${size} to ${newSize} bytes: another mapping in this process needs them; close it first`,
       );
     }
     allocate(fd, newSize, path, size);
-    this.#mapping = replace(old, mapBacking(backing, newLength, this.offset, this.#how));
+    this.#mapping = replace(old, mapBacking(backing, newLength, this.#offset, this.#how));
     if (newSize < size) truncate(fd, newSize, path);
   }
 
@@ -511,7 +519,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     if (offset < 0 || size < 0 || offset + size > mapping.byteLength) {
       throw new RangeError(`range ${offset} + ${size} is not within the ${mapping.byteLength} mapped bytes`);
     }
-    if (this.access !== "write") return;
+    if (this.#access !== "write") return;
     pageStart(offset, "offset");
     mapping.flush(offset, size);
   }
@@ -559,7 +567,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     const what = `MemoryMap of ${this.#backing?.path ?? "anonymous memory"}`;
     if (this.#mapping === undefined) return `${what} (closed)`;
-    return `${what}, ${this.#mapping.byteLength} bytes from ${this.offset}, access "${this.access}"`;
+    return `${what}, ${this.#mapping.byteLength} bytes from ${this.#offset}, access "${this.#access}"`;
   }
 
   #open(): Mapping {
@@ -570,14 +578,14 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   /** The bytes, all of which the file still has. */
   #checked(): Uint8Array<ArrayBuffer> {
     const mapping = this.#open();
-    this.#backing?.guardSize(this.offset + mapping.byteLength);
+    this.#backing?.guardSize(this.#offset + mapping.byteLength);
     return mapping.bytes;
   }
 
   /** The bytes for a store. For a single byte the file is not asked: that would cost 50 times the store. */
   #writable(checked = true): Uint8Array<ArrayBuffer> {
     const { bytes } = this.#open();
-    if (this.access === "read") throw new TypeError("a read-only MemoryMap cannot be written to");
+    if (this.#access === "read") throw new TypeError("a read-only MemoryMap cannot be written to");
     return checked ? this.#checked() : bytes;
   }
 }

@@ -6,6 +6,7 @@ import { E, INT_MAX, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../libc
 import { POLLIN, POLLOUT, polling, queues } from "../libc/posix.ts";
 import { WaitLine } from "../locks/wait-line.ts";
 import { checkObjectName } from "../memory/shared-memory-file.ts";
+import { show } from "../show.ts";
 import type { StructClass } from "../struct/index.ts";
 import { pollfd, type QueueAttributes } from "./c-structs.ts";
 import { MESSAGE_QUEUES_SUPPORTED, QUEUE_PRIORITY_MAX } from "./constants.ts";
@@ -93,18 +94,10 @@ const NONE = {};
  * const [point] = points.receive(); // a Point2D in memory of its own
  */
 export class MessageQueue<M = Uint8Array> {
-  /** The name, the random one if none was given. */
-  readonly name: string;
-  /** How many messages the queue can hold. */
-  readonly maxMessages: number;
-  /** How many bytes a message can have. */
-  readonly maxMessageSize: number;
-  /**
-   * When false, `send` and `receive` throw BusyError instead of waiting, whatever their timeout. Default true.
-   * The asynchronous forms never block and do not ask.
-   */
-  block = true;
-
+  readonly #name: string;
+  readonly #maxMessages: number;
+  readonly #maxMessageSize: number;
+  #block = true;
   readonly #access: number;
   readonly #codec: MessageCodec<M>;
   readonly #notification: Notification;
@@ -132,13 +125,42 @@ export class MessageQueue<M = Uint8Array> {
       openQueue(name, flags | this.#access, options.mode, limits),
     );
     const attributes = this.#attributesOf(fd, name, options.message?.name);
-    this.name = name;
-    this.maxMessages = attributes.maxMessages;
-    this.maxMessageSize = attributes.maxMessageSize;
+    this.#name = name;
+    this.#maxMessages = attributes.maxMessages;
+    this.#maxMessageSize = attributes.maxMessageSize;
     this.#fd = fd;
     this.#notification = new Notification(fd, name);
     this.#receivers = new WaitLine(untilReady(fd, POLLIN));
     this.#senders = new WaitLine(untilReady(fd, POLLOUT));
+  }
+
+  /** The name, the random one if none was given. Never throws. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** How many messages the queue can hold. Never throws. */
+  get maxMessages(): number {
+    return this.#maxMessages;
+  }
+
+  /** How many bytes a message can have. Never throws. */
+  get maxMessageSize(): number {
+    return this.#maxMessageSize;
+  }
+
+  /**
+   * When false, `send` and `receive` throw BusyError instead of waiting, whatever their timeout. Default true.
+   * The asynchronous forms never block and do not ask.
+   * @throws (when it is set) TypeError for what is no boolean
+   */
+  get block(): boolean {
+    return this.#block;
+  }
+
+  set block(value: boolean) {
+    if (typeof value !== "boolean") throw new TypeError(`block must be a boolean, not ${show(value)}`);
+    this.#block = value;
   }
 
   /**
@@ -170,7 +192,7 @@ export class MessageQueue<M = Uint8Array> {
     const bytes = this.#outgoing(message).slice();
     const priority = priorityOf(options);
     const attempt = () => this.#trySend(bytes, priority) || undefined;
-    await this.#senders.wait(waitFor(attempt, options, (ms) => timedOut("mq_send", this.name, ms)));
+    await this.#senders.wait(waitFor(attempt, options, (ms) => timedOut("mq_send", this.#name, ms)));
   }
 
   /**
@@ -197,7 +219,7 @@ export class MessageQueue<M = Uint8Array> {
   async receiveAsync(wait: AsyncWait = NONE): Promise<Received<M>> {
     checkOptions("receiveAsync", wait, ASYNC_WAIT_OPTIONS);
     const attempt = () => this.#tryReceive();
-    return this.#receivers.wait(waitFor(attempt, wait, (ms) => timedOut("mq_receive", this.name, ms)));
+    return this.#receivers.wait(waitFor(attempt, wait, (ms) => timedOut("mq_receive", this.#name, ms)));
   }
 
   /**
@@ -249,7 +271,7 @@ export class MessageQueue<M = Uint8Array> {
    * @throws ClosedError after `close()`
    */
   get currentMessages(): number {
-    return queueAttributes(this.#open(), this.name).currentMessages;
+    return queueAttributes(this.#open(), this.#name).currentMessages;
   }
 
   /** The queue's descriptor (posix_ipc: `mqd`), -1 after `close()`: never throws. Always non-blocking to the kernel. */
@@ -274,9 +296,9 @@ export class MessageQueue<M = Uint8Array> {
     const fd = this.#fd;
     this.#fd = -1;
     this.#notification.close();
-    this.#receivers.failAll(closedError(this.name));
-    this.#senders.failAll(closedError(this.name));
-    posixCheck("mq_close", queues().mq_close(fd), this.name);
+    this.#receivers.failAll(closedError(this.#name));
+    this.#senders.failAll(closedError(this.#name));
+    posixCheck("mq_close", queues().mq_close(fd), this.#name);
   }
 
   /**
@@ -286,7 +308,7 @@ export class MessageQueue<M = Uint8Array> {
    * @example queue.unlink();
    */
   unlink(): void {
-    unlinkMessageQueue(this.name);
+    unlinkMessageQueue(this.#name);
   }
 
   /** `close()`, at the end of a scope that says `using`. @throws as `close` */
@@ -325,8 +347,8 @@ export class MessageQueue<M = Uint8Array> {
     for (;;) {
       const result = attempt();
       if (result !== undefined) return result;
-      const leftMs = this.block ? deadline - performance.now() : 0;
-      if (leftMs <= 0) throw timedOut(syscall, this.name, this.block ? timeoutMs : 0);
+      const leftMs = this.#block ? deadline - performance.now() : 0;
+      if (leftMs <= 0) throw timedOut(syscall, this.#name, this.#block ? timeoutMs : 0);
       // What waits longer than 24 days waits again.
       const pollMs = Math.ceil(Math.min(leftMs, INT_MAX));
       // SAFETY: the kernel reads and writes the 8 bytes of one struct pollfd.
@@ -336,37 +358,37 @@ export class MessageQueue<M = Uint8Array> {
 
   #pollFailed(syscall: string): void {
     const errno = lastErrno();
-    if (errno !== E.EINTR) throw posixError("poll", errno, this.name);
-    letSignalThrough(syscall, this.name);
+    if (errno !== E.EINTR) throw posixError("poll", errno, this.#name);
+    letSignalThrough(syscall, this.#name);
   }
 
   /** Whether there was room. */
   #trySend(bytes: Uint8Array, priority: number): boolean {
     const fd = this.#open();
     if (this.#access === O_RDONLY)
-      throw posixError("mq_send", E.EACCES, this.name, "opened with write: false");
+      throw posixError("mq_send", E.EACCES, this.#name, "opened with write: false");
     // bun:ffi has no address for empty arrays.
     const start = bytes.length > 0 ? bytes : NOTHING;
     // SAFETY: the kernel reads the bytes of `bytes` and is done with them when it returns.
     if (queues().mq_send(fd, start, bytes.length, priority) === 0) return true;
     const errno = lastErrno();
     if (errno === E.EAGAIN) return false;
-    throw posixError("mq_send", errno, this.name);
+    throw posixError("mq_send", errno, this.#name);
   }
 
   /** A message and its priority, if there was one. */
   #tryReceive(): Received<M> | undefined {
     const fd = this.#open();
     if (this.#access === O_WRONLY)
-      throw posixError("mq_receive", E.EACCES, this.name, "opened with read: false");
-    this.#buffer ??= new Uint8Array(this.maxMessageSize);
+      throw posixError("mq_receive", E.EACCES, this.#name, "opened with read: false");
+    this.#buffer ??= new Uint8Array(this.#maxMessageSize);
     const priority = new Uint32Array(1);
     // SAFETY: the kernel writes at most maxMessageSize bytes, which the buffer has, and 4 of `priority`.
-    const received = queues().mq_receive(fd, this.#buffer, this.maxMessageSize, priority);
+    const received = queues().mq_receive(fd, this.#buffer, this.#maxMessageSize, priority);
     if (received >= 0) return this.#received(this.#buffer.slice(0, Number(received)), priority[0]!);
     const errno = lastErrno();
     if (errno === E.EAGAIN) return undefined;
-    throw posixError("mq_receive", errno, this.name);
+    throw posixError("mq_receive", errno, this.#name);
   }
 
   #received(bytes: Uint8Array<ArrayBuffer>, priority: number): Received<M> {
@@ -375,14 +397,14 @@ export class MessageQueue<M = Uint8Array> {
 
   #outgoing(message: Sendable<M>): Uint8Array {
     const bytes = this.#codec.encode(message);
-    if (bytes.length <= this.maxMessageSize) return bytes;
+    if (bytes.length <= this.#maxMessageSize) return bytes;
     throw new RangeError(
-      `the message has ${bytes.length} bytes, the queue '${this.name}' takes at most ${this.maxMessageSize} (maxMessageSize)`,
+      `the message has ${bytes.length} bytes, the queue '${this.#name}' takes at most ${this.#maxMessageSize} (maxMessageSize)`,
     );
   }
 
   #open(): number {
-    if (this.#fd < 0) throw closedError(this.name);
+    if (this.#fd < 0) throw closedError(this.#name);
     return this.#fd;
   }
 }

@@ -82,8 +82,7 @@ export class SemaphoreHold {
  * ready.acquire(500); // half a second at most
  */
 export class Semaphore {
-  /** The name, the random one if none was given. */
-  readonly name: string;
+  readonly #name: string;
   readonly #line = new WaitLine(nap);
   #semaphore: Pointer | undefined;
 
@@ -100,8 +99,13 @@ export class Semaphore {
     const { mode = 0o600, initialValue = 0 } = options;
     checkInteger("initialValue", initialValue, 0, SEMAPHORE_VALUE_MAX);
     const { name, opened } = openNamed(options, (name, flags) => open(name, flags, mode, initialValue));
-    this.name = name;
+    this.#name = name;
     this.#semaphore = opened;
+  }
+
+  /** The name, the random one if none was given. Never throws. */
+  get name(): string {
+    return this.#name;
   }
 
   /**
@@ -118,14 +122,14 @@ export class Semaphore {
   acquire(wait?: number | Timeout): void {
     const limitMs = limitOf("acquire", wait);
     if (this.tryAcquire()) return;
-    if (limitMs === 0) throw timedOut("sem_trywait", this.name, 0);
+    if (limitMs === 0) throw timedOut("sem_trywait", this.#name, 0);
     if (limitMs !== Number.POSITIVE_INFINITY && !SEMAPHORE_TIMEOUT_SUPPORTED) {
       throw new UnsupportedError(
         "this system has no sem_timedwait; acquireAsync({ timeoutMs }) works everywhere",
       );
     }
-    if (isLinux && !isMusl()) timedWait(this.#open(), this.name, limitMs);
-    else pollingWait(() => this.tryAcquire(), this.name, limitMs);
+    if (isLinux && !isMusl()) timedWait(this.#open(), this.#name, limitMs);
+    else pollingWait(() => this.tryAcquire(), this.#name, limitMs);
   }
 
   /**
@@ -139,7 +143,7 @@ export class Semaphore {
   async acquireAsync(wait: AsyncWait = {}): Promise<void> {
     checkOptions("acquireAsync", wait, ASYNC_WAIT_OPTIONS);
     const attempt = () => this.tryAcquire() || undefined;
-    await this.#line.wait(waitFor(attempt, wait, (ms) => timedOut("sem_trywait", this.name, ms)));
+    await this.#line.wait(waitFor(attempt, wait, (ms) => timedOut("sem_trywait", this.#name, ms)));
   }
 
   /**
@@ -152,7 +156,7 @@ export class Semaphore {
     if (semaphores().sem_trywait(this.#open()) === 0) return true;
     const errno = lastErrno();
     if (errno === E.EAGAIN || errno === E.EINTR) return false;
-    throw posixError("sem_trywait", errno, this.name);
+    throw posixError("sem_trywait", errno, this.#name);
   }
 
   /**
@@ -161,7 +165,7 @@ export class Semaphore {
    * @example semaphore.release();
    */
   release(): void {
-    posixCheck("sem_post", semaphores().sem_post(this.#open()), this.name, RELEASE_HINT);
+    posixCheck("sem_post", semaphores().sem_post(this.#open()), this.#name, RELEASE_HINT);
   }
 
   /**
@@ -194,7 +198,7 @@ export class Semaphore {
     if (!SEMAPHORE_VALUE_SUPPORTED) throw new UnsupportedError("this system cannot tell a semaphore's value");
     const value = new Int32Array(1);
     // SAFETY: libc writes 4 bytes. The semaphore came from sem_open, and after close() gave it back #open throws.
-    posixCheck("sem_getvalue", semaphores().sem_getvalue(semaphore, value), this.name);
+    posixCheck("sem_getvalue", semaphores().sem_getvalue(semaphore, value), this.#name);
     return value[0]!;
   }
 
@@ -211,9 +215,9 @@ export class Semaphore {
    */
   close(): void {
     if (this.#semaphore === undefined) return;
-    posixCheck("sem_close", semaphores().sem_close(this.#semaphore), this.name);
+    posixCheck("sem_close", semaphores().sem_close(this.#semaphore), this.#name);
     this.#semaphore = undefined;
-    this.#line.failAll(closedError(this.name));
+    this.#line.failAll(closedError(this.#name));
   }
 
   /**
@@ -223,7 +227,7 @@ export class Semaphore {
    * @example semaphore.unlink();
    */
   unlink(): void {
-    unlinkSemaphore(this.name);
+    unlinkSemaphore(this.#name);
   }
 
   /** `close()`, at the end of a scope that says `using`. @throws as `close` */
@@ -233,11 +237,11 @@ export class Semaphore {
 
   /** What `console.log` shows. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `Semaphore '${this.name}'${this.closed ? " (closed)" : ""}`;
+    return `Semaphore '${this.#name}'${this.closed ? " (closed)" : ""}`;
   }
 
   #open(): Pointer {
-    if (this.#semaphore === undefined) throw closedError(this.name);
+    if (this.#semaphore === undefined) throw closedError(this.#name);
     return this.#semaphore;
   }
 }

@@ -53,10 +53,8 @@ const MAP_OPTIONS = { byteLength: "number", byteOffset: "number", access: "strin
  * memory.viewOf(Robot).speed = 3;
  */
 export class SharedMemory {
-  /** The name, the random one if none was given. */
-  readonly name: string;
-  /** Whether it was opened without the right to write. */
-  readonly readOnly: boolean;
+  readonly #name: string;
+  readonly #readOnly: boolean;
   readonly #viewMaps: MemoryMap[] = [];
   #fd: number;
 
@@ -80,9 +78,19 @@ export class SharedMemory {
     const { name, opened } = openNamed(options, (name, flags) =>
       asPosixErrors(name, () => openSized(name, flags | access, mode, size)),
     );
-    this.name = name;
-    this.readOnly = readOnly;
+    this.#name = name;
+    this.#readOnly = readOnly;
     this.#fd = opened;
+  }
+
+  /** The name, the random one if none was given. Never throws. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** Whether it was opened without the right to write. Never throws. */
+  get readOnly(): boolean {
+    return this.#readOnly;
   }
 
   /** The descriptor, for anything that takes one; -1 after `closeFd()`: never throws. Child processes do not inherit it. */
@@ -92,7 +100,7 @@ export class SharedMemory {
 
   /** Bytes in the object now. @throws ClosedError after `closeFd()` */
   get size(): number {
-    return fileSize(this.#open(), this.name);
+    return fileSize(this.#open(), this.#name);
   }
 
   /** Permission bits of the object, e.g. 0o600. @throws ClosedError after `closeFd()` */
@@ -109,12 +117,12 @@ export class SharedMemory {
    */
   map(options: SharedMapOptions = {}): MemoryMap {
     checkOptions("map", options, MAP_OPTIONS);
-    const { byteLength = 0, byteOffset = 0, access = this.readOnly ? "read" : "write" } = options;
+    const { byteLength = 0, byteOffset = 0, access = this.#readOnly ? "read" : "write" } = options;
     const fd = this.#open();
-    const hint = this.readOnly ? "this handle was opened with readOnly: true" : undefined;
+    const hint = this.#readOnly ? "this handle was opened with readOnly: true" : undefined;
     return asPosixErrors(
-      this.name,
-      () => new MemoryMap(fd, byteLength, { offset: byteOffset, access, [shownAs]: this.name }),
+      this.#name,
+      () => new MemoryMap(fd, byteLength, { offset: byteOffset, access, [shownAs]: this.#name }),
       hint,
     );
   }
@@ -132,7 +140,7 @@ export class SharedMemory {
     const { size } = this;
     if (end > size) {
       throw new RangeError(
-        `'${this.name}' is ${size} bytes long, ${cls.name} takes ${sizeof(cls)} from ${byteOffset} on: open it with size: ${end}`,
+        `'${this.#name}' is ${size} bytes long, ${cls.name} takes ${sizeof(cls)} from ${byteOffset} on: open it with size: ${end}`,
       );
     }
     return viewOf(cls, this.#mapFor(end), byteOffset);
@@ -173,7 +181,7 @@ export class SharedMemory {
    * @example memory.unlink();
    */
   unlink(): void {
-    unlinkSharedMemory(this.name);
+    unlinkSharedMemory(this.#name);
   }
 
   /** `close()`, at the end of a scope that says `using`. @throws as `close` */
@@ -183,8 +191,8 @@ export class SharedMemory {
 
   /** What `console.log` shows. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    const rest = this.#fd < 0 ? " (closed)" : `, ${this.size} bytes${this.readOnly ? ", readOnly" : ""}`;
-    return `SharedMemory '${this.name}'${rest}`;
+    const rest = this.#fd < 0 ? " (closed)" : `, ${this.size} bytes${this.#readOnly ? ", readOnly" : ""}`;
+    return `SharedMemory '${this.#name}'${rest}`;
   }
 
   /** One map serves all views, until the object has grown past it. */
@@ -197,7 +205,7 @@ export class SharedMemory {
   }
 
   #open(): number {
-    if (this.#fd < 0) throw new ClosedError(`the descriptor of the shared memory '${this.name}' is closed`);
+    if (this.#fd < 0) throw new ClosedError(`the descriptor of the shared memory '${this.#name}' is closed`);
     return this.#fd;
   }
 }

@@ -208,6 +208,17 @@ describe("a follower", () => {
     expect(follower.read()).toEqual({ port: 1 });
   });
 
+  test("stays one, whatever is stored to it", () => {
+    using both = pair<Config>();
+    both.master.write({ port: 1 });
+    const follower = both.follower as unknown as { role: string; write(value: unknown): void };
+    expect(() => {
+      follower.role = "master";
+    }).toThrow(TypeError);
+    Object.defineProperty(follower, "role", { value: "master" });
+    expect(() => follower.write(1)).toThrow("only reads");
+  });
+
   test("maps the file for reading only", () => {
     using both = pair<Config>();
     both.master.close();

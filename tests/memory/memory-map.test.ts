@@ -650,6 +650,20 @@ test.skipIf(!hasTool("python3"))(
   60_000,
 );
 
+test("what a map is cannot be stored to it: it would not become that", () => {
+  using map = new MemoryMap(file("abc"), 0, { access: "read" });
+  const stored = map as unknown as { access: string; offset: number };
+  expect(() => {
+    stored.access = "write";
+  }).toThrow(TypeError);
+  expect(() => {
+    stored.offset = 4096;
+  }).toThrow(TypeError);
+  Object.defineProperty(map, "access", { value: "write" });
+  expect(() => map.write("x")).toThrow("a read-only MemoryMap cannot be written to");
+  expect(() => map.bytes).toThrow(TypeError);
+});
+
 test("console.log shows one line: what it is, and whether it is closed", () => {
   const path = file(5000);
   const map = new MemoryMap(path, 0, { access: "read" });

@@ -612,6 +612,19 @@ test("options that are none are TypeErrors that name them", async () => {
   expect(queue.currentMessages).toBe(0);
 });
 
+test("what a queue is cannot be stored to it; block takes booleans only", () => {
+  using queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 2, maxMessageSize: 64 });
+  for (const [member, value] of Object.entries({
+    name: "/x",
+    maxMessages: 1,
+    maxMessageSize: 1e9,
+    block: "x",
+  }))
+    expect(() => Object.assign(queue, { [member]: value })).toThrow(TypeError);
+  expect([queue.maxMessages, queue.maxMessageSize, queue.block]).toEqual([2, 64, true]);
+  expect(() => Object.assign(queue, { block: undefined })).toThrow("block must be a boolean, not undefined");
+});
+
 test("console.log shows one line: what it is, and whether it is closed", () => {
   const queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 2, maxMessageSize: 64 });
   expect(Bun.inspect(queue)).toBe(`MessageQueue '${queue.name}', 2 messages of 64 bytes`);

@@ -418,6 +418,11 @@ test("options that are none are TypeErrors that name them", async () => {
   expect(semaphore.value).toBe(1);
 });
 
+test("the name cannot be stored to: unlink() removes what was opened", () => {
+  using semaphore = create();
+  expect(() => Object.assign(semaphore, { name: "/x" })).toThrow(TypeError);
+});
+
 test("console.log shows one line: what it is, and whether it is closed", () => {
   const semaphore = create();
   expect(Bun.inspect(semaphore)).toBe(`Semaphore '${semaphore.name}'`);

@@ -306,6 +306,14 @@ describe("a size that cannot be had", () => {
   });
 });
 
+test("what a handle is cannot be stored to it", () => {
+  using memory = create();
+  using readOnly = new SharedMemory({ name: memory.name, readOnly: true });
+  expect(() => Object.assign(readOnly, { name: "/x" })).toThrow(TypeError);
+  expect(() => Object.assign(readOnly, { readOnly: false })).toThrow(TypeError);
+  expect(readOnly.map().access).toBe("read");
+});
+
 test("console.log shows one line: what it is, and whether it is closed", () => {
   const memory = create();
   expect(Bun.inspect(memory)).toBe(`SharedMemory '${memory.name}', ${PAGE_SIZE} bytes`);
