@@ -1,4 +1,5 @@
 /** What callers pass, checked and resolved: Python's subscript rules as arithmetic, bytes, text, permissions. */
+import { INT_MAX } from "../libc/constants.ts";
 import { show } from "../show.ts";
 import { pageSize } from "./file.ts";
 
@@ -88,6 +89,15 @@ export function integers(values: Record<string, number>): void {
 export function byte(value: number): number {
   if (integer(value, "value") >= 0 && value <= 255) return value;
   throw new RangeError(`a byte must be from 0 to 255, not ${value}`);
+}
+
+/**
+ * Returns bits for a C function as they are.
+ * @throws RangeError for what a C `int` cannot hold, or is negative; TypeError for what is not an integer
+ */
+export function bits(value: number, name: string): number {
+  if (integer(value, name) >= 0 && value <= INT_MAX) return value;
+  throw new RangeError(`${name} must be bits from 0 to ${INT_MAX}, not ${value}`);
 }
 
 /**

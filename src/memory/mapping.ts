@@ -13,6 +13,7 @@ import {
 import { bufferAt, checkAddress } from "../libc/memory.ts";
 import { libc } from "../libc/symbols.ts";
 import { closeFile, pageSize } from "./file.ts";
+import { type Claim, claims } from "./other-mappings.ts";
 import { statusOf } from "./status.ts";
 
 /**
@@ -79,6 +80,8 @@ export class Mapping {
   readonly fd: number;
   readonly access: Access;
   readonly path: string | undefined;
+  /** What it has of its file; none of anonymous memory. */
+  readonly claim: Claim | undefined;
   readonly #ownsFd: boolean;
   #closed = false;
 
@@ -86,13 +89,16 @@ export class Mapping {
     address: number,
     byteLength: number,
     { fd, access, path, ownsFd }: { fd: number; access: Access; path: string | undefined; ownsFd: boolean },
+    claim: Claim | undefined,
   ) {
     this.address = address;
     this.byteLength = byteLength;
     this.fd = fd;
     this.access = access;
     this.path = path;
+    this.claim = claim;
     this.#ownsFd = ownsFd;
+    if (claim !== undefined) claims.add(claim);
     this.buffer = bufferAt(address, byteLength);
     this.bytes = new Uint8Array(this.buffer);
   }
@@ -108,8 +114,7 @@ export class Mapping {
     const { ownsFd = true } = options;
     try {
       checkRange(options.byteLength, options.byteOffset ?? 0);
-      checkFileSize(fd, options);
-      return Mapping.#mmap(fd, options);
+      return Mapping.#mmap(fd, options, checkedClaim(fd, options));
     } catch (error) {
       if (ownsFd) closeFile(fd);
       throw error;
@@ -127,7 +132,7 @@ export class Mapping {
     return Mapping.#mmap(-1, { ...options, byteLength, flags, ownsFd: false });
   }
 
-  static #mmap(fd: number, options: MapOptions): Mapping {
+  static #mmap(fd: number, options: MapOptions, claim?: Claim): Mapping {
     const { byteLength, byteOffset = 0, access = "write", path, ownsFd = true } = options;
     const { prot = protOf(access), flags = flagsOf(access) } = options;
     if ((prot & PROT_READ) === 0)
@@ -135,7 +140,7 @@ export class Mapping {
     const result = libc().mmap(null, byteLength, prot, flags, fd, byteOffset);
     const address = checkAddress("mmap", result, path, MMAP_HINTS);
     // SAFETY: the address came from mmap(byteLength) just now and is unmapped only in close(), after detaching.
-    return new Mapping(address, byteLength, { fd, access: accessOf(prot, flags), path, ownsFd });
+    return new Mapping(address, byteLength, { fd, access: accessOf(prot, flags), path, ownsFd }, claim);
   }
 
   /** Whether `close()` was called. */
@@ -199,6 +204,7 @@ export class Mapping {
     this.#closed = true;
     // SAFETY: no view can reach the memory any more, and nobody else knows the address.
     if (mine) check("munmap", libc().munmap(this.address, this.byteLength), this.path);
+    if (mine && this.claim !== undefined) claims.delete(this.claim);
     if (this.#ownsFd) closeFile(this.fd);
   }
 
@@ -232,10 +238,10 @@ function checkRange(byteLength: number, byteOffset: number): void {
 }
 
 /** Memory past the end of a file can be mapped but not touched: SIGBUS ends the process, and no handler helps. */
-function checkFileSize(fd: number, { byteLength, byteOffset = 0, path = `fd ${fd}` }: MapOptions): void {
+function checkedClaim(fd: number, { byteLength, byteOffset = 0, path = `fd ${fd}` }: MapOptions): Claim {
   const status = statusOf(fd);
   const needed = byteOffset + byteLength;
-  if (!status.isFile || status.byteLength >= needed) return;
+  if (!status.isFile || status.byteLength >= needed) return { file: status.id, end: needed };
   throw new FileFormatError(
     path,
     `'${path}' is ${status.byteLength} bytes long, too short to map ${byteLength} bytes from offset ${byteOffset} (${needed} needed)`,

@@ -4,6 +4,7 @@ import { ClosedError } from "../errors.ts";
 import { type MemorySource, memorySource } from "../struct/source.ts";
 import {
   type BytesLike,
+  bits,
   byte,
   checkMode,
   integer,
@@ -474,7 +475,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @param newLength of the map, in bytes: 1 to 4 GiB. The file gets `offset` more
    * @throws TypeError on a read-only or copy-on-write map, and for what is no integer; ClosedError after `close()`
    * @throws RangeError when `newLength` is less than 1, or when another mapping in this process needs what would be
-   *   cut off. Mappings of other processes are not known: they would be killed at their next touch
+   *   cut off (of another thread's last page it may cut a part: that map's methods then throw FileFormatError).
+   *   Mappings of other processes are not known: they would be killed at their next touch
    * @throws SystemError ENOSPC …; ShmError "BUSY" while an asynchronous operation uses `bytes`. The map is as before
    *   then, and nothing was cut off
    * @throws UnsupportedError with `trackFd: false`, and on macOS when the file would become shorter
@@ -513,7 +515,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    *   is no integer; ClosedError after `close()`; SystemError EIO …
    * @example map.flush();
    */
-  flush(offset = 0, size = this.length - offset): void {
+  flush(offset = 0, size = Math.max(0, this.length - offset)): void {
     const mapping = this.#open();
     integers({ offset, size });
     if (offset < 0 || size < 0 || offset + size > mapping.byteLength) {
@@ -598,7 +600,10 @@ function protection({ access, prot, flags }: MemoryMapOptions): Protection {
   if (access !== undefined && !["read", "write", "copy"].includes(access)) {
     throw new RangeError(`access must be "read", "write" or "copy", not ${JSON.stringify(access)}`);
   }
-  return { prot: prot ?? protOf(access ?? "write"), flags: flags ?? flagsOf(access ?? "write") };
+  return {
+    prot: bits(prot ?? protOf(access ?? "write"), "prot"),
+    flags: bits(flags ?? flagsOf(access ?? "write"), "flags"),
+  };
 }
 
 /** The file that is meant, opened no further than the map needs; undefined for anonymous memory. */

@@ -11,8 +11,9 @@ import {
 /** How long an opener waits for a creator that is between making the name and giving it its size. */
 const CREATION_TIMEOUT_MS = 1000;
 
-/** The POSIX name: `objectName("weather") === "/weather"`. */
-const objectName = (tagName: string): string => (tagName.startsWith("/") ? tagName : `/${tagName}`);
+/** The POSIX name: `objectName("weather") === "/weather"`. What is no text is left to be refused as a name. */
+const objectName = (tagName: string): string =>
+  typeof tagName !== "string" || tagName.startsWith("/") ? tagName : `/${tagName}`;
 
 /** A descriptor, which the caller closes, and whether the memory was made just now. */
 export interface NamedMemory {

@@ -6,6 +6,17 @@ import { pageSize } from "./file.ts";
 import type { Mapping } from "./mapping.ts";
 import { throughFs } from "./paths.ts";
 
+/** How far a mapping of this thread reaches into its file: the kernel counts whole pages only. */
+export interface Claim {
+  /** As `FileStatus.id`. */
+  readonly file: string;
+  /** In bytes from the start of the file. */
+  readonly end: number;
+}
+
+/** Of all mappings of files that are open in this thread. */
+export const claims = new Set<Claim>();
+
 interface Region {
   start: number;
   end: number;
@@ -16,11 +27,15 @@ interface Region {
 
 /**
  * Whether a mapping of this process, other than `own`, would have pages beyond the end of the file if the file
- * behind `own` were cut to `fileBytes`. Touching such a page kills the process.
+ * behind `own` were cut to `fileBytes`: touching such a page kills the process. Of mappings of this thread every byte
+ * counts.
  * @throws UnsupportedError where there is no /proc/self/maps to ask (macOS)
  */
 export function isMappedElsewhereBeyond(own: Mapping, fileBytes: number): boolean {
   if (!isLinux) throw new UnsupportedError("shrinking a mapped file is supported on Linux only");
+  for (const claim of claims) {
+    if (claim !== own.claim && claim.file === own.claim?.file && claim.end > fileBytes) return true;
+  }
   const regions = readRegions();
   const file = regions.find(({ start, end }) => start <= own.address && own.address < end)?.file;
   const firstLostPage = wholePages(fileBytes);

@@ -26,6 +26,8 @@ export function checkObjectName(name: string, maxBytes: number, kind: string): s
   }
   if (rest.includes("/")) throw new TypeError(`${kind} name ${shown} must not contain a second slash`);
   if (rest.includes("\0")) throw new TypeError(`${kind} name ${shown} contains a NUL character`);
+  // UTF-8 has none: all of them would mean the same object.
+  if (!rest.isWellFormed()) throw new TypeError(`${kind} name ${shown} contains a lone surrogate`);
   const byteLength = Buffer.byteLength(rest);
   if (byteLength > maxBytes) {
     throw new RangeError(

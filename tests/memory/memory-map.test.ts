@@ -650,6 +650,33 @@ test.skipIf(!hasTool("python3"))(
   60_000,
 );
 
+test("resize does not cut within the last page of another map; it may once that is closed", () => {
+  const path = file("x".repeat(100));
+  using map = new MemoryMap(path, 0);
+  for (const options of [{}, { access: "read" }, { access: "copy" }, { trackFd: false }] as const) {
+    using other = new MemoryMap(path, 0, options);
+    expect(() => map.resize(50)).toThrow("another mapping in this process needs them");
+    expect(text(other.slice(98))).toBe("xx");
+  }
+  map.resize(50);
+  expect(statSync(path).size).toBe(50);
+});
+
+test("flags and prot are what mmap takes: whole numbers of 31 bits", () => {
+  const path = file("abc");
+  for (const wrong of [{ flags: 1.5 }, { prot: 3.9 }, { flags: Number.NaN }])
+    expect(() => new MemoryMap(path, 0, wrong)).toThrow(TypeError);
+  for (const wrong of [{ flags: 2 ** 32 + 1 }, { prot: -1 }, { prot: 2 ** 31 }])
+    expect(() => new MemoryMap(path, 0, wrong)).toThrow(RangeError);
+});
+
+test("flush says what is wrong with its range", () => {
+  using map = new MemoryMap(file("x".repeat(23)), 0);
+  expect(() => map.flush(8192)).toThrow("range 8192 + 0 is not within the 23 mapped bytes");
+  expect(() => map.flush(0, 24)).toThrow("range 0 + 24 is not within the 23 mapped bytes");
+  expect(() => map.flush(23)).toThrow("offset must be a multiple of the page size");
+});
+
 test("what a map is cannot be stored to it: it would not become that", () => {
   using map = new MemoryMap(file("abc"), 0, { access: "read" });
   const stored = map as unknown as { access: string; offset: number };

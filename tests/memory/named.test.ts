@@ -32,9 +32,10 @@ test("what is missing is not made by a reader, nor without a length", () => {
 });
 
 test("impossible names are refused", () => {
-  for (const bad of ["", "/", "a/b", "//a", ".", "..", "a\0b", "é".repeat(128)]) {
-    expect(() => openNamed(bad, 1)).toThrow(/name/);
-    expect(() => removeNamed(bad)).toThrow(/name/);
+  const bad = ["", "/", "a/b", "//a", ".", "..", "a\0b", "é".repeat(128), "\ud800", null, 5] as string[];
+  for (const name of bad) {
+    expect(() => openNamed(name, 1)).toThrow(/shared memory name/);
+    expect(() => removeNamed(name)).toThrow(/shared memory name/);
   }
 });
 

@@ -32,7 +32,22 @@ test.each<Access>(["read", "write", "copy"])("sees a %s mapping that would lose 
   using own = map(0, 8);
   using _other = map(2, 2, access);
   const lost = [1, 2 * pageSize(), 3 * pageSize(), 3 * pageSize() + 1, 4 * pageSize()];
-  expect(lost.map((bytes) => isMappedElsewhereBeyond(own, bytes))).toEqual([true, true, true, false, false]);
+  expect(lost.map((bytes) => isMappedElsewhereBeyond(own, bytes))).toEqual([true, true, true, true, false]);
+});
+
+test("sees bytes that another mapping of this thread has of the last page", () => {
+  const bytes = (byteLength: number) => Mapping.map(openFile(path, O_RDWR), { byteLength });
+  using own = bytes(100);
+  {
+    using _other = bytes(60);
+    expect([50, 59, 60, 70].map((end) => isMappedElsewhereBeyond(own, end))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+  }
+  expect(isMappedElsewhereBeyond(own, 50)).toBe(false);
 });
 
 test("sees a mapping that the kernel has joined with it", () => {
