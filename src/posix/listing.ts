@@ -98,5 +98,7 @@ function describe(kind: PosixObject["kind"], file: string, stats: Stats): PosixO
 /** Where queues are shown, if anywhere. */
 function queueMountPoint(): string | undefined {
   const mounts = fs().readFileSync("/proc/self/mounts", "utf8");
-  return /^\S+ (\S+) mqueue /m.exec(mounts)?.[1];
+  const path = /^\S+ (\S+) mqueue /m.exec(mounts)?.[1];
+  // proc(5): spaces, tabs, newlines and backslashes stand there as octal numbers.
+  return path?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

@@ -2,7 +2,7 @@
 import { checkOptions } from "../check-options.ts";
 import { ClosedError } from "../errors.ts";
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../libc/constants.ts";
-import { allocate, closeFile, fileSize, truncate } from "../memory/file.ts";
+import { allocate, closeFile, truncate } from "../memory/file.ts";
 import { type Access, MAX_MAPPING_BYTES } from "../memory/mapping.ts";
 import { MemoryMap, shownAs } from "../memory/memory-map.ts";
 import {
@@ -100,7 +100,7 @@ export class SharedMemory {
 
   /** Bytes in the object now. @throws ClosedError after `closeFd()` */
   get size(): number {
-    return fileSize(this.#open(), this.#name);
+    return statusOf(this.#open()).byteLength;
   }
 
   /** Permission bits of the object, e.g. 0o600. @throws ClosedError after `closeFd()` */
@@ -143,7 +143,7 @@ export class SharedMemory {
         `'${this.#name}' is ${size} bytes long, ${cls.name} takes ${sizeof(cls)} from ${byteOffset} on: open it with size: ${end}`,
       );
     }
-    return viewOf(cls, this.#mapFor(end), byteOffset);
+    return viewOf(cls, this.#mapFor(end, size), byteOffset);
   }
 
   /**
@@ -195,10 +195,10 @@ export class SharedMemory {
     return `SharedMemory '${this.#name}'${rest}`;
   }
 
-  /** One map serves all views, until the object has grown past it. */
-  #mapFor(end: number): MemoryMap {
+  /** One map serves all views, until the object has grown past it, or was made smaller. */
+  #mapFor(end: number, size: number): MemoryMap {
     const known = this.#viewMaps.at(-1);
-    if (known !== undefined && known.length >= end) return known;
+    if (known !== undefined && known.length >= end && known.length <= size) return known;
     const map = this.map();
     this.#viewMaps.push(map);
     return map;
@@ -223,11 +223,11 @@ export function unlinkSharedMemory(name: string): void {
 function openSized(name: string, flags: number, mode: number | undefined, size: number): number {
   const { fd, made } = open(name, flags, mode);
   try {
-    if (size > 0) resize(fd, size, name);
+    if (size > 0) asPosixErrors(name, () => resize(fd, size, name), `${size} bytes wanted`);
     return fd;
   } catch (error) {
     // Somebody else may have found it meanwhile, and given it a smaller size: then it is in use.
-    const isOurs = made && fileSize(fd, name) === 0;
+    const isOurs = made && statusOf(fd).byteLength === 0;
     closeFile(fd);
     if (isOurs) unlinkSharedMemoryFile(name);
     throw error;
@@ -241,6 +241,7 @@ function open(name: string, flags: number, mode: number | undefined): { fd: numb
 }
 
 function resize(fd: number, size: number, name: string): void {
-  if (fileSize(fd, name) > size) truncate(fd, size, name);
+  // Not by lseek: the descriptor, and where it stands, are the user's.
+  if (statusOf(fd).byteLength > size) truncate(fd, size, name);
   allocate(fd, size, name);
 }

@@ -1,5 +1,6 @@
 import { afterEach, expect, setDefaultTimeout, spyOn, test } from "bun:test";
-import fs from "node:fs";
+import fs, { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   listPosixObjects,
@@ -54,6 +55,21 @@ test("where /proc cannot be read, that is said too", () => {
     expect(listPosixObjects().unseen).toEqual([expect.stringMatching(/^message queues: .*EACCES/)]);
   } finally {
     read.mockRestore();
+  }
+});
+
+test("a mount point is decoded: /proc/self/mounts writes spaces and the like as octal numbers", () => {
+  const dir = mkdtempSync(join(tmpdir(), "shmstruct queues\\ "));
+  writeFileSync(join(dir, "job"), "");
+  const line = `none ${dir.replaceAll("\\", "\\134").replaceAll(" ", "\\040")} mqueue rw 0 0\n`;
+  const read = spyOn(fs, "readFileSync").mockReturnValue(`proc /proc proc rw 0 0\n${line}`);
+  try {
+    const { objects, unseen } = listPosixObjects();
+    expect(objects.filter(({ kind }) => kind === "message queue").map(({ name }) => name)).toEqual(["/job"]);
+    expect(unseen).toEqual([]);
+  } finally {
+    read.mockRestore();
+    rmSync(dir, { recursive: true });
   }
 });
 

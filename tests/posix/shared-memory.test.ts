@@ -6,10 +6,12 @@ import { join } from "node:path";
 import {
   ClosedError,
   ExistentialError,
+  MessageQueue,
   O_CREAT,
   O_CREX,
   O_TRUNC,
   PAGE_SIZE,
+  Semaphore,
   SharedMemory,
   type SharedMemoryOptions,
   unlinkSharedMemory,
@@ -300,10 +302,39 @@ describe("a size that cannot be had", () => {
 
   test("leaves what there was as it was", () => {
     using made = create();
-    expect(() => new SharedMemory({ name: made.name, flags: O_CREAT, size: 1e15 })).toThrow(/posix_falloc/);
+    expect(() => new SharedMemory({ name: made.name, flags: O_CREAT, size: 1e15 })).toThrow(
+      /posix_fallocate .*; 1000000000000000 bytes wanted/,
+    );
     using again = new SharedMemory({ name: made.name });
     expect(again.size).toBe(PAGE_SIZE);
   });
+});
+
+test("looking at the size leaves the descriptor's offset where it is, at the start", () => {
+  const { name } = create({ size: 100 });
+  using memory = new SharedMemory({ name, flags: O_CREAT, size: 100 });
+  writeSync(memory.fd, "one ");
+  expect([memory.size, Bun.inspect(memory)]).toEqual([100, `SharedMemory '${name}', 100 bytes`]);
+  writeSync(memory.fd, "two");
+  using map = memory.map();
+  expect(Buffer.from(map.slice(0, 7)).toString()).toBe("one two");
+});
+
+test("viewOf goes on when somebody makes the object smaller; views made before live on", () => {
+  using memory = create({ size: 2 * PAGE_SIZE });
+  const before = memory.viewOf(Robot);
+  before.id = 5;
+  new SharedMemory({ name: memory.name, size: PAGE_SIZE }).close();
+  expect(memory.viewOf(Robot).id).toBe(5);
+  expect(() => memory.viewOf(Robot, PAGE_SIZE)).toThrow(RangeError);
+  expect(before.id).toBe(5);
+  memory.close();
+  expect(() => before.id).toThrow(TypeError);
+});
+
+test("a lone surrogate is in no name, of whatever object: UTF-8 would make them all the same", () => {
+  for (const Class of [SharedMemory, Semaphore, MessageQueue])
+    expect(() => new Class({ name: "/\ud800", flags: O_CREX })).toThrow(/name .* contains a lone surrogate/);
 });
 
 test("what a handle is cannot be stored to it", () => {
