@@ -152,7 +152,7 @@ export interface JsonMaster<T, Input = T> extends JsonFollower<T> {
    * Makes `value` the document: all of it or nothing, for every reader at once.
    * @returns its version
    * @throws TypeError with the path of a value that JSON cannot hold (`$.a[3].b`)
-   * @throws InvalidDocumentError when the schema refuses it; TooLargeError with the bytes there are and the bytes needed
+   * @throws InvalidDocumentError when the schema refuses it, or what it makes of it; TooLargeError with the bytes there are and the bytes needed
    * @throws LockTimeoutError after `timeoutMs`, DeadlockError within an `update`, ClosedError, FileFormatError, SystemError
    * @example master.write({ port: 8080 })
    */
@@ -371,12 +371,19 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
 
   /** The document as text, if it is one. */
   #textOf(value: unknown): string {
-    const { path } = this;
-    const output = this.#schema
-      ? validate(this.#schema, value, path, `the document to write to '${path}'`)
-      : value;
+    const output = this.#schema === undefined ? value : this.#outputOf(this.#schema, value);
     checkJson(output);
     return JSON.stringify(output);
+  }
+
+  /** What the schema makes of a value, if it would accept that when it is read. */
+  #outputOf(schema: StandardSchema, value: unknown): unknown {
+    const { path } = this;
+    const what = `the document to write to '${path}'`;
+    const output = validate(schema, value, path, what);
+    if (output !== value)
+      validate(schema, output, path, `${what} could not be read again: what its schema makes of it`);
+    return output;
   }
 
   #parse({ text }: Committed): T | undefined {

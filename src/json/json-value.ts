@@ -88,7 +88,7 @@ const found = (problem: string): Finding => ({ problem, keys: [] });
 function inspectContainer(container: object, depth: number): Finding | undefined {
   if (depth === MAX_DEPTH) return found(TOO_DEEP);
   const finding = Array.isArray(container)
-    ? inspectArray(container, depth)
+    ? (inspectArrayKind(container) ?? inspectArray(container, depth))
     : (inspectKind(container) ?? inspectObject(container as Record<string, unknown>, depth));
   return finding ?? inspectToJson(container);
 }
@@ -102,16 +102,35 @@ function inspectToJson(container: { toJSON?: unknown }): Finding | undefined {
 /** Objects of a class come back without it. */
 function inspectKind(object: object): Finding | undefined {
   const prototype: unknown = Object.getPrototypeOf(object);
-  // The prototype of plain objects, also of those from another realm, is the only one that has none itself.
-  if (prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null) {
+  if (prototype === null || prototype === Object.prototype || isObjectPrototype(prototype)) {
     const isPlain = Object.getOwnPropertySymbols(object).length === 0;
     return isPlain ? undefined : found("has a symbol as a key, which JSON cannot hold");
   }
-  const name = (object.constructor as { name?: unknown } | undefined)?.name;
-  const kind =
-    typeof name === "string" && name !== "Object" ? `an instance of ${name}` : "an object that inherits";
   const remedy = object instanceof Date ? "write its toISOString()" : "write a plain object or an array";
-  return found(`is ${kind}, which would come back as something else: ${remedy}`);
+  return found(
+    `is ${kindOf(object, "an object that inherits")}, which would come back as something else: ${remedy}`,
+  );
+}
+
+function inspectArrayKind(array: readonly unknown[]): Finding | undefined {
+  const prototype: unknown = Object.getPrototypeOf(array);
+  if (prototype === Array.prototype || isArrayPrototype(prototype)) return undefined;
+  return found(
+    `is ${kindOf(array, "an array that inherits")}, which would come back as something else: write a plain array`,
+  );
+}
+
+// Those of another realm are known by what no class that is written has.
+const isObjectPrototype = (object: unknown): boolean =>
+  Object.getPrototypeOf(object) === null && Object.hasOwn(object as object, "hasOwnProperty");
+const isArrayPrototype = (object: unknown): boolean =>
+  Array.isArray(object) && Object.hasOwn(object, "concat");
+
+function kindOf(object: object, otherwise: string): string {
+  const { name } = (object.constructor as { name?: unknown } | undefined) ?? {};
+  const tag = Object.prototype.toString.call(object).slice(8, -1);
+  const kind = typeof name === "string" && name !== "" ? name : tag;
+  return kind === "Object" || kind === "Array" ? otherwise : `an instance of ${kind}`;
 }
 
 function inspectArray(array: readonly unknown[], depth: number): Finding | undefined {

@@ -1,5 +1,6 @@
 /** Schemas of any library that speaks Standard Schema (https://standardschema.dev): zod, valibot, arktype … */
 import { InvalidDocumentError } from "../errors.ts";
+import { show } from "../show.ts";
 import { spellPath } from "./json-value.ts";
 
 /**
@@ -58,18 +59,17 @@ export function checkSchema(schema: StandardSchema | undefined): StandardSchema 
 /**
  * What the schema makes of `value`.
  * @param what for the message: `"the document to write to '/run/config'"`
- * @throws InvalidDocumentError with all issues; TypeError for a schema that validates asynchronously
+ * @throws InvalidDocumentError with all issues; TypeError for a schema that validates asynchronously, or not at all
  */
 export function validate(schema: StandardSchema, value: unknown, path: string, what: string): unknown {
   const { vendor, validate: run } = schema["~standard"];
   const result = run(value);
-  if ("then" in result) {
-    // Nobody waits for it; without this its failure would end the process.
-    result.then(undefined, () => {});
+  if (typeof result !== "object" || result === null) {
     throw new TypeError(
-      `the ${vendor} schema of '${path}' validates asynchronously: JsonMap needs a synchronous one`,
+      `the ${vendor} schema of '${path}' returned ${show(result)}, which is no result of a Standard Schema`,
     );
   }
+  if ("then" in result) throw promised(result, `the ${vendor} schema of '${path}'`);
   if (result.issues === undefined) return result.value;
   const issues = result.issues.map(spellIssue);
   throw new InvalidDocumentError(
@@ -77,6 +77,18 @@ export function validate(schema: StandardSchema, value: unknown, path: string, w
     issues,
     `${what} does not fit its ${vendor} schema: ${issues.join("; ")}`,
   );
+}
+
+/** zod gives a promise also when a function of the schema throws: it tries once more, asynchronously. */
+function promised(result: Promise<unknown>, schema: string): TypeError {
+  const error = new TypeError(
+    `${schema} returned a promise: it validates asynchronously, which JsonMap cannot wait for, or one of its functions has thrown (then see this error's cause, a moment later)`,
+  );
+  // Without this a failure that nobody waits for would end the process.
+  result.then(undefined, (cause: unknown) => {
+    error.cause = cause;
+  });
+  return error;
 }
 
 function spellIssue({ path = [], message }: SchemaIssue): string {

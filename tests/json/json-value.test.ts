@@ -9,6 +9,10 @@ class Robot {
   speed = 1;
 }
 
+class Matrix extends Array<number> {}
+
+const heirOf = (prototype: object | null, value: object): object => Object.setPrototypeOf(value, prototype);
+
 const nested = (levels: number): unknown => {
   let value: unknown = 1;
   for (let i = 0; i < levels; i++) value = i % 2 === 0 ? [value] : { a: value };
@@ -30,6 +34,7 @@ describe("what comes back as it was is accepted", () => {
     ["keys of all kinds", { "": 1, "a b": 2, ["__proto__"]: 3, 0: 4, "\udc00": 5 }],
     ["objects without a prototype", Object.assign(Object.create(null), { a: 1 })],
     ["objects of another realm", vm.runInNewContext("({ a: [1, { b: 2 }] })")],
+    ["the match of a regular expression", /b/.exec("abc")],
     ["the same object twice", [[twice, twice]]],
     ["1000 levels", nested(1000)],
   ];
@@ -72,6 +77,19 @@ describe("what would not is refused with its path", () => {
     [Object.assign([1], { toJSON: () => 7 }), "$ has a toJSON()"],
     [Object.create({ inherited: 1 }), "$ is an object that inherits, which would come back"],
     [{ [Symbol("s")]: 1 }, "$ has a symbol as a key"],
+    [{ m: Matrix.of(1, 2) }, "$.m is an instance of Matrix, which would come back as something else"],
+    [vm.runInNewContext("(class Rows extends Array {}).of(1)"), "$ is an instance of Rows"],
+    [heirOf([9], [1, 2]), "$ is an array that inherits"],
+    [heirOf(null, [1]), "$ is an array that inherits"],
+    [heirOf(heirOf(null, { inherited: 1 }), {}), "$ is an object that inherits"],
+    [(function* () {})(), "$ is an instance of Generator, which would come back"],
+    [
+      new (class Own {
+        hasOwnProperty() {}
+      })(),
+      "$ is an instance of Own",
+    ],
+    [new (class {})(), "$ is an object that inherits"],
     [sparse, "$[1] is a gap in the array, which JSON cannot hold: write null"],
     [cyclic, "$.a.b[0] contains itself"],
     [nested(1001), " is nested deeper than 1000 levels"],

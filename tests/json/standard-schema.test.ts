@@ -51,10 +51,44 @@ test("a schema that validates asynchronously is refused, and its failure ends no
   const schema = schemaOf(async () => {
     throw new Error("nobody listens");
   });
-  expect(() => validate(schema, {}, "/x", what)).toThrow(
-    new TypeError("the own schema of '/x' validates asynchronously: JsonMap needs a synchronous one"),
-  );
-  await Bun.sleep(1);
+  try {
+    validate(schema, {}, "/x", what);
+    expect.unreachable();
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError);
+    expect((error as Error).message).toBe(
+      "the own schema of '/x' returned a promise: it validates asynchronously, which JsonMap cannot wait for, or one of its functions has thrown (then see this error's cause, a moment later)",
+    );
+    await Bun.sleep(1);
+    expect((error as Error).cause).toEqual(new Error("nobody listens"));
+  }
+});
+
+test("what a function of a zod schema throws is the cause", async () => {
+  const schema = z.number().refine(() => {
+    throw new RangeError("a bug of the schema");
+  });
+  try {
+    validate(schema, 1, "/x", what);
+    expect.unreachable();
+  } catch (error) {
+    await Bun.sleep(1);
+    expect((error as Error).cause).toEqual(new RangeError("a bug of the schema"));
+  }
+});
+
+test("what is no result is refused", () => {
+  for (const result of [null, undefined, 5])
+    expect(() =>
+      validate(
+        schemaOf(() => result as never),
+        {},
+        "/x",
+        what,
+      ),
+    ).toThrow(
+      new TypeError(`the own schema of '/x' returned ${result}, which is no result of a Standard Schema`),
+    );
 });
 
 test("what is no Standard Schema is refused; functions can be one", () => {
@@ -66,6 +100,21 @@ test("what is no Standard Schema is refused; functions can be one", () => {
   expect(checkSchema(callable)).toBe(callable);
   for (const none of [null, {}, { "~standard": { version: 2, validate() {} } }, { parse() {} }, "zod"]) {
     expect(() => checkSchema(none as never)).toThrow("schema must be a Standard Schema, version 1");
+  }
+});
+
+test("a schema that refuses what it made itself is told so when it is written, and nothing is", () => {
+  const dir = mkdtempSync(join(tmpdir(), "shmstruct-schema-"));
+  try {
+    const schema = z.object({ port: z.string().transform(Number) });
+    using master = new JsonMap({ role: "master", dir, file: "config", schema });
+    expect(() => master.write({ port: "80" })).toThrow(InvalidDocumentError);
+    expect(() => master.update(() => ({ port: "80" }))).toThrow(
+      /^the document to write to '.*' could not be read again: what its schema makes of it does not fit its zod schema: \$\.port: /,
+    );
+    expect([master.read(), master.version]).toEqual([undefined, 0]);
+  } finally {
+    rmSync(dir, { recursive: true });
   }
 });
 
