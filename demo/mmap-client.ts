@@ -3,9 +3,16 @@
  *
  *     bun demo/mmap-client.ts [file]
  */
+import { existsSync } from "node:fs";
 import { MemoryMap } from "shmstruct/mmap";
 
 const path = process.argv[2] ?? "Test.dat";
+if (!existsSync(path)) {
+  console.error(
+    `there is no ${path} yet; start first: bun demo/mmap-server.ts ${process.argv[2] ?? ""}`.trimEnd(),
+  );
+  process.exit(1);
+}
 const map = new MemoryMap(path, 1024, { access: "read" });
 let last = "";
 

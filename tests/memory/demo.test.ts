@@ -10,6 +10,15 @@ setDefaultTimeout(60_000);
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-demo-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
+test("a client without a server says what to start first", async () => {
+  const path = join(dir, "none.dat");
+  const client = Bun.spawnSync([process.execPath, join(import.meta.dir, "../../demo/mmap-client.ts"), path]);
+  expect(client.stderr.toString()).toBe(
+    `there is no ${path} yet; start first: bun demo/mmap-server.ts ${path}\n`,
+  );
+  expect(client.exitCode).toBe(1);
+});
+
 test("the client prints what the server writes, and both end cleanly at Ctrl-C", async () => {
   const path = join(dir, "Test.dat");
   const start = (name: string) =>
