@@ -40,7 +40,8 @@ const PERMISSIONS = 0o7777;
  */
 export function statusOf(fd: number): FileStatus {
   // Where there is no statx, or it fails, node:fs answers, or says why not.
-  return statx(fd, "", AT_EMPTY_PATH) ?? fromNode(throughFs(() => fs().fstatSync(fd, { bigint: true })));
+  if (statx(fd, "", AT_EMPTY_PATH)) return readAnswer();
+  return fromNode(throughFs(() => fs().fstatSync(fd, { bigint: true })));
 }
 
 /**
@@ -48,8 +49,7 @@ export function statusOf(fd: number): FileStatus {
  * @throws SystemError EACCES, ELOOP …
  */
 export function statusAt(path: string): FileStatus | undefined {
-  const known = statx(AT_FDCWD, path, 0);
-  if (known !== undefined) return known;
+  if (statx(AT_FDCWD, path, 0)) return readAnswer();
   const stats = throughFs(() => fs().statSync(path, { bigint: true, throwIfNoEntry: false }));
   return stats && fromNode(stats);
 }
@@ -66,6 +66,8 @@ export function isDisplaced(fd: number, path: string, id: string): boolean {
 
 /** Undefined also where we may not look any more. */
 function idAt(path: string): string | undefined {
+  // Asked at each write of a JsonMap: only what is needed is read.
+  if (statx(AT_FDCWD, path, 0)) return readId();
   try {
     return statusAt(path)?.id;
   } catch (error) {
@@ -74,31 +76,38 @@ function idAt(path: string): string | undefined {
   }
 }
 
-function statx(directory: number, path: string, flags: number): FileStatus | undefined {
-  if (!isLinux) return undefined;
-  // SAFETY: the kernel writes the 256 bytes of `answer`, which lives as long as the thread.
+/** The path that was asked for last, and as C wants it: whoever looks again and again looks at the same. */
+let known = { path: "", cpath: cstring("") };
+
+/** Whether there is an `answer`. */
+function statx(directory: number, path: string, flags: number): boolean {
+  if (!isLinux) return false;
+  if (path !== known.path) known = { path, cpath: cstring(path) };
+  // SAFETY: the kernel reads the path up to its NUL, and writes the 256 bytes of `answer`, which lives as long as the thread.
   const result = statxCall().syscall(
     SYS_statx,
     directory,
-    cstring(path),
+    known.cpath,
     flags,
     STATX_BASIC_STATS,
     addressOf(answer),
   );
-  return result < 0 ? undefined : readAnswer();
+  return result >= 0;
 }
 
 function readAnswer(): FileStatus {
   const mode = answer.getUint16(AT.mode, true);
-  const device = `${answer.getUint32(AT.deviceMajor, true)}:${answer.getUint32(AT.deviceMinor, true)}`;
   return {
     isFile: (mode & FILE_TYPE) === REGULAR_FILE,
     byteLength: Number(answer.getBigUint64(AT.byteLength, true)),
     mode: mode & PERMISSIONS,
     links: answer.getUint32(AT.links, true),
-    id: `${device}:${answer.getBigUint64(AT.inode, true)}`,
+    id: readId(),
   };
 }
+
+const readId = (): string =>
+  `${answer.getUint32(AT.deviceMajor, true)}:${answer.getUint32(AT.deviceMinor, true)}:${answer.getBigUint64(AT.inode, true)}`;
 
 const fromNode = ({ mode, size, nlink, dev, ino }: BigIntStats): FileStatus => ({
   isFile: (Number(mode) & FILE_TYPE) === REGULAR_FILE,
