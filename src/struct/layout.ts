@@ -46,7 +46,7 @@ export interface Layout {
   readonly byName: ReadonlyMap<string, Member>;
   /** The last member is an array without a length. */
   readonly flexible: boolean;
-  /** Bytes that the atomics in it must be aligned to; 1 when there are none. */
+  /** Bytes that the atomics in it must be aligned to; 0 when there are none. */
   readonly atomicAlign: number;
 }
 
@@ -131,11 +131,11 @@ export function inOrder(region: Region, layout: Layout): Region {
   return modeOf(layout, region.mode) === region.mode ? region : region.swapped;
 }
 
-/** Alignment in bytes that the atomics in a type need; 1 when there are none. */
+/** Alignment in bytes that the atomics in a type need; 0 when there are none. */
 export function atomicAlignOf(type: FieldType): number {
   if (type instanceof StructType) return layoutOfClass(type.cls).atomicAlign;
   if (type instanceof ArrayType) return atomicAlignOf(type.element);
-  return type instanceof AtomicType ? type.integer.align : 1;
+  return type instanceof AtomicType ? type.integer.align : 0;
 }
 
 /** The members of an anonymous member as members of the struct around it. */
@@ -167,7 +167,7 @@ class Placement {
   #end = 0;
   #align = 1;
   #flexible = false;
-  #atomicAlign = 1;
+  #atomicAlign = 0;
 
   constructor(cls: StructClass) {
     if (typeof cls !== "function" || !(cls.prototype instanceof Struct)) {
@@ -284,7 +284,7 @@ class Placement {
       throw new StructDefinitionError(`${where}: ${name} ends in a flexible array and cannot be nested`);
     }
     const atomicAlign = atomicAlignOf(innermost);
-    if (atomicAlign === 1) return;
+    if (atomicAlign === 0) return;
     const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
     const littleInside = innermost instanceof StructType && layoutOfClass(innermost.cls).endian === "little";
     this.#checkAtomics(atomicAlign, offset, where, { stride, littleInside });
@@ -297,8 +297,9 @@ class Placement {
     where: string,
     { stride = 0, littleInside = false } = {},
   ): void {
-    if (align === 1) return;
     this.#atomicAlign = Math.max(this.#atomicAlign, align);
+    // Single bytes lie right everywhere and have no order.
+    if (align <= 1) return;
     if (offset % align !== 0 || stride % align !== 0)
       throw new StructDefinitionError(
         `${where}: an atomic must be aligned to its ${align} bytes, and packing puts it at ${offset}`,

@@ -5,7 +5,7 @@
 import { masksOf } from "./bits.ts";
 import { StructType } from "./composite.ts";
 import { type Layout, layoutOfClass, type Member, unwrap } from "./layout.ts";
-import { type Range, rangesBetween } from "./plain-ranges.ts";
+import { joined, type Range } from "./plain-ranges.ts";
 
 /** A byte of which bit-fields take some bits. */
 interface Bits {
@@ -70,15 +70,11 @@ function partsOf(layout: Layout, littleEndian: boolean): readonly Part[] {
   return both[order];
 }
 
-function findParts({ members, size }: Layout, littleEndian: boolean): Part[] {
+function findParts({ members }: Layout, littleEndian: boolean): Part[] {
   const own = members.filter(({ via }) => via === undefined);
   const parts = own.flatMap((member) => partsOfMember(member, littleEndian));
-  // What lies between the gaps are the ranges again, those that touch each other as one.
-  const gaps = rangesBetween(
-    parts.filter((part) => "end" in part),
-    size,
-  );
-  return [...rangesBetween(gaps, size), ...parts.filter((part) => !("end" in part))];
+  const ranges = parts.filter((part) => "end" in part);
+  return [...joined(ranges), ...parts.filter((part) => !("end" in part))];
 }
 
 function partsOfMember({ type, offset, size, bits }: Member, littleEndian: boolean): Part[] {

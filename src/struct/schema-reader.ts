@@ -193,7 +193,7 @@ function layoutFrom(cls: StructClass, head: Head, members: Member[]): Layout {
     );
   if (members.length === 0 || (head.size === 0 && open < 0))
     throw unsound(`${head.name}: no fields`, head.size);
-  const atomicAlign = members.reduce((most, { type }) => Math.max(most, atomicAlignOf(type)), 1);
+  const atomicAlign = members.reduce((most, { type }) => Math.max(most, atomicAlignOf(type)), 0);
   return { cls, ...head, members: Object.freeze(members), byName, flexible: open >= 0, atomicAlign };
 }
 
@@ -230,7 +230,7 @@ function readAnonymous({ name, type, offset }: Member, where: string, struct: He
 function checkAtomics(type: FieldType, offset: number, where: string, struct: Head): void {
   if (isFlexibleStruct(type)) throw unsound(`${where}: nested, but without a length`, typeName(type));
   const align = atomicAlignOf(type);
-  if (align === 1) return;
+  if (align <= 1) return;
   const { innermost } = unwrap(type);
   const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
   if (offset % align !== 0 || stride % align !== 0) throw unsound(`${where}: misaligned atomic`, offset);

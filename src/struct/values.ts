@@ -58,7 +58,7 @@ function store(type: FieldType, region: Region, byteOffset: number, value: Prepa
 
 /** A misaligned atomic would be refused in the middle of storing, when others are stored already. */
 function checkAlignment(align: number, region: Region, byteOffset: number): void {
-  if ((region.byteOffset + byteOffset) % align === 0) return;
+  if (align === 0 || (region.byteOffset + byteOffset) % align === 0) return;
   throw rangeRefusal(
     `atomics must be aligned to their ${align} bytes; this memory begins ${(region.byteOffset + byteOffset) % align} bytes off`,
   );
@@ -140,7 +140,7 @@ function prepareStruct(layout: Layout, value: unknown, region: Region, base = 0)
 /** Bytes can be copied as they are when they mean the same on both sides and nobody needs them atomically. */
 function canCopy(layout: Layout, source: View, region: Region): boolean {
   return (
-    layout.atomicAlign === 1 &&
+    layout.atomicAlign === 0 &&
     !layout.flexible &&
     source[REGION].littleEndian === inOrder(region, layout).littleEndian
   );
