@@ -5,6 +5,7 @@
 import type {} from "reflect-metadata";
 import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import { CArray } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type StructClass,
   StructType,
 } from "./composite.ts";
+import { MAX_NAME_LENGTH, MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
 import { Struct } from "./struct.ts";
 import { type IntegerArray, isNumeric, isScalar, type ScalarType, typedArrays } from "./types.ts";
 
@@ -251,17 +253,23 @@ const isIdentifier = (name: string): boolean => SIMPLE_IDENTIFIER.test(name) || 
 
 /** A struct's name becomes part of a file's name. */
 export const isStructName = (name: unknown): name is string =>
-  typeof name === "string" && name.length <= 200 && isIdentifier(name);
+  typeof name === "string" && name.length <= MAX_STRUCT_NAME_LENGTH && isIdentifier(name);
 
 /** Every identifier, but for the two names that JavaScript gives a meaning of its own. */
 export const isMemberName = (name: string): boolean =>
-  isIdentifier(name) && name !== "__proto__" && name !== "constructor";
+  name.length <= MAX_NAME_LENGTH && isIdentifier(name) && name !== "__proto__" && name !== "constructor";
+
+/** What a name must be that is none of those, for messages. */
+export const nameMust = (name: unknown, mostLetters: number): string =>
+  typeof name === "string" && name.length > mostLetters
+    ? `must have at most ${mostLetters} characters`
+    : "must be an identifier";
 
 function record(holder: object, className: string, declaration: Declaration): void {
   const { name } = declaration;
   if (!isMemberName(name)) {
     throw new StructDefinitionError(
-      `${className}: ${JSON.stringify(name)} cannot be a member's name; it must be an identifier`,
+      `${className}: ${show(name)} cannot be a member's name; it ${nameMust(name, MAX_NAME_LENGTH)}`,
     );
   }
   for (let level: object | null = holder; level !== null; level = Object.getPrototypeOf(level)) {
@@ -329,7 +337,7 @@ function checkValues({ pack, align, endian, name }: StructOptions = {}): void {
   }
   if (name !== undefined && !isStructName(name)) {
     throw new StructDefinitionError(
-      `@struct: name must be an identifier, as it becomes part of a file name, got ${JSON.stringify(name)}`,
+      `@struct: name ${nameMust(name, MAX_STRUCT_NAME_LENGTH)}, as it becomes part of a file name, got ${show(name)}`,
     );
   }
 }

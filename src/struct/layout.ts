@@ -5,15 +5,18 @@
  * A derived class is laid out like `struct Derived { struct Base base; … }` with the base's members in reach.
  */
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
 import {
   type Declaration,
   isStructName,
   MAX_ALIGN,
+  nameMust,
   ownDeclarations,
   ownOptions,
   type StructOptions,
 } from "./decorators.ts";
+import { MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
 import { BIG_ENDIAN, type Region } from "./memory.ts";
 import { Struct, Union } from "./struct.ts";
 
@@ -180,7 +183,7 @@ class Placement {
     this.#name = this.#options.name ?? cls.name;
     if (!isStructName(this.#name))
       throw new StructDefinitionError(
-        `a struct class needs a name that is an identifier, not ${JSON.stringify(this.#name)}; give it one with @struct({ name })`,
+        `the name of a struct class ${nameMust(this.#name, MAX_STRUCT_NAME_LENGTH)}, not ${show(this.#name)}; give it one with @struct({ name })`,
       );
     this.#isUnion = cls.prototype instanceof Union;
     this.#endian = this.#options.endian;

@@ -4,6 +4,7 @@
  */
 import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
+import { MAX_NAME_LENGTH } from "./limits.ts";
 import { type Memory, Region } from "./memory.ts";
 import { at, outOfRange, wrongType } from "./refusal.ts";
 
@@ -75,7 +76,7 @@ export const schemaOfType = ({ schema, name, size, align }: CType<unknown>): Typ
 
 /**
  * True for a type like those here, built in or of one's own.
- * @throws StructDefinitionError for one whose size or alignment is none
+ * @throws StructDefinitionError for one whose size or alignment is none, or whose name is too long
  */
 export function isCType(type: unknown): type is CType<unknown> {
   if (typeof type !== "object" || type === null) return false;
@@ -86,7 +87,11 @@ export function isCType(type: unknown): type is CType<unknown> {
       `type ${name}: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16`,
     );
   }
-  return typeof name === "string";
+  if (typeof name !== "string") return false;
+  if (name.length <= MAX_NAME_LENGTH) return true;
+  throw new StructDefinitionError(
+    `type ${show(name)}: a name must have at most ${MAX_NAME_LENGTH} characters`,
+  );
 }
 
 /** What reading a field of this type gives. @example TypeOf<typeof c_int64> is bigint */

@@ -3,6 +3,7 @@ import { StructDefinitionError } from "../../src/errors.ts";
 import {
   anonymous,
   bits,
+  c_char,
   c_int8,
   c_int16,
   c_int32,
@@ -160,6 +161,15 @@ describe("what is refused", () => {
     expect(message).toContain(JSON.stringify(name));
   });
 
+  test("a member with a name of 256 letters, and a type with one", async () => {
+    const name = "x".repeat(256);
+    expect(await refusal(fields(`@s.field(s.c_int32) ${name}!: number`))).toMatch(
+      /cannot be a member's name; it must have at most 255 characters$/,
+    );
+    const type = { ...c_char, name };
+    expect(() => field(type)).toThrow(/^type "x{60}"… \(256 characters\): a name must have at most 255/);
+  });
+
   test("a member named constructor", () => {
     const decorate = field(c_int32) as unknown as (target: object, key: string) => void;
     expect(() => decorate(Middle.prototype, "constructor")).toThrow(
@@ -243,6 +253,10 @@ describe("what is refused", () => {
       { name: "../etc" },
       '@struct: name must be an identifier, as it becomes part of a file name, got "../etc"',
     ],
+    [
+      { name: "N".repeat(300) },
+      `@struct: name must have at most 200 characters, as it becomes part of a file name, got "${"N".repeat(60)}"… (300 characters)`,
+    ],
   ])("@struct(%j)", (options, message) => {
     expect(() => struct(options)).toThrow(new StructDefinitionError(message));
   });
@@ -257,7 +271,7 @@ describe("what is refused", () => {
   test("a class without a name, which could not be the name of a file", async () => {
     expect(
       await refusal("s.sizeof((() => class extends s.Struct { @s.field(s.c_int8) x!: number })())"),
-    ).toBe('a struct class needs a name that is an identifier, not ""; give it one with @struct({ name })');
+    ).toBe('the name of a struct class must be an identifier, not ""; give it one with @struct({ name })');
   });
 
   test("a class that is no struct", async () => {
