@@ -19,7 +19,14 @@ import {
 } from "./composite.ts";
 import { MAX_NAME_LENGTH, MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
 import { Struct } from "./struct.ts";
-import { type IntegerArray, isNumeric, isScalar, type ScalarType, typedArrays } from "./types.ts";
+import {
+  type IntegerArray,
+  isNumeric,
+  isScalar,
+  type ScalarType,
+  typedArrays,
+  valueClassOf,
+} from "./types.ts";
 
 // Bun's standard decorators store metadata under this symbol, which must exist before the first decorated class.
 if (Symbol.metadata === undefined) {
@@ -299,15 +306,8 @@ function declarableAs(type: FieldType): readonly unknown[] & readonly { name: st
     const { element } = type;
     return isNumeric(element) ? [typedArrays[element.inline.accessor], CArray] : [CArray];
   }
-  if (isScalar(type)) {
-    const { boolean, accessor } = type.inline;
-    return [boolean ? Boolean : accessor.startsWith("Big") ? BigInt : Number];
-  }
-  const { schema } = type;
-  if (schema === "c_longdouble") return [Number];
-  const isText =
-    schema === "c_char" || schema === "c_wchar" || (typeof schema === "object" && "chars" in schema);
-  return isText ? [String] : [];
+  const values = valueClassOf(type);
+  return values === undefined ? [] : [values];
 }
 
 /** A member may be declared as what its class extends. */

@@ -24,12 +24,22 @@ import {
   MAX_PATH_CHARACTERS,
   MAX_STRUCT_NAME_LENGTH,
 } from "./limits.ts";
+import type { Memory } from "./memory.ts";
 import { wrongType } from "./refusal.ts";
 import type { SchemaOptions, StructSchema } from "./schema.ts";
 import { Struct, Union } from "./struct.ts";
 import { c_longdouble, chars, type TextEncoding } from "./text.ts";
 import * as types from "./types.ts";
-import { asNumber, type CType, convert, enumOf, isCType, isScalar, type ScalarType } from "./types.ts";
+import {
+  asNumber,
+  type CType,
+  convert,
+  enumOf,
+  isCType,
+  isScalar,
+  ownType,
+  type ScalarType,
+} from "./types.ts";
 
 /** What `structFromSchema` does. */
 export function readStruct(
@@ -296,17 +306,18 @@ function checkAtomics(type: FieldType, offset: number, where: string, struct: He
 
 /** The bytes of a type that is not known here, under its name, so that the fingerprint holds. */
 function opaque(name: string, size: number, align: number): CType<Uint8Array> {
-  return {
+  return ownType({
     name,
     size,
     align,
-    read: ({ bytes }, byteOffset) => Uint8Array.prototype.slice.call(bytes, byteOffset, byteOffset + size),
-    write: ({ bytes }, byteOffset, value) => void bytes.set(value, byteOffset),
-    check: (value) => {
+    read: ({ bytes }: Memory, byteOffset: number) =>
+      Uint8Array.prototype.slice.call(bytes, byteOffset, byteOffset + size),
+    write: ({ bytes }: Memory, byteOffset: number, value: Uint8Array) => void bytes.set(value, byteOffset),
+    check: (value: unknown) => {
       if (value instanceof Uint8Array && value.length === size) return value;
       throw wrongType(`a Uint8Array of ${size} bytes (the type ${name} is not known here)`, value);
     },
-  };
+  });
 }
 
 function unsound(what: string, value: unknown): StructDefinitionError {
