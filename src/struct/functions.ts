@@ -11,7 +11,7 @@ import { resolvePath } from "./path.ts";
 import { type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
-import type { Init, Path, Plain } from "./type-utils.ts";
+import type { CheckedPath, Init, Plain } from "./type-utils.ts";
 import { assignView, jsonOf, plainView, readOr, unreadable } from "./values.ts";
 import { makeView } from "./view.ts";
 
@@ -35,8 +35,10 @@ export const alignof = (cls: StructClass): number => layoutOfClass(cls).align;
  * @throws TypeError for a path that does not exist, RangeError for an index beyond its array, StructDefinitionError
  * for a class that cannot be laid out
  */
-export const offsetof = <T extends Struct>(cls: StructClass<T>, path: Path<T>): number =>
-  resolvePath(layoutOfClass(cls), path).offset;
+export const offsetof = <T extends Struct, P extends string>(
+  cls: StructClass<T>,
+  path: CheckedPath<T, P>,
+): number => resolvePath(layoutOfClass(cls), path).offset;
 
 /**
  * The layout as frozen plain data, offsets and sizes in bytes. It can be stored as JSON and given to

@@ -141,23 +141,57 @@ type Below<T, D extends number> = T extends Scalar | Atomic<number> | Atomic<big
         ? `.${Path<T, Depth[D]>}`
         : never;
 
-/** The dotted paths of a struct's fields. @example "data_xy" | "data_xy.x" | `multi_points.${number}.x` */
+/**
+ * The dotted paths of a struct's fields, listed; of a struct with hundreds of nested ones they are more than the
+ * compiler can list, while `get`, `set` and `offsetof` take them all the same.
+ * @example "data_xy" | "data_xy.x" | `multi_points.${number}.x`
+ */
 export type Path<T, D extends number = 10> = [D] extends [never]
   ? never
   : { [K in FieldNames<T>]: K | `${K}${Below<T[K], D>}` }[FieldNames<T>];
 
-type Child<T, K extends string> = T extends
+/** What may stand as the first step of a path: a field, an index; anything where the compiler knows nothing. */
+type Step<T> = unknown extends T
+  ? string
+  : T extends AnyArray
+    ? `${number}`
+    : IsStruct<T> extends true
+      ? FieldNames<T>
+      : never;
+
+/**
+ * `P` where it is a path of `T`, else the paths that go on from its last right step. Only the given path is followed,
+ * as a struct may have more paths than the compiler can list.
+ * @example CheckedPath<Robot, "path.3.x"> is "path.3.x", CheckedPath<Robot, "path.3.z"> is "path.3.x" | "path.3.y"
+ */
+export type CheckedPath<
+  T,
+  P extends string,
+  Before extends string = "",
+> = P extends `${infer Head}.${infer Rest}`
+  ? Head extends Step<T>
+    ? CheckedPath<Child<T, Head>, Rest, `${Before}${Head}.`>
+    : `${Before}${Step<T>}`
+  : P extends Step<T>
+    ? `${Before}${P}`
+    : `${Before}${Step<T>}`;
+
+type Child<T, K extends string> = unknown extends T
+  ? T
+  : T extends AnyArray
+    ? K extends `${number}`
+      ? ElementOf<T>
+      : never
+    : K extends keyof T
+      ? T[K]
+      : never;
+
+type AnyArray =
   | TypedArray
   | CArray<unknown>
   | ReadonlyCArray<unknown>
   | ReadonlyNumbers<number>
-  | ReadonlyNumbers<bigint>
-  ? K extends `${number}`
-    ? ElementOf<T>
-    : never
-  : K extends keyof T
-    ? T[K]
-    : never;
+  | ReadonlyNumbers<bigint>;
 
 /** The type of the field at a path. @example PathValue<Robot, "path.3.x"> is number */
 export type PathValue<T, P extends string> = P extends `${infer Head}.${infer Rest}`

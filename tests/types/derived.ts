@@ -1,5 +1,7 @@
 /** What the compiler must make of a struct class: what it is built from, seen as, and where its fields are. Never run. */
+
 import type { Editor } from "../../src/roles/editor.ts";
+import type { AnyStruct } from "../../src/roles/open-reader.ts";
 import type { Reader } from "../../src/roles/reader.ts";
 import {
   type ArrayType,
@@ -9,6 +11,7 @@ import {
   assign,
   atomic,
   type CArray,
+  type CheckedPath,
   c_double,
   c_float,
   c_int32,
@@ -175,6 +178,69 @@ same<PathValue<Robot, "at.z">, never>(true);
 offsetof(Robot, "path.3.x");
 // @ts-expect-error
 offsetof(Robot, "path.x.3");
+
+// ---- Paths given to functions: only the given one is followed ----
+declare const roles: { reader: Reader<Robot>; editor: Editor<Robot>; unknown: Reader<AnyStruct> };
+declare const index: number;
+declare const anyPath: Path<Robot>;
+declare const one: "at.x" | "path.3.y";
+same<CheckedPath<Robot, "path.3.x">, "path.3.x">(true);
+// What an editor offers next, and what a message lists.
+same<CheckedPath<Robot, "at.">, "at.x" | "at.y">(true);
+same<CheckedPath<Robot, "path.3.z">, "path.3.x" | "path.3.y">(true);
+same<CheckedPath<Robot, "path.x">, `path.${number}`>(true);
+same<CheckedPath<Robot, "mode.x">, never>(true);
+same<CheckedPath<Point, "z">, "x" | "y">(true);
+same<CheckedPath<Robot, Path<Robot>>, Path<Robot>>(true);
+export const got: [number, Plain<Point>, number[], bigint, string, number, number] = [
+  roles.reader.get("at.x"),
+  roles.reader.get("path.3"),
+  roles.reader.get("joints"),
+  roles.reader.get("times.0", { timeoutMs: 1 }),
+  roles.editor.get("labels.1"),
+  roles.editor.get(`path.${index}.x`),
+  roles.editor.get(one),
+];
+export const shared: [Point, Float32Array] = [
+  roles.editor.lock().get("path.3"),
+  roles.editor.lock().get(`grid.${index}`),
+];
+roles.reader.get(anyPath);
+offsetof(Robot, anyPath);
+offsetof(Robot, `path.${index}.x`);
+roles.editor.set("at", { x: 1 });
+roles.editor.set(`path.${index}`, { x: 1 });
+roles.editor.set(one, 1);
+roles.editor.set("counter", 1);
+roles.editor.edit((_, session) => session.set("joints.3", 1));
+same<ReturnType<typeof roles.unknown.snapshot>["x"], unknown>(true);
+export const seenInTool: unknown[] = [roles.unknown.get("path.2.y"), roles.unknown.get("whatever")];
+// @ts-expect-error no such field
+roles.reader.get("nope");
+// @ts-expect-error
+roles.reader.get("at.z");
+// @ts-expect-error a getter is no field
+roles.reader.get("at.length");
+// @ts-expect-error
+roles.reader.get("joints.0.x");
+// @ts-expect-error
+roles.reader.get("at.");
+// @ts-expect-error
+roles.reader.get("");
+// @ts-expect-error some text, not known to be a path
+roles.reader.get(String(index));
+// @ts-expect-error
+roles.editor.get(`at.${index}`);
+// @ts-expect-error
+roles.editor.set("path.3.z", 1);
+// @ts-expect-error a number is wanted
+roles.editor.set("at.x", "1");
+// @ts-expect-error
+roles.editor.set("at", { z: 1 });
+// @ts-expect-error
+roles.editor.lock().get("counter.load");
+// @ts-expect-error
+roles.editor.lock().set("mode", 1n);
 
 // ---- DeepReadonly ----
 declare const reader: DeepReadonly<Robot>;
