@@ -19,6 +19,7 @@ import {
 } from "./composite.ts";
 import { MAX_NAME_LENGTH, MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
 import { Struct } from "./struct.ts";
+import type { Anonymous } from "./type-utils.ts";
 import {
   type IntegerArray,
   isNumeric,
@@ -117,15 +118,16 @@ export function nested(cls: StructClass, count?: number): FieldDecorator<unknown
 }
 
 /**
- * Declares a nested struct or union whose members are also members of this one, as C11's anonymous members (6.7.2.1).
+ * Declares a nested struct or union whose members are members of this one, as C11's anonymous members (6.7.2.1). What
+ * it is declared as is only a handle on all of them; it is no value in `toObject`, JSON and the like.
  * @throws StructDefinitionError for what is no struct class; at the first use of the class where a member has a name
  * that is taken, or another byte order
  * @example
  * interface Value extends Payload {}
- * class Value extends Struct { @field(c_int32) kind!: number; @anonymous(Payload) payload!: Payload }
+ * class Value extends Struct { @field(c_int32) kind!: number; @anonymous(Payload) payload!: Anonymous<Payload> }
  * value.asFloat = 1;   // the member of Payload
  */
-export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator<T> {
+export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator<Anonymous<T>> {
   return recorder("@anonymous", { type: nestedType(cls, "@anonymous"), anonymous: true });
 }
 

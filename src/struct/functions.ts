@@ -5,13 +5,13 @@ import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
-import { layoutOfClass } from "./layout.ts";
+import { layoutOfClass, valueMembers } from "./layout.ts";
 import { assertAttached, READ_ONLY, Region } from "./memory.ts";
 import { resolvePath } from "./path.ts";
-import { type StructSchema, schemaOf } from "./schema.ts";
+import { type MemberSchema, type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
-import type { CheckedPath, Init, Plain } from "./type-utils.ts";
+import type { CheckedPath, Init, MemberNames, Plain } from "./type-utils.ts";
 import { assignView, jsonOf, plainView, readOr, unreadable } from "./values.ts";
 import { makeView } from "./view.ts";
 
@@ -42,13 +42,13 @@ export const offsetof = <T extends Struct, P extends string>(
 
 /**
  * The layout as frozen plain data, offsets and sizes in bytes. It can be stored as JSON and given to
- * `structFromSchema`.
+ * `structFromSchema`. Members of anonymous members are found by their names, too, but not listed.
  * @throws StructDefinitionError for what is no struct class, or a class that cannot be laid out
  * @example layoutOf(Point2D).fields.y.offset   // 8
  */
 export const layoutOf = <T extends Struct>(
   cls: StructClass<T>,
-): StructSchema & { readonly fields: { readonly [K in keyof T & string]: StructSchema["fields"][string] } } =>
+): StructSchema & { readonly fields: { readonly [K in MemberNames<T>]: MemberSchema } } =>
   schemaOf(layoutOfClass(cls)) as never;
 
 /**
@@ -237,12 +237,12 @@ Object.defineProperty(Struct.prototype, Symbol.for("nodejs.util.inspect.custom")
 
 /** The fields as own properties of an object that is named like the struct. */
 function inspectable(view: View): object {
-  const { name, members } = view[LAYOUT];
+  const { name } = view[LAYOUT];
   const Named = class {};
   // Bun's console looks at the one, node:util at the other.
   for (const key of ["displayName", "name"]) Object.defineProperty(Named, key, { value: name });
   const source = view as unknown as Record<string, unknown>;
-  const fields = members.filter(({ via }) => via === undefined);
+  const fields = valueMembers(view[LAYOUT]);
   // Showing a struct must not throw, even when a value cannot be read or the memory is gone.
   const entries = fields.map((m) => [m.name, readOr(unreadable, () => source[m.name])]);
   return Object.assign(new Named(), Object.fromEntries(entries));

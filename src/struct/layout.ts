@@ -141,6 +141,9 @@ export function atomicAlignOf(type: FieldType): number {
   return type instanceof AtomicType ? type.integer.align : 0;
 }
 
+/** The members that have values of their own: all but the anonymous ones, whose members stand beside them. */
+export const valueMembers = ({ members }: Layout): Member[] => members.filter((member) => !member.anonymous);
+
 /** The members of an anonymous member as members of the struct around it. */
 export const flattened = (via: string, { members }: Layout, offset: number): Member[] =>
   members.map((inner) => {

@@ -16,6 +16,7 @@ import {
   type Member,
   sizeOfType,
   typeName,
+  valueMembers,
 } from "./layout.ts";
 import { copyMembers } from "./member-bytes.ts";
 import { assertAttached, type Region } from "./memory.ts";
@@ -120,7 +121,7 @@ function prepareStruct(layout: Layout, value: unknown, region: Region, base = 0)
     if (value[LAYOUT] === layout && canCopy(layout, value, region)) return { bytes: copyOf(value) };
     return prepareMembers(
       layout,
-      value[LAYOUT].members.map(({ name }) => name),
+      valueMembers(value[LAYOUT]).map(({ name }) => name),
       value,
       region,
       base,
@@ -315,7 +316,7 @@ export function forJson(value: unknown): unknown {
 /** A struct for JSON.stringify, which asks the structs, arrays and atomics in it for theirs. */
 export function jsonOf(view: View): Record<string, unknown> {
   const source = view as unknown as Record<string, unknown>;
-  return Object.fromEntries(view[LAYOUT].members.map(({ name }) => [name, forJson(source[name])]));
+  return Object.fromEntries(valueMembers(view[LAYOUT]).map(({ name }) => [name, forJson(source[name])]));
 }
 
 /** How the values of a struct are turned into plain ones. */
@@ -332,7 +333,7 @@ export const unreadable = (error: unknown): string =>
 export function plainView(view: View, options: PlainOptions): Record<string, unknown> {
   const source = view as unknown as Record<string, unknown>;
   return Object.fromEntries(
-    view[LAYOUT].members.map(({ name, type }) => [name, plainValue(type, () => source[name], options)]),
+    valueMembers(view[LAYOUT]).map(({ name, type }) => [name, plainValue(type, () => source[name], options)]),
   );
 }
 

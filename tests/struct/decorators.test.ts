@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { StructDefinitionError } from "../../src/errors.ts";
 import {
+  type Anonymous,
   anonymous,
   bits,
   c_char,
@@ -9,12 +10,19 @@ import {
   c_int32,
   c_uint8,
   create,
+  equals,
   field,
+  type Init,
   layoutOf,
   nested,
+  offsetof,
+  type Plain,
   Struct,
+  type StructClass,
   sizeof,
   struct,
+  structFromSchema,
+  toObject,
   Union,
 } from "../../src/struct/index.ts";
 import { define, expectedStyle, refusal } from "../support/define.ts";
@@ -104,19 +112,51 @@ describe("what is recorded", () => {
     expect(layouts).toEqual([5, 8, "big"]);
   });
 
-  test("members of an anonymous union are members of the struct around it", () => {
+  describe("members of an anonymous union are members of the struct around it", () => {
     class Payload extends Union {
       @field(c_int32) whole!: number;
       @field(c_uint8) low!: number;
     }
-    class Value extends Struct {
+    class Inner extends Struct {
       @field(c_int8) kind!: number;
-      @anonymous(Payload) payload!: Payload;
+      @anonymous(Payload) payload!: Anonymous<Payload>;
     }
-    const value = create(Value, { payload: { whole: 258 } }) as Value & Payload;
-    expect([value.whole, value.low, value.payload.low]).toEqual([258, 2, 2]);
-    value.low = 7;
-    expect(value.payload.whole).toBe(263);
+    class Value extends Struct {
+      @anonymous(Inner) inner!: Anonymous<Inner>;
+      @field(c_int8) last!: number;
+    }
+    type All = Value & Inner & Payload;
+    const init: Init<All> = { kind: 1, whole: 258, last: 3 };
+
+    test("to read and to store, and so is what they are declared by", () => {
+      const value = create(Value, init) as All;
+      expect([value.whole, value.low, value.payload.low, value.inner.payload.whole]).toEqual([
+        258, 2, 2, 258,
+      ]);
+      value.low = 7;
+      expect(value.payload.whole).toBe(263);
+      value.payload = create(Payload, { whole: 5 }) as Anonymous<Payload>;
+      expect(value.whole).toBe(5);
+    });
+
+    test("once, and there, however they are shown or copied", () => {
+      const value = create(Value, init) as All;
+      const shown = { kind: 1, whole: 258, low: 2, last: 3 };
+      expect(toObject(value)).toEqual(shown);
+      expect(JSON.parse(JSON.stringify(value))).toEqual(shown);
+      expect(Bun.inspect(value)).toBe("Value {\n  kind: 1,\n  whole: 258,\n  low: 2,\n  last: 3,\n}");
+      const plain: Plain<All> = toObject(value);
+      expect(equals(create(Value, plain as never), value)).toBe(true);
+      expect(equals(create(Value, value), value)).toBe(true);
+    });
+
+    test("in the layout by name, where the declaration alone is listed", () => {
+      const { fields } = layoutOf(Value as unknown as StructClass<All>);
+      expect(Object.keys(fields)).toEqual(["inner", "last"]);
+      expect([fields.whole.offset, fields.low.type, fields.payload.anonymous]).toEqual([4, "c_uint8", true]);
+      expect(offsetof(Value as unknown as StructClass<All>, "whole")).toBe(4);
+      expect(sizeof(structFromSchema(layoutOf(Value)))).toBe(12);
+    });
   });
 });
 

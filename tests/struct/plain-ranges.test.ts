@@ -1,6 +1,7 @@
 /** Which bytes the atomics of a struct are: those that no transaction may roll back. */
 import { describe, expect, test } from "bun:test";
 import {
+  type Anonymous,
   type Atomic,
   anonymous,
   array,
@@ -86,7 +87,7 @@ describe("the bytes of the atomics of a struct", () => {
     }
     class Holder extends Struct {
       @field(c_int32) kind!: number;
-      @anonymous(Either) either!: Either;
+      @anonymous(Either) either!: Anonymous<Either>;
     }
     expect(rangesOf(Holder)).toEqual([[4, 8]]);
   });

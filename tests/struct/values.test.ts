@@ -22,11 +22,10 @@ describe("assignment", () => {
   test("takes a value for every field, in either byte order, and gives them back", () => {
     const little = create(Everything, everything);
     const big = create(EverythingBig, { all: everything });
-    const { rest: _, ...ofBig } = toObject(big.all);
+    const ofBig = toObject(big.all);
     // Of a union the other members show the stored bytes in the other order.
     expect({ ...ofBig, union: 0, half: 0, fifth: 0 }).toEqual({
       ...toObject(little),
-      rest: undefined,
       union: 0,
       half: 0,
       fifth: 0,
@@ -40,9 +39,9 @@ describe("assignment", () => {
       ],
       last: 127,
     });
-    const { union, rest, ...plain } = everything;
+    const { union, ...plain } = everything;
     expect(toObject(little)).toMatchObject(plain as never);
-    expect([little.union.point.y, little.rest.spare, union.point.y, rest.spare]).toEqual([8.5, 77, 8.5, 77]);
+    expect([little.union.point.y, little.rest.spare, union.point.y]).toEqual([8.5, 77, 8.5]);
   });
 
   test("of a part leaves the other members as they are", () => {

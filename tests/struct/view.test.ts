@@ -322,11 +322,11 @@ describe("read-only memory", () => {
     viewAt(cls, new Region(buffer, 0, buffer.byteLength, READ_ONLY), 0);
 
   test("reads as any other", () => {
-    const { union, rest, ...plain } = everything;
+    const { union, ...plain } = everything;
     expect(JSON.parse(JSON.stringify(readOnly(Everything)))).toMatchObject(
       JSON.parse(JSON.stringify(plain, (_, v) => (typeof v === "bigint" ? `${v}` : v))),
     );
-    expect([union.point.x, rest.spare]).toEqual([7, 77]);
+    expect(union.point.x).toBe(7);
   });
 
   test("hands out no typed array, through which a stray store would kill the process", () => {

@@ -4,9 +4,11 @@ import type { Editor } from "../../src/roles/editor.ts";
 import type { AnyStruct } from "../../src/roles/open-reader.ts";
 import type { Reader } from "../../src/roles/reader.ts";
 import {
+  type Anonymous,
   type ArrayType,
   type Atomic,
   type AtomicType,
+  anonymous,
   array,
   assign,
   atomic,
@@ -24,6 +26,7 @@ import {
   type Init,
   type InitValue,
   type IntegerArray,
+  layoutOf,
   MmapStructure,
   nested,
   offsetof,
@@ -72,6 +75,31 @@ same<
   FieldNames<Robot>,
   "header" | "mode" | "name" | "ticks" | "at" | "path" | "joints" | "times" | "grid" | "labels" | "counter"
 >(true);
+
+class Payload extends Struct {
+  @field(c_double) f!: number;
+}
+
+export interface Value extends Payload {}
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: so the compiler learns of the members of an anonymous one
+export class Value extends MmapStructure {
+  @field(c_int32) kind!: number;
+  @anonymous(Payload) payload!: Anonymous<Payload>;
+}
+same<FieldNames<Value>, "header" | "kind" | "f">(true);
+same<keyof Plain<Value>, "header" | "kind" | "f">(true);
+create(Value, toObject(create(Value)));
+create(Value, { kind: 1, f: 2 });
+export const value: [number, number] = [create(Value).payload.f, create(Value).f];
+// @ts-expect-error C has no name for it
+create(Value, { payload: { f: 2 } });
+same<
+  keyof ReturnType<typeof layoutOf<Value>>["fields"] & ("header" | "kind" | "payload" | "f"),
+  "header" | "kind" | "payload" | "f"
+>(true);
+export const places: number[] = [layoutOf(Value).fields.f.offset, layoutOf(Value).fields.payload.offset];
+// @ts-expect-error a method is no field
+layoutOf(Point).fields.scale.offset;
 
 // ---- Init ----
 export const init: Init<Robot> = {
@@ -277,6 +305,27 @@ reader.header.time_stamp = 1;
 reader.counter.add(1);
 // @ts-expect-error
 reader.counter.store(1);
+
+// What is read-only is copied like anything else.
+same<Plain<DeepReadonly<Robot>>, Plain<Robot>>(true);
+same<PlainValue<DeepReadonly<Robot>>, Plain<Robot>>(true);
+same<FieldNames<DeepReadonly<Robot>>, FieldNames<Robot>>(true);
+same<Init<DeepReadonly<Robot>>, Init<Robot>>(true);
+export const copies: [Plain<Robot>, Plain<Point>, number, Plain<Point>] = [
+  toObject(reader),
+  toObject(reader.at),
+  toObject(roles.reader.live).counter,
+  toObject(roles.reader.lock().data.path.at(0)),
+];
+// @ts-expect-error getters stay behind
+toObject(reader.at).length;
+assign(create(Robot), reader);
+assign(roles.editor.live, roles.reader.live);
+create(Robot, roles.reader.live);
+create(Robot, { at: reader.at, path: reader.path, joints: reader.joints, counter: reader.counter });
+roles.editor.set("path", reader.path);
+// @ts-expect-error another struct
+create(Robot, { path: [reader] });
 
 // Whoever may write may read: a function that takes the read-only struct takes the struct, too.
 declare const writable: Robot;
