@@ -155,7 +155,7 @@ export function bytesOf(view: Struct): Uint8Array {
 }
 
 /**
- * True when two structs of one class hold the same values (padding does not count, NaN equals NaN).
+ * True when two structs of one class hold the same values: padding does not count, 0 equals -0 and NaN equals NaN.
  * @throws TypeError for what is no struct and for memory that was unmapped
  * @example equals(reader.snapshot(), before)
  */
@@ -163,8 +163,21 @@ export function equals(a: Struct, b: Struct): boolean {
   const [left, right] = [asView(a, "equals"), asView(b, "equals")];
   for (const view of [left, right]) assertAttached(view[REGION]);
   if (left[LAYOUT] !== right[LAYOUT]) return false;
-  return Bun.deepEquals(plainView(left, { unreadable }), plainView(right, { unreadable }), true);
+  return isSame(plainView(left, { unreadable }), plainView(right, { unreadable }));
 }
+
+/** Of plain values; what a type of somebody else's makes is compared by Bun. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return true;
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((value, i) => isSame(value, b[i]));
+  if (!isPlain(a) || !isPlain(b)) return Bun.deepEquals(a, b, true);
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => isSame(a[name], b[name]));
+}
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
 const registry = new Map<string, StructClass>();
 
