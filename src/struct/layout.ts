@@ -193,6 +193,28 @@ class Placement {
     const base = layoutOfBase(Object.getPrototypeOf(cls));
     if (base !== undefined) this.#placeBase(base);
     for (const declaration of ownDeclarations(cls)) this.#place(declaration);
+    for (const name of Object.getOwnPropertyNames(cls.prototype)) this.#checkNotHidden(name);
+  }
+
+  /** The accessor of a field stands in front of the class's own prototype. */
+  #checkNotHidden(name: string): void {
+    const member = this.#byName.get(name);
+    if (member === undefined) return;
+    throw new StructDefinitionError(
+      `${this.#name}.${name} is a getter, setter or method, which the field ${this.#ownerOf(member)}.${name} would hide; give it another name`,
+    );
+  }
+
+  /** The name of the class that declares a member. */
+  #ownerOf({ name, via }: Member): string {
+    const holder = via === undefined ? undefined : this.#byName.get(via);
+    if (holder?.type instanceof StructType) return layoutOfClass(holder.type.cls).name;
+    let owner = this.#name;
+    for (let base = layoutOfBase(Object.getPrototypeOf(this.cls)); base?.byName.has(name); ) {
+      owner = base.name;
+      base = layoutOfBase(Object.getPrototypeOf(base.cls));
+    }
+    return owner;
   }
 
   finish(): Layout {

@@ -183,6 +183,32 @@ describe("what is refused", () => {
     );
   });
 
+  test.each([
+    ["get x() { return 1 }", "Point.x"],
+    ["set x(v: number) {}", "Point.x"],
+    ["x() { return 1 }", "Point.x"],
+    ["get f() { return 1 }", "Payload.f"],
+  ])("%s, where a field has that name: it would be ignored", async (member, fieldName) => {
+    const bases = `class Payload extends s.Struct { @s.field(s.c_int8) f!: number }
+      class Point extends s.Struct { @s.field(s.c_int8) x!: number; @s.anonymous(Payload) p!: unknown }`;
+    const message = `Bad.${fieldName.at(-1)} is a getter, setter or method, which the field ${fieldName} would hide; give it another name`;
+    for (const between of ["", "@s.field(s.c_int8) y!: number"]) {
+      const bad = `class Bad extends Point { ${between}; ${member} }; class Worse extends Bad {}; s.sizeof(Worse)`;
+      expect(await refusal(`${bases}; ${bad}`)).toBe(message);
+    }
+    const own = `class Bad extends s.Struct { @s.anonymous(Payload) p!: unknown; get f() { return 1 } }; s.sizeof(Bad)`;
+    expect(await refusal(`${bases}; ${own}`)).toContain(
+      "Bad.f is a getter, setter or method, which the field Payload.f",
+    );
+  });
+
+  test("a getter that a field of a class from a schema would hide", async () => {
+    const message = await refusal(`class Point extends s.Struct { @s.field(s.c_int8) x!: number }
+      const Again = s.structFromSchema(s.layoutOf(Point));
+      class Bad extends Again { get x() { return 1 } }; s.sizeof(Bad)`);
+    expect(message).toContain("which the field Point.x would hide");
+  });
+
   test("a static member", async () => {
     expect(await refusal(fields("@s.field(s.c_int32) static x: number"))).toBe(
       "@field x is static; a struct's members belong to its instances",
