@@ -12,13 +12,14 @@ import {
   ArrayType,
   AtomicType,
   array,
+  extendsStruct,
   type FieldType,
   fieldType,
   type StructClass,
   StructType,
 } from "./composite.ts";
 import { MAX_NAME_LENGTH, MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
-import { Struct } from "./struct.ts";
+import type { Struct } from "./struct.ts";
 import type { Anonymous } from "./type-utils.ts";
 import {
   type IntegerArray,
@@ -184,12 +185,10 @@ export function ownOptions(cls: StructClass): StructOptions {
 const typeName = (type: FieldType): string => ("name" in type ? type.name : type.constructor.name);
 
 function nestedType(cls: StructClass, where: string): FieldType {
-  const type = fieldType(cls, where);
-  if (typeof cls !== "function" || !(cls.prototype instanceof Struct))
-    throw new StructDefinitionError(
-      `${where}: expected a class that extends Struct, got ${typeof cls === "function" ? cls.name : typeName(type)}`,
-    );
-  return type;
+  if (extendsStruct(cls)) return new StructType(cls);
+  const given: { name: string } = cls;
+  const got = typeof given === "function" ? given.name : typeName(fieldType(given, where));
+  throw new StructDefinitionError(`${where}: expected a class that extends Struct, got ${got}`);
 }
 
 type Legacy = [target: object, key: PropertyKey, descriptor: PropertyDescriptor | undefined];

@@ -20,7 +20,7 @@ import {
 } from "./layout.ts";
 import { copyMembers } from "./member-bytes.ts";
 import { assertAttached, type Region } from "./memory.ts";
-import { at, itHas, outOfRange, rangeRefusal, typeRefusal, wrongType } from "./refusal.ts";
+import { at, itHas, outOfRange, rangeRefusal, readOnlyHere, typeRefusal, wrongType } from "./refusal.ts";
 import { isNumeric, type ScalarType, type TypedArray, typedArrays } from "./types.ts";
 
 declare const PREPARED: unique symbol;
@@ -106,8 +106,7 @@ export function assignView(view: View, init: unknown): void {
   const layout = view[LAYOUT];
   const region = view[REGION];
   assertAttached(region);
-  if (region.readOnly)
-    throw new TypeError(`${layout.name} is read-only here: a Reader cannot write, use an Editor`);
+  if (region.readOnly) throw readOnlyHere(layout.name);
   let checked: PreparedStruct;
   try {
     checkAlignment(layout.atomicAlign, region, view[OFFSET]);

@@ -14,7 +14,7 @@ import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.t
 import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { inOrder, type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "./layout.ts";
 import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region } from "./memory.ts";
-import { at, unreadableAt } from "./refusal.ts";
+import { at, readOnlyHere, unreadableAt } from "./refusal.ts";
 import type { Struct } from "./struct.ts";
 import {
   type CType,
@@ -280,9 +280,9 @@ function refuseValue(layout: Layout, name: string, type: CType<unknown>, value: 
 }
 
 function refuseWrite(layout: Layout, name: string): never {
-  throw new TypeError(`${layout.name}.${name} is read-only here: a Reader cannot write, use an Editor`);
+  throw readOnlyHere(`${layout.name}.${name}`);
 }
 
 function refuseArray(place: string): never {
-  throw new TypeError(`${place} is read-only here: a Reader cannot write, use an Editor`);
+  throw readOnlyHere(place);
 }

@@ -280,6 +280,16 @@ describe("what is refused", () => {
       "@nested: expected a type such as c_int32, chars(8) or a struct class, got undefined (undefined often means a circular import)",
     ],
     ["@s.field(42)", "@field: expected a type such as c_int32, chars(8) or a struct class, got 42"],
+    ["@s.field(null)", "@field: expected a type such as c_int32, chars(8) or a struct class, got null"],
+    [
+      "@s.field(Date)",
+      "@field: expected a type such as c_int32, chars(8) or a struct class, got function Date",
+    ],
+    [
+      "@s.field(s.array(Number, 2))",
+      "array: expected a type such as c_int32, chars(8) or a struct class, got function Number",
+    ],
+    ["@s.field({})", "@field: expected a type such as c_int32, chars(8) or a struct class, got an object"],
     ["@s.nested(s.c_int32)", "@nested: expected a class that extends Struct, got c_int32"],
     ["@s.nested(Date)", "@nested: expected a class that extends Struct, got Date"],
     ["@s.bits(s.c_float, 3)", "@bits: expected an integer type or c_bool, got c_float"],
