@@ -190,10 +190,8 @@ class SchemaReader {
   }
 
   #array(schema: AnyObject, where: string, place: Place): FieldType {
-    const { array: spelt, length } = schema;
-    const element = this.#type(spelt, where, deeper(place));
-    if (length !== null && (!isCount(length) || length === 0))
-      throw unsound(`${where}: array length`, length);
+    const element = this.#type(schema.array, where, deeper(place));
+    const length = readLength(schema.length, where);
     const isOpen = element instanceof ArrayType ? element.length === null : isFlexibleStruct(element);
     if (isOpen) throw unsound(`${where}: elements without a length`, length);
     return new ArrayType(element, length);
@@ -251,9 +249,17 @@ function readHead({ name, kind, size, align, endian }: AnyObject): Head {
   if (!isCount(size)) throw unsound(`${name}: size`, size);
   if (!isCount(align, MAX_ALIGN) || align < 1 || (align & (align - 1)) !== 0 || size % align !== 0)
     throw unsound(`${name}: align`, align);
-  if (endian !== undefined && endian !== "little" && endian !== "big")
-    throw unsound(`${name}: endian`, endian);
-  return { name, kind, size, align, ...(endian && { endian }) };
+  if (endian !== undefined && !isEndian(endian)) throw unsound(`${name}: endian`, endian);
+  return { name, kind, size, align, ...(isEndian(endian) && { endian }) };
+}
+
+const isEndian = (value: unknown): value is "little" | "big" => value === "little" || value === "big";
+
+/** Of an array; null for a flexible one. */
+function readLength(length: unknown, where: string): number | null {
+  if (length === null) return null;
+  if (isCount(length) && length > 0) return length;
+  throw unsound(`${where}: array length`, length);
 }
 
 function layoutFrom(cls: StructClass, head: Head, members: Member[]): Layout {

@@ -7,11 +7,11 @@ import { temporaryDirectory } from "../support/temporary.ts";
 const root = join(import.meta.dir, "../..");
 
 /** Checks files under the settings of one decorator style; a complaint of the compiler is the error. */
-async function check(style: "legacy" | "standard", include: string[]): Promise<string> {
+async function check(style: "legacy" | "standard", include: string[], more: object = {}): Promise<string> {
   using dir = temporaryDirectory();
   const base = join(root, style === "legacy" ? "tsconfig.json" : "tests/standard/tsconfig.json");
   const typeRoots = [join(root, "node_modules")];
-  const compilerOptions = { types: [join(root, "node_modules/bun-types")], typeRoots };
+  const compilerOptions = { types: [join(root, "node_modules/bun-types")], typeRoots, ...more };
   writeFileSync(join(dir.path, "tsconfig.json"), JSON.stringify({ extends: base, compilerOptions, include }));
   // By Bun: the compiler is a program for node, which need not be there.
   const compiler = join(root, "node_modules/typescript/bin/tsc");
@@ -40,6 +40,11 @@ test.each(["legacy", "standard"] as const)(
   },
   60_000,
 );
+
+test("the library compiles with the settings of a user who checks loosely", async () => {
+  const loose = { strict: false, noUncheckedIndexedAccess: false };
+  expect(await check("standard", [join(root, "src/index.ts")], loose)).toBe("");
+}, 60_000);
 
 test("a struct of 200 fields, 6 levels deep, compiles", async () => {
   using dir = temporaryDirectory();
