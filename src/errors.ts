@@ -157,9 +157,10 @@ export class FileFormatError extends ShmError {
   /**
    * @param path the file
    * @param isOurs see `isOurs`
+   * @param options the `cause`, if there is one
    */
-  constructor(path: string, message: string, isOurs = false) {
-    super("FILE_FORMAT", message);
+  constructor(path: string, message: string, isOurs = false, options?: ErrorOptions) {
+    super("FILE_FORMAT", message, options);
     this.path = path;
     this.isOurs = isOurs;
   }

@@ -24,5 +24,9 @@ export function show(value: unknown): string {
 
 function objectName(value: object): string {
   const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof name === "string" && name !== "Object" ? `a ${name}` : "an object";
+  if (typeof name !== "string" || name === "" || name === "Object") return "an object";
+  return `${SPOKEN_WITH_AN.test(name) ? "an" : "a"} ${name}`;
 }
+
+/** Words that begin with a vowel, and single letters whose names do. */
+const SPOKEN_WITH_AN = /^([AEIOaeio]|[AEFHILMNORSXaefhilmnorsx]$)/;

@@ -23,6 +23,12 @@ describe("a value in a message", () => {
     [new Shoe(), "a Shoe"],
     [Shoe, "function Shoe"],
     [new Map(), "a Map"],
+    [new ArrayBuffer(1), "an ArrayBuffer"],
+    [new Uint8Array(1), "a Uint8Array"],
+    [new Error("e"), "an Error"],
+    [new (class R {})(), "an R"],
+    [new (class P {})(), "a P"],
+    [new (class {})(), "an object"],
   ])("%#: is short: %s", (value, text) => {
     expect(show(value)).toBe(text);
   });

@@ -3,7 +3,7 @@ import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import type { MmapStructure } from "../struct/header.ts";
 import type { Layout } from "../struct/layout.ts";
 import type { Struct } from "../struct/struct.ts";
-import type { InitValue, Path, PathValue } from "../struct/type-utils.ts";
+import type { CheckedPath, InitValue, PathValue } from "../struct/type-utils.ts";
 import { checkFunction, refuseAsync, refusePromise, type SyncResult } from "../sync-only.ts";
 import { Core, type Holding } from "./core.ts";
 import { type RoleOptions, refuseManagerOptions } from "./options.ts";
@@ -112,7 +112,11 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @throws TypeError or RangeError naming the field; nothing changes then
    * @example editor.set("path.3.x", 1.5)
    */
-  set<P extends Path<T>>(path: P, value: InitValue<PathValue<T, P>>, options?: LockOptions): void {
+  set<P extends string>(
+    path: CheckedPath<T, P>,
+    value: InitValue<PathValue<T, P>>,
+    options?: LockOptions,
+  ): void {
     this.#inSession((session) => session.set(path, value), options);
   }
 

@@ -14,14 +14,17 @@
  * `before` is to `commits` what the pre-image is to the struct: its value before the writer that is at work.
  * Everything is checked against the file's size before it is believed: a file is hostile input.
  */
-import { FileFormatError, LayoutMismatchError } from "../errors.ts";
+import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { HEADER_CODE } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
+import { MAX_SCHEMA_BYTES } from "../struct/limits.ts";
+import { atomicRanges } from "../struct/plain-ranges.ts";
 import {
   fingerprintOf,
   type Leaf,
   leavesOf,
+  type SchemaOptions,
   type StructSchema,
   schemaOf,
   structFromSchema,
@@ -81,13 +84,22 @@ export function wordIndices(
 
 const align = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
-/** The format of a new file for this layout. */
+/**
+ * The format of a new file for this layout.
+ * @throws StructDefinitionError for a struct that a file cannot describe, or whose atomics are too scattered
+ */
 export function planFile(
   layout: Layout,
   lockKind: LockKind,
   transactional: boolean,
 ): { format: FileFormat; schema: Buffer } {
   const schema = Buffer.from(JSON.stringify(schemaOf(layout)));
+  if (schema.length > MAX_SCHEMA_BYTES)
+    throw new StructDefinitionError(
+      `the schema of ${layout.name} takes ${schema.length} bytes; a file holds at most ${MAX_SCHEMA_BYTES}`,
+    );
+  // Whoever opens the file needs them.
+  atomicRanges(layout);
   const preImageOffset = transactional ? align(layout.size, 8) : 0;
   const schemaOffset = align((transactional ? preImageOffset : 0) + layout.size, 8);
   const format: FileFormat = {
@@ -172,6 +184,8 @@ function problemWith(format: FileFormat, bytes: Uint8Array, footer: DataView): s
   const { structBytes, preImageOffset, schemaOffset, schemaBytes, fileBytes, transactional } = format;
   const end = fileBytes - FOOTER_BYTES;
   if (structBytes < 1 || structBytes > end) return `struct of ${structBytes} bytes in a file of ${fileBytes}`;
+  if (schemaBytes > MAX_SCHEMA_BYTES)
+    return `schema of ${schemaBytes} bytes, of which there may be ${MAX_SCHEMA_BYTES}`;
   if (schemaOffset < structBytes || schemaOffset + schemaBytes > end)
     return `schema at ${schemaOffset}, ${schemaBytes} bytes`;
   if (transactional && preImageOffset + structBytes > schemaOffset) return `pre-image at ${preImageOffset}`;
@@ -186,7 +200,7 @@ export function beginsWithHeaderCode(bytes: Uint8Array): boolean {
 }
 
 /**
- * The schema stored in the file, sound or not: `structFromSchema` decides.
+ * The schema stored in the file, sound or not: `classInFile` decides.
  * @throws FileFormatError when it is not JSON (its checksum held, so somebody made it so)
  */
 export function readSchema(
@@ -197,7 +211,9 @@ export function readSchema(
   try {
     return JSON.parse(Buffer.from(bytes.subarray(schemaOffset, schemaOffset + schemaBytes)).toString());
   } catch (cause) {
-    throw new FileFormatError(path, `the schema in '${path}' is not JSON: ${String(cause)}`);
+    throw new FileFormatError(path, `the schema in '${path}' is not JSON: ${String(cause)}`, false, {
+      cause,
+    });
   }
 }
 
@@ -238,11 +254,28 @@ export function checkLayout(layout: Layout, format: FileFormat, bytes: Uint8Arra
 
 /** The layout of the struct in the file, by its schema. @throws FileFormatError when that is not sound */
 export function layoutInFile(bytes: Uint8Array, format: FileFormat, path: string): Layout {
-  const schema = readSchema(bytes, format, path);
+  return layoutOfClass(classInFile(readSchema(bytes, format, path), path));
+}
+
+/**
+ * A class for the struct in a file.
+ * @throws FileFormatError when the schema is not sound, or describes what no file can hold; TypeError for the options
+ */
+export function classInFile(
+  schema: StructSchema,
+  path: string,
+  options: SchemaOptions = {},
+): ReturnType<typeof structFromSchema> {
   try {
-    return layoutOfClass(structFromSchema(schema));
+    const cls = structFromSchema(schema, options);
+    const layout = layoutOfClass(cls);
+    if (layout.flexible) throw new StructDefinitionError(`${layout.name} ends in a flexible array`);
+    atomicRanges(layout);
+    return cls;
   } catch (cause) {
-    throw new FileFormatError(path, `the schema in '${path}' is not sound: ${String(cause)}`);
+    if (!(cause instanceof StructDefinitionError)) throw cause;
+    const reason = `the struct that '${path}' describes cannot be: ${cause.message}`;
+    throw new FileFormatError(path, reason, false, { cause });
   }
 }
 

@@ -3,9 +3,10 @@ import { checkOptions } from "../check-options.ts";
 import { FileFormatError } from "../errors.ts";
 import { exists } from "../memory/paths.ts";
 import { show } from "../show.ts";
-import { type SchemaOptions, type StructSchema, structFromSchema } from "../struct/schema.ts";
+import type { SchemaOptions, StructSchema } from "../struct/schema.ts";
 import type { Struct } from "../struct/struct.ts";
 import { DataFile } from "./data-file.ts";
+import { classInFile } from "./file-format.ts";
 import { type Place, placeOf, type RoleOptions } from "./options.ts";
 import { Reader } from "./reader.ts";
 
@@ -19,8 +20,8 @@ export type AnyStruct = Struct & Record<string, unknown>;
  * Opens a data file whose class is not at hand, for tools: the struct is the one that the schema in the file
  * describes, without the methods of the original.
  * @param path the data file, `<dir>/<Class>_<tag>.mmap`, or `/dev/shm/<name>` of a role with `name`
- * @throws FileMissingError; FileFormatError for a file without a schema (Python's IPMMAP writes none); TypeError for
- *   a path that cannot be that of a data file; SystemError
+ * @throws FileMissingError; FileFormatError for a file without a schema (Python's IPMMAP writes none) or with one that
+ *   describes no struct; TypeError for a path that cannot be that of a data file; SystemError
  * @example using reader = openReader("./.mmap/Robot_.mmap"); console.log(reader.snapshot());
  */
 export function openReader(path: string, options: OpenReaderOptions = {}): Reader<AnyStruct> {
@@ -28,7 +29,8 @@ export function openReader(path: string, options: OpenReaderOptions = {}): Reade
   if (typeof path !== "string") throw new TypeError(`openReader: expected a path, got ${show(path)}`);
   const { lockDir, types } = options;
   const where = { ...optionsFor(path), lockDir };
-  const cls = structFromSchema(readSchemaAt(placeOf(undefined, where)), { types });
+  const place = placeOf(undefined, where);
+  const cls = classInFile(readSchemaAt(place), place.dataPath, { types });
   return new Reader<AnyStruct>(cls, where);
 }
 

@@ -4,7 +4,7 @@ import type { StructClass } from "../struct/composite.ts";
 import type { Layout } from "../struct/layout.ts";
 import { getPath, resolvePath } from "../struct/path.ts";
 import type { Struct } from "../struct/struct.ts";
-import type { DeepReadonly, Path, PathValue, PlainValue } from "../struct/type-utils.ts";
+import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/type-utils.ts";
 import { plainValue } from "../struct/values.ts";
 import { refuseAsync, refusePromise, type SyncResult } from "../sync-only.ts";
 import { Core } from "./core.ts";
@@ -103,7 +103,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    * @throws TypeError or RangeError for a path that does not exist; as `lock`
    * @example reader.get("path.3.x")
    */
-  get<P extends Path<T>>(path: P, options?: LockOptions): PlainValue<PathValue<T, P>> {
+  get<P extends string>(path: CheckedPath<T, P>, options?: LockOptions): PlainValue<PathValue<T, P>> {
     const resolved = resolvePath(this.core.layout, path);
     const read = (data: T) => plainValue(resolved.type, () => getPath(data, resolved), {});
     return this.core.underLock(read, options) as PlainValue<PathValue<T, P>>;

@@ -4,7 +4,7 @@ import type { LockMode } from "../locks/file-lock.ts";
 import { HEADER_CODE, type MmapStructure } from "../struct/header.ts";
 import { getPath, resolvePath, setPath } from "../struct/path.ts";
 import type { Struct } from "../struct/struct.ts";
-import type { InitValue, Path, PathValue } from "../struct/type-utils.ts";
+import type { CheckedPath, InitValue, PathValue } from "../struct/type-utils.ts";
 import type { Core } from "./core.ts";
 import type { DataFile } from "./data-file.ts";
 
@@ -54,7 +54,7 @@ export class ReadSession<T extends Struct, V> implements Disposable {
    * @throws TypeError, RangeError for a path that does not exist; ClosedError once released
    * @example session.get("path.3.x")
    */
-  get<P extends Path<T>>(path: P): PathValue<V, P> {
+  get<P extends string>(path: CheckedPath<T, P>): PathValue<V, P> {
     return getPath(this.data as object, resolvePath(this.#core.layout, path)) as PathValue<V, P>;
   }
 
@@ -130,7 +130,7 @@ export class WriteSession<T extends Struct> extends ReadSession<T, T> {
    * @throws TypeError, RangeError naming the field; ClosedError once released
    * @example session.set("pose", { x: 1, y: 2 })
    */
-  set<P extends Path<T>>(path: P, value: InitValue<PathValue<T, P>>): void {
+  set<P extends string>(path: CheckedPath<T, P>, value: InitValue<PathValue<T, P>>): void {
     setPath(this.data, resolvePath(this.#core.layout, path), value);
   }
 

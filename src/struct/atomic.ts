@@ -8,7 +8,7 @@ import { show } from "../show.ts";
 import { type Owner, placeOf } from "./arrays.ts";
 import { barrier } from "./barrier.ts";
 import { READ_ONLY, type Region } from "./memory.ts";
-import { at, outOfRange } from "./refusal.ts";
+import { at, outOfRange, readOnlyHere } from "./refusal.ts";
 import { type Inline, type IntegerArray, type ScalarType, typedArrays } from "./types.ts";
 
 type IntegerAccessor = Exclude<Inline["accessor"], "Float32" | "Float64">;
@@ -202,7 +202,7 @@ export class Atomic<T extends number | bigint> {
    */
   notify(count: number = MAX_SLEEPERS): number {
     const words = this.#futexWords("notify");
-    this.#mayWrite("notify");
+    this.#mayWrite();
     if (!Number.isInteger(count) || count < 0)
       throw at(this.#place("notify"), outOfRange("a whole number from 0 on", count));
     return kernel().wake(words, 0, Math.min(count, MAX_SLEEPERS));
@@ -241,13 +241,12 @@ export class Atomic<T extends number | bigint> {
   }
 
   #operand(operation: string, value: T): T {
-    this.#mayWrite(operation);
+    this.#mayWrite();
     return this.#checked(operation, value);
   }
 
-  #mayWrite(operation: string): void {
-    if (this.#readOnly)
-      throw new TypeError(`${this.#place(operation)}: read-only here: a Reader cannot write, use an Editor`);
+  #mayWrite(): void {
+    if (this.#readOnly) throw readOnlyHere(placeOf(this.#owner, this.#element));
   }
 
   #checked(operation: string, value: T): T {

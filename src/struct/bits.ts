@@ -57,15 +57,16 @@ function readSmall(
   signed: boolean,
 ): number | undefined {
   const { offset, width } = bits;
-  const start = offset >>> 3;
-  const byteLength = ((offset + width + 7) >>> 3) - start;
+  // No shift: from 512 MiB on the offset has more than 32 bits.
+  const start = Math.floor(offset / 8);
+  const first = offset - start * 8;
+  const byteLength = (first + width + 7) >>> 3;
   if (byteLength > 4) return undefined;
   const { view, littleEndian } = memory;
   let word = 0;
   for (let i = 0; i < byteLength; i++) {
     word |= view.getUint8(base + start + i) << (8 * (littleEndian ? i : byteLength - 1 - i));
   }
-  const first = offset & 7;
   const shift = littleEndian ? first : byteLength * 8 - first - width;
   const top = (word << (32 - shift - width)) | 0;
   return signed ? top >> (32 - width) : top >>> (32 - width);

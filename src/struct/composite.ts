@@ -1,8 +1,9 @@
 /** Types made of other types: structs, arrays, atomics. Descriptions only; layout.ts gives them sizes. */
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import type { CArray } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
-import type { Struct } from "./struct.ts";
+import { Struct } from "./struct.ts";
 import { type CType, c_uint8, type IntegerArray, isCType, isScalar, type ScalarType } from "./types.ts";
 
 declare const DECLARED: unique symbol;
@@ -142,13 +143,16 @@ export function atomic<T extends number | bigint>(type: ScalarType<T, IntegerArr
   return new AtomicType<T>(type);
 }
 
+export const extendsStruct = (value: unknown): value is StructClass =>
+  typeof value === "function" && value.prototype instanceof Struct;
+
 /** A type as given to `field`, `array` or `nested`, or an error that says what is wrong with it. */
 export function fieldType(type: unknown, where: string): FieldType {
   if (type instanceof StructType || type instanceof ArrayType || type instanceof AtomicType) return type;
-  if (typeof type === "function") return new StructType(type as unknown as StructClass);
+  if (extendsStruct(type)) return new StructType(type);
   if (isCType(type)) return type;
   const hint = type === undefined ? " (undefined often means a circular import)" : "";
   throw new StructDefinitionError(
-    `${where}: expected a type such as c_int32, chars(8) or a struct class, got ${String(type)}${hint}`,
+    `${where}: expected a type such as c_int32, chars(8) or a struct class, got ${show(type)}${hint}`,
   );
 }

@@ -5,19 +5,30 @@
 import type {} from "reflect-metadata";
 import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import { CArray } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import {
   ArrayType,
   AtomicType,
   array,
+  extendsStruct,
   type FieldType,
   fieldType,
   type StructClass,
   StructType,
 } from "./composite.ts";
-import { Struct } from "./struct.ts";
-import { type IntegerArray, isNumeric, isScalar, type ScalarType, typedArrays } from "./types.ts";
+import { MAX_NAME_LENGTH, MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
+import type { Struct } from "./struct.ts";
+import type { Anonymous } from "./type-utils.ts";
+import {
+  type IntegerArray,
+  isNumeric,
+  isScalar,
+  type ScalarType,
+  typedArrays,
+  valueClassOf,
+} from "./types.ts";
 
 // Bun's standard decorators store metadata under this symbol, which must exist before the first decorated class.
 if (Symbol.metadata === undefined) {
@@ -108,15 +119,16 @@ export function nested(cls: StructClass, count?: number): FieldDecorator<unknown
 }
 
 /**
- * Declares a nested struct or union whose members are also members of this one, as C11's anonymous members (6.7.2.1).
+ * Declares a nested struct or union whose members are members of this one, as C11's anonymous members (6.7.2.1). What
+ * it is declared as is only a handle on all of them; it is no value in `toObject`, JSON and the like.
  * @throws StructDefinitionError for what is no struct class; at the first use of the class where a member has a name
  * that is taken, or another byte order
  * @example
  * interface Value extends Payload {}
- * class Value extends Struct { @field(c_int32) kind!: number; @anonymous(Payload) payload!: Payload }
+ * class Value extends Struct { @field(c_int32) kind!: number; @anonymous(Payload) payload!: Anonymous<Payload> }
  * value.asFloat = 1;   // the member of Payload
  */
-export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator<T> {
+export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator<Anonymous<T>> {
   return recorder("@anonymous", { type: nestedType(cls, "@anonymous"), anonymous: true });
 }
 
@@ -173,12 +185,10 @@ export function ownOptions(cls: StructClass): StructOptions {
 const typeName = (type: FieldType): string => ("name" in type ? type.name : type.constructor.name);
 
 function nestedType(cls: StructClass, where: string): FieldType {
-  const type = fieldType(cls, where);
-  if (typeof cls !== "function" || !(cls.prototype instanceof Struct))
-    throw new StructDefinitionError(
-      `${where}: expected a class that extends Struct, got ${typeof cls === "function" ? cls.name : typeName(type)}`,
-    );
-  return type;
+  if (extendsStruct(cls)) return new StructType(cls);
+  const given: { name: string } = cls;
+  const got = typeof given === "function" ? given.name : typeName(fieldType(given, where));
+  throw new StructDefinitionError(`${where}: expected a class that extends Struct, got ${got}`);
 }
 
 type Legacy = [target: object, key: PropertyKey, descriptor: PropertyDescriptor | undefined];
@@ -251,17 +261,23 @@ const isIdentifier = (name: string): boolean => SIMPLE_IDENTIFIER.test(name) || 
 
 /** A struct's name becomes part of a file's name. */
 export const isStructName = (name: unknown): name is string =>
-  typeof name === "string" && name.length <= 200 && isIdentifier(name);
+  typeof name === "string" && name.length <= MAX_STRUCT_NAME_LENGTH && isIdentifier(name);
 
 /** Every identifier, but for the two names that JavaScript gives a meaning of its own. */
 export const isMemberName = (name: string): boolean =>
-  isIdentifier(name) && name !== "__proto__" && name !== "constructor";
+  name.length <= MAX_NAME_LENGTH && isIdentifier(name) && name !== "__proto__" && name !== "constructor";
+
+/** What a name must be that is none of those, for messages. */
+export const nameMust = (name: unknown, mostLetters: number): string =>
+  typeof name === "string" && name.length > mostLetters
+    ? `must have at most ${mostLetters} characters`
+    : "must be an identifier";
 
 function record(holder: object, className: string, declaration: Declaration): void {
   const { name } = declaration;
   if (!isMemberName(name)) {
     throw new StructDefinitionError(
-      `${className}: ${JSON.stringify(name)} cannot be a member's name; it must be an identifier`,
+      `${className}: ${show(name)} cannot be a member's name; it ${nameMust(name, MAX_NAME_LENGTH)}`,
     );
   }
   for (let level: object | null = holder; level !== null; level = Object.getPrototypeOf(level)) {
@@ -291,15 +307,8 @@ function declarableAs(type: FieldType): readonly unknown[] & readonly { name: st
     const { element } = type;
     return isNumeric(element) ? [typedArrays[element.inline.accessor], CArray] : [CArray];
   }
-  if (isScalar(type)) {
-    const { boolean, accessor } = type.inline;
-    return [boolean ? Boolean : accessor.startsWith("Big") ? BigInt : Number];
-  }
-  const { schema } = type;
-  if (schema === "c_longdouble") return [Number];
-  const isText =
-    schema === "c_char" || schema === "c_wchar" || (typeof schema === "object" && "chars" in schema);
-  return isText ? [String] : [];
+  const values = valueClassOf(type);
+  return values === undefined ? [] : [values];
 }
 
 /** A member may be declared as what its class extends. */
@@ -329,7 +338,7 @@ function checkValues({ pack, align, endian, name }: StructOptions = {}): void {
   }
   if (name !== undefined && !isStructName(name)) {
     throw new StructDefinitionError(
-      `@struct: name must be an identifier, as it becomes part of a file name, got ${JSON.stringify(name)}`,
+      `@struct: name ${nameMust(name, MAX_STRUCT_NAME_LENGTH)}, as it becomes part of a file name, got ${show(name)}`,
     );
   }
 }

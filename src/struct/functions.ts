@@ -5,13 +5,13 @@ import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
-import { layoutOfClass } from "./layout.ts";
+import { layoutOfClass, valueMembers } from "./layout.ts";
 import { assertAttached, READ_ONLY, Region } from "./memory.ts";
 import { resolvePath } from "./path.ts";
-import { type StructSchema, schemaOf } from "./schema.ts";
+import { type MemberSchema, type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
-import type { Init, Path, Plain } from "./type-utils.ts";
+import type { CheckedPath, Init, MemberNames, Plain } from "./type-utils.ts";
 import { assignView, jsonOf, plainView, readOr, unreadable } from "./values.ts";
 import { makeView } from "./view.ts";
 
@@ -35,18 +35,20 @@ export const alignof = (cls: StructClass): number => layoutOfClass(cls).align;
  * @throws TypeError for a path that does not exist, RangeError for an index beyond its array, StructDefinitionError
  * for a class that cannot be laid out
  */
-export const offsetof = <T extends Struct>(cls: StructClass<T>, path: Path<T>): number =>
-  resolvePath(layoutOfClass(cls), path).offset;
+export const offsetof = <T extends Struct, P extends string>(
+  cls: StructClass<T>,
+  path: CheckedPath<T, P>,
+): number => resolvePath(layoutOfClass(cls), path).offset;
 
 /**
  * The layout as frozen plain data, offsets and sizes in bytes. It can be stored as JSON and given to
- * `structFromSchema`.
+ * `structFromSchema`. Members of anonymous members are found by their names, too, but not listed.
  * @throws StructDefinitionError for what is no struct class, or a class that cannot be laid out
  * @example layoutOf(Point2D).fields.y.offset   // 8
  */
 export const layoutOf = <T extends Struct>(
   cls: StructClass<T>,
-): StructSchema & { readonly fields: { readonly [K in keyof T & string]: StructSchema["fields"][string] } } =>
+): StructSchema & { readonly fields: { readonly [K in MemberNames<T>]: MemberSchema } } =>
   schemaOf(layoutOfClass(cls)) as never;
 
 /**
@@ -153,7 +155,7 @@ export function bytesOf(view: Struct): Uint8Array {
 }
 
 /**
- * True when two structs of one class hold the same values (padding does not count, NaN equals NaN).
+ * True when two structs of one class hold the same values: padding does not count, 0 equals -0 and NaN equals NaN.
  * @throws TypeError for what is no struct and for memory that was unmapped
  * @example equals(reader.snapshot(), before)
  */
@@ -161,8 +163,21 @@ export function equals(a: Struct, b: Struct): boolean {
   const [left, right] = [asView(a, "equals"), asView(b, "equals")];
   for (const view of [left, right]) assertAttached(view[REGION]);
   if (left[LAYOUT] !== right[LAYOUT]) return false;
-  return Bun.deepEquals(plainView(left, { unreadable }), plainView(right, { unreadable }), true);
+  return isSame(plainView(left, { unreadable }), plainView(right, { unreadable }));
 }
+
+/** Of plain values; what a type of somebody else's makes is compared by Bun. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return true;
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((value, i) => isSame(value, b[i]));
+  if (!isPlain(a) || !isPlain(b)) return Bun.deepEquals(a, b, true);
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => isSame(a[name], b[name]));
+}
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
 const registry = new Map<string, StructClass>();
 
@@ -235,12 +250,12 @@ Object.defineProperty(Struct.prototype, Symbol.for("nodejs.util.inspect.custom")
 
 /** The fields as own properties of an object that is named like the struct. */
 function inspectable(view: View): object {
-  const { name, members } = view[LAYOUT];
+  const { name } = view[LAYOUT];
   const Named = class {};
   // Bun's console looks at the one, node:util at the other.
   for (const key of ["displayName", "name"]) Object.defineProperty(Named, key, { value: name });
   const source = view as unknown as Record<string, unknown>;
-  const fields = members.filter(({ via }) => via === undefined);
+  const fields = valueMembers(view[LAYOUT]);
   // Showing a struct must not throw, even when a value cannot be read or the memory is gone.
   const entries = fields.map((m) => [m.name, readOr(unreadable, () => source[m.name])]);
   return Object.assign(new Named(), Object.fromEntries(entries));

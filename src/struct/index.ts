@@ -39,6 +39,8 @@ export { type MemberSchema, type SchemaOptions, type StructSchema, structFromSch
 export { Struct, Union } from "./struct.ts";
 export { c_longdouble, chars, type TextEncoding } from "./text.ts";
 export type {
+  Anonymous,
+  CheckedPath,
   DeepReadonly,
   FieldNames,
   Init,

@@ -5,15 +5,18 @@
  * A derived class is laid out like `struct Derived { struct Base base; … }` with the base's members in reach.
  */
 import { StructDefinitionError } from "../errors.ts";
+import { show } from "../show.ts";
 import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
 import {
   type Declaration,
   isStructName,
   MAX_ALIGN,
+  nameMust,
   ownDeclarations,
   ownOptions,
   type StructOptions,
 } from "./decorators.ts";
+import { MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
 import { BIG_ENDIAN, type Region } from "./memory.ts";
 import { Struct, Union } from "./struct.ts";
 
@@ -46,7 +49,7 @@ export interface Layout {
   readonly byName: ReadonlyMap<string, Member>;
   /** The last member is an array without a length. */
   readonly flexible: boolean;
-  /** Bytes that the atomics in it must be aligned to; 1 when there are none. */
+  /** Bytes that the atomics in it must be aligned to; 0 when there are none. */
   readonly atomicAlign: number;
 }
 
@@ -131,12 +134,15 @@ export function inOrder(region: Region, layout: Layout): Region {
   return modeOf(layout, region.mode) === region.mode ? region : region.swapped;
 }
 
-/** Alignment in bytes that the atomics in a type need; 1 when there are none. */
+/** Alignment in bytes that the atomics in a type need; 0 when there are none. */
 export function atomicAlignOf(type: FieldType): number {
   if (type instanceof StructType) return layoutOfClass(type.cls).atomicAlign;
   if (type instanceof ArrayType) return atomicAlignOf(type.element);
-  return type instanceof AtomicType ? type.integer.align : 1;
+  return type instanceof AtomicType ? type.integer.align : 0;
 }
+
+/** The members that have values of their own: all but the anonymous ones, whose members stand beside them. */
+export const valueMembers = ({ members }: Layout): Member[] => members.filter((member) => !member.anonymous);
 
 /** The members of an anonymous member as members of the struct around it. */
 export const flattened = (via: string, { members }: Layout, offset: number): Member[] =>
@@ -167,7 +173,7 @@ class Placement {
   #end = 0;
   #align = 1;
   #flexible = false;
-  #atomicAlign = 1;
+  #atomicAlign = 0;
 
   constructor(cls: StructClass) {
     if (typeof cls !== "function" || !(cls.prototype instanceof Struct)) {
@@ -180,13 +186,35 @@ class Placement {
     this.#name = this.#options.name ?? cls.name;
     if (!isStructName(this.#name))
       throw new StructDefinitionError(
-        `a struct class needs a name that is an identifier, not ${JSON.stringify(this.#name)}; give it one with @struct({ name })`,
+        `the name of a struct class ${nameMust(this.#name, MAX_STRUCT_NAME_LENGTH)}, not ${show(this.#name)}; give it one with @struct({ name })`,
       );
     this.#isUnion = cls.prototype instanceof Union;
     this.#endian = this.#options.endian;
     const base = layoutOfBase(Object.getPrototypeOf(cls));
     if (base !== undefined) this.#placeBase(base);
     for (const declaration of ownDeclarations(cls)) this.#place(declaration);
+    for (const name of Object.getOwnPropertyNames(cls.prototype)) this.#checkNotHidden(name);
+  }
+
+  /** The accessor of a field stands in front of the class's own prototype. */
+  #checkNotHidden(name: string): void {
+    const member = this.#byName.get(name);
+    if (member === undefined) return;
+    throw new StructDefinitionError(
+      `${this.#name}.${name} is a getter, setter or method, which the field ${this.#ownerOf(member)}.${name} would hide; give it another name`,
+    );
+  }
+
+  /** The name of the class that declares a member. */
+  #ownerOf({ name, via }: Member): string {
+    const holder = via === undefined ? undefined : this.#byName.get(via);
+    if (holder?.type instanceof StructType) return layoutOfClass(holder.type.cls).name;
+    let owner = this.#name;
+    for (let base = layoutOfBase(Object.getPrototypeOf(this.cls)); base?.byName.has(name); ) {
+      owner = base.name;
+      base = layoutOfBase(Object.getPrototypeOf(base.cls));
+    }
+    return owner;
   }
 
   finish(): Layout {
@@ -284,7 +312,7 @@ class Placement {
       throw new StructDefinitionError(`${where}: ${name} ends in a flexible array and cannot be nested`);
     }
     const atomicAlign = atomicAlignOf(innermost);
-    if (atomicAlign === 1) return;
+    if (atomicAlign === 0) return;
     const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
     const littleInside = innermost instanceof StructType && layoutOfClass(innermost.cls).endian === "little";
     this.#checkAtomics(atomicAlign, offset, where, { stride, littleInside });
@@ -297,8 +325,9 @@ class Placement {
     where: string,
     { stride = 0, littleInside = false } = {},
   ): void {
-    if (align === 1) return;
     this.#atomicAlign = Math.max(this.#atomicAlign, align);
+    // Single bytes lie right everywhere and have no order.
+    if (align <= 1) return;
     if (offset % align !== 0 || stride % align !== 0)
       throw new StructDefinitionError(
         `${where}: an atomic must be aligned to its ${align} bytes, and packing puts it at ${offset}`,

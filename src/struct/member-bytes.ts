@@ -3,9 +3,10 @@
  * struct in a file, other members lie there: behind the last one, in the same byte as a bit-field, anywhere.
  */
 import { masksOf } from "./bits.ts";
-import { StructType } from "./composite.ts";
+import { AtomicType, StructType } from "./composite.ts";
 import { type Layout, layoutOfClass, type Member, unwrap } from "./layout.ts";
-import { type Range, rangesBetween } from "./plain-ranges.ts";
+import { joined, type Range } from "./plain-ranges.ts";
+import { type IntegerArray, typedArrays } from "./types.ts";
 
 /** A byte of which bit-fields take some bits. */
 interface Bits {
@@ -22,7 +23,14 @@ interface Structs {
   readonly stride: number;
 }
 
-type Part = Range | Bits | Structs;
+/** Atomics, one after another. */
+interface Atoms {
+  readonly Words: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => IntegerArray;
+  readonly start: number;
+  readonly count: number;
+}
+
+type Part = Range | Bits | Structs | Atoms;
 
 const known = new WeakMap<Layout, { little?: readonly Part[]; big?: readonly Part[] }>();
 
@@ -34,7 +42,7 @@ export interface Copying {
 }
 
 /**
- * Copies the members of a struct, and not a bit between them.
+ * Copies the members of a struct, and not a bit between them. Its atomics must be aligned in the target.
  * @param littleEndian the byte order of both sides, which bit-fields ask for
  */
 export function copyMembers(layout: Layout, littleEndian: boolean, copying: Copying): void {
@@ -45,6 +53,7 @@ function copyParts(parts: readonly Part[], copying: Copying, at: number): void {
   for (const part of parts) {
     if ("end" in part) copyRange(copying, at + part.start, at + part.end);
     else if ("mask" in part) copyBits(copying, at + part.at, part.mask);
+    else if ("Words" in part) copyAtoms(part, copying, at + part.start);
     else copyStructs(part, copying, at + part.start);
   }
 }
@@ -56,6 +65,14 @@ function copyStructs({ parts, count, stride }: Structs, copying: Copying, at: nu
 /** In one go, not byte by byte: who reads a number meanwhile, without a lock, must not see half of it. */
 function copyRange({ source, target, shift }: Copying, start: number, end: number): void {
   source.copy(target, start + shift, start, end);
+}
+
+/** Each by a store of its own, as others change them meanwhile. */
+function copyAtoms({ Words, count }: Atoms, { source, target, shift }: Copying, start: number): void {
+  const to = new Words(target.buffer, target.byteOffset + start + shift, count);
+  const { buffer } = new Uint8Array(source.subarray(start, start + to.byteLength));
+  const from = new Words(buffer, 0, count);
+  for (let i = 0; i < count; i++) Atomics.store(to as Int32Array, i, from[i] as number);
 }
 
 function copyBits({ source, target, shift }: Copying, at: number, mask: number): void {
@@ -70,26 +87,28 @@ function partsOf(layout: Layout, littleEndian: boolean): readonly Part[] {
   return both[order];
 }
 
-function findParts({ members, size }: Layout, littleEndian: boolean): Part[] {
+function findParts({ members }: Layout, littleEndian: boolean): Part[] {
   const own = members.filter(({ via }) => via === undefined);
   const parts = own.flatMap((member) => partsOfMember(member, littleEndian));
-  // What lies between the gaps are the ranges again, those that touch each other as one.
-  const gaps = rangesBetween(
-    parts.filter((part) => "end" in part),
-    size,
-  );
-  return [...rangesBetween(gaps, size), ...parts.filter((part) => !("end" in part))];
+  const ranges = parts.filter((part) => "end" in part);
+  return [...joined(ranges), ...parts.filter((part) => !("end" in part))];
 }
 
 function partsOfMember({ type, offset, size, bits }: Member, littleEndian: boolean): Part[] {
   if (bits !== undefined) return partsOfBits(bits, littleEndian);
   const whole = { start: offset, end: offset + size };
   const { innermost } = unwrap(type);
+  if (innermost instanceof AtomicType) return [atomsOf(innermost, offset, size)];
   if (!(innermost instanceof StructType)) return [whole];
   const layout = layoutOfClass(innermost.cls);
   const parts = partsOf(layout, layout.endian === undefined ? littleEndian : layout.endian === "little");
   if (isDense(parts, layout.size)) return [whole];
   return [{ parts, start: offset, count: size / layout.size, stride: layout.size }];
+}
+
+function atomsOf({ integer }: AtomicType<number> | AtomicType<bigint>, start: number, size: number): Atoms {
+  const Words = typedArrays[integer.inline.accessor] as Atoms["Words"];
+  return { Words, start, count: size / integer.size };
 }
 
 function partsOfBits(bits: NonNullable<Member["bits"]>, littleEndian: boolean): Part[] {

@@ -43,6 +43,12 @@ export function at(place: string, error: unknown): Error {
 export const unreadableAt = (place: string, error: unknown): unknown =>
   places.has(error as object) ? at(place, error) : error;
 
+/** A TypeError for a store to memory that is not to be changed through this view. */
+export const readOnlyHere = (place: string): TypeError =>
+  new TypeError(
+    `${place} is read-only here (a Reader's, a read(fn)'s or a read-only map's memory): write in edit(fn) of an Editor`,
+  );
+
 /** `it has a, b, …`, for a name that is none of theirs. */
 export function itHas(members: readonly { readonly name: string }[]): string {
   const names = members.slice(0, 20).map(({ name }) => name);

@@ -3,7 +3,7 @@ import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
 import { ArrayType, atomic, type FieldType, fieldType, type StructClass, StructType } from "./composite.ts";
-import { isMemberName, isStructName, MAX_ALIGN } from "./decorators.ts";
+import { isMemberName, isStructName, MAX_ALIGN, nameMust } from "./decorators.ts";
 import {
   atomicAlignOf,
   flattened,
@@ -15,12 +15,31 @@ import {
   typeName,
   unwrap,
 } from "./layout.ts";
+import {
+  MAX_DEPTH,
+  MAX_LABEL_DIGITS,
+  MAX_LABELS,
+  MAX_MEMBERS,
+  MAX_NAME_LENGTH,
+  MAX_PATH_CHARACTERS,
+  MAX_STRUCT_NAME_LENGTH,
+} from "./limits.ts";
+import type { Memory } from "./memory.ts";
 import { wrongType } from "./refusal.ts";
 import type { SchemaOptions, StructSchema } from "./schema.ts";
 import { Struct, Union } from "./struct.ts";
 import { c_longdouble, chars, type TextEncoding } from "./text.ts";
 import * as types from "./types.ts";
-import { asNumber, type CType, convert, enumOf, isCType, isScalar, type ScalarType } from "./types.ts";
+import {
+  asNumber,
+  type CType,
+  convert,
+  enumOf,
+  isCType,
+  isScalar,
+  ownType,
+  type ScalarType,
+} from "./types.ts";
 
 /** What `structFromSchema` does. */
 export function readStruct(
@@ -30,7 +49,7 @@ export function readStruct(
   checkOptions("structFromSchema", options, { types: "any" });
   const own = ownTypes(options.types);
   try {
-    return new SchemaReader(own).struct(schema, 0);
+    return new SchemaReader(own).struct(schema, { depth: 0, pathLength: 0 });
   } catch (error) {
     if (error instanceof StructDefinitionError && error.message.startsWith(UNSOUND)) throw error;
     // The types refuse their arguments with errors of their own, and a schema may be an object that bites.
@@ -52,9 +71,6 @@ function ownTypes(types: unknown = []): CType<unknown>[] {
 }
 
 const UNSOUND = "this schema is not sound";
-const MAX_DEPTH = 64;
-/** One object may stand at many places of a schema, which must not become exponential work. */
-const MAX_MEMBERS = 100_000;
 const MAX_BYTES = 2 ** 32;
 /** The types that a schema may name without being told them. */
 const builtIns = (): [string, CType<unknown>][] =>
@@ -70,59 +86,99 @@ const isObject = (value: unknown): value is AnyObject =>
 const isCount = (value: unknown, max = MAX_BYTES): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
 
-/** Reads one schema, checking every part: what it makes can reach no byte outside its struct. */
+/** Where in a schema a part stands. */
+interface Place {
+  readonly depth: number;
+  /** Characters of the dotted path to it. */
+  readonly pathLength: number;
+}
+
+/** Counts up to a limit. */
+class Allowance {
+  readonly #limit: number;
+  readonly #what: string;
+  #used = 0;
+
+  constructor(limit: number, what: string) {
+    this.#limit = limit;
+    this.#what = what;
+  }
+
+  use(count: number): void {
+    this.#used += count;
+    if (this.#used > this.#limit) throw unsound(`more than ${this.#limit} ${this.#what}`, this.#used);
+  }
+}
+
+/**
+ * Reads one schema, checking every part: what it makes can reach no byte outside its struct. One object may stand at
+ * many places of a schema, which must not become exponential work.
+ */
 class SchemaReader {
   readonly #types: Map<string, CType<unknown>>;
-  #members = 0;
+  readonly #members = new Allowance(MAX_MEMBERS, "members");
+  readonly #paths = new Allowance(MAX_PATH_CHARACTERS, "characters of paths to members");
+  readonly #labels = new Allowance(MAX_LABELS, "labels of enums");
 
   constructor(own: readonly CType<unknown>[]) {
     this.#types = new Map([...builtIns(), ...own.map((type) => [type.name, type] as const)]);
   }
 
-  struct(schema: unknown, depth: number): StructClass<Struct & AnyObject> {
+  struct(schema: unknown, place: Place): StructClass<Struct & AnyObject> {
     if (!isObject(schema)) throw unsound("a struct must be an object", schema);
     const { name: given, fields } = schema;
-    if (depth > MAX_DEPTH) throw unsound(`structs nested deeper than ${MAX_DEPTH}`, given);
+    if (place.depth > MAX_DEPTH) throw unsound(`structs nested deeper than ${MAX_DEPTH}`, given);
     const head = readHead(schema);
     const { name, kind } = head;
     if (!isObject(fields)) throw unsound(`${name}: fields`, fields);
     const entries = Object.entries(fields);
-    this.#members += entries.length;
-    if (this.#members > MAX_MEMBERS) throw unsound(`more than ${MAX_MEMBERS} members`, this.#members);
-    const members = entries.flatMap(([key, value]) => this.#member(head, key, value, depth));
+    this.#members.use(entries.length);
+    const members = entries.flatMap(([key, value]) => this.#member(head, key, value, place));
     const Base = kind === "union" ? Union : Struct;
     const cls = { [name]: class extends Base {} }[name] as unknown as StructClass<Struct & AnyObject>;
     registerLayout(layoutFrom(cls, head, members));
     return cls;
   }
 
-  #member(struct: Head, name: string, schema: unknown, depth: number): Member[] {
+  #member(struct: Head, name: string, schema: unknown, { depth, pathLength }: Place): Member[] {
+    if (!isMemberName(name))
+      throw unsound(`${struct.name}: the name of a member ${nameMust(name, MAX_NAME_LENGTH)}`, name);
     const where = `${struct.name}.${name}`;
-    if (!isMemberName(name)) throw unsound(`${struct.name}: member name`, name);
     if (!isObject(schema)) throw unsound(where, schema);
     const { type: spelt, offset, size, bits, anonymous } = schema;
-    const type = this.#type(spelt, where, depth);
+    const place = { depth, pathLength: pathLength + name.length + 1 };
+    this.#paths.use(place.pathLength);
+    const type = this.#type(spelt, where, place);
     if (!isCount(offset) || !isCount(size) || size !== sizeOfType(type))
       throw unsound(`${where}: offset or size`, `${offset}, ${size}`);
-    const place = bits === undefined ? undefined : readBits(bits, type, where, struct);
-    if (offset + (place ? 1 : size) > struct.size && !isFlexible(type, offset, struct))
+    const span = bits === undefined ? undefined : readBits(bits, type, where, struct);
+    if (offset + (span ? 1 : size) > struct.size && !isFlexible(type, offset, struct))
       throw unsound(`${where} reaches beyond the struct`, offset + size);
     checkAtomics(type, offset, where, struct);
     const flat = anonymous === true ? ({ anonymous: true } as const) : undefined;
-    const member = Object.freeze({ name, type, offset, size, ...(place && { bits: place }), ...flat });
-    return flat ? [member, ...readAnonymous(member, where, struct)] : [member];
+    const member = Object.freeze({ name, type, offset, size, ...(span && { bits: span }), ...flat });
+    return flat ? [member, ...this.#anonymous(member, where, struct)] : [member];
   }
 
-  #type(schema: unknown, where: string, depth: number): FieldType {
-    if (depth > MAX_DEPTH) throw unsound(`${where}: nested deeper than ${MAX_DEPTH}`, "type");
+  #anonymous({ name, type, offset }: Member, where: string, struct: Head): Member[] {
+    if (!(type instanceof StructType)) throw unsound(`${where}: anonymous`, typeName(type));
+    const inner = layoutOfClass(type.cls);
+    if (inner.endian !== undefined && inner.endian !== struct.endian)
+      throw unsound(`${where}: anonymous, of another byte order`, inner.endian);
+    this.#members.use(inner.members.length);
+    return flattened(name, inner, offset);
+  }
+
+  #type(schema: unknown, where: string, place: Place): FieldType {
+    if (place.depth > MAX_DEPTH) throw unsound(`${where}: nested deeper than ${MAX_DEPTH}`, "type");
     if (typeof schema === "string") return this.#named(schema, where);
     if (!isObject(schema)) throw unsound(`${where}: type`, schema);
     const { struct, atomic: integer } = schema;
-    if ("struct" in schema) return new StructType(this.struct(struct, depth + 1));
-    if ("array" in schema) return this.#array(schema, where, depth);
+    if ("struct" in schema) return new StructType(this.struct(struct, deeper(place)));
+    if ("array" in schema) return this.#array(schema, where, place);
     if ("chars" in schema) return readChars(schema, where);
     if ("atomic" in schema) return atomic(this.#named(integer, where) as typeof types.c_int32);
-    if ("converted" in schema) return this.#converted(schema, where, depth);
+    if ("converted" in schema) return this.#converted(schema, where, place);
     if ("custom" in schema) return this.#custom(schema, where);
     throw unsound(`${where}: type`, schema);
   }
@@ -133,53 +189,77 @@ class SchemaReader {
     return type;
   }
 
-  #array(schema: AnyObject, where: string, depth: number): FieldType {
-    const { array: spelt, length } = schema;
-    const element = this.#type(spelt, where, depth + 1);
-    if (length !== null && (!isCount(length) || length === 0))
-      throw unsound(`${where}: array length`, length);
+  #array(schema: AnyObject, where: string, place: Place): FieldType {
+    const element = this.#type(schema.array, where, deeper(place));
+    const length = readLength(schema.length, where);
     const isOpen = element instanceof ArrayType ? element.length === null : isFlexibleStruct(element);
     if (isOpen) throw unsound(`${where}: elements without a length`, length);
     return new ArrayType(element, length);
   }
 
-  #converted(schema: AnyObject, where: string, depth: number): FieldType {
+  #converted(schema: AnyObject, where: string, place: Place): FieldType {
     const { converted: name, base: spelt, labels } = schema;
-    if (typeof name !== "string") throw unsound(`${where}: converted`, name);
+    checkTypeName(name, `${where}: converted`);
     const own = this.#types.get(name);
     if (own !== undefined) return own;
-    const base = this.#type(spelt, where, depth + 1);
+    const base = this.#type(spelt, where, deeper(place));
     if (!("check" in base)) throw unsound(`${where}: base type`, name);
     const integer = isScalar(base) && base.integer !== undefined ? (base as ScalarType<bigint>) : undefined;
     const isBig = integer?.inline.accessor.startsWith("Big") === true;
     if (isBig && integer && name === `asNumber(${base.name})`) return asNumber(integer);
-    if (integer && name === `enumOf(${base.name})` && isObject(labels)) {
-      const values = Object.entries(labels).map(([label, value]) => [
-        label,
-        (isBig ? BigInt : Number)(value as string),
-      ]);
-      return enumOf(integer, Object.fromEntries(values));
-    }
+    if (integer && name === `enumOf(${base.name})` && isObject(labels))
+      return enumOf(integer, this.#enum(labels, isBig, where));
     // Unknown here: show the stored value, under the name the file gives, so that the fingerprint holds.
     return convert(base, { name, decode: (stored) => stored, encode: (value) => value as never });
   }
 
+  #enum(labels: AnyObject, isBig: boolean, where: string): Record<string, bigint> {
+    const entries = Object.entries(labels);
+    this.#labels.use(entries.length);
+    const values = entries.map(([label, value]) => {
+      if (typeof value !== "string" || value.length > MAX_LABEL_DIGITS)
+        throw unsound(
+          `${where}: the value of a label has more than ${MAX_LABEL_DIGITS} digits, or none`,
+          label,
+        );
+      return [label, (isBig ? BigInt : Number)(value)];
+    });
+    return Object.fromEntries(values);
+  }
+
   #custom(schema: AnyObject, where: string): FieldType {
     const { custom: name, size, align } = schema;
-    if (typeof name !== "string") throw unsound(`${where}: custom`, name);
+    checkTypeName(name, `${where}: custom`);
     return this.#types.get(name) ?? fieldType(opaque(name, size as number, align as number), where);
   }
 }
 
+const deeper = ({ depth, pathLength }: Place): Place => ({ depth: depth + 1, pathLength });
+
+function checkTypeName(name: unknown, what: string): asserts name is string {
+  if (typeof name !== "string") throw unsound(what, name);
+  if (name.length > MAX_NAME_LENGTH)
+    throw unsound(`${what}: a name of more than ${MAX_NAME_LENGTH} characters`, name);
+}
+
 function readHead({ name, kind, size, align, endian }: AnyObject): Head {
-  if (!isStructName(name)) throw unsound("name", name);
+  if (!isStructName(name))
+    throw unsound(`the name of a struct ${nameMust(name, MAX_STRUCT_NAME_LENGTH)}`, name);
   if (kind !== "struct" && kind !== "union") throw unsound(`${name}: kind`, kind);
   if (!isCount(size)) throw unsound(`${name}: size`, size);
   if (!isCount(align, MAX_ALIGN) || align < 1 || (align & (align - 1)) !== 0 || size % align !== 0)
     throw unsound(`${name}: align`, align);
-  if (endian !== undefined && endian !== "little" && endian !== "big")
-    throw unsound(`${name}: endian`, endian);
-  return { name, kind, size, align, ...(endian && { endian }) };
+  if (endian !== undefined && !isEndian(endian)) throw unsound(`${name}: endian`, endian);
+  return { name, kind, size, align, ...(isEndian(endian) && { endian }) };
+}
+
+const isEndian = (value: unknown): value is "little" | "big" => value === "little" || value === "big";
+
+/** Of an array; null for a flexible one. */
+function readLength(length: unknown, where: string): number | null {
+  if (length === null) return null;
+  if (isCount(length) && length > 0) return length;
+  throw unsound(`${where}: array length`, length);
 }
 
 function layoutFrom(cls: StructClass, head: Head, members: Member[]): Layout {
@@ -193,7 +273,7 @@ function layoutFrom(cls: StructClass, head: Head, members: Member[]): Layout {
     );
   if (members.length === 0 || (head.size === 0 && open < 0))
     throw unsound(`${head.name}: no fields`, head.size);
-  const atomicAlign = members.reduce((most, { type }) => Math.max(most, atomicAlignOf(type)), 1);
+  const atomicAlign = members.reduce((most, { type }) => Math.max(most, atomicAlignOf(type)), 0);
   return { cls, ...head, members: Object.freeze(members), byName, flexible: open >= 0, atomicAlign };
 }
 
@@ -219,18 +299,10 @@ function readChars({ chars: size, encoding }: AnyObject, where: string): CType<s
   return chars(size, { encoding: encoding as TextEncoding | undefined });
 }
 
-function readAnonymous({ name, type, offset }: Member, where: string, struct: Head): Member[] {
-  if (!(type instanceof StructType)) throw unsound(`${where}: anonymous`, typeName(type));
-  const inner = layoutOfClass(type.cls);
-  if (inner.endian !== undefined && inner.endian !== struct.endian)
-    throw unsound(`${where}: anonymous, of another byte order`, inner.endian);
-  return flattened(name, inner, offset);
-}
-
 function checkAtomics(type: FieldType, offset: number, where: string, struct: Head): void {
   if (isFlexibleStruct(type)) throw unsound(`${where}: nested, but without a length`, typeName(type));
   const align = atomicAlignOf(type);
-  if (align === 1) return;
+  if (align <= 1) return;
   const { innermost } = unwrap(type);
   const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
   if (offset % align !== 0 || stride % align !== 0) throw unsound(`${where}: misaligned atomic`, offset);
@@ -240,20 +312,21 @@ function checkAtomics(type: FieldType, offset: number, where: string, struct: He
 
 /** The bytes of a type that is not known here, under its name, so that the fingerprint holds. */
 function opaque(name: string, size: number, align: number): CType<Uint8Array> {
-  return {
+  return ownType({
     name,
     size,
     align,
-    read: ({ bytes }, byteOffset) => Uint8Array.prototype.slice.call(bytes, byteOffset, byteOffset + size),
-    write: ({ bytes }, byteOffset, value) => void bytes.set(value, byteOffset),
-    check: (value) => {
+    read: ({ bytes }: Memory, byteOffset: number) =>
+      Uint8Array.prototype.slice.call(bytes, byteOffset, byteOffset + size),
+    write: ({ bytes }: Memory, byteOffset: number, value: Uint8Array) => void bytes.set(value, byteOffset),
+    check: (value: unknown) => {
       if (value instanceof Uint8Array && value.length === size) return value;
       throw wrongType(`a Uint8Array of ${size} bytes (the type ${name} is not known here)`, value);
     },
-  };
+  });
 }
 
 function unsound(what: string, value: unknown): StructDefinitionError {
-  const shown = typeof value === "object" ? JSON.stringify(value)?.slice(0, 80) : String(value);
-  return new StructDefinitionError(`${UNSOUND}: ${what} (${shown})`);
+  const shown = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return new StructDefinitionError(`${UNSOUND}: ${what} (${shown?.slice(0, 80)})`);
 }

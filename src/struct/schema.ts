@@ -50,9 +50,10 @@ export function schemaOf(layout: Layout): StructSchema {
   const known = schemas.get(layout);
   if (known !== undefined) return known;
   const { name, kind, size, align, endian, members } = layout;
-  const fields = Object.fromEntries(
-    members.filter((m) => m.via === undefined).map((m) => [m.name, memberSchema(m)]),
-  );
+  const fields = {};
+  // What stands in an anonymous member is spelt out there; here one finds it by name.
+  for (const m of members)
+    Object.defineProperty(fields, m.name, { value: memberSchema(m), enumerable: m.via === undefined });
   const schema: StructSchema = Object.freeze({
     name,
     kind,

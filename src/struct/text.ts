@@ -2,7 +2,7 @@
 import { checkOptions } from "../check-options.ts";
 import { assertAttached, type Memory } from "./memory.ts";
 import { outOfRange, wrongType } from "./refusal.ts";
-import type { CType } from "./types.ts";
+import { type CType, ownType } from "./types.ts";
 
 /** How `chars` stores text. @example chars(32, { encoding: "latin1" }) */
 export type TextEncoding = "utf8" | "latin1" | "utf16le";
@@ -116,22 +116,25 @@ export function chars(size: number, options: { encoding?: TextEncoding | undefin
     );
   }
   const name = encoding === "utf8" ? `chars(${size})` : `chars(${size}, ${encoding})`;
-  return Object.freeze({
-    name,
-    size,
-    align: 1,
-    schema: { chars: size, ...(encoding !== "utf8" && { encoding }) },
-    read: (memory: Memory, o: number) => {
-      const { bytes } = memory;
-      return codec.decode(bytes, o, endOfText(bytes, o, o + size, codec.unit));
+  return ownType(
+    {
+      name,
+      size,
+      align: 1,
+      schema: { chars: size, ...(encoding !== "utf8" && { encoding }) },
+      read: (memory: Memory, o: number) => {
+        const { bytes } = memory;
+        return codec.decode(bytes, o, endOfText(bytes, o, o + size, codec.unit));
+      },
+      write: (memory: Memory, o: number, value: string) => {
+        const { bytes } = memory;
+        const written = codec.encode(bytes, value, o, size);
+        fill.call(bytes, 0, o + written, o + size);
+      },
+      check: (value: unknown) => checkText(value, size, codec),
     },
-    write: (memory: Memory, o: number, value: string) => {
-      const { bytes } = memory;
-      const written = codec.encode(bytes, value, o, size);
-      fill.call(bytes, 0, o + written, o + size);
-    },
-    check: (value: unknown) => checkText(value, size, codec),
-  });
+    String,
+  );
 }
 
 function checkText(value: unknown, size: number, codec: Codec): string {
@@ -152,27 +155,30 @@ function checkText(value: unknown, size: number, codec: Codec): string {
  * beyond a double's range reads as infinity or 0); writing is exact (ctypes.c_longdouble).
  * @example @field(c_longdouble) precise!: number
  */
-export const c_longdouble: CType<number> = Object.freeze({
-  name: "c_longdouble",
-  size: 16,
-  align: 16,
-  schema: "c_longdouble",
-  read: (memory: Memory, o: number) => {
-    assertAttached(memory);
-    const low = memory.view.getBigUint64(memory.littleEndian ? o : o + 8, memory.littleEndian);
-    const high = memory.view.getBigUint64(memory.littleEndian ? o + 8 : o, memory.littleEndian);
-    return process.arch === "arm64" ? fromBinary128(low, high) : fromX87(low, high);
+export const c_longdouble: CType<number> = ownType(
+  {
+    name: "c_longdouble",
+    size: 16,
+    align: 16,
+    schema: "c_longdouble",
+    read: (memory: Memory, o: number) => {
+      assertAttached(memory);
+      const low = memory.view.getBigUint64(memory.littleEndian ? o : o + 8, memory.littleEndian);
+      const high = memory.view.getBigUint64(memory.littleEndian ? o + 8 : o, memory.littleEndian);
+      return process.arch === "arm64" ? fromBinary128(low, high) : fromX87(low, high);
+    },
+    write: (memory: Memory, o: number, value: number) => {
+      const [low, high] = process.arch === "arm64" ? toBinary128(value) : toX87(value);
+      memory.view.setBigUint64(memory.littleEndian ? o : o + 8, low, memory.littleEndian);
+      memory.view.setBigUint64(memory.littleEndian ? o + 8 : o, high, memory.littleEndian);
+    },
+    check: (value: unknown) => {
+      if (typeof value !== "number") throw wrongType("a number", value);
+      return value;
+    },
   },
-  write: (memory: Memory, o: number, value: number) => {
-    const [low, high] = process.arch === "arm64" ? toBinary128(value) : toX87(value);
-    memory.view.setBigUint64(memory.littleEndian ? o : o + 8, low, memory.littleEndian);
-    memory.view.setBigUint64(memory.littleEndian ? o + 8 : o, high, memory.littleEndian);
-  },
-  check: (value: unknown) => {
-    if (typeof value !== "number") throw wrongType("a number", value);
-    return value;
-  },
-});
+  Number,
+);
 
 const scratch = new DataView(new ArrayBuffer(8));
 

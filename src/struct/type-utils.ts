@@ -9,13 +9,31 @@ type Same<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 
 /** Getters of the user's class are read-only members to the compiler; fields are not. */
 type IsWritable<T, K extends keyof T> = Same<{ [P in K]: T[P] }, { -readonly [P in K]: T[P] }>;
 
+declare const ANONYMOUS: unique symbol;
+declare const WRITABLE: unique symbol;
+
+/**
+ * What an `@anonymous` member is declared as: a struct whose members are members of the one around it, so that it is
+ * no value itself.
+ * @example @anonymous(Payload) payload!: Anonymous<Payload>
+ */
+export type Anonymous<T> = T & { readonly [ANONYMOUS]: true };
+
+/** Of a read-only struct the one it was, in which fields can be told from getters. */
+type Writable<T> = typeof WRITABLE extends keyof T ? NonNullable<T[typeof WRITABLE]> : T;
+
 /**
  * The names of a struct's fields: its own members but for methods and getters.
  * @example FieldNames<Point2D> is "x" | "y"
  */
-export type FieldNames<T> = {
+export type FieldNames<T> = FieldNamesOf<Writable<T>>;
+
+/** The names of its members in a layout, anonymous ones included. */
+export type MemberNames<T> = FieldNamesOf<Writable<T>, Method>;
+
+type FieldNamesOf<T, Others = Method | Anonymous<unknown>> = {
   [K in keyof T]-?: K extends string
-    ? T[K] extends Method
+    ? T[K] extends Others
       ? never
       : IsWritable<T, K> extends true
         ? K
@@ -40,7 +58,7 @@ type ElementOf<T> = T extends TypedArray
 export type InitValue<T> = T extends Scalar
   ? T
   : T extends Atomic<infer N>
-    ? N | Atomic<N>
+    ? N | Atomic<N> | ReadonlyAtomic<N>
     : T extends TypedArray
       ? Iterable<NumberIn<T>>
       : T extends CArray<infer E>
@@ -53,7 +71,9 @@ export type InitValue<T> = T extends Scalar
  * What a struct can be assigned from: any of its fields, nested structs as objects, arrays as iterables.
  * @example const init: Init<Robot> = { speed: 1, path: [{ x: 0, y: 0 }, …] }
  */
-export type Init<T> = { readonly [K in FieldNames<T>]?: InitValue<T[K]> };
+export type Init<T> = InitOf<Writable<T>>;
+
+type InitOf<T> = { readonly [K in FieldNamesOf<T>]?: InitValue<T[K]> };
 
 /** What a field becomes in plain data. @example PlainValue<Float32Array> is number[] */
 export type PlainValue<T> = T extends Scalar
@@ -70,7 +90,9 @@ export type PlainValue<T> = T extends Scalar
  * What `toObject` makes of a struct: plain objects and arrays.
  * @example const robot: Plain<Robot> = toObject(view);
  */
-export type Plain<T> = { [K in FieldNames<T>]: PlainValue<T[K]> };
+export type Plain<T> = PlainOf<Writable<T>>;
+
+type PlainOf<T> = { [K in FieldNamesOf<T>]: PlainValue<T[K]> };
 
 /**
  * An array that can only be read, as in a Reader's data.
@@ -126,7 +148,7 @@ type ReadonlyValue<T> = T extends Scalar | Method
  * The struct as a Reader sees it: nothing in it can be assigned, at any depth.
  * @example (robot: DeepReadonly<Robot>) => robot.at.x
  */
-export type DeepReadonly<T> = { readonly [K in keyof T]: ReadonlyValue<T[K]> };
+export type DeepReadonly<T> = { readonly [K in keyof T]: ReadonlyValue<T[K]> } & { readonly [WRITABLE]?: T };
 
 // Paths are followed this deep; structs nest by value, so none is infinitely deep, but the compiler cannot know.
 type Depth = [never, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
@@ -141,23 +163,59 @@ type Below<T, D extends number> = T extends Scalar | Atomic<number> | Atomic<big
         ? `.${Path<T, Depth[D]>}`
         : never;
 
-/** The dotted paths of a struct's fields. @example "data_xy" | "data_xy.x" | `multi_points.${number}.x` */
-export type Path<T, D extends number = 10> = [D] extends [never]
-  ? never
-  : { [K in FieldNames<T>]: K | `${K}${Below<T[K], D>}` }[FieldNames<T>];
+/**
+ * The dotted paths of a struct's fields, listed; of a struct with hundreds of nested ones they are more than the
+ * compiler can list, while `get`, `set` and `offsetof` take them all the same.
+ * @example "data_xy" | "data_xy.x" | `multi_points.${number}.x`
+ */
+export type Path<T, D extends number = 10> = [D] extends [never] ? never : PathOf<Writable<T>, D>;
 
-type Child<T, K extends string> = T extends
+type PathOf<T, D extends number> = {
+  [K in FieldNamesOf<T>]: K | `${K}${Below<T[K], D>}`;
+}[FieldNamesOf<T>];
+
+/** What may stand as the first step of a path: a field, an index; anything where the compiler knows nothing. */
+type Step<T> = unknown extends T
+  ? string
+  : T extends AnyArray
+    ? `${number}`
+    : IsStruct<T> extends true
+      ? FieldNames<T>
+      : never;
+
+/**
+ * `P` where it is a path of `T`, else the paths that go on from its last right step. Only the given path is followed,
+ * as a struct may have more paths than the compiler can list.
+ * @example CheckedPath<Robot, "path.3.x"> is "path.3.x", CheckedPath<Robot, "path.3.z"> is "path.3.x" | "path.3.y"
+ */
+export type CheckedPath<
+  T,
+  P extends string,
+  Before extends string = "",
+> = P extends `${infer Head}.${infer Rest}`
+  ? Head extends Step<T>
+    ? CheckedPath<Child<T, Head>, Rest, `${Before}${Head}.`>
+    : `${Before}${Step<T>}`
+  : P extends Step<T>
+    ? `${Before}${P}`
+    : `${Before}${Step<T>}`;
+
+type Child<T, K extends string> = unknown extends T
+  ? T
+  : T extends AnyArray
+    ? K extends `${number}`
+      ? ElementOf<T>
+      : never
+    : K extends keyof T
+      ? T[K]
+      : never;
+
+type AnyArray =
   | TypedArray
   | CArray<unknown>
   | ReadonlyCArray<unknown>
   | ReadonlyNumbers<number>
-  | ReadonlyNumbers<bigint>
-  ? K extends `${number}`
-    ? ElementOf<T>
-    : never
-  : K extends keyof T
-    ? T[K]
-    : never;
+  | ReadonlyNumbers<bigint>;
 
 /** The type of the field at a path. @example PathValue<Robot, "path.3.x"> is number */
 export type PathValue<T, P extends string> = P extends `${infer Head}.${infer Rest}`

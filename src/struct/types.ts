@@ -4,6 +4,7 @@
  */
 import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
+import { MAX_NAME_LENGTH } from "./limits.ts";
 import { type Memory, Region } from "./memory.ts";
 import { at, outOfRange, wrongType } from "./refusal.ts";
 
@@ -49,8 +50,10 @@ export interface CType<T> {
   /** Natural alignment in bytes: 1, 2, 4, 8 or 16. */
   readonly align: number;
   /**
-   * The value at `byteOffset`, bytes from the start of `memory`. Any bytes may stand there. The memory may be
-   * read-only: hand out copies, never typed arrays over it. What it throws reaches whoever reads the field.
+   * The value at `byteOffset`, bytes from the start of `memory`. Any bytes may stand there. Where the struct is
+   * read-only it gets a private copy of the field's bytes, as a store to the memory itself would kill the process; else
+   * hand out copies yourself, unless stores to what you hand out shall reach the field. What it throws reaches whoever
+   * reads the field.
    * @example read: ({ view }, byteOffset) => view.getUint8(byteOffset) / 100
    */
   read(memory: Memory, byteOffset: number): T;
@@ -75,7 +78,7 @@ export const schemaOfType = ({ schema, name, size, align }: CType<unknown>): Typ
 
 /**
  * True for a type like those here, built in or of one's own.
- * @throws StructDefinitionError for one whose size or alignment is none
+ * @throws StructDefinitionError for one whose size or alignment is none, or whose name is too long
  */
 export function isCType(type: unknown): type is CType<unknown> {
   if (typeof type !== "object" || type === null) return false;
@@ -86,8 +89,36 @@ export function isCType(type: unknown): type is CType<unknown> {
       `type ${name}: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16`,
     );
   }
-  return typeof name === "string";
+  if (typeof name !== "string") return false;
+  if (name.length <= MAX_NAME_LENGTH) return true;
+  throw new StructDefinitionError(
+    `type ${show(name)}: a name must have at most ${MAX_NAME_LENGTH} characters`,
+  );
 }
+
+/** The constructors of values, as far as a type tells. */
+type ValueClass = NumberConstructor | BigIntConstructor | BooleanConstructor | StringConstructor;
+
+const own = new WeakSet<object>();
+const valueClasses = new WeakMap<object, ValueClass | undefined>();
+
+/** Marks a type as made here: what its `read` gives is no way into the memory. */
+export function ownType<C extends object>(type: C, values?: ValueClass): Readonly<C> {
+  own.add(type);
+  return reading(type, values);
+}
+
+/** Says what the values of a type are at run time, if that is known. */
+function reading<C extends object>(type: C, values: ValueClass | undefined): Readonly<C> {
+  valueClasses.set(type, values);
+  return Object.freeze(type);
+}
+
+/** False for a type of somebody else's, whose `read` might hand out the memory that it gets. */
+export const isOwnType = (type: CType<unknown>): boolean => own.has(type);
+
+/** What the values of a type are instances of, if that is known. */
+export const valueClassOf = (type: CType<unknown>): ValueClass | undefined => valueClasses.get(type);
 
 /** What reading a field of this type gives. @example TypeOf<typeof c_int64> is bigint */
 export type TypeOf<C> = C extends CType<infer T> ? T : never;
@@ -206,7 +237,7 @@ function scalar<T extends number | bigint, A>(
 ): ScalarType<T, A> {
   const get = getters[inline.accessor];
   const set = setters[inline.accessor] as (view: DataView, o: number, value: T, le: boolean) => void;
-  return Object.freeze({
+  const type = {
     name,
     size,
     align: size,
@@ -216,7 +247,8 @@ function scalar<T extends number | bigint, A>(
     check,
     read: (memory: Memory, o: number) => get(memory.view, o, memory.littleEndian) as T,
     write: (memory: Memory, o: number, value: T) => set(memory.view, o, value, memory.littleEndian),
-  });
+  };
+  return ownType(type, inline.accessor.startsWith("Big") ? BigInt : Number);
 }
 
 function int<A>(name: string, bits: 8 | 16 | 32, signed: boolean): ScalarType<number, A> {
@@ -269,24 +301,27 @@ function checkNumber(value: unknown): number {
  * C's `_Bool`, 1 byte: a boolean; any byte but 0 reads as true (ctypes.c_bool).
  * @example @field(c_bool) on!: boolean
  */
-export const c_bool: ScalarType<boolean> = Object.freeze({
-  name: "c_bool",
-  size: 1,
-  align: 1,
-  schema: "c_bool",
-  inline: {
-    accessor: "Uint8" as const,
-    refuses: (v: string) => `typeof ${v} !== "boolean"`,
-    boolean: true as const,
+export const c_bool: ScalarType<boolean> = ownType(
+  {
+    name: "c_bool",
+    size: 1,
+    align: 1,
+    schema: "c_bool",
+    inline: {
+      accessor: "Uint8" as const,
+      refuses: (v: string) => `typeof ${v} !== "boolean"`,
+      boolean: true as const,
+    },
+    integer: { bits: 8, signed: false },
+    read: (memory: Memory, o: number) => memory.view.getUint8(o) !== 0,
+    write: (memory: Memory, o: number, value: boolean) => memory.view.setUint8(o, value ? 1 : 0),
+    check: (value: unknown) => {
+      if (typeof value !== "boolean") throw wrongType("a boolean", value);
+      return value;
+    },
   },
-  integer: { bits: 8, signed: false },
-  read: (memory: Memory, o: number) => memory.view.getUint8(o) !== 0,
-  write: (memory: Memory, o: number, value: boolean) => memory.view.setUint8(o, value ? 1 : 0),
-  check: (value: unknown) => {
-    if (typeof value !== "boolean") throw wrongType("a boolean", value);
-    return value;
-  },
-});
+  Boolean,
+);
 
 /** C's `int8_t`, 1 byte: a whole number from -128 to 127 (ctypes.c_int8). @example @field(c_int8) n!: number */
 export const c_int8: ScalarType<number, Int8Array> = int("c_int8", 8, true);
@@ -386,57 +421,66 @@ export const c_time_t = c_int64;
  * indices instead.
  * @example @field(c_void_p) next!: bigint
  */
-export const c_void_p: ScalarType<bigint, BigUint64Array> = Object.freeze({
-  ...c_uint64,
-  name: "c_void_p",
-  schema: "c_void_p",
-  integer: undefined,
-});
+export const c_void_p: ScalarType<bigint, BigUint64Array> = ownType(
+  {
+    ...c_uint64,
+    name: "c_void_p",
+    schema: "c_void_p",
+    integer: undefined,
+  },
+  BigInt,
+);
 
 /**
  * C's `char`, 1 byte: a string of one Latin-1 character, U+0000 to U+00FF (ctypes.c_char, but for the string). Text
  * of several is `chars(n)`.
  * @example @field(c_char) grade!: string
  */
-export const c_char: CType<string> = Object.freeze({
-  name: "c_char",
-  size: 1,
-  align: 1,
-  schema: "c_char",
-  read: (memory: Memory, o: number) => String.fromCharCode(memory.view.getUint8(o)),
-  write: (memory: Memory, o: number, value: string) => memory.view.setUint8(o, value.charCodeAt(0)),
-  check: (value: unknown) => {
-    const expected = "a string of one Latin-1 character";
-    if (typeof value !== "string") throw wrongType(expected, value);
-    if (value.length !== 1 || value.charCodeAt(0) > 255) throw outOfRange(expected, value);
-    return value;
+export const c_char: CType<string> = ownType(
+  {
+    name: "c_char",
+    size: 1,
+    align: 1,
+    schema: "c_char",
+    read: (memory: Memory, o: number) => String.fromCharCode(memory.view.getUint8(o)),
+    write: (memory: Memory, o: number, value: string) => memory.view.setUint8(o, value.charCodeAt(0)),
+    check: (value: unknown) => {
+      const expected = "a string of one Latin-1 character";
+      if (typeof value !== "string") throw wrongType(expected, value);
+      if (value.length !== 1 || value.charCodeAt(0) > 255) throw outOfRange(expected, value);
+      return value;
+    },
   },
-});
+  String,
+);
 
 /**
  * C's `wchar_t`, 4 bytes: a string of one code point (ctypes.c_wchar). Memory that holds none reads as U+FFFD.
  * @example @field(c_wchar) sign!: string
  */
-export const c_wchar: CType<string> = Object.freeze({
-  name: "c_wchar",
-  size: 4,
-  align: 4,
-  schema: "c_wchar",
-  read: (memory: Memory, o: number) => {
-    const code = memory.view.getUint32(o, memory.littleEndian);
-    return code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ? "\ufffd" : String.fromCodePoint(code);
+export const c_wchar: CType<string> = ownType(
+  {
+    name: "c_wchar",
+    size: 4,
+    align: 4,
+    schema: "c_wchar",
+    read: (memory: Memory, o: number) => {
+      const code = memory.view.getUint32(o, memory.littleEndian);
+      return code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ? "\ufffd" : String.fromCodePoint(code);
+    },
+    write: (memory: Memory, o: number, value: string) =>
+      memory.view.setUint32(o, value.codePointAt(0) as number, memory.littleEndian),
+    check: (value: unknown) => {
+      const expected = "a string of one code point";
+      if (typeof value !== "string") throw wrongType(expected, value);
+      const code = value.codePointAt(0);
+      const one = code !== undefined && value.length === (code > 0xffff ? 2 : 1) && value.isWellFormed();
+      if (!one) throw outOfRange(expected, value);
+      return value;
+    },
   },
-  write: (memory: Memory, o: number, value: string) =>
-    memory.view.setUint32(o, value.codePointAt(0) as number, memory.littleEndian),
-  check: (value: unknown) => {
-    const expected = "a string of one code point";
-    if (typeof value !== "string") throw wrongType(expected, value);
-    const code = value.codePointAt(0);
-    const one = code !== undefined && value.length === (code > 0xffff ? 2 : 1) && value.isWellFormed();
-    if (!one) throw outOfRange(expected, value);
-    return value;
-  },
-});
+  String,
+);
 
 /**
  * A type stored as `base` and seen as something else. Throws nothing itself; what `decode` throws reaches whoever
@@ -466,7 +510,7 @@ export function convert<B, T>(
 ): CType<T> {
   const { name, decode, encode, labels } = options;
   // What check returns is what write stores, so the encoded value travels between them under the type T.
-  return Object.freeze({
+  const type = {
     name,
     size: base.size,
     align: base.align,
@@ -474,7 +518,8 @@ export function convert<B, T>(
     read: (memory: Memory, o: number) => decode(base.read(memory, o)),
     check: (value: unknown) => base.check(encode(value)) as unknown as T,
     write: (memory: Memory, o: number, value: T) => base.write(memory, o, value as unknown as B),
-  });
+  };
+  return isOwnType(base) ? ownType(type) : Object.freeze(type);
 }
 
 /**
@@ -489,7 +534,7 @@ export function asNumber(type: CType<bigint>): CType<number> {
       `asNumber: expected a type whose values are bigints, such as c_int64, got ${isCType(type) ? (type as CType<unknown>).name : show(type)}`,
     );
   const expected = "a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones";
-  return convert(type, {
+  const converted = convert(type, {
     name: `asNumber(${type.name})`,
     decode: (stored) => {
       const number = Number(stored);
@@ -502,6 +547,7 @@ export function asNumber(type: CType<bigint>): CType<number> {
       return BigInt(value);
     },
   });
+  return reading(converted, Number);
 }
 
 /** A type shows what its values are by what it makes of zeros: it must read any bytes. */
@@ -532,7 +578,7 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
     members.map(([name, value]) => [name, labelOf(type, value, where, name)]),
   );
   const values = new Set<unknown>(members.map(([, value]) => value));
-  return convert<B, Extract<E[keyof E], B>>(type, {
+  const converted = convert<B, Extract<E[keyof E], B>>(type, {
     name: where,
     labels,
     decode: (stored) => stored as Extract<E[keyof E], B>,
@@ -544,6 +590,7 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
         : wrongType(expected, value);
     },
   });
+  return reading(converted, valueClassOf(type));
 }
 
 /** A numeric enum of TypeScript also maps its values back to names: `Mode[5] === "Run"`. */

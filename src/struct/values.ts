@@ -16,18 +16,21 @@ import {
   type Member,
   sizeOfType,
   typeName,
+  valueMembers,
 } from "./layout.ts";
 import { copyMembers } from "./member-bytes.ts";
 import { assertAttached, type Region } from "./memory.ts";
-import { at, itHas, outOfRange, rangeRefusal, typeRefusal, wrongType } from "./refusal.ts";
+import { at, itHas, outOfRange, rangeRefusal, readOnlyHere, typeRefusal, wrongType } from "./refusal.ts";
 import { isNumeric, type ScalarType, type TypedArray, typedArrays } from "./types.ts";
 
 declare const PREPARED: unique symbol;
 /** A checked value in the form that `store` takes; only `prepare` and `store` know which for which type. */
 type Prepared = { readonly [PREPARED]: true };
 
-/** The members of a struct to store, or the bytes of one of the same class. */
-type PreparedStruct = { readonly bytes: Buffer } | readonly (readonly [Member, Prepared])[];
+/** Members to store. */
+type PreparedMembers = readonly (readonly [Member, Prepared])[];
+/** Or the bytes of a struct of the same class, and what of it stands behind them. */
+type PreparedStruct = { readonly bytes: Buffer; readonly rest: PreparedMembers } | PreparedMembers;
 
 const prepared = (value: unknown): Prepared => value as Prepared;
 
@@ -58,7 +61,7 @@ function store(type: FieldType, region: Region, byteOffset: number, value: Prepa
 
 /** A misaligned atomic would be refused in the middle of storing, when others are stored already. */
 function checkAlignment(align: number, region: Region, byteOffset: number): void {
-  if ((region.byteOffset + byteOffset) % align === 0) return;
+  if (align === 0 || (region.byteOffset + byteOffset) % align === 0) return;
   throw rangeRefusal(
     `atomics must be aligned to their ${align} bytes; this memory begins ${(region.byteOffset + byteOffset) % align} bytes off`,
   );
@@ -103,8 +106,7 @@ export function assignView(view: View, init: unknown): void {
   const layout = view[LAYOUT];
   const region = view[REGION];
   assertAttached(region);
-  if (region.readOnly)
-    throw new TypeError(`${layout.name} is read-only here: a Reader cannot write, use an Editor`);
+  if (region.readOnly) throw readOnlyHere(layout.name);
   let checked: PreparedStruct;
   try {
     checkAlignment(layout.atomicAlign, region, view[OFFSET]);
@@ -116,16 +118,7 @@ export function assignView(view: View, init: unknown): void {
 }
 
 function prepareStruct(layout: Layout, value: unknown, region: Region, base = 0): PreparedStruct {
-  if (isView(value)) {
-    if (value[LAYOUT] === layout && canCopy(layout, value, region)) return { bytes: copyOf(value) };
-    return prepareMembers(
-      layout,
-      value[LAYOUT].members.map(({ name }) => name),
-      value,
-      region,
-      base,
-    );
-  }
+  if (isView(value)) return prepareView(layout, value, region, base);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw wrongType(`an object with members of ${layout.name}`, value);
   }
@@ -137,22 +130,20 @@ function prepareStruct(layout: Layout, value: unknown, region: Region, base = 0)
   return prepareMembers(layout, names, value, region, base);
 }
 
-/** Bytes can be copied as they are when they mean the same on both sides and nobody needs them atomically. */
-function canCopy(layout: Layout, source: View, region: Region): boolean {
-  return (
-    layout.atomicAlign === 1 &&
-    !layout.flexible &&
-    source[REGION].littleEndian === inOrder(region, layout).littleEndian
-  );
+/** Of a struct of the same class, or of one derived from it, the bytes: they need not be values one could store. */
+function prepareView(layout: Layout, value: View, region: Region, base: number): PreparedStruct {
+  const { [LAYOUT]: own, [REGION]: source } = value;
+  const isSame = own === layout || own.cls.prototype instanceof layout.cls;
+  const names = valueMembers(isSame ? layout : own).map(({ name }) => name);
+  if (!isSame || source.littleEndian !== inOrder(region, layout).littleEndian)
+    return prepareMembers(layout, names, value, region, base);
+  const tail = layout.flexible ? names.slice(-1) : [];
+  return { bytes: copyOf(value, layout.size), rest: prepareMembers(layout, tail, value, region, base) };
 }
 
 /** Not the Buffer's own `slice`, which would share the memory; this one makes a Buffer as well. */
-const copyOf = (view: View): Buffer =>
-  Uint8Array.prototype.slice.call(
-    view[REGION].bytes,
-    view[OFFSET],
-    view[OFFSET] + view[LAYOUT].size,
-  ) as Buffer;
+const copyOf = ({ [REGION]: { bytes }, [OFFSET]: start }: View, byteLength: number): Buffer =>
+  Uint8Array.prototype.slice.call(bytes, start, start + byteLength) as Buffer;
 
 function prepareMembers(
   layout: Layout,
@@ -160,7 +151,7 @@ function prepareMembers(
   source: object,
   region: Region,
   base: number,
-): PreparedStruct {
+): PreparedMembers {
   return names.map((name) => {
     const member = layout.byName.get(name);
     if (member === undefined)
@@ -178,12 +169,10 @@ function prepareMembers(
 
 function storeStruct(layout: Layout, region: Region, base: number, value: PreparedStruct): void {
   const memory = inOrder(region, layout);
-  if ("bytes" in value) {
-    const copying = { source: value.bytes, target: region.bytes, shift: base };
-    copyMembers(layout, memory.littleEndian, copying);
-    return;
-  }
-  for (const [member, checked] of value) writeMember(member, memory, base, checked);
+  const isCopy = "bytes" in value;
+  if (isCopy)
+    copyMembers(layout, memory.littleEndian, { source: value.bytes, target: region.bytes, shift: base });
+  for (const [member, checked] of isCopy ? value.rest : value) writeMember(member, memory, base, checked);
 }
 
 /** Numbers of the right typed array are kept as a copy of their bytes; everything else value by value. */
@@ -315,7 +304,7 @@ export function forJson(value: unknown): unknown {
 /** A struct for JSON.stringify, which asks the structs, arrays and atomics in it for theirs. */
 export function jsonOf(view: View): Record<string, unknown> {
   const source = view as unknown as Record<string, unknown>;
-  return Object.fromEntries(view[LAYOUT].members.map(({ name }) => [name, forJson(source[name])]));
+  return Object.fromEntries(valueMembers(view[LAYOUT]).map(({ name }) => [name, forJson(source[name])]));
 }
 
 /** How the values of a struct are turned into plain ones. */
@@ -332,7 +321,7 @@ export const unreadable = (error: unknown): string =>
 export function plainView(view: View, options: PlainOptions): Record<string, unknown> {
   const source = view as unknown as Record<string, unknown>;
   return Object.fromEntries(
-    view[LAYOUT].members.map(({ name, type }) => [name, plainValue(type, () => source[name], options)]),
+    valueMembers(view[LAYOUT]).map(({ name, type }) => [name, plainValue(type, () => source[name], options)]),
   );
 }
 

@@ -13,10 +13,18 @@ import { readBits } from "./bits.ts";
 import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
 import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { inOrder, type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "./layout.ts";
-import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, type Region } from "./memory.ts";
-import { at, unreadableAt } from "./refusal.ts";
+import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region } from "./memory.ts";
+import { at, readOnlyHere, unreadableAt } from "./refusal.ts";
 import type { Struct } from "./struct.ts";
-import { type CType, type Inline, isNumeric, isScalar, type ScalarType, typedArrays } from "./types.ts";
+import {
+  type CType,
+  type Inline,
+  isNumeric,
+  isOwnType,
+  isScalar,
+  type ScalarType,
+  typedArrays,
+} from "./types.ts";
 import { fillArray, forJson, readableElements, storeElements, storeMember } from "./values.ts";
 
 export type ViewClass = new (region: Region, byteOffset: number) => View;
@@ -201,10 +209,16 @@ class Generator {
     if (type instanceof ArrayType) return this.#readArray(type, offset, owner);
     if (type instanceof AtomicType)
       return `new ${this.#constant(Atomic)}(this.#r, ${offset}, ${this.#constant(type.integer)}, ${owner})`;
-    const value = isScalar(type)
-      ? this.#readInline(type.inline, offset)
-      : `${this.#constant(type)}.read(this.#r, ${offset})`;
+    const value = isScalar(type) ? this.#readInline(type.inline, offset) : this.#readValue(type, offset);
     return this.#fresh ? `(${BARRIER_SOURCE}, ${value})` : value;
+  }
+
+  /** What somebody else's type hands out may be the memory itself, through which a store would kill the process. */
+  #readValue(type: CType<unknown>, offset: string): string {
+    const known = this.#constant(type);
+    return this.#readOnly && !isOwnType(type)
+      ? `${this.#constant(readCopy)}(${known}, this.#r, ${offset})`
+      : `${known}.read(this.#r, ${offset})`;
   }
 
   #readInline({ accessor, boolean }: Inline, offset: string): string {
@@ -249,6 +263,12 @@ class Generator {
   }
 }
 
+/** What a type makes of a private copy of a field's bytes. */
+function readCopy(type: CType<unknown>, region: Region, byteOffset: number): unknown {
+  const copy = new Uint8Array(region.bytes.subarray(byteOffset, byteOffset + type.size));
+  return type.read(new Region(copy.buffer, 0, type.size, region.mode & BIG_ENDIAN), 0);
+}
+
 /** Out of line, so that accessors stay small enough to be inlined. */
 function refuseValue(layout: Layout, name: string, type: CType<unknown>, value: unknown): never {
   try {
@@ -260,9 +280,9 @@ function refuseValue(layout: Layout, name: string, type: CType<unknown>, value: 
 }
 
 function refuseWrite(layout: Layout, name: string): never {
-  throw new TypeError(`${layout.name}.${name} is read-only here: a Reader cannot write, use an Editor`);
+  throw readOnlyHere(`${layout.name}.${name}`);
 }
 
 function refuseArray(place: string): never {
-  throw new TypeError(`${place} is read-only here: a Reader cannot write, use an Editor`);
+  throw readOnlyHere(place);
 }

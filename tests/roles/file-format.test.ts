@@ -1,7 +1,15 @@
 /** The data file as bytes: what Python reads in it, what a changed class is told, and that no byte in it can hurt. */
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   array,
@@ -11,6 +19,7 @@ import {
   c_uint8,
   chars,
   Editor,
+  enumOf,
   field,
   LayoutMismatchError,
   layoutOf,
@@ -297,6 +306,33 @@ describe("hostile bytes", () => {
       expect(String(error.code)).toMatch(/^(FILE_FORMAT|LAYOUT_MISMATCH)$/);
     });
   }
+
+  test("a schema of 1 GiB is refused before it is read", () => {
+    using temp = new TempDir();
+    const path = temp.file("Robot_.mmap");
+    new Manager(Robot, { dir: temp.dir, create: true }).close();
+    const footer = readFileSync(path).subarray(-FOOTER_BYTES);
+    footer.writeUInt32LE(2 ** 30, 20);
+    truncateSync(path, 0);
+    truncateSync(path, 2 ** 30 + 64 * 1024);
+    const fd = openSync(path, "r+");
+    writeSync(fd, footer, 0, FOOTER_BYTES, 2 ** 30 + 64 * 1024 - FOOTER_BYTES);
+    closeSync(fd);
+    const error = thrownBy(() => new Reader(Robot, { dir: temp.dir }));
+    expect(error.message).toContain("(schema of 1073741824 bytes, of which there may be 16777216)");
+  });
+
+  test("and one of more than 16 MiB is never written", () => {
+    const names = Array.from({ length: 40_000 }, (_, i) => `Label${"x".repeat(400)}${i}`);
+    const Labels = Object.fromEntries(names.map((name, i) => [name, i]));
+    class Wordy extends MmapStructure {
+      @field(enumOf(c_int32, Labels)) mode!: number;
+    }
+    using temp = new TempDir();
+    const error = thrownBy(() => new Manager(Wordy, { dir: temp.dir, create: true }));
+    expect(error.message).toMatch(/^the schema of Wordy takes \d{8} bytes; a file holds at most 16777216$/);
+    expect(readdirSync(temp.dir).filter((name) => name.endsWith(".mmap"))).toEqual([]);
+  });
 
   test("a newer format is told as such", () => {
     using temp = new TempDir();

@@ -1,7 +1,22 @@
 /** Opening a file without its class. */
 import { expect, test } from "bun:test";
-import { rmSync, truncateSync, writeFileSync } from "node:fs";
-import { c_uint8, enumOf, field, Manager, MmapStructure, openReader, toObject } from "../../src/index.ts";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  type Atomic,
+  atomic,
+  c_int32,
+  c_uint8,
+  enumOf,
+  FileFormatError,
+  field,
+  layoutOf,
+  Manager,
+  MmapStructure,
+  openReader,
+  Struct,
+  toObject,
+} from "../../src/index.ts";
+import { resealed } from "./mutations.ts";
 import { Robot } from "./structs.ts";
 import { TempDir, thrownBy } from "./support.ts";
 
@@ -12,6 +27,11 @@ enum Mode {
 
 class Machine extends MmapStructure {
   @field(enumOf(c_uint8, Mode)) mode!: Mode;
+}
+
+class Slot extends Struct {
+  @field(atomic(c_int32)) state!: Atomic<number>;
+  @field(c_int32) value!: number;
 }
 
 test("shows every field of a file whose class is not at hand", () => {
@@ -80,6 +100,48 @@ test("refuses what has no schema to go by", () => {
   expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).message).toContain(
     "was made by IPMMAP and has no schema",
   );
+});
+
+test.each([
+  ["not JSON", "{", "the schema in"],
+  ["no struct", '{"name":5}', "the struct that"],
+  [
+    "a flexible array",
+    JSON.stringify({
+      ...layoutOf(Machine),
+      fields: {
+        ...layoutOf(Machine).fields,
+        mode: { type: { array: "c_int8", length: null }, offset: 16, size: 0 },
+      },
+    }),
+    "Machine ends in a flexible array",
+  ],
+  [
+    "scattered atomics",
+    JSON.stringify({
+      ...layoutOf(Machine),
+      size: 16 + 2 ** 25,
+      fields: {
+        ...layoutOf(Machine).fields,
+        mode: {
+          type: { array: { struct: layoutOf(Slot) }, length: 2 ** 22 },
+          offset: 16,
+          size: 2 ** 25,
+        },
+      },
+    }),
+    "more than 1048576 places",
+  ],
+])("refuses a schema that is %s, and names the file", (_, schema, message) => {
+  using temp = new TempDir();
+  using manager = new Manager(Machine, { dir: temp.dir, create: true });
+  const file = resealed(readFileSync(manager.path), { schema: Buffer.from(schema), fingerprint: 1n });
+  writeFileSync(manager.path, file);
+  const error = thrownBy(() => openReader(manager.path));
+  expect(error).toBeInstanceOf(FileFormatError);
+  expect((error as FileFormatError).path).toBe(manager.path);
+  expect(error.message).toContain(message);
+  expect(error.cause).toBeInstanceOf(Error);
 });
 
 test("names of shared memory may look like those of files", () => {

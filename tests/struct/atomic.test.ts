@@ -128,7 +128,7 @@ describe("on read-only memory", () => {
     const writes = ["store", "add", "sub", "and", "or", "xor", "exchange"] as const;
     for (const name of writes) {
       expect(() => a32[name](1)).toThrow(TypeError);
-      expect(() => a32[name](1)).toThrow(`Counters.a32.${name}: read-only here`);
+      expect(() => a32[name](1)).toThrow("Counters.a32 is read-only here");
     }
     expect(() => a32.compareExchange(0, 1)).toThrow(TypeError);
     expect(() => a32.notify()).toThrow(TypeError);

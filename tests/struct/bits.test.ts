@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { readBits, writeBits } from "../../src/struct/bits.ts";
 import {
   bits,
   bytesOf,
@@ -16,6 +17,8 @@ import {
   struct,
   viewOf,
 } from "../../src/struct/index.ts";
+import type { Member } from "../../src/struct/layout.ts";
+import { Region } from "../../src/struct/memory.ts";
 import { seedOfRun } from "../support/random.ts";
 
 class Flags extends Struct {
@@ -109,3 +112,23 @@ describe("a bit-field", () => {
     fc.assert(property, { seed: seedOfRun(), numRuns: 300 });
   });
 });
+
+test.each([c_uint8, c_uint64])(
+  "a bit-field far behind the first 512 MiB is read where it stands: %p",
+  (type) => {
+    const offset = 2 ** 32 + 2 ** 20 + 3;
+    const member: Member = {
+      name: "x",
+      type,
+      offset: offset >> 3,
+      size: type.size,
+      bits: { offset, width: 5 },
+    };
+    // The struct begins so far in front of the memory that these are its bytes.
+    const base = -Math.floor(offset / 8);
+    const region = new Region(new ArrayBuffer(8), 0, 8, 0);
+    writeBits(member, region, base, 21);
+    expect(region.bytes[0]).toBe(21 << 3);
+    expect(Number(readBits(member, region, base))).toBe(21);
+  },
+);

@@ -1,19 +1,28 @@
 import { describe, expect, test } from "bun:test";
 import { StructDefinitionError } from "../../src/errors.ts";
 import {
+  type Anonymous,
   anonymous,
   bits,
+  c_char,
   c_int8,
   c_int16,
   c_int32,
   c_uint8,
   create,
+  equals,
   field,
+  type Init,
   layoutOf,
   nested,
+  offsetof,
+  type Plain,
   Struct,
+  type StructClass,
   sizeof,
   struct,
+  structFromSchema,
+  toObject,
   Union,
 } from "../../src/struct/index.ts";
 import { define, expectedStyle, refusal } from "../support/define.ts";
@@ -103,19 +112,51 @@ describe("what is recorded", () => {
     expect(layouts).toEqual([5, 8, "big"]);
   });
 
-  test("members of an anonymous union are members of the struct around it", () => {
+  describe("members of an anonymous union are members of the struct around it", () => {
     class Payload extends Union {
       @field(c_int32) whole!: number;
       @field(c_uint8) low!: number;
     }
-    class Value extends Struct {
+    class Inner extends Struct {
       @field(c_int8) kind!: number;
-      @anonymous(Payload) payload!: Payload;
+      @anonymous(Payload) payload!: Anonymous<Payload>;
     }
-    const value = create(Value, { payload: { whole: 258 } }) as Value & Payload;
-    expect([value.whole, value.low, value.payload.low]).toEqual([258, 2, 2]);
-    value.low = 7;
-    expect(value.payload.whole).toBe(263);
+    class Value extends Struct {
+      @anonymous(Inner) inner!: Anonymous<Inner>;
+      @field(c_int8) last!: number;
+    }
+    type All = Value & Inner & Payload;
+    const init: Init<All> = { kind: 1, whole: 258, last: 3 };
+
+    test("to read and to store, and so is what they are declared by", () => {
+      const value = create(Value, init) as All;
+      expect([value.whole, value.low, value.payload.low, value.inner.payload.whole]).toEqual([
+        258, 2, 2, 258,
+      ]);
+      value.low = 7;
+      expect(value.payload.whole).toBe(263);
+      value.payload = create(Payload, { whole: 5 }) as Anonymous<Payload>;
+      expect(value.whole).toBe(5);
+    });
+
+    test("once, and there, however they are shown or copied", () => {
+      const value = create(Value, init) as All;
+      const shown = { kind: 1, whole: 258, low: 2, last: 3 };
+      expect(toObject(value)).toEqual(shown);
+      expect(JSON.parse(JSON.stringify(value))).toEqual(shown);
+      expect(Bun.inspect(value)).toBe("Value {\n  kind: 1,\n  whole: 258,\n  low: 2,\n  last: 3,\n}");
+      const plain: Plain<All> = toObject(value);
+      expect(equals(create(Value, plain as never), value)).toBe(true);
+      expect(equals(create(Value, value), value)).toBe(true);
+    });
+
+    test("in the layout by name, where the declaration alone is listed", () => {
+      const { fields } = layoutOf(Value as unknown as StructClass<All>);
+      expect(Object.keys(fields)).toEqual(["inner", "last"]);
+      expect([fields.whole.offset, fields.low.type, fields.payload.anonymous]).toEqual([4, "c_uint8", true]);
+      expect(offsetof(Value as unknown as StructClass<All>, "whole")).toBe(4);
+      expect(sizeof(structFromSchema(layoutOf(Value)))).toBe(12);
+    });
   });
 });
 
@@ -142,6 +183,32 @@ describe("what is refused", () => {
     );
   });
 
+  test.each([
+    ["get x() { return 1 }", "Point.x"],
+    ["set x(v: number) {}", "Point.x"],
+    ["x() { return 1 }", "Point.x"],
+    ["get f() { return 1 }", "Payload.f"],
+  ])("%s, where a field has that name: it would be ignored", async (member, fieldName) => {
+    const bases = `class Payload extends s.Struct { @s.field(s.c_int8) f!: number }
+      class Point extends s.Struct { @s.field(s.c_int8) x!: number; @s.anonymous(Payload) p!: unknown }`;
+    const message = `Bad.${fieldName.at(-1)} is a getter, setter or method, which the field ${fieldName} would hide; give it another name`;
+    for (const between of ["", "@s.field(s.c_int8) y!: number"]) {
+      const bad = `class Bad extends Point { ${between}; ${member} }; class Worse extends Bad {}; s.sizeof(Worse)`;
+      expect(await refusal(`${bases}; ${bad}`)).toBe(message);
+    }
+    const own = `class Bad extends s.Struct { @s.anonymous(Payload) p!: unknown; get f() { return 1 } }; s.sizeof(Bad)`;
+    expect(await refusal(`${bases}; ${own}`)).toContain(
+      "Bad.f is a getter, setter or method, which the field Payload.f",
+    );
+  });
+
+  test("a getter that a field of a class from a schema would hide", async () => {
+    const message = await refusal(`class Point extends s.Struct { @s.field(s.c_int8) x!: number }
+      const Again = s.structFromSchema(s.layoutOf(Point));
+      class Bad extends Again { get x() { return 1 } }; s.sizeof(Bad)`);
+    expect(message).toContain("which the field Point.x would hide");
+  });
+
   test("a static member", async () => {
     expect(await refusal(fields("@s.field(s.c_int32) static x: number"))).toBe(
       "@field x is static; a struct's members belong to its instances",
@@ -158,6 +225,15 @@ describe("what is refused", () => {
     const message = await refusal(fields(`@s.field(s.c_int32) [${JSON.stringify(name)}]!: number`));
     expect(message).toMatch(/^(Bad|this struct): .* cannot be a member's name; it must be an identifier$/);
     expect(message).toContain(JSON.stringify(name));
+  });
+
+  test("a member with a name of 256 letters, and a type with one", async () => {
+    const name = "x".repeat(256);
+    expect(await refusal(fields(`@s.field(s.c_int32) ${name}!: number`))).toMatch(
+      /cannot be a member's name; it must have at most 255 characters$/,
+    );
+    const type = { ...c_char, name };
+    expect(() => field(type)).toThrow(/^type "x{60}"… \(256 characters\): a name must have at most 255/);
   });
 
   test("a member named constructor", () => {
@@ -204,6 +280,16 @@ describe("what is refused", () => {
       "@nested: expected a type such as c_int32, chars(8) or a struct class, got undefined (undefined often means a circular import)",
     ],
     ["@s.field(42)", "@field: expected a type such as c_int32, chars(8) or a struct class, got 42"],
+    ["@s.field(null)", "@field: expected a type such as c_int32, chars(8) or a struct class, got null"],
+    [
+      "@s.field(Date)",
+      "@field: expected a type such as c_int32, chars(8) or a struct class, got function Date",
+    ],
+    [
+      "@s.field(s.array(Number, 2))",
+      "array: expected a type such as c_int32, chars(8) or a struct class, got function Number",
+    ],
+    ["@s.field({})", "@field: expected a type such as c_int32, chars(8) or a struct class, got an object"],
     ["@s.nested(s.c_int32)", "@nested: expected a class that extends Struct, got c_int32"],
     ["@s.nested(Date)", "@nested: expected a class that extends Struct, got Date"],
     ["@s.bits(s.c_float, 3)", "@bits: expected an integer type or c_bool, got c_float"],
@@ -243,6 +329,10 @@ describe("what is refused", () => {
       { name: "../etc" },
       '@struct: name must be an identifier, as it becomes part of a file name, got "../etc"',
     ],
+    [
+      { name: "N".repeat(300) },
+      `@struct: name must have at most 200 characters, as it becomes part of a file name, got "${"N".repeat(60)}"… (300 characters)`,
+    ],
   ])("@struct(%j)", (options, message) => {
     expect(() => struct(options)).toThrow(new StructDefinitionError(message));
   });
@@ -257,7 +347,7 @@ describe("what is refused", () => {
   test("a class without a name, which could not be the name of a file", async () => {
     expect(
       await refusal("s.sizeof((() => class extends s.Struct { @s.field(s.c_int8) x!: number })())"),
-    ).toBe('a struct class needs a name that is an identifier, not ""; give it one with @struct({ name })');
+    ).toBe('the name of a struct class must be an identifier, not ""; give it one with @struct({ name })');
   });
 
   test("a class that is no struct", async () => {
@@ -310,6 +400,12 @@ describe("a contradicting declared type, where design:type is at hand", () => {
     ["field(s.chars(8))", "number", "Number", "String"],
     ["field(s.c_char)", "number", "Number", "String"],
     ["field(s.c_longdouble)", "string", "String", "Number"],
+    ["field(s.c_void_p)", "number", "Number", "BigInt"],
+    ["field(s.asNumber(s.c_int64))", "string", "String", "Number"],
+    ["field(s.asNumber(s.c_int64))", "bigint", "BigInt", "Number"],
+    ["field(s.enumOf(s.c_uint8, { A: 1 }))", "string", "String", "Number"],
+    ["field(s.enumOf(s.c_int64, { A: 1n }))", "number", "Number", "BigInt"],
+    ["field(s.enumOf(s.asNumber(s.c_int64), { A: 1 }))", "bigint", "BigInt", "Number"],
     ["field(s.array(s.c_int32, 4))", "Float32Array", "Float32Array", "Int32Array"],
     ["field(s.array(s.c_int32, 4))", "number[]", "Array", "Int32Array"],
     ["field(s.array(s.c_bool, 4))", "Uint8Array", "Uint8Array", "CArray"],
@@ -329,6 +425,8 @@ describe("a contradicting declared type, where design:type is at hand", () => {
     ["field(s.array(s.c_int32, 4))", "s.CArray<number>"],
     ["field(s.asNumber(s.c_int64))", "number"],
     ["field(s.enumOf(s.c_int8, { A: 1 }))", "number"],
+    ["field(s.enumOf(s.c_int64, { A: 1n }))", "bigint"],
+    ["field(s.convert(s.c_int8, { name: 'd', decode: String, encode: Number }))", "string"],
     ["nested(Outer)", "Inner"],
     ["nested(Outer)", "s.Struct"],
   ])("but not @%s as %s", async (decorator, type) => {

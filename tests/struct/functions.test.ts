@@ -204,6 +204,8 @@ describe("equals", () => {
 
   test("takes one NaN for another", () => {
     expect(equals(create(Padded, { b: Number.NaN }), create(Padded, { b: Number.NaN }))).toBe(true);
+    expect(equals(create(Padded, { b: 0 }), create(Padded, { b: -0 }))).toBe(true);
+    expect(equals(create(Padded, { b: 0 }), create(Padded, { b: Number.NaN }))).toBe(false);
   });
 
   test("holds across byte orders", () => {

@@ -17,6 +17,7 @@ import {
   Struct,
   type StructClass,
   type StructSchema,
+  sizeof,
   struct,
   structFromSchema,
   toObject,
@@ -325,6 +326,77 @@ describe("a schema is never trusted", () => {
     const cycle = schema({}, { size: 4 }) as { fields: Record<string, unknown> };
     cycle.fields.a = { type: { struct: cycle }, offset: 0, size: 4 };
     expect(() => structFromSchema(cycle as never)).toThrow("structs nested deeper than 64");
+  });
+
+  const union = (fields: object) => schema(fields, { size: 4, align: 4, kind: "union" });
+  const tiny = (count: number) =>
+    Object.fromEntries(
+      Array.from({ length: count }, (_, i) => [`f${i}`, { type: "c_int8", offset: 0, size: 1 }]),
+    );
+  const inside = (name: string, struct: object, anonymous?: true) =>
+    union({ [name]: { type: { struct }, offset: 0, size: 4, ...(anonymous && { anonymous }) } });
+  const levels = (depth: number, innermost: object, around: (inner: object, level: number) => object) =>
+    Array.from({ length: depth }).reduce<object>((inner, _, level) => around(inner, level), innermost);
+  const enumeration = (labels: Record<string, string>) =>
+    schema({ a: member({ type: { converted: "enumOf(c_int32)", base: "c_int32", labels } }) });
+  const labels = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`L${i}`, String(i)]));
+
+  test.each<[string, unknown, string]>([
+    [
+      "paths of 50 MB, in 2 MB",
+      levels(60, union(tiny(5000)), (inner, i) => inside(`${"x".repeat(200)}${i}`, inner)),
+      "more than 16777216 characters of paths to members",
+    ],
+    [
+      "members of 60 levels of anonymous structs",
+      levels(60, union(tiny(9000)), (inner, i) => inside(`z${i}`, inner, true)),
+      "more than 100000 members",
+    ],
+    [
+      "a member's name of 60 kB",
+      union({ ["q".repeat(60_000)]: member({}) }),
+      "S: the name of a member must have at most 255 characters (qqqq",
+    ],
+    [
+      "a struct's name of 300 letters",
+      schema({ a: member({}) }, { name: "S".repeat(300) }),
+      "the name of a struct must have at most 200 characters (SSSS",
+    ],
+    [
+      "a type's name of 60 kB",
+      schema({ a: member({ type: { custom: "t".repeat(60_000), size: 4, align: 4 } }) }),
+      "S.a: custom: a name of more than 255 characters (tttt",
+    ],
+    [
+      "a conversion's name of 60 kB",
+      schema({ a: member({ type: { converted: "t".repeat(60_000), base: "c_int32" } }) }),
+      "S.a: converted: a name of more than 255 characters (tttt",
+    ],
+    ["an enum of 100,001 labels", enumeration(labels(100_001)), "more than 100000 labels of enums (100001)"],
+    [
+      "a label of 20 million digits",
+      enumeration({ A: "9".repeat(20_000_000) }),
+      "S.a: the value of a label has more than 20 digits, or none (A)",
+    ],
+    ["a label that is no text", enumeration({ A: 1 as never }), "S.a: the value of a label has more than"],
+  ])("%s, in no time", (_, value, message) => {
+    expect(() => structFromSchema(value as never)).toThrow(`this schema is not sound: ${message}`);
+  });
+
+  test("but large structs are no hostile ones", () => {
+    const fields = Array.from({ length: 20_000 }, (_, i) => [`f${i}`, member({ offset: 4 * i })]);
+    const large = structFromSchema(schema(Object.fromEntries(fields), { size: 80_000 }) as never);
+    expect(create(large, { f19999: 7 }).f19999).toBe(7);
+    const classes = Array.from({ length: 1000 }, (_, i) => [
+      `s${i}`,
+      { type: { struct: { ...inner, name: `S${i}` } }, offset: 8 * i, size: 8 },
+    ]);
+    const many = structFromSchema(schema(Object.fromEntries(classes), { size: 8000 }) as never);
+    expect(sizeof(many)).toBe(8000);
+    const million = { type: { array: { struct: inner }, length: 1_000_000 }, offset: 0, size: 8_000_000 };
+    expect(sizeof(structFromSchema(schema({ a: million }, { size: 8_000_000 }) as never))).toBe(8_000_000);
+    expect(sizeof(structFromSchema(enumeration(labels(65_536)) as never))).toBe(8);
   });
 
   test("huge arrays cost nothing until there is memory for them", () => {

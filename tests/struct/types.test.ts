@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { StructDefinitionError } from "../../src/errors.ts";
+import { viewAt } from "../../src/struct/functions.ts";
 import {
   array,
   asNumber,
+  assign,
   type CArray,
   type CType,
   c_bool,
@@ -39,8 +41,10 @@ import {
   enumOf,
   field,
   Struct,
+  sizeof,
   viewOf,
 } from "../../src/struct/index.ts";
+import { FRESH, READ_ONLY, Region } from "../../src/struct/memory.ts";
 
 enum Mode {
   Idle,
@@ -338,6 +342,53 @@ describe("types of one's own", () => {
     expect(() => Object.assign(own, { when: new Date(Number.NaN) })).toThrow(
       new TypeError("Own.when: expected a valid Date"),
     );
+  });
+
+  test("read a copy where the memory is read-only: a store through it would kill the process", () => {
+    const places: [number, number][] = [];
+    /** Hands out the memory itself, which it must not. */
+    const careless: CType<Uint8Array> = {
+      name: "careless",
+      size: 4,
+      align: 4,
+      read: ({ bytes, view }, byteOffset) => {
+        places.push([byteOffset, view.byteLength]);
+        return bytes.subarray(byteOffset, byteOffset + 4);
+      },
+      write: ({ bytes }, byteOffset, value) => bytes.set(value, byteOffset),
+      check: (value) => value as Uint8Array,
+    };
+    const seen = convert(careless, {
+      name: "seen",
+      decode: (bytes) => bytes,
+      encode: (v) => v as Uint8Array,
+    });
+    const disguised = convert({ ...c_int32, read: careless.read } as unknown as CType<Uint8Array>, {
+      name: "disguised",
+      decode: (bytes) => bytes,
+      encode: (v) => v as Uint8Array,
+    });
+    class Careless extends Struct {
+      @field(c_int32) first!: number;
+      @field(careless) one!: Uint8Array;
+      @field(array(careless, 2)) many!: CArray<Uint8Array>;
+      @field(seen) other!: Uint8Array;
+      @field(disguised) third!: Uint8Array;
+    }
+    const buffer = new ArrayBuffer(sizeof(Careless));
+    const writable = viewOf(Careless, buffer);
+    assign(writable, { one: Uint8Array.of(1, 2, 3, 4) });
+    for (const mode of [READ_ONLY, READ_ONLY | FRESH]) {
+      const view = viewAt(Careless, new Region(buffer, 0, buffer.byteLength, mode), 0);
+      expect([...view.one]).toEqual([1, 2, 3, 4]);
+      const parts = [view.one, view.many.at(1), ...view.many, view.other, view.third];
+      for (const part of parts) part.fill(9);
+    }
+    expect([...new Uint8Array(buffer)]).toEqual([0, 0, 0, 0, 1, 2, 3, 4, ...Array(16).fill(0)]);
+    expect(new Set(places.map(String))).toEqual(new Set(["0,4"]));
+    places.length = 0;
+    writable.one.fill(8);
+    expect([...writable.one, ...places]).toEqual([8, 8, 8, 8, [4, 24], [4, 24]]);
   });
 
   test("whatever their check throws comes out as a TypeError that keeps the cause", () => {

@@ -322,11 +322,11 @@ describe("read-only memory", () => {
     viewAt(cls, new Region(buffer, 0, buffer.byteLength, READ_ONLY), 0);
 
   test("reads as any other", () => {
-    const { union, rest, ...plain } = everything;
+    const { union, ...plain } = everything;
     expect(JSON.parse(JSON.stringify(readOnly(Everything)))).toMatchObject(
       JSON.parse(JSON.stringify(plain, (_, v) => (typeof v === "bigint" ? `${v}` : v))),
     );
-    expect([union.point.x, rest.spare]).toEqual([7, 77]);
+    expect(union.point.x).toBe(7);
   });
 
   test("hands out no typed array, through which a stray store would kill the process", () => {
@@ -345,7 +345,7 @@ describe("read-only memory", () => {
       ).toThrow(TypeError);
     }
     expect(() => assign(view, { i8: 1 })).toThrow(
-      "Everything is read-only here: a Reader cannot write, use an Editor",
+      "Everything is read-only here (a Reader's, a read(fn)'s or a read-only map's memory): write in edit(fn) of an Editor",
     );
     expect(() => assign(view.point, { x: 1 })).toThrow(TypeError);
     expect(() => Object.assign(view.points.at(1), { x: 1 })).toThrow("Point.x is read-only here");

@@ -1,5 +1,6 @@
 /** One struct with a field of every kind, for tests that try everything. */
 import {
+  type Anonymous,
   type Atomic,
   anonymous,
   array,
@@ -101,7 +102,7 @@ export class Everything extends Struct {
   @field(array(c_bool, 3)) flags!: CArray<boolean>;
   @field(array(chars(4), 2)) names!: CArray<string>;
   @field(array(date_ms, 2)) dates!: CArray<Date>;
-  @anonymous(Rest) rest!: Rest;
+  @anonymous(Rest) rest!: Anonymous<Rest>;
   @field(c_int8) last!: number;
 }
 
@@ -165,6 +166,6 @@ export const everything = {
   flags: [true, false, true],
   names: ["ab", "cdef"],
   dates: [new Date(1), new Date(2)],
-  rest: { spare: 77 },
+  spare: 77,
   last: 127,
 } as const;

@@ -53,3 +53,28 @@ export function largeStruct(library: string): string {
     "reader.one.many.at(0).one.f0 = 1;",
   ].join("\n");
 }
+
+/** Source of a struct of `fan` nested structs on each of `depth` levels, and of code that goes by paths into it. */
+export function wideStruct(roles: string, fan: number, depth: number): string {
+  const classes = Array.from({ length: depth }, (_, i) => {
+    const level = depth - i;
+    const names = level === depth ? [] : Array.from({ length: fan }, (_, k) => `n${k}`);
+    const nested = names.map((name) => `  @s.nested(L${level + 1}) ${name}!: L${level + 1};`);
+    const base = level === 1 ? "MmapStructure" : "Struct";
+    return [`class L${level} extends s.${base} {`, ...scalarFields(0, 33), ...nested, "}"].join("\n");
+  });
+  const deep = `${"n0.".repeat(depth - 1)}f`;
+  return [
+    `import * as s from ${JSON.stringify(roles)};`,
+    ...classes,
+    "declare const editor: s.Editor<L1>;",
+    `export const got: number = editor.get("${deep}0");`,
+    `editor.set("${deep}1", 1n);`,
+    `editor.edit((_, session) => session.set("${deep}2", session.get("${deep}2")));`,
+    `s.offsetof(L1, "${deep}0");`,
+    "// @ts-expect-error there is no such path",
+    `editor.get("${deep}nope");`,
+    "// @ts-expect-error a bigint is wanted",
+    `editor.set("${deep}1", 1);`,
+  ].join("\n");
+}

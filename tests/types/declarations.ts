@@ -3,6 +3,7 @@
  * A `@ts-expect-error` that expects in vain is an error itself.
  */
 import {
+  type Anonymous,
   type Atomic,
   anonymous,
   array,
@@ -95,7 +96,7 @@ export class Accepted extends Struct {
   @nested(Point) point!: Point;
   @nested(Point, 24) points!: StructArray<Point>;
   @nested(Either) either!: Either;
-  @anonymous(Either) rest!: Either;
+  @anonymous(Either) rest!: Anonymous<Either>;
   @field(array(c_int32)) tail!: Int32Array;
 }
 
@@ -157,7 +158,9 @@ export class Refused extends Struct {
   // @ts-expect-error
   @nested(Point) ab!: { x: string };
   // @ts-expect-error
-  @anonymous(Either) ac!: Point;
+  @anonymous(Either) ac!: Anonymous<Point>;
+  // @ts-expect-error it would seem to be one of the values
+  @anonymous(Either) ad!: Either;
 }
 
 // @ts-expect-error no struct class

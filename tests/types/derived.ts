@@ -1,14 +1,19 @@
 /** What the compiler must make of a struct class: what it is built from, seen as, and where its fields are. Never run. */
+
 import type { Editor } from "../../src/roles/editor.ts";
+import type { AnyStruct } from "../../src/roles/open-reader.ts";
 import type { Reader } from "../../src/roles/reader.ts";
 import {
+  type Anonymous,
   type ArrayType,
   type Atomic,
   type AtomicType,
+  anonymous,
   array,
   assign,
   atomic,
   type CArray,
+  type CheckedPath,
   c_double,
   c_float,
   c_int32,
@@ -21,6 +26,7 @@ import {
   type Init,
   type InitValue,
   type IntegerArray,
+  layoutOf,
   MmapStructure,
   nested,
   offsetof,
@@ -69,6 +75,31 @@ same<
   FieldNames<Robot>,
   "header" | "mode" | "name" | "ticks" | "at" | "path" | "joints" | "times" | "grid" | "labels" | "counter"
 >(true);
+
+class Payload extends Struct {
+  @field(c_double) f!: number;
+}
+
+export interface Value extends Payload {}
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: so the compiler learns of the members of an anonymous one
+export class Value extends MmapStructure {
+  @field(c_int32) kind!: number;
+  @anonymous(Payload) payload!: Anonymous<Payload>;
+}
+same<FieldNames<Value>, "header" | "kind" | "f">(true);
+same<keyof Plain<Value>, "header" | "kind" | "f">(true);
+create(Value, toObject(create(Value)));
+create(Value, { kind: 1, f: 2 });
+export const value: [number, number] = [create(Value).payload.f, create(Value).f];
+// @ts-expect-error C has no name for it
+create(Value, { payload: { f: 2 } });
+same<
+  keyof ReturnType<typeof layoutOf<Value>>["fields"] & ("header" | "kind" | "payload" | "f"),
+  "header" | "kind" | "payload" | "f"
+>(true);
+export const places: number[] = [layoutOf(Value).fields.f.offset, layoutOf(Value).fields.payload.offset];
+// @ts-expect-error a method is no field
+layoutOf(Point).fields.scale.offset;
 
 // ---- Init ----
 export const init: Init<Robot> = {
@@ -176,6 +207,69 @@ offsetof(Robot, "path.3.x");
 // @ts-expect-error
 offsetof(Robot, "path.x.3");
 
+// ---- Paths given to functions: only the given one is followed ----
+declare const roles: { reader: Reader<Robot>; editor: Editor<Robot>; unknown: Reader<AnyStruct> };
+declare const index: number;
+declare const anyPath: Path<Robot>;
+declare const one: "at.x" | "path.3.y";
+same<CheckedPath<Robot, "path.3.x">, "path.3.x">(true);
+// What an editor offers next, and what a message lists.
+same<CheckedPath<Robot, "at.">, "at.x" | "at.y">(true);
+same<CheckedPath<Robot, "path.3.z">, "path.3.x" | "path.3.y">(true);
+same<CheckedPath<Robot, "path.x">, `path.${number}`>(true);
+same<CheckedPath<Robot, "mode.x">, never>(true);
+same<CheckedPath<Point, "z">, "x" | "y">(true);
+same<CheckedPath<Robot, Path<Robot>>, Path<Robot>>(true);
+export const got: [number, Plain<Point>, number[], bigint, string, number, number] = [
+  roles.reader.get("at.x"),
+  roles.reader.get("path.3"),
+  roles.reader.get("joints"),
+  roles.reader.get("times.0", { timeoutMs: 1 }),
+  roles.editor.get("labels.1"),
+  roles.editor.get(`path.${index}.x`),
+  roles.editor.get(one),
+];
+export const shared: [Point, Float32Array] = [
+  roles.editor.lock().get("path.3"),
+  roles.editor.lock().get(`grid.${index}`),
+];
+roles.reader.get(anyPath);
+offsetof(Robot, anyPath);
+offsetof(Robot, `path.${index}.x`);
+roles.editor.set("at", { x: 1 });
+roles.editor.set(`path.${index}`, { x: 1 });
+roles.editor.set(one, 1);
+roles.editor.set("counter", 1);
+roles.editor.edit((_, session) => session.set("joints.3", 1));
+same<ReturnType<typeof roles.unknown.snapshot>["x"], unknown>(true);
+export const seenInTool: unknown[] = [roles.unknown.get("path.2.y"), roles.unknown.get("whatever")];
+// @ts-expect-error no such field
+roles.reader.get("nope");
+// @ts-expect-error
+roles.reader.get("at.z");
+// @ts-expect-error a getter is no field
+roles.reader.get("at.length");
+// @ts-expect-error
+roles.reader.get("joints.0.x");
+// @ts-expect-error
+roles.reader.get("at.");
+// @ts-expect-error
+roles.reader.get("");
+// @ts-expect-error some text, not known to be a path
+roles.reader.get(String(index));
+// @ts-expect-error
+roles.editor.get(`at.${index}`);
+// @ts-expect-error
+roles.editor.set("path.3.z", 1);
+// @ts-expect-error a number is wanted
+roles.editor.set("at.x", "1");
+// @ts-expect-error
+roles.editor.set("at", { z: 1 });
+// @ts-expect-error
+roles.editor.lock().get("counter.load");
+// @ts-expect-error
+roles.editor.lock().set("mode", 1n);
+
 // ---- DeepReadonly ----
 declare const reader: DeepReadonly<Robot>;
 same<typeof reader.mode, number>(true);
@@ -211,6 +305,27 @@ reader.header.time_stamp = 1;
 reader.counter.add(1);
 // @ts-expect-error
 reader.counter.store(1);
+
+// What is read-only is copied like anything else.
+same<Plain<DeepReadonly<Robot>>, Plain<Robot>>(true);
+same<PlainValue<DeepReadonly<Robot>>, Plain<Robot>>(true);
+same<FieldNames<DeepReadonly<Robot>>, FieldNames<Robot>>(true);
+same<Init<DeepReadonly<Robot>>, Init<Robot>>(true);
+export const copies: [Plain<Robot>, Plain<Point>, number, Plain<Point>] = [
+  toObject(reader),
+  toObject(reader.at),
+  toObject(roles.reader.live).counter,
+  toObject(roles.reader.lock().data.path.at(0)),
+];
+// @ts-expect-error getters stay behind
+toObject(reader.at).length;
+assign(create(Robot), reader);
+assign(roles.editor.live, roles.reader.live);
+create(Robot, roles.reader.live);
+create(Robot, { at: reader.at, path: reader.path, joints: reader.joints, counter: reader.counter });
+roles.editor.set("path", reader.path);
+// @ts-expect-error another struct
+create(Robot, { path: [reader] });
 
 // Whoever may write may read: a function that takes the read-only struct takes the struct, too.
 declare const writable: Robot;
