@@ -51,9 +51,6 @@ const ASYNC_LOCK_OPTIONS = { ...LOCK_OPTIONS, signal: "any" } as const;
  */
 const OVERTAKE_MS = 1;
 
-/** An asynchronous reader that waits longer than this for a writer in line may be the one that the writer waits for. */
-const NESTED_AFTER_MS = 100;
-
 /** Nobody who runs leaves a free lock alone for so long. */
 const GATE_STUCK_MS = 20;
 
@@ -224,7 +221,7 @@ export class RwLock {
   }
 
   #forgetHeld(): void {
-    this.#thread.held[this.#held!] -= 1;
+    this.#thread.forget(this.#held!);
     this.#held = undefined;
     if (this.#thread.waits.size > 0) this.#thread.wake();
   }
@@ -256,7 +253,7 @@ export class RwLock {
    */
   #skipsQueue(mode: LockMode, asyncMs?: number): boolean {
     const holdsShared = mode === "shared" && this.#thread.held.shared > 0;
-    if (asyncMs !== undefined) return holdsShared && asyncMs > NESTED_AFTER_MS;
+    if (asyncMs !== undefined) return holdsShared && asyncMs > this.#thread.nestedAfterMs;
     return holdsShared || this.#thread.waits.size > 0;
   }
 
@@ -298,13 +295,14 @@ export class RwLock {
 
   #attemptAsync(mode: LockMode, waitedMs: number): boolean {
     if (this.#held !== undefined) return false;
-    if (this.#attempt(mode, waitedMs, this.#overtakes(mode, waitedMs))) {
-      this.#hold(mode);
-      return true;
+    if (!this.#attempt(mode, waitedMs, this.#overtakes(mode, waitedMs))) {
+      this.#announcePolling();
+      return false;
     }
-    // Also in the gate: its thread may be busy with something else, and who sleeps in front of it could not look past it.
-    if (this.page !== undefined) this.page.polling = true;
-    return false;
+    // Readers that follow each other forever so let the writer through in the end.
+    if (this.#skipsQueue(mode, waitedMs)) this.#thread.nestedAfterMs *= 2;
+    this.#hold(mode);
+    return true;
   }
 
   /** One look of somebody who looks again later. The place in the gate, once won, is kept meanwhile. */
@@ -323,7 +321,9 @@ export class RwLock {
    * stopped, or its event loop is busy), and loses nothing.
    */
   #seizeIdle(mode: LockMode): boolean {
-    if (this.#gateMode("exclusive") !== "exclusive" || !this.#lock.tryLock("exclusive")) return false;
+    // Record locks want write permission for that.
+    const mayExclude = this.#writable || this.kind === "flock";
+    if (!mayExclude || !this.#lock.tryLock("exclusive")) return false;
     return mode === "exclusive" || this.#lock.tryLock(mode);
   }
 
@@ -343,7 +343,6 @@ export class RwLock {
     const gateMode = this.#gateMode(mode);
     if (!this.#gate.tryLock(gateMode)) return false;
     this.#enterGate(gateMode);
-    if (this.page?.polling) this.page.polling = false;
     return true;
   }
 
@@ -360,7 +359,12 @@ export class RwLock {
 
   #leaveGate(): void {
     if (this.#inGate === undefined) return;
-    if (this.page?.waiting && this.#isAloneInGate()) this.page.waiting = false;
+    const { page } = this;
+    if (page?.waiting && this.#isAloneInGate()) {
+      page.waiting = false;
+      // Who looks from in front of the gate says so again at the next look.
+      if (page.polling) page.polling = false;
+    }
     this.#gate.unlock();
     this.#inGate = undefined;
   }
@@ -370,9 +374,12 @@ export class RwLock {
     return this.#inGate === "exclusive" || (this.#writable && this.#gate.tryLock("exclusive"));
   }
 
-  /** For somebody who did not get into the gate and will look again: who sleeps in the kernel would always be faster. */
+  /**
+   * For somebody who will look again. In front of the gate, who sleeps in the kernel would always be faster; in it, who
+   * sleeps in front of it could not look past somebody who does not run.
+   */
   #announcePolling(): void {
-    if (this.#inGate === undefined && this.page !== undefined) this.page.polling = true;
+    if (this.page !== undefined) this.page.polling = true;
   }
 
   #checkOpen(): void {

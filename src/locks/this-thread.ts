@@ -4,14 +4,20 @@ import type { Pause } from "./wait-line.ts";
 
 const LOOK_EVERY_MS = 1;
 
+/** An asynchronous reader that waits longer than this for a writer in line may be the one that the writer waits for. */
+const NESTED_AFTER_MS = 100;
+
 /** Of one lock file (device and inode), through whichever descriptors, in this thread. */
 export class ThreadLocks {
   /** Locks held now. */
   readonly held = { shared: 0, exclusive: 0 };
   /** Asynchronous waits, each by what lets it try again. */
   readonly waits = new Set<() => void>();
+  /** After how long a reader of this thread goes past the queue, while the thread holds the lock shared. */
+  nestedAfterMs = NESTED_AFTER_MS;
   readonly #key: string;
   #users = 0;
+  #isWaking = false;
 
   private constructor(key: string) {
     this.#key = key;
@@ -41,6 +47,12 @@ export class ThreadLocks {
     if (this.#users === 0) byFile.delete(this.#key);
   }
 
+  /** A lock is no longer held. */
+  forget(mode: LockMode): void {
+    this.held[mode] -= 1;
+    if (this.held.shared === 0) this.nestedAfterMs = NESTED_AFTER_MS;
+  }
+
   /** The held mode that excludes `mode`, if there is one. */
   conflictWith(mode: LockMode): LockMode | undefined {
     if (this.held.exclusive > 0) return "exclusive";
@@ -49,7 +61,12 @@ export class ThreadLocks {
 
   /** A lock was given back: whoever waits in this thread tries again, after the code that runs now. */
   wake(): void {
-    for (const retry of this.waits) setImmediate(retry);
+    if (this.#isWaking) return;
+    this.#isWaking = true;
+    setImmediate(() => {
+      this.#isWaking = false;
+      for (const retry of [...this.waits]) retry();
+    });
   }
 }
 

@@ -140,14 +140,16 @@ export class Core<T extends Struct> {
     return this.file;
   }
 
-  /** The same for whoever has the time to look first whether it was cut short, as touching it would kill the process. */
+  /**
+   * The same for whoever has the time to look first: a file that was cut short kills who touches it, and one that was
+   * deleted by hand tells nobody.
+   */
   wholeFile(): DataFile {
     const { file, lock } = this.#attachment;
-    if (!file.isWhole) {
-      if (lock.held !== undefined) throw cutShort(file.path, "a session is open on it");
-      this.#moveOn();
-    }
-    return this.currentFile();
+    if (lock.held === undefined) {
+      if (!this.#isCurrent(file, lock)) this.#moveOn();
+    } else if (!file.isWhole) throw cutShort(file.path, "a session is open on it");
+    return this.file;
   }
 
   /** The view that reads shared memory without any lock. */
@@ -199,8 +201,9 @@ export class Core<T extends Struct> {
   /** Takes the lock and makes sure that the file under it is the current one. */
   acquire(mode: LockMode, options?: LockOptions): void {
     this.#refuseSecond();
-    do this.lock.acquire(mode, options);
-    while (!this.#settle());
+    const start = options === undefined ? 0 : performance.now();
+    this.lock.acquire(mode, options);
+    while (!this.#settle()) this.lock.acquire(mode, remaining(options, start));
   }
 
   /** The same without waiting; false when the lock is taken. */
@@ -214,29 +217,28 @@ export class Core<T extends Struct> {
 
   /** The same without blocking the event loop. */
   async acquireAsync(mode: LockMode, options?: AsyncLockOptions): Promise<void> {
-    if (
-      insideEdits()
-        .getStore()
-        ?.some(({ path, isOver }) => path === this.path && !isOver)
-    ) {
+    if (edits?.getStore()?.some(({ path, isOver }) => path === this.path && !isOver)) {
       throw new DeadlockError(
         this.path,
         `the lock of '${this.path}' would never be free: this runs inside an editAsync of it; use that session`,
       );
     }
-    do await this.#awaitLock(mode, options);
-    while (!this.#settle());
+    const start = performance.now();
+    await this.#awaitLock(mode, options);
+    while (!this.#settle()) await this.#awaitLock(mode, remaining(options, start));
   }
 
   /** Should the role move on to another lock meanwhile, it is that one which is waited for. */
   async #awaitLock(mode: LockMode, options: AsyncLockOptions | undefined): Promise<void> {
-    const { lock } = this.#attachment;
-    try {
-      await lock.acquireAsync(mode, options);
-    } catch (error) {
-      const isLeft = error instanceof ClosedError && this.#attached !== undefined && this.lock !== lock;
-      if (!isLeft) throw error;
-      await this.#awaitLock(mode, options);
+    const start = performance.now();
+    for (let wait = options; ; wait = remaining(options, start)) {
+      const { lock } = this.#attachment;
+      try {
+        return await lock.acquireAsync(mode, wait);
+      } catch (error) {
+        const isLeft = error instanceof ClosedError && this.#attached !== undefined && this.lock !== lock;
+        if (!isLeft) throw error;
+      }
     }
   }
 
@@ -259,8 +261,6 @@ export class Core<T extends Struct> {
         return true;
       }
     } catch (error) {
-      // Missing once, it is looked for at every lock.
-      this.#lookedAt = Number.NEGATIVE_INFINITY;
       lock.release();
       throw error;
     }
@@ -287,6 +287,8 @@ export class Core<T extends Struct> {
 
   /** Leaves file and lock for those that are there now; false when these still are the ones. */
   #moveOn(): boolean {
+    // Should it be missing, it is looked for every time from now on.
+    this.#lookedAt = Number.NEGATIVE_INFINITY;
     const { file, lock } = this.#attachment;
     const next = this.#openInsteadOf(file);
     const keepsLock = next.lockKind === lock.kind && !lock.isDisplaced;
@@ -390,6 +392,12 @@ const cutShort = (path: string, why: string): FileFormatError =>
     path,
     `'${path}' was cut short by somebody while it was in use; a Manager with { create: true, force: true } makes it anew (${why})`,
   );
+
+/** What is left of a wait that began at `start`. */
+function remaining<O extends LockOptions>(options: O | undefined, start: number): O | undefined {
+  if (options?.timeoutMs === undefined) return options;
+  return { ...options, timeoutMs: Math.max(0, options.timeoutMs - (performance.now() - start)) };
+}
 
 /** What an existing file was made with must be what the options say, if they say it. @throws FileFormatError */
 function checkAgreement({ path, lockKind, transactional }: DataFile, options: ManagerOptions): void {

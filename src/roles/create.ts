@@ -90,6 +90,9 @@ class ExclusiveLocks implements Disposable {
  */
 export function removeFile(file: DataFile, place: Place): void {
   openOld(place)?.close();
+  // A file that was cut short is removed without a lock: another Manager may have been faster.
+  if (file.isDisplaced)
+    throw new FileFormatError(file.path, `'${file.path}' is another file by now, and is not removed`);
   const { isWhole } = file;
   if (isWhole) file.setRetired(true);
   try {

@@ -371,10 +371,13 @@ function checkedStatus(fd: number, path: string): FileStatus {
   const status = statusOf(fd);
   const problem = problemWith(status);
   if (problem === undefined) return status;
-  // In an empty file there is nothing that `force` could destroy.
-  const isOurs = status.isFile && (status.byteLength === 0 || beginsWithHeaderCode(twoBytes(fd, path)));
-  closeFile(fd);
-  throw new FileFormatError(path, `'${path}' ${problem}`, isOurs);
+  try {
+    // In an empty file there is nothing that `force` could destroy.
+    const isOurs = status.isFile && (status.byteLength === 0 || beginsWithHeaderCode(twoBytes(fd, path)));
+    throw new FileFormatError(path, `'${path}' ${problem}`, isOurs);
+  } finally {
+    closeFile(fd);
+  }
 }
 
 function problemWith({ isFile, byteLength }: FileStatus): string | undefined {

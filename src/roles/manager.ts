@@ -38,16 +38,18 @@ export class Manager<T extends Struct> extends Editor<T> {
     if (options.force && !options.create)
       throw new TypeError("new Manager: force makes the file anew, so it needs create: true");
     if (!options.create) return new Core<T>(layout, options, "manager");
+    const place = placeOf(layout, options);
     for (let tries = 1; ; tries++) {
       let isMade = false;
       try {
-        creation().createFile(layout, placeOf(layout, options), options);
+        creation().createFile(layout, place, options);
         isMade = true;
         return new Core<T>(layout, options, "manager");
       } catch (error) {
         // Another Manager has removed it meanwhile, or put one with another kind of lock in its place.
+        const isRemoved = error instanceof FileMissingError && error.path === place.dataPath;
         const isReplaced = isMade && options.force && error instanceof FileFormatError;
-        if (tries === MAX_TRIES || !(error instanceof FileMissingError || isReplaced)) throw error;
+        if (tries === MAX_TRIES || !(isRemoved || isReplaced)) throw error;
       }
     }
   }

@@ -190,8 +190,9 @@ class SchemaReader {
   }
 
   #array(schema: AnyObject, where: string, place: Place): FieldType {
-    const element = this.#type(schema.array, where, deeper(place));
-    const length = readLength(schema.length, where);
+    const { array: spelt, length: given } = schema;
+    const element = this.#type(spelt, where, deeper(place));
+    const length = readLength(given, where);
     const isOpen = element instanceof ArrayType ? element.length === null : isFlexibleStruct(element);
     if (isOpen) throw unsound(`${where}: elements without a length`, length);
     return new ArrayType(element, length);

@@ -294,7 +294,7 @@ describe.each(KINDS)("kind %s", (kind) => {
   describe("fairness", () => {
     /** For each of our waits, how many holds of the children began meanwhile; ascending. */
     async function holdsMeanwhile(
-      children: { mode: LockMode; count: number; wait?: string; crowds?: boolean },
+      children: { mode: LockMode; count: number; wait?: string; crowds?: boolean; holdMs?: number },
       take: (lock: RwLock) => void | Promise<void>,
       rounds: number,
     ): Promise<number[]> {
@@ -302,7 +302,7 @@ describe.each(KINDS)("kind %s", (kind) => {
       const shared = `${path}-words`;
       writeFileSync(shared, new Uint8Array(4096));
       const words = sharedWords(shared);
-      const args = [shared, children.mode, "2", children.wait ?? ""];
+      const args = [shared, children.mode, String(children.holdMs ?? 2), children.wait ?? ""];
       const action = children.crowds ? "crowd" : "churn";
       const running = Array.from({ length: children.count }, () => spawnChild(action, kind, ...args));
       const holders = children.count * (children.crowds ? 4 : 1);
@@ -353,6 +353,12 @@ describe.each(KINDS)("kind %s", (kind) => {
       const crowd = { mode: "shared", count: 1, crowds: true } as const;
       const holds = await holdsMeanwhile(crowd, WAITS[0]![1]("exclusive"), 20);
       expect(holds[17]).toBeLessThanOrEqual(18);
+    }, 60_000);
+
+    test("also when its readers hold the lock for long", async () => {
+      const crowd = { mode: "shared", count: 1, crowds: true, holdMs: 150 } as const;
+      const holds = await holdsMeanwhile(crowd, WAITS[0]![1]("exclusive"), 2);
+      expect(holds[1]).toBeLessThanOrEqual(30);
     }, 60_000);
 
     test("somebody who waits asynchronously, but whose thread is busy, keeps nobody from a free lock", async () => {

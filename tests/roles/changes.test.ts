@@ -92,3 +92,21 @@ test("waitForChange() reports each replacement of the file once", () => {
   }
   for (const manager of managers) manager.close();
 });
+
+test("changes() that is woken finds out by itself that the file was deleted by hand and made anew", async () => {
+  using temp = new TempDir();
+  using first = new Manager(Robot, { dir: temp.dir, create: true });
+  const reader = new Reader(Robot, { dir: temp.dir });
+  const { seen, ended } = turnsOf(reader);
+  await Bun.sleep(150);
+  rmSync(first.path);
+  using second = new Manager(Robot, { dir: temp.dir, create: true });
+  for (let i = 1; i <= 40 && seen.length === 0; i++) {
+    second.set("count", i);
+    await Bun.sleep(10);
+  }
+  expect(seen.length).toBeGreaterThan(0);
+  expect(reader.snapshot().count).toBeGreaterThan(0);
+  reader.close();
+  await ended;
+});
