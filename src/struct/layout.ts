@@ -141,8 +141,14 @@ export function atomicAlignOf(type: FieldType): number {
   return type instanceof AtomicType ? type.integer.align : 0;
 }
 
+const withValues = new WeakMap<Layout, readonly Member[]>();
+
 /** The members that have values of their own: all but the anonymous ones, whose members stand beside them. */
-export const valueMembers = ({ members }: Layout): Member[] => members.filter((member) => !member.anonymous);
+export function valueMembers(layout: Layout): readonly Member[] {
+  const members = withValues.get(layout) ?? layout.members.filter((member) => !member.anonymous);
+  withValues.set(layout, members);
+  return members;
+}
 
 /** The members of an anonymous member as members of the struct around it. */
 export const flattened = (via: string, { members }: Layout, offset: number): Member[] =>

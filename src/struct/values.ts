@@ -134,12 +134,14 @@ function prepareStruct(layout: Layout, value: unknown, region: Region, base = 0)
 function prepareView(layout: Layout, value: View, region: Region, base: number): PreparedStruct {
   const { [LAYOUT]: own, [REGION]: source } = value;
   const isSame = own === layout || own.cls.prototype instanceof layout.cls;
-  const names = valueMembers(isSame ? layout : own).map(({ name }) => name);
+  const members = valueMembers(isSame ? layout : own);
   if (!isSame || source.littleEndian !== inOrder(region, layout).littleEndian)
-    return prepareMembers(layout, names, value, region, base);
-  const tail = layout.flexible ? names.slice(-1) : [];
+    return prepareMembers(layout, namesOf(members), value, region, base);
+  const tail = layout.flexible ? namesOf(members.slice(-1)) : [];
   return { bytes: copyOf(value, layout.size), rest: prepareMembers(layout, tail, value, region, base) };
 }
+
+const namesOf = (members: readonly Member[]): string[] => members.map(({ name }) => name);
 
 /** Not the Buffer's own `slice`, which would share the memory; this one makes a Buffer as well. */
 const copyOf = ({ [REGION]: { bytes }, [OFFSET]: start }: View, byteLength: number): Buffer =>
