@@ -85,6 +85,8 @@ export class RwLock {
   #inGate: LockMode | undefined;
   /** When the gate was last entered, by `performance.now()`. */
   #queuedAt = Number.NEGATIVE_INFINITY;
+  /** Since when every look past the gate has found the lock free. */
+  #idleSince: number | undefined;
   #closed = false;
 
   /**
@@ -216,6 +218,7 @@ export class RwLock {
   }
 
   #hold(mode: LockMode): void {
+    this.#idleSince = undefined;
     this.#held = mode;
     this.#thread.held[mode] += 1;
   }
@@ -317,13 +320,21 @@ export class RwLock {
   }
 
   /**
-   * Takes the lock past the gate when nobody at all holds it: then whoever stands in the gate does not run (it was
-   * stopped, or its event loop is busy), and loses nothing.
+   * Takes the lock past the gate when nobody at all has held it for a while: then whoever stands in the gate does not run
+   * (it was stopped, or its event loop is busy), and loses nothing.
    */
   #seizeIdle(mode: LockMode): boolean {
     // Record locks want write permission for that.
     const mayExclude = this.#writable || this.kind === "flock";
-    if (!mayExclude || !this.#lock.tryLock("exclusive")) return false;
+    if (!mayExclude || !this.#lock.tryLock("exclusive")) {
+      this.#idleSince = undefined;
+      return false;
+    }
+    this.#idleSince ??= performance.now();
+    if (performance.now() - this.#idleSince < GATE_STUCK_MS) {
+      this.#lock.unlock();
+      return false;
+    }
     return mode === "exclusive" || this.#lock.tryLock(mode);
   }
 
