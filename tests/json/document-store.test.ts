@@ -28,6 +28,7 @@ import { AT, formatFor, SLOT } from "../../src/json/document-format.ts";
 import { DocumentStore, type FileOptions } from "../../src/json/document-store.ts";
 import { placeOf } from "../../src/json/place.ts";
 import { RwLock } from "../../src/locks/rw-lock.ts";
+import { hasTool } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(60_000);
@@ -435,7 +436,7 @@ describe("the lock", () => {
     for (const spy of [busy, acquire, release]) spy.mockRestore();
   });
 
-  test("is waited for no longer than asked", async () => {
+  test.skipIf(!hasTool("flock"))("is waited for no longer than asked (needs flock)", async () => {
     const place = newPlace();
     using master = masterOf(place);
     const holder = Bun.spawn(["flock", place.lockPath, "sh", "-c", "echo held; read line"], {
