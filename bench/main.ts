@@ -2,7 +2,7 @@
  * bun run bench: every benchmark, one after the other, and what came out in docs/performance.md, .json and .svg.
  * With names it runs only those suites (`bun run bench view text`) and writes nothing.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { type Chart, drawCharts, type Line } from "./chart.ts";
@@ -12,7 +12,7 @@ import growth, { BYTES, READERS, STRUCTS } from "./growth.bench.ts";
 import type { Metrics } from "./harness.ts";
 import lock from "./lock.bench.ts";
 import notify from "./notify.bench.ts";
-import { installPackages } from "./prepare.ts";
+import { installPackages, packageVersions } from "./prepare.ts";
 import { duration, figureMet, printSuite, suiteSection } from "./report.ts";
 import snapshot from "./snapshot.bench.ts";
 import start from "./start.bench.ts";
@@ -28,16 +28,13 @@ const version = (command: string[]): string => {
 };
 
 function versions(): Record<string, string> {
-  const packages = JSON.parse(readFileSync(join(import.meta.dirname, "package.json"), "utf8"));
   return {
     Date: new Date().toISOString().slice(0, 10),
     Machine: `${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${release()} ${process.arch}`,
     Bun: Bun.version,
     gcc: version(["gcc", "--version"]),
     Python: version(["python3", "--version"]),
-    Packages: Object.entries(packages.optionalDependencies)
-      .map(([name, number]) => `${name} ${number}`)
-      .join(", "),
+    Packages: packageVersions().join(", "),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Peers from outside: packages from npm, C programs compiled here, Python. What cannot be had is left out, visibly. */
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Program } from "./harness.ts";
@@ -9,13 +9,30 @@ const peers = join(here, "peers");
 /** Inside node_modules, as everything there is ignored by git and made anew when missing. */
 const build = join(here, "node_modules", ".peers");
 
-/** Installs the packages of bench/package.json if they are not there. */
+/** A peer that not every registry has; in bench/package.json it would keep the others from being installed. */
+const ELSEWHERE = { name: "@rotu/structview", version: "0.10.0" };
+
+/** Installs the packages of bench/package.json, and the one that may be missing, if they are not there. */
 export function installPackages(): void {
-  const command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"];
-  if (isNewer(join(here, "node_modules", ".package-lock.json"), join(here, "package-lock.json"))) return;
-  console.log(`installing the peers from npm (${command.join(" ")}) …`);
+  if (!isNewer(join(here, "node_modules", ".package-lock.json"), join(here, "package-lock.json")))
+    npm("all peers from npm", "ci");
+  if (!hasPackage(ELSEWHERE.name))
+    npm(ELSEWHERE.name, "install", "--no-save", `${ELSEWHERE.name}@${ELSEWHERE.version}`);
+}
+
+function npm(what: string, ...rest: string[]): void {
+  const command = ["npm", ...rest, "--no-audit", "--no-fund", "--loglevel=silent"];
   const { exitCode } = Bun.spawnSync(command, { cwd: here, stdout: "inherit", stderr: "inherit" });
-  if (exitCode !== 0) console.log("npm ci failed: rows with packages from npm will be left out");
+  if (exitCode !== 0) console.log(`${command.join(" ")} failed: rows with ${what} will be left out`);
+}
+
+/** Name and version of the packages that are there. */
+export function packageVersions(): string[] {
+  const { optionalDependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
+  return [...Object.keys(optionalDependencies), ELSEWHERE.name].filter(hasPackage).map((name) => {
+    const { version } = JSON.parse(readFileSync(join(here, "node_modules", name, "package.json"), "utf8"));
+    return `${name} ${version}`;
+  });
 }
 
 /** Whether a package is installed in bench/node_modules. */

@@ -27,7 +27,6 @@ interface Chain {
 }
 
 export const libraries: Readonly<Record<string, () => Promise<Library>>> = {
-  // Not in bench/package.json, as npm's registry does not have it; install it there by hand to include it.
   structview: async () => {
     const { defineStruct, u8, i32, f64 } = (await load("@rotu/structview")) as unknown as {
       defineStruct(fields: object): { alloc?: unknown } & (new (memory: object) => unknown);
