@@ -2,7 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
-import { create, Manager, type ManagerOptions } from "../src/index.ts";
+import { bytesOf, create, Manager, type ManagerOptions } from "../src/index.ts";
 import { fileLock } from "../src/locks/file-lock.ts";
 import { fileSize } from "../src/memory/file.ts";
 import { alone, type Case, type Suite, timed } from "./harness.ts";
@@ -41,33 +41,81 @@ const edit = (options: ManagerOptions): Case => {
     });
 };
 
-/** The system calls through bun:ffi, with the look at the file's length or without, and the stores. */
+/** The system calls through bun:ffi and the stores, and what `beside` adds at the session's begin and end. */
 const byHand =
-  (looks: boolean): Case =>
+  (beside: (data: DemoMmapStructure, fd: number) => Beside): Case =>
   () =>
-    inTempDir((dir) => {
+    inTempDir(async (dir) => {
       const path = join(dir, "hand.lock");
       const fd = openSync(path, "w+");
       const lock = fileLock("flock", fd, path);
       const data = create(DemoMmapStructure);
+      const { begin, end } = beside(data, fd);
       let turns = 0;
       const run = () => {
         for (let i = 0; i < TURNS; i++) {
           turns++;
           lock.lock("exclusive");
-          if (looks && fileSize(fd) !== 0) throw new Error("somebody wrote to the lock file");
+          begin();
           store(data, turns);
+          end();
           lock.unlock();
         }
         check(data, turns);
       };
-      const result = timed(TURNS, run);
+      const result = await timed(TURNS, run);
       closeSync(fd);
       return result;
     });
 
+interface Beside {
+  begin(): void;
+  end(): void;
+}
+
+const nothing = (): Beside => ({ begin() {}, end() {} });
+
+/** A file that somebody has cut short kills whoever touches its memory. */
+const look = (_: DemoMmapStructure, fd: number): Beside => ({
+  begin() {
+    if (fileSize(fd) !== 0) throw new Error("somebody wrote to the lock file");
+  },
+  end() {},
+});
+
+/** All that a transaction does, in private memory and without any object, function or check of the library. */
+const transaction = (data: DemoMmapStructure, fd: number): Beside => {
+  const { begin } = look(data, fd);
+  const opened = performance.now();
+  const live = bytesOf(data);
+  const preImage = new Uint8Array(live.length);
+  const words = new Int32Array(new SharedArrayBuffer(64));
+  const publish = () => {
+    Atomics.store(words, SEQUENCE, words[SEQUENCE]! + 1);
+    Atomics.load(words, SEQUENCE);
+  };
+  return {
+    begin() {
+      begin();
+      if (performance.now() - opened > LONG_MS) throw new Error("time to look whether the file was deleted");
+      preImage.set(live);
+      words[BEFORE] = words[COMMITS]!;
+      publish();
+    },
+    end() {
+      data.header.header_code = 0;
+      data.header.time_stamp = Date.now() / 1000;
+      Atomics.add(words, COMMITS, 1);
+      publish();
+      Atomics.add(words, CHANGES, 1);
+    },
+  };
+};
+const [SEQUENCE, COMMITS, BEFORE, CHANGES] = [0, 4, 5, 8];
+const LONG_MS = 3_600_000;
+
 const FLOOR =
-  "three system calls instead of two, each dearer in a process with threads, as Bun's are. Under the lock the file's length is looked at before the memory is touched: a file that somebody has cut short kills whoever touches it. The rest is the copy of the state before, the time stamp, two publications of the sequence and the count for those who wait.";
+  "three system calls instead of two, each dearer in a process with threads, as Bun's are. Under the lock the file's length is looked at before the memory is touched: a file that somebody has cut short kills whoever touches it. The rest of the floor is the copy of the state before, two clocks, two publications of the sequence and two counts; what the library adds to it is the session: its object, its checks, the lock's queue and the function that is called.";
 
 const suite: Suite = {
   title: "A locked edit of five fields",
@@ -79,8 +127,9 @@ const suite: Suite = {
     "edit()": edit({}),
     "edit(), not transactional": edit({ transactional: false }),
     "edit(), fcntl lock": edit({ lock: "fcntl" }),
-    "flock by hand": byHand(false),
-    "flock and lseek by hand": byHand(true),
+    "flock by hand": byHand(nothing),
+    "flock and lseek by hand": byHand(look),
+    "transaction by hand": byHand(transaction),
   },
   programs: (dir) => ({
     "C, flock": cProgram("edit", dir),
@@ -109,9 +158,21 @@ const suite: Suite = {
     },
     {
       id: "5",
-      what: "the same with a look at the file's length: the floor",
+      what: "the same with a look at the file's length",
       ours: "flock and lseek by hand",
       peer: "C, flock",
+    },
+    {
+      id: "5",
+      what: "the same with all that a transaction does: the floor",
+      ours: "transaction by hand",
+      peer: "C, flock",
+    },
+    {
+      id: "5",
+      what: "edit of five fields, transactional, against that floor",
+      ours: "edit()",
+      peer: "transaction by hand",
     },
     {
       id: "6",

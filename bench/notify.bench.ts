@@ -159,7 +159,7 @@ const suite: Suite = {
   rounds: 5,
   honest:
     "the sender is another process, which writes the time into what it sends, about once a millisecond; both look at the same clock, and each has a processor of its own (else the scheduler decides whether a wake is near or far). Each of ours is a whole transaction under the lock, and a consistent copy on the other side.",
-  idle: "a thread sleeps in the kernel (futex). With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures below are all that a waiting process costs, Bun's own included.",
+  idle: "a thread sleeps in the kernel (futex). With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures above are all that a waiting process costs, Bun's own included.",
   cases: {
     [DEFAULT]: byChanges(0),
     [SPINNING]: byChanges(SPIN_MS),
