@@ -137,8 +137,9 @@ function prepareView(layout: Layout, value: View, region: Region, base: number):
   const members = valueMembers(isSame ? layout : own);
   if (!isSame || source.littleEndian !== inOrder(region, layout).littleEndian)
     return prepareMembers(layout, namesOf(members), value, region, base);
-  const tail = layout.flexible ? namesOf(members.slice(-1)) : [];
-  return { bytes: copyOf(value, layout.size), rest: prepareMembers(layout, tail, value, region, base) };
+  const bytes = copyOf(value, layout.size);
+  if (!layout.flexible) return { bytes, rest: [] };
+  return { bytes, rest: prepareMembers(layout, namesOf(members.slice(-1)), value, region, base) };
 }
 
 const namesOf = (members: readonly Member[]): string[] => members.map(({ name }) => name);
