@@ -70,7 +70,8 @@ export function validate(schema: StandardSchema, value: unknown, path: string, w
     );
   }
   if ("then" in result) throw promised(result, `the ${vendor} schema of '${path}'`);
-  if (result.issues === undefined) return result.value;
+  // Without `strict`, as in some users' projects, the compiler does not see it.
+  if (result.issues === undefined) return (result as { readonly value: unknown }).value;
   const issues = result.issues.map(spellIssue);
   throw new InvalidDocumentError(
     path,

@@ -16,7 +16,8 @@
  */
 import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors.ts";
 import type { LockKind } from "../locks/file-lock.ts";
-import { HEADER_CODE } from "../struct/header.ts";
+import { StructType } from "../struct/composite.ts";
+import { HEADER_CODE, MmapStructureHeader } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
 import { MAX_SCHEMA_BYTES } from "../struct/limits.ts";
 import { atomicRanges } from "../struct/plain-ranges.ts";
@@ -217,6 +218,13 @@ export function readSchema(
   }
 }
 
+/** A header made from a schema, or declared a second time, does as well: its bytes are what counts. */
+export function hasSharedHeader({ members: [first] }: Layout): boolean {
+  if (first?.name !== "header" || first.offset !== 0 || !(first.type instanceof StructType)) return false;
+  if (first.type.cls === MmapStructureHeader) return true;
+  return fingerprintOf(layoutOfClass(first.type.cls)) === fingerprintOf(layoutOfClass(MmapStructureHeader));
+}
+
 /** At most this many differences are told one by one. */
 const MAX_TOLD = 20;
 
@@ -269,6 +277,7 @@ export function classInFile(
   try {
     const cls = structFromSchema(schema, options);
     const layout = layoutOfClass(cls);
+    if (!hasSharedHeader(layout)) throw new StructDefinitionError(`${layout.name} has no shared header`);
     if (layout.flexible) throw new StructDefinitionError(`${layout.name} ends in a flexible array`);
     atomicRanges(layout);
     return cls;

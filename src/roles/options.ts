@@ -6,11 +6,9 @@ import { absolutePath, isPrintable } from "../memory/paths.ts";
 import { sharedMemoryPath } from "../memory/shared-memory-file.ts";
 import { show } from "../show.ts";
 import type { StructClass } from "../struct/composite.ts";
-import { StructType } from "../struct/composite.ts";
 import { structByName } from "../struct/functions.ts";
-import { MmapStructureHeader } from "../struct/header.ts";
 import { type Layout, layoutOfClass } from "../struct/layout.ts";
-import { fingerprintOf } from "../struct/schema.ts";
+import { hasSharedHeader } from "./file-format.ts";
 
 /** Options of every role (`tag`, `dir` and `lockDir` are IPMMAP's `tag`, `mmapDir` and `fastenerDir`). @example new Reader(Robot, { dir: "/run/robot", tag: "left" }) */
 export interface RoleOptions {
@@ -153,11 +151,4 @@ export function roleLayout(cls: StructClass | string): Layout {
       `${layout.name} ends in a flexible array, which has no length in a file; use array(type, n)`,
     );
   return layout;
-}
-
-/** A header made from a schema, or declared a second time, does as well: its bytes are what counts. */
-function hasSharedHeader({ members: [first] }: Layout): boolean {
-  if (first?.name !== "header" || first.offset !== 0 || !(first.type instanceof StructType)) return false;
-  if (first.type.cls === MmapStructureHeader) return true;
-  return fingerprintOf(layoutOfClass(first.type.cls)) === fingerprintOf(layoutOfClass(MmapStructureHeader));
 }

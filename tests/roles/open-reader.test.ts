@@ -132,6 +132,7 @@ test.each([
     }),
     "more than 1048576 places",
   ],
+  ["without a shared header", JSON.stringify(layoutOf(Slot)), "Slot has no shared header"],
 ])("refuses a schema that is %s, and names the file", (_, schema, message) => {
   using temp = new TempDir();
   using manager = new Manager(Machine, { dir: temp.dir, create: true });
