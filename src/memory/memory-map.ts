@@ -478,7 +478,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    *   cut off (of another thread's last page it may cut a part: that map's methods then throw FileFormatError).
    *   Mappings of other processes are not known: they would be killed at their next touch
    * @throws SystemError ENOSPC …; ShmError "BUSY" while an asynchronous operation uses `bytes`. The map is as before
-   *   then, and nothing was cut off
+   *   then, and nothing was cut off (only of a file sealed against it, EPERM, the map is short already)
    * @throws UnsupportedError with `trackFd: false`, and on macOS when the file would become shorter
    * @example map.resize(2 * map.length);
    */
