@@ -74,9 +74,10 @@ const SHORT_BYTES = 16;
 
 /** Where the text ends: at its first NUL, or at the end of the field. */
 function endOfText(bytes: Buffer, start: number, end: number, unit: 1 | 2): number {
+  const isShort = end - start <= SHORT_BYTES || bytes[start + SHORT_BYTES] === 0;
+  if (unit === 1 && !isShort) return endOfLongText(bytes, start, end);
   for (let i = start; i < end; i += unit) {
     if (bytes[i] === 0 && (unit === 1 || bytes[i + 1] === 0)) return i;
-    if (unit === 1 && i - start === SHORT_BYTES) return endOfLongText(bytes, i, end);
   }
   return end;
 }
