@@ -23,6 +23,9 @@ export interface FileOptions {
   readonly mode: number;
 }
 
+/** How soon after the last look a deleted file is noticed: a look takes as long as a read. */
+const LOOK_EVERY_MS = 100;
+
 const NOTHING: Committed = { version: 0, text: undefined };
 
 export class DocumentStore {
@@ -33,6 +36,8 @@ export class DocumentStore {
   #file: DocumentFile | undefined;
   #lock: RwLock | undefined;
   #closed = false;
+  /** When a deleted file was last looked for, by `performance.now()`. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
   /** Called when another lock has taken the place of the one before, which is still open then. */
   onNewLock: (lock: RwLock) => void = () => {};
 
@@ -188,9 +193,21 @@ export class DocumentStore {
   /** The file that has the name now, as far as one can know without the lock. */
   #look(): DocumentFile | undefined {
     this.#checkOpen();
+    // Not in the middle of an update, which reads and writes one file.
+    if (this.#lock?.held === undefined) this.#letGoOfDeleted();
     const file = this.#file;
     // The size comes first: nothing of a file that was cut short may be touched.
     return file?.isWhole && !file.isRetired ? file : this.#lookAgain();
+  }
+
+  /** Who deletes a file by hand, or puts another one in its place, tells nobody. */
+  #letGoOfDeleted(): void {
+    const now = performance.now();
+    if (this.#file === undefined || now - this.#lookedAt < LOOK_EVERY_MS) return;
+    this.#lookedAt = now;
+    if (!this.#file.isDisplaced) return;
+    this.#file.close();
+    this.#file = undefined;
   }
 
   #lookAgain(): DocumentFile | undefined {
@@ -220,6 +237,7 @@ export class DocumentStore {
   #exclusively<R>(options: LockOptions | undefined, work: (master: FileOptions) => R): R {
     const lock = this.#acquire("exclusive", options);
     try {
+      this.#letGoOfDeleted();
       return work(this.#master as FileOptions);
     } finally {
       if (!lock.closed) lock.release();

@@ -237,6 +237,25 @@ describe("the file", () => {
     expect(readdirSync(own)).toEqual(["notes"]);
   });
 
+  test("that was deleted by hand is missed by those who have it open", async () => {
+    const place = newPlace();
+    using first = masterOf(place);
+    using follower = new Store(place);
+    first.set("1");
+    rmSync(place.dataPath);
+    await Bun.sleep(150);
+    expect(follower.read()).toEqual({ version: 0, text: undefined });
+    using second = masterOf(place);
+    expect(second.set("2")).toBe(3);
+    expect(follower.read()).toEqual({ version: 3, text: "2" });
+    expect(first.commit((before) => `[${before().text}]`)).toBe(4);
+    for (const store of [first, second, follower]) expect(store.read()).toEqual({ version: 4, text: "[2]" });
+    rmSync(place.dataPath);
+    await Bun.sleep(150);
+    expect(first.set("3")).toBeGreaterThan(4);
+    expect(second.read().text).toBe("3");
+  });
+
   test("that took the place of ours is neither removed nor replaced", () => {
     const place = newPlace();
     using master = masterOf(place, { grow: true });
