@@ -7,11 +7,17 @@ type Kind = "string" | "number" | "boolean" | "function" | "object" | "any";
  * Checks an options object before anything is done with it; ranges are left to whoever uses the values.
  * @param where what the message begins with, e.g. `"new Manager"`
  * @param known the options there are, and the `typeof` of each (`"any"`: checked by whoever uses it)
+ * @param isRequired whether there must be options at all
  * @throws TypeError naming the option, what it should be, and what there is
  * @example checkOptions("lock", options, { timeoutMs: "number" });
  */
-export function checkOptions(where: string, options: unknown, known: Readonly<Record<string, Kind>>): void {
-  if (options === undefined) return;
+export function checkOptions(
+  where: string,
+  options: unknown,
+  known: Readonly<Record<string, Kind>>,
+  isRequired = false,
+): void {
+  if (options === undefined && !isRequired) return;
   // A signal or a number in the place of the options would silently mean no options at all.
   if (
     typeof options !== "object" ||

@@ -231,7 +231,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   #signal: CommitSignal | undefined;
 
   constructor(options: MasterOptions | FollowerOptions) {
-    checkOptions("new JsonMap", options ?? null, MASTER_OPTIONS);
+    checkOptions("new JsonMap", options, MASTER_OPTIONS, true);
     const role = checkRole(options.role);
     if (role === "follower") checkOptions("new JsonMap (a follower)", options, FOLLOWER_OPTIONS);
     this.#schema = checkSchema(options.schema);

@@ -64,6 +64,10 @@ export const PROT_EXEC = 4;
 export const MAP_SHARED = 1;
 /** mmap(2): stores stay in this process, and never reach the file. */
 export const MAP_PRIVATE = 2;
+/** mmap(2): at the very address that is given, whatever is there. */
+export const MAP_FIXED = 0x10;
+/** mmap(2): the same, unless something is there. */
+export const MAP_FIXED_NOREPLACE = pick(0x10_0000, 0);
 /** mmap(2): memory of zeros, without a file. */
 export const MAP_ANONYMOUS = pick(0x20, 0x1000);
 /** mmap(2): reserve no swap space, so that a store may fail for want of memory. */

@@ -72,7 +72,10 @@ export class Backing {
 
   /** How many bytes to map for a wanted `length`, 0 meaning all from `offset` on. @throws RangeError when there are fewer */
   lengthToMap(length: number, offset: number): number {
-    if (!this.isFile) return length;
+    if (!this.isFile) {
+      if (length > 0) return length;
+      throw new RangeError(`'${this.path}' is no regular file, so it has no length to map: give one`);
+    }
     const { size } = this;
     if (length === 0 && offset < size) return size - offset;
     if (length > 0 && offset + length <= size) return length;

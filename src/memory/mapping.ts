@@ -113,7 +113,7 @@ export class Mapping {
   static map(fd: number, options: MapOptions): Mapping {
     const { ownsFd = true } = options;
     try {
-      checkRange(options.byteLength, options.byteOffset ?? 0);
+      checkRange(options.byteLength, options.byteOffset ?? 0, options.path);
       return Mapping.#mmap(fd, options, checkedClaim(fd, options));
     } catch (error) {
       if (ownsFd) closeFile(fd);
@@ -226,10 +226,10 @@ export class Mapping {
 const named = (path: string | undefined): string => (path === undefined ? "" : ` of '${path}'`);
 
 /** Guards what mmap would take wrongly or with a bare EINVAL. */
-function checkRange(byteLength: number, byteOffset: number): void {
+function checkRange(byteLength: number, byteOffset: number, path?: string): void {
   if (!Number.isInteger(byteLength) || byteLength < 1 || byteLength > MAX_MAPPING_BYTES) {
     throw new RangeError(
-      `byteLength must be a whole number from 1 to ${MAX_MAPPING_BYTES} (4 GiB), not ${byteLength}`,
+      `the length of a mapping${named(path)} must be a whole number of bytes from 1 to ${MAX_MAPPING_BYTES} (4 GiB), not ${byteLength}`,
     );
   }
   if (!Number.isSafeInteger(byteOffset) || byteOffset < 0 || byteOffset % pageSize() !== 0) {

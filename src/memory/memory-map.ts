@@ -1,6 +1,8 @@
 /** Python's `mmap` object: mapped memory as a file with a position, and as a sequence of bytes. */
 import { checkOptions } from "../check-options.ts";
 import { ClosedError } from "../errors.ts";
+import { MAP_FIXED, MAP_FIXED_NOREPLACE } from "../libc/constants.ts";
+import { show } from "../show.ts";
 import { type MemorySource, memorySource } from "../struct/source.ts";
 import {
   type BytesLike,
@@ -113,7 +115,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    *   memory without a file. A path's file must exist; it is opened for what `access` needs.
    * @param length bytes to map, up to 4 GiB; 0 means all of the file from `offset` on
    * @throws RangeError when the file is shorter than `offset + length`, or empty; when the offset is no multiple of
-   *   `pageSize()`; when -1 comes with length 0; for a length above 4 GiB, an unknown access, a wrong mode
+   *   `pageSize()`; when -1 comes with length 0; for a length above 4 GiB, an unknown access, a wrong mode,
+   *   MAP_FIXED among the flags
    * @throws TypeError for options that exclude each other, or that there are not, and for what is no integer
    * @throws SystemError ENOENT, EACCES (a descriptor not opened for what `access` needs), EBADF, ENOSPC …; nothing is
    *   left behind then
@@ -600,6 +603,11 @@ function protection({ access, prot, flags }: MemoryMapOptions): Protection {
   if (access !== undefined && !["read", "write", "copy"].includes(access)) {
     throw new RangeError(`access must be "read", "write" or "copy", not ${JSON.stringify(access)}`);
   }
+  if (((flags ?? 0) & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0) {
+    throw new RangeError(
+      `flags ${flags} has MAP_FIXED: with no address it would map over page 0; the kernel finds a place by itself`,
+    );
+  }
   return {
     prot: bits(prot ?? protOf(access ?? "write"), "prot"),
     flags: bits(flags ?? flagsOf(access ?? "write"), "flags"),
@@ -619,6 +627,11 @@ function openBacking(
     return Backing.fromName(tagName, byteLength, access !== "read", mode);
   }
   if (typeof target === "string") return Backing.fromPath(target, access === "write");
+  if (typeof target !== "number") {
+    throw new TypeError(
+      `new MemoryMap: expected a path as string, a descriptor, or -1 for memory without a file, got ${show(target)}`,
+    );
+  }
   return integer(target, "a descriptor") === -1 ? undefined : Backing.fromDescriptor(target, name);
 }
 

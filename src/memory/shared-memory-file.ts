@@ -17,6 +17,7 @@ export const SHARED_MEMORY_NAME_BYTES_MAX = isMacOS ? 30 : 255;
 export function checkObjectName(name: string, maxBytes: number, kind: string): string {
   if (typeof name !== "string") throw new TypeError(`a ${kind} name must be a string, not ${typeof name}`);
   const shown = JSON.stringify(name);
+  if (name === "") throw new TypeError(`a ${kind} name must be a slash and a name, such as "/robot", not ""`);
   if (!name.startsWith("/")) {
     throw new TypeError(`${kind} name ${shown} must begin with a slash: ${JSON.stringify(`/${name}`)}`);
   }

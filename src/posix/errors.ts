@@ -55,10 +55,19 @@ const classes = new Map<number, typeof PosixError>([
 ]);
 
 /** The error of the class that fits `errno`. `name` is the object's. */
-export function posixError(syscall: string, errno: number, name?: string, hint?: string): PosixError {
+export function posixError(
+  syscall: string,
+  errno: number,
+  name?: string,
+  hint = hintFor(syscall, errno),
+): PosixError {
   const ErrorClass = classes.get(errno) ?? PosixError;
   return new ErrorClass(syscall, errno, errnoName(errno), name, hint);
 }
+
+/** Of an object that was to be opened. */
+const hintFor = (syscall: string, errno: number): string | undefined =>
+  errno === E.ENOENT && syscall.endsWith("_open") ? "flags: O_CREAT would make it" : undefined;
 
 /** Returns `result` when it is not negative, throws the fitting `PosixError` otherwise. */
 export function posixCheck(syscall: string, result: number | bigint, name?: string, hint?: string): number {

@@ -116,7 +116,7 @@ export class MessageQueue<M = Uint8Array> {
    */
   constructor(options: MessageQueueOptions<M>) {
     if (!MESSAGE_QUEUES_SUPPORTED) throw new UnsupportedError("this system has no POSIX message queues");
-    checkOptions("new MessageQueue", options ?? null, OPTIONS);
+    checkOptions("new MessageQueue", options, OPTIONS, true);
     checkFlags(options, O_CREAT | O_EXCL);
     this.#access = accessOf(options);
     this.#codec = codecOf(options.message);

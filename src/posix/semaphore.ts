@@ -94,7 +94,7 @@ export class Semaphore {
    * @example using ready = new Semaphore({ name: "/ready", flags: O_CREAT });
    */
   constructor(options: SemaphoreOptions) {
-    checkOptions("new Semaphore", options ?? null, OPTIONS);
+    checkOptions("new Semaphore", options, OPTIONS, true);
     checkFlags(options, O_CREAT | O_EXCL);
     const { mode = 0o600, initialValue = 0 } = options;
     checkInteger("initialValue", initialValue, 0, SEMAPHORE_VALUE_MAX);

@@ -67,7 +67,7 @@ export class SharedMemory {
    * @example using memory = new SharedMemory({ name: "/robot", flags: O_CREAT, size: PAGE_SIZE });
    */
   constructor(options: SharedMemoryOptions) {
-    checkOptions("new SharedMemory", options ?? null, OPTIONS);
+    checkOptions("new SharedMemory", options, OPTIONS, true);
     checkFlags(options, O_CREAT | O_EXCL | O_TRUNC);
     const { mode, size = 0, readOnly = false, flags = 0 } = options;
     checkInteger("size", size, 0, Number.MAX_SAFE_INTEGER);

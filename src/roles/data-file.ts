@@ -16,6 +16,7 @@
  */
 import { fs } from "../builtin.ts";
 import { FileFormatError, FileMissingError, SystemError } from "../errors.ts";
+import { systemError } from "../libc/call.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../libc/constants.ts";
 import type { LockKind } from "../locks/file-lock.ts";
 import { closeFile, fileSize, openFile, readStart } from "../memory/file.ts";
@@ -350,12 +351,21 @@ function openData(path: string, className: string, access: "read" | "write"): nu
     // O_NONBLOCK: a FIFO in the place of the file must not make us wait for its other end.
     return openFile(path, (access === "write" ? O_RDWR : O_RDONLY) | O_NONBLOCK);
   } catch (error) {
-    if (!(error instanceof SystemError) || error.code !== "ENOENT") throw error;
-    throw new FileMissingError(
-      path,
-      `there is no shared file '${path}' yet; a Manager makes it: new Manager(${className}, { create: true })`,
-    );
+    throw error instanceof SystemError ? betterThan(error, path, className) : error;
   }
+}
+
+function betterThan(error: SystemError, path: string, className: string): Error {
+  const { code, syscall, errno } = error;
+  if (code === "EACCES") {
+    const hint = `its permissions are not for this user; new Manager(${className}, { create: true, mode: 0o660 }) makes it for the group, chmod changes one that exists, and a Reader only needs to read`;
+    return systemError(syscall, errno, path, hint);
+  }
+  if (code !== "ENOENT") return error;
+  return new FileMissingError(
+    path,
+    `there is no shared file '${path}' yet; a Manager makes it: new Manager(${className}, { create: true })`,
+  );
 }
 
 /** Any file of ours, or of IPMMAP, has at least the header. */

@@ -87,7 +87,7 @@ function checkPart(part: string, option: string): string {
   if (typeof part !== "string") throw new TypeError(`${option} must be a string, got ${show(part)}`);
   if (part.includes("/") || !isPrintable(part))
     throw new TypeError(
-      `${option} becomes part of a file name and must not contain a slash, NUL or another control character, got ${JSON.stringify(part)}`,
+      `${option} becomes part of a file name and must not contain a slash, NUL, another control character or half a surrogate pair, got ${JSON.stringify(part)}`,
     );
   return part;
 }
@@ -118,6 +118,7 @@ const FILE_NAME_BYTES_MAX = 255;
 export function placeOf(layout: Layout | undefined, options: RoleOptions): Place {
   const { dir = "./.mmap", lockDir = "./.fasteners", tag = "", className = layout?.name ?? "" } = options;
   if (options.name !== undefined) return placeOfName(options.name, lockDir);
+  if (className === "") throw new TypeError(`option className is empty: the file's name begins with it`);
   const fileName = checkLength(`${checkPart(className, "className")}_${checkPart(tag, "tag")}`);
   checkDirectory(dir, "dir");
   checkDirectory(lockDir, "lockDir");

@@ -22,8 +22,7 @@ import { ReadSession } from "./session.ts";
  * console.log(reader.get("pose.x"), reader.snapshot().speed);
  */
 export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable {
-  /** Only for the roles themselves. */
-  protected readonly core: Core<T>;
+  readonly #core: Core<T>;
 
   /**
    * Opens and maps the file, read-only.
@@ -34,7 +33,12 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    */
   constructor(cls: StructClass<T> | string, options: RoleOptions = {}) {
     checkRoleOptions(`new ${new.target.name}`, options);
-    this.core = this.open(roleLayout(cls), options);
+    this.#core = this.open(roleLayout(cls), options);
+  }
+
+  /** Only for the roles themselves. No field, which `JSON.stringify` and `toEqual` would look into. */
+  protected get core(): Core<T> {
+    return this.#core;
   }
 
   /** Opens the file as this role does. */

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   closeSync,
+  constants,
   ftruncateSync,
   mkdtempSync,
   openSync,
@@ -20,6 +21,7 @@ import {
   MADV_DONTNEED,
   MADV_NORMAL,
   MAP_PRIVATE,
+  MAP_SHARED,
   MemoryMap,
   type MemoryMapOptions,
   PROT_READ,
@@ -666,8 +668,25 @@ test("flags and prot are what mmap takes: whole numbers of 31 bits", () => {
   const path = file("abc");
   for (const wrong of [{ flags: 1.5 }, { prot: 3.9 }, { flags: Number.NaN }])
     expect(() => new MemoryMap(path, 0, wrong)).toThrow(TypeError);
+  for (const fixed of [0x10, 0x10_0000]) {
+    const place = () => new MemoryMap(-1, 10, { flags: MAP_SHARED | fixed });
+    expect(place).toThrow(/MAP_FIXED.*page 0/);
+  }
   for (const wrong of [{ flags: 2 ** 32 + 1 }, { prot: -1 }, { prot: 2 ** 31 }])
     expect(() => new MemoryMap(path, 0, wrong)).toThrow(RangeError);
+});
+
+test("what is no path and no descriptor is told so; a pipe has no length of its own", () => {
+  const url = new URL("file:///tmp/x") as never;
+  expect(() => new MemoryMap(url, 0)).toThrow("expected a path as string, a descriptor, or -1");
+  expect(() => new MemoryMap(-1, 0)).toThrow(
+    "the length of a mapping must be a whole number of bytes from 1",
+  );
+  const pipe = join(dir, "pipe");
+  Bun.spawnSync(["mkfifo", pipe]);
+  const fd = openSync(pipe, constants.O_RDWR);
+  expect(() => new MemoryMap(fd, 0)).toThrow("is no regular file, so it has no length to map");
+  closeSync(fd);
 });
 
 test("flush says what is wrong with its range", () => {

@@ -13,6 +13,9 @@ import {
   SharedMemory,
   ShmError,
   SignalError,
+  unlinkMessageQueue,
+  unlinkSemaphore,
+  unlinkSharedMemory,
 } from "../../src/posix/index.ts";
 import { freshName, linesOf, startBun, thrownBy, unlinkNames } from "./support.ts";
 
@@ -66,6 +69,16 @@ describe("errors", () => {
     expect(() => letSignalThrough("poll", "/x")).toThrow(SignalError);
     process.off("SIGUSR2", listener);
     letSignalThrough("poll", "/x");
+  });
+
+  test("what is not there says what would make it; its unlink does not", () => {
+    for (const Class of [Semaphore, MessageQueue, SharedMemory]) {
+      const open = () => new Class({ name: freshName() });
+      expect(open).toThrow(ExistentialError);
+      expect(open).toThrow(/ENOENT .*; flags: O_CREAT would make it/);
+    }
+    for (const unlink of [unlinkSemaphore, unlinkMessageQueue, unlinkSharedMemory])
+      expect(() => unlink(freshName())).toThrow(/ENOENT \(errno 2\)$/);
   });
 
   test("what the permissions forbid is a PermissionsError", async () => {

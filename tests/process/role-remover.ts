@@ -13,6 +13,6 @@ if (process.getuid?.() === 0) libc.seteuid(NOBODY);
 try {
   new Manager(Robot, { dir }).remove();
 } catch (error) {
-  const { name, code } = error as { name: string; code: string };
-  console.log(name, code);
+  const { name, code, message } = error as { name: string; code: string; message: string };
+  console.log(`${name} ${code}: ${message}`);
 }

@@ -337,9 +337,11 @@ describe("permissions", () => {
       [
         { tag: "a/b" },
         TypeError,
-        'tag becomes part of a file name and must not contain a slash, NUL or another control character, got "a/b"',
+        'tag becomes part of a file name and must not contain a slash, NUL, another control character or half a surrogate pair, got "a/b"',
       ],
       [{ className: "../x" }, TypeError, "className becomes part of a file name"],
+      [{ className: "" }, TypeError, "className is empty"],
+      [{ tag: "\ud800" }, TypeError, "half a surrogate pair"],
     ];
     for (const [options, kind, message] of refusals) {
       const error = thrownBy(() => new Manager(Robot, { dir: temp.dir, create: true, ...options }));

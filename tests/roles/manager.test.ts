@@ -206,13 +206,24 @@ describe("remove", () => {
     expect(readFileSync(manager.path, "latin1")).toBe("x".repeat(size));
   });
 
+  test("a file that this user may not open is an error that says what to do", async () => {
+    using temp = new TempDir();
+    new Manager(Robot, { dir: temp.dir, create: true, mode: 0o600 }).close();
+    mkdirSync(temp.file("warm"));
+    chmodSync(temp.file("warm"), 0o777);
+    chmodSync(temp.dir, 0o755);
+    if (process.getuid?.() !== 0) chmodSync(temp.file("Robot_.mmap"), 0);
+    const said = await runBun("role-remover.ts", [temp.dir]);
+    expect(said).toMatch(/^SystemError EACCES: open '.*Robot_.mmap' failed: .*mode: 0o660/);
+  });
+
   test("a file that could not be removed is the current one as before", async () => {
     using temp = new TempDir();
     const manager = new Manager(Robot, { dir: temp.dir, create: true, mode: 0o666 });
     using reader = new Reader(Robot, { dir: temp.dir });
     mkdirSync(temp.file("warm"));
     chmodSync(temp.dir, 0o555);
-    expect(await runBun("role-remover.ts", [temp.dir])).toBe("SystemError EACCES\n");
+    expect(await runBun("role-remover.ts", [temp.dir])).toStartWith("SystemError EACCES: unlink");
     chmodSync(temp.dir, 0o700);
     using file = openDataFile(Robot, { dir: temp.dir }, "read");
     expect(file.isRetired).toBe(false);

@@ -128,6 +128,7 @@ describe("reading", () => {
     expect(pair.reader.path).toBe(pair.file("Robot_.mmap"));
     expect(pair.reader.closed).toBe(false);
     expect(Bun.inspect(pair.reader)).toBe(`Reader of Robot '${pair.reader.path}'`);
+    expect(JSON.stringify(pair.reader)).toBe("{}"); // not all that it is made of
     pair.manager.close();
     expect(Bun.inspect(pair.manager)).toBe(`Manager of Robot '${pair.reader.path}' (closed)`);
   });
