@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
+import { type About, comparedWithBefore } from "./before.ts";
 import { type Chart, drawCharts, type Line } from "./chart.ts";
 import { runSuites, type SuiteResult } from "./compare.ts";
 import contend from "./contend.bench.ts";
@@ -27,7 +28,7 @@ const version = (command: string[]): string => {
   return success ? (stdout.toString() || stderr.toString()).split("\n")[0]!.trim() : "not installed";
 };
 
-function versions(): Record<string, string> {
+function versions(): About {
   return {
     Date: new Date().toISOString().slice(0, 10),
     Machine: `${cpus()[0]?.model.trim()}, ${cpus().length} CPUs, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${release()} ${process.arch}`,
@@ -87,7 +88,7 @@ function charts({ readers, structs, sizes }: Readonly<Record<string, Metrics>>):
   ].filter(({ lines }) => lines.every(({ points }) => points.length > 0));
 }
 
-function page(results: readonly SuiteResult[], about: Readonly<Record<string, string>>): string {
+function page(results: readonly SuiteResult[], about: About, comparison: string): string {
   const verdicts = results.flatMap(({ rows, figures }) => [
     ...rows.map(({ met }) => met),
     ...figures.map(figureMet),
@@ -109,11 +110,16 @@ times of the peer's, "times faster" the other way round. What one thread does al
 work, so that a busy machine adds little; what takes several processes (rows 9 to 12) by the clock on the wall, and is best measured
 on a quiet one. ${aims.filter(Boolean).length} of ${aims.length} aims are met.
 
+${comparison}
+
 ${results.map(suiteSection).join("\n\n")}
 
 ![Growth](performance.svg)
 `;
 }
+
+const NOTHING_BEFORE =
+  "The run before was on another machine or with other versions, so this one is not compared with it.";
 
 const names = process.argv.slice(2);
 const unknown = names.find((name) => !(name in suites));
@@ -130,17 +136,17 @@ results.forEach(printSuite);
 if (names.length === 0) {
   const about = versions();
   const metrics = Object.fromEntries(results.map(({ suite, metrics }) => [suite.title, metrics]));
-  writeFileSync(join(docs, "performance.md"), page(results, about));
+  const json = join(docs, "performance.json");
+  const comparison = comparedWithBefore(json, about, results) ?? NOTHING_BEFORE;
+  console.log(`\n${comparison}`);
+  writeFileSync(join(docs, "performance.md"), page(results, about, comparison));
   const data = results.map(({ suite, rounds, rows, figures }) => ({
     title: suite.title,
     rounds,
     rows,
     figures,
   }));
-  writeFileSync(
-    join(docs, "performance.json"),
-    `${JSON.stringify({ about, suites: data, metrics }, undefined, 1)}\n`,
-  );
+  writeFileSync(json, `${JSON.stringify({ about, suites: data, metrics }, undefined, 1)}\n`);
   writeFileSync(join(docs, "performance.svg"), drawCharts(charts(metrics[growth.title] ?? {})));
   console.log("\nwritten to docs/performance.md, docs/performance.json and docs/performance.svg");
 }

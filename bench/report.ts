@@ -24,7 +24,8 @@ function inTimes(ratio: Spread, { aim }: Row): string {
   return `${range(turned)} times faster`;
 }
 
-const range = ({ median, least, most }: Spread): string =>
+/** A median and its spread. */
+export const range = ({ median, least, most }: Spread): string =>
   `${number(median)} (${number(least)}–${number(most)})`;
 
 function aim({ aim }: Row): string {
