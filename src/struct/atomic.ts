@@ -209,6 +209,15 @@ export class Atomic<T extends number | bigint> {
   }
 
   /**
+   * The value as `load()` gives it: sums and `<` use it, where `toString` would have them compare text.
+   * @throws TypeError once the memory is unmapped
+   * @example data.done > data.wanted
+   */
+  valueOf(): T {
+    return this.load();
+  }
+
+  /**
    * The value as text, so that templates read well.
    * @throws TypeError once the memory is unmapped
    * @example `${data.counter}`

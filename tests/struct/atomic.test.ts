@@ -93,6 +93,13 @@ describe("operations", () => {
     expect(() => view.two.at(1).add(0.5)).toThrow("Counters.two[1].add: expected an integer");
   });
 
+  test("atomics compare and add up as numbers, not as text", () => {
+    const { a32, u32, a64, u64 } = create(Counters, { a32: 9, u32: 10, a64: 9n, u64: 10n });
+    expect([a32 < u32, u32 > a32, a64 < u64, +a32, Number(a64)]).toEqual([true, true, true, 9, 9]);
+    expect([a32.valueOf() + 1, a64.valueOf() + 1n, `${a32}${a64}`] as unknown[]).toEqual([10, 10n, "99"]);
+    expect([(a32 as never as number) + 1, (u64 as never as bigint) - 1n] as unknown[]).toEqual([10, 9n]);
+  });
+
   test("misaligned memory is refused at the atomic, and by an assignment before anything is stored", () => {
     const bytes = new Uint8Array(64);
     const view = viewOf(Counters, bytes, 1);
