@@ -534,6 +534,7 @@ export function asNumber(type: CType<bigint>): CType<number> {
       `asNumber: expected a type whose values are bigints, such as c_int64, got ${isCType(type) ? (type as CType<unknown>).name : show(type)}`,
     );
   const expected = "a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones";
+  const isUnsigned = isScalar(type) && type.inline.accessor === "BigUint64";
   const converted = convert(type, {
     name: `asNumber(${type.name})`,
     decode: (stored) => {
@@ -544,6 +545,8 @@ export function asNumber(type: CType<bigint>): CType<number> {
     encode: (value) => {
       if (typeof value !== "number") throw wrongType("a number", value);
       if (!Number.isSafeInteger(value)) throw outOfRange(expected, value);
+      // The type itself would ask for a bigint, which is refused here.
+      if (isUnsigned && value < 0) throw outOfRange("a whole number from 0 on", value);
       return BigInt(value);
     },
   });
