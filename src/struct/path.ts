@@ -3,7 +3,7 @@ import type { CArray } from "./arrays.ts";
 import { ArrayType, type FieldType, StructType } from "./composite.ts";
 import { LAYOUT, type View } from "./internals.ts";
 import { type Layout, layoutOfClass, sizeOfType, typeName } from "./layout.ts";
-import { at, itHas } from "./refusal.ts";
+import { at, itHas, rangeRefusal, seenFrom } from "./refusal.ts";
 import type { CType } from "./types.ts";
 
 /** A path, looked up. */
@@ -71,40 +71,50 @@ function child(node: unknown, step: string | number): unknown {
   if (typeof step === "string") return (node as Record<string, unknown>)[step];
   const elements = node as { readonly length: number; at(index: number): unknown };
   if (step >= elements.length)
-    throw new RangeError(`index ${step} is outside an array of ${elements.length} elements`);
+    throw rangeRefusal(`index ${step} is outside an array of ${elements.length} elements`);
   return elements.at(step);
 }
 
 /** The value at a path of a view. */
 export function getPath(view: object, { steps }: ResolvedPath): unknown {
-  return steps.reduce<unknown>(child, view);
+  try {
+    return steps.reduce<unknown>(child, view);
+  } catch (error) {
+    throw fromRoot(view, steps, error);
+  }
 }
 
 /** Sets the value at a path of a view, checked like any assignment. */
 export function setPath(view: object, { steps, type }: ResolvedPath, value: unknown): void {
   const last = steps.at(-1) as string | number;
-  const parent = steps.slice(0, -1).reduce<unknown>(child, view);
-  if (typeof last === "string") {
-    (parent as Record<string, unknown>)[last] = value;
-    return;
+  try {
+    const parent = steps.slice(0, -1).reduce<unknown>(child, view);
+    if (typeof last === "string") (parent as Record<string, unknown>)[last] = value;
+    else if (ArrayBuffer.isView(parent)) setElement(parent, last, type as CType<unknown>, value);
+    else (parent as CArray<unknown>).set([value], last);
+  } catch (error) {
+    throw fromRoot(view, steps, error);
   }
-  if (ArrayBuffer.isView(parent)) setElement(view as View, parent, steps, type as CType<unknown>, value);
-  else (parent as CArray<unknown>).set([value], last);
 }
 
 /** A store into a typed array wraps around silently, so the value is checked first. */
-function setElement(
-  view: View,
-  array: ArrayBufferView,
-  steps: ResolvedPath["steps"],
-  type: CType<unknown>,
-  value: unknown,
-): void {
-  const index = steps.at(-1) as number;
+function setElement(array: ArrayBufferView, index: number, type: CType<unknown>, value: unknown): void {
+  child(array, index);
   try {
-    child(array, index);
     (array as unknown as unknown[])[index] = type.check(value);
   } catch (error) {
-    throw at(`${view[LAYOUT].name}.${steps.join(".")}`, error);
+    // It may be the value's own, when it is asked what it is.
+    throw at("", error);
   }
 }
+
+/** Views know their own struct only: the error then says `Point.x`, and this `Robot.path[3].x`. */
+function fromRoot(view: object, steps: ResolvedPath["steps"], error: unknown): unknown {
+  const { name } = (view as View)[LAYOUT];
+  const member = steps.findLastIndex((step) => typeof step === "string");
+  return seenFrom(name + shown(steps.slice(0, member)), error, shown(steps.slice(member)));
+}
+
+/** As the errors of nested values have it: `.path[3].x`. */
+const shown = (steps: ResolvedPath["steps"]): string =>
+  steps.map((step) => (typeof step === "string" ? `.${step}` : `[${step}]`)).join("");

@@ -27,15 +27,34 @@ export const rangeRefusal = (reason: string): Error => refusal(RangeError, reaso
 
 /**
  * The same error, with one more step of its place in front (`.x`, `[3]`, `Point2D`). An error of the user's code,
- * a getter or the `check` of a type, becomes the cause of one of ours.
+ * a getter or the `check` of a type, becomes the cause of one of ours; so does one about another struct.
  */
 export function at(place: string, error: unknown): Error {
-  const own = places.has(error as object) ? (error as Error) : adopted(error);
+  const own = isUnderway(error) ? error : adopted(error);
   const { place: inner, reason } = places.get(own) as { place: string; reason: string };
-  places.set(own, { place: place + inner, reason });
-  own.message = `${place}${inner}: ${reason}`;
-  return own;
+  return placed(own, place + inner, reason);
 }
+
+/**
+ * The same error, told from further out: `outer` is where the struct stands that its place begins with.
+ * @param rest the whole place within that struct, for an error that knows none
+ */
+export function seenFrom(outer: string, error: unknown, rest = ""): unknown {
+  const known = places.get(error as object);
+  if (known === undefined) return error;
+  const { place, reason } = known;
+  return placed(error as Error, outer + (place === "" ? rest : place.slice(place.indexOf("."))), reason);
+}
+
+function placed(error: Error, place: string, reason: string): Error {
+  places.set(error, { place, reason });
+  error.message = `${place}: ${reason}`;
+  return error;
+}
+
+/** True for errors of ours whose place does not begin with a struct yet. */
+const isUnderway = (error: unknown): error is Error =>
+  /^(?:[.[]|$)/.test(places.get(error as object)?.place ?? "no");
 
 /**
  * A value in memory that its type refuses to show, such as an `asNumber` beyond 2^53; other errors stay as they are.

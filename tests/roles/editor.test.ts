@@ -221,7 +221,9 @@ describe("setting", () => {
       [() => editor.set("serial", 1), "Robot.serial"],
       [() => editor.set("name", "x".repeat(33)), "Robot.name"],
       [() => editor.set("cells", [1, 2]), "Robot.cells"],
-      [() => editor.set("cells.0", 256), "cells.0"],
+      [() => editor.set("cells.0", 256), "Robot.cells[0]: "],
+      [() => editor.set("path.1.x", "1" as never), "Robot.path[1].x: "],
+      [() => editor.set("header.header_code", 70000), "Robot.header.header_code: "],
       // @ts-expect-error no such member
       [() => editor.set("pose", { z: 1 }), "z"],
       [() => editor.set("path.3.x", 1), "path.3.x"],

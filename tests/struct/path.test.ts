@@ -74,15 +74,19 @@ describe("a path", () => {
     [
       "ints.1",
       2 ** 31,
-      "Everything.ints.1: expected an integer from -2147483648 to 2147483647, got 2147483648",
+      "Everything.ints[1]: expected an integer from -2147483648 to 2147483647, got 2147483648",
     ],
-    ["raw.0", 256, "Everything.raw.0: expected an integer from 0 to 255, got 256"],
-    ["bigs.0", 1, "Everything.bigs.0: expected a bigint"],
-    ["grid.0.1", "1", 'Everything.grid.0.1: expected a number, got "1"'],
+    ["raw.0", 256, "Everything.raw[0]: expected an integer from 0 to 255, got 256"],
+    ["bigs.0", 1, "Everything.bigs[0]: expected a bigint"],
+    ["grid.0.1", "1", 'Everything.grid[0][1]: expected a number, got "1"'],
     ["flags.1", 1, "Everything.flags[1]: expected a boolean, got 1"],
     ["names.1", "abcde", "Everything.names[1]: expected text of at most 4 bytes"],
     ["points.1", { z: 1 }, 'Everything.points[1]: has no member "z"'],
-    ["points.1.x", 0.5, "Point.x: expected an integer"],
+    ["points.1.x", 0.5, "Everything.points[1].x: expected an integer"],
+    ["union.point.x", 0.5, "Everything.union.point.x: expected an integer"],
+    ["union.word", "abcde", "Everything.union.word: expected text of at most 4 bytes"],
+    ["half", -1, "Everything.half: expected an integer"],
+    ["rest.half", -1, "Everything.rest.half: expected an integer"],
   ])("a wrong value at %s names its place", (path, value, message) => {
     const all = create(Everything, everything);
     const before = JSON.stringify(all);
@@ -105,8 +109,9 @@ describe("a path", () => {
     const at = (i: number) => resolvePath(layoutOfClass(Words), `words.${i}`);
     expect(at(100).offset).toBe(404);
     expect(getPath(words, at(1))).toBe(0);
-    expect(() => getPath(words, at(2))).toThrow("index 2 is outside an array of 2 elements");
-    expect(() => setPath(words, at(2), 1)).toThrow(RangeError);
+    const beyond = new RangeError("Words.words[2]: index 2 is outside an array of 2 elements");
+    expect(() => getPath(words, at(2))).toThrow(beyond);
+    expect(() => setPath(words, at(2), 1)).toThrow(beyond);
   });
 
   test("looked up once is kept, but not without end", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { at, outOfRange, wrongType } from "../../src/struct/refusal.ts";
+import { at, outOfRange, seenFrom, wrongType } from "../../src/struct/refusal.ts";
 
 describe("the place of a refusal", () => {
   test("is put together on the way out", () => {
@@ -17,6 +17,23 @@ describe("the place of a refusal", () => {
       "x: SyntaxError: odd",
       odd,
       "x: text",
+    ]);
+  });
+
+  test("can be told from further out", () => {
+    const inner = () => at("Point.rows[3]", at("[1]", wrongType("a", 1)));
+    expect((seenFrom("Robot.path[2]", inner()) as Error).message).toBe(
+      "Robot.path[2].rows[3][1]: expected a, got 1",
+    );
+    const other = new TypeError("Point.x");
+    expect(seenFrom("Robot", other)).toBe(other);
+  });
+
+  test("that is known to its end is no step of another one", () => {
+    const error = at("Robot", at(".at", at("Point.x", wrongType("a", 1))));
+    expect([error.message, (error.cause as Error).message]).toEqual([
+      "Robot.at: Point.x: expected a, got 1",
+      "Point.x: expected a, got 1",
     ]);
   });
 
