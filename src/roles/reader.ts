@@ -2,10 +2,9 @@ import type { ChangesOptions, WaitOptions } from "../locks/commit-signal.ts";
 import type { AsyncLockOptions, LockOptions } from "../locks/rw-lock.ts";
 import type { StructClass } from "../struct/composite.ts";
 import type { Layout } from "../struct/layout.ts";
-import { getPath, resolvePath } from "../struct/path.ts";
+import { plainPath, resolvePath } from "../struct/path.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/type-utils.ts";
-import { plainValue } from "../struct/values.ts";
 import { refuseAsync, refusePromise, type SyncResult } from "../sync-only.ts";
 import { Core } from "./core.ts";
 import { checkRoleOptions, type RoleOptions, refuseManagerOptions, roleLayout } from "./options.ts";
@@ -109,8 +108,7 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    */
   get<P extends string>(path: CheckedPath<T, P>, options?: LockOptions): PlainValue<PathValue<T, P>> {
     const resolved = resolvePath(this.core.layout, path);
-    const read = (data: T) => plainValue(resolved.type, () => getPath(data, resolved), {});
-    return this.core.underLock(read, options) as PlainValue<PathValue<T, P>>;
+    return this.core.underLock((data) => plainPath(data, resolved), options) as PlainValue<PathValue<T, P>>;
   }
 
   /**

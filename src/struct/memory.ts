@@ -74,3 +74,13 @@ export class Region implements Memory {
 export function assertAttached(memory: Memory): void {
   void memory.view.byteLength;
 }
+
+/** False once the memory was unmapped. */
+export function isAttached(memory: Memory): boolean {
+  try {
+    assertAttached(memory);
+    return true;
+  } catch {
+    return false;
+  }
+}

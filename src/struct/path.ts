@@ -5,6 +5,7 @@ import { LAYOUT, type View } from "./internals.ts";
 import { type Layout, layoutOfClass, sizeOfType, typeName } from "./layout.ts";
 import { at, itHas, rangeRefusal, seenFrom } from "./refusal.ts";
 import type { CType } from "./types.ts";
+import { plainValue } from "./values.ts";
 
 /** A path, looked up. */
 export interface ResolvedPath {
@@ -84,6 +85,17 @@ export function getPath(view: object, { steps }: ResolvedPath): unknown {
   }
 }
 
+/** The value at a path of a view as a plain copy. */
+export function plainPath(view: object, path: ResolvedPath): unknown {
+  const value = getPath(view, path);
+  try {
+    return plainValue(path.type, () => value, {});
+  } catch (error) {
+    const { steps, type } = path;
+    throw fromRoot(view, steps, error, type instanceof StructType ? steps.length : undefined);
+  }
+}
+
 /** Sets the value at a path of a view, checked like any assignment. */
 export function setPath(view: object, { steps, type }: ResolvedPath, value: unknown): void {
   const last = steps.at(-1) as string | number;
@@ -108,11 +120,18 @@ function setElement(array: ArrayBufferView, index: number, type: CType<unknown>,
   }
 }
 
-/** Views know their own struct only: the error then says `Point.x`, and this `Robot.path[3].x`. */
-function fromRoot(view: object, steps: ResolvedPath["steps"], error: unknown): unknown {
+/**
+ * Views know their own struct only: the error then says `Point.x`, and this `Robot.path[3].x`.
+ * @param depth steps to the struct that its place begins with; as a rule, the one that the last member is in
+ */
+function fromRoot(
+  view: object,
+  steps: ResolvedPath["steps"],
+  error: unknown,
+  depth = steps.findLastIndex((step) => typeof step === "string"),
+): unknown {
   const { name } = (view as View)[LAYOUT];
-  const member = steps.findLastIndex((step) => typeof step === "string");
-  return seenFrom(name + shown(steps.slice(0, member)), error, shown(steps.slice(member)));
+  return seenFrom(name + shown(steps.slice(0, depth)), error, shown(steps.slice(depth)));
 }
 
 /** As the errors of nested values have it: `.path[3].x`. */

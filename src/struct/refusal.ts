@@ -3,6 +3,7 @@
  * level on the way out adds its place, so that the message says `Robot.pose[3].x: expected …, got …`.
  */
 import { show } from "../show.ts";
+import { isAttached, type Memory } from "./memory.ts";
 
 /** Of the errors made here: where, as far as known, and why. */
 const places = new WeakMap<object, { place: string; reason: string }>();
@@ -57,10 +58,11 @@ const isUnderway = (error: unknown): error is Error =>
   /^(?:[.[]|$)/.test(places.get(error as object)?.place ?? "no");
 
 /**
- * A value in memory that its type refuses to show, such as an `asNumber` beyond 2^53; other errors stay as they are.
+ * A value in memory that its type refuses to show, such as an `asNumber` beyond 2^53. That the memory is gone is no
+ * fault of the type, and is told as it is.
  */
-export const unreadableAt = (place: string, error: unknown): unknown =>
-  places.has(error as object) ? at(place, error) : error;
+export const unreadableAt = (place: string, error: unknown, memory: Memory): unknown =>
+  isAttached(memory) ? at(place, error) : error;
 
 /** A TypeError for a store to memory that is not to be changed through this view. */
 export const readOnlyHere = (place: string): TypeError =>

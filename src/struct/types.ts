@@ -53,7 +53,7 @@ export interface CType<T> {
    * The value at `byteOffset`, bytes from the start of `memory`. Any bytes may stand there. Where the struct is
    * read-only it gets a private copy of the field's bytes, as a store to the memory itself would kill the process; else
    * hand out copies yourself, unless stores to what you hand out shall reach the field. What it throws reaches whoever
-   * reads the field.
+   * reads the field as what `check` throws does: with the field's name in front.
    * @example read: ({ view }, byteOffset) => view.getUint8(byteOffset) / 100
    */
   read(memory: Memory, byteOffset: number): T;
@@ -483,8 +483,9 @@ export const c_wchar: CType<string> = ownType(
 );
 
 /**
- * A type stored as `base` and seen as something else. Throws nothing itself; what `decode` throws reaches whoever
- * reads the field, what `encode` throws whoever writes it, with the field's name in front.
+ * A type stored as `base` and seen as something else. What `decode` throws reaches whoever reads the field, what
+ * `encode` throws whoever writes it: as a RangeError or else a TypeError with the field's name in front, whose `cause`
+ * it is.
  * @param options.name shown in messages and schemas
  * @param options.decode from the stored value to yours; must not throw for any stored value
  * @param options.encode from yours to the stored one; throw TypeError or RangeError for what cannot be stored

@@ -20,7 +20,16 @@ import {
 } from "./layout.ts";
 import { copyMembers } from "./member-bytes.ts";
 import { assertAttached, type Region } from "./memory.ts";
-import { at, itHas, outOfRange, rangeRefusal, readOnlyHere, typeRefusal, wrongType } from "./refusal.ts";
+import {
+  at,
+  itHas,
+  outOfRange,
+  rangeRefusal,
+  readOnlyHere,
+  seenFrom,
+  typeRefusal,
+  wrongType,
+} from "./refusal.ts";
 import { isNumeric, type ScalarType, type TypedArray, typedArrays } from "./types.ts";
 
 declare const PREPARED: unique symbol;
@@ -323,9 +332,12 @@ export const unreadable = (error: unknown): string =>
 /** A copy of the view as plain objects and arrays. */
 export function plainView(view: View, options: PlainOptions): Record<string, unknown> {
   const source = view as unknown as Record<string, unknown>;
-  return Object.fromEntries(
-    valueMembers(view[LAYOUT]).map(({ name, type }) => [name, plainValue(type, () => source[name], options)]),
-  );
+  const layout = view[LAYOUT];
+  const entries = valueMembers(layout).map(({ name, type }) => {
+    const place = () => (type instanceof StructType ? `${layout.name}.${name}` : layout.name);
+    return [name, plainPart(type, () => source[name], options, place)];
+  });
+  return Object.fromEntries(entries);
 }
 
 /** The value of a field of `type` as a plain one; `read` gives it as a view does. */
@@ -333,11 +345,37 @@ export function plainValue(type: FieldType, read: () => unknown, options: PlainO
   if (type instanceof StructType) return plainView(read() as View, options);
   if (type instanceof AtomicType) return (read() as Atomic<number>).load();
   if (!(type instanceof ArrayType)) return readOr(options.unreadable, read);
+  const { element } = type;
   const array = read() as Elements;
-  return Array.from({ length: array.length }, (_, i) => plainValue(type.element, () => array.at(i), options));
+  const plain = (i: number) => plainValue(element, () => array.at(i), options);
+  const plainStruct = (i: number) =>
+    plainPart(
+      element,
+      () => array.at(i),
+      options,
+      () => `${array[PLACE]}[${i}]`,
+    );
+  const each = element instanceof StructType ? plainStruct : plain;
+  return Array.from({ length: array.length }, (_, i) => each(i));
+}
+
+/** The same for a part of a struct: the errors of one nested in it know nothing of its `place`. */
+function plainPart(
+  type: FieldType,
+  read: () => unknown,
+  options: PlainOptions,
+  place: () => string,
+): unknown {
+  try {
+    return plainValue(type, read, options);
+  } catch (error) {
+    throw seenFrom(place(), error);
+  }
 }
 
 interface Elements {
+  /** A typed array has none. */
+  readonly [PLACE]?: string;
   readonly length: number;
   at(index: number): unknown;
 }

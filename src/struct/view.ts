@@ -132,7 +132,7 @@ class Generator {
       get [${this.#constant(PLACE)}]() { return ${this.#constant(placeOf)}(this.#w, this.#i); }
       get length() { return this.#n; }
       at(i) { if ((i | 0) !== i || i >>> 0 >= this.#n >>> 0) i = ${this.#constant(normalIndex)}(i, this.#n, this); ${readOne} }
-      *[Symbol.iterator]() { for (let i = 0; i < this.#n; i++) yield ${read("i")}; }
+      *[Symbol.iterator]() { for (let i = 0; i < this.#n; i++) yield ${isPlain ? read("i") : "this.at(i)"}; }
       ${store("set", "values, offset = 0", `${this.#constant(storeElements)}(${type}, this.#r, this.#o, this.#n, values, offset, this)`)}
       ${store("fill", "value", `${this.#constant(fillArray)}(${type}, this.#r, this.#o, this.#n, value, this); return this`)}
       toJSON() { return Array.from(this, ${this.#constant(forJson)}); }
@@ -196,7 +196,7 @@ class Generator {
 
   /** Returns a value that its type may refuse to show; the message then names the place. */
   #guarded(value: string, place: string): string {
-    return `try { return ${value}; } catch (e) { throw ${this.#constant(unreadableAt)}(${place}, e); }`;
+    return `try { return ${value}; } catch (e) { throw ${this.#constant(unreadableAt)}(${place}, e, this.#r); }`;
   }
 
   /** An expression that reads a value of `type` at `offset`; `owner` tells an array where it stands. */

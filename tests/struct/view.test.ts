@@ -13,18 +13,21 @@ import {
   c_uint8,
   c_uint64,
   chars,
+  convert,
   create,
   field,
   nested,
+  offsetof,
   Struct,
   type StructArray,
   sizeof,
   struct,
+  toObject,
   viewOf,
 } from "../../src/struct/index.ts";
 import { layoutOfClass } from "../../src/struct/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../../src/struct/memory.ts";
-import { resolvePath, setPath } from "../../src/struct/path.ts";
+import { getPath, plainPath, resolvePath, setPath } from "../../src/struct/path.ts";
 import { refusal } from "../support/define.ts";
 import { Counters, Everything, everything, Point } from "../support/everything.ts";
 
@@ -130,6 +133,83 @@ describe("views", () => {
     expect(() => clock.now).toThrow(/^Clock\.now: expected a safe integer .*, got 1152921504606846976n$/);
     expect(() => clock.now).toThrow(RangeError);
     expect(() => clock.times.at(1)).toThrow(/^Clock\.times\[1\]: expected a safe integer/);
+  });
+
+  describe("of a type of one's own that throws on reading", () => {
+    const reason = new SyntaxError("odd");
+    const moody = convert(c_uint8, {
+      name: "moody",
+      decode: (stored) => {
+        if (stored === 1) throw reason;
+        return stored;
+      },
+      encode: Number,
+    });
+    const picky: CType<number> = {
+      ...moody,
+      name: "picky",
+      read: ({ view }, byteOffset) => {
+        const stored = view.getUint8(byteOffset);
+        if (stored === 1) throw new RangeError("expected no 1");
+        return stored;
+      },
+    };
+    class Inner extends Struct {
+      @field(moody) x!: number;
+      @field(array(picky, 2)) y!: CArray<number>;
+    }
+    class Outer extends Struct {
+      @field(moody) one!: number;
+      @field(array(picky, 2)) many!: CArray<number>;
+      @field(array(moody, 1, 2)) rows!: CArray<CArray<number>>;
+      @nested(Inner) inner!: Inner;
+      @nested(Inner, 2) path!: StructArray<Inner>;
+    }
+    const outer = (...set: string[]) => {
+      const bytes = new Uint8Array(sizeof(Outer));
+      for (const path of set) bytes[offsetof(Outer, path as "one")] = 1;
+      return viewAt(Outer, new Region(bytes.buffer, 0, bytes.length, READ_ONLY | FRESH), 0);
+    };
+    const resolve = (path: string) => resolvePath(layoutOfClass(Outer), path);
+
+    test.each<[string, (view: Outer) => unknown, string]>([
+      ["one", (view) => view.one, "Outer.one: SyntaxError: odd"],
+      ["many.1", (view) => view.many.at(1), "Outer.many[1]: expected no 1"],
+      ["many.1", (view) => view.many[1], "Outer.many[1]: expected no 1"],
+      ["many.1", (view) => [...view.many], "Outer.many[1]: expected no 1"],
+      ["rows.0.1", (view) => view.rows.at(0).at(1), "Outer.rows[0][1]: SyntaxError: odd"],
+      ["rows.0.1", (view) => JSON.stringify(view), "Outer.rows[0][1]: SyntaxError: odd"],
+      ["inner.x", (view) => view.inner.x, "Inner.x: SyntaxError: odd"],
+    ])("%s is named (%#)", (path, read, message) => {
+      expect(() => read(outer(path))).toThrow(message);
+    });
+
+    test.each<[string, string]>([
+      ["one", "Outer.one: SyntaxError: odd"],
+      ["many.1", "Outer.many[1]: expected no 1"],
+      ["rows.0.1", "Outer.rows[0][1]: SyntaxError: odd"],
+      ["inner.x", "Outer.inner.x: SyntaxError: odd"],
+      ["inner.y.1", "Outer.inner.y[1]: expected no 1"],
+      ["path.1.x", "Outer.path[1].x: SyntaxError: odd"],
+      ["path.1.y.0", "Outer.path[1].y[0]: expected no 1"],
+    ])("%s is named from the root by toObject and by a path to it or to what it is in", (path, message) => {
+      const view = outer(path);
+      expect(() => toObject(view)).toThrow(message);
+      expect(() => getPath(view, resolve(path))).toThrow(message);
+      const steps = path.split(".");
+      for (let length = 1; length <= steps.length; length++)
+        expect(() => plainPath(view, resolve(steps.slice(0, length).join(".")))).toThrow(message);
+      expect(Bun.inspect(view)).toContain(message.replace(/^Outer\.(?:inner|path\[1\])\./, "Inner."));
+    });
+
+    test("is the cause of the error, whose kind is its own", () => {
+      try {
+        toObject(outer("path.0.x"));
+      } catch (error) {
+        expect([error instanceof TypeError, (error as Error).cause]).toEqual([true, reason]);
+      }
+      expect(() => outer("many.0").many.at(0)).toThrow(RangeError);
+    });
   });
 
   test("a nested struct and an array are views on the same memory", () => {
