@@ -2,6 +2,7 @@
  * Field types: plain values that say how many bytes a field takes, how it is aligned, and how its value is
  * read, checked and written. A type of your own is an object of the same interface (or `convert` of a built-in one).
  */
+import { checkOptions } from "../check-options.ts";
 import { StructDefinitionError } from "../errors.ts";
 import { show } from "../show.ts";
 import { MAX_NAME_LENGTH } from "./limits.ts";
@@ -76,24 +77,38 @@ export interface CType<T> {
 export const schemaOfType = ({ schema, name, size, align }: CType<unknown>): TypeSchema =>
   schema ?? { custom: name, size, align };
 
+const isFunction = (value: unknown): boolean => typeof value === "function";
+
+/** What each part of a type must be. */
+const parts: [name: keyof CType<unknown>, must: string, fits: (value: unknown) => boolean][] = [
+  ["name", "a string", (value) => typeof value === "string"],
+  ["size", "a positive whole number of bytes", (value) => Number.isSafeInteger(value) && Number(value) >= 1],
+  ["align", "1, 2, 4, 8 or 16", (value) => [1, 2, 4, 8, 16].includes(value as number)],
+  ["read", "a function", isFunction],
+  ["write", "a function", isFunction],
+  ["check", "a function", isFunction],
+];
+
 /**
  * True for a type like those here, built in or of one's own.
- * @throws StructDefinitionError for one whose size or alignment is none, or whose name is too long
+ * @throws StructDefinitionError for an object that nearly is one, naming what is wrong, and for one whose name is too
+ * long
  */
 export function isCType(type: unknown): type is CType<unknown> {
   if (typeof type !== "object" || type === null) return false;
-  const { name, size, align, read, write, check } = type as Partial<CType<unknown>>;
-  if (typeof read !== "function" || typeof write !== "function" || typeof check !== "function") return false;
-  if (!Number.isSafeInteger(size) || (size as number) < 1 || ![1, 2, 4, 8, 16].includes(align as number)) {
-    throw new StructDefinitionError(
-      `type ${name}: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16`,
-    );
+  const given = type as Partial<CType<unknown>>;
+  const { name } = given;
+  const isLong = typeof name === "string" && name.length > MAX_NAME_LENGTH;
+  const where = `type ${isLong || typeof name !== "string" ? show(name) : name}`;
+  const wrong = parts.find(([part, , fits]) => !fits(given[part]));
+  if (wrong !== undefined) {
+    const [part, must] = wrong;
+    // Many objects have a name or a size.
+    if (parts.filter(([known]) => known in given).length < 3) return false;
+    throw new StructDefinitionError(`${where}: ${part} must be ${must}, got ${show(given[part])}`);
   }
-  if (typeof name !== "string") return false;
-  if (name.length <= MAX_NAME_LENGTH) return true;
-  throw new StructDefinitionError(
-    `type ${show(name)}: a name must have at most ${MAX_NAME_LENGTH} characters`,
-  );
+  if (!isLong) return true;
+  throw new StructDefinitionError(`${where}: a name must have at most ${MAX_NAME_LENGTH} characters`);
 }
 
 /** The constructors of values, as far as a type tells. */
@@ -490,6 +505,8 @@ export const c_wchar: CType<string> = ownType(
  * @param options.decode from the stored value to yours; must not throw for any stored value
  * @param options.encode from yours to the stored one; throw TypeError or RangeError for what cannot be stored
  * @param options.labels names of stored values, for the schema: `{ Idle: "0" }`
+ * @throws TypeError for what is no type, an option there is not, and one that is missing or of another kind;
+ * StructDefinitionError for an object that nearly is a type
  * @example
  * const date_ms = convert(c_int64, {
  *   name: "date_ms",
@@ -509,6 +526,7 @@ export function convert<B, T>(
     labels?: Readonly<Record<string, string>> | undefined;
   },
 ): CType<T> {
+  checkConversion(base, options);
   const { name, decode, encode, labels } = options;
   // What check returns is what write stores, so the encoded value travels between them under the type T.
   const type = {
@@ -521,6 +539,16 @@ export function convert<B, T>(
     write: (memory: Memory, o: number, value: T) => base.write(memory, o, value as unknown as B),
   };
   return isOwnType(base) ? ownType(type) : Object.freeze(type);
+}
+
+function checkConversion(base: unknown, options: unknown): void {
+  if (!isCType(base)) throw new TypeError(`convert: expected a type such as c_int32, got ${show(base)}`);
+  const needed = { name: "string", decode: "function", encode: "function" } as const;
+  checkOptions("convert", options, { ...needed, labels: "object" });
+  for (const [name, kind] of Object.entries(needed)) {
+    if ((options as Partial<Record<string, unknown>> | undefined)?.[name] === undefined)
+      throw new TypeError(`convert: option ${name} must be a ${kind}, got undefined`);
+  }
 }
 
 /**

@@ -305,12 +305,16 @@ describe("what is refused", () => {
     ],
     [
       "@s.field({ ...s.c_int32, inline: undefined, size: 0 })",
-      "type c_int32: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16",
+      "type c_int32: size must be a positive whole number of bytes, got 0",
     ],
+    ["@s.field({ ...s.c_int32, align: 3 })", "type c_int32: align must be 1, 2, 4, 8 or 16, got 3"],
+    ["@s.field({ ...s.c_int32, name: undefined })", "type undefined: name must be a string, got undefined"],
     [
-      "@s.field({ ...s.c_int32, align: 3 })",
-      "type c_int32: size must be a positive whole number of bytes and align 1, 2, 4, 8 or 16",
+      "@s.field({ name: 't', size: 4, align: 4, read: Number } as never)",
+      "type t: write must be a function, got undefined",
     ],
+    ["@s.field({ ...s.c_int32, read: 5 })", "type c_int32: read must be a function, got 5"],
+    ["@s.array({ ...s.c_int32, check: null })", "type c_int32: check must be a function, got null"],
   ])("%s", async (decorator, message) => {
     expect(await refusal(fields(`${decorator} x!: unknown`))).toBe(message);
   });

@@ -292,6 +292,23 @@ describe("bytes that another program left", () => {
   });
 });
 
+test.each<[unknown[], string]>([
+  [[c_int32, {}], "convert: option name must be a string, got undefined"],
+  [[c_int32], "convert: option name must be a string, got undefined"],
+  [[c_int32, { name: "n", encode: Number }], "convert: option decode must be a function, got undefined"],
+  [[c_int32, { name: "n", decode: Number }], "convert: option encode must be a function, got undefined"],
+  [[c_int32, { name: 5 }], "convert: option name must be a string, got 5"],
+  [[c_int32, { name: "n", read: Number }], 'convert: there is no option "read"'],
+  [[c_int32, "n"], 'convert: expected options such as { name: … }, got "n"'],
+  [[undefined, {}], "convert: expected a type such as c_int32, got undefined"],
+  [[{ name: "n" }, {}], "convert: expected a type such as c_int32, got an object"],
+  [[array(c_int32, 2), {}], "convert: expected a type such as c_int32, got an ArrayType"],
+])("wrong arguments of convert are refused (%#)", (args, message) => {
+  const loose = convert as (...args: unknown[]) => unknown;
+  expect(() => loose(...args)).toThrow(message);
+  expect(() => loose(...args)).toThrow(TypeError);
+});
+
 describe("types of one's own", () => {
   const fixed16: CType<number> = {
     name: "fixed16",
