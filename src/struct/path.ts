@@ -1,4 +1,5 @@
 /** Dotted paths into a struct: `"multi_pts.multi_points.3.x"`. */
+import { show } from "../show.ts";
 import type { CArray } from "./arrays.ts";
 import { ArrayType, type FieldType, StructType } from "./composite.ts";
 import { LAYOUT, type View } from "./internals.ts";
@@ -37,7 +38,7 @@ export function resolvePath(layout: Layout, path: string): ResolvedPath {
 
 function resolve(layout: Layout, path: string): ResolvedPath {
   if (typeof path !== "string")
-    throw new TypeError(`${layout.name}: a path must be a string, got ${String(path)}`);
+    throw new TypeError(`${layout.name}: a path must be a string, got ${show(path)}`);
   let place: ResolvedPath = { steps: [], offset: 0, type: new StructType(layout.cls) };
   for (const step of path.split("."))
     place = follow(place, step, `${layout.name}: path ${JSON.stringify(path)}`);

@@ -94,9 +94,14 @@ describe("a path", () => {
     expect(JSON.stringify(all)).toBe(before);
   });
 
-  test("is not looked for in anything but a string", () => {
-    expect(() => resolvePath(layout, 5 as never)).toThrow(
-      new TypeError("Everything: a path must be a string, got 5"),
+  test.each<[unknown, string]>([
+    [5, "5"],
+    [["i8"], "an array of 1"],
+    [{}, "an object"],
+    [Object.create(null), "an object"],
+  ])("is not looked for in anything but a string (%#)", (path, shown) => {
+    expect(() => resolvePath(layout, path as never)).toThrow(
+      new TypeError(`Everything: a path must be a string, got ${shown}`),
     );
   });
 
