@@ -165,6 +165,12 @@ const ZERO_WIDTH_ALIGNS = process.arch === "arm64" && process.platform === "linu
 /** The largest struct or array that one ArrayBuffer can hold. */
 const MAX_BYTES = 2 ** 32;
 
+function noStructClass(given: unknown): string {
+  if (given instanceof Struct) return `${show(given)} is not a struct class but a struct: pass its class`;
+  const name = typeof given === "function" && given.name !== "" ? given.name : show(given);
+  return `${name} is not a struct class: it must extend Struct, Union or MmapStructure`;
+}
+
 /** Places member after member, counting in bits as gcc does. */
 class Placement {
   readonly cls: StructClass;
@@ -183,9 +189,7 @@ class Placement {
 
   constructor(cls: StructClass) {
     if (typeof cls !== "function" || !(cls.prototype instanceof Struct)) {
-      throw new StructDefinitionError(
-        `${String((cls as { name?: string })?.name ?? cls)} is not a struct class: it must extend Struct, Union or MmapStructure`,
-      );
+      throw new StructDefinitionError(noStructClass(cls));
     }
     this.cls = cls;
     this.#options = ownOptions(cls);
