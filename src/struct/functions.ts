@@ -6,13 +6,13 @@ import { show } from "../show.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { layoutOfClass, valueMembers } from "./layout.ts";
-import { assertAttached, READ_ONLY, Region } from "./memory.ts";
+import { assertAttached, isAttached, READ_ONLY, Region } from "./memory.ts";
 import { resolvePath } from "./path.ts";
 import { type MemberSchema, type StructSchema, schemaOf } from "./schema.ts";
 import { type MemorySource, memorySource } from "./source.ts";
 import { Struct } from "./struct.ts";
 import type { CheckedPath, Init, MemberNames, Plain } from "./type-utils.ts";
-import { assignView, jsonOf, plainView, readOr, unreadable } from "./values.ts";
+import { assignView, goneFor, jsonOf, plainView, readOr, unreadable } from "./values.ts";
 import { makeView } from "./view.ts";
 
 /**
@@ -186,10 +186,11 @@ const registry = new Map<string, StructClass>();
  * `setUserStructs`). Takes module namespaces, arrays or classes; exports that are no structs are passed over.
  * @returns the classes that it found
  * @throws StructDefinitionError when two different classes have one name, one cannot be laid out, or nothing in it
- * is a struct class
+ * is a struct class; TypeError for what cannot hold any
  * @example import * as structs from "./structs.ts"; loadStructs(structs); new Reader("Robot")
  */
 export function loadStructs(...modules: readonly object[]): StructClass[] {
+  for (const module of modules) checkModule(module);
   const found = modules
     .flatMap((module) => (typeof module === "function" ? [module] : Object.values(module)))
     .filter(isStructClass);
@@ -204,6 +205,13 @@ export function loadStructs(...modules: readonly object[]): StructClass[] {
     registry.set(name, cls);
   }
   return found;
+}
+
+function checkModule(module: unknown): void {
+  if (typeof module === "function" || (typeof module === "object" && module !== null)) return;
+  throw new TypeError(
+    `loadStructs: expected modules, arrays or struct classes, as in loadStructs(await import("./structs.ts")), got ${show(module)}`,
+  );
 }
 
 const isStructClass = (value: unknown): value is StructClass =>
@@ -242,11 +250,19 @@ Object.defineProperty(Struct.prototype, "toJSON", {
 });
 Object.defineProperty(Struct.prototype, Symbol.for("nodejs.util.inspect.custom"), {
   value(this: Struct) {
-    return isView(this) ? inspectable(this) : Object.create(null);
+    if (!isView(this)) return Object.create(null);
+    return isGone(this) ? goneFor(this[LAYOUT].name) : inspectable(this);
   },
   writable: true,
   configurable: true,
 });
+
+/** The prototype of generated views has a layout, but no memory that could be gone. */
+const isGone = (view: View): boolean =>
+  readOr(
+    () => false,
+    () => !isAttached(view[REGION]),
+  ) as boolean;
 
 /** The fields as own properties of an object that is named like the struct. */
 function inspectable(view: View): object {
@@ -256,7 +272,7 @@ function inspectable(view: View): object {
   for (const key of ["displayName", "name"]) Object.defineProperty(Named, key, { value: name });
   const source = view as unknown as Record<string, unknown>;
   const fields = valueMembers(view[LAYOUT]);
-  // Showing a struct must not throw, even when a value cannot be read or the memory is gone.
+  // Showing a struct must not throw, even when a value cannot be read.
   const entries = fields.map((m) => [m.name, readOr(unreadable, () => source[m.name])]);
   return Object.assign(new Named(), Object.fromEntries(entries));
 }

@@ -19,7 +19,7 @@ import {
   valueMembers,
 } from "./layout.ts";
 import { copyMembers } from "./member-bytes.ts";
-import { assertAttached, type Region } from "./memory.ts";
+import { assertAttached, isAttached, type Memory, type Region } from "./memory.ts";
 import {
   at,
   itHas,
@@ -190,17 +190,24 @@ function storeStruct(layout: Layout, region: Region, base: number, value: Prepar
 /** Numbers of the right typed array are kept as a copy of their bytes; everything else value by value. */
 type PreparedArray = { readonly numbers: Uint8Array } | readonly Prepared[];
 
-function prepareArray({ element }: ArrayType, value: unknown, region: Region, length: number): PreparedArray {
+function prepareArray(type: ArrayType, value: unknown, region: Region, length: number): PreparedArray {
+  const { element } = type;
   const expected = `an iterable of ${length} ${typeName(element)}`;
   if (!isIterable(value)) throw wrongType(expected, value);
   const elements = prepareElements(element, value, region, length);
   const count = countOf(element, elements);
   if (count !== length)
     throw rangeRefusal(
-      `expected ${expected}, got ${count > length ? "more than" : "only"} ${Math.min(count, length)}`,
+      `expected ${expected}, got ${count > length ? "more than" : "only"} ${Math.min(count, length)}${roomHint(type, length)}`,
     );
   return elements;
 }
+
+/** Whoever meets a flexible array without room mostly comes from `create`. */
+const roomHint = ({ length, element }: ArrayType, room: number): string =>
+  length === null && room === 0
+    ? `; create has no room for a flexible array, but viewOf(Cls, new ArrayBuffer(sizeof(Cls) + n * ${sizeOfType(element)})) has`
+    : "";
 
 const isIterable = (value: unknown): value is Iterable<unknown> =>
   typeof value === "object" && value !== null ? Symbol.iterator in value : typeof value === "string";
@@ -381,8 +388,14 @@ interface Elements {
 }
 
 /** The elements for showing them, which must not throw. */
-export const readableElements = (array: Elements): unknown[] =>
-  Array.from({ length: array.length }, (_, i) => readOr(unreadable, () => array.at(i)));
+export function readableElements(array: Elements, memory: Memory): unknown {
+  if (!isAttached(memory)) return goneFor(array[PLACE]);
+  return Array.from({ length: array.length }, (_, i) => readOr(unreadable, () => array.at(i)));
+}
+
+/** Shown instead of values that are gone, once and not for each. */
+export const goneFor = (place: string | undefined): string =>
+  `${place} (its memory was unmapped: the role or map was closed)`;
 
 export function readOr(instead: PlainOptions["unreadable"], read: () => unknown): unknown {
   if (instead === undefined) return read();

@@ -136,7 +136,7 @@ class Generator {
       ${store("set", "values, offset = 0", `${this.#constant(storeElements)}(${type}, this.#r, this.#o, this.#n, values, offset, this)`)}
       ${store("fill", "value", `${this.#constant(fillArray)}(${type}, this.#r, this.#o, this.#n, value, this); return this`)}
       toJSON() { return Array.from(this, ${this.#constant(forJson)}); }
-      [Symbol.for("nodejs.util.inspect.custom")]() { return ${this.#constant(readableElements)}(this); }`;
+      [Symbol.for("nodejs.util.inspect.custom")]() { return ${this.#constant(readableElements)}(this, this.#r); }`;
     const Class = this.#evaluate<ArrayClass>(source);
     Object.setPrototypeOf(Class.prototype, CArray.prototype);
     Object.defineProperty(Class.prototype, "constructor", {

@@ -51,6 +51,11 @@ describe("sizeof, alignof, offsetof", () => {
   test("refuse what is no struct class or no path", () => {
     expect(() => sizeof(Date as never)).toThrow(StructDefinitionError);
     expect(() => sizeof(undefined as never)).toThrow("undefined is not a struct class");
+    expect(() => sizeof(create(Point) as never)).toThrow(
+      "a Point is not a struct class but a struct: pass its class",
+    );
+    expect(() => sizeof({} as never)).toThrow("an object is not a struct class: it must extend Struct");
+    expect(() => sizeof("Point" as never)).toThrow('"Point" is not a struct class');
     expect(() => sizeof(Struct)).toThrow(StructDefinitionError);
     expect(() => offsetof(Path, "points.3.y")).toThrow(RangeError);
     expect(() => offsetof(Path, "nope" as "n")).toThrow(TypeError);
@@ -67,6 +72,21 @@ describe("create", () => {
     const [a, b] = [create(Point), create(Point)];
     a.x = 1;
     expect(b.x).toBe(0);
+  });
+
+  test("has no room for a flexible array, and says what has", () => {
+    class Words extends Struct {
+      @field(c_int32) n!: number;
+      @field(array(c_int32)) words!: Int32Array;
+    }
+    expect(() => create(Words, { words: [1, 2] })).toThrow(
+      new RangeError(
+        "Words.words: expected an iterable of 0 c_int32, got more than 0; create has no room for a flexible array, but viewOf(Cls, new ArrayBuffer(sizeof(Cls) + n * 4)) has",
+      ),
+    );
+    const roomy = viewOf(Words, new ArrayBuffer(sizeof(Words) + 2 * 4));
+    expect([...assign(roomy, { words: [1, 2] }).words]).toEqual([1, 2]);
+    expect(() => assign(roomy, { words: [1] })).toThrow(/got only 1$/);
   });
 });
 
@@ -299,6 +319,14 @@ describe("loadStructs", () => {
 
   test("refuses a module without any", () => {
     expect(() => loadStructs({ answer: 42 })).toThrow("loadStructs: no struct class among the exports");
+  });
+
+  test.each([null, undefined, "structs.ts", 5])("refuses %p, which holds no exports", (module) => {
+    expect(() => loadStructs(module as never)).toThrow(
+      new TypeError(
+        `loadStructs: expected modules, arrays or struct classes, as in loadStructs(await import("./structs.ts")), got ${Bun.inspect(module)}`,
+      ),
+    );
   });
 
   test("a name that was not loaded", () => {
