@@ -11,7 +11,10 @@ import {
   c_float,
   c_int8,
   c_int32,
+  c_int64,
+  chars,
   create,
+  enumOf,
   equals,
   field,
   layoutOf,
@@ -146,6 +149,27 @@ describe("toObject and assign", () => {
     copy.union = all.union;
     expect(equals(copy, all)).toBe(true);
     expect([union.point.x, plain.mode, plain.i64, plain.when]).toEqual([7, Mode.Run, -7n, new Date(1000)]);
+  });
+
+  test("give what the memory holds, even what a type refuses; the struct itself can be copied", () => {
+    class Strict extends Struct {
+      @field(enumOf(c_int8, { A: 1 } as const)) kind!: 1;
+      @field(chars(2)) text!: string;
+    }
+    const blank = create(Strict);
+    expect(() => create(Strict, toObject(blank))).toThrow("Strict.kind: expected one of A (1), got 0");
+    const odd = viewOf(Strict, Uint8Array.of(1, 0xff, 0xfe));
+    expect(() => assign(blank, toObject(odd))).toThrow("Strict.text: expected text of at most 2 bytes");
+    expect([...bytesOf(create(Strict, odd))]).toEqual([1, 0xff, 0xfe]);
+  });
+
+  test("take 64-bit integers from JSON once they are bigints again", () => {
+    class Clock extends Struct {
+      @field(c_int64) ticks!: bigint;
+    }
+    const plain = JSON.parse(JSON.stringify(create(Clock, { ticks: 2n ** 60n })));
+    expect(() => create(Clock, plain)).toThrow(TypeError);
+    expect(create(Clock, { ...plain, ticks: BigInt(plain.ticks) }).ticks).toBe(2n ** 60n);
   });
 
   test("give atomics as their values", () => {
