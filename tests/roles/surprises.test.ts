@@ -135,7 +135,7 @@ test("options that are misspelt, mistyped or contradict each other are refused",
   expect(make({ dir: temp.dir, force: true })).toThrow("force makes the file anew, so it needs create: true");
   expect(make({ name: "/x", dir: temp.dir })).toThrow("option name takes the place of dir and tag");
   expect(make({ dir: temp.dir, tag: "a\nb" })).toThrow(
-    "must not contain a slash, NUL or another control character",
+    "must not contain a slash, NUL, another control character",
   );
   expect(() => new Reader(World, { timeout: 5 } as never)).toThrow(
     'new Reader: there is no option "timeout"',
