@@ -89,6 +89,9 @@ const parts: [name: keyof CType<unknown>, must: string, fits: (value: unknown) =
   ["check", "a function", isFunction],
 ];
 
+/** Types that were looked at, and are frozen: every field asks. */
+const sound = new WeakSet<object>();
+
 /**
  * True for a type like those here, built in or of one's own.
  * @throws StructDefinitionError for an object that nearly is one, naming what is wrong, and for one whose name is too
@@ -96,6 +99,14 @@ const parts: [name: keyof CType<unknown>, must: string, fits: (value: unknown) =
  */
 export function isCType(type: unknown): type is CType<unknown> {
   if (typeof type !== "object" || type === null) return false;
+  if (!sound.has(type)) {
+    if (!isSound(type)) return false;
+    if (Object.isFrozen(type)) sound.add(type);
+  }
+  return true;
+}
+
+function isSound(type: object): boolean {
   const given = type as Partial<CType<unknown>>;
   const { name } = given;
   const isLong = typeof name === "string" && name.length > MAX_NAME_LENGTH;
