@@ -134,7 +134,7 @@ const commits = (waits: boolean): Case => {
 };
 
 const FLOOR =
-  "waking a process that sleeps takes a C program the time of the C futex row, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop.";
+  "waking a process that sleeps takes a C program the time of the row of the floor, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop.";
 
 const SPIN_FLOOR =
   "one commit in a hundred meets what Bun does beside: collecting garbage, compiling, other threads. A median store to a C program that looks takes the time of the row below.";
