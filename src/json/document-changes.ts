@@ -6,9 +6,10 @@ import type { ChangesOptions, CommitSignal } from "../locks/commit-signal.ts";
 export interface ChangeSource<T> {
   /** Tells commits; undefined as long as there is no file, which nobody tells about. */
   signal(): CommitSignal | undefined;
-  version(): number;
-  /** The newest document. */
-  read(): { version: number; value: T | undefined };
+  /** Differs after every commit, and when another file has taken the name. */
+  state(): string;
+  /** The newest document, and the state that it belongs to. */
+  read(): { state: string; value: T | undefined };
 }
 
 /** How often a file that does not exist yet is looked for, in milliseconds. */
@@ -20,10 +21,10 @@ export class DocumentChanges<T> implements AsyncIterableIterator<T>, AsyncDispos
   readonly #turns: AsyncGenerator<T, undefined>;
 
   /**
-   * @param seen the version that is no news
+   * @param seen the state that is no news
    * @param onEnd called once
    */
-  constructor(source: ChangeSource<T>, seen: number, options: ChangesOptions, onEnd: () => void) {
+  constructor(source: ChangeSource<T>, seen: string | undefined, options: ChangesOptions, onEnd: () => void) {
     const { signal, spinMs } = options;
     const signals = signal === undefined ? [this.#stop.signal] : [this.#stop.signal, signal];
     this.#turns = turnsOf(source, seen, AbortSignal.any(signals), spinMs);
@@ -60,7 +61,7 @@ export class DocumentChanges<T> implements AsyncIterableIterator<T>, AsyncDispos
 
 async function* turnsOf<T>(
   source: ChangeSource<T>,
-  seen: number,
+  seen: string | undefined,
   signal: AbortSignal,
   spinMs: number | undefined,
 ): AsyncGenerator<T, undefined> {
@@ -69,13 +70,13 @@ async function* turnsOf<T>(
   // Commits are counted from here on, and only then is looked: none can be missed in between.
   for (;;) {
     signal.throwIfAborted();
-    if (source.version() === last) {
+    if (source.state() === last) {
       const turn = await commits.next();
       if (turn.done) return undefined;
       continue;
     }
-    const { version, value } = source.read();
-    last = version;
+    const { state, value } = source.read();
+    last = state;
     if (value !== undefined) yield value;
   }
 }

@@ -36,6 +36,10 @@ export class DocumentStore {
   #file: DocumentFile | undefined;
   #lock: RwLock | undefined;
   #closed = false;
+  /** How many files were opened so far. */
+  #opened = 0;
+  /** The newest version of files that were let go of: the lock's page may have gone with them. */
+  #newest = 0;
   /** When a deleted file was last looked for, by `performance.now()`. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   /** Called when another lock has taken the place of the one before, which is still open then. */
@@ -74,6 +78,19 @@ export class DocumentStore {
   /** The newest version; 0 when there is none. @throws ClosedError, FileFormatError */
   get version(): number {
     return this.#use((file) => file.version) ?? 0;
+  }
+
+  /**
+   * Tells the states of the document apart: another file may have the version that one before it had.
+   * @throws as `version`
+   */
+  get state(): string {
+    return this.stateAt(this.version);
+  }
+
+  /** The state in which the file that was used last had this version. */
+  stateAt(version: number): string {
+    return `${this.#opened} ${version}`;
   }
 
   /** Whether there is a file, hence a lock. @throws ClosedError, FileFormatError, SystemError */
@@ -206,6 +223,8 @@ export class DocumentStore {
     if (this.#file === undefined || now - this.#lookedAt < LOOK_EVERY_MS) return;
     this.#lookedAt = now;
     if (!this.#file.isDisplaced) return;
+    // Of a file that was cut short before, nothing may be touched.
+    if (this.#file.isWhole) this.#newest = Math.max(this.#newest, versionOf(this.#file));
     this.#file.close();
     this.#file = undefined;
   }
@@ -222,6 +241,7 @@ export class DocumentStore {
     }
     old?.close();
     this.#file = next;
+    if (next !== undefined) this.#opened++;
     return next;
   }
 
@@ -304,10 +324,9 @@ export class DocumentStore {
   /** Notes on the lock's page, which outlives the file, that a version was there. @returns the newest there was */
   #remember(version: number): number {
     const { page } = this.lock;
-    if (page === undefined) return version;
-    const newest = Math.max(version, page.documentVersion);
-    page.documentVersion = newest;
-    return newest;
+    this.#newest = Math.max(version, this.#newest, page?.documentVersion ?? 0);
+    if (page !== undefined) page.documentVersion = this.#newest;
+    return this.#newest;
   }
 
   /** The file that would be replaced; undefined also for one of ours that is damaged. @throws FileFormatError for others */

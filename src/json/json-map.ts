@@ -229,6 +229,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   readonly #schema: StandardSchema | undefined;
   readonly #iterations = new Set<DocumentChanges<T>>();
   #signal: CommitSignal | undefined;
+  #seen: { times: number; state: string | undefined } = { times: 0, state: undefined };
 
   constructor(options: MasterOptions | FollowerOptions) {
     checkOptions("new JsonMap", options, MASTER_OPTIONS, true);
@@ -297,14 +298,14 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     const { initial = false } = options;
     const signal = checkSignal("changes", options.signal);
     const spinMs = checkSpin(options.spinMs);
-    const { version } = this.#store;
+    const { state } = this.#store;
     signal?.throwIfAborted();
     const source = {
       signal: () => this.#commits(),
-      version: () => this.#store.version,
-      read: () => this.#readVersion(),
+      state: () => this.#store.state,
+      read: () => this.#readState(),
     };
-    const changes = new DocumentChanges(source, initial ? 0 : version, { signal, spinMs }, () =>
+    const changes = new DocumentChanges(source, initial ? undefined : state, { signal, spinMs }, () =>
       this.#iterations.delete(changes),
     );
     this.#iterations.add(changes);
@@ -345,26 +346,33 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     return `JsonMap (${this.role}) of '${this.path}'${this.closed ? " (closed)" : ""}`;
   }
 
-  #readVersion(): { version: number; value: T | undefined } {
+  #readState(): { state: string; value: T | undefined } {
     const committed = this.#store.read();
-    return { version: committed.version, value: this.#parse(committed) };
+    return { state: this.#store.stateAt(committed.version), value: this.#parse(committed) };
   }
 
   /** Opened at the first wait; those who never wait pay nothing. */
   #commits(): CommitSignal | undefined {
     if (this.#signal === undefined && this.#store.exists) {
-      this.#signal = new CommitSignal({ lock: this.#store.lock, read: () => this.#versionOrNone() });
+      this.#signal = new CommitSignal({ lock: this.#store.lock, read: () => this.#countStates() });
     }
     return this.#signal;
   }
 
+  /** How many states of the document were seen here: a number, as the signal wants it. */
+  #countStates(): number {
+    const state = this.#stateOrNone();
+    if (state !== this.#seen.state) this.#seen = { times: this.#seen.times + 1, state };
+    return this.#seen.times;
+  }
+
   /** Looked at from a timer or a thread's message: the iteration gets the error from what it does next. */
-  #versionOrNone(): number {
+  #stateOrNone(): string | undefined {
     try {
       this.#store.followLock();
-      return this.#store.version;
+      return this.#store.state;
     } catch (error) {
-      if (error instanceof ShmError) return -1;
+      if (error instanceof ShmError) return undefined;
       throw error;
     }
   }

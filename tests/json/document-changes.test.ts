@@ -167,6 +167,27 @@ describe("changes", () => {
     await writtenBy(second);
   });
 
+  test.each(["the same", "another"])(
+    "go on when %s master makes all files again that somebody deleted",
+    async (which) => {
+      const file = newFile();
+      using first = masterOf(file);
+      using follower = followerOf(file);
+      await using changes = follower.changes({ initial: true });
+      first.write(1);
+      expect((await changes.next()).value).toBe(1);
+      const turn = changes.next();
+      for (const end of ["", ".lock", ".lock-page"]) rmSync(`${file}${end}`);
+      await Bun.sleep(150);
+      using other = which === "another" ? masterOf(file) : undefined;
+      expect((other ?? first).write(2)).toBeGreaterThan(other === undefined ? 1 : 0);
+      expect((await turn).value).toBe(2);
+      first.write(3);
+      expect((await changes.next()).value).toBe(3);
+    },
+    5000,
+  );
+
   test("without a lock file say what is missing; reading does without", async () => {
     const file = newFile();
     masterOf(file).write(1);
