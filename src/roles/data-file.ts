@@ -358,7 +358,7 @@ function openData(path: string, className: string, access: "read" | "write"): nu
 function betterThan(error: SystemError, path: string, className: string): Error {
   const { code, syscall, errno } = error;
   if (code === "EACCES") {
-    const hint = `its permissions are not for this user; new Manager(${className}, { create: true, mode: 0o660 }) makes it for the group, chmod changes one that exists, and a Reader only needs to read`;
+    const hint = `neither the file nor its directories may keep this user out; the file is the owner's alone unless new Manager(${className}, { create: true, mode: 0o660 }) has made it for the group, or chmod has changed that`;
     return systemError(syscall, errno, path, hint);
   }
   if (code !== "ENOENT") return error;

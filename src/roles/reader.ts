@@ -21,7 +21,10 @@ import { ReadSession } from "./session.ts";
  * console.log(reader.get("pose.x"), reader.snapshot().speed);
  */
 export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable {
-  readonly #core: Core<T>;
+  /** Only for the roles themselves, and not for those who enumerate: `JSON.stringify` and the like. */
+  declare protected readonly core: Core<T>;
+  /** Absolute path of the data file. */
+  readonly path: string;
 
   /**
    * Opens and maps the file, read-only.
@@ -32,23 +35,15 @@ export class Reader<T extends Struct, V = DeepReadonly<T>> implements Disposable
    */
   constructor(cls: StructClass<T> | string, options: RoleOptions = {}) {
     checkRoleOptions(`new ${new.target.name}`, options);
-    this.#core = this.open(roleLayout(cls), options);
-  }
-
-  /** Only for the roles themselves. No field, which `JSON.stringify` and `toEqual` would look into. */
-  protected get core(): Core<T> {
-    return this.#core;
+    const core = this.open(roleLayout(cls), options);
+    Object.defineProperty(this, "core", { value: core });
+    this.path = core.path;
   }
 
   /** Opens the file as this role does. */
   protected open(layout: Layout, options: RoleOptions): Core<T> {
     refuseManagerOptions(`new ${this.constructor.name}`, options);
     return new Core<T>(layout, options, "reader");
-  }
-
-  /** Absolute path of the data file. Never throws. */
-  get path(): string {
-    return this.core.path;
   }
 
   /** Whether `close()` was called. Never throws. */

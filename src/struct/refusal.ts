@@ -53,9 +53,9 @@ function placed(error: Error, place: string, reason: string): Error {
   return error;
 }
 
-/** True for errors of ours whose place does not begin with a struct yet. */
+/** True for errors of ours whose place does not begin with a struct yet, and that nobody has frozen. */
 const isUnderway = (error: unknown): error is Error =>
-  /^(?:[.[]|$)/.test(places.get(error as object)?.place ?? "no");
+  Object.isExtensible(error) && /^(?:[.[]|$)/.test(places.get(error as object)?.place ?? "no");
 
 /**
  * A value in memory that its type refuses to show, such as an `asNumber` beyond 2^53. That the memory is gone is no
@@ -78,5 +78,14 @@ export function itHas(members: readonly { readonly name: string }[]): string {
 
 function adopted(cause: unknown): Error {
   if (cause instanceof RangeError) return refusal(RangeError, cause.message, { cause });
-  return refusal(TypeError, cause instanceof TypeError ? cause.message : String(cause), { cause });
+  return refusal(TypeError, cause instanceof TypeError ? cause.message : textOf(cause), { cause });
+}
+
+/** Anything can be thrown, also what has no text. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return show(thrown);
+  }
 }

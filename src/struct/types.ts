@@ -115,7 +115,7 @@ function isSound(type: object): boolean {
   if (wrong !== undefined) {
     const [part, must] = wrong;
     // Many objects have a name or a size.
-    if (parts.filter(([known]) => known in given).length < 3) return false;
+    if (parts.filter(([known]) => known in given).length < 4) return false;
     throw new StructDefinitionError(`${where}: ${part} must be ${must}, got ${show(given[part])}`);
   }
   if (!isLong) return true;

@@ -125,13 +125,15 @@ class Generator {
     const readOne = isPlain ? `return ${read("i")};` : this.#guarded(read("i"), `${place} + "[" + i + "]"`);
     const store = (name: string, parameters: string, body: string) =>
       `${name}(${parameters}) { ${this.#readOnly ? `${this.#constant(refuseArray)}(${place})` : body}; }`;
-    // at(): once the compiler knows that i is an integer, two unsigned numbers take one comparison, not two.
+    // Once the compiler knows that i is an integer, two unsigned numbers take one comparison, not two. Only of single
+    // bytes there may be so many elements that a negative index, unsigned, is one of them.
+    const isOutside = size > 1 ? "i >>> 0 >= this.#n >>> 0" : "i < 0 || i >= this.#n";
     const source = `
       #r; #d; #o; #n; #w; #i;
       constructor(r, o, n, w, i) { this.#r = r; this.#d = r.view; this.#o = o; this.#n = n; this.#w = w; this.#i = i; }
       get [${this.#constant(PLACE)}]() { return ${this.#constant(placeOf)}(this.#w, this.#i); }
       get length() { return this.#n; }
-      at(i) { if ((i | 0) !== i || i >>> 0 >= this.#n >>> 0) i = ${this.#constant(normalIndex)}(i, this.#n, this); ${readOne} }
+      at(i) { if ((i | 0) !== i || ${isOutside}) i = ${this.#constant(normalIndex)}(i, this.#n, this); ${readOne} }
       *[Symbol.iterator]() { for (let i = 0; i < this.#n; i++) yield ${isPlain ? read("i") : "this.at(i)"}; }
       ${store("set", "values, offset = 0", `${this.#constant(storeElements)}(${type}, this.#r, this.#o, this.#n, values, offset, this)`)}
       ${store("fill", "value", `${this.#constant(fillArray)}(${type}, this.#r, this.#o, this.#n, value, this); return this`)}

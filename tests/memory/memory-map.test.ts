@@ -20,6 +20,7 @@ import { ClosedError, FileFormatError, SystemError, UnsupportedError } from "../
 import {
   MADV_DONTNEED,
   MADV_NORMAL,
+  MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
   MemoryMap,
@@ -28,7 +29,7 @@ import {
   PROT_WRITE,
   pageSize,
 } from "../../src/memory/index.ts";
-import { c_int32, field, Struct, viewOf } from "../../src/struct/index.ts";
+import { array, type CArray, c_bool, c_int32, field, Struct, viewOf } from "../../src/struct/index.ts";
 import { descriptorsOf } from "../support/resources.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 
@@ -674,6 +675,27 @@ test("flags and prot are what mmap takes: whole numbers of 31 bits", () => {
   }
   for (const wrong of [{ flags: 2 ** 32 + 1 }, { prot: -1 }, { prot: 2 ** 31 }])
     expect(() => new MemoryMap(path, 0, wrong)).toThrow(RangeError);
+});
+
+test("an array of more than 2^31 elements on it is counted from its end, too", () => {
+  class Flags extends Struct {
+    @field(array(c_bool)) all!: CArray<boolean>;
+  }
+  const length = 2 ** 31 + 16;
+  using map = new MemoryMap(-1, length, { flags: MAP_PRIVATE | MAP_NORESERVE });
+  const { all } = viewOf(Flags, map);
+  map.set(16, 1);
+  map.set(length - 1, 1);
+  expect([-(2 ** 31), 16, -1, length - 1, -2, 0].map((i) => all.at(i))).toEqual([
+    true,
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  for (const outside of [-length - 1, length, 2 ** 32])
+    expect(() => all.at(outside)).toThrow("outside an array");
 });
 
 test("what is no path and no descriptor is told so; a pipe has no length of its own", () => {

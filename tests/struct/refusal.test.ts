@@ -20,6 +20,17 @@ describe("the place of a refusal", () => {
     ]);
   });
 
+  test("is told of anything that can be thrown", () => {
+    const bare = Object.create(null) as unknown;
+    const frozen = Object.freeze(wrongType("a", 1));
+    expect([
+      at("x", bare).message,
+      at("x", bare).cause,
+      at("x", frozen).message,
+      at("x", frozen).cause,
+    ]).toEqual(["x: an object", bare, "x: expected a, got 1", frozen]);
+  });
+
   test("can be told from further out", () => {
     const inner = () => at("Point.rows[3]", at("[1]", wrongType("a", 1)));
     expect((seenFrom("Robot.path[2]", inner()) as Error).message).toBe(
