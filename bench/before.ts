@@ -1,6 +1,7 @@
 /** Whether a run says the same as the one before it on this machine: what docs/performance.json holds until it is replaced. */
 import { readFileSync } from "node:fs";
 import type { RowResult, Spread, SuiteResult } from "./compare.ts";
+import type { Row } from "./harness.ts";
 import { range } from "./report.ts";
 
 /** Versions and the like, as on the page. */
@@ -25,24 +26,25 @@ export function comparedWithBefore(
 ): string | undefined {
   const before = read(path);
   if (before === undefined || SAME.some((key) => before.about[key] !== about[key])) return undefined;
-  const spreads = new Map(
-    before.suites.flatMap((suite) => suite.rows.map((one) => [nameOf(one), one.ratio])),
-  );
-  const rows = results.flatMap((result) =>
-    result.rows.filter((one) => one.ratio && spreads.get(nameOf(one))),
-  );
-  const others = rows.filter((one) => !isWithin(one.ratio as Spread, spreads.get(nameOf(one)) as Spread));
-  const lines = others.map(
-    (one) => `- ${nameOf(one)}: ${range(one.ratio!)}, before ${range(spreads.get(nameOf(one))!)}`,
-  );
-  const found = `Of ${rows.length} ratios ${rows.length - others.length} are within the spread that the run before stated (${before.about.Date}), or a twentieth beyond it`;
-  return [
-    `${found}${others.length > 0 ? ". The others, as ours divided by theirs or the other way round:" : "."}`,
-    lines.join("\n"),
-  ]
-    .filter((part) => part !== "")
-    .join("\n\n");
+  const stated = ratiosOf(before.suites);
+  const pairs = [...ratiosOf(results)].flatMap(([name, now]) => {
+    const then = stated.get(name);
+    return then === undefined ? [] : [{ name, now, then }];
+  });
+  const others = pairs.filter(({ now, then }) => !isWithin(now, then));
+  const found = `Of ${pairs.length} ratios ${pairs.length - others.length} are within the spread that the run before stated (${before.about.Date}), or a twentieth beyond it.`;
+  if (others.length === 0) return found;
+  const lines = others.map(({ name, now, then }) => `- ${name}: ${range(now)}, before ${range(then)}`);
+  return `${found} The others, as ours divided by theirs or the other way round:\n\n${lines.join("\n")}`;
 }
+
+/** By the name of the row. */
+const ratiosOf = (suites: readonly { readonly rows: readonly RowResult[] }[]): Map<string, Spread> =>
+  new Map(
+    suites.flatMap(({ rows }) =>
+      rows.flatMap(({ row, ratio }) => (ratio ? [[nameOf(row), ratio] as const] : [])),
+    ),
+  );
 
 function read(path: string): Before | undefined {
   try {
@@ -52,8 +54,7 @@ function read(path: string): Before | undefined {
   }
 }
 
-const nameOf = ({ row: { id, what, peer, metric } }: RowResult): string =>
-  `${id}, ${what} / ${peer}${metric === undefined || what.includes(metric) ? "" : ` (${metric})`}`;
+const nameOf = ({ id, what, peer, metric = "time" }: Row): string => `${id}, ${what} / ${peer} (${metric})`;
 
 const isWithin = ({ median }: Spread, { least, most }: Spread): boolean =>
   median >= least / BEYOND && median <= most * BEYOND;

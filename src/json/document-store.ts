@@ -8,7 +8,7 @@ import { makeLock, permit } from "../locks/permit.ts";
 import { type LockOptions, RwLock } from "../locks/rw-lock.ts";
 import { unlink } from "../memory/new-file.ts";
 import { directoryOf, exists, makeDirectory } from "../memory/paths.ts";
-import { statusAt } from "../memory/status.ts";
+import { LOOK_FOR_DELETED_MS, statusAt } from "../memory/status.ts";
 import { type Committed, DocumentFile, retire } from "./document-file.ts";
 import { MAX_DOCUMENT_BYTES } from "./document-format.ts";
 import { putFile, sweep } from "./new-file.ts";
@@ -22,9 +22,6 @@ export interface FileOptions {
   readonly maxBytes: number;
   readonly mode: number;
 }
-
-/** How soon after the last look a deleted file is noticed: a look takes as long as a read. */
-const LOOK_EVERY_MS = 100;
 
 const NOTHING: Committed = { version: 0, text: undefined };
 
@@ -220,7 +217,7 @@ export class DocumentStore {
   /** Who deletes a file by hand, or puts another one in its place, tells nobody. */
   #letGoOfDeleted(): void {
     const now = performance.now();
-    if (this.#file === undefined || now - this.#lookedAt < LOOK_EVERY_MS) return;
+    if (this.#file === undefined || now - this.#lookedAt < LOOK_FOR_DELETED_MS) return;
     this.#lookedAt = now;
     if (!this.#file.isDisplaced) return;
     // Of a file that was cut short before, nothing may be touched.

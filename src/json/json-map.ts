@@ -1,6 +1,7 @@
 import { checkOptions } from "../check-options.ts";
 import { ClosedError, ShmError, WaitTimeoutError } from "../errors.ts";
 import { CommitSignal, type SpinOptions } from "../locks/commit-signal.ts";
+import { MarkCounter } from "../locks/mark-counter.ts";
 import { LOCK_OPTIONS, type LockOptions } from "../locks/rw-lock.ts";
 import { checkSignal, checkSpin, checkTimeout } from "../locks/timeout.ts";
 import { checkMode } from "../memory/arguments.ts";
@@ -229,7 +230,8 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   readonly #schema: StandardSchema | undefined;
   readonly #iterations = new Set<DocumentChanges<T>>();
   #signal: CommitSignal | undefined;
-  #seen: { times: number; state: string | undefined } = { times: 0, state: undefined };
+  /** The signal wants numbers. */
+  readonly #states = new MarkCounter();
 
   constructor(options: MasterOptions | FollowerOptions) {
     checkOptions("new JsonMap", options, MASTER_OPTIONS, true);
@@ -354,16 +356,12 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   /** Opened at the first wait; those who never wait pay nothing. */
   #commits(): CommitSignal | undefined {
     if (this.#signal === undefined && this.#store.exists) {
-      this.#signal = new CommitSignal({ lock: this.#store.lock, read: () => this.#countStates() });
+      this.#signal = new CommitSignal({
+        lock: this.#store.lock,
+        read: () => this.#states.count(this.#stateOrNone()),
+      });
     }
     return this.#signal;
-  }
-
-  /** How many states of the document were seen here: a number, as the signal wants it. */
-  #countStates(): number {
-    const state = this.#stateOrNone();
-    if (state !== this.#seen.state) this.#seen = { times: this.#seen.times + 1, state };
-    return this.#seen.times;
   }
 
   /** Looked at from a timer or a thread's message: the iteration gets the error from what it does next. */

@@ -54,6 +54,9 @@ export function statusAt(path: string): FileStatus | undefined {
   return stats && fromNode(stats);
 }
 
+/** How soon after the last look a deleted file is noticed: at every use it would cost as much as the use itself. */
+export const LOOK_FOR_DELETED_MS = 100;
+
 /**
  * Whether somebody deleted an open file, or put another one in its place: whoever opens the path next gets that one.
  * A file that was only moved away still is the one that everybody has. One call where nothing is wrong.

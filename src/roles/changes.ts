@@ -1,6 +1,7 @@
 /** How a role learns that the struct has changed. */
 import { DeadlockError, ShmError } from "../errors.ts";
 import { type Changes, type ChangesOptions, CommitSignal, type WaitOptions } from "../locks/commit-signal.ts";
+import { MarkCounter } from "../locks/mark-counter.ts";
 import type { RwLock } from "../locks/rw-lock.ts";
 import type { Struct } from "../struct/struct.ts";
 import type { Core, StartingPoint } from "./core.ts";
@@ -18,8 +19,8 @@ export class ChangeWatch<T extends Struct> {
   readonly #signal: CommitSignal;
   /** What `wait` has reported. */
   #lastSeen: number;
-  /** For files whose writers count no commits: how often another mark was seen, and which. */
-  #seen: { times: number; mark: string };
+  /** For files whose writers count no commits: IPMMAP's processes leave no trace but the time stamp, if they set it. */
+  readonly #marks: MarkCounter;
   #file: DataFile;
   #replaced = 0;
 
@@ -27,7 +28,7 @@ export class ChangeWatch<T extends Struct> {
     this.#core = core;
     this.#file = file;
     this.#lastSeen = file.isSequenced ? commits : 0;
-    this.#seen = { times: 0, mark };
+    this.#marks = new MarkCounter(mark);
     this.#signal = new CommitSignal({ lock: core.lock, read: () => this.#version() });
   }
 
@@ -63,17 +64,11 @@ export class ChangeWatch<T extends Struct> {
       // A new file may have as many commits as the old one had; it is another state all the same.
       if (file !== this.#file) this.#replaced += REPLACED;
       this.#file = file;
-      return this.#replaced + (file.isSequenced ? file.commits : this.#countMarks(file));
+      return this.#replaced + (file.isSequenced ? file.commits : this.#marks.count(file.mark));
     } catch (error) {
       // Looked at from a timer or a thread's message: the user gets the error from what they call next.
       if (error instanceof ShmError) return NO_FILE;
       throw error;
     }
-  }
-
-  /** IPMMAP's processes leave no trace but the time stamp, and that only when they set it. */
-  #countMarks({ mark }: DataFile): number {
-    if (mark !== this.#seen.mark) this.#seen = { times: this.#seen.times + 1, mark };
-    return this.#seen.times;
   }
 }

@@ -7,6 +7,7 @@ import { asyncHooks } from "../builtin.ts";
 import { ClosedError, DeadlockError, FileFormatError, LockTimeoutError } from "../errors.ts";
 import type { LockMode } from "../locks/file-lock.ts";
 import type { AsyncLockOptions, LockOptions, RwLock } from "../locks/rw-lock.ts";
+import { LOOK_FOR_DELETED_MS } from "../memory/status.ts";
 import { OFFSET, REGION } from "../struct/internals.ts";
 import type { Layout } from "../struct/layout.ts";
 import type { Region } from "../struct/memory.ts";
@@ -62,8 +63,6 @@ function insideEdits(): AsyncLocalStorage<readonly Edit[]> {
 /** How long a snapshot that writers let no whole copy through waits for them, before it tries again to copy. */
 const LOCKED_OUT = { timeoutMs: 10 };
 
-/** How soon after the last look a deleted file is noticed, at the next lock. */
-const LOOK_EVERY_MS = 100;
 /** A writer that is busy looks earlier, after a commit, when nobody waits for it: a look takes up to 100 µs. */
 const LOOK_AFTER_COMMIT_MS = 50;
 
@@ -280,7 +279,7 @@ export class Core<T extends Struct> {
   #isTimeToLook(): boolean {
     // Not the time of day: that may be set back, by hours.
     this.#lockedAt = performance.now();
-    if (this.#lockedAt - this.#lookedAt < LOOK_EVERY_MS) return false;
+    if (this.#lockedAt - this.#lookedAt < LOOK_FOR_DELETED_MS) return false;
     this.#lookedAt = this.#lockedAt;
     return true;
   }

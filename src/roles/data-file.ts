@@ -351,11 +351,11 @@ function openData(path: string, className: string, access: "read" | "write"): nu
     // O_NONBLOCK: a FIFO in the place of the file must not make us wait for its other end.
     return openFile(path, (access === "write" ? O_RDWR : O_RDONLY) | O_NONBLOCK);
   } catch (error) {
-    throw error instanceof SystemError ? betterThan(error, path, className) : error;
+    throw error instanceof SystemError ? openingError(error, path, className) : error;
   }
 }
 
-function betterThan(error: SystemError, path: string, className: string): Error {
+function openingError(error: SystemError, path: string, className: string): Error {
   const { code, syscall, errno } = error;
   if (code === "EACCES") {
     const hint = `neither the file nor its directories may keep this user out; the file is the owner's alone unless new Manager(${className}, { create: true, mode: 0o660 }) has made it for the group, or chmod has changed that`;

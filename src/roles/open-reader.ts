@@ -37,7 +37,7 @@ export function openReader(path: string, options: OpenReaderOptions = {}): Reade
 function optionsFor(path: string): RoleOptions {
   const dir = paths().dirname(path);
   const file = paths().basename(path);
-  const [, className, tag] = /^([^_]*)_(.*)\.mmap$/.exec(file) ?? [];
+  const [, className, tag] = /^([^_]+)_(.*)\.mmap$/.exec(file) ?? [];
   const inDirectory = className !== undefined && { dir, className, tag };
   const byName = dir === "/dev/shm" && { name: `/${file}` };
   // There both may be: the lock beside it tells.

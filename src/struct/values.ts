@@ -341,8 +341,12 @@ export function plainView(view: View, options: PlainOptions): Record<string, unk
   const source = view as unknown as Record<string, unknown>;
   const layout = view[LAYOUT];
   const entries = valueMembers(layout).map(({ name, type }) => {
-    const place = () => (type instanceof StructType ? `${layout.name}.${name}` : layout.name);
-    return [name, plainPart(type, () => source[name], options, place)];
+    try {
+      return [name, plainValue(type, () => source[name], options)];
+    } catch (error) {
+      // A nested struct knows nothing of where it is.
+      throw seenFrom(type instanceof StructType ? `${layout.name}.${name}` : layout.name, error);
+    }
   });
   return Object.fromEntries(entries);
 }
@@ -354,30 +358,13 @@ export function plainValue(type: FieldType, read: () => unknown, options: PlainO
   if (!(type instanceof ArrayType)) return readOr(options.unreadable, read);
   const { element } = type;
   const array = read() as Elements;
-  const plain = (i: number) => plainValue(element, () => array.at(i), options);
-  const plainStruct = (i: number) =>
-    plainPart(
-      element,
-      () => array.at(i),
-      options,
-      () => `${array[PLACE]}[${i}]`,
-    );
-  const each = element instanceof StructType ? plainStruct : plain;
-  return Array.from({ length: array.length }, (_, i) => each(i));
-}
-
-/** The same for a part of a struct: the errors of one nested in it know nothing of its `place`. */
-function plainPart(
-  type: FieldType,
-  read: () => unknown,
-  options: PlainOptions,
-  place: () => string,
-): unknown {
-  try {
-    return plainValue(type, read, options);
-  } catch (error) {
-    throw seenFrom(place(), error);
-  }
+  return Array.from({ length: array.length }, (_, i) => {
+    try {
+      return plainValue(element, () => array.at(i), options);
+    } catch (error) {
+      throw element instanceof StructType ? seenFrom(`${array[PLACE]}[${i}]`, error) : error;
+    }
+  });
 }
 
 interface Elements {
