@@ -17,9 +17,9 @@ import {
   type StructArray,
   type StructClass,
 } from "../src/index.ts";
-import { O_RDWR } from "../src/libc/constants.ts";
-import { openFile } from "../src/memory/file.ts";
-import { Mapping } from "../src/memory/mapping.ts";
+import { openFile } from "../src/sys/file.ts";
+import { O_RDWR } from "../src/sys/libc/constants.ts";
+import { Mapping } from "../src/sys/mapping.ts";
 import { now, pause } from "./clock.ts";
 import { alone, type Case, type Figure, type Metrics, median, type Row, type Suite } from "./harness.ts";
 import { startOther } from "./others.ts";

@@ -14,7 +14,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type JsonFollower, JsonMap, type JsonMaster } from "../src/json/index.ts";
+import { type JsonFollower, JsonMap, type JsonMaster } from "../src/document/index.ts";
 
 interface Document {
   count: number;

@@ -3,8 +3,8 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { bytesOf, create, Manager, type ManagerOptions } from "../src/index.ts";
-import { fileLock } from "../src/locks/file-lock.ts";
-import { fileSize } from "../src/memory/file.ts";
+import { fileLock } from "../src/sync/file-lock.ts";
+import { fileSize } from "../src/sys/file.ts";
 import { alone, type Case, type Suite, timed } from "./harness.ts";
 import { cProgram, inTempDir, pythonProgram } from "./prepare.ts";
 

@@ -1,9 +1,9 @@
 /** Other processes for the benchmarks that need some. Run with a role and its arguments, this file is such a process. */
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { Editor, Reader } from "../src/index.ts";
-import { O_RDWR } from "../src/libc/constants.ts";
-import { openFile } from "../src/memory/file.ts";
-import { Mapping } from "../src/memory/mapping.ts";
+import { openFile } from "../src/sys/file.ts";
+import { O_RDWR } from "../src/sys/libc/constants.ts";
+import { Mapping } from "../src/sys/mapping.ts";
 import { now } from "./clock.ts";
 import { stayOn } from "./prepare.ts";
 

@@ -1,8 +1,8 @@
 /** shmstruct: structs declared as TypeScript classes, living in memory that independent processes share. */
-import "./memory/futex-backend.ts";
+import "./sys/futex-backend.ts";
 
-export * from "./errors.ts";
+export * from "./errors/errors.ts";
 // Mapping, lock, role.
-export * from "./roles/index.ts";
+export * from "./record/index.ts";
 // Class definition, layout, view.
 export * from "./struct/index.ts";

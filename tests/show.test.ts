@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { show } from "../src/show.ts";
+import { show } from "../src/errors/show.ts";
 
 describe("a value in a message", () => {
   class Shoe {}

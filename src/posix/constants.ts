@@ -1,9 +1,10 @@
 /** The numbers of POSIX IPC on this system, as posix_ipc names them. */
-import { INT_MAX, isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
-import { pageSize, readText } from "../memory/file.ts";
+
+import { pageSize, readText } from "../sys/file.ts";
+import { INT_MAX, isLinux, isMacOS, O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
 
 /** Flags for opening: create if missing; fail if it exists; empty it (memory only). */
-export { O_CREAT, O_EXCL, O_TRUNC } from "../libc/constants.ts";
+export { O_CREAT, O_EXCL, O_TRUNC } from "../sys/libc/constants.ts";
 
 /**
  * `O_CREAT | O_EXCL`: a new object, or an ExistentialError.

@@ -2,10 +2,11 @@
  * What POSIX objects answer, sorted as posix_ipc sorts it: by what the caller can do about it. Wrong values are
  * plain `TypeError` and `RangeError`, use after `close()` is `ClosedError`, as everywhere in the library.
  */
-import { os } from "../builtin.ts";
-import { SystemError } from "../errors.ts";
-import { lastErrno } from "../libc/call.ts";
-import { E, errnoName } from "../libc/constants.ts";
+
+import { SystemError } from "../errors/errors.ts";
+import { os } from "../sys/builtin.ts";
+import { lastErrno } from "../sys/libc/call.ts";
+import { E, errnoName } from "../sys/libc/constants.ts";
 
 /**
  * Base of the errors below, and itself the error for everything that is none of them (`ENOSPC`, `EMFILE` …).

@@ -1,8 +1,8 @@
 /** `shmstruct/posix`: shared memory, named semaphores and message queues, as posix_ipc gives them to Python. */
 
-export { ClosedError, ShmError, SystemError, UnsupportedError } from "../errors.ts";
-export type { Access } from "../memory/mapping.ts";
-export type { MemoryMap } from "../memory/memory-map.ts";
+export { ClosedError, ShmError, SystemError, UnsupportedError } from "../errors/errors.ts";
+export type { MemoryMap } from "../mmap/memory-map.ts";
+export type { Access } from "../sys/mapping.ts";
 export {
   MESSAGE_QUEUES_SUPPORTED,
   O_CREAT,

@@ -1,7 +1,7 @@
 /** What POSIX objects there are, as far as the system shows them. */
 import type { Stats } from "node:fs";
-import { fs } from "../builtin.ts";
-import { isLinux } from "../libc/constants.ts";
+import { fs } from "../sys/builtin.ts";
+import { isLinux } from "../sys/libc/constants.ts";
 
 /**
  * One object that has a name.

@@ -1,13 +1,13 @@
 /** POSIX message queues: messages with a length and a priority, kept by the kernel between processes. */
-import { checkOptions } from "../check-options.ts";
-import { ClosedError, UnsupportedError } from "../errors.ts";
-import { cstring, lastErrno } from "../libc/call.ts";
-import { E, INT_MAX, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/constants.ts";
-import { POLLIN, POLLOUT, polling, queues } from "../libc/posix.ts";
-import { WaitLine } from "../locks/wait-line.ts";
-import { checkObjectName } from "../memory/shared-memory-file.ts";
-import { show } from "../show.ts";
+import { checkOptions } from "../errors/check-options.ts";
+import { ClosedError, UnsupportedError } from "../errors/errors.ts";
+import { show } from "../errors/show.ts";
 import type { StructClass } from "../struct/index.ts";
+import { WaitLine } from "../sync/wait-line.ts";
+import { cstring, lastErrno } from "../sys/libc/call.ts";
+import { E, INT_MAX, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../sys/libc/constants.ts";
+import { POLLIN, POLLOUT, polling, queues } from "../sys/libc/posix.ts";
+import { checkObjectName } from "../sys/shared-memory-file.ts";
 import { pollfd, type QueueAttributes } from "./c-structs.ts";
 import { MESSAGE_QUEUES_SUPPORTED, QUEUE_PRIORITY_MAX } from "./constants.ts";
 import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";

@@ -1,8 +1,8 @@
 /** What goes through a message queue: bytes, or structs of one class. */
-import { ShmError } from "../errors.ts";
-import { textBytes } from "../memory/arguments.ts";
+import { ShmError } from "../errors/errors.ts";
 import { bytesOf, create, type Init, Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
 import type { IsStruct } from "../struct/struct.ts";
+import { textBytes } from "../sys/arguments.ts";
 
 /**
  * Bytes to send; text goes as UTF-8.

@@ -1,6 +1,7 @@
 /** Names of POSIX objects: checked as this platform wants them, or made up. */
-import { O_CREAT, O_EXCL } from "../libc/constants.ts";
-import { checkMode } from "../memory/arguments.ts";
+
+import { checkMode } from "../sys/arguments.ts";
+import { O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
 import { ExistentialError } from "./errors.ts";
 
 /**

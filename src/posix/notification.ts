@@ -5,8 +5,8 @@
  */
 
 import type { Socket } from "bun";
-import { os } from "../builtin.ts";
-import { addressOf } from "../libc/memory.ts";
+import { os } from "../sys/builtin.ts";
+import { addressOf } from "../sys/libc/memory.ts";
 import {
   AF_NETLINK,
   linuxEvents,
@@ -16,7 +16,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_RAW,
   SYS_mq_notify,
-} from "../libc/posix.ts";
+} from "../sys/libc/posix.ts";
 import { sigevent } from "./c-structs.ts";
 import { posixCheck } from "./errors.ts";
 import { checkInteger } from "./names.ts";

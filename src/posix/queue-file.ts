@@ -1,9 +1,10 @@
 /** A message queue as a descriptor: opening it, its limits, and which limit was in the way. */
-import { cstring, lastErrno } from "../libc/call.ts";
-import { E, O_NONBLOCK } from "../libc/constants.ts";
-import { queues } from "../libc/posix.ts";
-import { readText } from "../memory/file.ts";
-import { checkObjectName } from "../memory/shared-memory-file.ts";
+
+import { readText } from "../sys/file.ts";
+import { cstring, lastErrno } from "../sys/libc/call.ts";
+import { E, O_NONBLOCK } from "../sys/libc/constants.ts";
+import { queues } from "../sys/libc/posix.ts";
+import { checkObjectName } from "../sys/shared-memory-file.ts";
 import { packQueueAttributes, type QueueAttributes, unpackQueueAttributes } from "./c-structs.ts";
 import { QUEUE_MESSAGE_SIZE_MAX_DEFAULT, QUEUE_MESSAGES_MAX_DEFAULT, queueLimit } from "./constants.ts";
 import { posixCheck, posixError } from "./errors.ts";

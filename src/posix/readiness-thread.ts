@@ -1,7 +1,7 @@
 /** The thread behind readiness.ts: sleeps until a descriptor of the epoll set is ready and posts its number. */
-import { lastErrno, systemError } from "../libc/call.ts";
-import { E } from "../libc/constants.ts";
-import { linuxEvents } from "../libc/posix.ts";
+import { lastErrno, systemError } from "../sys/libc/call.ts";
+import { E } from "../sys/libc/constants.ts";
+import { linuxEvents } from "../sys/libc/posix.ts";
 import { epollEventFd, epollEvents } from "./c-structs.ts";
 import type { WatcherStart } from "./readiness.ts";
 

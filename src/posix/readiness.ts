@@ -2,6 +2,9 @@
  * Waiting for a descriptor without blocking: Bun's event loop cannot watch a message queue, so one thread of the
  * process sleeps in epoll_wait and tells. It only tells, it never receives: nothing can be lost in it.
  */
+
+import type { BunThread } from "../sync/change-bell.ts";
+import type { Pause } from "../sync/wait-line.ts";
 import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
@@ -9,9 +12,7 @@ import {
   EPOLL_CTL_MOD,
   EPOLLONESHOT,
   linuxEvents,
-} from "../libc/posix.ts";
-import type { BunThread } from "../locks/change-bell.ts";
-import type { Pause } from "../locks/wait-line.ts";
+} from "../sys/libc/posix.ts";
 import { epollEvent } from "./c-structs.ts";
 import { posixCheck } from "./errors.ts";
 import { nap } from "./waiting.ts";

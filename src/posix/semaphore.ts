@@ -1,12 +1,12 @@
 /** Named POSIX semaphores: a counter that processes take from and give to, and wait for. */
-import { checkOptions } from "../check-options.ts";
-import { ClosedError, UnsupportedError } from "../errors.ts";
-import { cstring, lastErrno } from "../libc/call.ts";
-import { E, isLinux, isMacOS, O_CREAT, O_EXCL } from "../libc/constants.ts";
-import { type Pointer, polling, semaphores, timedSemaphores } from "../libc/posix.ts";
-import { isMusl } from "../libc/symbols.ts";
-import { WaitLine } from "../locks/wait-line.ts";
-import { checkObjectName } from "../memory/shared-memory-file.ts";
+import { checkOptions } from "../errors/check-options.ts";
+import { ClosedError, UnsupportedError } from "../errors/errors.ts";
+import { WaitLine } from "../sync/wait-line.ts";
+import { cstring, lastErrno } from "../sys/libc/call.ts";
+import { E, isLinux, isMacOS, O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
+import { type Pointer, polling, semaphores, timedSemaphores } from "../sys/libc/posix.ts";
+import { isMusl } from "../sys/libc/symbols.ts";
+import { checkObjectName } from "../sys/shared-memory-file.ts";
 import { timespecIn } from "./c-structs.ts";
 import { SEMAPHORE_TIMEOUT_SUPPORTED, SEMAPHORE_VALUE_MAX, SEMAPHORE_VALUE_SUPPORTED } from "./constants.ts";
 import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";

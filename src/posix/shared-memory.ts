@@ -1,17 +1,17 @@
 /** POSIX shared memory objects: memory with a name, opened as a descriptor and mapped. */
-import { checkOptions } from "../check-options.ts";
-import { ClosedError } from "../errors.ts";
-import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../libc/constants.ts";
-import { allocate, closeFile, truncate } from "../memory/file.ts";
-import { type Access, MAX_MAPPING_BYTES } from "../memory/mapping.ts";
-import { MemoryMap, shownAs } from "../memory/memory-map.ts";
+import { checkOptions } from "../errors/check-options.ts";
+import { ClosedError } from "../errors/errors.ts";
+import { MemoryMap, shownAs } from "../mmap/memory-map.ts";
+import { type Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
+import { allocate, closeFile, truncate } from "../sys/file.ts";
+import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../sys/libc/constants.ts";
+import { type Access, MAX_MAPPING_BYTES } from "../sys/mapping.ts";
 import {
   openOrMakeSharedMemory,
   openSharedMemory,
   unlinkSharedMemoryFile,
-} from "../memory/shared-memory-file.ts";
-import { statusOf } from "../memory/status.ts";
-import { type Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
+} from "../sys/shared-memory-file.ts";
+import { statusOf } from "../sys/status.ts";
 import { asPosixErrors } from "./errors.ts";
 import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
 

@@ -1,6 +1,6 @@
 /** How long to wait, and polling for what no descriptor tells about. */
-import { checkMilliseconds, checkSignal } from "../locks/timeout.ts";
-import type { Pause, Wait } from "../locks/wait-line.ts";
+import { checkMilliseconds, checkSignal } from "../sync/timeout.ts";
+import type { Pause, Wait } from "../sync/wait-line.ts";
 
 /**
  * How long a call may wait.

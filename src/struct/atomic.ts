@@ -3,8 +3,8 @@
  * which are truly atomic between processes; on a read-only map loads are plain aligned loads behind a compiler
  * barrier, because `Atomics` on PROT_READ memory kills the process once compiled.
  */
-import { checkOptions } from "../check-options.ts";
-import { show } from "../show.ts";
+import { checkOptions } from "../errors/check-options.ts";
+import { show } from "../errors/show.ts";
 import { type Owner, placeOf } from "./arrays.ts";
 import { barrier } from "./barrier.ts";
 import { READ_ONLY, type Region } from "./memory.ts";

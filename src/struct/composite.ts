@@ -1,6 +1,6 @@
 /** Types made of other types: structs, arrays, atomics. Descriptions only; layout.ts gives them sizes. */
-import { StructDefinitionError } from "../errors.ts";
-import { show } from "../show.ts";
+import { StructDefinitionError } from "../errors/errors.ts";
+import { show } from "../errors/show.ts";
 import type { CArray } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
 import { Struct } from "./struct.ts";

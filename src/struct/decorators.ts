@@ -3,9 +3,9 @@
  * `experimentalDecorators` or the standard ones). They define no accessor, touch no memory and compute nothing.
  */
 import type {} from "reflect-metadata";
-import { checkOptions } from "../check-options.ts";
-import { StructDefinitionError } from "../errors.ts";
-import { show } from "../show.ts";
+import { checkOptions } from "../errors/check-options.ts";
+import { StructDefinitionError } from "../errors/errors.ts";
+import { show } from "../errors/show.ts";
 import { CArray } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import {

@@ -1,8 +1,8 @@
 /**
  * What one does with structs: functions rather than methods, so that no member name of a struct can collide.
  */
-import { StructDefinitionError } from "../errors.ts";
-import { show } from "../show.ts";
+import { StructDefinitionError } from "../errors/errors.ts";
+import { show } from "../errors/show.ts";
 import type { StructClass } from "./composite.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { layoutOfClass, valueMembers } from "./layout.ts";

@@ -4,8 +4,8 @@
  *
  * A derived class is laid out like `struct Derived { struct Base base; … }` with the base's members in reach.
  */
-import { StructDefinitionError } from "../errors.ts";
-import { show } from "../show.ts";
+import { StructDefinitionError } from "../errors/errors.ts";
+import { show } from "../errors/show.ts";
 import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
 import {
   type Declaration,

@@ -1,5 +1,5 @@
 /** Dotted paths into a struct: `"multi_pts.multi_points.3.x"`. */
-import { show } from "../show.ts";
+import { show } from "../errors/show.ts";
 import type { CArray } from "./arrays.ts";
 import { ArrayType, type FieldType, StructType } from "./composite.ts";
 import { LAYOUT, type View } from "./internals.ts";

@@ -1,5 +1,5 @@
 /** Which bytes of a struct belong to a transaction: all but its atomics, which processes change without a lock. */
-import { StructDefinitionError } from "../errors.ts";
+import { StructDefinitionError } from "../errors/errors.ts";
 import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
 import { atomicAlignOf, type Layout, layoutOfClass, sizeOfType } from "./layout.ts";
 

@@ -2,7 +2,7 @@
  * How a wrong value is refused: `check` functions throw TypeError or RangeError with what they expected; each
  * level on the way out adds its place, so that the message says `Robot.pose[3].x: expected …, got …`.
  */
-import { show } from "../show.ts";
+import { show } from "../errors/show.ts";
 import { isAttached, type Memory } from "./memory.ts";
 
 /** Of the errors made here: where, as far as known, and why. */

@@ -1,7 +1,7 @@
 /** From a schema to a class: all that a schema says is checked, as it may come from anywhere. */
-import { checkOptions } from "../check-options.ts";
-import { StructDefinitionError } from "../errors.ts";
-import { show } from "../show.ts";
+import { checkOptions } from "../errors/check-options.ts";
+import { StructDefinitionError } from "../errors/errors.ts";
+import { show } from "../errors/show.ts";
 import { ArrayType, atomic, type FieldType, fieldType, type StructClass, StructType } from "./composite.ts";
 import { isMemberName, isStructName, MAX_ALIGN, nameMust } from "./decorators.ts";
 import {

@@ -1,5 +1,5 @@
 /** Text in fixed-size fields, and C's long double: types whose bytes need more than one DataView call. */
-import { checkOptions } from "../check-options.ts";
+import { checkOptions } from "../errors/check-options.ts";
 import { assertAttached, type Memory } from "./memory.ts";
 import { outOfRange, wrongType } from "./refusal.ts";
 import { type CType, ownType } from "./types.ts";

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { SystemError } from "../../src/errors.ts";
-import { E } from "../../src/libc/constants.ts";
+import { SystemError } from "../../src/errors/errors.ts";
 import { asPosixErrors, letSignalThrough, posixError, timedOut } from "../../src/posix/errors.ts";
 import {
   BusyError,
@@ -17,6 +16,7 @@ import {
   unlinkSemaphore,
   unlinkSharedMemory,
 } from "../../src/posix/index.ts";
+import { E } from "../../src/sys/libc/constants.ts";
 import { freshName, linesOf, startBun, thrownBy, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.

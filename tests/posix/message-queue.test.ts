@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, spyOn, test } from "bun:test";
 import { closeSync } from "node:fs";
-import { queues } from "../../src/libc/posix.ts";
 import {
   BusyError,
   ClosedError,
@@ -15,6 +14,7 @@ import {
   QUEUE_PRIORITY_MAX,
   unlinkMessageQueue,
 } from "../../src/posix/index.ts";
+import { queues } from "../../src/sys/libc/posix.ts";
 import { hasTool } from "../support/tools.ts";
 import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy, unlinkNames } from "./support.ts";
 

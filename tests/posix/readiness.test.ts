@@ -2,9 +2,9 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { POLLIN, POLLOUT } from "../../src/libc/posix.ts";
 import { MessageQueue, O_CREX } from "../../src/posix/index.ts";
 import { untilReady } from "../../src/posix/readiness.ts";
+import { POLLIN, POLLOUT } from "../../src/sys/libc/posix.ts";
 import { descriptorsOf } from "../support/resources.ts";
 import { freshName, linesOf, nextLine, startBun, unlinkNames } from "./support.ts";
 

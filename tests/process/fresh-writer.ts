@@ -1,7 +1,7 @@
 /** Changes the first 32-bit word of a file again and again until it is killed: `fresh-writer.ts <file>`. */
 import { statSync } from "node:fs";
-import { openFile } from "../../src/memory/file.ts";
-import { Mapping } from "../../src/memory/mapping.ts";
+import { openFile } from "../../src/sys/file.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
 
 const path = process.argv[2] ?? "";
 const O_RDWR = 2;

@@ -1,5 +1,5 @@
 /** bun json-counter.ts <file> <times>: adds one to the document's number that often. */
-import { JsonMap } from "../../src/json/index.ts";
+import { JsonMap } from "../../src/document/index.ts";
 
 const [file, times] = process.argv.slice(2);
 using map = new JsonMap<{ n: number }>({ file, role: "master" });

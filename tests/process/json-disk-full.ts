@@ -1,6 +1,6 @@
 /** In /mnt, a file system of 256 KB: documents that are too large for the disk. */
 import { readdirSync } from "node:fs";
-import { JsonMap, SystemError } from "../../src/json/index.ts";
+import { JsonMap, SystemError } from "../../src/document/index.ts";
 
 function codeOf(call: () => unknown): string {
   try {

@@ -3,8 +3,8 @@
  * many different documents it met, or the first that was not as written, or older than the one before.
  */
 import { existsSync } from "node:fs";
-import { JsonMap } from "../../src/json/index.ts";
-import { isWhole, type Numbered } from "../json/documents.ts";
+import { JsonMap } from "../../src/document/index.ts";
+import { isWhole, type Numbered } from "../document/documents.ts";
 
 const [file, leastReads, stop = ""] = process.argv.slice(2);
 using map = new JsonMap<Numbered>({ file, role: "follower" });

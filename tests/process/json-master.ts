@@ -2,8 +2,8 @@
  * bun json-master.ts <file> <milliseconds> [maxBytes]: writes numbered documents as fast as it can, one after the
  * other, going on where the last master was; prints a line before it begins, and how many it wrote at the end.
  */
-import { JsonMap } from "../../src/json/index.ts";
-import { documentOf, type Numbered } from "../json/documents.ts";
+import { JsonMap } from "../../src/document/index.ts";
+import { documentOf, type Numbered } from "../document/documents.ts";
 
 const [file, milliseconds, maxBytes = "65536"] = process.argv.slice(2);
 using map = new JsonMap<Numbered>({ file, role: "master", maxBytes: Number(maxBytes), grow: true });

@@ -1,8 +1,8 @@
 /** Started by root, with a directory: makes documents there and uses them as nobody, a user without rights. */
 import { chmodSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { DocumentFile } from "../../src/json/document-file.ts";
-import { JsonMap, type JsonMaster, SystemError } from "../../src/json/index.ts";
+import { DocumentFile } from "../../src/document/document-file.ts";
+import { JsonMap, type JsonMaster, SystemError } from "../../src/document/index.ts";
 
 const dir = process.argv[2]!;
 

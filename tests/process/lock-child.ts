@@ -10,10 +10,10 @@
  * Words of the shared file (int32): see WORD.
  */
 import { fstatSync } from "node:fs";
-import type { LockKind, LockMode } from "../../src/locks/file-lock.ts";
-import { RwLock } from "../../src/locks/rw-lock.ts";
-import { openFile } from "../../src/memory/file.ts";
-import { Mapping } from "../../src/memory/mapping.ts";
+import type { LockKind, LockMode } from "../../src/sync/file-lock.ts";
+import { RwLock } from "../../src/sync/rw-lock.ts";
+import { openFile } from "../../src/sys/file.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
 
 export const WORD = { counter: 0, ready: 1, stop: 2, waiting: 3, holdsMeanwhile: 4, words: 16 } as const;
 

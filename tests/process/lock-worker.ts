@@ -1,5 +1,5 @@
 /** A thread that takes an exclusive lock, says so, and gives it back when it is told to. */
-import { RwLock, type RwLockOptions } from "../../src/locks/rw-lock.ts";
+import { RwLock, type RwLockOptions } from "../../src/sync/rw-lock.ts";
 
 declare const self: Worker;
 

@@ -1,5 +1,5 @@
 /** A thread that keeps a file mapped until it is told to close. */
-import { MemoryMap } from "../../src/memory/index.ts";
+import { MemoryMap } from "../../src/mmap/index.ts";
 
 declare const self: Worker;
 let map: MemoryMap | undefined;

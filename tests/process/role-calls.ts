@@ -3,7 +3,7 @@
  * is compiled: `role-calls.ts <dir> <rounds>`. A stray store to the read-only map would end the process with SIGSEGV.
  */
 import { Reader, toObject } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 const [dir = ".", roundsText = "1000"] = process.argv.slice(2);
 const rounds = Number(roundsText);

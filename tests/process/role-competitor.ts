@@ -3,9 +3,9 @@
  * killed writer left. `role-competitor.ts <dir> <ledger>`; prints its commits and what it found wrong.
  */
 import { Editor } from "../../src/index.ts";
-import { DataFile } from "../../src/roles/data-file.ts";
-import { LEDGER, openLedger } from "../roles/ledger.ts";
-import { fillPattern, Pattern, stateOf } from "../roles/structs.ts";
+import { DataFile } from "../../src/record/data-file.ts";
+import { LEDGER, openLedger } from "../record/ledger.ts";
+import { fillPattern, Pattern, stateOf } from "../record/structs.ts";
 
 const [dir = ".", ledgerPath = ""] = process.argv.slice(2);
 const ledger = openLedger(ledgerPath);

@@ -5,7 +5,7 @@
  *     watch <dir>              prints reads under the lock, snapshots, and how many of each were torn
  */
 import { Editor, Reader } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 const [job, dir = ".", rounds = "0"] = process.argv.slice(2);
 

@@ -1,6 +1,6 @@
 /** Creates the Robot file as soon as the line "go" comes, with the options given as JSON; then counts one up and ends. */
 import { Manager, ShmError } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 const options = JSON.parse(process.argv[2] ?? "{}");
 console.log("ready");

@@ -1,6 +1,6 @@
 /** Holds a file open that is cut short; must find out at its next lock and not die. Lines on stdin steer it. */
 import { Editor, Reader, ShmError } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 const options = { dir: process.argv[2] ?? ".", lockDir: process.argv[2] };
 using editor = new Editor(Robot, options);

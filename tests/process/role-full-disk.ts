@@ -1,7 +1,7 @@
 /** Tries to create a file that does not fit, then one that does; prints what became of both. */
 import { readdirSync } from "node:fs";
 import { bytes, field, Manager, MmapStructure, ShmError } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 class Big extends MmapStructure {
   @field(bytes(200_000)) data!: Uint8Array;

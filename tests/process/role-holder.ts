@@ -1,6 +1,6 @@
 /** Holds the writer lock of a Robot in DIR until it is killed. */
 import { Editor } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 const session = new Editor(Robot, { dir: process.argv[2]! }).lock();
 console.log("held");

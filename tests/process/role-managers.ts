@@ -3,7 +3,7 @@
  * need be and removes it. Prints { rounds, unexpected }.
  */
 import { type LockKind, Manager, ShmError } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 const [, , dir, what] = process.argv as string[];
 const both = { dir: dir!, lockDir: dir!, create: true };

@@ -1,7 +1,7 @@
 /** Takes snapshots between two marks that strace can see: `role-quiet.ts <dir> <snapshots>`. */
 import { accessSync } from "node:fs";
 import { Reader } from "../../src/index.ts";
-import { Pattern, stateOf } from "../roles/structs.ts";
+import { Pattern, stateOf } from "../record/structs.ts";
 
 const [dir = ".", snapshots = "1000"] = process.argv.slice(2);
 using reader = new Reader(Pattern, { dir });

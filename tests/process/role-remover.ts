@@ -1,7 +1,7 @@
 /** As a user without rights (root becomes nobody), tries to remove the Robot in DIR; prints what is thrown. */
 import { dlopen } from "bun:ffi";
 import { Manager } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 const NOBODY = 65534;
 // int seteuid(uid_t euid);

@@ -9,13 +9,13 @@
  */
 import { fstatSync } from "node:fs";
 import { Editor, Reader } from "../../src/index.ts";
-import { openFile } from "../../src/memory/file.ts";
-import { Mapping } from "../../src/memory/mapping.ts";
-import { DataFile } from "../../src/roles/data-file.ts";
-import { wordIndices } from "../../src/roles/file-format.ts";
+import { DataFile } from "../../src/record/data-file.ts";
+import { wordIndices } from "../../src/record/file-format.ts";
 import { barrier } from "../../src/struct/barrier.ts";
-import { LEDGER, openLedger } from "../roles/ledger.ts";
-import { fillSized, isTorn, sizedClass } from "../roles/sized.ts";
+import { openFile } from "../../src/sys/file.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
+import { LEDGER, openLedger } from "../record/ledger.ts";
+import { fillSized, isTorn, sizedClass } from "../record/sized.ts";
 
 const [job, dir = ".", wordsText = "1", ...rest] = process.argv.slice(2);
 const words = Number(wordsText);

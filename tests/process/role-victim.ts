@@ -6,9 +6,9 @@
  * In the ledger it counts the edits that it began to commit, and those that it knows to be committed.
  */
 import { Editor } from "../../src/index.ts";
-import { DataFile } from "../../src/roles/data-file.ts";
-import { LEDGER, openLedger } from "../roles/ledger.ts";
-import { Pattern, patternWord, stateOf } from "../roles/structs.ts";
+import { DataFile } from "../../src/record/data-file.ts";
+import { LEDGER, openLedger } from "../record/ledger.ts";
+import { Pattern, patternWord, stateOf } from "../record/structs.ts";
 
 const [dir = ".", ledgerPath = "", stores = "0"] = process.argv.slice(2);
 const ledger = openLedger(ledgerPath);

@@ -1,6 +1,6 @@
 /** A worker that counts up under the writer lock, then tells so. */
 import { Editor } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
+import { Robot } from "../record/structs.ts";
 
 declare const self: Worker;
 

@@ -5,8 +5,8 @@
  *   wait <path> <turns>       the same with wait()
  *   commit <path> <times>     commits so many times, after a moment
  */
-import { CommitSignal } from "../../src/locks/commit-signal.ts";
-import { RwLock } from "../../src/locks/rw-lock.ts";
+import { CommitSignal } from "../../src/sync/commit-signal.ts";
+import { RwLock } from "../../src/sync/rw-lock.ts";
 
 const [, , action, path, turns] = process.argv as string[];
 const signal = new CommitSignal({ lock: new RwLock({ path: path! }) });

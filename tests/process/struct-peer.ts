@@ -2,11 +2,11 @@
  * The other process of the struct tests: `bun struct-peer.ts <file> <what> [argument]`. Maps the file and does one
  * thing to the `Shared` struct in it.
  */
-import "../../src/memory/futex-backend.ts";
-import { O_RDWR } from "../../src/libc/constants.ts";
-import { openFile } from "../../src/memory/file.ts";
-import { Mapping } from "../../src/memory/mapping.ts";
+import "../../src/sys/futex-backend.ts";
 import { viewOf } from "../../src/struct/index.ts";
+import { openFile } from "../../src/sys/file.ts";
+import { O_RDWR } from "../../src/sys/libc/constants.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
 import { Shared } from "./struct-shared.ts";
 
 const [path = "", what, argument] = process.argv.slice(2);

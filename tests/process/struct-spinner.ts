@@ -2,11 +2,12 @@
  * `bun struct-spinner.ts <file> <read|write> <mode>`: waits for one field after the other in loops that do nothing
  * else, so that the compiler would hoist the reads if it could. Says "<turn>" when it sees one, and waits for the next.
  */
-import { O_RDONLY, O_RDWR } from "../../src/libc/constants.ts";
-import { openFile } from "../../src/memory/file.ts";
-import { Mapping } from "../../src/memory/mapping.ts";
+
 import { viewAt } from "../../src/struct/functions.ts";
 import { Region } from "../../src/struct/memory.ts";
+import { openFile } from "../../src/sys/file.ts";
+import { O_RDONLY, O_RDWR } from "../../src/sys/libc/constants.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
 import { Shared } from "./struct-shared.ts";
 
 const [path = "", access, mode] = process.argv.slice(2);

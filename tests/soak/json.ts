@@ -2,7 +2,7 @@
  * bun tests/soak/json.ts [reads]: eight followers read a million documents (by default) while a master writes as fast
  * as it can, then a million more while masters are killed with kill -9 and replaced all the time.
  */
-import { type Race, readWhileWritten } from "../json/whole-reads.ts";
+import { type Race, readWhileWritten } from "../document/whole-reads.ts";
 
 const reads = Number(process.argv[2] ?? 1_000_000);
 

@@ -7,8 +7,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { LockKind, LockMode } from "../../src/locks/file-lock.ts";
-import { RwLock } from "../../src/locks/rw-lock.ts";
+import type { LockKind, LockMode } from "../../src/sync/file-lock.ts";
+import { RwLock } from "../../src/sync/rw-lock.ts";
 import { sharedWords } from "../process/lock-child.ts";
 
 /** Shared words: who writes, how often somebody was not alone, and how often the lock was taken. */

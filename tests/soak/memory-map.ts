@@ -1,5 +1,5 @@
 /** bun tests/soak/memory-map.ts [count]: the differential test against Python's mmap, 100,000 sequences long. */
-import { compareWithPython } from "../memory/differential.ts";
+import { compareWithPython } from "../mmap/differential.ts";
 
 const count = Number(process.argv[2] ?? 100_000);
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);

@@ -3,8 +3,8 @@
  *
  *     bun tests/soak/roles-format.ts [mutations = 100000]      SEED=… repeats a run
  */
-import { mutateAndOpen, ROBOT_FILE } from "../roles/mutations.ts";
-import { TempDir } from "../roles/support.ts";
+import { mutateAndOpen, ROBOT_FILE } from "../record/mutations.ts";
+import { TempDir } from "../record/support.ts";
 import { randomFrom, seedOfRun } from "../support/random.ts";
 
 const mutations = Number(process.argv[2] ?? 100_000);

@@ -3,8 +3,8 @@
  *
  *     bun tests/soak/roles-kill.ts [kills = 100000]      some 30 kills a second and core; SEED=… repeats a run
  */
-import { killWriters } from "../roles/kills.ts";
-import { TempDir } from "../roles/support.ts";
+import { killWriters } from "../record/kills.ts";
+import { TempDir } from "../record/support.ts";
 import { seedOfRun } from "../support/random.ts";
 
 const kills = Number(process.argv[2] ?? 100_000);

@@ -5,8 +5,8 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { Editor, Manager, Reader } from "../../src/index.ts";
-import { Robot } from "../roles/structs.ts";
-import { TempDir } from "../roles/support.ts";
+import { Robot } from "../record/structs.ts";
+import { TempDir } from "../record/support.ts";
 
 const rounds = Number(process.argv[2] ?? 100_000);
 using temp = new TempDir();

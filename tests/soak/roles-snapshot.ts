@@ -5,7 +5,7 @@
  *
  * Then the controls: copies that leave out a part of the protocol, and writers that do not repair, must be caught.
  */
-import { CONTROLS, isCaught, raceSnapshots, type SnapshotRun } from "../roles/snapshots.ts";
+import { CONTROLS, isCaught, raceSnapshots, type SnapshotRun } from "../record/snapshots.ts";
 
 const total = Number(process.argv[2] ?? 1e8);
 /** Bytes behind the header, and their share of the reads. */

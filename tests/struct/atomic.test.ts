@@ -1,4 +1,4 @@
-import "../../src/memory/futex-backend.ts";
+import "../../src/sys/futex-backend.ts";
 import { describe, expect, test } from "bun:test";
 import { viewAt } from "../../src/struct/functions.ts";
 import { type Atomic, create, viewOf } from "../../src/struct/index.ts";

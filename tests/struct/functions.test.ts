@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { StructDefinitionError } from "../../src/errors.ts";
+import { StructDefinitionError } from "../../src/errors/errors.ts";
 import { structByName, viewAt } from "../../src/struct/functions.ts";
 import {
   alignof,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { StructDefinitionError } from "../../src/errors.ts";
+import { StructDefinitionError } from "../../src/errors/errors.ts";
 import {
   array,
   assign,

@@ -1,9 +1,9 @@
 /** A file of one page that this process and others map. */
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { O_RDONLY, O_RDWR } from "../../src/libc/constants.ts";
-import { openFile } from "../../src/memory/file.ts";
-import { Mapping } from "../../src/memory/mapping.ts";
+import { openFile } from "../../src/sys/file.ts";
+import { O_RDONLY, O_RDWR } from "../../src/sys/libc/constants.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 /** Mapped at most twice: for writing and, with `readOnly`, as a Reader would. Unmapped and gone at the end of its scope. */

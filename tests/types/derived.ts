@@ -1,8 +1,8 @@
 /** What the compiler must make of a struct class: what it is built from, seen as, and where its fields are. Never run. */
 
-import type { Editor } from "../../src/roles/editor.ts";
-import type { AnyStruct } from "../../src/roles/open-reader.ts";
-import type { Reader } from "../../src/roles/reader.ts";
+import type { Editor } from "../../src/record/editor.ts";
+import type { AnyStruct } from "../../src/record/open-reader.ts";
+import type { Reader } from "../../src/record/reader.ts";
 import {
   type Anonymous,
   type ArrayType,

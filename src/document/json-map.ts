@@ -1,0 +1,460 @@
+import { checkOptions } from "../errors/check-options.ts";
+import { ClosedError, ShmError, WaitTimeoutError } from "../errors/errors.ts";
+import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
+import { CommitSignal, type SpinOptions } from "../sync/commit-signal.ts";
+import { MarkCounter } from "../sync/mark-counter.ts";
+import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
+import { checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
+import { checkMode } from "../sys/arguments.ts";
+import { DocumentChanges } from "./document-changes.ts";
+import type { Committed } from "./document-file.ts";
+import { damaged, MAX_DOCUMENT_BYTES } from "./document-format.ts";
+import { DocumentStore, type FileOptions } from "./document-store.ts";
+import { checkJson, type Json } from "./json-value.ts";
+import { type PlaceOptions, placeOf } from "./place.ts";
+import {
+  checkSchema,
+  type InputOf,
+  type OutputOf,
+  type StandardSchema,
+  validate,
+} from "./standard-schema.ts";
+
+/**
+ * Options of a follower: which document.
+ * @example const options: FollowerOptions = { role: "follower", file: "config.json.mmap" };
+ */
+export interface FollowerOptions extends PlaceOptions {
+  /** A follower only reads. */
+  readonly role: "follower";
+  /** Types what is read, and checks it. */
+  readonly schema?: StandardSchema | undefined;
+}
+
+/**
+ * Options of a master: which document, and how its file is made.
+ * @example const options: MasterOptions = { role: "master", file: "config.json.mmap", grow: true };
+ */
+export interface MasterOptions extends PlaceOptions {
+  /** A master makes the document, writes and reads it. There may be several. */
+  readonly role: "master";
+  /** Types what is written and read, and checks both. */
+  readonly schema?: StandardSchema | undefined;
+  /** Make the file when there is none. Default true. */
+  readonly create?: boolean | undefined;
+  /** Make it anew, without a document, even when there is one. Default false. */
+  readonly force?: boolean | undefined;
+  /** Room for a document, in bytes of UTF-8, in a file that is made: 1 to 2^30. Default 65,536. The file takes three times that. */
+  readonly maxBytes?: number | undefined;
+  /** Replace the file by a larger one when a document does not fit. Default false: `TooLargeError`. */
+  readonly grow?: boolean | undefined;
+  /** Permissions of a file that is made, and of its lock files, 0 to 0o777, not reduced by the umask. Default 0o600. */
+  readonly mode?: number | undefined;
+}
+
+/**
+ * Options of `changes`.
+ * @example const options: DocumentChangesOptions = { initial: true, spinMs: 5 };
+ */
+export interface DocumentChangesOptions extends SpinOptions {
+  /** Aborting it ends the iteration with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Begin with the document there is, if there is one. Default false: with the first change after the call. */
+  readonly initial?: boolean | undefined;
+}
+
+/**
+ * Options of `waitForFirst`.
+ * @example const options: WaitForFirstOptions = { timeoutMs: 5000 };
+ */
+export interface WaitForFirstOptions {
+  /** Milliseconds, fractions allowed, after which `WaitTimeoutError` is thrown. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** Aborting it rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * What every `JsonMap` can do; all that one with `role: "follower"` can. As the reading half of jsonmmap's `ObjectMmap`.
+ * @example
+ * using follower: JsonFollower<Config> = new JsonMap<Config>({ file: "config", role: "follower" });
+ * follower.read();
+ */
+export interface JsonFollower<T> extends Disposable {
+  /** As the options said. */
+  readonly role: "master" | "follower";
+  /** Absolute path of the file. */
+  readonly path: string;
+  /** Whether `close()` was called. Never throws. */
+  readonly closed: boolean;
+  /**
+   * Room for a document in bytes of UTF-8; undefined as long as there is no file.
+   * @throws ClosedError after `close()`; FileFormatError for a file that is none of a JsonMap, is damaged, or was cut
+   *   short; SystemError EACCES …
+   */
+  readonly maxBytes: number | undefined;
+  /**
+   * Grows with every write, from 1 on, and by one more when the file is made anew; 0 as long as there is no file. Cheap:
+   * compare it before you read again.
+   * @throws as `maxBytes`
+   */
+  readonly version: number;
+
+  /**
+   * The newest document, parsed afresh: it is yours to change, and no later write changes it. Takes no lock and waits
+   * for no writer, not even for one that was killed halfway. Undefined before the first write.
+   * @throws FileFormatError for a damaged file, InvalidDocumentError when the schema refuses it, ClosedError, SystemError
+   * @example const { port } = follower.read() ?? defaults;
+   */
+  read(): T | undefined;
+
+  /**
+   * Every new document as it comes; when they come faster than they are taken, the newest. An iteration that waits
+   * keeps the process alive. Ended by `break`, `return()`, `signal` or `close()`.
+   * @throws TypeError, RangeError for wrong options; as `maxBytes`
+   * @throws (while it iterates) the signal's reason; as `read`
+   * @example for await (const config of follower.changes({ initial: true })) apply(config);
+   */
+  changes(options?: DocumentChangesOptions): AsyncIterableIterator<T> & AsyncDisposable;
+
+  /**
+   * The document, once there is one; also when not even the file exists yet.
+   * @throws (rejects with) WaitTimeoutError after `timeoutMs`, the signal's reason, ClosedError when `close()` is called
+   *   meanwhile; TypeError, RangeError for wrong options; as `read`
+   * @example const config = await follower.waitForFirst({ timeoutMs: 5000 });
+   */
+  waitForFirst(options?: WaitForFirstOptions): Promise<T>;
+
+  /**
+   * Ends all iterations and unmaps the file. Afterwards everything but `role`, `path` and `closed` throws ClosedError. A
+   * second call does nothing, and neither throws.
+   * @example follower.close();
+   */
+  close(): void;
+}
+
+/**
+ * What a `JsonMap` with `role: "master"` can do besides. `Input` is what the schema takes, `T` what it makes of it. As
+ * the writing half of jsonmmap's `ObjectMmap`.
+ * @example
+ * using master: JsonMaster<Config> = new JsonMap<Config>({ file: "config", role: "master" });
+ * master.write({ port: 8080 });
+ */
+export interface JsonMaster<T, Input = T> extends JsonFollower<T> {
+  /** As the options said. */
+  readonly role: "master";
+  /**
+   * Room for a document in bytes of UTF-8: of the file there is, else (after `remove()`) of the one it would make.
+   * @throws ClosedError after `close()`; FileFormatError, SystemError
+   */
+  readonly maxBytes: number;
+
+  /**
+   * Makes `value` the document: all of it or nothing, for every reader at once.
+   * @returns its version
+   * @throws TypeError with the path of a value that JSON cannot hold (`$.a[3].b`)
+   * @throws InvalidDocumentError when the schema refuses it, or what it makes of it; TooLargeError with the bytes there are and the bytes needed
+   * @throws LockTimeoutError after `timeoutMs`, DeadlockError within an `update`, ClosedError, FileFormatError, SystemError
+   * @example master.write({ port: 8080 })
+   */
+  write(value: Input, options?: LockOptions): number;
+
+  /**
+   * Reads, changes and writes under one lock, so that no change of another master gets lost in between.
+   * @param fn gets the document (undefined before the first write), and returns the new one, or nothing after changing
+   *   the one it got. When it throws, nothing is written
+   * @returns the new version
+   * @throws as `write`; what `fn` throws
+   * @example master.update((config = { port: 80 }) => ({ ...config, port: config.port + 1 }))
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function that changes its argument returns nothing
+  update(fn: (current: T | undefined) => Input | void, options?: LockOptions): number;
+
+  /**
+   * Waits until the file on the disk holds what is in memory (msync(2)). Other processes see every write without it.
+   * @throws ClosedError after `close()`; FileFormatError; SystemError EIO …
+   * @example master.flush();
+   */
+  flush(): void;
+
+  /**
+   * Removes the file, if there is one, under the lock. Others have no document from then on; the lock files stay, as they
+   * may hold them open, and tell the next write, which makes the file again, where versions go on.
+   * @throws LockTimeoutError after `timeoutMs`, DeadlockError within an `update`; ClosedError
+   * @throws FileFormatError when somebody else's file has the name by now, which stays as it is
+   * @throws SystemError EACCES, EPERM where the directory lets nobody remove it: then it stays in use
+   * @example master.remove();
+   */
+  remove(options?: LockOptions): void;
+}
+
+/**
+ * The constructor; the role decides what comes out of it, the schema, or else a type argument, which documents.
+ * @example const open: JsonMapConstructor = JsonMap;
+ */
+export interface JsonMapConstructor {
+  /** A master whose documents the schema types and checks. */
+  new <S extends StandardSchema>(
+    options: MasterOptions & { readonly schema: S },
+  ): JsonMaster<OutputOf<S>, InputOf<S>>;
+  /** A follower whose documents the schema types and checks. */
+  new <S extends StandardSchema>(
+    options: FollowerOptions & { readonly schema: S },
+  ): JsonFollower<OutputOf<S>>;
+  /** A master of documents that are `T`, as far as the compiler is told. */
+  new <T = Json>(options: MasterOptions & { readonly schema?: undefined }): JsonMaster<T>;
+  /** A follower of documents that are `T`, as far as the compiler is told. */
+  new <T = Json>(options: FollowerOptions & { readonly schema?: undefined }): JsonFollower<T>;
+}
+
+const DEFAULT_MAX_BYTES = 65_536;
+
+const FOLLOWER_OPTIONS = {
+  role: "any",
+  file: "string",
+  dir: "string",
+  name: "string",
+  schema: "any",
+} as const;
+const MASTER_OPTIONS = {
+  ...FOLLOWER_OPTIONS,
+  create: "boolean",
+  force: "boolean",
+  maxBytes: "number",
+  grow: "boolean",
+  mode: "number",
+} as const;
+
+class SharedDocument<T, Input> implements JsonFollower<T> {
+  readonly #store: DocumentStore;
+  readonly #schema: StandardSchema | undefined;
+  readonly #iterations = new Set<DocumentChanges<T>>();
+  #signal: CommitSignal | undefined;
+  /** The signal wants numbers. */
+  readonly #states = new MarkCounter();
+
+  constructor(options: MasterOptions | FollowerOptions) {
+    checkOptions("new JsonMap", options, MASTER_OPTIONS, true);
+    const role = checkRole(options.role);
+    if (role === "follower") checkOptions("new JsonMap (a follower)", options, FOLLOWER_OPTIONS);
+    this.#schema = checkSchema(options.schema);
+    this.#store = new DocumentStore(
+      placeOf(options),
+      options.role === "master" ? fileOptions(options) : undefined,
+    );
+    this.#store.onNewLock = (lock) => this.#signal?.follow(lock);
+  }
+
+  get role(): "master" | "follower" {
+    return this.#store.isMaster ? "master" : "follower";
+  }
+
+  get path(): string {
+    return this.#store.path;
+  }
+
+  get closed(): boolean {
+    return this.#store.closed;
+  }
+
+  get maxBytes(): number | undefined {
+    return this.#store.maxBytes;
+  }
+
+  get version(): number {
+    return this.#store.version;
+  }
+
+  read(): T | undefined {
+    return this.#parse(this.#store.read());
+  }
+
+  write(value: Input, options?: LockOptions): number {
+    this.#checkMaster("write", options);
+    const text = this.#textOf(value);
+    return this.#store.commit(() => text, options);
+  }
+
+  update(fn: (current: T | undefined) => unknown, options?: LockOptions): number {
+    this.#checkMaster("update", options);
+    refuseAsync(fn, "update");
+    return this.#store.commit((before) => {
+      const current = this.#parse(before());
+      const next = refusePromise(fn(current), "update");
+      return this.#textOf(next === undefined ? current : next);
+    }, options);
+  }
+
+  flush(): void {
+    this.#checkMaster("flush");
+    this.#store.flush();
+  }
+
+  remove(options?: LockOptions): void {
+    this.#checkMaster("remove", options);
+    this.#store.remove(options);
+  }
+
+  changes(options: DocumentChangesOptions = {}): DocumentChanges<T> {
+    checkOptions("changes", options, { signal: "any", initial: "boolean", spinMs: "number" });
+    const { initial = false } = options;
+    const signal = checkSignal("changes", options.signal);
+    const spinMs = checkSpin(options.spinMs);
+    const { state } = this.#store;
+    signal?.throwIfAborted();
+    const source = {
+      signal: () => this.#commits(),
+      state: () => this.#store.state,
+      read: () => this.#readState(),
+    };
+    const changes = new DocumentChanges(source, initial ? undefined : state, { signal, spinMs }, () =>
+      this.#iterations.delete(changes),
+    );
+    this.#iterations.add(changes);
+    return changes;
+  }
+
+  async waitForFirst(options: WaitForFirstOptions = {}): Promise<T> {
+    checkOptions("waitForFirst", options, { timeoutMs: "number", signal: "any" });
+    const limitMs = checkTimeout(options.timeoutMs);
+    const signal = checkSignal("waitForFirst", options.signal);
+    const tooLate = new AbortController();
+    const either = signal === undefined ? tooLate.signal : AbortSignal.any([signal, tooLate.signal]);
+    await using changes = this.changes({ signal: either, initial: true });
+    const timer = Number.isFinite(limitMs)
+      ? setTimeout(giveUp, limitMs, tooLate, this.path, limitMs)
+      : undefined;
+    try {
+      const turn = await changes.next();
+      if (turn.done) throw new ClosedError(`the JsonMap of '${this.path}' was closed`);
+      return turn.value;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    for (const changes of [...this.#iterations]) void changes.return();
+    this.#signal?.close();
+    this.#store.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `JsonMap (${this.role}) of '${this.path}'${this.closed ? " (closed)" : ""}`;
+  }
+
+  #readState(): { state: string; value: T | undefined } {
+    const committed = this.#store.read();
+    return { state: this.#store.stateAt(committed.version), value: this.#parse(committed) };
+  }
+
+  /** Opened at the first wait; those who never wait pay nothing. */
+  #commits(): CommitSignal | undefined {
+    if (this.#signal === undefined && this.#store.exists) {
+      this.#signal = new CommitSignal({
+        lock: this.#store.lock,
+        read: () => this.#states.count(this.#stateOrNone()),
+      });
+    }
+    return this.#signal;
+  }
+
+  /** Looked at from a timer or a thread's message: the iteration gets the error from what it does next. */
+  #stateOrNone(): string | undefined {
+    try {
+      this.#store.followLock();
+      return this.#store.state;
+    } catch (error) {
+      if (error instanceof ShmError) return undefined;
+      throw error;
+    }
+  }
+
+  /** The document as text, if it is one. */
+  #textOf(value: unknown): string {
+    const output = this.#schema === undefined ? value : this.#outputOf(this.#schema, value);
+    checkJson(output);
+    return JSON.stringify(output);
+  }
+
+  /** What the schema makes of a value, if it would accept that when it is read. */
+  #outputOf(schema: StandardSchema, value: unknown): unknown {
+    const { path } = this;
+    const what = `the document to write to '${path}'`;
+    const output = validate(schema, value, path, what);
+    if (output !== value)
+      validate(schema, output, path, `${what} could not be read again: what its schema makes of it`);
+    return output;
+  }
+
+  #parse({ text }: Committed): T | undefined {
+    if (text === undefined) return undefined;
+    const value = parse(text, this.path);
+    if (this.#schema === undefined) return value as T;
+    return validate(this.#schema, value, this.path, `the document in '${this.path}'`) as T;
+  }
+
+  #checkMaster(method: string, options?: LockOptions): void {
+    checkOptions(method, options, LOCK_OPTIONS);
+    if (this.#store.isMaster) return;
+    throw new TypeError(
+      `${method}: the JsonMap of '${this.path}' only reads; open it with { role: "master" } to write`,
+    );
+  }
+}
+
+/**
+ * One JSON document that processes share: masters write it, followers read it, always a whole one. It lives in a
+ * mapped file, or in named shared memory, and begins there with `<length>:<json>`, so that others can read it too.
+ *
+ * A follower may come before the file: it has no document then, and finds it once a master has made it. The idea, and
+ * the text at the start, are jsonmmap's.
+ * @throws TypeError for options that there are not, or that make no sense (neither `file` nor `name`, an unknown role, no Standard Schema …)
+ * @throws RangeError for `maxBytes` or `mode` out of range, or a `name` that is too long
+ * @throws FileFormatError when the file is none of a JsonMap, damaged, or cut short; FileMissingError for a master with
+ *   `create: false`; SystemError ENOSPC, EACCES …; UnsupportedError outside Linux
+ * @example
+ * using master = new JsonMap<Config>({ file: "/run/app/config", role: "master" });
+ * master.write({ port: 8080 });
+ * using follower = new JsonMap<Config>({ file: "/run/app/config", role: "follower" });
+ * follower.read()?.port;      // 8080, in any process
+ */
+export const JsonMap = SharedDocument as JsonMapConstructor;
+
+/**
+ * A `JsonMap` of either role: the reading half.
+ * @example const show = (map: JsonMap<Config>) => console.log(map.read());
+ */
+export type JsonMap<T = Json> = JsonFollower<T>;
+
+function parse(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw damaged(path, `a document that is no JSON: ${String(cause)}`);
+  }
+}
+
+function checkRole(role: unknown): "master" | "follower" {
+  if (role === "master" || role === "follower") return role;
+  throw new TypeError(`role must be "master" or "follower", not ${JSON.stringify(role)}`);
+}
+
+function fileOptions(options: MasterOptions): FileOptions {
+  const { create = true, force = false, grow = false, maxBytes = DEFAULT_MAX_BYTES, mode } = options;
+  if (!Number.isInteger(maxBytes) || maxBytes < 1 || maxBytes > MAX_DOCUMENT_BYTES) {
+    throw new RangeError(`maxBytes must be a whole number from 1 to ${MAX_DOCUMENT_BYTES}, not ${maxBytes}`);
+  }
+  return { create, force, grow, maxBytes, mode: checkMode(mode) };
+}
+
+function giveUp(tooLate: AbortController, path: string, timeoutMs: number): void {
+  tooLate.abort(
+    new WaitTimeoutError(path, timeoutMs, `there was no document in '${path}' within ${timeoutMs} ms`),
+  );
+}

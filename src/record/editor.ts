@@ -1,0 +1,171 @@
+import { ClosedError } from "../errors/errors.ts";
+import { checkFunction, refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
+import type { MmapStructure } from "../struct/header.ts";
+import type { Layout } from "../struct/layout.ts";
+import type { Struct } from "../struct/struct.ts";
+import type { CheckedPath, InitValue, PathValue } from "../struct/type-utils.ts";
+import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
+import { Core, type Holding } from "./core.ts";
+import { type RoleOptions, refuseManagerOptions } from "./options.ts";
+import { Reader } from "./reader.ts";
+import { WriteSession } from "./session.ts";
+
+/**
+ * Reads and writes a shared struct (IPMMAP's `DataStructMmapEditor`). Its sessions exclude all others and are transactions: a session's stores
+ * become visible together at its end, and are undone when its function throws or its process is killed.
+ * @throws as Reader
+ * @example
+ * using editor = new Editor(Robot, { dir: "/run/robot" });
+ * editor.edit((data) => { data.speed = 3; data.pose.x += 1; });
+ */
+export class Editor<T extends Struct> extends Reader<T, T> {
+  protected override open(layout: Layout, options: RoleOptions): Core<T> {
+    refuseManagerOptions(`new ${this.constructor.name}`, options);
+    return new Core<T>(layout, options, "editor");
+  }
+
+  /**
+   * Takes the lock for itself alone; the session commits at `release()` or the end of the `using` scope, also when an
+   * exception ends the scope, as JavaScript does not tell `using` of it: to undo on an error use `edit`.
+   * @throws LockTimeoutError after `timeoutMs`, DeadlockError, ClosedError
+   * @example { using session = editor.lock(); session.data.speed = 3; }
+   */
+  override lock(options?: LockOptions): WriteSession<T> {
+    this.core.acquire("exclusive", options);
+    return new WriteSession<T>(this.core, { isAsync: false });
+  }
+
+  /**
+   * Takes the lock if it is free, else undefined.
+   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or cut short
+   * @example using session = editor.tryLock(); if (session === undefined) return "busy";
+   */
+  override tryLock(): WriteSession<T> | undefined {
+    return this.core.tryAcquire("exclusive") ? new WriteSession<T>(this.core, { isAsync: false }) : undefined;
+  }
+
+  /**
+   * Waits for the lock without blocking the event loop; the session ends as that of `lock`.
+   * @throws (rejects with) LockTimeoutError, ClosedError, or the signal's reason
+   * @example using session = await editor.lockAsync({ timeoutMs: 500 });
+   */
+  override async lockAsync(options?: AsyncLockOptions): Promise<WriteSession<T>> {
+    await this.core.acquireAsync("exclusive", options);
+    return new WriteSession<T>(this.core, { isAsync: true });
+  }
+
+  /**
+   * Runs `fn` under the writer lock: commits when it returns, rolls back and rethrows when it throws (on a file
+   * made with `transactional: false` there is nothing to go back to, and the stores stay).
+   * @returns what `fn` returns; a view should not leave it, as stores to it would come after the commit, without a lock
+   * @throws as `lock`; TypeError for an async function; ClosedError when `fn` closes the role
+   * @example const before = editor.edit((data) => { const old = data.count; data.count = old + 1; return old; });
+   */
+  edit<R>(fn: (data: T, session: WriteSession<T>) => SyncResult<R>, options?: LockOptions): R {
+    refuseAsync(fn, "edit", "editAsync");
+    const session = this.lock(options);
+    const holding = this.core.holding as Holding;
+    try {
+      const result = refusePromise(fn(session.data, session) as R, "edit", "editAsync");
+      this.#finish(session, holding);
+      return result;
+    } catch (error) {
+      holding.abandon();
+      throw error;
+    }
+  }
+
+  /**
+   * The same for a function that awaits; the lock is held until its promise is settled.
+   * @throws (rejects with) as `lockAsync`, and what `fn` throws; DeadlockError for an `editAsync` of the same file in it
+   * @example await editor.editAsync(async (data) => { data.speed = await askOperator(); });
+   */
+  async editAsync<R>(
+    fn: (data: T, session: WriteSession<T>) => R | Promise<R>,
+    options?: AsyncLockOptions,
+  ): Promise<R> {
+    checkFunction(fn, "editAsync");
+    const session = await this.lockAsync(options);
+    const holding = this.core.holding as Holding;
+    try {
+      const result = await this.core.inside(() => fn(session.data, session));
+      this.#finish(session, holding);
+      return result;
+    } catch (error) {
+      holding.abandon();
+      throw error;
+    }
+  }
+
+  /** Commits, unless the function has ended the session itself. */
+  #finish(session: WriteSession<T>, { isAbandoned }: Holding): void {
+    if (isAbandoned) {
+      throw new ClosedError(
+        `the edit of '${this.path}' was rolled back: the role was closed before it ended`,
+      );
+    }
+    session.release();
+  }
+
+  /**
+   * Sets the field at a dotted path, under the lock (or in the session that this editor has open).
+   * @throws TypeError or RangeError naming the field; nothing changes then
+   * @example editor.set("path.3.x", 1.5)
+   */
+  set<P extends string>(
+    path: CheckedPath<T, P>,
+    value: InitValue<PathValue<T, P>>,
+    options?: LockOptions,
+  ): void {
+    this.#inSession((session) => session.set(path, value), options);
+  }
+
+  /**
+   * Sets the header's time stamp to now (IPMMAP's `updateLastUpdate`), under the lock.
+   * @throws as `lock`
+   * @example editor.touch(); editor.lastUpdate; // a moment ago
+   */
+  touch(options?: LockOptions): void {
+    this.#inSession((session) => {
+      (session.data as unknown as MmapStructure).header.time_stamp = Date.now() / 1000;
+    }, options);
+  }
+
+  /**
+   * Sets every byte of the file's struct to zero, the time stamp too; the header code stays (IPMMAP's
+   * `clearMappedBuffer`). Under the lock, or in the session that this editor has open.
+   * @throws as `lock`
+   * @example editor.clear(); editor.lastUpdate; // undefined
+   */
+  clear(options?: LockOptions): void {
+    if (this.#openSession !== undefined) {
+      this.core.file.clearLive();
+      return;
+    }
+    this.core.acquire("exclusive", options);
+    // The header's time stamp is to stay 0: never written.
+    using _ = new WriteSession<T>(this.core, { isAsync: false, touch: false });
+    this.core.file.clearLive();
+  }
+
+  /**
+   * Waits until the file on the disk holds what is in memory (msync(2)). Other processes see every commit without it.
+   * @throws SystemError EIO when the disk fails; FileFormatError when somebody has cut the file short; ClosedError
+   * @example editor.edit((data) => { data.count += 1; }); editor.flush();
+   */
+  flush(): void {
+    this.core.wholeFile().flush();
+  }
+
+  get #openSession(): WriteSession<T> | undefined {
+    const { holding } = this.core;
+    return holding?.session instanceof WriteSession && !holding.isAsync ? holding.session : undefined;
+  }
+
+  /** In the open session, or in one of its own. */
+  #inSession(fn: (session: WriteSession<T>) => void, options: LockOptions | undefined): void {
+    const open = this.#openSession;
+    if (open !== undefined) fn(open);
+    else this.edit((_, session) => fn(session), options);
+  }
+}

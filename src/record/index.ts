@@ -1,0 +1,10 @@
+/** Roles: who may do what with a shared struct. */
+export type { ChangesOptions, SpinOptions, WaitOptions } from "../sync/commit-signal.ts";
+export type { LockKind } from "../sync/file-lock.ts";
+export type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
+export { Editor } from "./editor.ts";
+export { Manager } from "./manager.ts";
+export { type AnyStruct, type OpenReaderOptions, openReader } from "./open-reader.ts";
+export type { ManagerOptions, RoleOptions } from "./options.ts";
+export { Reader } from "./reader.ts";
+export type { ReadSession, WriteSession } from "./session.ts";

@@ -1,0 +1,83 @@
+import { FileFormatError, FileMissingError } from "../errors/errors.ts";
+import type { StructClass } from "../struct/composite.ts";
+import type { Layout } from "../struct/layout.ts";
+import type { Struct } from "../struct/struct.ts";
+import { Core } from "./core.ts";
+import { Editor } from "./editor.ts";
+import { type ManagerOptions, placeOf } from "./options.ts";
+
+/** Loaded by the first Manager: most processes only read and edit what is there. */
+const creation = (): typeof import("./create.ts") => require("./create.ts");
+
+/** How often a Manager makes its file that others remove or replace at once. */
+const MAX_TRIES = 100;
+
+/**
+ * Makes the shared file, and is an Editor of it (IPMMAP's `DataStructMmapManager`). With `create` the file is made when there is none; with `force`
+ * it is made anew, and those who have the old one open move to the new one at their next lock.
+ *
+ * Files are made whole under another name and then renamed, so nobody ever sees half of one; their storage is
+ * reserved, so that a full disk is an error here (`SystemError` ENOSPC) and not the death of a writer later.
+ * @throws as Editor; SystemError when the file cannot be made; FileFormatError when the place is taken by
+ *   something that is no file of ours, or by one with another kind of lock than `lock` asks for
+ * @example using manager = new Manager(Robot, { dir: "/run/robot", create: true });
+ */
+export class Manager<T extends Struct> extends Editor<T> {
+  /**
+   * Makes the file if told so, and opens it for writing. Waits for the writer lock where there is something to make.
+   * @param cls the class, or its name after `loadStructs`
+   * @throws as the class says; TypeError for `force` without `create`, or `transactional: true` with `lock: "fcntl"`;
+   *   RangeError for an impossible `mode`, or a file beyond 4 GiB; DeadlockError when this thread holds the lock
+   * @example const manager = new Manager(Robot, { create: true, force: true });
+   */
+  constructor(cls: StructClass<T> | string, options: ManagerOptions = {}) {
+    super(cls, options);
+  }
+
+  protected override open(layout: Layout, options: ManagerOptions): Core<T> {
+    if (options.force && !options.create)
+      throw new TypeError("new Manager: force makes the file anew, so it needs create: true");
+    if (!options.create) return new Core<T>(layout, options, "manager");
+    const place = placeOf(layout, options);
+    for (let tries = 1; ; tries++) {
+      let isMade = false;
+      try {
+        creation().createFile(layout, place, options);
+        isMade = true;
+        return new Core<T>(layout, options, "manager");
+      } catch (error) {
+        // Another Manager has removed it meanwhile, or put one with another kind of lock in its place.
+        const isRemoved = error instanceof FileMissingError && error.path === place.dataPath;
+        const isReplaced = isMade && options.force && error instanceof FileFormatError;
+        if (tries === MAX_TRIES || !(isRemoved || isReplaced)) throw error;
+      }
+    }
+  }
+
+  /**
+   * Removes the file and closes. Others find out at their next lock (FileMissingError). The lock
+   * file stays: processes that wait for it would otherwise not meet those that come later.
+   * @throws DeadlockError when this thread holds the lock
+   * @throws FileFormatError when somebody has put something else in its place; SystemError EACCES when the directory may
+   *   not be changed. The role is closed then, and what is there stays
+   * @example manager.remove();
+   */
+  remove(): void {
+    this.#lockToRemove();
+    try {
+      creation().removeFile(this.core.file, this.core.place);
+      this.core.notify();
+    } finally {
+      this.close();
+    }
+  }
+
+  /** A file that was cut short cannot be worked on any more, but removed all the same. */
+  #lockToRemove(): void {
+    try {
+      this.lock();
+    } catch (error) {
+      if (!(error instanceof FileFormatError)) throw error;
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import { checkOptions } from "../errors/check-options.ts";
+import { FileFormatError } from "../errors/errors.ts";
+import { show } from "../errors/show.ts";
+import type { SchemaOptions, StructSchema } from "../struct/schema.ts";
+import type { Struct } from "../struct/struct.ts";
+import { path as paths } from "../sys/builtin.ts";
+import { exists } from "../sys/paths.ts";
+import { DataFile } from "./data-file.ts";
+import { classInFile } from "./file-format.ts";
+import { type Place, placeOf, type RoleOptions } from "./options.ts";
+import { Reader } from "./reader.ts";
+
+/** Options of `openReader`. */
+export interface OpenReaderOptions extends SchemaOptions, Pick<RoleOptions, "lockDir"> {}
+
+/** A struct whose class is not at hand: its fields have the types that the file's schema says. */
+export type AnyStruct = Struct & Record<string, unknown>;
+
+/**
+ * Opens a data file whose class is not at hand, for tools: the struct is the one that the schema in the file
+ * describes, without the methods of the original.
+ * @param path the data file, `<dir>/<Class>_<tag>.mmap`, or `/dev/shm/<name>` of a role with `name`
+ * @throws FileMissingError; FileFormatError for a file without a schema (Python's IPMMAP writes none) or with one that
+ *   describes no struct; TypeError for a path that cannot be that of a data file; SystemError
+ * @example using reader = openReader("./.mmap/Robot_.mmap"); console.log(reader.snapshot());
+ */
+export function openReader(path: string, options: OpenReaderOptions = {}): Reader<AnyStruct> {
+  checkOptions("openReader", options, { lockDir: "string", types: "object" });
+  if (typeof path !== "string") throw new TypeError(`openReader: expected a path, got ${show(path)}`);
+  const { lockDir, types } = options;
+  const where = { ...optionsFor(path), lockDir };
+  const place = placeOf(undefined, where);
+  const cls = classInFile(readSchemaAt(place), place.dataPath, { types });
+  return new Reader<AnyStruct>(cls, where);
+}
+
+function optionsFor(path: string): RoleOptions {
+  const dir = paths().dirname(path);
+  const file = paths().basename(path);
+  const [, className, tag] = /^([^_]+)_(.*)\.mmap$/.exec(file) ?? [];
+  const inDirectory = className !== undefined && { dir, className, tag };
+  const byName = dir === "/dev/shm" && { name: `/${file}` };
+  // There both may be: the lock beside it tells.
+  if (byName && (!inDirectory || exists(placeOf(undefined, byName).lockPath.flock))) return byName;
+  if (inDirectory) return inDirectory;
+  throw new TypeError(
+    `'${path}' is not the path of a data file, which is <dir>/<Class>_<tag>.mmap or /dev/shm/<name>`,
+  );
+}
+
+function readSchemaAt(place: Place): StructSchema {
+  using file = DataFile.open(place, undefined, "read");
+  if (file.schema !== undefined) return file.schema;
+  throw new FileFormatError(
+    file.path,
+    `'${file.path}' was made by IPMMAP and has no schema: open it with a class, new Reader(cls, { dir })`,
+  );
+}

@@ -1,0 +1,57 @@
+/** Opening the files that locks live on: never a link, a pipe or a directory, and never with a wait. */
+import { FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
+import { closeFile, openFile } from "../sys/file.ts";
+import { O_CREAT, O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
+import { type FileStatus, statusOf } from "../sys/status.ts";
+
+export interface OpenOptions {
+  /** Make the file when it is missing. Default false. */
+  create?: boolean | undefined;
+  /** Permissions of a file that is made, before the umask. Default 0o600. */
+  mode?: number | undefined;
+}
+
+/** A descriptor, whether it was opened for writing too, and what the file was like then. */
+export interface OpenedFile {
+  fd: number;
+  writable: boolean;
+  status: FileStatus;
+}
+
+/**
+ * Opens a regular file for reading and writing, or only for reading where no more is permitted.
+ * @throws FileMissingError when there is none and `create` is not set
+ * @throws FileFormatError for a FIFO, a socket or a device, which are left alone
+ * @throws SystemError EACCES, ELOOP for a symbolic link, EISDIR for a directory …
+ */
+export function openLockFile(path: string, { create = false, mode = 0o600 }: OpenOptions): OpenedFile {
+  const opened = openEitherWay(path, create, mode);
+  // Opening a FIFO does not block, as O_NONBLOCK says; it shows itself here.
+  const status = statusOf(opened.fd);
+  if (status.isFile) return { ...opened, status };
+  closeFile(opened.fd);
+  throw new FileFormatError(path, `'${path}' is not a regular file, so it cannot be a lock file`);
+}
+
+function openEitherWay(path: string, create: boolean, mode: number): Omit<OpenedFile, "status"> {
+  try {
+    const fd = openFile(path, O_RDWR | O_NONBLOCK | (create ? O_CREAT : 0), mode);
+    return { fd, writable: true };
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.code === "EACCES" || error.code === "EROFS" || error.code === "EPERM") {
+      return { fd: openForReading(path, error), writable: false };
+    }
+    if (error.code !== "ENOENT" || create) throw error;
+    throw new FileMissingError(path, `the lock file '${path}' does not exist; a Manager creates it`);
+  }
+}
+
+function openForReading(path: string, refusal: SystemError): number {
+  try {
+    return openFile(path, O_RDONLY | O_NONBLOCK);
+  } catch (error) {
+    // Missing and not to be created here: why is what the first attempt said.
+    throw error instanceof SystemError && error.code === "ENOENT" ? refusal : error;
+  }
+}

@@ -1,0 +1,17 @@
+/** Gives `Atomic.wait` and `notify` the kernel: imported for its effect by the main module. */
+
+import { provideFutex } from "../struct/atomic.ts";
+import { futexWait, futexWake } from "./libc/futex.ts";
+
+/** The kernel looks at the four bytes only; which kind of array stands for them is all the same to it. */
+const asInt32 = (words: Int32Array | Uint32Array): Int32Array =>
+  words instanceof Int32Array ? words : new Int32Array(words.buffer, words.byteOffset, words.length);
+
+provideFutex({
+  wait(words, index, expected, timeoutMs = Infinity) {
+    const result = futexWait(asInt32(words), index, expected, timeoutMs);
+    // A signal woke us: callers look at the value again, whatever woke them.
+    return result === "interrupted" ? "ok" : result;
+  },
+  wake: (words, index, count) => futexWake(asInt32(words), index, count),
+});

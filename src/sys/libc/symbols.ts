@@ -1,0 +1,134 @@
+/**
+ * libc, as bun:ffi sees it: each symbol with its C prototype beside it. A table is opened at its first use,
+ * so that importing the library costs nothing and an unsupported platform says so once, clearly.
+ */
+import { dlopen, type FFIFunction, FFIType, type Pointer } from "bun:ffi";
+import { UnsupportedError } from "../../errors/errors.ts";
+import { isLinux, isMacOS } from "./constants.ts";
+
+const muslName = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`;
+
+/** Whether libc is musl (Alpine), which differs from glibc in a few documented ways. */
+export function isMusl(): boolean {
+  // What is missing has size 0 here. node:fs would say it more plainly, and take 2 ms to load.
+  musl ??= isLinux && Bun.file(`/lib/${muslName}`).size > 0;
+  return musl;
+}
+let musl: boolean | undefined;
+
+/** The names under which the C library may be loaded here, most likely first. */
+function libraryNames(): string[] {
+  if (isMacOS) return ["libSystem.B.dylib"];
+  if (!isLinux || !["x64", "arm64"].includes(process.arch)) {
+    throw new UnsupportedError(
+      `shmstruct runs on Linux (x64, arm64) and, untested, on macOS; this is ${process.platform} ${process.arch}`,
+    );
+  }
+  return isMusl() ? [muslName, "libc.so.6"] : ["libc.so.6", muslName];
+}
+
+function open<T extends Record<string, FFIFunction>>(table: T, otherNames: readonly string[] = []) {
+  const names = [...libraryNames(), ...otherNames];
+  let cause: unknown;
+  for (const name of names) {
+    try {
+      return dlopen(name, table).symbols;
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw new UnsupportedError(
+    `cannot load ${Object.keys(table).join(", ")} from ${names.join(" or ")}: ${String(cause)}`,
+  );
+}
+
+let errnoAddress: Pointer | undefined;
+
+/** Where this thread's errno lives. Known before the first call that may fail, as finding it may change errno. */
+export function errnoLocation(): Pointer {
+  errnoAddress ??= Number(
+    isMacOS
+      ? // int *__error(void);
+        open({ __error: { args: [], returns: "ptr" } }).__error()
+      : // int *__errno_location(void);
+        open({ __errno_location: { args: [], returns: "ptr" } }).__errno_location(),
+  ) as Pointer;
+  return errnoAddress;
+}
+
+/**
+ * A function that opens the table at its first call and keeps it.
+ * @param otherNames libraries to try after libc: before 2.34 glibc kept some of POSIX apart
+ */
+export function lazily<T extends Record<string, FFIFunction>>(
+  table: T,
+  otherNames: readonly string[] = [],
+): () => ReturnType<typeof open<T>> {
+  let symbols: ReturnType<typeof open<T>> | undefined;
+  return () => {
+    if (symbols === undefined) {
+      symbols = open(table, otherNames);
+      errnoLocation();
+    }
+    return symbols;
+  };
+}
+
+/** What every part of the library needs. Results of `i64_fast` are numbers up to 2^53. */
+export const libc = lazily({
+  // int open(const char *pathname, int flags, mode_t mode);
+  open: { args: ["ptr", "i32", "u32"], returns: "i32" },
+  // int close(int fd);
+  close: { args: ["i32"], returns: "i32" },
+  // int ftruncate(int fd, off_t length);
+  ftruncate: { args: ["i32", "i64"], returns: "i32" },
+  // off_t lseek(int fd, off_t offset, int whence);
+  lseek: { args: ["i32", "i64", "i32"], returns: FFIType.i64_fast },
+  // ssize_t pread(int fd, void *buf, size_t count, off_t offset);
+  pread: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
+  // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+  mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
+  // int munmap(void *addr, size_t length);
+  munmap: { args: ["ptr", "u64"], returns: "i32" },
+  // int msync(void *addr, size_t length, int flags);
+  msync: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  // int madvise(void *addr, size_t length, int advice);
+  madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  // int flock(int fd, int operation);
+  flock: { args: ["i32", "i32"], returns: "i32" },
+  // int fcntl(int fd, int cmd, ... /* struct flock * */);
+  fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
+  // int rename(const char *oldpath, const char *newpath);
+  rename: { args: ["ptr", "ptr"], returns: "i32" },
+  // int link(const char *oldpath, const char *newpath);
+  link: { args: ["ptr", "ptr"], returns: "i32" },
+  // int unlink(const char *pathname);
+  unlink: { args: ["ptr"], returns: "i32" },
+  // long sysconf(int name);
+  sysconf: { args: ["i32"], returns: FFIType.i64_fast },
+});
+
+/** Linux only. */
+export const linux = lazily({
+  // int posix_fallocate(int fd, off_t offset, off_t len);  (returns the errno, does not set it)
+  posix_fallocate: { args: ["i32", "i64", "i64"], returns: "i32" },
+  // long syscall(SYS_futex, uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout, ...);
+  syscall: { args: ["i64", "ptr", "i32", "u32", "ptr", "ptr", "u32"], returns: FFIType.i64_fast },
+});
+
+/** Linux only: what the kernel knows of a file. glibc has had a function of its own for it since 2.28, musl since 1.2.5. */
+export const statxCall = lazily({
+  // long syscall(SYS_statx, int dirfd, const char *path, int flags, unsigned int mask, struct statx *statxbuf);
+  syscall: { args: ["i64", "i32", "ptr", "i32", "u32", "ptr"], returns: FFIType.i64_fast },
+});
+
+/** POSIX shared memory: in librt before glibc 2.34, since then in libc, as on musl and macOS. */
+export const posixShm = lazily(
+  {
+    // int shm_open(const char *name, int oflag, mode_t mode);
+    shm_open: { args: ["ptr", "i32", "u32"], returns: "i32" },
+    // int shm_unlink(const char *name);
+    shm_unlink: { args: ["ptr"], returns: "i32" },
+  },
+  isLinux ? ["librt.so.1"] : [],
+);

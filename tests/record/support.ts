@@ -1,0 +1,83 @@
+/** What the role tests share: a directory of their own, child programs, and writers that die at a chosen moment. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StructClass } from "../../src/index.ts";
+import { DataFile } from "../../src/record/data-file.ts";
+import { placeOf, type RoleOptions } from "../../src/record/options.ts";
+import { layoutOfClass } from "../../src/struct/layout.ts";
+import type { Struct } from "../../src/struct/struct.ts";
+
+/** A directory that is removed at the end of the scope. */
+export class TempDir implements Disposable {
+  readonly dir: string = mkdtempSync(join(tmpdir(), "shmstruct-roles-"));
+
+  /** The path of a file in it. */
+  file(name: string): string {
+    return join(this.dir, name);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** The data file of a class, as the roles open it. */
+export function openDataFile(
+  cls: StructClass,
+  options: RoleOptions,
+  access: "read" | "write" = "write",
+): DataFile {
+  const layout = layoutOfClass(cls);
+  return DataFile.open(placeOf(layout, options), layout, access);
+}
+
+/** Does what a writer does that is killed in the middle of its edit: begins, stores, and is no more. */
+export function dieMidEdit<T extends Struct>(
+  cls: StructClass<T>,
+  options: RoleOptions,
+  stores: (data: T) => void,
+): void {
+  using file = openDataFile(cls, options);
+  file.begin();
+  stores(file.view<T>(layoutOfClass(cls), file.plain));
+}
+
+/** The error that `fn` throws. */
+export function thrownBy(fn: () => unknown): Error & { code?: string } {
+  try {
+    fn();
+  } catch (error) {
+    if (error instanceof Error) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+/** A child program of tests/process/, its standard output piped. */
+export function spawnBun(
+  program: string,
+  args: readonly (string | number)[] = [],
+  env: Record<string, string> = {},
+) {
+  return Bun.spawn([process.execPath, join(import.meta.dir, "../process", program), ...args.map(String)], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
+    env: { ...process.env, ...env },
+  });
+}
+
+/** Runs a child program to its end and returns what it printed; fails when it failed. */
+export async function runBun(
+  program: string,
+  args: readonly (string | number)[] = [],
+  env: Record<string, string> = {},
+): Promise<string> {
+  const child = spawnBun(program, args, env);
+  const output = await child.stdout.text();
+  const exitCode = await child.exited;
+  if (exitCode !== 0 || child.signalCode !== null)
+    throw new Error(`${program} ended with ${child.signalCode ?? exitCode}: ${output}`);
+  return output;
+}

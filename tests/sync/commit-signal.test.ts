@@ -1,0 +1,416 @@
+import { afterAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ClosedError } from "../../src/errors/errors.ts";
+import { type ChangesOptions, CommitSignal } from "../../src/sync/commit-signal.ts";
+import { RwLock } from "../../src/sync/rw-lock.ts";
+import { openFile } from "../../src/sys/file.ts";
+import { futexWake } from "../../src/sys/libc/futex.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
+import { workers } from "../support/resources.ts";
+
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
+
+const CHILD = join(import.meta.dir, "../process/signal-child.ts");
+const RESOURCES = join(import.meta.dir, "../support/resources.ts");
+const LOCKS = join(import.meta.dir, "../../src/sync");
+
+const dir = mkdtempSync(join(tmpdir(), "commit-signal-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+let path = "";
+let files = 0;
+let lock: RwLock;
+let signal: CommitSignal;
+beforeEach(() => {
+  path = join(dir, `${files++}.lock`);
+  lock = new RwLock({ path, create: true });
+  signal = new CommitSignal({ lock });
+});
+
+/** Threads of other test files in this process do not count. */
+const others = workers();
+const bells = (): number => workers() - others;
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let turn = 0; !condition(); turn++) {
+    if (turn > 10_000) throw new Error("waited in vain");
+    await Bun.sleep(1);
+  }
+}
+
+/** Runs a waiting process; `lines()` are what it has printed after "ready". */
+async function spawnChild(action: "iterate" | "wait", turns: number) {
+  const child = Bun.spawn([process.execPath, CHILD, action, path, String(turns)], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  let output = "";
+  const read = (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stdout) output += decoder.decode(chunk);
+  })();
+  await until(() => output.startsWith("ready\n"));
+  return { child, read, lines: () => output.split("\n").slice(1, -1).map(Number) };
+}
+
+describe.each(["iterate", "wait"] as const)("another process that does %s", (action) => {
+  test("is woken by each of 200 commits, none is lost", async () => {
+    const { child, read, lines } = await spawnChild(action, 200);
+    for (let commit = 1; commit <= 200; commit++) {
+      signal.notify();
+      await until(() => lines().at(-1) === commit);
+    }
+    expect(await child.exited).toBe(0);
+    await read;
+    expect(lines()).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
+  }, 60_000);
+
+  test("sees a burst of thousands as few turns, the last one included", async () => {
+    const { child, lines } = await spawnChild(action, 1_000_000);
+    for (let commit = 0; commit < 5000; commit++) signal.notify();
+    await until(() => lines().at(-1) === 5000);
+    expect(lines().length).toBeLessThan(5000);
+    child.kill();
+    await child.exited;
+  }, 60_000);
+
+  test("leaves nothing behind when it is killed: one wake, then commits are silent again", async () => {
+    const { child } = await spawnChild(action, 1_000_000);
+    const words = new Int32Array(Mapping.map(openFile(`${path}-page`, 2), { byteLength: 4096 }).buffer);
+    await until(() => words[33] === 1);
+    child.kill("SIGKILL");
+    await child.exited;
+    signal.notify();
+    expect(Atomics.load(words, 33) - Atomics.load(words, 32)).toBeLessThanOrEqual(0);
+    expect(futexWake(words, 32)).toBe(0);
+  }, 60_000);
+});
+
+test("two processes that wait are both woken by every commit", async () => {
+  const children = [await spawnChild("iterate", 100), await spawnChild("wait", 100)];
+  for (let commit = 1; commit <= 100; commit++) {
+    signal.notify();
+    await until(() => children.every(({ lines }) => lines().at(-1) === commit));
+  }
+  for (const { child } of children) expect(await child.exited).toBe(0);
+}, 60_000);
+
+describe("wait", () => {
+  test("returns at once when the version differs, and false after the timeout", () => {
+    expect(signal.wait(-1)).toBe(true);
+    expect(signal.wait(signal.version, { timeoutMs: 0 })).toBe(false);
+    expect(signal.wait(signal.version, { timeoutMs: 5 })).toBe(false);
+    signal.notify();
+    expect(signal.wait(0, { timeoutMs: 0 })).toBe(true);
+    expect(signal.version).toBe(1);
+  });
+
+  test("checks its timeout, and that it is open", () => {
+    expect(() => signal.wait(0, { timeoutMs: Number.NaN })).toThrow(TypeError);
+    expect(() => signal.wait(0, { timeoutMs: -5 })).toThrow(RangeError);
+    signal.close();
+    expect(() => signal.wait(0)).toThrow(ClosedError);
+    expect(() => signal.notify()).toThrow(ClosedError);
+    expect(() => signal.changes()).toThrow(`the commit signal of '${path}' is closed`);
+  });
+});
+
+describe("changes", () => {
+  test("begins with the first commit after the call, and sees what came while nobody asked", async () => {
+    signal.notify();
+    const changes = signal.changes();
+    signal.notify();
+    signal.notify();
+    expect(await changes.next()).toEqual({ done: false, value: 3 });
+    const [next, afterwards] = [changes.next(), changes.next()];
+    signal.notify();
+    expect(await next).toEqual({ done: false, value: 4 });
+    signal.notify();
+    expect(await afterwards).toEqual({ done: false, value: 5 });
+    signal.close();
+  });
+
+  test("several iterations of one signal share a thread, which ends with the last of them", async () => {
+    await until(() => bells() === 0);
+    const [first, second] = [signal.changes(), signal.changes()];
+    const turns = [first.next(), second.next()];
+    await until(() => bells() === 1);
+    signal.notify();
+    expect(await Promise.all(turns)).toEqual(Array(2).fill({ done: false, value: 1 }));
+    await first.return();
+    const turn = second.next();
+    signal.notify();
+    expect((await turn).value).toBe(2);
+    expect(bells()).toBe(1);
+    await second.return();
+    await until(() => bells() === 0);
+  });
+
+  test("options that are none are TypeErrors that name them", () => {
+    const direct = AbortSignal.timeout(1) as unknown as ChangesOptions;
+    expect(() => signal.changes(direct)).toThrow(/^changes: expected options such as \{ signal: /);
+    const number = { signal: 5 } as unknown as ChangesOptions;
+    expect(() => signal.changes(number)).toThrow(/^changes: option signal must be an/);
+    expect(() => signal.wait(0, { timeout: 5 } as object)).toThrow(
+      /^waitForChange: there is no option "timeout"/,
+    );
+    expect(() => new CommitSignal({ lock, reed: () => 1 } as { lock: RwLock })).toThrow(/no option "reed"/);
+  });
+
+  test("returning ends it, a turn that is waited for included", async () => {
+    const changes = signal.changes();
+    const turn = changes.next();
+    await Bun.sleep(5);
+    expect(await changes.return()).toEqual({ done: true, value: undefined });
+    expect(await turn).toEqual({ done: true, value: undefined });
+    expect(await changes.next()).toEqual({ done: true, value: undefined });
+    signal.notify();
+  });
+
+  test("aborting ends it with the reason, once", async () => {
+    const controller = new AbortController();
+    const changes = signal.changes({ signal: controller.signal });
+    const ends = Promise.allSettled([changes.next(), changes.next()]);
+    controller.abort(new Error("enough"));
+    const done = { status: "fulfilled", value: { done: true } };
+    expect(await ends).toMatchObject([{ reason: { message: "enough" } }, done]);
+    expect(await changes.next()).toMatchObject({ done: true });
+    expect(() => signal.changes({ signal: AbortSignal.abort(new Error("too late")) })).toThrow("too late");
+  });
+
+  test("closing the signal ends every loop quietly", async () => {
+    const loops = [0, 1].map(async () => {
+      let turns = 0;
+      for await (const _ of signal.changes()) turns += 1;
+      return turns;
+    });
+    await Bun.sleep(5);
+    signal.close();
+    expect(await Promise.all(loops)).toEqual([0, 0]);
+  });
+
+  test("does not keep writers busy while nobody asks for a turn", async () => {
+    const words = (): Int32Array => new Int32Array(readFileSync(`${path}-page`).buffer.slice(0, 4096));
+    expect(words()[33]).toBe(0);
+    const changes = signal.changes();
+    const turn = changes.next();
+    await until(() => words()[33] === 1);
+    signal.notify();
+    await turn;
+    for (let commit = 0; commit < 100; commit++) signal.notify();
+    expect([...words().subarray(32, 34)]).toEqual([101, 1]); // the request of the first turn, none since
+    await changes.return();
+  });
+});
+
+describe("follow", () => {
+  test("goes on with the commits of another lock, for those who wait and those who come", async () => {
+    using next = new RwLock({ path: `${path}-next`, create: true });
+    const old = new RwLock({ path: `${path}-old`, create: true });
+    let version = 0;
+    const moving = new CommitSignal({ lock: old, read: () => version });
+    const changes = moving.changes();
+    const turn = changes.next();
+    await Bun.sleep(20);
+    moving.follow(next);
+    old.close();
+    version = 7;
+    moving.notify();
+    expect((await turn).value).toBe(7);
+    version = 8;
+    moving.notify();
+    expect((await changes.next()).value).toBe(8);
+    expect(next.page?.changes).toBe(2);
+    moving.close();
+  });
+});
+
+/** Runs a script with `signal` at hand; it must end by itself. */
+function run(script: string): string {
+  const prologue = `
+    import { RwLock } from ${JSON.stringify(join(LOCKS, "rw-lock.ts"))};
+    import { type ChangesOptions, CommitSignal } from ${JSON.stringify(join(LOCKS, "commit-signal.ts"))};
+    const lock = new RwLock({ path: process.argv[1] });
+    const signal = new CommitSignal({ lock });
+  `;
+  const command = [process.execPath, "-e", prologue + script, path];
+  const { stdout, stderr, exitCode } = Bun.spawnSync(command, { timeout: 30_000 });
+  expect(stderr.toString()).toBe("");
+  return `${stdout.toString()}exit ${exitCode}`;
+}
+
+describe("the process", () => {
+  test("stays alive for a turn that is waited for, with nothing else to do", () => {
+    // Somebody else commits, after a while.
+    const commit = `(await import("node:child_process")).spawn("sleep", ["0.1"], { detached: true })`;
+    const output = run(`
+      const turn = (async () => { for await (const version of signal.changes()) return version; })();
+      ${commit}.on("exit", () => signal.notify()).unref();
+      console.log(await turn);
+    `);
+    expect(output).toBe("1\nexit 0");
+  });
+
+  test.each([
+    ["return", "await changes.return()"],
+    ["abort", "controller.abort()"],
+    ["close", "signal.close(); lock.close()"],
+    ["break", "signal.notify(); for await (const _ of signal.changes()) { break; }"],
+  ])("ends by itself after %s", (name, end) => {
+    const script = `
+      const controller = new AbortController();
+      const changes = signal.changes({ signal: controller.signal });
+      changes.next().catch(() => {});
+      await Bun.sleep(30);
+      setTimeout(() => signal.notify(), 20).unref();
+      ${name === "break" ? "await changes.return(); setTimeout(() => signal.notify(), 10);" : ""}
+      ${end};
+      console.log("over");
+    `;
+    expect(run(script)).toBe("over\nexit 0");
+  });
+
+  test("ends while an iteration is open that nobody waits for", () => {
+    const script = `
+      const changes = signal.changes();
+      setTimeout(() => signal.notify(), 10);
+      console.log((await changes.next()).value);
+    `;
+    expect(run(script)).toBe("1\nexit 0");
+  });
+
+  test("10 rounds of subscribing leave no descriptor and no thread", () => {
+    const script = `
+      const { descriptorsOf, workers } = await import("${RESOURCES}");
+      const count = () => [descriptorsOf("${dir}"), workers()];
+      const round = async () => {
+        const changes = signal.changes();
+        setTimeout(() => signal.notify(), 5);
+        await changes.next();
+        await changes.return();
+        await Bun.sleep(20);
+      };
+      await round();
+      while (workers() > 0) await Bun.sleep(5);
+      const before = count();
+      for (let i = 0; i < 10; i++) await round();
+      for (let i = 0; i < 100 && count().some((n, at) => n > before[at]); i++) await Bun.sleep(20);
+      console.log(count().every((n, at) => n <= before[at]) || [before, count()]);
+    `;
+    expect(run(script)).toBe("true\nexit 0");
+  });
+});
+
+describe("where nothing can wake us", () => {
+  test("kind fcntl looks at the given number every few milliseconds", async () => {
+    using ipmmap = new RwLock({ path: `${path}file`, kind: "fcntl", create: true });
+    expect(() => new CommitSignal({ lock: ipmmap })).toThrow(
+      /no page that counts all commits: pass read\(\)/,
+    );
+    let version = 7;
+    using polling = new CommitSignal({ lock: ipmmap, read: () => version });
+    await until(() => bells() === 0);
+    const changes = polling.changes();
+    const turn = changes.next();
+    polling.notify();
+    setTimeout(() => {
+      version = 8;
+    }, 20);
+    expect(await turn).toEqual({ done: false, value: 8 });
+    expect(bells()).toBe(0);
+    expect(polling.wait(8, { timeoutMs: 12 })).toBe(false);
+    expect(polling.wait(7, { timeoutMs: 12 })).toBe(true);
+    await changes.return();
+  });
+
+  test("without write permission on the page too", async () => {
+    chmodSync(dir, 0o755);
+    chmodSync(path, 0o444);
+    chmodSync(`${path}-page`, 0o444);
+    const script = `
+      if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
+      const { RwLock } = await import(${JSON.stringify(join(LOCKS, "rw-lock.ts"))});
+      const { CommitSignal } = await import(${JSON.stringify(join(LOCKS, "commit-signal.ts"))});
+      const signal = new CommitSignal({ lock: new RwLock({ path: process.argv[1] }) });
+      const seen = signal.version;
+      const changes = signal.changes();
+      console.log("ready");
+      for await (const version of changes) {
+        console.log(version, signal.wait(seen));
+        break;
+      }
+    `;
+    const child = Bun.spawn([process.execPath, "-e", script, path], { stdout: "pipe", stderr: "inherit" });
+    const reader = child.stdout.getReader();
+    const line = async (): Promise<string> => new TextDecoder().decode((await reader.read()).value);
+    expect(await line()).toBe("ready\n");
+    signal.notify();
+    expect(await line()).toBe("1 true\n");
+    expect(await child.exited).toBe(0);
+  });
+});
+
+describe("spinMs", () => {
+  test("sees commits without a thread that sleeps, in turn with other events, and then sleeps", async () => {
+    const changes = signal.changes({ spinMs: 60_000 });
+    for (let commit = 1; commit <= 20; commit++) {
+      const turn = changes.next();
+      setTimeout(() => signal.notify(), 2);
+      expect((await turn).value).toBe(commit);
+    }
+    expect(bells()).toBe(0);
+    await changes.return();
+
+    const tired = signal.changes({ spinMs: 1 });
+    const turn = tired.next();
+    await until(() => bells() === 1);
+    signal.notify();
+    expect((await turn).value).toBe(21);
+    await tired.return();
+  });
+
+  test("looks no more once nobody waits, and keeps no process alive then", () => {
+    const script = `
+      const changes = signal.changes({ spinMs: 3_600_000 });
+      const turn = changes.next();
+      setTimeout(() => changes.return(), 20);
+      console.log((await turn).done);
+      const left = signal.changes({ spinMs: 3_600_000 });
+      void left.next();
+      setTimeout(() => signal.close(), 20);
+    `;
+    expect(run(script)).toBe("true\nexit 0");
+  });
+
+  test("beside an iteration that sleeps, each wakes", async () => {
+    const [spinning, sleeping] = [signal.changes({ spinMs: 60_000 }), signal.changes()];
+    for (let commit = 1; commit <= 5; commit++) {
+      const turns = [sleeping.next(), spinning.next()];
+      setTimeout(() => signal.notify(), 1);
+      expect((await Promise.all(turns)).map(({ value }) => value)).toEqual([commit, commit]);
+    }
+  });
+
+  test("wait() sees another process's commit while it looks, and keeps to its timeout", async () => {
+    expect(signal.wait(signal.version, { timeoutMs: 5, spinMs: 1000 })).toBe(false);
+    expect(signal.wait(signal.version, { timeoutMs: 5, spinMs: 1 })).toBe(false);
+    const child = Bun.spawn([process.execPath, CHILD, "commit", path, "1"]);
+    expect(signal.wait(0, { spinMs: 60_000 })).toBe(true);
+    expect(await child.exited).toBe(0);
+  });
+
+  test.each([
+    [-1, RangeError],
+    [Number.NaN, TypeError],
+    ["5", TypeError],
+  ])("%p is refused by name", (spinMs, error) => {
+    const options = { spinMs } as ChangesOptions;
+    for (const use of [() => signal.changes(options), () => signal.wait(0, options)]) {
+      expect(use).toThrow(error as ErrorConstructor);
+      expect(use).toThrow("spinMs");
+    }
+  });
+});

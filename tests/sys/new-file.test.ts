@@ -1,0 +1,57 @@
+import { afterAll, expect, spyOn, test } from "bun:test";
+import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SystemError } from "../../src/errors/errors.ts";
+import { makeWhole, rename, unlink } from "../../src/sys/new-file.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "shmstruct-new-file-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+test("a new file has its storage, its mode and its content before it gets its name", () => {
+  const path = join(dir, "a");
+  writeFileSync(`${path}.new`, "left by somebody who was killed");
+  const fill = (bytes: Uint8Array) => void bytes.set([1, 2, 3]);
+  rename(makeWhole(`${path}.new`, { byteLength: 5000, mode: 0o666, fill }), path);
+  const stat = statSync(path);
+  expect([stat.size, stat.mode & 0o777, readFileSync(path)[2]]).toEqual([5000, 0o666, 3]);
+  expect(stat.blocks * 512).toBeGreaterThanOrEqual(5000);
+  expect(readdirSync(dir)).toEqual(["a"]);
+});
+
+test("when it cannot be made, nothing is left of it", () => {
+  const fail = () => {
+    throw new Error("no content");
+  };
+  expect(() => makeWhole(join(dir, "b"), { byteLength: 10, mode: 0o600, fill: fail })).toThrow("no content");
+  const fill = () => {};
+  expect(() => makeWhole(join(dir, "b"), { byteLength: 1e15, mode: 0o600, fill })).toThrow("posix_fallocate");
+  expect(readdirSync(dir)).toEqual(["a"]);
+});
+
+test("what node:fs refuses is a SystemError that names the file", () => {
+  const refusal = Object.assign(new Error("EPERM: operation not permitted, fchmod"), {
+    errno: -1,
+    code: "EPERM",
+    syscall: "fchmod",
+  });
+  const chmod = spyOn(fs, "fchmodSync").mockImplementation(() => {
+    throw refusal;
+  });
+  const path = join(dir, "c");
+  try {
+    makeWhole(path, { byteLength: 10, mode: 0o600, fill: () => {} });
+    expect.unreachable();
+  } catch (error) {
+    expect(error).toBeInstanceOf(SystemError);
+    expect(error).toMatchObject({ code: "EPERM", errno: 1, syscall: "fchmod", path });
+  } finally {
+    chmod.mockRestore();
+  }
+  expect(readdirSync(dir)).toEqual(["a"]);
+});
+
+test("unlink removes a name, and says why it could not", () => {
+  unlink(join(dir, "a"));
+  expect(() => unlink(join(dir, "a"))).toThrow("ENOENT");
+});
