@@ -11,9 +11,9 @@ import {
   type StructArray,
   type StructClass,
 } from "../src/index.ts";
-import { BARRIER_SOURCE, barrierWord } from "../src/struct/barrier.ts";
 import { viewAt } from "../src/struct/functions.ts";
-import { FRESH, Region } from "../src/struct/memory.ts";
+import { BARRIER_SOURCE, barrierWord } from "../src/struct/memory/barrier.ts";
+import { FRESH, Region } from "../src/struct/memory/memory.ts";
 import { alone, type Case, type Row, type Suite, timed } from "./harness.ts";
 import { ACCESSES, asMethods, expectedSum, type Loop, loop, TURNS } from "./many.ts";
 import { libraries } from "./peers/libraries.ts";

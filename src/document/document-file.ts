@@ -8,7 +8,7 @@
  * again: as the current slot is never written to, the copy is whole when the answer is the same.
  */
 import { FileFormatError, SystemError } from "../errors/errors.ts";
-import { barrier, loadFence } from "../struct/barrier.ts";
+import { barrier, loadFence } from "../struct/memory/barrier.ts";
 import { closeFile, fileSize, openFile } from "../sys/file.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import { Mapping } from "../sys/mapping.ts";

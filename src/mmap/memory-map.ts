@@ -2,7 +2,7 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
-import { type MemorySource, memorySource } from "../struct/source.ts";
+import { type MemorySource, memorySource } from "../struct/memory/source.ts";
 import {
   type BytesLike,
   bits,

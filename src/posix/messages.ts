@@ -1,7 +1,7 @@
 /** What goes through a message queue: bytes, or structs of one class. */
 import { ShmError } from "../errors/errors.ts";
+import type { IsStruct } from "../struct/declare/struct.ts";
 import { bytesOf, create, type Init, Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
-import type { IsStruct } from "../struct/struct.ts";
 import { textBytes } from "../sys/arguments.ts";
 
 /**

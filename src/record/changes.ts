@@ -1,6 +1,6 @@
 /** How a role learns that the struct has changed. */
 import { DeadlockError, ShmError } from "../errors/errors.ts";
-import type { Struct } from "../struct/struct.ts";
+import type { Struct } from "../struct/declare/struct.ts";
 import { type Changes, type ChangesOptions, CommitSignal, type WaitOptions } from "../sync/commit-signal.ts";
 import { MarkCounter } from "../sync/mark-counter.ts";
 import type { RwLock } from "../sync/rw-lock.ts";

@@ -4,10 +4,10 @@
  */
 import type { AsyncLocalStorage } from "node:async_hooks";
 import { ClosedError, DeadlockError, FileFormatError, LockTimeoutError } from "../errors/errors.ts";
-import { OFFSET, REGION } from "../struct/internals.ts";
-import type { Layout } from "../struct/layout.ts";
-import type { Region } from "../struct/memory.ts";
-import type { Struct } from "../struct/struct.ts";
+import type { Struct } from "../struct/declare/struct.ts";
+import type { Layout } from "../struct/layout/layout.ts";
+import type { Region } from "../struct/memory/memory.ts";
+import { OFFSET, REGION } from "../struct/view/internals.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { AsyncLockOptions, LockOptions, RwLock } from "../sync/rw-lock.ts";
 import { asyncHooks } from "../sys/builtin.ts";

@@ -1,7 +1,7 @@
 /** Making, replacing and removing data files: always whole, always under the writer lock. */
 import { FileFormatError } from "../errors/errors.ts";
-import { HEADER_CODE } from "../struct/header.ts";
-import type { Layout } from "../struct/layout.ts";
+import { HEADER_CODE } from "../struct/declare/header.ts";
+import type { Layout } from "../struct/layout/layout.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 import { permit } from "../sync/permit.ts";
 import type { RwLock } from "../sync/rw-lock.ts";

@@ -16,14 +16,14 @@
  */
 
 import { FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
-import { barrier, loadFence } from "../struct/barrier.ts";
+import { HEADER_CODE } from "../struct/declare/header.ts";
+import type { Struct } from "../struct/declare/struct.ts";
 import { viewAt } from "../struct/functions.ts";
-import { HEADER_CODE } from "../struct/header.ts";
-import type { Layout } from "../struct/layout.ts";
-import { FRESH, READ_ONLY, Region } from "../struct/memory.ts";
-import { atomicRanges, type Range, rangesBetween } from "../struct/plain-ranges.ts";
-import { fingerprintOf, type StructSchema } from "../struct/schema.ts";
-import type { Struct } from "../struct/struct.ts";
+import type { Layout } from "../struct/layout/layout.ts";
+import { atomicRanges, type Range, rangesBetween } from "../struct/layout/plain-ranges.ts";
+import { barrier, loadFence } from "../struct/memory/barrier.ts";
+import { FRESH, READ_ONLY, Region } from "../struct/memory/memory.ts";
+import { fingerprintOf, type StructSchema } from "../struct/schema/schema.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 import { fs } from "../sys/builtin.ts";
 import { closeFile, fileSize, openFile, readStart } from "../sys/file.ts";

@@ -1,9 +1,9 @@
 import { ClosedError } from "../errors/errors.ts";
 import { checkFunction, refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
-import type { MmapStructure } from "../struct/header.ts";
-import type { Layout } from "../struct/layout.ts";
-import type { Struct } from "../struct/struct.ts";
-import type { CheckedPath, InitValue, PathValue } from "../struct/type-utils.ts";
+import type { MmapStructure } from "../struct/declare/header.ts";
+import type { Struct } from "../struct/declare/struct.ts";
+import type { CheckedPath, InitValue, PathValue } from "../struct/declare/type-utils.ts";
+import type { Layout } from "../struct/layout/layout.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import { Core, type Holding } from "./core.ts";
 import { type RoleOptions, refuseManagerOptions } from "./options.ts";

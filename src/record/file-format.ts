@@ -15,11 +15,11 @@
  * Everything is checked against the file's size before it is believed: a file is hostile input.
  */
 import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors/errors.ts";
-import { StructType } from "../struct/composite.ts";
-import { HEADER_CODE, MmapStructureHeader } from "../struct/header.ts";
-import { type Layout, layoutOfClass } from "../struct/layout.ts";
-import { MAX_SCHEMA_BYTES } from "../struct/limits.ts";
-import { atomicRanges } from "../struct/plain-ranges.ts";
+import { StructType } from "../struct/declare/composite.ts";
+import { HEADER_CODE, MmapStructureHeader } from "../struct/declare/header.ts";
+import { MAX_SCHEMA_BYTES } from "../struct/declare/limits.ts";
+import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
+import { atomicRanges } from "../struct/layout/plain-ranges.ts";
 import {
   fingerprintOf,
   type Leaf,
@@ -28,7 +28,7 @@ import {
   type StructSchema,
   schemaOf,
   structFromSchema,
-} from "../struct/schema.ts";
+} from "../struct/schema/schema.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 
 /** "shmstrct" in ASCII, little-endian. */

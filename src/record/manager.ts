@@ -1,7 +1,7 @@
 import { FileFormatError, FileMissingError } from "../errors/errors.ts";
-import type { StructClass } from "../struct/composite.ts";
-import type { Layout } from "../struct/layout.ts";
-import type { Struct } from "../struct/struct.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
+import type { Struct } from "../struct/declare/struct.ts";
+import type { Layout } from "../struct/layout/layout.ts";
 import { Core } from "./core.ts";
 import { Editor } from "./editor.ts";
 import { type ManagerOptions, placeOf } from "./options.ts";

@@ -1,8 +1,8 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { FileFormatError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
-import type { SchemaOptions, StructSchema } from "../struct/schema.ts";
-import type { Struct } from "../struct/struct.ts";
+import type { Struct } from "../struct/declare/struct.ts";
+import type { SchemaOptions, StructSchema } from "../struct/schema/schema.ts";
 import { path as paths } from "../sys/builtin.ts";
 import { exists } from "../sys/paths.ts";
 import { DataFile } from "./data-file.ts";

@@ -2,9 +2,9 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { HeaderNotFoundError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
-import type { StructClass } from "../struct/composite.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
 import { structByName } from "../struct/functions.ts";
-import { type Layout, layoutOfClass } from "../struct/layout.ts";
+import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 import { absolutePath, isPrintable } from "../sys/paths.ts";
 import { sharedMemoryPath } from "../sys/shared-memory-file.ts";

@@ -1,9 +1,9 @@
 import { refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
-import type { StructClass } from "../struct/composite.ts";
-import type { Layout } from "../struct/layout.ts";
-import { plainPath, resolvePath } from "../struct/path.ts";
-import type { Struct } from "../struct/struct.ts";
-import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/type-utils.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
+import type { Struct } from "../struct/declare/struct.ts";
+import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/declare/type-utils.ts";
+import type { Layout } from "../struct/layout/layout.ts";
+import { plainPath, resolvePath } from "../struct/view/path.ts";
 import type { ChangesOptions, WaitOptions } from "../sync/commit-signal.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import { Core } from "./core.ts";

@@ -1,9 +1,9 @@
 /** A held lock and what may be done under it. */
 import { ClosedError, ShmError } from "../errors/errors.ts";
-import { HEADER_CODE, type MmapStructure } from "../struct/header.ts";
-import { getPath, resolvePath, setPath } from "../struct/path.ts";
-import type { Struct } from "../struct/struct.ts";
-import type { CheckedPath, InitValue, PathValue } from "../struct/type-utils.ts";
+import { HEADER_CODE, type MmapStructure } from "../struct/declare/header.ts";
+import type { Struct } from "../struct/declare/struct.ts";
+import type { CheckedPath, InitValue, PathValue } from "../struct/declare/type-utils.ts";
+import { getPath, resolvePath, setPath } from "../struct/view/path.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { Core } from "./core.ts";
 import type { DataFile } from "./data-file.ts";

@@ -1,10 +1,10 @@
 /** Private memory for snapshots: several share one buffer, as allocating one costs more than the copy. */
 import { show } from "../errors/show.ts";
-import { isView, LAYOUT, REGION, type View } from "../struct/internals.ts";
-import { type Layout, modeOf } from "../struct/layout.ts";
-import { Region } from "../struct/memory.ts";
-import type { Struct } from "../struct/struct.ts";
-import { type ViewClass, viewClass } from "../struct/view.ts";
+import type { Struct } from "../struct/declare/struct.ts";
+import { type Layout, modeOf } from "../struct/layout/layout.ts";
+import { Region } from "../struct/memory/memory.ts";
+import { isView, LAYOUT, REGION, type View } from "../struct/view/internals.ts";
+import { type ViewClass, viewClass } from "../struct/view/view.ts";
 
 /** Bytes of one buffer, which lives as long as any snapshot in it. Larger structs get one each. */
 const BUFFER_BYTES = 32768;

@@ -3,17 +3,17 @@
  */
 import { StructDefinitionError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
-import type { StructClass } from "./composite.ts";
-import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
-import { layoutOfClass, valueMembers } from "./layout.ts";
-import { assertAttached, isAttached, READ_ONLY, Region } from "./memory.ts";
-import { resolvePath } from "./path.ts";
-import { type MemberSchema, type StructSchema, schemaOf } from "./schema.ts";
-import { type MemorySource, memorySource } from "./source.ts";
-import { Struct } from "./struct.ts";
-import type { CheckedPath, Init, MemberNames, Plain } from "./type-utils.ts";
-import { assignView, goneFor, jsonOf, plainView, readOr, unreadable } from "./values.ts";
-import { makeView } from "./view.ts";
+import type { StructClass } from "./declare/composite.ts";
+import { Struct } from "./declare/struct.ts";
+import type { CheckedPath, Init, MemberNames, Plain } from "./declare/type-utils.ts";
+import { layoutOfClass, valueMembers } from "./layout/layout.ts";
+import { assertAttached, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
+import { type MemorySource, memorySource } from "./memory/source.ts";
+import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.ts";
+import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
+import { resolvePath } from "./view/path.ts";
+import { assignView, goneFor, jsonOf, plainView, readOr, unreadable } from "./view/values.ts";
+import { makeView } from "./view/view.ts";
 
 /**
  * Size of a struct in bytes, trailing padding included, as C's `sizeof`; a flexible array counts nothing.

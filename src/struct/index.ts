@@ -1,6 +1,5 @@
 /** CLASS DEFINITION, LAYOUT, VIEW: structs in memory, wherever the memory comes from. */
-export { CArray, type StructArray } from "./arrays.ts";
-export { Atomic } from "./atomic.ts";
+
 export {
   type ArrayType,
   type AtomicType,
@@ -9,7 +8,7 @@ export {
   bytes,
   type FieldType,
   type StructClass,
-} from "./composite.ts";
+} from "./declare/composite.ts";
 export {
   anonymous,
   bits,
@@ -18,26 +17,10 @@ export {
   nested,
   type StructOptions,
   struct,
-} from "./decorators.ts";
-export {
-  alignof,
-  assign,
-  type BufferSource,
-  bytesOf,
-  create,
-  equals,
-  layoutOf,
-  loadStructs,
-  offsetof,
-  sizeof,
-  toObject,
-  viewOf,
-} from "./functions.ts";
-export { HEADER_CODE, MmapStructure, MmapStructureHeader } from "./header.ts";
-export type { Memory } from "./memory.ts";
-export { type MemberSchema, type SchemaOptions, type StructSchema, structFromSchema } from "./schema.ts";
-export { Struct, Union } from "./struct.ts";
-export { c_longdouble, chars, type TextEncoding } from "./text.ts";
+} from "./declare/decorators.ts";
+export { HEADER_CODE, MmapStructure, MmapStructureHeader } from "./declare/header.ts";
+export { Struct, Union } from "./declare/struct.ts";
+export { c_longdouble, chars, type TextEncoding } from "./declare/text.ts";
 export type {
   Anonymous,
   CheckedPath,
@@ -52,7 +35,7 @@ export type {
   ReadonlyAtomic,
   ReadonlyCArray,
   ReadonlyNumbers,
-} from "./type-utils.ts";
+} from "./declare/type-utils.ts";
 export {
   asNumber,
   type CType,
@@ -90,4 +73,27 @@ export {
   type TypedArray,
   type TypeOf,
   type TypeSchema,
-} from "./types.ts";
+} from "./declare/types.ts";
+export {
+  alignof,
+  assign,
+  type BufferSource,
+  bytesOf,
+  create,
+  equals,
+  layoutOf,
+  loadStructs,
+  offsetof,
+  sizeof,
+  toObject,
+  viewOf,
+} from "./functions.ts";
+export type { Memory } from "./memory/memory.ts";
+export {
+  type MemberSchema,
+  type SchemaOptions,
+  type StructSchema,
+  structFromSchema,
+} from "./schema/schema.ts";
+export { CArray, type StructArray } from "./view/arrays.ts";
+export { Atomic } from "./view/atomic.ts";

@@ -7,7 +7,7 @@
  */
 
 import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
-import { barrier } from "../struct/barrier.ts";
+import { barrier } from "../struct/memory/barrier.ts";
 import { fs } from "../sys/builtin.ts";
 import { allocate, closeFile, readStart } from "../sys/file.ts";
 import { check } from "../sys/libc/call.ts";

@@ -1,6 +1,6 @@
 /** Gives `Atomic.wait` and `notify` the kernel: imported for its effect by the main module. */
 
-import { provideFutex } from "../struct/atomic.ts";
+import { provideFutex } from "../struct/view/atomic.ts";
 import { futexWait, futexWake } from "./libc/futex.ts";
 
 /** The kernel looks at the four bytes only; which kind of array stands for them is all the same to it. */

@@ -11,7 +11,7 @@ import { fstatSync } from "node:fs";
 import { Editor, Reader } from "../../src/index.ts";
 import { DataFile } from "../../src/record/data-file.ts";
 import { wordIndices } from "../../src/record/file-format.ts";
-import { barrier } from "../../src/struct/barrier.ts";
+import { barrier } from "../../src/struct/memory/barrier.ts";
 import { openFile } from "../../src/sys/file.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
 import { LEDGER, openLedger } from "../record/ledger.ts";

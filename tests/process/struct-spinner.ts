@@ -4,7 +4,7 @@
  */
 
 import { viewAt } from "../../src/struct/functions.ts";
-import { Region } from "../../src/struct/memory.ts";
+import { Region } from "../../src/struct/memory/memory.ts";
 import { openFile } from "../../src/sys/file.ts";
 import { O_RDONLY, O_RDWR } from "../../src/sys/libc/constants.ts";
 import { Mapping } from "../../src/sys/mapping.ts";

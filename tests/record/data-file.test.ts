@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { truncateSync } from "node:fs";
 import { Editor, Manager, Reader } from "../../src/index.ts";
 import type { DataFile } from "../../src/record/data-file.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { Anything, fillPattern, Pattern, Robot, stateOf } from "./structs.ts";
 import { dieMidEdit, openDataFile, TempDir, thrownBy } from "./support.ts";
 

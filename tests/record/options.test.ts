@@ -18,7 +18,7 @@ import {
   StructDefinitionError,
 } from "../../src/index.ts";
 import { placeOf, roleLayout } from "../../src/record/options.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import * as structs from "./structs.ts";
 import { Point, Robot } from "./structs.ts";
 import { TempDir, thrownBy } from "./support.ts";

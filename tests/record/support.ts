@@ -5,8 +5,8 @@ import { join } from "node:path";
 import type { StructClass } from "../../src/index.ts";
 import { DataFile } from "../../src/record/data-file.ts";
 import { placeOf, type RoleOptions } from "../../src/record/options.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
-import type { Struct } from "../../src/struct/struct.ts";
+import type { Struct } from "../../src/struct/declare/struct.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 
 /** A directory that is removed at the end of the scope. */
 export class TempDir implements Disposable {

@@ -2,7 +2,7 @@ import "../../src/sys/futex-backend.ts";
 import { describe, expect, test } from "bun:test";
 import { viewAt } from "../../src/struct/functions.ts";
 import { type Atomic, create, viewOf } from "../../src/struct/index.ts";
-import { FRESH, READ_ONLY, Region } from "../../src/struct/memory.ts";
+import { FRESH, READ_ONLY, Region } from "../../src/struct/memory/memory.ts";
 import { Shared } from "../process/struct-shared.ts";
 import { Counters } from "../support/everything.ts";
 import { SharedFile } from "../support/shared-file.ts";

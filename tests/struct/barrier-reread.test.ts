@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { c_int32, field, Struct } from "../../src/index.ts";
-import { barrier } from "../../src/struct/barrier.ts";
 import { viewAt } from "../../src/struct/functions.ts";
-import { FRESH, READ_ONLY, Region } from "../../src/struct/memory.ts";
+import { barrier } from "../../src/struct/memory/barrier.ts";
+import { FRESH, READ_ONLY, Region } from "../../src/struct/memory/memory.ts";
 import { openFile } from "../../src/sys/file.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
 

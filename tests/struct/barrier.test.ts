@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { viewOf } from "../../src/struct/index.ts";
-import { FRESH, READ_ONLY } from "../../src/struct/memory.ts";
+import { FRESH, READ_ONLY } from "../../src/struct/memory/memory.ts";
 import { Shared } from "../process/struct-shared.ts";
 import { SharedFile } from "../support/shared-file.ts";
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { readBits, writeBits } from "../../src/struct/bits.ts";
 import {
   bits,
   bytesOf,
@@ -17,8 +16,9 @@ import {
   struct,
   viewOf,
 } from "../../src/struct/index.ts";
-import type { Member } from "../../src/struct/layout.ts";
-import { Region } from "../../src/struct/memory.ts";
+import type { Member } from "../../src/struct/layout/layout.ts";
+import { Region } from "../../src/struct/memory/memory.ts";
+import { readBits, writeBits } from "../../src/struct/view/bits.ts";
 import { seedOfRun } from "../support/random.ts";
 
 class Flags extends Struct {

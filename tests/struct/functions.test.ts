@@ -28,7 +28,7 @@ import {
   toObject,
   viewOf,
 } from "../../src/struct/index.ts";
-import { READ_ONLY, Region } from "../../src/struct/memory.ts";
+import { READ_ONLY, Region } from "../../src/struct/memory/memory.ts";
 import { Counters, Everything, everything, Mode, Point } from "../support/everything.ts";
 
 class Path extends Struct {

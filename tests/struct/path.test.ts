@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { array, c_int32, create, field, Struct, viewOf } from "../../src/struct/index.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
-import { getPath, resolvePath, setPath } from "../../src/struct/path.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { getPath, resolvePath, setPath } from "../../src/struct/view/path.ts";
 import { Everything, everything } from "../support/everything.ts";
 
 const layout = layoutOfClass(Everything);

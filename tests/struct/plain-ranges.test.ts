@@ -19,8 +19,8 @@ import {
   type StructClass,
   Union,
 } from "../../src/struct/index.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
-import { atomicRanges, rangesBetween } from "../../src/struct/plain-ranges.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { atomicRanges, rangesBetween } from "../../src/struct/layout/plain-ranges.ts";
 
 const rangesOf = (cls: StructClass): [number, number][] =>
   atomicRanges(layoutOfClass(cls)).map(({ start, end }) => [start, end]);

@@ -23,8 +23,8 @@ import {
   toObject,
   viewOf,
 } from "../../src/struct/index.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
-import { fingerprintOf, leavesOf } from "../../src/struct/schema.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { fingerprintOf, leavesOf } from "../../src/struct/schema/schema.ts";
 import {
   Counters,
   date_ms,

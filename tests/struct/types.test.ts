@@ -44,7 +44,7 @@ import {
   sizeof,
   viewOf,
 } from "../../src/struct/index.ts";
-import { FRESH, READ_ONLY, Region } from "../../src/struct/memory.ts";
+import { FRESH, READ_ONLY, Region } from "../../src/struct/memory/memory.ts";
 
 enum Mode {
   Idle,

@@ -25,8 +25,8 @@ import {
   toObject,
   viewOf,
 } from "../../src/struct/index.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
-import { resolvePath, setPath } from "../../src/struct/path.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { resolvePath, setPath } from "../../src/struct/view/path.ts";
 import { Counters, Everything, EverythingBig, everything, Point } from "../support/everything.ts";
 import { seedOfRun } from "../support/random.ts";
 

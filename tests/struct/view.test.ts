@@ -25,9 +25,9 @@ import {
   toObject,
   viewOf,
 } from "../../src/struct/index.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
-import { FRESH, READ_ONLY, Region } from "../../src/struct/memory.ts";
-import { getPath, plainPath, resolvePath, setPath } from "../../src/struct/path.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { FRESH, READ_ONLY, Region } from "../../src/struct/memory/memory.ts";
+import { getPath, plainPath, resolvePath, setPath } from "../../src/struct/view/path.ts";
 import { refusal } from "../support/define.ts";
 import { Counters, Everything, everything, Point } from "../support/everything.ts";
 

@@ -13,9 +13,9 @@ import {
   structFromSchema,
   viewOf,
 } from "../../src/struct/index.ts";
-import { layoutOfClass } from "../../src/struct/layout.ts";
-import { getPath, resolvePath, setPath } from "../../src/struct/path.ts";
-import { fingerprintOf } from "../../src/struct/schema.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { fingerprintOf } from "../../src/struct/schema/schema.ts";
+import { getPath, resolvePath, setPath } from "../../src/struct/view/path.ts";
 import { declarationsOf, type Leaf, Models, type StructModel } from "./struct-models.ts";
 import {
   beyondPython,

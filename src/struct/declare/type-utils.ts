@@ -1,6 +1,6 @@
 /** Types that follow from a struct class: what it is built from, what it looks like as plain data, its paths. */
-import type { CArray } from "./arrays.ts";
-import type { Atomic } from "./atomic.ts";
+import type { CArray } from "../view/arrays.ts";
+import type { Atomic } from "../view/atomic.ts";
 import type { IsStruct } from "./struct.ts";
 import type { TypedArray } from "./types.ts";
 

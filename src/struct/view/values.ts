@@ -3,11 +3,8 @@
  * value anywhere leaves the memory as it was.
  */
 
-import { PLACE } from "./arrays.ts";
-import { Atomic } from "./atomic.ts";
-import { checkBits, writeBits } from "./bits.ts";
-import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
-import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
+import { ArrayType, AtomicType, type FieldType, StructType } from "../declare/composite.ts";
+import { isNumeric, type ScalarType, type TypedArray, typedArrays } from "../declare/types.ts";
 import {
   atomicAlignOf,
   inOrder,
@@ -17,9 +14,9 @@ import {
   sizeOfType,
   typeName,
   valueMembers,
-} from "./layout.ts";
-import { copyMembers } from "./member-bytes.ts";
-import { assertAttached, isAttached, type Memory, type Region } from "./memory.ts";
+} from "../layout/layout.ts";
+import { copyMembers } from "../layout/member-bytes.ts";
+import { assertAttached, isAttached, type Memory, type Region } from "../memory/memory.ts";
 import {
   at,
   itHas,
@@ -29,8 +26,11 @@ import {
   seenFrom,
   typeRefusal,
   wrongType,
-} from "./refusal.ts";
-import { isNumeric, type ScalarType, type TypedArray, typedArrays } from "./types.ts";
+} from "../validation-error.ts";
+import { PLACE } from "./arrays.ts";
+import { Atomic } from "./atomic.ts";
+import { checkBits, writeBits } from "./bits.ts";
+import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 
 declare const PREPARED: unique symbol;
 /** A checked value in the form that `store` takes; only `prepare` and `store` know which for which type. */

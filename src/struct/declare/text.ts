@@ -1,7 +1,7 @@
 /** Text in fixed-size fields, and C's long double: types whose bytes need more than one DataView call. */
-import { checkOptions } from "../errors/check-options.ts";
-import { assertAttached, type Memory } from "./memory.ts";
-import { outOfRange, wrongType } from "./refusal.ts";
+import { checkOptions } from "../../errors/check-options.ts";
+import { assertAttached, type Memory } from "../memory/memory.ts";
+import { outOfRange, wrongType } from "../validation-error.ts";
 import { type CType, ownType } from "./types.ts";
 
 /** How `chars` stores text. @example chars(32, { encoding: "latin1" }) */

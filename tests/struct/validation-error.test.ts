@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { at, outOfRange, seenFrom, wrongType } from "../../src/struct/refusal.ts";
+import { at, outOfRange, seenFrom, wrongType } from "../../src/struct/validation-error.ts";
 
 describe("the place of a refusal", () => {
   test("is put together on the way out", () => {

@@ -3,7 +3,7 @@
  * read-only, packed or byte-swapped memory. Only what is here is fixed; `at`, iteration and stores are generated
  * per element type (view.ts), so that access to elements compiles to what the hand would write.
  */
-import { at, outOfRange, rangeRefusal } from "./refusal.ts";
+import { at, outOfRange, rangeRefusal } from "../validation-error.ts";
 
 declare const ELEMENT: unique symbol;
 

@@ -1,7 +1,7 @@
 /** The classes that structs are declared from. They hold no memory; views made from them do. */
 
-import { isView, LAYOUT } from "./internals.ts";
-import { itHas } from "./refusal.ts";
+import { itHas } from "../validation-error.ts";
+import { isView, LAYOUT } from "../view/internals.ts";
 
 declare const KIND: unique symbol;
 

@@ -3,7 +3,7 @@
  * level on the way out adds its place, so that the message says `Robot.pose[3].x: expected …, got …`.
  */
 import { show } from "../errors/show.ts";
-import { isAttached, type Memory } from "./memory.ts";
+import { isAttached, type Memory } from "./memory/memory.ts";
 
 /** Of the errors made here: where, as far as known, and why. */
 const places = new WeakMap<object, { place: string; reason: string }>();

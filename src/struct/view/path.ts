@@ -1,11 +1,11 @@
 /** Dotted paths into a struct: `"multi_pts.multi_points.3.x"`. */
-import { show } from "../errors/show.ts";
+import { show } from "../../errors/show.ts";
+import { ArrayType, type FieldType, StructType } from "../declare/composite.ts";
+import type { CType } from "../declare/types.ts";
+import { type Layout, layoutOfClass, sizeOfType, typeName } from "../layout/layout.ts";
+import { at, itHas, rangeRefusal, seenFrom } from "../validation-error.ts";
 import type { CArray } from "./arrays.ts";
-import { ArrayType, type FieldType, StructType } from "./composite.ts";
 import { LAYOUT, type View } from "./internals.ts";
-import { type Layout, layoutOfClass, sizeOfType, typeName } from "./layout.ts";
-import { at, itHas, rangeRefusal, seenFrom } from "./refusal.ts";
-import type { CType } from "./types.ts";
 import { plainValue } from "./values.ts";
 
 /** A path, looked up. */

@@ -2,10 +2,10 @@
  * A layout as plain data: everything that another program, or a later version of this one, needs in order to
  * work on the bytes without the class's source. It stands in every file that a Manager makes.
  */
-import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
-import { type Layout, layoutOfClass, type Member, typeName, unwrap } from "./layout.ts";
-import type { Struct } from "./struct.ts";
-import { type CType, schemaOfType, type TypeSchema } from "./types.ts";
+import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "../declare/composite.ts";
+import type { Struct } from "../declare/struct.ts";
+import { type CType, schemaOfType, type TypeSchema } from "../declare/types.ts";
+import { type Layout, layoutOfClass, type Member, typeName, unwrap } from "../layout/layout.ts";
 
 /** Loaded by the first who has no class: most programs have one. */
 const reader = (): typeof import("./schema-reader.ts") => require("./schema-reader.ts");

@@ -1,7 +1,8 @@
 /** What the library knows of a view, and nobody else can reach by name. */
-import type { Layout } from "./layout.ts";
-import type { Region } from "./memory.ts";
-import type { Struct } from "./struct.ts";
+
+import type { Struct } from "../declare/struct.ts";
+import type { Layout } from "../layout/layout.ts";
+import type { Region } from "../memory/memory.ts";
 
 /** Keys of what the library needs to know of a view; symbols, so that no member name collides. */
 export const REGION = Symbol("shmstruct:region");

@@ -2,12 +2,12 @@
  * Field types: plain values that say how many bytes a field takes, how it is aligned, and how its value is
  * read, checked and written. A type of your own is an object of the same interface (or `convert` of a built-in one).
  */
-import { checkOptions } from "../errors/check-options.ts";
-import { StructDefinitionError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
+import { checkOptions } from "../../errors/check-options.ts";
+import { StructDefinitionError } from "../../errors/errors.ts";
+import { show } from "../../errors/show.ts";
+import { type Memory, Region } from "../memory/memory.ts";
+import { at, outOfRange, wrongType } from "../validation-error.ts";
 import { MAX_NAME_LENGTH } from "./limits.ts";
-import { type Memory, Region } from "./memory.ts";
-import { at, outOfRange, wrongType } from "./refusal.ts";
 
 declare const ARRAY: unique symbol;
 

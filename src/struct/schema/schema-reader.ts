@@ -1,9 +1,38 @@
 /** From a schema to a class: all that a schema says is checked, as it may come from anywhere. */
-import { checkOptions } from "../errors/check-options.ts";
-import { StructDefinitionError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
-import { ArrayType, atomic, type FieldType, fieldType, type StructClass, StructType } from "./composite.ts";
-import { isMemberName, isStructName, MAX_ALIGN, nameMust } from "./decorators.ts";
+import { checkOptions } from "../../errors/check-options.ts";
+import { StructDefinitionError } from "../../errors/errors.ts";
+import { show } from "../../errors/show.ts";
+import {
+  ArrayType,
+  atomic,
+  type FieldType,
+  fieldType,
+  type StructClass,
+  StructType,
+} from "../declare/composite.ts";
+import { isMemberName, isStructName, MAX_ALIGN, nameMust } from "../declare/decorators.ts";
+import {
+  MAX_DEPTH,
+  MAX_LABEL_DIGITS,
+  MAX_LABELS,
+  MAX_MEMBERS,
+  MAX_NAME_LENGTH,
+  MAX_PATH_CHARACTERS,
+  MAX_STRUCT_NAME_LENGTH,
+} from "../declare/limits.ts";
+import { Struct, Union } from "../declare/struct.ts";
+import { c_longdouble, chars, type TextEncoding } from "../declare/text.ts";
+import * as types from "../declare/types.ts";
+import {
+  asNumber,
+  type CType,
+  convert,
+  enumOf,
+  isCType,
+  isScalar,
+  ownType,
+  type ScalarType,
+} from "../declare/types.ts";
 import {
   atomicAlignOf,
   flattened,
@@ -14,32 +43,10 @@ import {
   sizeOfType,
   typeName,
   unwrap,
-} from "./layout.ts";
-import {
-  MAX_DEPTH,
-  MAX_LABEL_DIGITS,
-  MAX_LABELS,
-  MAX_MEMBERS,
-  MAX_NAME_LENGTH,
-  MAX_PATH_CHARACTERS,
-  MAX_STRUCT_NAME_LENGTH,
-} from "./limits.ts";
-import type { Memory } from "./memory.ts";
-import { wrongType } from "./refusal.ts";
+} from "../layout/layout.ts";
+import type { Memory } from "../memory/memory.ts";
+import { wrongType } from "../validation-error.ts";
 import type { SchemaOptions, StructSchema } from "./schema.ts";
-import { Struct, Union } from "./struct.ts";
-import { c_longdouble, chars, type TextEncoding } from "./text.ts";
-import * as types from "./types.ts";
-import {
-  asNumber,
-  type CType,
-  convert,
-  enumOf,
-  isCType,
-  isScalar,
-  ownType,
-  type ScalarType,
-} from "./types.ts";
 
 /** What `structFromSchema` does. */
 export function readStruct(

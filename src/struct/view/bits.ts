@@ -3,9 +3,10 @@
  * significant; on big-endian ones from the most significant. A field is read and written through the smallest
  * power-of-two unit around it, byte-wise where none fits.
  */
-import type { Member } from "./layout.ts";
-import type { Memory } from "./memory.ts";
-import { checkBigInt, checkInteger, type ScalarType } from "./types.ts";
+
+import { checkBigInt, checkInteger, type ScalarType } from "../declare/types.ts";
+import type { Member } from "../layout/layout.ts";
+import type { Memory } from "../memory/memory.ts";
 
 type BitValue = number | bigint | boolean;
 

@@ -3,11 +3,11 @@
  * `experimentalDecorators` or the standard ones). They define no accessor, touch no memory and compute nothing.
  */
 import type {} from "reflect-metadata";
-import { checkOptions } from "../errors/check-options.ts";
-import { StructDefinitionError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
-import { CArray } from "./arrays.ts";
-import { Atomic } from "./atomic.ts";
+import { checkOptions } from "../../errors/check-options.ts";
+import { StructDefinitionError } from "../../errors/errors.ts";
+import { show } from "../../errors/show.ts";
+import { CArray } from "../view/arrays.ts";
+import { Atomic } from "../view/atomic.ts";
 import {
   ArrayType,
   AtomicType,

@@ -4,9 +4,9 @@
  *
  * A derived class is laid out like `struct Derived { struct Base base; … }` with the base's members in reach.
  */
-import { StructDefinitionError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
-import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "./composite.ts";
+import { StructDefinitionError } from "../../errors/errors.ts";
+import { show } from "../../errors/show.ts";
+import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "../declare/composite.ts";
 import {
   type Declaration,
   isStructName,
@@ -15,10 +15,10 @@ import {
   ownDeclarations,
   ownOptions,
   type StructOptions,
-} from "./decorators.ts";
-import { MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
-import { BIG_ENDIAN, type Region } from "./memory.ts";
-import { Struct, Union } from "./struct.ts";
+} from "../declare/decorators.ts";
+import { MAX_STRUCT_NAME_LENGTH } from "../declare/limits.ts";
+import { Struct, Union } from "../declare/struct.ts";
+import { BIG_ENDIAN, type Region } from "../memory/memory.ts";
 
 /** One member with its place. */
 export interface Member {

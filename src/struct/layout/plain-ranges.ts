@@ -1,6 +1,6 @@
 /** Which bytes of a struct belong to a transaction: all but its atomics, which processes change without a lock. */
-import { StructDefinitionError } from "../errors/errors.ts";
-import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
+import { StructDefinitionError } from "../../errors/errors.ts";
+import { ArrayType, AtomicType, type FieldType, StructType } from "../declare/composite.ts";
 import { atomicAlignOf, type Layout, layoutOfClass, sizeOfType } from "./layout.ts";
 
 /** Bytes from `start` up to, not including, `end`. */

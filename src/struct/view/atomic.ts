@@ -3,13 +3,13 @@
  * which are truly atomic between processes; on a read-only map loads are plain aligned loads behind a compiler
  * barrier, because `Atomics` on PROT_READ memory kills the process once compiled.
  */
-import { checkOptions } from "../errors/check-options.ts";
-import { show } from "../errors/show.ts";
+import { checkOptions } from "../../errors/check-options.ts";
+import { show } from "../../errors/show.ts";
+import { type Inline, type IntegerArray, type ScalarType, typedArrays } from "../declare/types.ts";
+import { barrier } from "../memory/barrier.ts";
+import { READ_ONLY, type Region } from "../memory/memory.ts";
+import { at, outOfRange, readOnlyHere } from "../validation-error.ts";
 import { type Owner, placeOf } from "./arrays.ts";
-import { barrier } from "./barrier.ts";
-import { READ_ONLY, type Region } from "./memory.ts";
-import { at, outOfRange, readOnlyHere } from "./refusal.ts";
-import { type Inline, type IntegerArray, type ScalarType, typedArrays } from "./types.ts";
 
 type IntegerAccessor = Exclude<Inline["accessor"], "Float32" | "Float64">;
 type Operation = "store" | "add" | "sub" | "and" | "or" | "xor" | "exchange";

@@ -2,11 +2,12 @@
  * Which bytes of a struct are its members'. The rest is padding to this class, but where it is only a prefix of the
  * struct in a file, other members lie there: behind the last one, in the same byte as a bit-field, anywhere.
  */
-import { masksOf } from "./bits.ts";
-import { AtomicType, StructType } from "./composite.ts";
+
+import { AtomicType, StructType } from "../declare/composite.ts";
+import { type IntegerArray, typedArrays } from "../declare/types.ts";
+import { masksOf } from "../view/bits.ts";
 import { type Layout, layoutOfClass, type Member, unwrap } from "./layout.ts";
 import { joined, type Range } from "./plain-ranges.ts";
-import { type IntegerArray, typedArrays } from "./types.ts";
 
 /** A byte of which bit-fields take some bits. */
 interface Bits {

@@ -1,8 +1,8 @@
 /** Types made of other types: structs, arrays, atomics. Descriptions only; layout.ts gives them sizes. */
-import { StructDefinitionError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
-import type { CArray } from "./arrays.ts";
-import type { Atomic } from "./atomic.ts";
+import { StructDefinitionError } from "../../errors/errors.ts";
+import { show } from "../../errors/show.ts";
+import type { CArray } from "../view/arrays.ts";
+import type { Atomic } from "../view/atomic.ts";
 import { Struct } from "./struct.ts";
 import { type CType, c_uint8, type IntegerArray, isCType, isScalar, type ScalarType } from "./types.ts";
 

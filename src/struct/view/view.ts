@@ -6,16 +6,9 @@
  *
  * Names from a class or a schema enter the source only as JSON strings, so no name can break out of it.
  */
-import { CArray, normalIndex, type Owner, PLACE, placeOf } from "./arrays.ts";
-import { Atomic } from "./atomic.ts";
-import { BARRIER_SOURCE, barrierWord } from "./barrier.ts";
-import { readBits } from "./bits.ts";
-import { ArrayType, AtomicType, type FieldType, StructType } from "./composite.ts";
-import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
-import { inOrder, type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "./layout.ts";
-import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region } from "./memory.ts";
-import { at, readOnlyHere, unreadableAt } from "./refusal.ts";
-import type { Struct } from "./struct.ts";
+
+import { ArrayType, AtomicType, type FieldType, StructType } from "../declare/composite.ts";
+import type { Struct } from "../declare/struct.ts";
 import {
   type CType,
   type Inline,
@@ -24,7 +17,15 @@ import {
   isScalar,
   type ScalarType,
   typedArrays,
-} from "./types.ts";
+} from "../declare/types.ts";
+import { inOrder, type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "../layout/layout.ts";
+import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
+import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region } from "../memory/memory.ts";
+import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
+import { CArray, normalIndex, type Owner, PLACE, placeOf } from "./arrays.ts";
+import { Atomic } from "./atomic.ts";
+import { readBits } from "./bits.ts";
+import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { fillArray, forJson, readableElements, storeElements, storeMember } from "./values.ts";
 
 export type ViewClass = new (region: Region, byteOffset: number) => View;
