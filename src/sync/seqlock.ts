@@ -6,7 +6,7 @@
  * An even sequence means that no writer is at work; an odd one that a writer is, or died at it. `copy` learns the
  * sequence and copies what is committed then, for instance the pre-image while it is odd.
  */
-import { barrier, loadFence } from "../struct/barrier.ts";
+import { barrier, loadFence } from "../struct/memory/barrier.ts";
 
 /** Tries before the caller should take the lock, under which the sequence stands still. */
 export const MAX_TRIES = 100;
