@@ -12,6 +12,7 @@ import {
   type JsonMaster,
   type StandardSchema,
 } from "../../src/document/index.ts";
+import { readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -361,7 +362,8 @@ describe("permissions", () => {
   /** What the program prints, started in a directory of its own. Only root can become nobody. */
   const asNobody = (what: string): string[] => {
     const own = mkdtempSync(join(tmpdir(), "shmstruct-json-nobody-"));
-    const program = join(import.meta.dir, "../process/json-nobody.ts");
+    using copy = readableCopy();
+    const program = copy.of(join(import.meta.dir, "../process/json-nobody.ts"));
     const { stdout, stderr } = Bun.spawnSync([process.execPath, program, own, what]);
     rmSync(own, { recursive: true });
     return `${stdout}${stderr}`.trim().split("\n");

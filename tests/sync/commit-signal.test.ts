@@ -8,6 +8,7 @@ import { RwLock } from "../../src/sync/rw-lock.ts";
 import { openFile } from "../../src/sys/file.ts";
 import { futexWake } from "../../src/sys/libc/futex.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
+import { readableCopy } from "../support/readable-copy.ts";
 import { workers } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -330,10 +331,11 @@ describe("where nothing can wake us", () => {
     chmodSync(dir, 0o755);
     chmodSync(path, 0o444);
     chmodSync(`${path}-page`, 0o444);
+    using copy = readableCopy();
     const script = `
       if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
-      const { RwLock } = await import(${JSON.stringify(join(LOCKS, "rw-lock.ts"))});
-      const { CommitSignal } = await import(${JSON.stringify(join(LOCKS, "commit-signal.ts"))});
+      const { RwLock } = await import(${JSON.stringify(copy.of(join(LOCKS, "rw-lock.ts")))});
+      const { CommitSignal } = await import(${JSON.stringify(copy.of(join(LOCKS, "commit-signal.ts")))});
       const signal = new CommitSignal({ lock: new RwLock({ path: process.argv[1] }) });
       const seen = signal.version;
       const changes = signal.changes();

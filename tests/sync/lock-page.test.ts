@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LockPage, lockPagePath } from "../../src/sync/lock-page.ts";
+import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(60_000);
@@ -165,8 +166,8 @@ test("any content behind the header is taken, and the flags still work", () => {
 
 describe("with only read permission", () => {
   /** Root may write to everything, so the permission is taken away by a file system that cannot be written to. */
-  const asReader = `
-    import { LockPage } from ${JSON.stringify(join(import.meta.dir, "../../src/sync/lock-page.ts"))};
+  const asReader = (copy: ReadableCopy): string => `
+    import { LockPage } from ${JSON.stringify(copy.of(join(import.meta.dir, "../../src/sync/lock-page.ts")))};
     if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
     const page = LockPage.open(process.argv[1], { create: true });
     let sum = 0;
@@ -182,7 +183,8 @@ describe("with only read permission", () => {
     chmodSync(path, 0o444);
     page.announceChange();
     page.polling = true;
-    const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", asReader, path]);
+    using copy = readableCopy();
+    const { stdout, stderr } = Bun.spawnSync([process.execPath, "-e", asReader(copy), path]);
     expect(stderr.toString()).toBe("");
     expect(stdout.toString()).toBe("false true 2\n");
     expect([page.waiting, page.changes]).toEqual([false, 1]);
@@ -191,7 +193,8 @@ describe("with only read permission", () => {
   test("a page that is yet to be made is no page", () => {
     writeFileSync(path, "");
     chmodSync(path, 0o444);
-    const script = asReader.replace("let sum", "console.log(page); process.exit(); let sum");
+    using copy = readableCopy();
+    const script = asReader(copy).replace("let sum", "console.log(page); process.exit(); let sum");
     expect(Bun.spawnSync([process.execPath, "-e", script, path]).stdout.toString()).toBe("undefined\n");
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -17,6 +17,7 @@ import { ClosedError, DeadlockError, FileMissingError, LockTimeoutError } from "
 import type { LockKind, LockMode } from "../../src/sync/file-lock.ts";
 import { type LockOptions, RwLock, type RwLockOptions } from "../../src/sync/rw-lock.ts";
 import { sharedWords, WORD } from "../process/lock-child.ts";
+import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
 import { hasTool } from "../support/tools.ts";
 
@@ -573,8 +574,14 @@ describe("acquireAsync", () => {
 });
 
 describe("with only read permission", () => {
-  const script = `
-    import { RwLock } from ${JSON.stringify(join(import.meta.dir, "../../src/sync/rw-lock.ts"))};
+  let copy: ReadableCopy;
+  beforeAll(() => {
+    copy = readableCopy();
+  });
+  afterAll(() => copy[Symbol.dispose]());
+
+  const script = () => `
+    import { RwLock } from ${JSON.stringify(copy.of(join(import.meta.dir, "../../src/sync/rw-lock.ts")))};
     if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
     const [, path, kind, mode] = process.argv;
     const lock = new RwLock({ path, kind });
@@ -585,7 +592,7 @@ describe("with only read permission", () => {
     process.stdin.resume();
   `;
   const asReader = (kind: LockKind, mode: LockMode) =>
-    Bun.spawn([process.execPath, "-e", script, path, kind, mode], {
+    Bun.spawn([process.execPath, "-e", script(), path, kind, mode], {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",
