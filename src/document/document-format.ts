@@ -82,6 +82,9 @@ export function formatFor(maxBytes: number): DocumentFormat {
 export const footerOf = (bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> =>
   new DataView(bytes.buffer, bytes.byteLength - FOOTER_BYTES, FOOTER_BYTES);
 
+const copyOfFooter = (bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> =>
+  new DataView(new Uint8Array(bytes.subarray(bytes.byteLength - FOOTER_BYTES)).buffer);
+
 /** The checksum of a slot with a text of that length. */
 export const slotChecksum = (slot: Uint8Array, textBytes: number): number =>
   Bun.hash.crc32(slot.subarray(SLOT.textBytes, SLOT.text + textBytes));
@@ -114,12 +117,13 @@ export const lockPathOf = (path: string): string => `${path}.lock`;
  * @throws FileFormatError when it is no file of a JsonMap, is damaged or cut short, or comes from a newer version
  */
 export function readFormat(bytes: Uint8Array<ArrayBuffer>, path: string): DocumentFormat {
-  if (!isPossibleSize(bytes.byteLength) || footerOf(bytes).getBigUint64(AT.magic, true) !== MAGIC) {
+  // A copy: what was checked must stay as it was.
+  const footer = isPossibleSize(bytes.byteLength) ? copyOfFooter(bytes) : undefined;
+  if (footer === undefined || footer.getBigUint64(AT.magic, true) !== MAGIC) {
     // Both signs, as force makes it anew then: somebody else's file may begin like that, or have the name of one of ours.
     const isOurs = exists(lockPagePath(lockPathOf(path))) && beginsAsDocument(bytes);
     throw isOurs ? cutShort(path, bytes.byteLength) : strange(path, bytes.byteLength);
   }
-  const footer = footerOf(bytes);
   const version = footer.getUint32(AT.format, true);
   if (version !== FORMAT) {
     throw damaged(path, `format ${version}, this version of shmstruct reads ${FORMAT}; or it is newer`);
@@ -137,7 +141,8 @@ export function readFormat(bytes: Uint8Array<ArrayBuffer>, path: string): Docume
 export function beginsAsDocument(bytes: Uint8Array): boolean {
   const [start, digits] = /^(\d{1,10}):/.exec(latin1(bytes.subarray(0, LENGTH_BYTES))) ?? [];
   if (start === undefined) return false;
-  const text = bytes.subarray(start.length, start.length + Number(digits));
+  // A copy, as decoders must find the same when they look again.
+  const text = new Uint8Array(bytes.subarray(start.length, start.length + Number(digits)));
   if (text.length < Number(digits)) return /^["[{\dtfn-]/.test(latin1(text.subarray(0, 1)));
   try {
     JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text));
@@ -147,6 +152,7 @@ export function beginsAsDocument(bytes: Uint8Array): boolean {
   }
 }
 
+/** Each byte is read once. */
 const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 
 const REMEDY = 'a JsonMap with { role: "master", force: true } makes it anew';

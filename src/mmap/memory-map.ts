@@ -23,6 +23,7 @@ import { type Access, accessOf, flagsOf, MAX_MAPPING_BYTES, Mapping, protOf } fr
 import { isMappedElsewhereBeyond } from "../sys/other-mappings.ts";
 import { Backing } from "./backing.ts";
 import { removeNamed } from "./named.ts";
+import { copyLine, findFirst, findLast } from "./search.ts";
 
 /** Key of an option for the library's own use. */
 export const shownAs: unique symbol = Symbol("shownAs");
@@ -180,8 +181,12 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   }
 
   /**
-   * The mapped memory itself, for any API that takes bytes, and for `viewOf`. Detached (length 0) by `resize()` and
-   * `close()`.
+   * The mapped memory itself, for `viewOf`, typed arrays and `set`. Detached (length 0) by `resize()` and `close()`.
+   *
+   * **Give a decoder, parser, sort, search or hash a copy, never these bytes, if another process may write to them
+   * meanwhile.** The functions of the runtime look at their bytes twice: `TextDecoder` and `toString` of a Buffer
+   * measure, then convert, and write past their own memory when the text has changed in between; the process
+   * crashes. `text(start, end)`, `slice(start, end)` and `copy(target, start, end)` are safe.
    *
    * A read-only map has none: JavaScript has no read-only typed array, and one stray store to read-only memory kills
    * the process. Use `slice()` or `read()` for a copy and `viewOf(Struct, map)` for a struct, or open the map with
@@ -267,9 +272,9 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @example new TextDecoder().decode(map.readLine());
    */
   readLine(): Uint8Array<ArrayBuffer> {
-    const bytes = this.#checked();
-    const newline = bytes.indexOf(10, this.#position);
-    return this.#take(bytes, Math.max(0, (newline < 0 ? bytes.length : newline + 1) - this.#position));
+    const line = copyLine(this.#checked(), this.#position);
+    this.#position += line.length;
+    return line;
   }
 
   #take(bytes: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
@@ -339,7 +344,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @example map.find("\0");
    */
   find(what: BytesLike | number, start = this.#position, end = this.length): number {
-    return this.#search(what, start, end, (bytes, needle) => bytes.indexOf(needle));
+    return this.#search(what, start, end, findFirst);
   }
 
   /**
@@ -348,23 +353,22 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @example map.rfind("\n", 0);
    */
   rfind(what: BytesLike | number, start = this.#position, end = this.length): number {
-    return this.#search(what, start, end, (bytes, needle) =>
-      needle.length === 0 ? bytes.length : bytes.lastIndexOf(needle),
-    );
+    return this.#search(what, start, end, findLast);
   }
 
   #search(
     what: BytesLike | number,
     start: number,
     end: number,
-    search: (bytes: Buffer, needle: Uint8Array) => number,
+    search: (bytes: Uint8Array<ArrayBuffer>, needle: Uint8Array) => number,
   ): number {
-    const { buffer, byteLength } = this.#checked();
-    const needle = typeof what === "number" ? Uint8Array.of(byte(what)) : toBytes(what);
-    const from = resolvePosition(start, "start", byteLength);
-    const to = resolvePosition(end, "end", byteLength);
+    const bytes = this.#checked();
+    // A copy of what is searched for, too: it may be a part of a map.
+    const needle = typeof what === "number" ? Uint8Array.of(byte(what)) : toBytes(what).slice();
+    const from = resolvePosition(start, "start", bytes.length);
+    const to = resolvePosition(end, "end", bytes.length);
     if (to - from < needle.length) return -1;
-    const index = search(Buffer.from(buffer, from, to - from), needle);
+    const index = search(bytes.subarray(from, to), needle);
     return index < 0 ? -1 : from + index;
   }
 
@@ -426,6 +430,39 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     const copy = new Uint8Array(slice.count);
     for (let i = 0; i < slice.count; i++) copy[i] = bytes[slice.first + i * slice.step]!;
     return copy;
+  }
+
+  /**
+   * The UTF-8 text of a range, decoded from a copy, so that other processes may write to it meanwhile. Bytes that are
+   * no UTF-8 become U+FFFD, NULs stay.
+   * @param start first byte; negative counts from the end. Default: the first
+   * @param end byte to stop before; negative counts from the end. Default: the end
+   * @throws TypeError for what is no integer; ClosedError after `close()`; FileFormatError when the file was truncated
+   * @example map.text(0, map.find("\0", 0));
+   */
+  text(start?: number, end?: number): string {
+    const copy = this.slice(start, end);
+    return Buffer.from(copy.buffer).toString();
+  }
+
+  /**
+   * Copies a range into `target`, memory of yours that can be used again for the next copy: as `slice`, without a new
+   * array each time.
+   * @param target where the copy goes, from its start
+   * @param start first byte; negative counts from the end. Default: the first
+   * @param end byte to stop before; negative counts from the end. Default: the end
+   * @returns how many bytes were copied
+   * @throws RangeError when `target` is too short, nothing is copied then; TypeError for what is no integer;
+   *   ClosedError after `close()`; FileFormatError when the file was truncated
+   * @example const length = map.copy(scratch, 0, 64); decoder.decode(scratch.subarray(0, length));
+   */
+  copy(target: Uint8Array, start?: number, end?: number): number {
+    const bytes = this.#checked();
+    const { first, count } = resolveSlice(start, end, 1, bytes.length);
+    if (count > target.length)
+      throw new RangeError(`${count} bytes do not fit into a target of ${target.length}`);
+    target.set(bytes.subarray(first, first + count));
+    return count;
   }
 
   /**

@@ -117,7 +117,7 @@ export function planFile(
 }
 
 /** Writes schema and footer into the bytes of a new, zeroed file. */
-export function writeFormat(bytes: Uint8Array, format: FileFormat, schema: Buffer): void {
+export function writeFormat(bytes: Uint8Array<ArrayBuffer>, format: FileFormat, schema: Buffer): void {
   bytes.set(schema, format.schemaOffset);
   const footer = footerOf(bytes);
   footer.setUint8(AT.lockKind, LOCK_KINDS.indexOf(format.lockKind));
@@ -127,18 +127,26 @@ export function writeFormat(bytes: Uint8Array, format: FileFormat, schema: Buffe
   footer.setBigUint64(AT.schemaOffset, BigInt(format.schemaOffset), true);
   footer.setBigUint64(AT.fingerprint, format.fingerprint, true);
   footer.setUint32(AT.format, FORMAT, true);
-  footer.setUint32(AT.crc, checksum(bytes, format), true);
+  footer.setUint32(AT.crc, checksum(bytes, footer, format), true);
   footer.setBigUint64(AT.magic, MAGIC, true);
 }
 
-const footerOf = (bytes: Uint8Array): DataView =>
+const footerOf = (bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> =>
   new DataView(bytes.buffer, bytes.byteOffset + bytes.byteLength - FOOTER_BYTES, FOOTER_BYTES);
 
-function checksum(bytes: Uint8Array, { schemaOffset, schemaBytes }: FileFormat): number {
-  const footer = bytes.subarray(bytes.length - FOOTER_BYTES);
+/** What was checked must stay as it was. */
+const copyOfFooter = (bytes: Uint8Array): DataView<ArrayBuffer> =>
+  new DataView(new Uint8Array(bytes.subarray(bytes.byteLength - FOOTER_BYTES)).buffer);
+
+/** Of a copy of the schema, as others may write to the file meanwhile. */
+function checksum(
+  bytes: Uint8Array,
+  footer: DataView<ArrayBuffer>,
+  { schemaOffset, schemaBytes }: FileFormat,
+): number {
   return Bun.hash.crc32(
-    bytes.subarray(schemaOffset, schemaOffset + schemaBytes),
-    Bun.hash.crc32(footer.subarray(FIXED.from, FIXED.to)),
+    new Uint8Array(bytes.subarray(schemaOffset, schemaOffset + schemaBytes)),
+    Bun.hash.crc32(new Uint8Array(footer.buffer, footer.byteOffset + FIXED.from, FIXED.to - FIXED.from)),
   );
 }
 
@@ -148,7 +156,7 @@ function checksum(bytes: Uint8Array, { schemaOffset, schemaBytes }: FileFormat):
  */
 export function readFormat(bytes: Uint8Array, path: string): FileFormat | undefined {
   if (bytes.byteLength < FOOTER_BYTES || bytes.byteLength % 64 !== 0) return undefined;
-  const footer = footerOf(bytes);
+  const footer = copyOfFooter(bytes);
   if (footer.getBigUint64(AT.magic, true) !== MAGIC) return undefined;
   const version = footer.getUint32(AT.format, true);
   if (version !== FORMAT) {
@@ -181,7 +189,11 @@ export function readFormat(bytes: Uint8Array, path: string): FileFormat | undefi
   return format;
 }
 
-function problemWith(format: FileFormat, bytes: Uint8Array, footer: DataView): string | undefined {
+function problemWith(
+  format: FileFormat,
+  bytes: Uint8Array,
+  footer: DataView<ArrayBuffer>,
+): string | undefined {
   const { structBytes, preImageOffset, schemaOffset, schemaBytes, fileBytes, transactional } = format;
   const end = fileBytes - FOOTER_BYTES;
   if (structBytes < 1 || structBytes > end) return `struct of ${structBytes} bytes in a file of ${fileBytes}`;
@@ -191,7 +203,7 @@ function problemWith(format: FileFormat, bytes: Uint8Array, footer: DataView): s
     return `schema at ${schemaOffset}, ${schemaBytes} bytes`;
   if (transactional && preImageOffset + structBytes > schemaOffset) return `pre-image at ${preImageOffset}`;
   if (footer.getUint8(AT.lockKind) >= LOCK_KINDS.length) return `lock kind ${footer.getUint8(AT.lockKind)}`;
-  if (footer.getUint32(AT.crc, true) !== checksum(bytes, format)) return "checksum";
+  if (footer.getUint32(AT.crc, true) !== checksum(bytes, footer, format)) return "checksum";
   return undefined;
 }
 

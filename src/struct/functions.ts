@@ -171,10 +171,14 @@ function isSame(a: unknown, b: unknown): boolean {
   if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return true;
   if (Array.isArray(a) && Array.isArray(b))
     return a.length === b.length && a.every((value, i) => isSame(value, b[i]));
-  if (!isPlain(a) || !isPlain(b)) return Bun.deepEquals(a, b, true);
+  if (!isPlain(a) || !isPlain(b)) return Bun.deepEquals(privateCopy(a), privateCopy(b), true);
   const names = Object.keys(a);
   return names.length === Object.keys(b).length && names.every((name) => isSame(a[name], b[name]));
 }
+
+/** What may lie in shared memory is not given to the runtime's functions: they trust that it stays as it is. */
+const privateCopy = (value: unknown): unknown =>
+  ArrayBuffer.isView(value) && !(value instanceof DataView) ? Uint8Array.prototype.slice.call(value) : value;
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
@@ -273,6 +277,6 @@ function inspectable(view: View): object {
   const source = view as unknown as Record<string, unknown>;
   const fields = valueMembers(view[LAYOUT]);
   // Showing a struct must not throw, even when a value cannot be read.
-  const entries = fields.map((m) => [m.name, readOr(unreadable, () => source[m.name])]);
+  const entries = fields.map((m) => [m.name, privateCopy(readOr(unreadable, () => source[m.name]))]);
   return Object.assign(new Named(), Object.fromEntries(entries));
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { bytesOf, c_longdouble, chars, create, field, Struct, viewOf } from "../../src/struct/index.ts";
+import { Region } from "../../src/struct/memory/memory.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
 
@@ -42,6 +43,41 @@ describe("chars", () => {
   test("ends at its first NUL, or where the field ends", () => {
     const names = viewOf(Names, Buffer.from("ab\0cdefgwxyzA\0B\0C\0", "latin1"));
     expect([names.utf8, names.latin1, names.utf16]).toEqual(["ab", "wxyz", "ABC"]);
+  });
+
+  test.each(["utf8", "latin1", "utf16le"] as const)("%s: text and field of any length", (encoding) => {
+    const unit = encoding === "utf16le" ? 2 : 1;
+    for (const size of [2, 6, 8, 14, 16, 126, 128, 130, 136, 1024, 1026, 65_536, 65_538, 200_000]) {
+      const type = chars(size, { encoding });
+      for (const length of [
+        0,
+        1,
+        3,
+        4,
+        7,
+        8,
+        62,
+        64,
+        65,
+        127,
+        128,
+        129,
+        1023,
+        1024,
+        1025,
+        65_536,
+        70_000,
+        size / unit,
+      ]) {
+        if (length * unit > size) continue;
+        const memory = Buffer.alloc(size + 12, 0x41);
+        memory.fill(0, 3, 3 + size);
+        memory.fill(0x62, 3, 3 + length * unit);
+        if (unit === 2) for (let i = 4; i < 3 + length * 2; i += 2) memory[i] = 0;
+        const region = new Region(memory.buffer as ArrayBuffer, memory.byteOffset, memory.length, 0);
+        expect(type.read(region, 3)).toBe("b".repeat(length));
+      }
+    }
   });
 
   test("ends within its field, whoever changes the last byte meanwhile", async () => {

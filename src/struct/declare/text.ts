@@ -1,6 +1,7 @@
 /** Text in fixed-size fields, and C's long double: types whose bytes need more than one DataView call. */
 import { checkOptions } from "../../errors/check-options.ts";
 import { assertAttached, type Memory } from "../memory/memory.ts";
+import { readText, type TextFormat } from "../memory/private-text.ts";
 import { outOfRange, wrongType } from "../validation-error.ts";
 import { type CType, ownType } from "./types.ts";
 
@@ -22,13 +23,10 @@ type EncodingMethods = {
 
 const methodsOf = (bytes: Buffer): EncodingMethods => bytes as never;
 
-interface Codec {
-  /** Bytes of the terminating NUL. */
-  readonly unit: 1 | 2;
+interface Codec extends TextFormat {
   /** The most bytes that one unit of a JavaScript string takes. */
   readonly most: number;
   readonly byteLength: (text: string) => number;
-  readonly decode: (bytes: Buffer, start: number, end: number) => string;
   /** Returns the bytes written. */
   readonly encode: (bytes: Buffer, text: string, byteOffset: number, byteLength: number) => number;
   /** Why the encoding cannot hold the text, if it cannot. */
@@ -66,32 +64,8 @@ const codecs: Record<TextEncoding, Codec> = {
   },
 };
 
-// Buffer's own take anything as a value, and time to find out what it is.
-const { indexOf, fill } = Uint8Array.prototype;
-
-/** Up to here looking at each byte is faster than a call. */
-const SHORT_BYTES = 16;
-
-/** Where the text ends: at its first NUL, or at the end of the field. */
-function endOfText(bytes: Buffer, start: number, end: number, unit: 1 | 2): number {
-  const isShort = end - start <= SHORT_BYTES || bytes[start + SHORT_BYTES] === 0;
-  if (unit === 1 && !isShort) return endOfLongText(bytes, start, end);
-  for (let i = start; i < end; i += unit) {
-    if (bytes[i] === 0 && (unit === 1 || bytes[i + 1] === 0)) return i;
-  }
-  return end;
-}
-
-function endOfLongText(bytes: Buffer, start: number, end: number): number {
-  // With a NUL in the last byte the search cannot run out of the field, into perhaps gigabytes of other memory,
-  // unless another process replaces that NUL meanwhile: what is found out there does not count.
-  if (bytes[end - 1] === 0) {
-    const found = indexOf.call(bytes, 0, start);
-    return found < 0 || found > end ? end : found;
-  }
-  const length = bytes.subarray(start, end).indexOf(0);
-  return length < 0 ? end : start + length;
-}
+// Buffer's own takes anything as a value, and time to find out what it is.
+const { fill } = Uint8Array.prototype;
 
 /**
  * `char[size]` as text up to the first NUL, in UTF-8 unless told otherwise.
@@ -123,10 +97,7 @@ export function chars(size: number, options: { encoding?: TextEncoding | undefin
       size,
       align: 1,
       schema: { chars: size, ...(encoding !== "utf8" && { encoding }) },
-      read: (memory: Memory, o: number) => {
-        const { bytes } = memory;
-        return codec.decode(bytes, o, endOfText(bytes, o, o + size, codec.unit));
-      },
+      read: (memory: Memory, o: number) => readText(memory, o, size, codec),
       write: (memory: Memory, o: number, value: string) => {
         const { bytes } = memory;
         const written = codec.encode(bytes, value, o, size);

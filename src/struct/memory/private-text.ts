@@ -1,0 +1,76 @@
+/**
+ * Text is copied to private memory before it is decoded. The decoders of the runtime look at their bytes twice: they
+ * measure, then they convert. When another process rewrites the text in between, they write past their memory, and
+ * the process crashes. So the end of the text is found in the copy, too, and each byte of the field is read once.
+ */
+import type { Memory } from "./memory.ts";
+
+/** How text ends, and what makes a string of its bytes. */
+export interface TextFormat {
+  /** Bytes of the terminating NUL. */
+  readonly unit: 1 | 2;
+  readonly decode: (bytes: Buffer, start: number, end: number) => string;
+}
+
+/** Up to here a loop that copies and looks for the end at once is faster than two calls. */
+const SHORT_BYTES = 128;
+/** What longer text is copied in at first; when it does not end there, in 64 times as much. */
+const FIRST_BYTES = 1024;
+const SCRATCH_BYTES = 64 * FIRST_BYTES;
+
+// One for the whole thread: between the copy and the string no other code runs.
+const scratch = newCopy(SCRATCH_BYTES);
+const scratchView = new DataView(scratch.buffer);
+
+// Buffer's own takes anything as a value, and time to find out what it is.
+const { indexOf } = Uint8Array.prototype;
+
+/** The text of the field at `start`, up to its first NUL or to the end of the field. */
+export function readText(memory: Memory, start: number, size: number, format: TextFormat): string {
+  const { bytes, view } = memory;
+  // Only a hint: it decides which way is taken, not how long the text is.
+  if (size > SHORT_BYTES && bytes[start + SHORT_BYTES - 2] !== 0)
+    return readLong(bytes, start, size, format, FIRST_BYTES);
+  // A word has a zero byte (or half) exactly if subtracting 1 from each lane borrows in a lane whose top bit is clear.
+  const ones = format.unit === 1 ? 0x01010101 : 0x00010001;
+  const tops = format.unit === 1 ? 0x80808080 : 0x80008000;
+  const wordsEnd = Math.min(size, SHORT_BYTES) & ~7;
+  for (let i = 0; i < wordsEnd; i += 8) {
+    const low = view.getInt32(start + i, true);
+    const high = view.getInt32(start + i + 4, true);
+    scratchView.setInt32(i, low, true);
+    scratchView.setInt32(i + 4, high, true);
+    if (((((low - ones) & ~low) | ((high - ones) & ~high)) & tops) !== 0)
+      return format.decode(scratch, 0, endOfText(scratch, i, i + 8, format.unit));
+  }
+  if (size > SHORT_BYTES) return readLong(bytes, start, size, format, FIRST_BYTES);
+  for (let i = wordsEnd; i < size; i++) scratch[i] = bytes[start + i] as number;
+  return format.decode(scratch, 0, endOfText(scratch, wordsEnd, size, format.unit));
+}
+
+/** Copies no more than it needs, give or take a factor: a field of 1 GiB may hold three letters. */
+function readLong(bytes: Buffer, start: number, size: number, format: TextFormat, upTo: number): string {
+  const length = Math.min(size, upTo);
+  const copy = length <= SCRATCH_BYTES ? scratch : newCopy(length);
+  bytes.copy(copy, 0, start, start + length);
+  const end = format.unit === 1 ? endOfBytes(copy, length) : endOfText(copy, 0, length, 2);
+  if (end < length || length === size) return format.decode(copy, 0, end);
+  return readLong(bytes, start, size, format, upTo * (SCRATCH_BYTES / FIRST_BYTES));
+}
+
+/** With room for the NUL that stops the search. */
+function newCopy(byteLength: number): Buffer<ArrayBuffer> {
+  return Buffer.from(new ArrayBuffer(byteLength + 1));
+}
+
+function endOfBytes(copy: Buffer, length: number): number {
+  copy[length] = 0;
+  return indexOf.call(copy, 0);
+}
+
+function endOfText(copy: Buffer, start: number, end: number, unit: 1 | 2): number {
+  for (let i = start; i < end; i += unit) {
+    if (copy[i] === 0 && (unit === 1 || copy[i + 1] === 0)) return i;
+  }
+  return end;
+}

@@ -1,0 +1,48 @@
+/** Reads text in every way that the library has: text-readers.ts NAME DIRECTORY MILLISECONDS [KIND …] */
+
+import { JsonMap } from "../../src/document/index.ts";
+import { FileFormatError } from "../../src/errors/errors.ts";
+import { Reader, toObject, viewOf } from "../../src/index.ts";
+import { MemoryMap } from "../../src/mmap/index.ts";
+import { SharedMemory } from "../../src/posix/index.ts";
+import { Notes, placeFromArguments, takeTurns } from "./text-place.ts";
+
+const place = placeFromArguments(process.argv.slice(2));
+using reader = new Reader(Notes, { name: place.name });
+using memory = new SharedMemory({ name: place.name });
+const shared = memory.viewOf(Notes);
+using map = new MemoryMap(reader.path, 0, { access: "read" });
+const mapped = viewOf(Notes, map);
+
+const readAll = ({ short, text, long, latin1, utf16 }: Notes): number =>
+  short.length + text.length + long.length + latin1.length + utf16.length;
+
+function openDocument(): void {
+  try {
+    new JsonMap({ file: place.document, role: "follower" }).close();
+  } catch (error) {
+    if (!(error instanceof FileFormatError)) throw error;
+  }
+}
+
+const readers: Record<string, () => void> = {
+  live: () => void readAll(reader.live as Notes),
+  toObject: () => void toObject(reader.live as Notes),
+  shown: () => {
+    JSON.stringify(reader.live);
+    Bun.inspect(reader.live);
+  },
+  locked: () => void reader.get("text"),
+  sharedMemory: () => void readAll(shared),
+  memoryMap: () => void readAll(mapped),
+  mapMethods: () => {
+    map.text(0, 512);
+    map.find("\u{1f600}a", 0);
+    map.rfind("aa", 0);
+    map.seek(0);
+    map.readLine();
+  },
+  openDocument,
+};
+
+console.log(JSON.stringify(takeTurns(readers, place, 37)));
