@@ -2,10 +2,11 @@
 
 import { FileFormatError, SystemError, UnsupportedError } from "../errors/errors.ts";
 import { fs } from "../sys/builtin.ts";
-import { closeFile, fileSize, openFile } from "../sys/file.ts";
+import { fileSize, openFile } from "../sys/file.ts";
 import { check } from "../sys/libc/call.ts";
 import { F_DUPFD_CLOEXEC, INT_MAX, O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import { libc } from "../sys/libc/symbols.ts";
+import { OwnedFd } from "../sys/owned-fd.ts";
 import { throughFs } from "../sys/paths.ts";
 import { statusOf } from "../sys/status.ts";
 import { openNamed, openNamedReadOnly, removeNamed } from "./named.ts";
@@ -19,14 +20,14 @@ export class Backing {
   readonly #ownsOffset: boolean;
   /** It is named memory that did not exist before. */
   readonly #isNew: boolean;
-  #fd: number;
+  readonly #file: OwnedFd;
 
   private constructor(fd: number, path: string, { ownsOffset = true, isNew = false } = {}) {
     this.path = path;
     this.#ownsOffset = ownsOffset;
     this.#isNew = isNew;
-    this.#fd = fd;
-    this.isFile = statusOf(fd).isFile;
+    this.#file = new OwnedFd(fd);
+    this.isFile = statusOf(this.fd).isFile;
   }
 
   /**
@@ -62,13 +63,13 @@ export class Backing {
 
   /** -1 once released. */
   get fd(): number {
-    return this.#fd;
+    return this.#file.fd;
   }
 
   /** The file's length now, in bytes. @throws UnsupportedError once released */
   get size(): number {
-    if (this.#fd < 0) throw new UnsupportedError(`the size of '${this.path}' is unknown with trackFd: false`);
-    return this.#ownsOffset ? fileSize(this.#fd, this.path) : statusOf(this.#fd).byteLength;
+    if (this.fd < 0) throw new UnsupportedError(`the size of '${this.path}' is unknown with trackFd: false`);
+    return this.#ownsOffset ? fileSize(this.fd, this.path) : statusOf(this.fd).byteLength;
   }
 
   /** How many bytes to map for a wanted `length`, 0 meaning all from `offset` on. @throws RangeError when there are fewer */
@@ -87,7 +88,7 @@ export class Backing {
 
   /** @throws FileFormatError when the file does not reach to `end` any more; touching the memory would kill the process */
   guardSize(end: number): void {
-    if (this.#fd < 0 || !this.isFile) return;
+    if (this.fd < 0 || !this.isFile) return;
     const { size } = this;
     if (size >= end) return;
     throw new FileFormatError(
@@ -98,8 +99,7 @@ export class Backing {
 
   /** Closes the descriptor. The mapping does not need it. */
   release(): void {
-    if (this.#fd >= 0) closeFile(this.#fd);
-    this.#fd = -1;
+    this.#file.close();
   }
 
   /** It could not be mapped: what was made for that goes again. */

@@ -7,6 +7,7 @@ import { WaitLine } from "../sync/wait-line.ts";
 import { cstring, lastErrno } from "../sys/libc/call.ts";
 import { E, INT_MAX, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../sys/libc/constants.ts";
 import { POLLIN, POLLOUT, polling, queues } from "../sys/libc/posix.ts";
+import { OwnedFd } from "../sys/owned-fd.ts";
 import { checkObjectName } from "../sys/shared-memory-file.ts";
 import { pollfd, type QueueAttributes } from "./c-structs.ts";
 import { MESSAGE_QUEUES_SUPPORTED, QUEUE_PRIORITY_MAX } from "./constants.ts";
@@ -103,7 +104,7 @@ export class MessageQueue<M = Uint8Array> {
   readonly #notification: Notification;
   readonly #receivers: WaitLine;
   readonly #senders: WaitLine;
-  #fd: number;
+  readonly #file: OwnedFd;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
 
   /**
@@ -128,10 +129,10 @@ export class MessageQueue<M = Uint8Array> {
     this.#name = name;
     this.#maxMessages = attributes.maxMessages;
     this.#maxMessageSize = attributes.maxMessageSize;
-    this.#fd = fd;
-    this.#notification = new Notification(fd, name);
-    this.#receivers = new WaitLine(untilReady(fd, POLLIN));
-    this.#senders = new WaitLine(untilReady(fd, POLLOUT));
+    this.#file = new OwnedFd(fd);
+    this.#notification = new Notification(this.fd, name);
+    this.#receivers = new WaitLine(untilReady(this.fd, POLLIN));
+    this.#senders = new WaitLine(untilReady(this.fd, POLLOUT));
   }
 
   /** The name, the random one if none was given. Never throws. */
@@ -276,12 +277,12 @@ export class MessageQueue<M = Uint8Array> {
 
   /** The queue's descriptor (posix_ipc: `mqd`), -1 after `close()`: never throws. Always non-blocking to the kernel. */
   get fd(): number {
-    return this.#fd;
+    return this.#file.fd;
   }
 
   /** Whether `close()` was called. Never throws. */
   get closed(): boolean {
-    return this.#fd < 0;
+    return this.#file.fd < 0;
   }
 
   /**
@@ -293,12 +294,10 @@ export class MessageQueue<M = Uint8Array> {
    */
   close(): void {
     if (this.closed) return;
-    const fd = this.#fd;
-    this.#fd = -1;
     this.#notification.close();
     this.#receivers.failAll(closedError(this.#name));
     this.#senders.failAll(closedError(this.#name));
-    posixCheck("mq_close", queues().mq_close(fd), this.#name);
+    if (!this.#file.closeKnown()) throw posixError("mq_close", E.EBADF, this.#name);
   }
 
   /**
@@ -352,7 +351,7 @@ export class MessageQueue<M = Uint8Array> {
       // What waits longer than 24 days waits again.
       const pollMs = Math.ceil(Math.min(leftMs, INT_MAX));
       // SAFETY: the kernel reads and writes the 8 bytes of one struct pollfd.
-      if (polling().poll(pollfd(this.#fd, events), 1, pollMs) < 0) this.#pollFailed(syscall);
+      if (polling().poll(pollfd(this.#file.fd, events), 1, pollMs) < 0) this.#pollFailed(syscall);
     }
   }
 
@@ -404,8 +403,8 @@ export class MessageQueue<M = Uint8Array> {
   }
 
   #open(): number {
-    if (this.#fd < 0) throw closedError(this.#name);
-    return this.#fd;
+    if (this.#file.fd < 0) throw closedError(this.#name);
+    return this.#file.fd;
   }
 }
 

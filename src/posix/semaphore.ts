@@ -4,7 +4,8 @@ import { ClosedError, UnsupportedError } from "../errors/errors.ts";
 import { WaitLine } from "../sync/wait-line.ts";
 import { cstring, lastErrno } from "../sys/libc/call.ts";
 import { E, isLinux, isMacOS, O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
-import { type Pointer, polling, semaphores, timedSemaphores } from "../sys/libc/posix.ts";
+import { ownedBuffer } from "../sys/libc/ffi.ts";
+import { polling, semaphores, timedSemaphores } from "../sys/libc/posix.ts";
 import { isMusl } from "../sys/libc/symbols.ts";
 import { checkObjectName } from "../sys/shared-memory-file.ts";
 import { timespecIn } from "./c-structs.ts";
@@ -75,8 +76,8 @@ export class SemaphoreHold {
  * A semaphore is not a lock: a process that is killed between `acquire()` and `release()` takes its unit with it,
  * and nobody gives it back. For mutual exclusion that survives crashes use a role's lock, which the kernel frees.
  *
- * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`; afterwards what
- * takes, gives or asks throws `ClosedError`.
+ * Handles do not close themselves when they are garbage collected, only when their worker ends: use `using`, or call
+ * `close()`; afterwards what takes, gives or asks throws `ClosedError`.
  * @example
  * using ready = new Semaphore({ name: "/ready", flags: O_CREAT, initialValue: 0 });
  * ready.acquire(500); // half a second at most
@@ -84,7 +85,8 @@ export class SemaphoreHold {
 export class Semaphore {
   readonly #name: string;
   readonly #line = new WaitLine(nap);
-  #semaphore: Pointer | undefined;
+  /** The handle's memory. It is never indexed; its deallocator is sem_close(3), so a terminated worker gives it back. */
+  #semaphore: { readonly address: number; readonly buffer: ArrayBuffer } | undefined;
 
   /**
    * Opens or creates a semaphore.
@@ -100,7 +102,15 @@ export class Semaphore {
     checkInteger("initialValue", initialValue, 0, SEMAPHORE_VALUE_MAX);
     const { name, opened } = openNamed(options, (name, flags) => open(name, flags, mode, initialValue));
     this.#name = name;
-    this.#semaphore = opened;
+    // SAFETY: libc keeps the semaphore mapped until sem_close, which the buffer calls once.
+    const buffer = ownedBuffer({
+      address: opened,
+      byteLength: 1,
+      free: semaphores().sem_close,
+      context: 1,
+    });
+    this.#semaphore = { address: opened, buffer };
+    openHandles.add(buffer);
   }
 
   /** The name, the random one if none was given. Never throws. */
@@ -210,13 +220,14 @@ export class Semaphore {
   /**
    * Ends the use of this handle; waiting `acquireAsync` calls reject with ClosedError. The semaphore lives on. A second
    * call does nothing. As sem_close(3).
-   * @throws PosixError EINVAL, should libc refuse the handle
    * @example semaphore.close();
    */
   close(): void {
     if (this.#semaphore === undefined) return;
-    posixCheck("sem_close", semaphores().sem_close(this.#semaphore), this.#name);
+    const { buffer } = this.#semaphore;
     this.#semaphore = undefined;
+    openHandles.delete(buffer);
+    buffer.transfer(0);
     this.#line.failAll(closedError(this.#name));
   }
 
@@ -240,11 +251,14 @@ export class Semaphore {
     return `Semaphore '${this.#name}'${this.closed ? " (closed)" : ""}`;
   }
 
-  #open(): Pointer {
+  #open(): number {
     if (this.#semaphore === undefined) throw closedError(this.#name);
-    return this.#semaphore;
+    return this.#semaphore.address;
   }
 }
+
+/** Of all open handles of this thread, so that the collector never closes one. */
+const openHandles = new Set<ArrayBuffer>();
 
 /**
  * Removes a semaphore's name without opening it; see `Semaphore.unlink`.
@@ -265,7 +279,7 @@ function limitOf(where: string, wait: number | Timeout | undefined): number {
 const closedError = (name: string) => new ClosedError(`the semaphore '${name}' is closed`);
 const RELEASE_HINT = `the highest value is ${SEMAPHORE_VALUE_MAX}`;
 
-function open(name: string, flags: number, mode: number, initialValue: number): Pointer {
+function open(name: string, flags: number, mode: number, initialValue: number): number {
   checkObjectName(name, SEMAPHORE_NAME_BYTES_MAX, "semaphore");
   const semaphore = semaphores().sem_open(cstring(name), flags, mode, initialValue);
   // SEM_FAILED is 0 on Linux, -1 on macOS, which bun:ffi hands out as a bigint.
@@ -280,7 +294,7 @@ const SLICE_MS = 60_000;
  * Waits in the kernel. Bun installs its signal handlers with SA_RESTART, which makes sem_wait go on as if nothing had
  * happened; sem_timedwait comes back with EINTR all the same, so it serves for waiting forever too.
  */
-function timedWait(semaphore: Pointer, name: string, timeoutMs: number): void {
+function timedWait(semaphore: number, name: string, timeoutMs: number): void {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const leftMs = deadline - performance.now();

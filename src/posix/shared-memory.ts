@@ -4,8 +4,10 @@ import { ClosedError } from "../errors/errors.ts";
 import { MemoryMap, shownAs } from "../mmap/memory-map.ts";
 import { type Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
 import { allocate, closeFile, truncate } from "../sys/file.ts";
-import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../sys/libc/constants.ts";
+import { systemError } from "../sys/libc/call.ts";
+import { E, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../sys/libc/constants.ts";
 import { type Access, MAX_MAPPING_BYTES } from "../sys/mapping.ts";
+import { OwnedFd } from "../sys/owned-fd.ts";
 import {
   openOrMakeSharedMemory,
   openSharedMemory,
@@ -56,7 +58,7 @@ export class SharedMemory {
   readonly #name: string;
   readonly #readOnly: boolean;
   readonly #viewMaps: MemoryMap[] = [];
-  #fd: number;
+  readonly #file: OwnedFd;
 
   /**
    * Opens or creates an object. Storage stands behind every byte from the start: when there is none left it fails
@@ -80,7 +82,7 @@ export class SharedMemory {
     );
     this.#name = name;
     this.#readOnly = readOnly;
-    this.#fd = opened;
+    this.#file = new OwnedFd(opened);
   }
 
   /** The name, the random one if none was given. Never throws. */
@@ -95,7 +97,7 @@ export class SharedMemory {
 
   /** The descriptor, for anything that takes one; -1 after `closeFd()`: never throws. Child processes do not inherit it. */
   get fd(): number {
-    return this.#fd;
+    return this.#file.fd;
   }
 
   /** Bytes in the object now. @throws ClosedError after `closeFd()` */
@@ -152,10 +154,8 @@ export class SharedMemory {
    * @example memory.closeFd();
    */
   closeFd(): void {
-    if (this.#fd < 0) return;
-    const fd = this.#fd;
-    this.#fd = -1;
-    closeFile(fd);
+    const { fd } = this.#file;
+    if (!this.#file.closeKnown()) throw systemError("close", E.EBADF, `fd ${fd}`);
   }
 
   /**
@@ -191,7 +191,8 @@ export class SharedMemory {
 
   /** What `console.log` shows. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    const rest = this.#fd < 0 ? " (closed)" : `, ${this.size} bytes${this.#readOnly ? ", readOnly" : ""}`;
+    const rest =
+      this.#file.fd < 0 ? " (closed)" : `, ${this.size} bytes${this.#readOnly ? ", readOnly" : ""}`;
     return `SharedMemory '${this.#name}'${rest}`;
   }
 
@@ -205,8 +206,9 @@ export class SharedMemory {
   }
 
   #open(): number {
-    if (this.#fd < 0) throw new ClosedError(`the descriptor of the shared memory '${this.#name}' is closed`);
-    return this.#fd;
+    if (this.#file.fd < 0)
+      throw new ClosedError(`the descriptor of the shared memory '${this.#name}' is closed`);
+    return this.#file.fd;
   }
 }
 

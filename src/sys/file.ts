@@ -1,6 +1,16 @@
 /** Files as the kernel sees them: open, size, storage, close. Thin wrappers that turn failures into `SystemError`. */
 import { check, cstring, lastErrno, systemError } from "./libc/call.ts";
-import { E, isLinux, O_CLOEXEC, O_NOFOLLOW, O_RDONLY, SC_PAGESIZE, SEEK_END } from "./libc/constants.ts";
+import {
+  E,
+  isLinux,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_RDONLY,
+  SC_PAGESIZE,
+  SEEK_END,
+} from "./libc/constants.ts";
 import { libc, linux } from "./libc/symbols.ts";
 
 /**
@@ -12,10 +22,34 @@ import { libc, linux } from "./libc/symbols.ts";
  * @example const fd = openFile("data.bin", O_RDWR);
  */
 export function openFile(path: string, flags: number, mode = 0o600): number {
-  const fd = libc().open(cstring(path), flags | O_CLOEXEC | O_NOFOLLOW, mode);
-  if (fd >= 0) return fd;
-  const errno = lastErrno();
+  const errno = tryOpen(path, flags, mode);
+  if (errno <= 0) return -errno;
   throw systemError("open", errno, path, errno === E.ELOOP ? "symbolic links are not followed" : undefined);
+}
+
+/**
+ * The negated descriptor, or else the positive errno.
+ *
+ * O_CREAT is left out at first: with fs.protected_regular Linux refuses it for a file of another user in a sticky directory,
+ * although the file is there and may be opened.
+ */
+function tryOpen(path: string, flags: number, mode: number): number {
+  const cpath = cstring(path);
+  const all = flags | O_CLOEXEC | O_NOFOLLOW;
+  const mayExist = (flags & (O_CREAT | O_EXCL)) === O_CREAT;
+  if (!mayExist) return openOnce(cpath, all, mode);
+  const found = openOnce(cpath, all & ~O_CREAT, mode);
+  if (found !== E.ENOENT) return found;
+  const made = openOnce(cpath, all, mode);
+  // Another process may have made it in between.
+  if (made !== E.EACCES) return made;
+  const again = openOnce(cpath, all & ~O_CREAT, mode);
+  return again === E.ENOENT ? made : again;
+}
+
+function openOnce(cpath: Buffer, flags: number, mode: number): number {
+  const fd = libc().open(cpath, flags, mode);
+  return fd >= 0 ? -fd : lastErrno();
 }
 
 /**

@@ -1,6 +1,6 @@
 /** One mapping of the process: the address, the buffer over it and, usually, the descriptor behind it. */
 import { ClosedError, FileFormatError, ShmError } from "../errors/errors.ts";
-import { closeFile, pageSize } from "./file.ts";
+import { pageSize } from "./file.ts";
 import { check } from "./libc/call.ts";
 import {
   E,
@@ -11,9 +11,11 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "./libc/constants.ts";
-import { bufferAt, checkAddress } from "./libc/memory.ts";
+import { ownedBuffer } from "./libc/ffi.ts";
+import { checkAddress } from "./libc/memory.ts";
 import { libc } from "./libc/symbols.ts";
 import { type Claim, claims } from "./other-mappings.ts";
+import { OwnedFd } from "./owned-fd.ts";
 import { statusOf } from "./status.ts";
 
 /**
@@ -60,7 +62,8 @@ export function accessOf(prot: number, flags: number): Access {
 
 /**
  * Mapped memory as an `ArrayBuffer`, for as long as it is open. Owns the address and, unless told otherwise, the
- * descriptor. After `close()` every view on it has length 0 or throws `TypeError`; none crashes.
+ * descriptor. After `close()` every view on it has length 0 or throws `TypeError`; none crashes. Both are also given back
+ * when no object refers to them any more, and when the worker ends.
  *
  * Beware of `access: "read"`: a store to `bytes` kills the process with SIGSEGV, and so does `Atomics.load` once
  * it is compiled. Hand out read-only wrappers, never these.
@@ -76,31 +79,41 @@ export class Mapping {
   readonly byteLength: number;
   /** Where the memory starts, for system calls that want an address. Invalid after `close()`. */
   readonly address: number;
-  /** The descriptor behind the memory, -1 for anonymous memory. */
-  readonly fd: number;
   readonly access: Access;
   readonly path: string | undefined;
   /** What it has of its file; none of anonymous memory. */
   readonly claim: Claim | undefined;
-  readonly #ownsFd: boolean;
+  readonly #file: OwnedFd | undefined;
+  readonly #fd: number;
   #closed = false;
 
   private constructor(
     address: number,
     byteLength: number,
-    { fd, access, path, ownsFd }: { fd: number; access: Access; path: string | undefined; ownsFd: boolean },
+    {
+      fd,
+      access,
+      path,
+      file,
+    }: { fd: number; access: Access; path: string | undefined; file?: OwnedFd | undefined },
     claim: Claim | undefined,
   ) {
+    // SAFETY: the memory is unmapped by the buffer's deallocator, so only when no JavaScript object reaches it.
+    this.buffer = ownedBuffer({ address, byteLength, free: libc().munmap, context: byteLength });
+    this.bytes = new Uint8Array(this.buffer);
     this.address = address;
     this.byteLength = byteLength;
-    this.fd = fd;
     this.access = access;
     this.path = path;
     this.claim = claim;
-    this.#ownsFd = ownsFd;
+    this.#file = file;
+    this.#fd = fd;
     if (claim !== undefined) claims.add(claim);
-    this.buffer = bufferAt(address, byteLength);
-    this.bytes = new Uint8Array(this.buffer);
+  }
+
+  /** The descriptor behind the memory, -1 for anonymous memory and, if it is our own, after `close()`. */
+  get fd(): number {
+    return this.#file?.fd ?? this.#fd;
   }
 
   /**
@@ -111,12 +124,12 @@ export class Mapping {
    * @throws SystemError EACCES when the descriptor was not opened for that access, ENOMEM, ENODEV …
    */
   static map(fd: number, options: MapOptions): Mapping {
-    const { ownsFd = true } = options;
+    const file = (options.ownsFd ?? true) ? new OwnedFd(fd) : undefined;
     try {
       checkRange(options.byteLength, options.byteOffset ?? 0, options.path);
-      return Mapping.#mmap(fd, options, checkedClaim(fd, options));
+      return Mapping.#mmap(file?.fd ?? fd, options, file, checkedClaim(file?.fd ?? fd, options));
     } catch (error) {
-      if (ownsFd) closeFile(fd);
+      file?.close();
       throw error;
     }
   }
@@ -129,18 +142,17 @@ export class Mapping {
   static anonymous(byteLength: number, options: Omit<MapOptions, "byteLength" | "byteOffset"> = {}): Mapping {
     checkRange(byteLength, 0);
     const flags = (options.flags ?? flagsOf(options.access ?? "write")) | MAP_ANONYMOUS;
-    return Mapping.#mmap(-1, { ...options, byteLength, flags, ownsFd: false });
+    return Mapping.#mmap(-1, { ...options, byteLength, flags });
   }
 
-  static #mmap(fd: number, options: MapOptions, claim?: Claim): Mapping {
-    const { byteLength, byteOffset = 0, access = "write", path, ownsFd = true } = options;
+  static #mmap(fd: number, options: MapOptions, file?: OwnedFd, claim?: Claim): Mapping {
+    const { byteLength, byteOffset = 0, access = "write", path } = options;
     const { prot = protOf(access), flags = flagsOf(access) } = options;
     if ((prot & PROT_READ) === 0)
       throw new RangeError(`prot ${prot} lacks PROT_READ: a read would kill the process`);
     const result = libc().mmap(null, byteLength, prot, flags, fd, byteOffset);
     const address = checkAddress("mmap", result, path, MMAP_HINTS);
-    // SAFETY: the address came from mmap(byteLength) just now and is unmapped only in close(), after detaching.
-    return new Mapping(address, byteLength, { fd, access: accessOf(prot, flags), path, ownsFd }, claim);
+    return new Mapping(address, byteLength, { fd, access: accessOf(prot, flags), path, file }, claim);
   }
 
   /** Whether `close()` was called. */
@@ -198,14 +210,12 @@ export class Mapping {
    */
   close(): void {
     if (this.#closed) return;
-    // A buffer that somebody else transferred away lives on there: its memory must stay mapped for good.
+    // A buffer that somebody else transferred away lives on there, and with it the memory, until it is collected.
     const mine = !this.buffer.detached;
     if (mine) this.#detach();
     this.#closed = true;
-    // SAFETY: no view can reach the memory any more, and nobody else knows the address.
-    if (mine) check("munmap", libc().munmap(this.address, this.byteLength), this.path);
     if (mine && this.claim !== undefined) claims.delete(this.claim);
-    if (this.#ownsFd) closeFile(this.fd);
+    this.#file?.close();
   }
 
   #detach(): void {

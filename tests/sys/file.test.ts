@@ -92,3 +92,20 @@ test.skipIf(!hasTool("getconf"))("knows the page size (needs getconf)", () => {
   const told = Bun.spawnSync(["getconf", "PAGESIZE"]).stdout.toString();
   expect(pageSize()).toBe(Number(told));
 });
+
+test.skipIf(!hasTool("strace"))(
+  "opens what exists without O_CREAT, which fs.protected_regular refuses (needs strace)",
+  async () => {
+    const [path, log] = [join(dir, "of-another-user"), join(dir, "strace.log")];
+    writeFileSync(path, "");
+    const program = `
+      const { openFile } = await import(${JSON.stringify(join(import.meta.dir, "../../src/sys/file.ts"))});
+      openFile(${JSON.stringify(path)}, ${O_RDWR | O_CREAT});`;
+    const strace = ["strace", "-f", "-o", log, "-P", path, "-e", "trace=open,openat"];
+    const child = Bun.spawn([...strace, process.execPath, "-e", program], { stdout: "ignore" });
+    expect(await child.exited).toBe(0);
+    const opened = (await Bun.file(log).text()).split("\n").filter((line) => line.includes(path));
+    expect(opened.length).toBe(1);
+    expect(opened[0]).not.toContain("O_CREAT");
+  },
+);

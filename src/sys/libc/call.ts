@@ -1,13 +1,12 @@
 /** The one gate between libc's return values and JavaScript: a failure becomes a `SystemError`. */
-import { read } from "bun:ffi";
 import { SystemError } from "../../errors/errors.ts";
 import { errnoName } from "./constants.ts";
+import { readInt32 } from "./ffi.ts";
 import { errnoLocation } from "./symbols.ts";
 
 /** The errno of the libc call made just before in this thread. Nothing else may be called in between. */
 export function lastErrno(): number {
-  // SAFETY: libc gives the address of this thread's errno, which lives as long as the thread.
-  return read.i32(errnoLocation(), 0);
+  return readInt32(errnoLocation());
 }
 
 /**

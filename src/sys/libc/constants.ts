@@ -35,6 +35,7 @@ export const O_NOFOLLOW = pick(isArm64 ? 0o100000 : 0o400000, 0x100);
 /** open(2): programs started from this one do not inherit the descriptor. */
 export const O_CLOEXEC = pick(0o2000000, 0x1000000);
 export const F_DUPFD_CLOEXEC = pick(1030, 67);
+export const F_GETFD = 1;
 export const F_RDLCK = pick(0, 1);
 export const F_UNLCK = 2;
 export const F_WRLCK = pick(1, 3);

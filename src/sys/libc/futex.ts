@@ -4,9 +4,9 @@
  * `Atomics.wait` refuses memory that is not a `SharedArrayBuffer`; the kernel does not care who made it, and it
  * also waits on mappings that are read-only.
  */
-import { ptr } from "bun:ffi";
 import { lastErrno, systemError } from "./call.ts";
 import { E, FUTEX_WAIT, FUTEX_WAKE, INT_MAX, SYS_futex } from "./constants.ts";
+import { addressOf } from "./ffi.ts";
 import { linux } from "./symbols.ts";
 
 /** How a wait ended: woken (or for no reason: look again), no need to wait, too late, or a signal came. */
@@ -30,7 +30,7 @@ function setTimespec(timeoutMs: number): BigInt64Array | null {
 }
 
 const wordAddress = (words: Int32Array, index: number): number => {
-  if (Number.isInteger(index) && index >= 0 && index < words.length) return ptr(words, index * 4);
+  if (Number.isInteger(index) && index >= 0 && index < words.length) return addressOf(words, index * 4);
   throw new RangeError(`index ${index} is not within the array's ${words.length} elements`);
 };
 

@@ -2,11 +2,8 @@
  * The symbols of POSIX semaphores and message queues, and what waiting for them takes. On Linux a message queue
  * descriptor is a file descriptor, so poll(2) and epoll(7) can wait for it.
  */
-import { FFIType } from "bun:ffi";
 import { isLinux } from "./constants.ts";
 import { lazily } from "./symbols.ts";
-
-export type { Pointer } from "bun:ffi";
 
 const isArm64 = process.arch === "arm64";
 
@@ -52,7 +49,7 @@ export const queues = lazily(
     // int mq_send(mqd_t mqdes, const char *msg_ptr, size_t msg_len, unsigned int msg_prio);
     mq_send: { args: ["i32", "ptr", "u64", "u32"], returns: "i32" },
     // ssize_t mq_receive(mqd_t mqdes, char *msg_ptr, size_t msg_len, unsigned int *msg_prio);
-    mq_receive: { args: ["i32", "ptr", "u64", "ptr"], returns: FFIType.i64_fast },
+    mq_receive: { args: ["i32", "ptr", "u64", "ptr"], returns: "i64" },
   },
   ["librt.so.1"],
 );
@@ -74,7 +71,7 @@ export const linuxEvents = lazily({
   // int socket(int domain, int type, int protocol);
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   // long syscall(SYS_mq_notify, mqd_t mqdes, const struct sigevent *sevp);
-  syscall: { args: ["i64", "i64", "ptr"], returns: FFIType.i64_fast },
+  syscall: { args: ["i64", "i64", "ptr"], returns: "i64" },
 });
 
 // <sys/epoll.h>, <poll.h>

@@ -1,20 +1,32 @@
 /**
- * libc, as bun:ffi sees it: each symbol with its C prototype beside it. A table is opened at its first use,
- * so that importing the library costs nothing and an unsupported platform says so once, clearly.
+ * libc, each symbol with its C prototype beside it. A table is opened at its first use, so that importing the library
+ * costs nothing and an unsupported platform says so once, clearly.
  */
-import { dlopen, type FFIFunction, FFIType, type Pointer } from "bun:ffi";
 import { UnsupportedError } from "../../errors/errors.ts";
 import { isLinux, isMacOS } from "./constants.ts";
+import { type CFunction, openLibrary, type Symbols } from "./ffi.ts";
 
-const muslName = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`;
+/** glibc's name comes first: a disk may hold the file of another libc, and loading that one too would crash. */
+const LINUX_NAMES = ["libc.so.6", `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`];
 
-/** Whether libc is musl (Alpine), which differs from glibc in a few documented ways. */
+let musl: boolean | undefined;
+
+/** Whether the libc of this process is musl (Alpine), which differs from glibc in a few documented ways. */
 export function isMusl(): boolean {
-  // What is missing has size 0 here. node:fs would say it more plainly, and take 2 ms to load.
-  musl ??= isLinux && Bun.file(`/lib/${muslName}`).size > 0;
+  musl ??= isLinux && !hasGlibcVersion();
   return musl;
 }
-let musl: boolean | undefined;
+
+/** glibc has this function. musl answers to the name `libc.so.6` as well, but lacks it. */
+function hasGlibcVersion(): boolean {
+  try {
+    // const char *gnu_get_libc_version(void);
+    openLibrary(LINUX_NAMES[0]!, { gnu_get_libc_version: { args: [], returns: "ptr" } });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** The names under which the C library may be loaded here, most likely first. */
 function libraryNames(): string[] {
@@ -24,15 +36,18 @@ function libraryNames(): string[] {
       `shmstruct runs on Linux (x64, arm64) and, untested, on macOS; this is ${process.platform} ${process.arch}`,
     );
   }
-  return isMusl() ? [muslName, "libc.so.6"] : ["libc.so.6", muslName];
+  return LINUX_NAMES;
 }
 
-function open<T extends Record<string, FFIFunction>>(table: T, otherNames: readonly string[] = []) {
+function open<const T extends Record<string, CFunction>>(
+  table: T,
+  otherNames: readonly string[] = [],
+): Symbols<T> {
   const names = [...libraryNames(), ...otherNames];
   let cause: unknown;
   for (const name of names) {
     try {
-      return dlopen(name, table).symbols;
+      return openLibrary(name, table);
     } catch (error) {
       cause = error;
     }
@@ -42,17 +57,17 @@ function open<T extends Record<string, FFIFunction>>(table: T, otherNames: reado
   );
 }
 
-let errnoAddress: Pointer | undefined;
+let errnoAddress: number | undefined;
 
 /** Where this thread's errno lives. Known before the first call that may fail, as finding it may change errno. */
-export function errnoLocation(): Pointer {
+export function errnoLocation(): number {
   errnoAddress ??= Number(
     isMacOS
       ? // int *__error(void);
         open({ __error: { args: [], returns: "ptr" } }).__error()
       : // int *__errno_location(void);
         open({ __errno_location: { args: [], returns: "ptr" } }).__errno_location(),
-  ) as Pointer;
+  );
   return errnoAddress;
 }
 
@@ -60,21 +75,21 @@ export function errnoLocation(): Pointer {
  * A function that opens the table at its first call and keeps it.
  * @param otherNames libraries to try after libc: before 2.34 glibc kept some of POSIX apart
  */
-export function lazily<T extends Record<string, FFIFunction>>(
+export function lazily<const T extends Record<string, CFunction>>(
   table: T,
   otherNames: readonly string[] = [],
-): () => ReturnType<typeof open<T>> {
-  let symbols: ReturnType<typeof open<T>> | undefined;
+): () => Symbols<T> {
+  let symbols: Symbols<T> | undefined;
   return () => {
     if (symbols === undefined) {
-      symbols = open(table, otherNames);
       errnoLocation();
+      symbols = open(table, otherNames);
     }
     return symbols;
   };
 }
 
-/** What every part of the library needs. Results of `i64_fast` are numbers up to 2^53. */
+/** What every part of the library needs. */
 export const libc = lazily({
   // int open(const char *pathname, int flags, mode_t mode);
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
@@ -83,9 +98,9 @@ export const libc = lazily({
   // int ftruncate(int fd, off_t length);
   ftruncate: { args: ["i32", "i64"], returns: "i32" },
   // off_t lseek(int fd, off_t offset, int whence);
-  lseek: { args: ["i32", "i64", "i32"], returns: FFIType.i64_fast },
+  lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
   // ssize_t pread(int fd, void *buf, size_t count, off_t offset);
-  pread: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
+  pread: { args: ["i32", "ptr", "u64", "i64"], returns: "i64" },
   // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
   mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
   // int munmap(void *addr, size_t length);
@@ -105,7 +120,7 @@ export const libc = lazily({
   // int unlink(const char *pathname);
   unlink: { args: ["ptr"], returns: "i32" },
   // long sysconf(int name);
-  sysconf: { args: ["i32"], returns: FFIType.i64_fast },
+  sysconf: { args: ["i32"], returns: "i64" },
 });
 
 /** Linux only. */
@@ -113,13 +128,13 @@ export const linux = lazily({
   // int posix_fallocate(int fd, off_t offset, off_t len);  (returns the errno, does not set it)
   posix_fallocate: { args: ["i32", "i64", "i64"], returns: "i32" },
   // long syscall(SYS_futex, uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout, ...);
-  syscall: { args: ["i64", "ptr", "i32", "u32", "ptr", "ptr", "u32"], returns: FFIType.i64_fast },
+  syscall: { args: ["i64", "ptr", "i32", "u32", "ptr", "ptr", "u32"], returns: "i64" },
 });
 
 /** Linux only: what the kernel knows of a file. glibc has had a function of its own for it since 2.28, musl since 1.2.5. */
 export const statxCall = lazily({
   // long syscall(SYS_statx, int dirfd, const char *path, int flags, unsigned int mask, struct statx *statxbuf);
-  syscall: { args: ["i64", "i32", "ptr", "i32", "u32", "ptr"], returns: FFIType.i64_fast },
+  syscall: { args: ["i64", "i32", "ptr", "i32", "u32", "ptr"], returns: "i64" },
 });
 
 /** POSIX shared memory: in librt before glibc 2.34, since then in libc, as on musl and macOS. */

@@ -1,0 +1,81 @@
+/** Descriptors that are closed with their owner, also when a worker is terminated. */
+import { closeFile } from "./file.ts";
+import { check } from "./libc/call.ts";
+import { F_DUPFD_CLOEXEC, F_GETFD } from "./libc/constants.ts";
+import { ownedBuffer } from "./libc/ffi.ts";
+import { libc } from "./libc/symbols.ts";
+
+/** Of all open descriptors of this thread, so that the collector never closes one. */
+const open = new Set<ArrayBuffer>();
+
+/**
+ * An open file descriptor that belongs to one object. It is tied to an `ArrayBuffer` whose deallocator is close(2), so the
+ * kernel's locks on it are given back when the object is closed and when its worker ends, `terminate()` included. The
+ * buffer is never indexed and never leaves this module; `transfer(0)` is the only way to close.
+ * @example
+ * using file = new OwnedFd(openFile("data.bin", O_RDWR));
+ * fileSize(file.fd);
+ */
+export class OwnedFd {
+  readonly #fd: number;
+  #buffer: ArrayBuffer | undefined;
+
+  /**
+   * @param fd an open descriptor, which nothing else closes from now on; closed here when this fails
+   * @throws SystemError EMFILE, should the number be 0 and no other be free
+   */
+  constructor(fd: number) {
+    try {
+      this.#fd = fd === 0 ? notZero() : fd;
+      // SAFETY: the "address" is the number that close(2) gets; no byte there is ever read or written.
+      this.#buffer = ownedBuffer({ address: this.#fd, byteLength: 1, free: libc().close, context: 1 });
+      open.add(this.#buffer);
+    } catch (error) {
+      closeFile(fd);
+      throw error;
+    }
+  }
+
+  /** The number, -1 once closed. */
+  get fd(): number {
+    return this.closed ? -1 : this.#fd;
+  }
+
+  /** Whether it was closed. */
+  get closed(): boolean {
+    return this.#buffer === undefined || this.#buffer.detached;
+  }
+
+  /** Closes the descriptor. A second call does nothing. */
+  close(): void {
+    if (this.#buffer === undefined) return;
+    this.#buffer.transfer(0);
+    open.delete(this.#buffer);
+    this.#buffer = undefined;
+  }
+
+  /**
+   * Like `close`, for a number that users know and may have closed.
+   * @returns false when somebody else closed it already; it is not closed a second time
+   */
+  closeKnown(): boolean {
+    if (this.#buffer === undefined || libc().fcntl(this.#fd, F_GETFD, null) >= 0) {
+      this.close();
+      return true;
+    }
+    // The buffer stays in the set: a collected one would close a stranger's file.
+    this.#buffer = undefined;
+    return false;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Another number for descriptor 0, which as an address would be null. */
+function notZero(): number {
+  const fd = check("fcntl", libc().fcntl(0, F_DUPFD_CLOEXEC, 3));
+  closeFile(0);
+  return fd;
+}

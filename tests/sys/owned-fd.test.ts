@@ -1,0 +1,69 @@
+import { describe, expect, test } from "bun:test";
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { openFile } from "../../src/sys/file.ts";
+import { O_RDONLY } from "../../src/sys/libc/constants.ts";
+import { OwnedFd } from "../../src/sys/owned-fd.ts";
+
+const isOpen = (fd: number): boolean => {
+  try {
+    fstatSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe("OwnedFd", () => {
+  test("closes its descriptor once, at close()", () => {
+    const file = new OwnedFd(openFile("/dev/null", O_RDONLY));
+    const { fd } = file;
+    expect(isOpen(fd)).toBe(true);
+    file.close();
+    expect(isOpen(fd)).toBe(false);
+    expect([file.closed, file.fd]).toEqual([true, -1]);
+    const stranger = openSync("/dev/null", "r");
+    expect(stranger).toBe(fd);
+    file.close();
+    expect(isOpen(stranger)).toBe(true);
+    closeSync(stranger);
+  });
+
+  test("stays open when nothing refers to it: users may know the number", async () => {
+    const fd = (() => new OwnedFd(openFile("/dev/null", O_RDONLY)).fd)();
+    Bun.gc(true);
+    await Bun.sleep(1);
+    Bun.gc(true);
+    expect(isOpen(fd)).toBe(true);
+    closeSync(fd);
+  });
+
+  test("does not close a number twice that its user has closed", () => {
+    const file = new OwnedFd(openFile("/dev/null", O_RDONLY));
+    closeSync(file.fd);
+    expect(file.closeKnown()).toBe(false);
+    expect(file.closed).toBe(true);
+  });
+
+  test("is closed when its worker is terminated, busy or idle", async () => {
+    const library = JSON.stringify(new URL("../../src/sys/", import.meta.url).pathname);
+    const source = `
+      const { openFile } = await import(${library} + "file.ts");
+      const { OwnedFd } = await import(${library} + "owned-fd.ts");
+      const file = new OwnedFd(openFile("/dev/null", 0));
+      globalThis.kept = file;
+      postMessage(file.fd);
+      self.onmessage = () => { for (;;); };`;
+    for (const how of ["idle", "busy"]) {
+      const worker = new Worker(URL.createObjectURL(new Blob([source])));
+      const fd = await new Promise<number>((resolve) => {
+        worker.onmessage = ({ data }) => resolve(data);
+      });
+      if (how === "busy") worker.postMessage("loop");
+      await Bun.sleep(5);
+      expect(isOpen(fd)).toBe(true);
+      worker.terminate();
+      for (let waits = 0; waits < 100 && isOpen(fd); waits++) await Bun.sleep(10);
+      expect(isOpen(fd)).toBe(false);
+    }
+  });
+});
