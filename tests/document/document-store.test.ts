@@ -362,9 +362,9 @@ describe("a document that is too large", () => {
   });
 
   test("for any file is to be split, with grow and without it", () => {
+    const huge = "x".repeat(2 ** 30 + 1);
     for (const grow of [false, true]) {
       using master = masterOf(newPlace(), { grow });
-      const huge = "x".repeat(2 ** 30 + 1);
       expect(() => master.set(huge)).toThrow(/needs 1073741825 bytes, .*; split it into several/);
     }
   });

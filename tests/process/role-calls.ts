@@ -1,11 +1,14 @@
 /**
  * Calls every method of a Reader, and every accessor of its read-only views, `rounds` times each, so that all of it
- * is compiled: `role-calls.ts <dir> <rounds>`. A stray store to the read-only map would end the process with SIGSEGV.
+ * is compiled: `role-calls.ts <dir> <rounds> [with-atomics]`. A stray store to the read-only map would end the process
+ * with SIGSEGV, and so does Atomics.load once it is compiled: `with-atomics` shows that so many rounds are enough.
  */
 import { Reader, toObject } from "../../src/index.ts";
+import { openFile } from "../../src/sys/file.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
 import { Robot } from "../record/structs.ts";
 
-const [dir = ".", roundsText = "1000"] = process.argv.slice(2);
+const [dir = ".", roundsText = "1000", fault] = process.argv.slice(2);
 const rounds = Number(roundsText);
 using reader = new Reader(Robot, { dir, lockDir: dir });
 type Data = Parameters<Parameters<typeof reader.read>[0]>[0];
@@ -26,6 +29,19 @@ function look(data: Data): void {
   sum += data.count + data.twin + Number(data.serial) + data.name.length + data.pose.x + data.pose.norm();
   sum += (data.cells.at(2) ?? 0) + data.cells.length + data.path.at(1).y + data.path.length;
   sum += data.hits.load() + data.header.header_code + data.header.time_stamp;
+}
+
+/** What no method may do: asks for the words of a read-only map with Atomics. */
+function lookWithAtomics(): void {
+  using mapping = Mapping.map(openFile(reader.path, 0), {
+    byteLength: 64,
+    access: "read",
+    path: reader.path,
+  });
+  const words = new Int32Array(mapping.buffer);
+  repeat(rounds, (turn) => {
+    sum += Atomics.load(words, turn % 16);
+  });
 }
 
 /** What is too slow to be called a million times within a test. */
@@ -60,6 +76,7 @@ function repeat(times: number, call: (turn: number) => void): void {
   for (let turn = 0; turn < times; turn++) call(turn);
 }
 
+if (fault === "with-atomics") lookWithAtomics();
 repeat(rounds, () => look(reader.live));
 repeat(rounds, () => look(reader.snapshot() as unknown as Data));
 repeat(rounds, () => reader.read(look));

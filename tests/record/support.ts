@@ -59,11 +59,12 @@ export function spawnBun(
   program: string,
   args: readonly (string | number)[] = [],
   env: Record<string, string> = {},
+  stderr: "inherit" | "ignore" = "inherit",
 ) {
   return Bun.spawn([process.execPath, join(import.meta.dir, "../process", program), ...args.map(String)], {
     stdin: "pipe",
     stdout: "pipe",
-    stderr: "inherit",
+    stderr,
     env: { ...process.env, ...env },
   });
 }
