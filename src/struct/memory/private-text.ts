@@ -20,7 +20,8 @@ const SCRATCH_BYTES = 64 * FIRST_BYTES;
 
 // One for the whole thread: between the copy and the string no other code runs.
 const scratch = newCopy(SCRATCH_BYTES);
-const scratchView = new DataView(scratch.buffer);
+const scratchUnits = new Uint16Array(scratch.buffer);
+const scratchWords = new Int32Array(scratch.buffer, 0, SCRATCH_BYTES / 4);
 
 // Buffer's own takes anything as a value, and time to find out what it is.
 const { indexOf } = Uint8Array.prototype;
@@ -38,8 +39,8 @@ export function readText(memory: Memory, start: number, size: number, format: Te
   for (let i = 0; i < wordsEnd; i += 8) {
     const low = view.getInt32(start + i, true);
     const high = view.getInt32(start + i + 4, true);
-    scratchView.setInt32(i, low, true);
-    scratchView.setInt32(i + 4, high, true);
+    scratchWords[i >> 2] = low;
+    scratchWords[(i >> 2) + 1] = high;
     if (((((low - ones) & ~low) | ((high - ones) & ~high)) & tops) !== 0)
       return format.decode(scratch, 0, endOfText(scratch, i, i + 8, format.unit));
   }
@@ -53,19 +54,25 @@ function readLong(bytes: Buffer, start: number, size: number, format: TextFormat
   const length = Math.min(size, upTo);
   const copy = length <= SCRATCH_BYTES ? scratch : newCopy(length);
   bytes.copy(copy, 0, start, start + length);
-  const end = format.unit === 1 ? endOfBytes(copy, length) : endOfText(copy, 0, length, 2);
+  const end = format.unit === 1 ? endOfBytes(copy, length) : endOfUnits(copy, length);
   if (end < length || length === size) return format.decode(copy, 0, end);
   return readLong(bytes, start, size, format, upTo * (SCRATCH_BYTES / FIRST_BYTES));
 }
 
 /** With room for the NUL that stops the search. */
 function newCopy(byteLength: number): Buffer<ArrayBuffer> {
-  return Buffer.from(new ArrayBuffer(byteLength + 1));
+  return Buffer.from(new ArrayBuffer(byteLength + 2));
 }
 
 function endOfBytes(copy: Buffer, length: number): number {
   copy[length] = 0;
   return indexOf.call(copy, 0);
+}
+
+function endOfUnits(copy: Buffer, length: number): number {
+  const units = copy === scratch ? scratchUnits : new Uint16Array(copy.buffer, 0, length / 2 + 1);
+  units[length / 2] = 0;
+  return units.indexOf(0) * 2;
 }
 
 function endOfText(copy: Buffer, start: number, end: number, unit: 1 | 2): number {
