@@ -6,14 +6,15 @@ import { show } from "../errors/show.ts";
 import type { StructClass } from "./declare/composite.ts";
 import { Struct } from "./declare/struct.ts";
 import type { CheckedPath, Init, MemberNames, Plain } from "./declare/type-utils.ts";
-import { layoutOfClass, valueMembers } from "./layout/layout.ts";
-import { assertAttached, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
+import { layoutOfClass, modeOf, valueMembers } from "./layout/layout.ts";
+import { AT_START, assertAttached, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
 import { type MemorySource, memorySource } from "./memory/source.ts";
 import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
 import { resolvePath } from "./view/path.ts";
-import { assignView, goneFor, jsonOf, plainView, readOr, unreadable } from "./view/values.ts";
-import { makeView } from "./view/view.ts";
+import { goneFor, jsonOf, plainView, readOr, unreadable } from "./view/plain.ts";
+import { assignView } from "./view/values.ts";
+import { makeView, sourceOf } from "./view/view.ts";
 
 /**
  * Size of a struct in bytes, trailing padding included, as C's `sizeof`; a flexible array counts nothing.
@@ -50,6 +51,17 @@ export const layoutOf = <T extends Struct>(
   cls: StructClass<T>,
 ): StructSchema & { readonly fields: { readonly [K in MemberNames<T>]: MemberSchema } } =>
   schemaOf(layoutOfClass(cls)) as never;
+
+/**
+ * The generated source of a struct's accessors, as a view in private memory has them: to read, or to look for what is
+ * slow. The text may be another one in each version of the library.
+ * @throws StructDefinitionError for what is no struct class, or a class that cannot be laid out
+ * @example console.log(viewSource(Point2D))
+ */
+export function viewSource(cls: StructClass): string {
+  const layout = layoutOfClass(cls);
+  return sourceOf(layout, modeOf(layout, AT_START));
+}
 
 /**
  * A struct in private memory, all zero but for what `init` gives.

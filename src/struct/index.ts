@@ -87,6 +87,7 @@ export {
   sizeof,
   toObject,
   viewOf,
+  viewSource,
 } from "./functions.ts";
 export type { Memory } from "./memory/memory.ts";
 export {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { type BitScalar, BitsType } from "../../src/struct/declare/composite.ts";
 import {
   bits,
   bytesOf,
@@ -117,17 +118,18 @@ test.each([c_uint8, c_uint64])(
   "a bit-field far behind the first 512 MiB is read where it stands: %p",
   (type) => {
     const offset = 2 ** 32 + 2 ** 20 + 3;
+    const bits = { offset, width: 5 };
     const member: Member = {
       name: "x",
-      type,
-      offset: offset >> 3,
+      type: new BitsType(type as BitScalar, bits.width),
+      offset: Math.floor(offset / 8),
       size: type.size,
-      bits: { offset, width: 5 },
+      bits,
     };
     // The struct begins so far in front of the memory that these are its bytes.
     const base = -Math.floor(offset / 8);
     const region = new Region(new ArrayBuffer(8), 0, 8, 0);
-    writeBits(member, region, base, 21);
+    writeBits(bits, region, base, 21);
     expect(region.bytes[0]).toBe(21 << 3);
     expect(Number(readBits(member, region, base))).toBe(21);
   },

@@ -17,6 +17,7 @@ export type StructClass<T extends Struct = Struct> = abstract new () => T;
 /** A struct as a member of another. */
 export class StructType<T extends Struct = Struct> {
   declare readonly [DECLARED]?: T;
+  readonly kind = "struct";
   readonly cls: StructClass<T>;
 
   constructor(cls: StructClass<T>) {
@@ -31,6 +32,8 @@ export class StructType<T extends Struct = Struct> {
 export class ArrayType<Declared = unknown> {
   /** Only for the compiler. */
   declare readonly [DECLARED]?: Declared;
+  /** What types are told apart by. */
+  readonly kind = "array";
   /** The type of each element. */
   readonly element: FieldType;
   /** Elements. */
@@ -47,15 +50,40 @@ export class ArrayType<Declared = unknown> {
  * What `atomic` returns: an integer that processes change without a lock.
  * @example const count: AtomicType<number> = atomic(c_int32)
  */
-export class AtomicType<T extends number | bigint> {
+export class AtomicType<T extends number | bigint = number | bigint> {
   /** Only for the compiler. */
   declare readonly [DECLARED]?: Atomic<T>;
+  /** What types are told apart by. */
+  readonly kind = "atomic";
   /** The integer's type. */
   readonly integer: ScalarType<T, unknown>;
 
   /** @internal `atomic` makes them. */
   constructor(integer: ScalarType<T, unknown>) {
     this.integer = integer;
+  }
+}
+
+/** The values that bit-fields have. */
+export type BitValue = number | bigint | boolean;
+
+/** A scalar that a bit-field can be of. */
+export type BitScalar = ScalarType<BitValue> & {
+  readonly integer: NonNullable<ScalarType<BitValue>["integer"]>;
+};
+
+/** A bit-field: `width` bits of an integer. `@bits` makes them. */
+export class BitsType {
+  declare readonly [DECLARED]?: BitValue;
+  readonly kind = "bits";
+  /** The declared type, whose alignment and units gcc packs the bits by. */
+  readonly base: BitScalar;
+  /** Bits; with 0 it closes the current unit and has no value. */
+  readonly width: number;
+
+  constructor(base: BitScalar, width: number) {
+    this.base = base;
+    this.width = width;
   }
 }
 
@@ -66,7 +94,7 @@ export class AtomicType<T extends number | bigint> {
  */
 export type FieldType<Declared = unknown> =
   | CType<Declared>
-  | ((StructType | ArrayType | AtomicType<number> | AtomicType<bigint>) & { readonly [DECLARED]?: Declared });
+  | ((StructType | ArrayType | BitsType | AtomicType) & { readonly [DECLARED]?: Declared });
 
 type ElementOf<C> =
   C extends StructClass<infer S>
@@ -107,7 +135,7 @@ export function array<C extends FieldType | StructClass, const Dims extends read
   ...dims: Dims
 ): ArrayType<NestedArrayOf<C, Dims>> {
   const element = fieldType(type, "array");
-  if (element instanceof ArrayType && element.length === null)
+  if (element.kind === "array" && element.length === null)
     throw new StructDefinitionError(
       "array: the elements must have a length; only the outermost may be flexible",
     );
@@ -146,9 +174,12 @@ export function atomic<T extends number | bigint>(type: ScalarType<T, IntegerArr
 export const extendsStruct = (value: unknown): value is StructClass =>
   typeof value === "function" && value.prototype instanceof Struct;
 
+/** Anything may be given; these are known by who made them, and a type of one's own by its parts. */
+const composites = [StructType, ArrayType, AtomicType, BitsType];
+
 /** A type as given to `field`, `array` or `nested`, or an error that says what is wrong with it. */
 export function fieldType(type: unknown, where: string): FieldType {
-  if (type instanceof StructType || type instanceof ArrayType || type instanceof AtomicType) return type;
+  if (composites.some((Composite) => type instanceof Composite)) return type as FieldType;
   if (extendsStruct(type)) return new StructType(type);
   if (isCType(type)) return type;
   const hint = type === undefined ? " (undefined often means a circular import)" : "";

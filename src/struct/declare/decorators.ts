@@ -9,9 +9,9 @@ import { show } from "../../errors/show.ts";
 import { CArray } from "../view/arrays.ts";
 import { Atomic } from "../view/atomic.ts";
 import {
-  ArrayType,
-  AtomicType,
   array,
+  type BitScalar,
+  BitsType,
   extendsStruct,
   type FieldType,
   fieldType,
@@ -29,6 +29,7 @@ import {
   typedArrays,
   valueClassOf,
 } from "./types.ts";
+import { forValues, type Visitor, visit } from "./visit.ts";
 
 // Bun's standard decorators store metadata under this symbol, which must exist before the first decorated class.
 if (Symbol.metadata === undefined) {
@@ -62,8 +63,6 @@ const optionsOf = new WeakMap<StructClass, StructOptions>();
 export interface Declaration {
   readonly name: string;
   readonly type: FieldType;
-  /** A bit-field's width in bits. */
-  readonly bits?: number;
   /** The member's own members are reached through the enclosing struct (C11 anonymous members). */
   readonly anonymous?: boolean;
 }
@@ -145,17 +144,18 @@ export function bits<T extends number | bigint | boolean>(
   width: number,
 ): FieldDecorator<T> {
   const known = fieldType(type, "@bits");
-  const integer = isScalar(known) ? known.integer : undefined;
-  if (integer === undefined)
+  if (!isBitScalar(known))
     throw new StructDefinitionError(`@bits: expected an integer type or c_bool, got ${type.name}`);
-  const most = type.inline.boolean ? 1 : integer.bits;
+  const most = known.inline.boolean ? 1 : known.integer.bits;
   if (!Number.isInteger(width) || width < 0 || width > most) {
     throw new StructDefinitionError(
       `@bits(${type.name}, ${width}): the width must be a whole number from 0 to ${most}`,
     );
   }
-  return recorder("@bits", { type: known, bits: width });
+  return recorder("@bits", { type: new BitsType(known, width) });
 }
+
+const isBitScalar = (type: FieldType): type is BitScalar => isScalar(type) && type.integer !== undefined;
 
 /**
  * Sets packing, alignment, byte order or name of a struct.
@@ -182,12 +182,18 @@ export function ownOptions(cls: StructClass): StructOptions {
   return optionsOf.get(cls) ?? {};
 }
 
-const typeName = (type: FieldType): string => ("name" in type ? type.name : type.constructor.name);
+const shownAs: Visitor<string> = {
+  ...forValues(({ name }) => name),
+  bits: () => "a bit-field",
+  array: () => "an array",
+  struct: ({ cls }) => cls.name,
+  atomic: () => "an atomic",
+};
 
 function nestedType(cls: StructClass, where: string): FieldType {
   if (extendsStruct(cls)) return new StructType(cls);
   const given: { name: string } = cls;
-  const got = typeof given === "function" ? given.name : typeName(fieldType(given, where));
+  const got = typeof given === "function" ? given.name : visit(fieldType(given, where), shownAs);
   throw new StructDefinitionError(`${where}: expected a class that extends Struct, got ${got}`);
 }
 
@@ -293,23 +299,24 @@ function record(holder: object, className: string, declaration: Declaration): vo
 /** With `emitDecoratorMetadata` the compiler tells the declared type, as far as it has a run-time name. */
 function checkDeclaredType(member: string, type: FieldType, declared: unknown): void {
   if (typeof declared !== "function" || declared === Object) return;
-  const possible = declarableAs(type);
+  const possible: readonly unknown[] = declarableAs(type);
   if (possible.length === 0 || possible.includes(declared)) return;
-  const [name, expected] = [declared, ...possible].map((f) => f?.name);
+  const [name, expected] = [declared, ...declarableAs(type)].map((f) => f?.name);
   throw new StructDefinitionError(`${member} is declared as ${name}, but its type reads as ${expected}`);
 }
 
+type Constructor = { readonly name: string };
+
+const valuesOf: Visitor<readonly Constructor[]> = {
+  ...forValues((type) => [valueClassOf(type) ?? []].flat()),
+  bits: ({ base }) => declarableAs(base),
+  array: ({ element }) => (isNumeric(element) ? [typedArrays[element.inline.accessor], CArray] : [CArray]),
+  struct: ({ cls }) => basesOf(cls),
+  atomic: () => [Atomic],
+};
+
 /** The constructors that a member of this type can be declared as; none when that cannot be told. */
-function declarableAs(type: FieldType): readonly unknown[] & readonly { name: string }[] {
-  if (type instanceof StructType) return basesOf(type.cls);
-  if (type instanceof AtomicType) return [Atomic];
-  if (type instanceof ArrayType) {
-    const { element } = type;
-    return isNumeric(element) ? [typedArrays[element.inline.accessor], CArray] : [CArray];
-  }
-  const values = valueClassOf(type);
-  return values === undefined ? [] : [values];
-}
+const declarableAs = (type: FieldType): readonly Constructor[] => visit(type, valuesOf);
 
 /** A member may be declared as what its class extends. */
 function basesOf(cls: StructClass): StructClass[] {

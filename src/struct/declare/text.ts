@@ -93,6 +93,7 @@ export function chars(size: number, options: { encoding?: TextEncoding | undefin
   const name = encoding === "utf8" ? `chars(${size})` : `chars(${size}, ${encoding})`;
   return ownType(
     {
+      kind: "text" as const,
       name,
       size,
       align: 1,
@@ -129,6 +130,7 @@ function checkText(value: unknown, size: number, codec: Codec): string {
  */
 export const c_longdouble: CType<number> = ownType(
   {
+    kind: "own" as const,
     name: "c_longdouble",
     size: 16,
     align: 16,

@@ -29,6 +29,13 @@ export type TypeSchema =
   | { readonly custom: string; readonly size: number; readonly align: number };
 
 /**
+ * What a type with a value of its own is: a number of C that generated code reads without a call, text, the bytes of a
+ * type that is not known here, or one that is read and written by its own functions.
+ * @example c_int32.kind   // "scalar"
+ */
+export type ValueKind = "scalar" | "text" | "bytes" | "own";
+
+/**
  * The type of one field, whose value is a `T`.
  * @example
  * // 16.16 fixed point: the same interface that the built-in types have
@@ -44,6 +51,8 @@ export type TypeSchema =
  * };
  */
 export interface CType<T> {
+  /** What the library's own types are by; a type of your own is `"own"`, or says nothing. */
+  readonly kind?: ValueKind | undefined;
   /** Its name in messages, schemas and mismatch reports, e.g. `"c_int32"`. */
   readonly name: string;
   /** Bytes of one value, 1 or more. */
@@ -78,6 +87,8 @@ export const schemaOfType = ({ schema, name, size, align }: CType<unknown>): Typ
   schema ?? { custom: name, size, align };
 
 const isFunction = (value: unknown): boolean => typeof value === "function";
+
+const VALUE_KINDS: readonly unknown[] = ["scalar", "text", "bytes", "own"] satisfies ValueKind[];
 
 /** What each part of a type must be. */
 const parts: [name: keyof CType<unknown>, must: string, fits: (value: unknown) => boolean][] = [
@@ -118,8 +129,14 @@ function isSound(type: object): boolean {
     if (parts.filter(([known]) => known in given).length < 4) return false;
     throw new StructDefinitionError(`${where}: ${part} must be ${must}, got ${show(given[part])}`);
   }
-  if (!isLong) return true;
-  throw new StructDefinitionError(`${where}: a name must have at most ${MAX_NAME_LENGTH} characters`);
+  if (isLong)
+    throw new StructDefinitionError(`${where}: a name must have at most ${MAX_NAME_LENGTH} characters`);
+  const { kind = "own" } = given;
+  // A copy of a type of ours, with another alignment perhaps, is of its kind.
+  if (VALUE_KINDS.includes(kind) && (kind !== "scalar" || "inline" in given)) return true;
+  throw new StructDefinitionError(
+    `${where}: kind must be "own" or left out in a type of one's own, got ${show(kind)}`,
+  );
 }
 
 /** The constructors of values, as far as a type tells. */
@@ -173,6 +190,7 @@ export interface Inline {
  * @example const counter = (type: ScalarType<number, IntegerArray>) => field(atomic(type));
  */
 export interface ScalarType<T, A = never> extends CType<T> {
+  readonly kind: "scalar";
   /** Only for the compiler. */
   readonly [ARRAY]?: A;
   /** @internal How generated code gets at it. */
@@ -214,10 +232,13 @@ export const typedArrays = {
   Float64: Float64Array,
 } satisfies Record<Inline["accessor"], unknown>;
 
-export const isScalar = (type: object): type is ScalarType<unknown, unknown> => "inline" in type;
+/** Of whatever a field can be of. */
+type HasKind = { readonly kind?: string | undefined };
+
+export const isScalar = (type: HasKind): type is ScalarType<unknown, unknown> => type.kind === "scalar";
 
 /** True for scalars that a typed array can stand for: all but c_bool. */
-export const isNumeric = (type: object): type is ScalarType<number | bigint, TypedArray> =>
+export const isNumeric = (type: HasKind): type is ScalarType<number | bigint, TypedArray> =>
   isScalar(type) && !type.inline.boolean;
 
 type Accessor = Inline["accessor"];
@@ -264,6 +285,7 @@ function scalar<T extends number | bigint, A>(
   const get = getters[inline.accessor];
   const set = setters[inline.accessor] as (view: DataView, o: number, value: T, le: boolean) => void;
   const type = {
+    kind: "scalar" as const,
     name,
     size,
     align: size,
@@ -329,6 +351,7 @@ function checkNumber(value: unknown): number {
  */
 export const c_bool: ScalarType<boolean> = ownType(
   {
+    kind: "scalar" as const,
     name: "c_bool",
     size: 1,
     align: 1,
@@ -464,6 +487,7 @@ export const c_void_p: ScalarType<bigint, BigUint64Array> = ownType(
  */
 export const c_char: CType<string> = ownType(
   {
+    kind: "text" as const,
     name: "c_char",
     size: 1,
     align: 1,
@@ -486,6 +510,7 @@ export const c_char: CType<string> = ownType(
  */
 export const c_wchar: CType<string> = ownType(
   {
+    kind: "text" as const,
     name: "c_wchar",
     size: 4,
     align: 4,
@@ -541,6 +566,7 @@ export function convert<B, T>(
   const { name, decode, encode, labels } = options;
   // What check returns is what write stores, so the encoded value travels between them under the type T.
   const type = {
+    kind: "own" as const,
     name,
     size: base.size,
     align: base.align,

@@ -1,12 +1,12 @@
 /**
  * LAYOUT: from what a class declares to sizes and offsets, exactly as gcc lays out C structs on this ABI
- * (System V x86-64, AAPCS64). Pure: no memory, no I/O. Computed once per class and frozen.
+ * (abi.ts). Pure: no memory, no I/O. Computed once per class and frozen.
  *
  * A derived class is laid out like `struct Derived { struct Base base; … }` with the base's members in reach.
  */
 import { StructDefinitionError } from "../../errors/errors.ts";
 import { show } from "../../errors/show.ts";
-import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "../declare/composite.ts";
+import type { ArrayType, BitsType, FieldType, StructClass, StructType } from "../declare/composite.ts";
 import {
   type Declaration,
   isStructName,
@@ -18,7 +18,9 @@ import {
 } from "../declare/decorators.ts";
 import { MAX_STRUCT_NAME_LENGTH } from "../declare/limits.ts";
 import { Struct, Union } from "../declare/struct.ts";
+import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { BIG_ENDIAN, type Region } from "../memory/memory.ts";
+import { abi } from "./abi.ts";
 
 /** One member with its place. */
 export interface Member {
@@ -89,36 +91,47 @@ function layoutOfBase(cls: StructClass): Layout | undefined {
   return undefined;
 }
 
-/** Bytes a value of this type takes (a flexible array: 0). */
-export function sizeOfType(type: FieldType): number {
-  if (type instanceof StructType) return layoutOfClass(type.cls).size;
-  if (type instanceof ArrayType) return sizeOfType(type.element) * (type.length ?? 0);
-  if (type instanceof AtomicType) return type.integer.size;
-  return type.size;
-}
+const sizes: Visitor<number> = {
+  ...forValues(({ size }) => size),
+  bits: ({ base }) => base.size,
+  array: ({ element, length }) => sizeOfType(element) * (length ?? 0),
+  struct: ({ cls }) => layoutOfClass(cls).size,
+  atomic: ({ integer }) => integer.size,
+};
+
+/** Bytes a value of this type takes (a flexible array: 0; a bit-field: those of its declared type). */
+export const sizeOfType = (type: FieldType): number => visit(type, sizes);
+
+const aligns: Visitor<number> = {
+  ...forValues(({ align }) => align),
+  bits: ({ base }) => base.align,
+  array: ({ element }) => alignOfType(element),
+  struct: ({ cls }) => layoutOfClass(cls).align,
+  atomic: ({ integer }) => integer.align,
+};
 
 /** Natural alignment in bytes. */
-function alignOfType(type: FieldType): number {
-  if (type instanceof StructType) return layoutOfClass(type.cls).align;
-  if (type instanceof ArrayType) return alignOfType(type.element);
-  if (type instanceof AtomicType) return type.integer.align;
-  return type.align;
-}
+const alignOfType = (type: FieldType): number => visit(type, aligns);
 
-/** A type's name in messages and mismatch reports: `c_int32`, `Point2D`, `c_float[3][4]`. */
-export function typeName(type: FieldType): string {
-  if (type instanceof StructType) return layoutOfClass(type.cls).name;
-  if (type instanceof AtomicType) return `atomic(${type.integer.name})`;
-  if (!(type instanceof ArrayType)) return type.name;
-  const { innermost, dimensions } = unwrap(type);
-  return typeName(innermost) + dimensions;
-}
+const names: Visitor<string> = {
+  ...forValues(({ name }) => name),
+  bits: ({ base, width }) => `${base.name}:${width}`,
+  array(type) {
+    const { innermost, dimensions } = unwrap(type);
+    return typeName(innermost) + dimensions;
+  },
+  struct: ({ cls }) => layoutOfClass(cls).name,
+  atomic: ({ integer }) => `atomic(${integer.name})`,
+};
+
+/** A type's name in messages and mismatch reports: `c_int32`, `Point2D`, `c_float[3][4]`, `c_uint8:3`. */
+export const typeName = (type: FieldType): string => visit(type, names);
 
 /** What an array, of however many dimensions, is an array of; `dimensions` as C writes them, `""` for no array. */
 export function unwrap(type: FieldType): { innermost: FieldType; dimensions: string } {
   let dimensions = "";
   let innermost = type;
-  for (; innermost instanceof ArrayType; innermost = innermost.element)
+  for (; innermost.kind === "array"; innermost = innermost.element)
     dimensions += `[${innermost.length ?? ""}]`;
   return { innermost, dimensions };
 }
@@ -134,12 +147,20 @@ export function inOrder(region: Region, layout: Layout): Region {
   return modeOf(layout, region.mode) === region.mode ? region : region.swapped;
 }
 
+const atomicAligns: Visitor<number> = {
+  ...forValues(() => 0),
+  bits: () => 0,
+  array: ({ element }) => atomicAlignOf(element),
+  struct: ({ cls }) => layoutOfClass(cls).atomicAlign,
+  atomic: ({ integer }) => integer.align,
+};
+
 /** Alignment in bytes that the atomics in a type need; 0 when there are none. */
-export function atomicAlignOf(type: FieldType): number {
-  if (type instanceof StructType) return layoutOfClass(type.cls).atomicAlign;
-  if (type instanceof ArrayType) return atomicAlignOf(type.element);
-  return type instanceof AtomicType ? type.integer.align : 0;
-}
+export const atomicAlignOf = (type: FieldType): number => visit(type, atomicAligns);
+
+/** True for an array without a length. */
+export const isFlexible = (type: FieldType): type is ArrayType =>
+  type.kind === "array" && type.length === null;
 
 const withValues = new WeakMap<Layout, readonly Member[]>();
 
@@ -158,9 +179,6 @@ export const flattened = (via: string, { members }: Layout, offset: number): Mem
   });
 
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
-
-/** gcc on arm64 lets unnamed (zero-width) bit-fields align the whole struct; on x86-64 it does not. */
-const ZERO_WIDTH_ALIGNS = process.arch === "arm64" && process.platform === "linux";
 
 /** The largest struct or array that one ArrayBuffer can hold. */
 const MAX_BYTES = 2 ** 32;
@@ -218,7 +236,7 @@ class Placement {
   /** The name of the class that declares a member. */
   #ownerOf({ name, via }: Member): string {
     const holder = via === undefined ? undefined : this.#byName.get(via);
-    if (holder?.type instanceof StructType) return layoutOfClass(holder.type.cls).name;
+    if (holder?.type.kind === "struct") return layoutOfClass(holder.type.cls).name;
     let owner = this.#name;
     for (let base = layoutOfBase(Object.getPrototypeOf(this.cls)); base?.byName.has(name); ) {
       owner = base.name;
@@ -271,7 +289,8 @@ class Placement {
     const where = `${this.#name}.${declaration.name}`;
     if (this.#flexible)
       throw new StructDefinitionError(`${where} follows a flexible array, which must be the last member`);
-    if (declaration.bits !== undefined) this.#placeBits(declaration, declaration.bits);
+    const { name, type } = declaration;
+    if (type.kind === "bits") this.#placeBits(name, type);
     else this.#placeMember(declaration, where);
     this.#end = Math.max(this.#end, this.#position);
     if (this.#isUnion) this.#position = 0;
@@ -288,43 +307,43 @@ class Placement {
     if (anonymous) this.#flatten(name, type as StructType, offset);
   }
 
-  #placeBits({ name, type }: Declaration, width: number): void {
-    if (!("size" in type)) return;
-    const unit = type.size * 8;
-    const typeAlign = Math.min(type.align, this.#options.pack ?? type.align);
+  #placeBits(name: string, type: BitsType): void {
+    const { base, width } = type;
+    const unit = base.size * 8;
+    const align = Math.min(base.align, this.#options.pack ?? base.align);
     if (width === 0) {
       this.#position = roundUp(this.#position, unit);
-      if (ZERO_WIDTH_ALIGNS) this.#align = Math.max(this.#align, typeAlign);
+      if (abi.zeroWidthAligns) this.#align = Math.max(this.#align, base.align);
       return;
     }
     // A bit-field may not straddle units of its type, unless the struct is packed.
     const straddles = Math.floor(this.#position / unit) !== Math.floor((this.#position + width - 1) / unit);
     if (straddles && this.#options.pack === undefined) this.#position = roundUp(this.#position, unit);
-    this.#align = Math.max(this.#align, typeAlign);
+    this.#align = Math.max(this.#align, align);
     this.#add({
       name,
       type,
       offset: Math.floor(this.#position / 8),
-      size: type.size,
+      size: base.size,
       bits: { offset: this.#position, width },
     });
     this.#position += width;
   }
 
   #checkType(type: FieldType, where: string, offset: number): void {
-    if (type instanceof ArrayType && type.length === null) {
+    if (isFlexible(type)) {
       if (this.#isUnion) throw new StructDefinitionError(`${where}: a union cannot have a flexible array`);
       this.#flexible = true;
     }
     const { innermost } = unwrap(type);
-    if (innermost instanceof StructType && layoutOfClass(innermost.cls).flexible) {
+    if (innermost.kind === "struct" && layoutOfClass(innermost.cls).flexible) {
       const { name } = layoutOfClass(innermost.cls);
       throw new StructDefinitionError(`${where}: ${name} ends in a flexible array and cannot be nested`);
     }
     const atomicAlign = atomicAlignOf(innermost);
     if (atomicAlign === 0) return;
-    const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
-    const littleInside = innermost instanceof StructType && layoutOfClass(innermost.cls).endian === "little";
+    const stride = type.kind === "array" ? sizeOfType(innermost) : 0;
+    const littleInside = innermost.kind === "struct" && layoutOfClass(innermost.cls).endian === "little";
     this.#checkAtomics(atomicAlign, offset, where, { stride, littleInside });
   }
 

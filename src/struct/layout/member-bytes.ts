@@ -3,8 +3,9 @@
  * struct in a file, other members lie there: behind the last one, in the same byte as a bit-field, anywhere.
  */
 
-import { AtomicType, StructType } from "../declare/composite.ts";
+import type { AtomicType, StructType } from "../declare/composite.ts";
 import { type IntegerArray, typedArrays } from "../declare/types.ts";
+import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { masksOf } from "../view/bits.ts";
 import { type Layout, layoutOfClass, type Member, unwrap } from "./layout.ts";
 import { joined, type Range } from "./plain-ranges.ts";
@@ -90,24 +91,39 @@ function partsOf(layout: Layout, littleEndian: boolean): readonly Part[] {
 
 function findParts({ members }: Layout, littleEndian: boolean): Part[] {
   const own = members.filter(({ via }) => via === undefined);
-  const parts = own.flatMap((member) => partsOfMember(member, littleEndian));
-  const ranges = parts.filter((part) => "end" in part);
-  return [...joined(ranges), ...parts.filter((part) => !("end" in part))];
+  const found = own.flatMap((member) => partsOfMember(member, littleEndian));
+  const ranges = found.filter((part) => "end" in part);
+  return [...joined(ranges), ...found.filter((part) => !("end" in part))];
 }
 
-function partsOfMember({ type, offset, size, bits }: Member, littleEndian: boolean): Part[] {
-  if (bits !== undefined) return partsOfBits(bits, littleEndian);
-  const whole = { start: offset, end: offset + size };
-  const { innermost } = unwrap(type);
-  if (innermost instanceof AtomicType) return [atomsOf(innermost, offset, size)];
-  if (!(innermost instanceof StructType)) return [whole];
-  const layout = layoutOfClass(innermost.cls);
-  const parts = partsOf(layout, layout.endian === undefined ? littleEndian : layout.endian === "little");
-  if (isDense(parts, layout.size)) return [whole];
-  return [{ parts, start: offset, count: size / layout.size, stride: layout.size }];
+interface Place {
+  readonly member: Member;
+  readonly littleEndian: boolean;
 }
 
-function atomsOf({ integer }: AtomicType<number> | AtomicType<bigint>, start: number, size: number): Atoms {
+const wholeOf = ({ offset, size }: Member): Range => ({ start: offset, end: offset + size });
+
+const parts: Visitor<Part[], Place> = {
+  ...forValues((_, { member }) => [wholeOf(member)]),
+  bits: (_, { member: { bits }, littleEndian }) =>
+    partsOfBits(bits as NonNullable<typeof bits>, littleEndian),
+  // Of the elements, however many there are.
+  array: (type, place) => visit(unwrap(type).innermost, parts, place),
+  struct: partsOfStructs,
+  atomic: (type, { member: { offset, size } }) => [atomsOf(type, offset, size)],
+};
+
+const partsOfMember = (member: Member, littleEndian: boolean): Part[] =>
+  visit(member.type, parts, { member, littleEndian });
+
+function partsOfStructs({ cls }: StructType, { member, littleEndian }: Place): Part[] {
+  const layout = layoutOfClass(cls);
+  const inner = partsOf(layout, layout.endian === undefined ? littleEndian : layout.endian === "little");
+  if (isDense(inner, layout.size)) return [wholeOf(member)];
+  return [{ parts: inner, start: member.offset, count: member.size / layout.size, stride: layout.size }];
+}
+
+function atomsOf({ integer }: AtomicType, start: number, size: number): Atoms {
   const Words = typedArrays[integer.inline.accessor] as Atoms["Words"];
   return { Words, start, count: size / integer.size };
 }

@@ -1,6 +1,7 @@
 /** Which bytes of a struct belong to a transaction: all but its atomics, which processes change without a lock. */
 import { StructDefinitionError } from "../../errors/errors.ts";
-import { ArrayType, AtomicType, type FieldType, StructType } from "../declare/composite.ts";
+import type { ArrayType, FieldType } from "../declare/composite.ts";
+import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { atomicAlignOf, type Layout, layoutOfClass, sizeOfType } from "./layout.ts";
 
 /** Bytes from `start` up to, not including, `end`. */
@@ -25,21 +26,26 @@ export function atomicRanges(layout: Layout): readonly Range[] {
 }
 
 function findRanges({ name, members, atomicAlign }: Layout): Range[] {
-  const ranges: Range[] = [];
-  if (atomicAlign === 0) return ranges;
+  const found: Range[] = [];
+  if (atomicAlign === 0) return found;
   for (const { type, offset, via } of members) {
-    if (via === undefined) addMoved(ranges, rangesIn(type, name), offset);
-    checkCount(ranges.length, name);
+    if (via === undefined) addMoved(found, rangesIn(type, name), offset);
+    checkCount(found.length, name);
   }
-  return joined(ranges);
+  return joined(found);
 }
 
-function rangesIn(type: FieldType, where: string): readonly Range[] {
-  if (atomicAlignOf(type) === 0) return [];
-  if (type instanceof AtomicType) return [{ start: 0, end: type.integer.size }];
-  if (type instanceof StructType) return atomicRanges(layoutOfClass(type.cls));
-  return type instanceof ArrayType ? rangesInArray(type, where) : [];
-}
+/** Of the atomics in a type; `where` is for messages. */
+const ranges: Visitor<readonly Range[], string> = {
+  ...forValues(() => []),
+  bits: () => [],
+  array: rangesInArray,
+  struct: ({ cls }) => atomicRanges(layoutOfClass(cls)),
+  atomic: ({ integer }) => [{ start: 0, end: integer.size }],
+};
+
+const rangesIn = (type: FieldType, where: string): readonly Range[] =>
+  atomicAlignOf(type) === 0 ? [] : visit(type, ranges, where);
 
 function rangesInArray({ element, length }: ArrayType, where: string): Range[] {
   const inner = rangesIn(element, where);
@@ -48,9 +54,9 @@ function rangesInArray({ element, length }: ArrayType, where: string): Range[] {
   if (inner.length === 1 && inner[0]?.start === 0 && inner[0].end === size)
     return [{ start: 0, end: size * count }];
   checkCount(inner.length * count, where);
-  const ranges: Range[] = [];
-  for (let i = 0; i < count; i++) addMoved(ranges, inner, i * size);
-  return joined(ranges);
+  const found: Range[] = [];
+  for (let i = 0; i < count; i++) addMoved(found, inner, i * size);
+  return joined(found);
 }
 
 function checkCount(count: number, where: string): void {

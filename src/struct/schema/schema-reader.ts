@@ -5,6 +5,8 @@ import { show } from "../../errors/show.ts";
 import {
   ArrayType,
   atomic,
+  type BitScalar,
+  BitsType,
   type FieldType,
   fieldType,
   type StructClass,
@@ -155,10 +157,11 @@ class SchemaReader {
     const { type: spelt, offset, size, bits, anonymous } = schema;
     const place = { depth, pathLength: pathLength + name.length + 1 };
     this.#paths.use(place.pathLength);
-    const type = this.#type(spelt, where, place);
-    if (!isCount(offset) || !isCount(size) || size !== sizeOfType(type))
+    const declared = this.#type(spelt, where, place);
+    if (!isCount(offset) || !isCount(size) || size !== sizeOfType(declared))
       throw unsound(`${where}: offset or size`, `${offset}, ${size}`);
-    const span = bits === undefined ? undefined : readBits(bits, type, where, struct);
+    const span = bits === undefined ? undefined : readBits(bits, declared, where, struct);
+    const type = span === undefined ? declared : new BitsType(declared as BitScalar, span.width);
     if (offset + (span ? 1 : size) > struct.size && !isFlexible(type, offset, struct))
       throw unsound(`${where} reaches beyond the struct`, offset + size);
     checkAtomics(type, offset, where, struct);
@@ -168,7 +171,7 @@ class SchemaReader {
   }
 
   #anonymous({ name, type, offset }: Member, where: string, struct: Head): Member[] {
-    if (!(type instanceof StructType)) throw unsound(`${where}: anonymous`, typeName(type));
+    if (type.kind !== "struct") throw unsound(`${where}: anonymous`, typeName(type));
     const inner = layoutOfClass(type.cls);
     if (inner.endian !== undefined && inner.endian !== struct.endian)
       throw unsound(`${where}: anonymous, of another byte order`, inner.endian);
@@ -200,7 +203,7 @@ class SchemaReader {
     const { array: spelt, length: given } = schema;
     const element = this.#type(spelt, where, deeper(place));
     const length = readLength(given, where);
-    const isOpen = element instanceof ArrayType ? element.length === null : isFlexibleStruct(element);
+    const isOpen = element.kind === "array" ? element.length === null : isFlexibleStruct(element);
     if (isOpen) throw unsound(`${where}: elements without a length`, length);
     return new ArrayType(element, length);
   }
@@ -211,7 +214,7 @@ class SchemaReader {
     const own = this.#types.get(name);
     if (own !== undefined) return own;
     const base = this.#type(spelt, where, deeper(place));
-    if (!("check" in base)) throw unsound(`${where}: base type`, name);
+    if (!isCType(base)) throw unsound(`${where}: base type`, name);
     const integer = isScalar(base) && base.integer !== undefined ? (base as ScalarType<bigint>) : undefined;
     const isBig = integer?.inline.accessor.startsWith("Big") === true;
     if (isBig && integer && name === `asNumber(${base.name})`) return asNumber(integer);
@@ -273,7 +276,7 @@ function readLength(length: unknown, where: string): number | null {
 function layoutFrom(cls: StructClass, head: Head, members: Member[]): Layout {
   const byName = new Map(members.map((member) => [member.name, member]));
   if (byName.size !== members.length) throw unsound(`${head.name}: two members of one name`, head.name);
-  const open = members.findIndex(({ type }) => type instanceof ArrayType && type.length === null);
+  const open = members.findIndex(({ type }) => type.kind === "array" && type.length === null);
   if (open >= 0 && (open < members.length - 1 || head.kind === "union"))
     throw unsound(
       `${head.name}: a flexible array that is not the last member of a struct`,
@@ -286,11 +289,11 @@ function layoutFrom(cls: StructClass, head: Head, members: Member[]): Layout {
 }
 
 const isFlexibleStruct = (type: FieldType): boolean =>
-  type instanceof StructType && layoutOfClass(type.cls).flexible;
+  type.kind === "struct" && layoutOfClass(type.cls).flexible;
 
 /** A flexible array begins where its struct ends, or in the padding there; never behind it. */
 const isFlexible = (type: FieldType, offset: number, struct: Head): boolean =>
-  type instanceof ArrayType && type.length === null && offset <= struct.size;
+  type.kind === "array" && type.length === null && offset <= struct.size;
 
 function readBits(bits: unknown, type: FieldType, where: string, struct: Head): NonNullable<Member["bits"]> {
   if (!isObject(bits)) throw unsound(`${where}: bits`, bits);
@@ -312,15 +315,16 @@ function checkAtomics(type: FieldType, offset: number, where: string, struct: He
   const align = atomicAlignOf(type);
   if (align <= 1) return;
   const { innermost } = unwrap(type);
-  const stride = type instanceof ArrayType ? sizeOfType(innermost) : 0;
+  const stride = type.kind === "array" ? sizeOfType(innermost) : 0;
   if (offset % align !== 0 || stride % align !== 0) throw unsound(`${where}: misaligned atomic`, offset);
-  const endian = (innermost instanceof StructType && layoutOfClass(innermost.cls).endian) || struct.endian;
+  const endian = (innermost.kind === "struct" && layoutOfClass(innermost.cls).endian) || struct.endian;
   if (endian === "big") throw unsound(`${where}: big-endian atomic`, endian);
 }
 
 /** The bytes of a type that is not known here, under its name, so that the fingerprint holds. */
 function opaque(name: string, size: number, align: number): CType<Uint8Array> {
   return ownType({
+    kind: "bytes" as const,
     name,
     size,
     align,

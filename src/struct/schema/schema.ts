@@ -2,9 +2,10 @@
  * A layout as plain data: everything that another program, or a later version of this one, needs in order to
  * work on the bytes without the class's source. It stands in every file that a Manager makes.
  */
-import { ArrayType, AtomicType, type FieldType, type StructClass, StructType } from "../declare/composite.ts";
+import type { FieldType, StructClass } from "../declare/composite.ts";
 import type { Struct } from "../declare/struct.ts";
 import { type CType, schemaOfType, type TypeSchema } from "../declare/types.ts";
+import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { type Layout, layoutOfClass, type Member, typeName, unwrap } from "../layout/layout.ts";
 
 /** Loaded by the first who has no class: most programs have one. */
@@ -75,13 +76,16 @@ const memberSchema = ({ type, offset, size, bits, anonymous }: Member): MemberSc
     ...(anonymous && { anonymous }),
   });
 
-function typeSchema(type: FieldType): TypeSchema {
-  if (type instanceof StructType) return Object.freeze({ struct: schemaOf(layoutOfClass(type.cls)) });
-  if (type instanceof ArrayType)
-    return Object.freeze({ array: typeSchema(type.element), length: type.length });
-  if (type instanceof AtomicType) return Object.freeze({ atomic: type.integer.name });
-  return frozenCopy(schemaOfType(type)) as TypeSchema;
-}
+const spellings: Visitor<TypeSchema> = {
+  ...forValues((type) => frozenCopy(schemaOfType(type)) as TypeSchema),
+  // A member says how many bits it has, and where.
+  bits: ({ base }) => typeSchema(base),
+  array: ({ element, length }) => Object.freeze({ array: typeSchema(element), length }),
+  struct: ({ cls }) => Object.freeze({ struct: schemaOf(layoutOfClass(cls)) }),
+  atomic: ({ integer }) => Object.freeze({ atomic: integer.name }),
+};
+
+const typeSchema = (type: FieldType): TypeSchema => visit(type, spellings);
 
 function frozenCopy(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
@@ -105,9 +109,9 @@ export function leavesOf(layout: Layout, prefix = "", base = 0, endian = layout.
     const path = prefix + name;
     const place = { path, offset: base + member.offset, size: member.size };
     if (bits !== undefined)
-      return [{ ...place, type: `${typeName(type)}:${bits.width} at bit ${bits.offset + base * 8}${order}` }];
+      return [{ ...place, type: `${typeName(type)} at bit ${bits.offset + base * 8}${order}` }];
     const { dimensions, innermost } = unwrap(type);
-    if (!(innermost instanceof StructType)) return [{ ...place, type: typeName(type) + order }];
+    if (innermost.kind !== "struct") return [{ ...place, type: typeName(type) + order }];
     const inner = layoutOfClass(innermost.cls);
     const head = { ...place, type: `${inner.kind}${dimensions}` };
     const below = `${path}${dimensions && "[]"}.`;

@@ -4,11 +4,10 @@
  * power-of-two unit around it, byte-wise where none fits.
  */
 
-import { checkBigInt, checkInteger, type ScalarType } from "../declare/types.ts";
+import type { BitScalar, BitsType, BitValue } from "../declare/composite.ts";
+import { checkBigInt, checkInteger } from "../declare/types.ts";
 import type { Member } from "../layout/layout.ts";
 import type { Memory } from "../memory/memory.ts";
-
-type BitValue = number | bigint | boolean;
 
 interface Span {
   /** Bytes from the start of the struct, and how many. */
@@ -36,9 +35,7 @@ export function masksOf(bits: NonNullable<Member["bits"]>, littleEndian: boolean
   return littleEndian ? bytes : bytes.reverse();
 }
 
-type BitType = ScalarType<BitValue> & { readonly integer: NonNullable<ScalarType<BitValue>["integer"]> };
-
-const scalarOf = (member: Member): BitType => member.type as BitType;
+const scalarOf = (member: Member): BitScalar => (member.type as BitsType).base;
 
 /** The value of a bit-field of the struct at `base`. */
 export function readBits(member: Member, memory: Memory, base: number): BitValue {
@@ -89,8 +86,8 @@ function readSpan({ start, byteLength }: Span, { view, littleEndian }: Memory, b
 }
 
 /** Stores a value that `checkBits` returned, leaving the neighbours' bits as they are. */
-export function writeBits(member: Member, memory: Memory, base: number, value: BitValue): void {
-  const span = spanOf(member.bits as NonNullable<Member["bits"]>, memory.littleEndian);
+export function writeBits(bits: Member["bits"], memory: Memory, base: number, value: BitValue): void {
+  const span = spanOf(bits as NonNullable<Member["bits"]>, memory.littleEndian);
   const { start, byteLength, shift, mask } = span;
   let word = (readSpan(span, memory, base) & ~(mask << shift)) | ((BigInt(value) & mask) << shift);
   for (let i = 0; i < byteLength; i++) {
@@ -100,10 +97,9 @@ export function writeBits(member: Member, memory: Memory, base: number, value: B
 }
 
 /** @throws TypeError, RangeError for what the width cannot hold (C would cut it silently) */
-export function checkBits(member: Member, value: unknown): BitValue {
-  const { inline, integer, check } = scalarOf(member);
+export function checkBits({ inline, integer, check }: BitScalar, bits: number, value: unknown): BitValue {
   if (inline.boolean) return check(value);
-  const width = BigInt((member.bits as NonNullable<Member["bits"]>).width);
+  const width = BigInt(bits);
   const min = integer.signed ? -(1n << (width - 1n)) : 0n;
   const max = integer.signed ? (1n << (width - 1n)) - 1n : (1n << width) - 1n;
   return inline.accessor.startsWith("Big")

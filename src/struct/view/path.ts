@@ -1,12 +1,12 @@
 /** Dotted paths into a struct: `"multi_pts.multi_points.3.x"`. */
 import { show } from "../../errors/show.ts";
-import { ArrayType, type FieldType, StructType } from "../declare/composite.ts";
+import { type FieldType, StructType } from "../declare/composite.ts";
 import type { CType } from "../declare/types.ts";
 import { type Layout, layoutOfClass, sizeOfType, typeName } from "../layout/layout.ts";
 import { at, itHas, rangeRefusal, seenFrom } from "../validation-error.ts";
 import type { CArray } from "./arrays.ts";
 import { LAYOUT, type View } from "./internals.ts";
-import { plainValue } from "./values.ts";
+import { plainValue } from "./plain.ts";
 
 /** A path, looked up. */
 export interface ResolvedPath {
@@ -47,7 +47,7 @@ function resolve(layout: Layout, path: string): ResolvedPath {
 
 function follow(place: ResolvedPath, step: string, where: string): ResolvedPath {
   const { type, steps, offset } = place;
-  if (type instanceof StructType) {
+  if (type.kind === "struct") {
     const layout = layoutOfClass(type.cls);
     const member = layout.byName.get(step);
     if (member === undefined)
@@ -56,7 +56,7 @@ function follow(place: ResolvedPath, step: string, where: string): ResolvedPath 
       );
     return { steps: [...steps, step], offset: offset + member.offset, type: member.type };
   }
-  if (!(type instanceof ArrayType))
+  if (type.kind !== "array")
     throw new TypeError(
       `${where}: ${typeName(type)} has no members, so ${JSON.stringify(step)} leads nowhere`,
     );
@@ -93,7 +93,7 @@ export function plainPath(view: object, path: ResolvedPath): unknown {
     return plainValue(path.type, () => value, {});
   } catch (error) {
     const { steps, type } = path;
-    throw fromRoot(view, steps, error, type instanceof StructType ? steps.length : undefined);
+    throw fromRoot(view, steps, error, type.kind === "struct" ? steps.length : undefined);
   }
 }
 

@@ -3,11 +3,13 @@
  * value anywhere leaves the memory as it was.
  */
 
-import { ArrayType, AtomicType, type FieldType, StructType } from "../declare/composite.ts";
-import { isNumeric, type ScalarType, type TypedArray, typedArrays } from "../declare/types.ts";
+import type { ArrayType, BitValue, FieldType } from "../declare/composite.ts";
+import { isNumeric, type TypedArray, typedArrays } from "../declare/types.ts";
+import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import {
   atomicAlignOf,
   inOrder,
+  isFlexible,
   type Layout,
   layoutOfClass,
   type Member,
@@ -16,14 +18,13 @@ import {
   valueMembers,
 } from "../layout/layout.ts";
 import { copyMembers } from "../layout/member-bytes.ts";
-import { assertAttached, isAttached, type Memory, type Region } from "../memory/memory.ts";
+import { assertAttached, type Region } from "../memory/memory.ts";
 import {
   at,
   itHas,
   outOfRange,
   rangeRefusal,
   readOnlyHere,
-  seenFrom,
   typeRefusal,
   wrongType,
 } from "../validation-error.ts";
@@ -41,32 +42,50 @@ type PreparedMembers = readonly (readonly [Member, Prepared])[];
 /** Or the bytes of a struct of the same class, and what of it stands behind them. */
 type PreparedStruct = { readonly bytes: Buffer; readonly rest: PreparedMembers } | PreparedMembers;
 
-const prepared = (value: unknown): Prepared => value as Prepared;
+/** What a value is checked against besides its type. */
+interface Room {
+  readonly value: unknown;
+  readonly region: Region;
+  /** Elements of an array, which for a flexible one only its memory tells. */
+  readonly length?: number | undefined;
+}
+
+const preparing: Visitor<unknown, Room> = {
+  ...forValues((type, { value }) => type.check(value)),
+  bits: ({ base, width }, { value }) => checkBits(base, width, value),
+  array: (type, { value, region, length = type.length ?? 0 }) => prepareArray(type, value, region, length),
+  struct: ({ cls }, { value, region }) => prepareStruct(layoutOfClass(cls), value, region),
+  atomic: ({ integer }, { value }) => integer.check(value instanceof Atomic ? value.load() : value),
+};
 
 /**
  * Checks `value` for a field of `type`.
- * @param length elements of an array, which for a flexible one only its memory tells
  * @throws TypeError, RangeError
  */
-function prepare(type: FieldType, value: unknown, region: Region, length?: number): Prepared {
-  if (type instanceof StructType) return prepared(prepareStruct(layoutOfClass(type.cls), value, region));
-  if (type instanceof ArrayType)
-    return prepared(prepareArray(type, value, region, length ?? type.length ?? 0));
-  if (type instanceof AtomicType)
-    return prepared(type.integer.check(value instanceof Atomic ? value.load() : value));
-  return prepared(type.check(value));
+const prepare = (type: FieldType, room: Room): Prepared => visit(type, preparing, room) as Prepared;
+
+/** Where a prepared value goes; `bits` says where in its bytes a bit-field lies. */
+interface Target {
+  readonly region: Region;
+  readonly byteOffset: number;
+  readonly value: Prepared;
+  readonly bits?: Member["bits"];
 }
 
+const storing: Visitor<void, Target> = {
+  ...forValues((type, { region, byteOffset, value }) => type.write(region, byteOffset, value)),
+  bits: (_, { region, byteOffset, value, bits }) =>
+    writeBits(bits, region, byteOffset, value as unknown as BitValue),
+  array: ({ element }, { region, byteOffset, value }) =>
+    storeArray(element, region, byteOffset, value as unknown as PreparedArray),
+  struct: ({ cls }, { region, byteOffset, value }) =>
+    storeStruct(layoutOfClass(cls), region, byteOffset, value as unknown as PreparedStruct),
+  atomic: ({ integer }, { region, byteOffset, value }) =>
+    void new Atomic(region, byteOffset, integer).store(value as unknown as number),
+};
+
 /** Stores what `prepare` returned for the same type. */
-function store(type: FieldType, region: Region, byteOffset: number, value: Prepared): void {
-  if (type instanceof StructType)
-    storeStruct(layoutOfClass(type.cls), region, byteOffset, value as unknown as PreparedStruct);
-  else if (type instanceof ArrayType)
-    storeArray(type.element, region, byteOffset, value as unknown as PreparedArray);
-  else if (type instanceof AtomicType)
-    new Atomic(region, byteOffset, type.integer as ScalarType<number>).store(value as unknown as number);
-  else type.write(region, byteOffset, value);
-}
+const store = (type: FieldType, target: Target): void => visit(type, storing, target);
 
 /** A misaligned atomic would be refused in the middle of storing, when others are stored already. */
 function checkAlignment(align: number, region: Region, byteOffset: number): void {
@@ -96,18 +115,16 @@ export function storeMember(
 }
 
 function prepareMember(member: Member, value: unknown, region: Region, base: number): Prepared {
-  if (member.bits !== undefined) return prepared(checkBits(member, value));
   const { type } = member;
-  const flexible = type instanceof ArrayType && type.length === null;
-  const length = flexible
+  const length = isFlexible(type)
     ? Math.floor((region.byteLength - base - member.offset) / sizeOfType(type.element))
     : undefined;
-  return prepare(type, value, region, length);
+  return prepare(type, { value, region, length });
 }
 
-function writeMember(member: Member, region: Region, base: number, value: Prepared): void {
-  if (member.bits !== undefined) writeBits(member, region, base, value as unknown as number);
-  else store(member.type, region, base + member.offset, value);
+function writeMember({ type, offset, bits }: Member, region: Region, base: number, value: Prepared): void {
+  // The bits of a bit-field are counted from the start of its struct.
+  store(type, { region, byteOffset: bits === undefined ? base + offset : base, value, bits });
 }
 
 /** Assigns the members of `init` to the view: all, or none when one of them is refused. */
@@ -225,7 +242,7 @@ function prepareElements(
   try {
     for (const value of values) {
       if (result.length > limit) break;
-      result.push(prepare(element, value, region));
+      result.push(prepare(element, { value, region }));
     }
   } catch (error) {
     throw at(`[${first + result.length}]`, error);
@@ -247,7 +264,8 @@ const copyOfNumbers = (values: TypedArray, atMost: number): Uint8Array => {
 function storeArray(element: FieldType, region: Region, base: number, value: PreparedArray): void {
   const size = sizeOfType(element);
   if (!("numbers" in value)) {
-    for (const [i, checked] of value.entries()) store(element, region, base + i * size, checked);
+    for (const [i, checked] of value.entries())
+      store(element, { region, byteOffset: base + i * size, value: checked });
     return;
   }
   if (!region.littleEndian && size > 1) reverseEach(value.numbers, size);
@@ -302,93 +320,13 @@ export function fillArray(
   let checked: Prepared;
   try {
     checkAlignment(atomicAlignOf(element), region, base);
-    checked = prepare(element, value, region);
+    checked = prepare(element, { value, region });
   } catch (error) {
     throw at(array[PLACE], error);
   }
   const size = sizeOfType(element);
-  for (let i = 0; i < length; i++) store(element, region, base + i * size, checked);
+  for (let i = 0; i < length; i++) store(element, { region, byteOffset: base + i * size, value: checked });
 }
 
 const countOf = (element: FieldType, elements: PreparedArray): number =>
   "numbers" in elements ? elements.numbers.byteLength / sizeOfType(element) : elements.length;
-
-/** What JSON has no form of its own for: bigints, and typed arrays. Views and `CArray`s bring a toJSON. */
-export function forJson(value: unknown): unknown {
-  if (typeof value === "bigint") return value.toString();
-  const isTypedArray = ArrayBuffer.isView(value) && Symbol.iterator in value && !("toJSON" in value);
-  return isTypedArray ? Array.from(value as Iterable<unknown>, forJson) : value;
-}
-
-/** A struct for JSON.stringify, which asks the structs, arrays and atomics in it for theirs. */
-export function jsonOf(view: View): Record<string, unknown> {
-  const source = view as unknown as Record<string, unknown>;
-  return Object.fromEntries(valueMembers(view[LAYOUT]).map(({ name }) => [name, forJson(source[name])]));
-}
-
-/** How the values of a struct are turned into plain ones. */
-export interface PlainOptions {
-  /** Stands for a value that cannot be read, such as an `asNumber` beyond 2^53; without it the error is thrown. */
-  readonly unreadable?: (error: unknown) => unknown;
-}
-
-/** Text for a value that cannot be read. */
-export const unreadable = (error: unknown): string =>
-  `[${error instanceof Error ? error.message : String(error)}]`;
-
-/** A copy of the view as plain objects and arrays. */
-export function plainView(view: View, options: PlainOptions): Record<string, unknown> {
-  const source = view as unknown as Record<string, unknown>;
-  const layout = view[LAYOUT];
-  const entries = valueMembers(layout).map(({ name, type }) => {
-    try {
-      return [name, plainValue(type, () => source[name], options)];
-    } catch (error) {
-      // A nested struct knows nothing of where it is.
-      throw seenFrom(type instanceof StructType ? `${layout.name}.${name}` : layout.name, error);
-    }
-  });
-  return Object.fromEntries(entries);
-}
-
-/** The value of a field of `type` as a plain one; `read` gives it as a view does. */
-export function plainValue(type: FieldType, read: () => unknown, options: PlainOptions): unknown {
-  if (type instanceof StructType) return plainView(read() as View, options);
-  if (type instanceof AtomicType) return (read() as Atomic<number>).load();
-  if (!(type instanceof ArrayType)) return readOr(options.unreadable, read);
-  const { element } = type;
-  const array = read() as Elements;
-  return Array.from({ length: array.length }, (_, i) => {
-    try {
-      return plainValue(element, () => array.at(i), options);
-    } catch (error) {
-      throw element instanceof StructType ? seenFrom(`${array[PLACE]}[${i}]`, error) : error;
-    }
-  });
-}
-
-interface Elements {
-  /** A typed array has none. */
-  readonly [PLACE]?: string;
-  readonly length: number;
-  at(index: number): unknown;
-}
-
-/** The elements for showing them, which must not throw. */
-export function readableElements(array: Elements, memory: Memory): unknown {
-  if (!isAttached(memory)) return goneFor(array[PLACE]);
-  return Array.from({ length: array.length }, (_, i) => readOr(unreadable, () => array.at(i)));
-}
-
-/** Shown instead of values that are gone, once and not for each. */
-export const goneFor = (place: string | undefined): string =>
-  `${place} (its memory was unmapped: the role or map was closed)`;
-
-export function readOr(instead: PlainOptions["unreadable"], read: () => unknown): unknown {
-  if (instead === undefined) return read();
-  try {
-    return read();
-  } catch (error) {
-    return instead(error);
-  }
-}

@@ -1,0 +1,331 @@
+/**
+ * Writes the source of a view class or of a class of arrays, in which accessors go straight to the bytes.
+ *
+ * Names from a class or a schema enter the source only as JSON strings, so no name can break out of it.
+ */
+import type { ArrayType, FieldType, StructType } from "../declare/composite.ts";
+import {
+  type CType,
+  type Inline,
+  isNumeric,
+  isOwnType,
+  isScalar,
+  type ScalarType,
+  typedArrays,
+} from "../declare/types.ts";
+import { forValues, type Kind, kindOf, type Visitor, visit } from "../declare/visit.ts";
+import { type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "../layout/layout.ts";
+import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
+import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region } from "../memory/memory.ts";
+import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
+import { normalIndex, PLACE, placeOf } from "./arrays.ts";
+import { Atomic } from "./atomic.ts";
+import { readBits } from "./bits.ts";
+import { OFFSET, REGION } from "./internals.ts";
+import { forJson, readableElements } from "./plain.ts";
+import { SourceWriter } from "./source-writer.ts";
+import { fillArray, storeElements, storeMember } from "./values.ts";
+
+/** More composite members than this are not kept in slots of the view, which would make every view large. */
+const MAX_SLOTS = 16;
+
+/** Where the classes for nested structs and for arrays come from. */
+export interface Classes {
+  viewClass(layout: Layout, mode: number): unknown;
+  arrayClass(element: FieldType, mode: number): unknown;
+}
+
+/** Where a value lies, as source text. */
+interface Place {
+  readonly offset: string;
+  /** The arguments that tell an array or an atomic where it stands, for messages. */
+  readonly owner: string;
+}
+
+/** Kinds whose value is an object on the memory: made once per view, and kept. */
+const COMPOSITES: readonly Kind[] = ["array", "struct", "atomic"];
+
+const isComposite = (type: FieldType): boolean => COMPOSITES.includes(kindOf(type));
+
+/** Writes one class. */
+export class Generator {
+  readonly #classes: Classes;
+  /** What the source reaches by name besides its own. */
+  readonly #constants = new Map<string, unknown>([["B", barrierWord]]);
+  /** The region's mode, without AT_START. */
+  readonly #mode: number;
+  readonly #readOnly: boolean;
+  readonly #fresh: boolean;
+  /** The last argument of DataView's methods. */
+  readonly #littleEndian: boolean;
+  /** What stands before an offset. */
+  readonly #start: string;
+  readonly #slots: string[] = [];
+
+  constructor(mode: number, classes: Classes) {
+    this.#classes = classes;
+    this.#mode = mode & ~AT_START;
+    this.#start = this.#mode === mode ? "this.#offset + " : "";
+    this.#littleEndian = (mode & BIG_ENDIAN) === 0;
+    this.#readOnly = (mode & READ_ONLY) !== 0;
+    this.#fresh = (mode & FRESH) !== 0;
+  }
+
+  /** What the source needs, by the names it has there. */
+  get constants(): ReadonlyMap<string, unknown> {
+    return this.#constants;
+  }
+
+  /** The source of a view class: a function's body that returns it. */
+  viewSource(layout: Layout): string {
+    const accessors = layout.members.map((member) => this.#accessor(layout, member));
+    const out = new SourceWriter();
+    out.line('"use strict";');
+    out.block("return class", () => {
+      out.line("#region; #view; #offset;", ...this.#slots.map((slot) => `${slot};`));
+      out.block("constructor(region, offset)", [
+        "this.#region = region; this.#view = region.view; this.#offset = offset;",
+      ]);
+      out.block(`get [${this.#constant("REGION", REGION)}]()`, ["return this.#region;"]);
+      out.block(`get [${this.#constant("OFFSET", OFFSET)}]()`, ["return this.#offset;"]);
+      for (const { key, get, set } of accessors) {
+        out.block(`get ${key}()`, get);
+        out.block(`set ${key}(v)`, set);
+      }
+    });
+    return out.toString();
+  }
+
+  /** The source of a class of arrays of `element`. */
+  arraySource(element: FieldType): string {
+    const out = new SourceWriter();
+    out.line('"use strict";');
+    out.block("return class", () => {
+      out.line("#region; #view; #offset; #length; #owner; #row;");
+      out.block("constructor(region, offset, length, owner, row)", [
+        "this.#region = region; this.#view = region.view; this.#offset = offset;",
+        "this.#length = length; this.#owner = owner; this.#row = row;",
+      ]);
+      const place = this.#constant("PLACE", PLACE);
+      out.block(`get [${place}]()`, [
+        `return ${this.#constant("placeOf", placeOf)}(this.#owner, this.#row);`,
+      ]);
+      out.block("get length()", ["return this.#length;"]);
+      this.#elementReaders(out, element);
+      this.#elementWriters(out, element);
+      out.block("toJSON()", [`return Array.from(this, ${this.#constant("forJson", forJson)});`]);
+      out.block('[Symbol.for("nodejs.util.inspect.custom")]()', [
+        `return ${this.#constant("readableElements", readableElements)}(this, this.#region);`,
+      ]);
+    });
+    return out.toString();
+  }
+
+  #elementReaders(out: SourceWriter, element: FieldType): void {
+    const size = sizeOfType(element);
+    const value = this.#read(element, { offset: `this.#offset + i * ${size}`, owner: "this, i" });
+    const isPlain = isScalar(element) || isComposite(element);
+    const place = `this[${this.#constant("PLACE", PLACE)}] + "[" + i + "]"`;
+    // Once the compiler knows that i is an integer, two unsigned numbers take one comparison, not two. Only of single
+    // bytes there may be so many elements that a negative index, unsigned, is one of them.
+    const isOutside = size > 1 ? "i >>> 0 >= this.#length >>> 0" : "i < 0 || i >= this.#length";
+    const normal = this.#constant("normalIndex", normalIndex);
+    out.block("at(i)", [
+      `if ((i | 0) !== i || ${isOutside}) i = ${normal}(i, this.#length, this);`,
+      isPlain ? `return ${value};` : this.#guarded(value, place),
+    ]);
+    out.block("*[Symbol.iterator]()", [
+      `for (let i = 0; i < this.#length; i++) yield ${isPlain ? value : "this.at(i)"};`,
+    ]);
+  }
+
+  #elementWriters(out: SourceWriter, element: FieldType): void {
+    const refuse = `${this.#constant("refuseArray", refuseArray)}(this[${this.#constant("PLACE", PLACE)}]);`;
+    const type = this.#type(element);
+    const where = `${type}, this.#region, this.#offset, this.#length`;
+    const setAll = this.#constant("storeElements", storeElements);
+    const fillAll = this.#constant("fillArray", fillArray);
+    out.block(
+      "set(values, offset = 0)",
+      this.#readOnly ? [refuse] : [`${setAll}(${where}, values, offset, this);`],
+    );
+    out.block(
+      "fill(value)",
+      this.#readOnly ? [refuse] : [`${fillAll}(${where}, value, this);`, "return this;"],
+    );
+  }
+
+  /** The name under which the source reaches a value: `name`, or with a number behind it where that is another's. */
+  #constant(name: string, value: unknown): string {
+    for (let i = 0; ; i++) {
+      const free = i === 0 ? name : `${name}${i}`;
+      if (!this.#constants.has(free)) this.#constants.set(free, value);
+      if (this.#constants.get(free) === value) return free;
+    }
+  }
+
+  /** A type, by a name that is recognised; only letters and digits of its own get into the source. */
+  #type(type: FieldType): string {
+    const name = "name" in type ? type.name : kindOf(type);
+    return this.#constant(`type_${name.replace(/\W+/g, "_").slice(0, 40)}`, type);
+  }
+
+  #accessor(layout: Layout, member: Member): { key: string; get: string[]; set: string[] } {
+    // A string, not a computed key, which would take half as long again to define.
+    const key = JSON.stringify(member.name);
+    if (member.via !== undefined) {
+      const inner = `this[${JSON.stringify(member.via)}][${key}]`;
+      return { key, get: [`return ${inner};`], set: [`${inner} = v;`] };
+    }
+    const refuse = () =>
+      `${this.#constant("refuseWrite", refuseWrite)}(${this.#constant("layout", layout)}, ${key});`;
+    return {
+      key,
+      get: this.#getter(layout, member),
+      set: this.#readOnly ? [refuse()] : this.#setter(layout, member),
+    };
+  }
+
+  #getter(layout: Layout, member: Member): string[] {
+    const { type, offset, name } = member;
+    const place = JSON.stringify(`${layout.name}.${name}`);
+    if (type.kind === "bits") return [`return ${this.#readBits(member)};`];
+    const value = this.#read(type, { offset: `${this.#start}${offset}`, owner: `${place}, 0` });
+    if (isScalar(type)) return [`return ${value};`];
+    if (!isComposite(type)) return [this.#guarded(value, place)];
+    if (this.#slots.length >= MAX_SLOTS) return [`return ${value};`];
+    const slot = `#slot${this.#slots.length}`;
+    this.#slots.push(slot);
+    return [
+      // A typed array over unmapped memory would quietly read as undefined; touching the DataView throws instead.
+      ...(type.kind === "array" ? ["this.#view.byteLength;"] : []),
+      ...(this.#fresh ? [`${BARRIER_SOURCE};`] : []),
+      `const known = this.${slot};`,
+      `return known === undefined ? this.${slot} = ${value} : known;`,
+    ];
+  }
+
+  /** Returns a value that its type may refuse to show; the message then names the place. */
+  #guarded(value: string, place: string): string {
+    const refuse = this.#constant("unreadableAt", unreadableAt);
+    return `try { return ${value}; } catch (e) { throw ${refuse}(${place}, e, this.#region); }`;
+  }
+
+  /** An expression that reads a value. */
+  #read(type: FieldType, place: Place): string {
+    return visit(type, this.#reads, place);
+  }
+
+  readonly #reads: Visitor<string, Place> = {
+    ...forValues((type, { offset }) => this.#afterBarrier(this.#readValue(type, offset))),
+    scalar: ({ inline }, { offset }) => this.#afterBarrier(this.#readInline(inline, offset)),
+    bits: ({ base }, place) => this.#read(base, place),
+    array: (type, place) => this.#readArray(type, place),
+    struct: (type, place) => this.#readStruct(type, place),
+    atomic: ({ integer }, { offset, owner }) =>
+      `new ${this.#constant("Atomic", Atomic)}(this.#region, ${offset}, ${this.#type(integer)}, ${owner})`,
+  };
+
+  #afterBarrier(value: string): string {
+    return this.#fresh ? `(${BARRIER_SOURCE}, ${value})` : value;
+  }
+
+  #readStruct({ cls }: StructType, { offset }: Place): string {
+    const layout = layoutOfClass(cls);
+    const mode = modeOf(layout, this.#mode);
+    const region = mode === this.#mode ? "this.#region" : "this.#region.swapped";
+    return `new ${this.#constant("View", this.#classes.viewClass(layout, mode))}(${region}, ${offset})`;
+  }
+
+  /** What somebody else's type hands out may be the memory itself, through which a store would kill the process. */
+  #readValue(type: CType<unknown>, offset: string): string {
+    return this.#readOnly && !isOwnType(type)
+      ? `${this.#constant("readCopy", readCopy)}(${this.#type(type)}, this.#region, ${offset})`
+      : `${this.#type(type)}.read(this.#region, ${offset})`;
+  }
+
+  #readInline({ accessor, boolean }: Inline, offset: string): string {
+    const value = `this.#view.get${accessor}(${offset}, ${this.#littleEndian})`;
+    return boolean ? `${value} !== 0` : value;
+  }
+
+  #readArray({ element, length }: ArrayType, { offset, owner }: Place): string {
+    const size = sizeOfType(element);
+    const flexible = () =>
+      `${this.#constant("flexibleLength", flexibleLength)}(this.#region, ${offset}, ${size})`;
+    const count = length ?? flexible();
+    const Class = this.#constant("List", this.#classes.arrayClass(element, this.#mode));
+    const general = `new ${Class}(this.#region, ${offset}, ${count}, ${owner})`;
+    if (!isNumeric(element) || this.#readOnly || !this.#littleEndian) return general;
+    const TypedArray = typedArrays[element.inline.accessor];
+    const first = `this.#region.byteOffset + ${offset}`;
+    return `(${first}) % ${size} === 0 ? new ${this.#constant(TypedArray.name, TypedArray)}(this.#region.buffer, ${first}, ${count}) : ${general}`;
+  }
+
+  #setter(layout: Layout, member: Member): string[] {
+    const { type, name } = member;
+    const place = `${this.#start}${member.offset}`;
+    if (isScalar(type)) return this.#storeInline(layout, name, type, place);
+    if (isComposite(type) || type.kind === "bits") {
+      const storeAny = this.#constant("storeMember", storeMember);
+      const constants = `${this.#constant("layout", layout)}, ${this.#constant("member", member)}`;
+      return [`${storeAny}(${constants}, this.#region, this.#offset, v);`];
+    }
+    return this.#storeValue(`${layout.name}.${name}`, type as CType<unknown>, place);
+  }
+
+  #storeInline(layout: Layout, name: string, type: ScalarType<unknown, unknown>, place: string): string[] {
+    const { accessor, refuses, boolean } = type.inline;
+    const refuse = this.#constant("refuseValue", refuseValue);
+    const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
+    return [
+      `if (${refuses("v")}) ${refuse}(${what});`,
+      `this.#view.set${accessor}(${place}, ${boolean ? "v ? 1 : 0" : "v"}, ${this.#littleEndian});`,
+    ];
+  }
+
+  /** Text, and types of one's own; through `storeMember` it would take half as long again. */
+  #storeValue(where: string, type: CType<unknown>, place: string): string[] {
+    const known = this.#type(type);
+    const refuse = `throw ${this.#constant("at", at)}(${JSON.stringify(where)}, error);`;
+    return [
+      "this.#view.byteLength;",
+      "let checked;",
+      `try { checked = ${known}.check(v); } catch (error) { ${refuse} }`,
+      `${known}.write(this.#region, ${place}, checked);`,
+    ];
+  }
+
+  #readBits(member: Member): string {
+    const read = this.#constant("readBits", readBits);
+    return this.#afterBarrier(`${read}(${this.#constant("member", member)}, this.#region, this.#offset)`);
+  }
+}
+
+/** Elements of a flexible array: as many as the memory behind it holds. */
+const flexibleLength = (region: Region, byteOffset: number, size: number): number =>
+  Math.max(0, Math.floor((region.byteLength - byteOffset) / size));
+
+/** What a type makes of a private copy of a field's bytes. */
+function readCopy(type: CType<unknown>, region: Region, byteOffset: number): unknown {
+  const copy = new Uint8Array(region.bytes.subarray(byteOffset, byteOffset + type.size));
+  return type.read(new Region(copy.buffer, 0, type.size, region.mode & BIG_ENDIAN), 0);
+}
+
+/** Out of line, so that accessors stay small enough to be inlined. */
+function refuseValue(layout: Layout, name: string, type: CType<unknown>, value: unknown): never {
+  try {
+    type.check(value);
+  } catch (error) {
+    throw at(`${layout.name}.${name}`, error);
+  }
+  throw new TypeError(`${layout.name}.${name}: ${type.name} refuses this value`);
+}
+
+function refuseWrite(layout: Layout, name: string): never {
+  throw readOnlyHere(`${layout.name}.${name}`);
+}
+
+function refuseArray(place: string): never {
+  throw readOnlyHere(place);
+}

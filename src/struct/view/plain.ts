@@ -1,0 +1,101 @@
+/** Values going out of memory as plain ones: objects, JSON, and what is shown. */
+import type { FieldType } from "../declare/composite.ts";
+import { forValues, type Visitor, visit } from "../declare/visit.ts";
+import { valueMembers } from "../layout/layout.ts";
+import { isAttached, type Memory } from "../memory/memory.ts";
+import { seenFrom } from "../validation-error.ts";
+import { PLACE } from "./arrays.ts";
+import type { Atomic } from "./atomic.ts";
+import { LAYOUT, type View } from "./internals.ts";
+
+/** What JSON has no form of its own for: bigints, and typed arrays. Views and `CArray`s bring a toJSON. */
+export function forJson(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  const isTypedArray = ArrayBuffer.isView(value) && Symbol.iterator in value && !("toJSON" in value);
+  return isTypedArray ? Array.from(value as Iterable<unknown>, forJson) : value;
+}
+
+/** A struct for JSON.stringify, which asks the structs, arrays and atomics in it for theirs. */
+export function jsonOf(view: View): Record<string, unknown> {
+  const source = view as unknown as Record<string, unknown>;
+  return Object.fromEntries(valueMembers(view[LAYOUT]).map(({ name }) => [name, forJson(source[name])]));
+}
+
+/** How the values of a struct are turned into plain ones. */
+export interface PlainOptions {
+  /** Stands for a value that cannot be read, such as an `asNumber` beyond 2^53; without it the error is thrown. */
+  readonly unreadable?: (error: unknown) => unknown;
+}
+
+/** Text for a value that cannot be read. */
+export const unreadable = (error: unknown): string =>
+  `[${error instanceof Error ? error.message : String(error)}]`;
+
+/** A copy of the view as plain objects and arrays. */
+export function plainView(view: View, options: PlainOptions): Record<string, unknown> {
+  const source = view as unknown as Record<string, unknown>;
+  const layout = view[LAYOUT];
+  const entries = valueMembers(layout).map(({ name, type }) => {
+    try {
+      return [name, plainValue(type, () => source[name], options)];
+    } catch (error) {
+      // A nested struct knows nothing of where it is.
+      throw seenFrom(type.kind === "struct" ? `${layout.name}.${name}` : layout.name, error);
+    }
+  });
+  return Object.fromEntries(entries);
+}
+
+/** What to turn into a plain value; `read` gives it as a view does. */
+interface Source {
+  readonly read: () => unknown;
+  readonly options: PlainOptions;
+}
+
+const plainOf: Visitor<unknown, Source> = {
+  ...forValues((_, { read, options }) => readOr(options.unreadable, read)),
+  bits: (_, { read, options }) => readOr(options.unreadable, read),
+  array: ({ element }, { read, options }) => plainArray(element, read() as Elements, options),
+  struct: (_, { read, options }) => plainView(read() as View, options),
+  atomic: (_, { read }) => (read() as Atomic<number>).load(),
+};
+
+/** The value of a field of `type` as a plain one; `read` gives it as a view does. */
+export const plainValue = (type: FieldType, read: () => unknown, options: PlainOptions): unknown =>
+  visit(type, plainOf, { read, options });
+
+function plainArray(element: FieldType, array: Elements, options: PlainOptions): unknown[] {
+  return Array.from({ length: array.length }, (_, i) => {
+    try {
+      return plainValue(element, () => array.at(i), options);
+    } catch (error) {
+      throw element.kind === "struct" ? seenFrom(`${array[PLACE]}[${i}]`, error) : error;
+    }
+  });
+}
+
+interface Elements {
+  /** A typed array has none. */
+  readonly [PLACE]?: string;
+  readonly length: number;
+  at(index: number): unknown;
+}
+
+/** The elements for showing them, which must not throw. */
+export function readableElements(array: Elements, memory: Memory): unknown {
+  if (!isAttached(memory)) return goneFor(array[PLACE]);
+  return Array.from({ length: array.length }, (_, i) => readOr(unreadable, () => array.at(i)));
+}
+
+/** Shown instead of values that are gone, once and not for each. */
+export const goneFor = (place: string | undefined): string =>
+  `${place} (its memory was unmapped: the role or map was closed)`;
+
+export function readOr(instead: PlainOptions["unreadable"], read: () => unknown): unknown {
+  if (instead === undefined) return read();
+  try {
+    return read();
+  } catch (error) {
+    return instead(error);
+  }
+}
