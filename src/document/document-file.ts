@@ -72,7 +72,8 @@ export class DocumentFile {
     const status = checkedStatus(fd, path);
     if (status === undefined) return undefined;
     const { byteLength } = status;
-    const mapping = Mapping.map(fd, { byteLength, access: writable ? "write" : "read", path });
+    const access = writable ? "write" : "read";
+    const mapping = Mapping.map(fd, { byteLength, access, path, reserve: true });
     try {
       return new DocumentFile(mapping, status, path);
     } catch (error) {

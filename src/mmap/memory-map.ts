@@ -18,7 +18,38 @@ import {
   toBytes,
 } from "../sys/arguments.ts";
 import { allocate, truncate } from "../sys/file.ts";
-import { MAP_FIXED, MAP_FIXED_NOREPLACE } from "../sys/libc/constants.ts";
+import {
+  MADV_COLD,
+  MADV_DODUMP,
+  MADV_DOFORK,
+  MADV_DONTDUMP,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_HUGEPAGE,
+  MADV_MERGEABLE,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_REMOVE,
+  MADV_SEQUENTIAL,
+  MADV_UNMERGEABLE,
+  MADV_WILLNEED,
+  MAP_ANONYMOUS,
+  MAP_DENYWRITE,
+  MAP_EXECUTABLE,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_LOCKED,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_STACK,
+} from "../sys/libc/constants.ts";
 import { type Access, accessOf, flagsOf, MAX_MAPPING_BYTES, Mapping, protOf } from "../sys/mapping.ts";
 import { isMappedElsewhereBeyond } from "../sys/other-mappings.ts";
 import { Backing } from "./backing.ts";
@@ -40,7 +71,7 @@ export interface MemoryMapOptions {
    * `"copy"` keeps them private. May not be combined with `flags` or `prot`.
    */
   access?: Access | undefined;
-  /** MAP_* flags of mmap(2), joined with `|`. Default MAP_SHARED; with MAP_PRIVATE stores stay private. */
+  /** The `MAP_*` constants of `shmstruct/mmap`, joined with `|`. Default MAP_SHARED; with MAP_PRIVATE stores stay private. */
   flags?: number | undefined;
   /**
    * PROT_* bits of mmap(2); PROT_READ must be among them. Default PROT_READ | PROT_WRITE; PROT_READ alone refuses stores.
@@ -85,6 +116,41 @@ const OPTIONS = {
   trackFd: "boolean",
 } as const;
 
+const SAFE_FLAGS =
+  MAP_SHARED |
+  MAP_PRIVATE |
+  MAP_ANONYMOUS |
+  MAP_NORESERVE |
+  MAP_POPULATE |
+  MAP_DENYWRITE |
+  MAP_EXECUTABLE |
+  MAP_LOCKED |
+  MAP_STACK;
+
+/** Advice after which every byte can still be read and written. What a platform lacks is -1. */
+const SAFE_ADVICE = new Set(
+  [
+    MADV_NORMAL,
+    MADV_RANDOM,
+    MADV_SEQUENTIAL,
+    MADV_WILLNEED,
+    MADV_DONTNEED,
+    MADV_FREE,
+    MADV_DONTFORK,
+    MADV_DOFORK,
+    MADV_MERGEABLE,
+    MADV_UNMERGEABLE,
+    MADV_HUGEPAGE,
+    MADV_NOHUGEPAGE,
+    MADV_DONTDUMP,
+    MADV_DODUMP,
+    MADV_COLD,
+    MADV_PAGEOUT,
+    MADV_POPULATE_READ,
+    MADV_POPULATE_WRITE,
+  ].filter((advice) => advice >= 0),
+);
+
 const ITERATION_CHECK_BYTES = 4096;
 
 /**
@@ -117,7 +183,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @param length bytes to map, up to 4 GiB; 0 means all of the file from `offset` on
    * @throws RangeError when the file is shorter than `offset + length`, or empty; when the offset is no multiple of
    *   `pageSize()`; when -1 comes with length 0; for a length above 4 GiB, an unknown access, a wrong mode,
-   *   MAP_FIXED among the flags
+   *   MAP_FIXED or an unknown bit among the flags
    * @throws TypeError for options that exclude each other, or that there are not, and for what is no integer
    * @throws SystemError ENOENT, EACCES (a descriptor not opened for what `access` needs), EBADF, ENOSPC …; nothing is
    *   left behind then
@@ -568,16 +634,18 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * Tells the kernel how the memory will be used (madvise(2)).
-   * @param advice one of the `MADV_*` constants
+   * @param advice one of the `MADV_*` constants but `MADV_REMOVE`, which takes the storage away: the next access would
+   *   kill the process when the disk is full by then
    * @param start in bytes from the start of the map, a multiple of `pageSize()`. Default 0
    * @param length in bytes; default, and at most: the rest
-   * @throws RangeError for another start, or one that is not within the map; TypeError for what is no integer;
-   *   ClosedError after `close()`; SystemError EINVAL for advice that the kernel does not know or want here
+   * @throws RangeError for other advice, for another start, or one that is not within the map; TypeError for what is no
+   *   integer; ClosedError after `close()`; SystemError EINVAL for advice that the kernel does not want here
    * @example map.madvise(MADV_SEQUENTIAL);
    */
   madvise(advice: number, start = 0, length = this.length): void {
     const mapping = this.#open();
     integers({ advice, start, length });
+    checkAdvice(advice);
     if (start < 0 || start >= mapping.byteLength || length < 0) {
       throw new RangeError(
         `range ${start} + ${length} does not start within the ${mapping.byteLength} mapped bytes`,
@@ -640,15 +708,31 @@ function protection({ access, prot, flags }: MemoryMapOptions): Protection {
   if (access !== undefined && !["read", "write", "copy"].includes(access)) {
     throw new RangeError(`access must be "read", "write" or "copy", not ${JSON.stringify(access)}`);
   }
-  if (((flags ?? 0) & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0) {
-    throw new RangeError(
-      `flags ${flags} has MAP_FIXED: with no address it would map over page 0; the kernel finds a place by itself`,
-    );
-  }
+  checkFlags(flags ?? 0);
   return {
     prot: bits(prot ?? protOf(access ?? "write"), "prot"),
     flags: bits(flags ?? flagsOf(access ?? "write"), "flags"),
   };
+}
+
+/** What some other flags make of the memory cannot be unmapped as a whole, or grows by itself. */
+function checkFlags(flags: number): void {
+  if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0) {
+    throw new RangeError(
+      `flags ${flags} has MAP_FIXED: with no address it would map over page 0; the kernel finds a place by itself`,
+    );
+  }
+  const unknown = flags & ~SAFE_FLAGS;
+  if (unknown !== 0)
+    throw new RangeError(`flags ${flags} has bits other than the MAP_* constants: ${unknown}`);
+}
+
+function checkAdvice(advice: number): void {
+  if (SAFE_ADVICE.has(advice)) return;
+  const name = advice === MADV_REMOVE ? " (MADV_REMOVE)" : "";
+  throw new RangeError(
+    `advice ${advice}${name} is not one of the MADV_* constants that leave the memory usable; others can make the next access kill the process`,
+  );
 }
 
 /** The file that is meant, opened no further than the map needs; undefined for anonymous memory. */

@@ -81,7 +81,7 @@ export class DataFile {
     const path = place.dataPath;
     const fd = openData(path, layout?.name ?? "Class", access);
     const status = checkedStatus(fd, path);
-    const mapping = Mapping.map(fd, { byteLength: status.byteLength, access, path });
+    const mapping = Mapping.map(fd, { byteLength: status.byteLength, access, path, reserve: true });
     try {
       return new DataFile(mapping, status, place, layout);
     } catch (error) {

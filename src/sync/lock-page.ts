@@ -96,7 +96,7 @@ export class LockPage {
 
   static #map(fd: number, writable: boolean, path: string, mode: number): LockPage {
     const access = writable ? "write" : "read";
-    return new LockPage(Mapping.map(fd, { byteLength: PAGE_BYTES, access, path }), mode);
+    return new LockPage(Mapping.map(fd, { byteLength: PAGE_BYTES, access, path, reserve: true }), mode);
   }
 
   /** Another descriptor of the page, for the thread that will adopt it. @throws ClosedError, SystemError EMFILE */

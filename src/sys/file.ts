@@ -2,6 +2,7 @@
 import { check, cstring, lastErrno, systemError } from "./libc/call.ts";
 import {
   E,
+  FALLOC_FL_KEEP_SIZE,
   isLinux,
   O_CLOEXEC,
   O_CREAT,
@@ -97,23 +98,35 @@ export function readText(path: string): string {
 
 /**
  * Makes the file at least `byteLength` long, with storage behind every byte: on a full disk or tmpfs it fails
- * here, where `ftruncate` succeeds and the first store through a mapping then kills the process. Never shrinks.
- * File systems that cannot reserve (and macOS) only get the length.
+ * here, where `ftruncate` succeeds and the first store through a mapping then kills the process. Never shrinks; when it
+ * fails, the file is as it was. File systems that cannot reserve (and macOS) only get the length.
  * @param from leaves what comes before as it is, holes too, and only sees to the bytes from here on
- * @throws SystemError ENOSPC, EFBIG, EBADF (not open for writing) … (posix_fallocate(3))
+ * @throws SystemError ENOSPC, EFBIG, EBADF (not open for writing) … (fallocate(2))
  */
 export function allocate(fd: number, byteLength: number, path?: string, from = 0): void {
   if (byteLength <= from) return;
-  const errno = isLinux ? fallocate(fd, from, byteLength) : E.EOPNOTSUPP;
+  // Storage first, then the length: a disk that fills up halfway (ext4 keeps what it got) must not leave a longer file.
+  const errno = fallocate(fd, from, byteLength, FALLOC_FL_KEEP_SIZE) || fallocate(fd, from, byteLength, 0);
   if (errno === 0) return;
-  if (errno !== E.EOPNOTSUPP) throw systemError("posix_fallocate", errno, path, `${byteLength} bytes wanted`);
-  if (fileSize(fd, path) < byteLength) truncate(fd, byteLength, path);
+  const byteLengthNow = fileSize(fd, path);
+  if (errno !== E.EOPNOTSUPP) {
+    // Gives back the storage behind the end.
+    if (byteLength > byteLengthNow) libc().ftruncate(fd, byteLengthNow);
+    throw systemError("fallocate", errno, path, `${byteLength} bytes wanted`);
+  }
+  if (byteLengthNow < byteLength) truncate(fd, byteLength, path);
 }
 
-/** posix_fallocate returns its errno; a signal may interrupt it, then it starts over. */
-function fallocate(fd: number, from: number, byteLength: number): number {
+/**
+ * fallocate(2) of the bytes from `from` to `end`, again when a signal interrupts it. Not posix_fallocate(3): where the
+ * file system cannot reserve, glibc writes into the file, over what others store meanwhile.
+ * @returns the errno, 0 for success
+ */
+export function fallocate(fd: number, from: number, end: number, mode: number): number {
+  if (!isLinux) return E.EOPNOTSUPP;
   for (;;) {
-    const errno = linux().posix_fallocate(fd, from, byteLength - from);
+    if (linux().fallocate(fd, mode, from, end - from) === 0) return 0;
+    const errno = lastErrno();
     if (errno !== E.EINTR) return errno;
   }
 }

@@ -17,6 +17,7 @@ import { libc } from "./libc/symbols.ts";
 import { type Claim, claims } from "./other-mappings.ts";
 import { OwnedFd } from "./owned-fd.ts";
 import { statusOf } from "./status.ts";
+import { reserveStorage } from "./storage.ts";
 
 /**
  * What stores to a mapping do: are impossible, reach the file and its other users, or stay private. As ACCESS_READ,
@@ -36,6 +37,8 @@ export interface MapOptions {
   path?: string | undefined;
   /** Whether `close()`, and a failure to map, closes the descriptor too. Default true. */
   ownsFd?: boolean | undefined;
+  /** Gives storage to the holes of the file first: see `reserveStorage`. Default false. */
+  reserve?: boolean | undefined;
   /** Instead of the MAP_* flags that `access` implies. */
   flags?: number | undefined;
   /** Instead of the PROT_* bits that `access` implies. */
@@ -127,6 +130,7 @@ export class Mapping {
     const file = (options.ownsFd ?? true) ? new OwnedFd(fd) : undefined;
     try {
       checkRange(options.byteLength, options.byteOffset ?? 0, options.path);
+      if (options.reserve === true) reserveStorage(fd, options.access ?? "write", options.path ?? `fd ${fd}`);
       return Mapping.#mmap(file?.fd ?? fd, options, file, checkedClaim(file?.fd ?? fd, options));
     } catch (error) {
       file?.close();

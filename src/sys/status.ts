@@ -12,8 +12,12 @@ export interface FileStatus {
   /** It is a regular file: no directory, pipe, socket or device. */
   readonly isFile: boolean;
   readonly byteLength: number;
+  /** How much the file takes on the disk, or in memory: less than `byteLength` when it has holes. */
+  readonly storageBytes: number;
   /** Permission bits. */
   readonly mode: number;
+  /** The user id of its owner. */
+  readonly owner: number;
   /** How many names it has: 0 once it was deleted. */
   readonly links: number;
   /** Device and inode, which tell it from all other files that there are. */
@@ -23,12 +27,24 @@ export interface FileStatus {
 /**
  * struct statx, of which we read
  *
- *     16      20    28     32     40     48    136       140       144   256
- *     | nlink |     | mode |  ino | size |     | dev     | dev     |     |
- *     | u32   |     | u16  |  u64 | u64  |     | major   | minor   |     |
+ *     16      20    24    28     32     40     48       56    136       140       144   256
+ *     | nlink | uid |     | mode |  ino | size | blocks |     | dev     | dev     |     |
+ *     | u32   | u32 |     | u16  |  u64 | u64  | u64    |     | major   | minor   |     |
  */
 const answer = new DataView(new ArrayBuffer(256));
-const AT = { links: 16, mode: 28, inode: 32, byteLength: 40, deviceMajor: 136, deviceMinor: 140 } as const;
+const AT = {
+  links: 16,
+  owner: 20,
+  mode: 28,
+  inode: 32,
+  byteLength: 40,
+  blocks: 48,
+  deviceMajor: 136,
+  deviceMinor: 140,
+} as const;
+
+/** The unit of `blocks`, whatever the file system's own is. */
+const BLOCK_BYTES = 512;
 
 const FILE_TYPE = 0o170000;
 const REGULAR_FILE = 0o100000;
@@ -103,7 +119,9 @@ function readAnswer(): FileStatus {
   return {
     isFile: (mode & FILE_TYPE) === REGULAR_FILE,
     byteLength: Number(answer.getBigUint64(AT.byteLength, true)),
+    storageBytes: Number(answer.getBigUint64(AT.blocks, true)) * BLOCK_BYTES,
     mode: mode & PERMISSIONS,
+    owner: answer.getUint32(AT.owner, true),
     links: answer.getUint32(AT.links, true),
     id: readId(),
   };
@@ -112,10 +130,12 @@ function readAnswer(): FileStatus {
 const readId = (): string =>
   `${answer.getUint32(AT.deviceMajor, true)}:${answer.getUint32(AT.deviceMinor, true)}:${answer.getBigUint64(AT.inode, true)}`;
 
-const fromNode = ({ mode, size, nlink, dev, ino }: BigIntStats): FileStatus => ({
+const fromNode = ({ mode, size, blocks, uid, nlink, dev, ino }: BigIntStats): FileStatus => ({
   isFile: (Number(mode) & FILE_TYPE) === REGULAR_FILE,
   byteLength: Number(size),
+  storageBytes: Number(blocks) * BLOCK_BYTES,
   mode: Number(mode) & PERMISSIONS,
+  owner: Number(uid),
   links: Number(nlink),
   id: `${dev}:${ino}`,
 });

@@ -19,7 +19,9 @@ import { join } from "node:path";
 import { ClosedError, FileFormatError, SystemError, UnsupportedError } from "../../src/errors/errors.ts";
 import {
   MADV_DONTNEED,
+  MADV_FREE,
   MADV_NORMAL,
+  MADV_REMOVE,
   MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
@@ -486,6 +488,9 @@ describe("a file that somebody else cuts short", () => {
   });
 });
 
+/** <linux/mman.h>: they break pages, or make each access a crash. */
+const [MADV_HWPOISON, MADV_SOFT_OFFLINE, MADV_GUARD_INSTALL] = [100, 101, 102];
+
 describe("flush and madvise", () => {
   test("take whole pages' starts, and ranges within the map", () => {
     using map = new MemoryMap(file(3 * pageSize()));
@@ -498,7 +503,22 @@ describe("flush and madvise", () => {
     map.madvise(MADV_NORMAL, pageSize(), 2 ** 40);
     expect(() => map.madvise(MADV_NORMAL, 1)).toThrow(/multiple of the page size/);
     expect(() => map.madvise(MADV_NORMAL, 3 * pageSize())).toThrow(RangeError);
-    expect(() => map.madvise(12345)).toThrow(SystemError);
+    expect(() => map.madvise(MADV_FREE)).toThrow(SystemError);
+  });
+
+  test("refuse what would make the memory unusable", () => {
+    using map = new MemoryMap(file(3 * pageSize()));
+    for (const advice of [12345, -1, MADV_REMOVE, MADV_HWPOISON, MADV_SOFT_OFFLINE, MADV_GUARD_INSTALL]) {
+      expect(() => map.madvise(advice)).toThrow(RangeError);
+    }
+    expect(map.slice(-3)).toHaveLength(3);
+    const [MAP_GROWSDOWN, MAP_HUGETLB, MAP_SYNC] = [0x100, 0x40000, 0x80000];
+    for (const flag of [MAP_GROWSDOWN, MAP_HUGETLB, MAP_SYNC]) {
+      const flags = MAP_PRIVATE | flag;
+      expect(() => new MemoryMap(-1, 4096, { flags })).toThrow(
+        `bits other than the MAP_* constants: ${flag}`,
+      );
+    }
   });
 });
 

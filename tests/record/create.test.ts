@@ -151,7 +151,7 @@ describe("full disks", () => {
     const { stdout, exitCode } = Bun.spawnSync(command(temp.dir), { stderr: "inherit" });
     const [refusal, rest] = stdout.toString().trim().split("\n");
     expect(refusal).toStartWith(
-      `SystemError ${code}: posix_fallocate '${temp.file("Big_.mmap.new-flock")}' failed`,
+      `SystemError ${code}: fallocate '${temp.file("Big_.mmap.new-flock")}' failed`,
     );
     expect([rest, exitCode]).toEqual(["Robot_.mmap 1", 0]);
   });

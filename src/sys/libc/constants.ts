@@ -47,6 +47,9 @@ export const F_OFD_SETLKW = pick(38, 91);
 export const SEEK_SET = 0;
 export const SEEK_CUR = 1;
 export const SEEK_END = 2;
+export const SEEK_HOLE = pick(4, 3);
+/** <linux/falloc.h>: storage only, the length stays. */
+export const FALLOC_FL_KEEP_SIZE = 1;
 
 // <sys/file.h>
 export const LOCK_SH = 1;

@@ -125,8 +125,8 @@ export const libc = lazily({
 
 /** Linux only. */
 export const linux = lazily({
-  // int posix_fallocate(int fd, off_t offset, off_t len);  (returns the errno, does not set it)
-  posix_fallocate: { args: ["i32", "i64", "i64"], returns: "i32" },
+  // int fallocate(int fd, int mode, off_t offset, off_t len);
+  fallocate: { args: ["i32", "i32", "i64", "i64"], returns: "i32" },
   // long syscall(SYS_futex, uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout, ...);
   syscall: { args: ["i64", "ptr", "i32", "u32", "ptr", "ptr", "u32"], returns: "i64" },
 });
