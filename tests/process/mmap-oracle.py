@@ -42,7 +42,7 @@ def aligned(call, start):
 
 
 def madvise(m, option, *rest):
-    if option == 12345:
+    if option == 12345 and all(isinstance(part, int) for part in rest):
         raise ValueError("MemoryMap passes no advice that it does not know, Python any")
     if m.anonymous and option in (mmap.MADV_RANDOM, mmap.MADV_SEQUENTIAL):
         option = mmap.MADV_NORMAL  # private memory once advised in parts may never be one for mremap again
