@@ -1,0 +1,175 @@
+/**
+ * The protocols of records, documents, channels and queues, in every interleaving of small programs, with deaths at every
+ * step and with the memory orders of x86-64 and arm64; and faults that the checker must find. Larger bounds: tests/soak/models.ts.
+ */
+import { describe, expect, test } from "bun:test";
+import { type BlocksFault, type BlocksOptions, blocksModel } from "./blocks.ts";
+import { type ChannelFault, type ChannelOptions, channelModel } from "./channel.ts";
+import { check, type Model } from "./checker.ts";
+import { type QueueFault, type QueueOptions, queueModel } from "./queue.ts";
+import { type ReplacementFault, replacementModel } from "./replacement.ts";
+import { type SequenceFault, sequenceModel } from "./sequence.ts";
+
+function holds(model: Model): void {
+  const { violation, trace } = check(model);
+  expect(violation === undefined ? "" : trace.join("\n")).toBe("");
+}
+
+function bites(model: Model): void {
+  expect(check(model).violation).toBeString();
+}
+
+describe("record and document", () => {
+  test("no reader sees half a commit, whoever dies", () => {
+    holds(sequenceModel({ order: "sc", sessions: 2, deaths: 2 }));
+  });
+
+  test("nor on x86-64 and arm64", () => {
+    holds(sequenceModel({ order: "tso", sessions: 2, deaths: 1 }));
+    holds(sequenceModel({ order: "weak", sessions: 2, deaths: 1 }));
+  });
+
+  const faults: SequenceFault[] = [
+    "no release of odd",
+    "no fence after odd",
+    "no release of even",
+    "no fence after even",
+    "no fence after the first look",
+    "no fence before the second look",
+    "no second look",
+    "live copied while odd",
+    "commits copied while odd",
+    "no repair",
+    "repair by increment",
+  ];
+  test.each(faults)("control: %s", (fault) => {
+    bites(sequenceModel({ order: "weak", sessions: 2, deaths: 1, fault }));
+  });
+});
+
+describe("record by blocks", () => {
+  test("no reader sees half a commit, whoever dies", () => {
+    holds(blocksModel({ order: "sc", sessions: 2, deaths: 1, stores: [0, 1] }));
+    holds(blocksModel({ order: "sc", sessions: 1, deaths: 2 }));
+  });
+
+  test("marks of an earlier turn of the sequence do not count", () => {
+    holds(blocksModel({ order: "sc", sessions: 3, deaths: 0, modulus: 4, stores: [0] }));
+  });
+
+  test("nor on arm64", () => {
+    holds(blocksModel({ order: "weak", sessions: 2, deaths: 0, stores: [0] }));
+    holds(blocksModel({ order: "weak", sessions: 1, deaths: 1, stores: [0, 2] }));
+  });
+
+  const faults: [BlocksFault, Partial<BlocksOptions>][] = [
+    ["no fence after odd", { order: "weak", stores: [0] }],
+    ["no fence before the mark", { order: "weak", stores: [0], deaths: 0 }],
+    ["no fence after the mark", { order: "weak", stores: [0] }],
+    ["no fence before the mark is read", { order: "weak", stores: [0] }],
+    ["no fence after the mark is read", { order: "weak", stores: [0], deaths: 0 }],
+    ["marked before it is saved", {}],
+    ["stored before it is marked", {}],
+    ["mark read before the copy", {}],
+    ["no second look", {}],
+    ["whole pre-image is read", {}],
+    ["marks stay when the sequence wraps", { sessions: 4, modulus: 4 }],
+  ];
+  test.each(faults)("control: %s", (fault, options) => {
+    bites(blocksModel({ order: "sc", sessions: 2, deaths: 1, stores: [0, 2], ...options, fault }));
+  });
+});
+
+describe("channel", () => {
+  test("no message is torn, wrong or miscounted, whoever dies, and subscribers agree", () => {
+    holds(channelModel({ order: "sc", messages: 3, deaths: 1, returns: 1, subscribers: 1 }));
+    holds(channelModel({ order: "sc", messages: 3, deaths: 1, returns: 0, subscribers: 2 }));
+  });
+
+  test("a sequence that has wrapped is told by the index", () => {
+    holds(channelModel({ order: "sc", messages: 6, deaths: 0, returns: 1, subscribers: 1, modulus: 8 }));
+  });
+
+  test("nor on x86-64 and arm64", () => {
+    holds(channelModel({ order: "tso", messages: 3, deaths: 1, returns: 1, subscribers: 1 }));
+    holds(channelModel({ order: "weak", messages: 3, deaths: 1, returns: 0, subscribers: 1 }));
+  });
+
+  const faults: [ChannelFault, Partial<ChannelOptions>][] = [
+    ["no fence after odd", {}],
+    ["no release of even", {}],
+    ["no fence after the first look", {}],
+    ["no fence before the second look", {}],
+    ["no second look", {}],
+    ["no index", { order: "sc", messages: 6, deaths: 0, returns: 0, modulus: 8 }],
+    ["no roll forward", { order: "sc" }],
+    ["jump beyond next", { order: "sc" }],
+  ];
+  test.each(faults)("control: %s", (fault, options) => {
+    bites(
+      channelModel({ order: "weak", messages: 3, deaths: 1, returns: 1, subscribers: 1, ...options, fault }),
+    );
+  });
+});
+
+describe("queue", () => {
+  test("two producers and two workers lose nothing and do nothing twice", () => {
+    holds(queueModel({ order: "sc", producers: 2, workers: 2, jobs: 2, deaths: 0 }));
+  });
+
+  test("a death at any step gives the job back, once", () => {
+    holds(queueModel({ order: "sc", producers: 2, workers: 1, jobs: 2, deaths: 1 }));
+    holds(queueModel({ order: "sc", producers: 1, workers: 2, jobs: 2, deaths: 1 }));
+    holds(queueModel({ order: "sc", producers: 1, workers: 1, jobs: 2, deaths: 2, releases: 1 }));
+  });
+
+  test("a lease that was lost ends nothing, also not one that was kept open", () => {
+    holds(queueModel({ order: "sc", producers: 1, workers: 2, jobs: 2, deaths: 0, breaks: 1 }));
+    holds(
+      queueModel({ order: "sc", producers: 1, workers: 1, jobs: 3, deaths: 1, breaks: 1, keepsOpen: true }),
+    );
+  });
+
+  test("nor on x86-64 and arm64", () => {
+    holds(queueModel({ order: "tso", producers: 1, workers: 1, jobs: 2, deaths: 1 }));
+    holds(queueModel({ order: "weak", producers: 1, workers: 1, jobs: 2, deaths: 1 }));
+  });
+
+  const faults: [QueueFault, Partial<QueueOptions>][] = [
+    ["ready is not released", { order: "weak" }],
+    ["taken without acquire", { order: "weak" }],
+    ["claimed by a store", { producers: 2 }],
+    ["taken by a store", { workers: 2 }],
+    ["done of the word that is there", { breaks: 1, keepsOpen: true }],
+    ["done keeps the generation", { breaks: 1, keepsOpen: true }],
+    ["burial without the owner's lock", { workers: 2, deaths: 1 }],
+    ["burial of a job as free", { workers: 2, deaths: 1 }],
+    ["no burial at the start", { deaths: 1 }],
+  ];
+  test.each(faults)("control: %s", (fault, options) => {
+    bites(queueModel({ order: "sc", producers: 1, workers: 1, jobs: 3, deaths: 0, ...options, fault }));
+  });
+});
+
+describe("replacement of a queue", () => {
+  test("no job is lost or done twice, whoever dies", () => {
+    holds(replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 1 }));
+    holds(replacementModel({ order: "sc", jobs: 1, producers: 1, workers: 2, deaths: 0 }));
+  });
+
+  test("nor on arm64", () => {
+    holds(replacementModel({ order: "weak", jobs: 1, producers: 1, workers: 1, deaths: 0 }));
+  });
+
+  const faults: ReplacementFault[] = [
+    "free slots are not frozen",
+    "taken slots are not frozen",
+    "writers are not waited for",
+    "no burial after moving over",
+    "thawed without a look at the path",
+    "never thawed",
+  ];
+  test.each(faults)("control: %s", (fault) => {
+    bites(replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 1, fault }));
+  });
+});

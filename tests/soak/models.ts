@@ -1,0 +1,57 @@
+/** The models of tests/model with larger bounds: bun tests/soak/models.ts (some minutes, up to 4 GiB) */
+import { blocksModel } from "../model/blocks.ts";
+import { channelModel } from "../model/channel.ts";
+import { check, type Model } from "../model/checker.ts";
+import { queueModel } from "../model/queue.ts";
+import { replacementModel } from "../model/replacement.ts";
+import { sequenceModel } from "../model/sequence.ts";
+
+const models: [string, Model][] = [
+  ["record, sc, 3 sessions, 2 deaths", sequenceModel({ order: "sc", sessions: 3, deaths: 2 })],
+  ["record, weak, 3 sessions, 1 death", sequenceModel({ order: "weak", sessions: 3, deaths: 1 })],
+  ["blocks, sc, 2 sessions, 1 death", blocksModel({ order: "sc", sessions: 2, deaths: 1 })],
+  ["blocks, tso, 2 sessions, 1 death", blocksModel({ order: "tso", sessions: 2, deaths: 1, stores: [0, 2] })],
+  ["blocks, weak, 2 sessions, 1 death", blocksModel({ order: "weak", sessions: 2, deaths: 1, stores: [0] })],
+  [
+    "channel, sc, 2 subscribers, 2 deaths",
+    channelModel({ order: "sc", messages: 3, deaths: 2, returns: 1, subscribers: 2 }),
+  ],
+  [
+    "channel, weak, a loan back",
+    channelModel({ order: "weak", messages: 3, deaths: 2, returns: 1, subscribers: 1 }),
+  ],
+  [
+    "channel, weak, 2 subscribers",
+    channelModel({ order: "weak", messages: 2, deaths: 1, returns: 0, subscribers: 2 }),
+  ],
+  [
+    "channel, wrapped",
+    channelModel({ order: "sc", messages: 6, deaths: 1, returns: 1, subscribers: 1, modulus: 8 }),
+  ],
+  ["queue, 2 and 2, 1 death", queueModel({ order: "sc", producers: 2, workers: 2, jobs: 2, deaths: 1 })],
+  [
+    "queue, 2 deaths, release",
+    queueModel({ order: "sc", producers: 1, workers: 2, jobs: 2, deaths: 2, releases: 1 }),
+  ],
+  [
+    "queue, kept open",
+    queueModel({ order: "sc", producers: 1, workers: 2, jobs: 2, deaths: 0, breaks: 1, keepsOpen: true }),
+  ],
+  ["queue, weak, 2 workers", queueModel({ order: "weak", producers: 1, workers: 2, jobs: 1, deaths: 1 })],
+  ["replacement, 2 deaths", replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 2 })],
+  ["replacement, 2 workers", replacementModel({ order: "sc", jobs: 1, producers: 1, workers: 2, deaths: 1 })],
+];
+
+let failures = 0;
+for (const [name, model] of models) {
+  const start = performance.now();
+  const { holds, states, transitions, violation, trace } = check({ ...model, maxStates: 12_000_000 });
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(
+    `${holds ? "holds" : "FAILS"}  ${name}: ${states} states, ${transitions} transitions, ${seconds} s`,
+  );
+  if (holds) continue;
+  failures++;
+  console.log(`${violation}\n${trace.join("\n")}`);
+}
+process.exit(failures === 0 ? 0 : 1);
