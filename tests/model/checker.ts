@@ -457,7 +457,6 @@ class States {
   count = 0;
 
   constructor(width: number) {
-    this.#width = width;
     this.#words = width / 2;
     this.#arena = new Uint32Array(this.#words << 15);
   }
