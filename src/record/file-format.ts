@@ -27,8 +27,8 @@ import {
   type SchemaOptions,
   type StructSchema,
   schemaOf,
-  structFromSchema,
 } from "../struct/schema/schema.ts";
+import { structFromSchema } from "../struct/schema/schema-reader.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 
 /** "shmstrct" in ASCII, little-endian. */

@@ -13,6 +13,7 @@ import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
 import { resolvePath } from "./view/path.ts";
 import { goneFor, jsonOf, plainView, readOr, unreadable } from "./view/plain.ts";
+import { isSame } from "./view/same-value.ts";
 import { assignView } from "./view/values.ts";
 import { makeView, sourceOf } from "./view/view.ts";
 
@@ -112,10 +113,14 @@ interface MemorySpan {
   readOnly?: boolean;
 }
 
+/** A browser page may have no SharedArrayBuffer. */
+const isBuffer = (source: unknown): source is ArrayBufferLike =>
+  source instanceof ArrayBuffer ||
+  (typeof SharedArrayBuffer !== "undefined" && source instanceof SharedArrayBuffer);
+
 function memoryOf(source: BufferSource): MemorySpan {
   if (ArrayBuffer.isView(source)) return source;
-  if (source instanceof ArrayBuffer || source instanceof SharedArrayBuffer)
-    return { buffer: source, byteOffset: 0, byteLength: source.byteLength };
+  if (isBuffer(source)) return { buffer: source, byteOffset: 0, byteLength: source.byteLength };
   if (typeof source?.[memorySource] === "function") return source[memorySource]();
   throw new TypeError(
     `viewOf: expected an ArrayBuffer, a SharedArrayBuffer or a view on one, got ${show(source)}`,
@@ -177,23 +182,6 @@ export function equals(a: Struct, b: Struct): boolean {
   if (left[LAYOUT] !== right[LAYOUT]) return false;
   return isSame(plainView(left, { unreadable }), plainView(right, { unreadable }));
 }
-
-/** Of plain values; what a type of somebody else's makes is compared by Bun. */
-function isSame(a: unknown, b: unknown): boolean {
-  if (a === b || (Number.isNaN(a) && Number.isNaN(b))) return true;
-  if (Array.isArray(a) && Array.isArray(b))
-    return a.length === b.length && a.every((value, i) => isSame(value, b[i]));
-  if (!isPlain(a) || !isPlain(b)) return Bun.deepEquals(privateCopy(a), privateCopy(b), true);
-  const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every((name) => isSame(a[name], b[name]));
-}
-
-/** What may lie in shared memory is not given to the runtime's functions: they trust that it stays as it is. */
-const privateCopy = (value: unknown): unknown =>
-  ArrayBuffer.isView(value) && !(value instanceof DataView) ? Uint8Array.prototype.slice.call(value) : value;
-
-const isPlain = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
 const registry = new Map<string, StructClass>();
 
@@ -279,6 +267,10 @@ const isGone = (view: View): boolean =>
     () => false,
     () => !isAttached(view[REGION]),
   ) as boolean;
+
+/** What may lie in shared memory is not given to the runtime's functions: they trust that it stays as it is. */
+const privateCopy = (value: unknown): unknown =>
+  ArrayBuffer.isView(value) && !(value instanceof DataView) ? Uint8Array.prototype.slice.call(value) : value;
 
 /** The fields as own properties of an object that is named like the struct. */
 function inspectable(view: View): object {

@@ -19,8 +19,9 @@ export {
   struct,
 } from "./declare/decorators.ts";
 export { HEADER_CODE, MmapStructure, MmapStructureHeader } from "./declare/header.ts";
+export { c_longdouble } from "./declare/long-double.ts";
 export { Struct, Union } from "./declare/struct.ts";
-export { c_longdouble, chars, type TextEncoding } from "./declare/text.ts";
+export { chars } from "./declare/text.ts";
 export type {
   Anonymous,
   CheckedPath,
@@ -89,12 +90,9 @@ export {
   viewOf,
   viewSource,
 } from "./functions.ts";
+export type { TextEncoding } from "./memory/bytes-backend.ts";
 export type { Memory } from "./memory/memory.ts";
-export {
-  type MemberSchema,
-  type SchemaOptions,
-  type StructSchema,
-  structFromSchema,
-} from "./schema/schema.ts";
+export type { MemberSchema, SchemaOptions, StructSchema } from "./schema/schema.ts";
+export { structFromSchema } from "./schema/schema-reader.ts";
 export { CArray, type StructArray } from "./view/arrays.ts";
 export { Atomic } from "./view/atomic.ts";

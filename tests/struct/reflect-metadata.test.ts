@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const SOURCE = join(import.meta.dirname, "..", "..", "src", "struct", "index.ts");
+const SOURCE = join(import.meta.dirname, "..", "..", "src", "index.ts");
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-reflect-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 

@@ -7,6 +7,8 @@ import { temporaryDirectory } from "./temporary.ts";
 export const expectedStyle = process.env.DECORATORS ?? "legacy";
 
 const library = join(import.meta.dir, "../../src/struct/index.ts");
+/** So that the compiler's design types are there, as they are where the main module is imported. */
+const metadata = join(import.meta.dir, "../../src/sys/reflect-metadata.ts");
 let modules = 0;
 
 /**
@@ -18,7 +20,7 @@ export async function define(statements: string): Promise<unknown> {
   const path = join(dir.path, `define${modules++}.ts`);
   writeFileSync(
     path,
-    `import * as s from ${JSON.stringify(library)};\nexport const run = () => {\n${statements}\n};\n`,
+    `import ${JSON.stringify(metadata)};\nimport * as s from ${JSON.stringify(library)};\nexport const run = () => {\n${statements}\n};\n`,
   );
   const { run } = await import(path);
   return run();

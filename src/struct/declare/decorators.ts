@@ -36,22 +36,6 @@ if (Symbol.metadata === undefined) {
   Object.defineProperty(Symbol, "metadata", { value: Symbol.for("Symbol.metadata") });
 }
 
-// With emitDecoratorMetadata each decorated member asks for Reflect.metadata, which reflect-metadata provides. Without,
-// nobody does, and its 2 ms are saved.
-if (!("metadata" in Reflect)) {
-  const define = (value: unknown) =>
-    Object.defineProperty(Reflect, "metadata", { value, writable: true, configurable: true });
-  Object.defineProperty(Reflect, "metadata", {
-    get() {
-      define(undefined);
-      require("reflect-metadata");
-      return Reflect.metadata;
-    },
-    set: define,
-    configurable: true,
-  });
-}
-
 /** The largest alignment in bytes that `@struct({ align })` gives. */
 export const MAX_ALIGN = 4096;
 

@@ -6,6 +6,7 @@
 import type { AtomicType, StructType } from "../declare/composite.ts";
 import { type IntegerArray, typedArrays } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
+import { bytesBackend } from "../memory/bytes-backend.ts";
 import { masksOf } from "../view/bits.ts";
 import { type Layout, layoutOfClass, type Member, unwrap } from "./layout.ts";
 import { joined, type Range } from "./plain-ranges.ts";
@@ -38,7 +39,7 @@ const known = new WeakMap<Layout, { little?: readonly Part[]; big?: readonly Par
 
 /** Two stretches of bytes: what lies at `i` in the one belongs to `i + shift` in the other. */
 export interface Copying {
-  readonly source: Buffer;
+  readonly source: Uint8Array;
   readonly target: Uint8Array;
   readonly shift: number;
 }
@@ -64,9 +65,8 @@ function copyStructs({ parts, count, stride }: Structs, copying: Copying, at: nu
   for (let i = 0; i < count; i++) copyParts(parts, copying, at + i * stride);
 }
 
-/** In one go, not byte by byte: who reads a number meanwhile, without a lock, must not see half of it. */
 function copyRange({ source, target, shift }: Copying, start: number, end: number): void {
-  source.copy(target, start + shift, start, end);
+  bytesBackend.copy(source, target, start + shift, start, end);
 }
 
 /** Each by a store of its own, as others change them meanwhile. */

@@ -1,3 +1,5 @@
+import { isWeaklyOrdered } from "../layout/abi.ts";
+
 /**
  * A barrier for the compiler, not the processor: JavaScriptCore hoists plain reads of shared memory out of loops
  * (`while (view.flag === 0);` would never end), and merges two of them in a row, unless a store to some typed array
@@ -13,16 +15,17 @@ export function barrier(): void {
   barrierWord[0] = ~(barrierWord[0] as number);
 }
 
-const fenceWord = new Int32Array(new SharedArrayBuffer(4));
+// A browser page has shared memory only when it asked for it.
+const Memory = typeof SharedArrayBuffer === "undefined" ? ArrayBuffer : SharedArrayBuffer;
+const fenceWord = new Int32Array(new Memory(4));
 
 /**
  * Keeps loads before it from being done after it, by the processor too. x86-64 never reorders loads; on arm64 a
  * store-release followed by a load-acquire of one word orders everything around them.
  */
-export const loadFence: () => void =
-  process.arch === "arm64"
-    ? () => {
-        Atomics.store(fenceWord, 0, 0);
-        Atomics.load(fenceWord, 0);
-      }
-    : barrier;
+export const loadFence: () => void = isWeaklyOrdered
+  ? () => {
+      Atomics.store(fenceWord, 0, 0);
+      Atomics.load(fenceWord, 0);
+    }
+  : barrier;

@@ -11,7 +11,7 @@ export interface Memory {
   /** The whole region that the struct stands in. */
   readonly view: DataView;
   /** The same bytes, for text and copies. */
-  readonly bytes: Buffer;
+  readonly bytes: Uint8Array;
   /** The byte order of the struct the field stands in. */
   readonly littleEndian: boolean;
 }
@@ -30,7 +30,7 @@ export class Region implements Memory {
   readonly byteLength: number;
   readonly mode: number;
   readonly view: DataView;
-  #bytes: Buffer | undefined;
+  #bytes: Uint8Array | undefined;
   #swapped: Region | undefined;
 
   constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, mode: number) {
@@ -49,9 +49,9 @@ export class Region implements Memory {
     return (this.mode & READ_ONLY) !== 0;
   }
 
-  get bytes(): Buffer {
+  get bytes(): Uint8Array {
     assertAttached(this);
-    this.#bytes ??= Buffer.from(this.buffer as ArrayBuffer, this.byteOffset, this.byteLength);
+    this.#bytes ??= new Uint8Array(this.buffer, this.byteOffset, this.byteLength);
     return this.#bytes;
   }
 
@@ -68,7 +68,7 @@ export class Region implements Memory {
 }
 
 /**
- * Throws TypeError once the memory was unmapped: DataView methods do by themselves, Buffer and typed array
+ * Throws TypeError once the memory was unmapped: DataView methods do by themselves, typed array
  * indexing would quietly give undefined.
  */
 export function assertAttached(memory: Memory): void {

@@ -3,13 +3,14 @@
  * measure, then they convert. When another process rewrites the text in between, they write past their memory, and
  * the process crashes. So the end of the text is found in the copy, too, and each byte of the field is read once.
  */
+import { bytesBackend, type TextEncoding } from "./bytes-backend.ts";
 import type { Memory } from "./memory.ts";
 
-/** How text ends, and what makes a string of its bytes. */
+/** How text ends, and how its bytes are read. */
 export interface TextFormat {
   /** Bytes of the terminating NUL. */
   readonly unit: 1 | 2;
-  readonly decode: (bytes: Buffer, start: number, end: number) => string;
+  readonly encoding: TextEncoding;
 }
 
 /** Up to here a loop that copies and looks for the end at once is faster than two calls. */
@@ -22,9 +23,6 @@ const SCRATCH_BYTES = 64 * FIRST_BYTES;
 const scratch = newCopy(SCRATCH_BYTES);
 const scratchUnits = new Uint16Array(scratch.buffer);
 const scratchWords = new Int32Array(scratch.buffer, 0, SCRATCH_BYTES / 4);
-
-// Buffer's own takes anything as a value, and time to find out what it is.
-const { indexOf } = Uint8Array.prototype;
 
 /** The text of the field at `start`, up to its first NUL or to the end of the field. */
 export function readText(memory: Memory, start: number, size: number, format: TextFormat): string {
@@ -42,40 +40,40 @@ export function readText(memory: Memory, start: number, size: number, format: Te
     scratchWords[i >> 2] = low;
     scratchWords[(i >> 2) + 1] = high;
     if (((((low - ones) & ~low) | ((high - ones) & ~high)) & tops) !== 0)
-      return format.decode(scratch, 0, endOfText(scratch, i, i + 8, format.unit));
+      return bytesBackend.decode[format.encoding](scratch, endOfText(scratch, i, i + 8, format.unit));
   }
   if (size > SHORT_BYTES) return readLong(bytes, start, size, format, FIRST_BYTES);
   for (let i = wordsEnd; i < size; i++) scratch[i] = bytes[start + i] as number;
-  return format.decode(scratch, 0, endOfText(scratch, wordsEnd, size, format.unit));
+  return bytesBackend.decode[format.encoding](scratch, endOfText(scratch, wordsEnd, size, format.unit));
 }
 
 /** Copies no more than it needs, give or take a factor: a field of 1 GiB may hold three letters. */
-function readLong(bytes: Buffer, start: number, size: number, format: TextFormat, upTo: number): string {
+function readLong(bytes: Uint8Array, start: number, size: number, format: TextFormat, upTo: number): string {
   const length = Math.min(size, upTo);
   const copy = length <= SCRATCH_BYTES ? scratch : newCopy(length);
-  bytes.copy(copy, 0, start, start + length);
+  bytesBackend.copy(bytes, copy, 0, start, start + length);
   const end = format.unit === 1 ? endOfBytes(copy, length) : endOfUnits(copy, length);
-  if (end < length || length === size) return format.decode(copy, 0, end);
+  if (end < length || length === size) return bytesBackend.decode[format.encoding](copy, end);
   return readLong(bytes, start, size, format, upTo * (SCRATCH_BYTES / FIRST_BYTES));
 }
 
 /** With room for the NUL that stops the search. */
-function newCopy(byteLength: number): Buffer<ArrayBuffer> {
-  return Buffer.from(new ArrayBuffer(byteLength + 2));
+function newCopy(byteLength: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(byteLength + 2);
 }
 
-function endOfBytes(copy: Buffer, length: number): number {
+function endOfBytes(copy: Uint8Array, length: number): number {
   copy[length] = 0;
-  return indexOf.call(copy, 0);
+  return copy.indexOf(0);
 }
 
-function endOfUnits(copy: Buffer, length: number): number {
+function endOfUnits(copy: Uint8Array, length: number): number {
   const units = copy === scratch ? scratchUnits : new Uint16Array(copy.buffer, 0, length / 2 + 1);
   units[length / 2] = 0;
   return units.indexOf(0) * 2;
 }
 
-function endOfText(copy: Buffer, start: number, end: number, unit: 1 | 2): number {
+function endOfText(copy: Uint8Array, start: number, end: number, unit: 1 | 2): number {
   for (let i = start; i < end; i += unit) {
     if (copy[i] === 0 && (unit === 1 || copy[i + 1] === 0)) return i;
   }

@@ -22,8 +22,9 @@ import {
   MAX_PATH_CHARACTERS,
   MAX_STRUCT_NAME_LENGTH,
 } from "../declare/limits.ts";
+import { c_longdouble } from "../declare/long-double.ts";
 import { Struct, Union } from "../declare/struct.ts";
-import { c_longdouble, chars, type TextEncoding } from "../declare/text.ts";
+import { chars } from "../declare/text.ts";
 import * as types from "../declare/types.ts";
 import {
   asNumber,
@@ -46,14 +47,21 @@ import {
   typeName,
   unwrap,
 } from "../layout/layout.ts";
+import type { TextEncoding } from "../memory/bytes-backend.ts";
 import type { Memory } from "../memory/memory.ts";
 import { wrongType } from "../validation-error.ts";
 import type { SchemaOptions, StructSchema } from "./schema.ts";
 
-/** What `structFromSchema` does. */
-export function readStruct(
+/**
+ * A working class from a schema (of `layoutOf`, or read from a file), without the original source. Methods and
+ * getters of the original are not there; types of one's own are looked up in `options.types`.
+ * @throws StructDefinitionError for anything that is not a sound schema; a schema is never trusted
+ * @throws TypeError for an option there is not, or a type among them that is none
+ * @example const Robot = structFromSchema(JSON.parse(text)); viewOf(Robot, buffer)
+ */
+export function structFromSchema(
   schema: StructSchema,
-  options: SchemaOptions,
+  options: SchemaOptions = {},
 ): StructClass<Struct & Record<string, unknown>> {
   checkOptions("structFromSchema", options, { types: "any" });
   const own = ownTypes(options.types);
@@ -328,8 +336,7 @@ function opaque(name: string, size: number, align: number): CType<Uint8Array> {
     name,
     size,
     align,
-    read: ({ bytes }: Memory, byteOffset: number) =>
-      Uint8Array.prototype.slice.call(bytes, byteOffset, byteOffset + size),
+    read: ({ bytes }: Memory, byteOffset: number) => bytes.slice(byteOffset, byteOffset + size),
     write: ({ bytes }: Memory, byteOffset: number, value: Uint8Array) => void bytes.set(value, byteOffset),
     check: (value: unknown) => {
       if (value instanceof Uint8Array && value.length === size) return value;

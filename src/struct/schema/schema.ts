@@ -2,14 +2,11 @@
  * A layout as plain data: everything that another program, or a later version of this one, needs in order to
  * work on the bytes without the class's source. It stands in every file that a Manager makes.
  */
-import type { FieldType, StructClass } from "../declare/composite.ts";
-import type { Struct } from "../declare/struct.ts";
+import type { FieldType } from "../declare/composite.ts";
 import { type CType, schemaOfType, type TypeSchema } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { type Layout, layoutOfClass, type Member, typeName, unwrap } from "../layout/layout.ts";
-
-/** Loaded by the first who has no class: most programs have one. */
-const reader = (): typeof import("./schema-reader.ts") => require("./schema-reader.ts");
+import { sha256 } from "./sha256.ts";
 
 /** One member in a schema. @example layoutOf(Point2D).fields.y   // { type: "c_double", offset: 8, size: 8 } */
 export interface MemberSchema {
@@ -129,29 +126,13 @@ export function fingerprintOf(layout: Layout): bigint {
 }
 
 function computeFingerprint(layout: Layout): bigint {
-  const text = leavesOf(layout).map(({ path, type, offset, size }) => `${path} ${type} ${offset} ${size}\n`);
-  // Not node:crypto, which takes longer to load than all the rest.
-  const hash = new Bun.CryptoHasher("sha256").update(`${layout.size}\n`);
-  for (const line of text) hash.update(line);
-  return hash.digest().readBigUInt64LE(0);
+  const lines = leavesOf(layout).map(({ path, type, offset, size }) => `${path} ${type} ${offset} ${size}\n`);
+  const hash = sha256(new TextEncoder().encode(`${layout.size}\n${lines.join("")}`));
+  return new DataView(hash.buffer).getBigUint64(0, true);
 }
 
 /** Options of `structFromSchema`. @example structFromSchema(schema, { types: [date_ms, fixed16] }) */
 export interface SchemaOptions {
   /** Types of your own that the schema names; without them their bytes are read as their base type. */
   readonly types?: readonly CType<unknown>[] | undefined;
-}
-
-/**
- * A working class from a schema (of `layoutOf`, or read from a file), without the original source. Methods and
- * getters of the original are not there; types of one's own are looked up in `options.types`.
- * @throws StructDefinitionError for anything that is not a sound schema; a schema is never trusted
- * @throws TypeError for an option there is not, or a type among them that is none
- * @example const Robot = structFromSchema(JSON.parse(text)); viewOf(Robot, buffer)
- */
-export function structFromSchema(
-  schema: StructSchema,
-  options: SchemaOptions = {},
-): StructClass<Struct & Record<string, unknown>> {
-  return reader().readStruct(schema, options);
 }

@@ -40,7 +40,7 @@ type Prepared = { readonly [PREPARED]: true };
 /** Members to store. */
 type PreparedMembers = readonly (readonly [Member, Prepared])[];
 /** Or the bytes of a struct of the same class, and what of it stands behind them. */
-type PreparedStruct = { readonly bytes: Buffer; readonly rest: PreparedMembers } | PreparedMembers;
+type PreparedStruct = { readonly bytes: Uint8Array; readonly rest: PreparedMembers } | PreparedMembers;
 
 /** What a value is checked against besides its type. */
 interface Room {
@@ -170,9 +170,8 @@ function prepareView(layout: Layout, value: View, region: Region, base: number):
 
 const namesOf = (members: readonly Member[]): string[] => members.map(({ name }) => name);
 
-/** Not the Buffer's own `slice`, which would share the memory; this one makes a Buffer as well. */
-const copyOf = ({ [REGION]: { bytes }, [OFFSET]: start }: View, byteLength: number): Buffer =>
-  Uint8Array.prototype.slice.call(bytes, start, start + byteLength) as Buffer;
+const copyOf = ({ [REGION]: { bytes }, [OFFSET]: start }: View, byteLength: number): Uint8Array =>
+  bytes.slice(start, start + byteLength);
 
 function prepareMembers(
   layout: Layout,
