@@ -10,6 +10,8 @@ import { join } from "node:path";
 import { JsonMap } from "shmstruct/json";
 
 interface Config {
+  /** Which configuration this is. `config.version` is that of the newest document, which may be a later one. */
+  revision: number;
   limits: { speed: number; load: number };
   message: string;
   running: boolean;
@@ -21,15 +23,18 @@ async function follow(file: string, name: string): Promise<void> {
   // Ctrl-C goes to all processes of the terminal; the master tells the followers when to end.
   process.on("SIGINT", () => {});
   // The master holds the other end of this pipe: should it be killed, the follower ends too.
-  process.stdin.on("end", () => config.close()).resume();
-  for await (const { limits, message, running } of config.changes({ initial: true })) {
+  // unref: the pipe alone keeps no follower alive.
+  process.stdin
+    .on("end", () => config.close())
+    .resume()
+    .unref();
+  for await (const { revision, limits, message, running } of config.changes({ initial: true })) {
     if (!running) break;
     console.log(
-      `  ${name} applies version ${config.version}: speed ${limits.speed}, load ${limits.load}, "${message}"`,
+      `  ${name} applies revision ${revision}: speed ${limits.speed}, load ${limits.load}, "${message}"`,
     );
   }
   console.log(`  ${name} ends`);
-  process.stdin.destroy();
 }
 
 const startFollower = (file: string, name: string) =>
@@ -47,14 +52,15 @@ async function lead(file: string): Promise<void> {
 
   const followers = ["arm", "base", "camera"].map((name) => startFollower(file, name));
   using config = new JsonMap<Config>({ file, role: "master", maxBytes: 4096 });
-  config.write({ limits: { speed: 1, load: 10 }, message: "hello", running: true });
+  config.write({ revision: 1, limits: { speed: 1, load: 10 }, message: "hello", running: true });
   console.log(`the master shares ${config.path}`);
   for (let change = 1; change <= 4 && (await pause()); change++) {
     config.update((current) => {
+      current!.revision += 1;
       current!.limits.speed += 0.5;
       current!.message = `change ${change}`;
     });
-    console.log(`the master has written version ${config.version}`);
+    console.log(`the master has written revision ${change + 1}`);
   }
   await pause();
   config.update((current) => {
