@@ -167,6 +167,33 @@ export class FileFormatError extends ShmError {
 }
 
 /**
+ * A file or shared memory object belongs to another user, or other users may write to it, so that they could truncate it:
+ * that kills every process that touches the memory behind the new end. Thrown by constructors, before anything is read.
+ * `trustOwner` names users to trust, `shared: true` accepts that all who may write can do this.
+ * @example catch (error) { if (error instanceof UntrustedFileError) console.error(error.path, error.owner); }
+ */
+export class UntrustedFileError extends ShmError {
+  /** The file, or the name of the object. */
+  readonly path: string;
+  /** The user id of its owner. */
+  readonly owner: number;
+  /** Its permission bits, e.g. 0o666. */
+  readonly mode: number;
+
+  /**
+   * @param path see `path`
+   * @param owner see `owner`
+   * @param mode see `mode`
+   */
+  constructor(path: string, owner: number, mode: number, message: string) {
+    super("UNTRUSTED_FILE", message);
+    this.path = path;
+    this.owner = owner;
+    this.mode = mode;
+  }
+}
+
+/**
  * The class has no shared header, as it does not extend `MmapStructure`: no role can work on it. Code
  * `"HEADER_NOT_FOUND"`.
  * @example new Reader(Point2D)   // throws it where Point2D extends Struct

@@ -9,7 +9,7 @@ import { libc } from "../sys/libc/symbols.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
 import { throughFs } from "../sys/paths.ts";
 import { statusOf } from "../sys/status.ts";
-import { openNamed, openNamedReadOnly, removeNamed } from "./named.ts";
+import { type NamedOptions, openNamed, openNamedReadOnly, removeNamed } from "./named.ts";
 
 /** A descriptor of our own, and what is known about the file. */
 export class Backing {
@@ -54,10 +54,12 @@ export class Backing {
 
   /**
    * Opens named memory, and makes it if it is to be written and there is none.
-   * @throws TypeError for an impossible name; SystemError ENOENT, EACCES, ENOSPC …
+   * @throws TypeError for an impossible name; UntrustedFileError; SystemError ENOENT, EACCES, ENOSPC …
    */
-  static fromName(tagName: string, byteLength: number, writable: boolean, mode?: number): Backing {
-    const { fd, made } = writable ? openNamed(tagName, byteLength, mode) : openNamedReadOnly(tagName);
+  static fromName(tagName: string, byteLength: number, writable: boolean, options: NamedOptions): Backing {
+    const { fd, made } = writable
+      ? openNamed(tagName, byteLength, options)
+      : openNamedReadOnly(tagName, options);
     return new Backing(fd, tagName, { isNew: made });
   }
 

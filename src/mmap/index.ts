@@ -1,6 +1,13 @@
 /** `shmstruct/mmap`: Python's mmap object for Bun. */
 
-export { ClosedError, FileFormatError, ShmError, SystemError, UnsupportedError } from "../errors/errors.ts";
+export {
+  ClosedError,
+  FileFormatError,
+  ShmError,
+  SystemError,
+  UnsupportedError,
+  UntrustedFileError,
+} from "../errors/errors.ts";
 export type { BytesLike } from "../sys/arguments.ts";
 export { pageSize } from "../sys/file.ts";
 export {
@@ -38,4 +45,5 @@ export {
   PROT_WRITE,
 } from "../sys/libc/constants.ts";
 export type { Access } from "../sys/mapping.ts";
+export type { Trust } from "../sys/trust.ts";
 export { MemoryMap, type MemoryMapOptions, type Whence } from "./memory-map.ts";

@@ -52,6 +52,7 @@ import {
 } from "../sys/libc/constants.ts";
 import { type Access, accessOf, flagsOf, MAX_MAPPING_BYTES, Mapping, protOf } from "../sys/mapping.ts";
 import { isMappedElsewhereBeyond } from "../sys/other-mappings.ts";
+import { TRUST_OPTIONS, type Trust, trustedOwners } from "../sys/trust.ts";
 import { Backing } from "./backing.ts";
 import { removeNamed } from "./named.ts";
 import { copyLine, findFirst, findLast } from "./search.ts";
@@ -85,6 +86,10 @@ export interface MemoryMapOptions {
   tagName?: string | undefined;
   /** Permissions of shared memory that `tagName` makes, 0 to 0o777, before the umask. Default 0o600. */
   mode?: number | undefined;
+  /** Of `tagName`: see `Trust`. */
+  trustOwner?: Trust["trustOwner"];
+  /** Of `tagName`: see `Trust`. */
+  shared?: Trust["shared"];
   /**
    * false keeps no descriptor of the file: then `size()` and `resize()` throw UnsupportedError, and a file that is cut
    * short is not noticed. Default true.
@@ -114,6 +119,7 @@ const OPTIONS = {
   tagName: "string",
   mode: "number",
   trackFd: "boolean",
+  ...TRUST_OPTIONS,
 } as const;
 
 const SAFE_FLAGS =
@@ -184,6 +190,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @throws RangeError when the file is shorter than `offset + length`, or empty; when the offset is no multiple of
    *   `pageSize()`; when -1 comes with length 0; for a length above 4 GiB, an unknown access, a wrong mode,
    *   MAP_FIXED or an unknown bit among the flags
+   * @throws UntrustedFileError when another user could truncate the memory of `tagName`, unless `trustOwner` or `shared`
+   *   accepts that
    * @throws TypeError for options that exclude each other, or that there are not, and for what is no integer
    * @throws SystemError ENOENT, EACCES (a descriptor not opened for what `access` needs), EBADF, ENOSPC …; nothing is
    *   left behind then
@@ -199,6 +207,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
       throw new RangeError(`length must be from 0 to ${MAX_MAPPING_BYTES} (4 GiB), not ${length}`);
     }
     checkMode(options.mode);
+    trustedOwners(options);
     const backing = openBacking(target, length === 0 ? 0 : offset + length, access, options);
     try {
       this.#mapping = mapBacking(backing, length, offset, how);
@@ -740,13 +749,18 @@ function openBacking(
   target: string | number,
   byteLength: number,
   access: Access,
-  { tagName, mode, [shownAs]: name }: MemoryMapOptions,
+  options: MemoryMapOptions,
 ): Backing | undefined {
+  const { tagName, trustOwner, shared, [shownAs]: name } = options;
   if (tagName !== undefined) {
     if (target !== -1)
       throw new TypeError(`tagName names memory without a file: the target must be -1, not ${target}`);
-    return Backing.fromName(tagName, byteLength, access !== "read", mode);
+    return Backing.fromName(tagName, byteLength, access !== "read", options);
   }
+  if (trustOwner !== undefined || shared !== undefined)
+    throw new TypeError(
+      "trustOwner and shared go with tagName: whose files and descriptors to map is the caller's choice",
+    );
   if (typeof target === "string") return Backing.fromPath(target, access === "write");
   if (typeof target !== "number") {
     throw new TypeError(

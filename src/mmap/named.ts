@@ -5,9 +5,12 @@ import { O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import {
   openOrMakeSharedMemory,
   openSharedMemory,
+  sharedMemoryFile,
   unless,
   unlinkSharedMemoryFile,
 } from "../sys/shared-memory-file.ts";
+import { statusOf } from "../sys/status.ts";
+import { checkTrust, type Trust } from "../sys/trust.ts";
 
 /** How long an opener waits for a creator that is between making the name and giving it its size. */
 const CREATION_TIMEOUT_MS = 1000;
@@ -15,6 +18,12 @@ const CREATION_TIMEOUT_MS = 1000;
 /** The POSIX name: `objectName("weather") === "/weather"`. What is no text is left to be refused as a name. */
 const objectName = (tagName: string): string =>
   typeof tagName !== "string" || tagName.startsWith("/") ? tagName : `/${tagName}`;
+
+/** How named memory is opened. */
+export interface NamedOptions extends Trust {
+  /** Permissions if it is made, before the umask. */
+  readonly mode?: number | undefined;
+}
 
 /** A descriptor, which the caller closes, and whether the memory was made just now. */
 export interface NamedMemory {
@@ -25,23 +34,22 @@ export interface NamedMemory {
 /**
  * Opens the memory of that name, and makes it when there is none, `byteLength` long and zeroed. Many processes may
  * do this at once: one makes it, all get the same. With `byteLength` 0 it must exist already.
- * @param mode permissions if it is made, before the umask
- * @throws TypeError, RangeError for an impossible name; SystemError ENOENT, EACCES, ENOSPC …
+ * @throws TypeError, RangeError for an impossible name; UntrustedFileError; SystemError ENOENT, EACCES, ENOSPC …
  */
-export function openNamed(tagName: string, byteLength: number, mode?: number): NamedMemory {
+export function openNamed(tagName: string, byteLength: number, options: NamedOptions = {}): NamedMemory {
   const name = objectName(tagName);
-  if (byteLength === 0) return { fd: sized(openSharedMemory(name, O_RDWR), 0, name), made: false };
-  const { fd, made } = openOrMakeSharedMemory(name, O_RDWR, mode);
-  return { fd: made ? sizedByUs(fd, byteLength, name) : sized(fd, byteLength, name), made };
+  if (byteLength === 0) return found(openSharedMemory(name, O_RDWR), 0, name, options);
+  const { fd, made } = openOrMakeSharedMemory(name, O_RDWR, options.mode);
+  return made ? { fd: sizedByUs(fd, byteLength, name), made } : found(fd, byteLength, name, options);
 }
 
 /**
  * Opens memory that exists, for reading only.
- * @throws TypeError, RangeError for an impossible name; SystemError ENOENT, EACCES
+ * @throws TypeError, RangeError for an impossible name; UntrustedFileError; SystemError ENOENT, EACCES
  */
-export function openNamedReadOnly(tagName: string): NamedMemory {
+export function openNamedReadOnly(tagName: string, options: NamedOptions = {}): NamedMemory {
   const name = objectName(tagName);
-  return { fd: sized(openSharedMemory(name, O_RDONLY), 0, name), made: false };
+  return found(openSharedMemory(name, O_RDONLY), 0, name, options);
 }
 
 /**
@@ -70,12 +78,14 @@ function sizedByUs(fd: number, byteLength: number, name: string): number {
 }
 
 /** Waits until the maker has given the memory its size; if it died before, the size is ours to give. */
-function sized(fd: number, byteLength: number, name: string): number {
+function found(fd: number, byteLength: number, name: string, options: NamedOptions = {}): NamedMemory {
   try {
+    const path = sharedMemoryFile(name);
+    checkTrust({ path, status: statusOf(fd), wantedMode: options.mode }, options);
     const deadline = performance.now() + CREATION_TIMEOUT_MS;
     while (fileSize(fd, name) === 0 && performance.now() < deadline) Bun.sleepSync(1);
     if (fileSize(fd, name) === 0) allocate(fd, byteLength, name);
-    return fd;
+    return { fd, made: false };
   } catch (error) {
     closeFile(fd);
     throw error;

@@ -1,8 +1,16 @@
 /** `shmstruct/posix`: shared memory, named semaphores and message queues, as posix_ipc gives them to Python. */
 
-export { ClosedError, ShmError, SystemError, UnsupportedError } from "../errors/errors.ts";
+export {
+  ClosedError,
+  FileFormatError,
+  ShmError,
+  SystemError,
+  UnsupportedError,
+  UntrustedFileError,
+} from "../errors/errors.ts";
 export type { MemoryMap } from "../mmap/memory-map.ts";
 export type { Access } from "../sys/mapping.ts";
+export type { Trust } from "../sys/trust.ts";
 export {
   MESSAGE_QUEUES_SUPPORTED,
   O_CREAT,

@@ -8,10 +8,12 @@ import { ownedBuffer } from "../sys/libc/ffi.ts";
 import { polling, semaphores, timedSemaphores } from "../sys/libc/posix.ts";
 import { isMusl } from "../sys/libc/symbols.ts";
 import { checkObjectName } from "../sys/shared-memory-file.ts";
+import { TRUST_OPTIONS, type Trust, trustedOwners } from "../sys/trust.ts";
 import { timespecIn } from "./c-structs.ts";
 import { SEMAPHORE_TIMEOUT_SUPPORTED, SEMAPHORE_VALUE_MAX, SEMAPHORE_VALUE_SUPPORTED } from "./constants.ts";
-import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
+import { ExistentialError, letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
 import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
+import { checkSemaphoreFile, isStill } from "./semaphore-file.ts";
 import {
   ASYNC_WAIT_OPTIONS,
   type AsyncWait,
@@ -30,12 +32,12 @@ const SEMAPHORE_NAME_BYTES_MAX = isMacOS ? 30 : 251;
  * What `new Semaphore` takes, as `posix_ipc.Semaphore` does.
  * @example const options: SemaphoreOptions = { name: "/ready", flags: O_CREAT, initialValue: 1 };
  */
-export interface SemaphoreOptions extends ObjectOptions {
+export interface SemaphoreOptions extends ObjectOptions, Trust {
   /** The value of a semaphore that is created, in units: 0 (default) to SEMAPHORE_VALUE_MAX. Ignored for existing ones. */
   initialValue?: number | undefined;
 }
 
-const OPTIONS = { ...OBJECT_OPTIONS, initialValue: "number" } as const;
+const OPTIONS = { ...OBJECT_OPTIONS, ...TRUST_OPTIONS, initialValue: "number" } as const;
 
 /**
  * A unit of a semaphore that is given back when its scope ends: what `hold` and `holdAsync` give.
@@ -93,14 +95,17 @@ export class Semaphore {
    * @throws TypeError, RangeError for wrong options (names are at most 251 bytes after the slash)
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError; PosixError
    *   ENOSPC, EMFILE …
+   * @throws FileFormatError (Linux) for a file under that name that is no semaphore: too short, or with an impossible value
+   * @throws UntrustedFileError when another user could truncate it, unless `trustOwner` or `shared` accepts that
    * @example using ready = new Semaphore({ name: "/ready", flags: O_CREAT });
    */
   constructor(options: SemaphoreOptions) {
     checkOptions("new Semaphore", options, OPTIONS, true);
     checkFlags(options, O_CREAT | O_EXCL);
-    const { mode = 0o600, initialValue = 0 } = options;
+    const { initialValue = 0 } = options;
+    trustedOwners(options);
     checkInteger("initialValue", initialValue, 0, SEMAPHORE_VALUE_MAX);
-    const { name, opened } = openNamed(options, (name, flags) => open(name, flags, mode, initialValue));
+    const { name, opened } = openNamed(options, (name, flags) => open(name, flags, options));
     this.#name = name;
     // SAFETY: libc keeps the semaphore mapped until sem_close, which the buffer calls once.
     const buffer = ownedBuffer({
@@ -279,13 +284,51 @@ function limitOf(where: string, wait: number | Timeout | undefined): number {
 const closedError = (name: string) => new ClosedError(`the semaphore '${name}' is closed`);
 const RELEASE_HINT = `the highest value is ${SEMAPHORE_VALUE_MAX}`;
 
-function open(name: string, flags: number, mode: number, initialValue: number): number {
+/** Opens what was looked at, or makes a new one; neither is replaced by another in between. */
+function open(name: string, flags: number, options: SemaphoreOptions): number {
   checkObjectName(name, SEMAPHORE_NAME_BYTES_MAX, "semaphore");
-  const semaphore = semaphores().sem_open(cstring(name), flags, mode, initialValue);
-  // SEM_FAILED is 0 on Linux, -1 on macOS, which bun:ffi hands out as a bigint.
-  if (typeof semaphore !== "number" || semaphore === 0) throw posixError("sem_open", lastErrno(), name);
-  return semaphore;
+  if (!isLinux || (flags & O_EXCL) !== 0) return semaphoreOpen(name, flags, options);
+  for (;;) {
+    const known = checkSemaphoreFile(name, options.mode ?? 0, options);
+    const opened =
+      known === undefined ? openNew(name, flags, options) : openKnown(name, flags & ~O_CREAT, known);
+    if (opened !== undefined) return opened;
+    // Somebody made or replaced it meanwhile: it must be looked at again.
+  }
 }
+
+function openNew(name: string, flags: number, options: SemaphoreOptions): number | undefined {
+  if ((flags & O_CREAT) === 0) return semaphoreOpen(name, flags, options);
+  try {
+    return semaphoreOpen(name, flags | O_EXCL, options);
+  } catch (error) {
+    if (error instanceof ExistentialError) return undefined;
+    throw error;
+  }
+}
+
+function openKnown(name: string, flags: number, known: string): number | undefined {
+  const opened = semaphores().sem_open(cstring(name), flags, 0, 0);
+  const errno = lastErrno();
+  if (!isAddress(opened) && errno !== E.ENOENT) throw posixError("sem_open", errno, name);
+  if (!isAddress(opened)) return undefined;
+  if (isStill(name, known)) return opened;
+  semaphores().sem_close(opened);
+  return undefined;
+}
+
+function semaphoreOpen(
+  name: string,
+  flags: number,
+  { mode = 0o600, initialValue = 0 }: SemaphoreOptions,
+): number {
+  const opened = semaphores().sem_open(cstring(name), flags, mode, initialValue);
+  if (!isAddress(opened)) throw posixError("sem_open", lastErrno(), name);
+  return opened;
+}
+
+/** SEM_FAILED is 0 on Linux, -1 on macOS, which bun:ffi hands out as a bigint. */
+const isAddress = (opened: unknown): opened is number => typeof opened === "number" && opened !== 0;
 
 /** The wall clock may be set while we wait for a moment of it: never trust it for longer than this. */
 const SLICE_MS = 60_000;

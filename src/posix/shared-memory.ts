@@ -11,9 +11,11 @@ import { OwnedFd } from "../sys/owned-fd.ts";
 import {
   openOrMakeSharedMemory,
   openSharedMemory,
+  sharedMemoryFile,
   unlinkSharedMemoryFile,
 } from "../sys/shared-memory-file.ts";
 import { statusOf } from "../sys/status.ts";
+import { checkTrust, TRUST_OPTIONS, type Trust, trustedOwners } from "../sys/trust.ts";
 import { asPosixErrors } from "./errors.ts";
 import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
 
@@ -21,7 +23,7 @@ import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed
  * What `new SharedMemory` takes, as `posix_ipc.SharedMemory` does.
  * @example const options: SharedMemoryOptions = { name: "/robot", flags: O_CREAT, size: PAGE_SIZE };
  */
-export interface SharedMemoryOptions extends ObjectOptions {
+export interface SharedMemoryOptions extends ObjectOptions, Trust {
   /** In bytes. Other than 0 (the default) it resizes the object, existing or new; a new object has 0 otherwise. */
   size?: number | undefined;
   /** Opens without the right to write, default false. Cannot go with `size` or `O_TRUNC`, which write. */
@@ -41,7 +43,7 @@ export interface SharedMapOptions {
   access?: Access | undefined;
 }
 
-const OPTIONS = { ...OBJECT_OPTIONS, size: "number", readOnly: "boolean" } as const;
+const OPTIONS = { ...OBJECT_OPTIONS, ...TRUST_OPTIONS, size: "number", readOnly: "boolean" } as const;
 const MAP_OPTIONS = { byteLength: "number", byteOffset: "number", access: "string" } as const;
 
 /**
@@ -65,20 +67,22 @@ export class SharedMemory {
    * here, where a plain ftruncate would succeed and a later store kill the process.
    * @throws TypeError, RangeError for wrong options (names are at most 255 bytes after the slash)
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
+   * @throws UntrustedFileError when another user could truncate it, unless `trustOwner` or `shared` accepts that
    * @throws PosixError ENOSPC for a size beyond the storage; nothing is left behind then
    * @example using memory = new SharedMemory({ name: "/robot", flags: O_CREAT, size: PAGE_SIZE });
    */
   constructor(options: SharedMemoryOptions) {
     checkOptions("new SharedMemory", options, OPTIONS, true);
     checkFlags(options, O_CREAT | O_EXCL | O_TRUNC);
-    const { mode, size = 0, readOnly = false, flags = 0 } = options;
+    const { size = 0, readOnly = false, flags = 0 } = options;
+    trustedOwners(options);
     checkInteger("size", size, 0, Number.MAX_SAFE_INTEGER);
     if (readOnly && (size > 0 || (flags & O_TRUNC) !== 0)) {
       throw new TypeError("readOnly cannot go with a size or O_TRUNC: both change the object");
     }
     const access = readOnly ? O_RDONLY : O_RDWR;
     const { name, opened } = openNamed(options, (name, flags) =>
-      asPosixErrors(name, () => openSized(name, flags | access, mode, size)),
+      asPosixErrors(name, () => openSized(name, flags | access, options)),
     );
     this.#name = name;
     this.#readOnly = readOnly;
@@ -222,9 +226,14 @@ export function unlinkSharedMemory(name: string): void {
 }
 
 /** What was made for a size that cannot be had is removed again. */
-function openSized(name: string, flags: number, mode: number | undefined, size: number): number {
-  const { fd, made } = open(name, flags, mode);
+function openSized(name: string, flags: number, options: SharedMemoryOptions): number {
+  const { mode, size = 0 } = options;
+  // Somebody else's object is not emptied before it is known whose it is.
+  const { fd, made } = open(name, flags & ~O_TRUNC, mode);
   try {
+    const path = sharedMemoryFile(name);
+    if (!made) checkTrust({ path, status: statusOf(fd), wantedMode: mode }, options);
+    if ((flags & O_TRUNC) !== 0) truncate(fd, 0, name);
     if (size > 0) asPosixErrors(name, () => resize(fd, size, name), `${size} bytes wanted`);
     return fd;
   } catch (error) {

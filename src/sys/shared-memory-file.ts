@@ -47,11 +47,14 @@ export function checkObjectName(name: string, maxBytes: number, kind: string): s
 export function sharedMemoryPath(name: string, longestEnding: string): string {
   if (!isLinux) throw new UnsupportedError("sharing by name needs Linux; name a file instead");
   checkObjectName(name, SHARED_MEMORY_NAME_BYTES_MAX - longestEnding.length, "shared memory");
-  if (isPrintable(name)) return `/dev/shm${name}`;
+  if (isPrintable(name)) return sharedMemoryFile(name);
   throw new TypeError(
     `name must not contain control characters or lone surrogates, as ${JSON.stringify(name)} does`,
   );
 }
+
+/** Where Linux keeps the object. Elsewhere there is no such file, and messages show the same. */
+export const sharedMemoryFile = (name: string): string => `/dev/shm${name}`;
 
 /**
  * Opens a POSIX shared memory object and returns its descriptor, which does not leak into child processes.

@@ -12,7 +12,7 @@ afterEach(() => void removeNamed(name));
 
 test("the first opener makes it, with size and mode; the others find it as it is", () => {
   const opened = [
-    openNamed(name, 5000, 0o640),
+    openNamed(name, 5000, { mode: 0o640 }),
     openNamed(name, 100),
     openNamed(`/${name}`, 0),
     openNamedReadOnly(name),
