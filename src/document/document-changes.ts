@@ -1,16 +1,16 @@
 /** The documents of a JsonMap as they come. */
 
-import type { ChangesOptions, CommitSignal } from "../sync/commit-signal.ts";
+import type { Changes, ChangesOptions } from "../sync/commit-signal.ts";
 import { timers } from "../sys/builtin.ts";
 
 /** Where the documents come from. */
 export interface ChangeSource<T> {
-  /** Tells commits; undefined as long as there is no file, which nobody tells about. */
-  signal(): CommitSignal | undefined;
-  /** Differs after every commit, and when another file has taken the name. */
-  state(): string;
-  /** The newest document, and the state that it belongs to. */
-  read(): { state: string; value: T | undefined };
+  /** The commits; undefined as long as there is no file, of which no one is told. */
+  commits(options: ChangesOptions): Changes | undefined;
+  /** Of the newest document. */
+  version(): number;
+  /** The newest document, and its version. */
+  read(): { version: number; value: T | undefined };
 }
 
 /** How often a file that does not exist yet is looked for, in milliseconds. */
@@ -22,10 +22,10 @@ export class DocumentChanges<T> implements AsyncIterableIterator<T>, AsyncDispos
   readonly #turns: AsyncGenerator<T, undefined>;
 
   /**
-   * @param seen the state that is no news
+   * @param seen the version that is no news
    * @param onEnd called once
    */
-  constructor(source: ChangeSource<T>, seen: string | undefined, options: ChangesOptions, onEnd: () => void) {
+  constructor(source: ChangeSource<T>, seen: number | undefined, options: ChangesOptions, onEnd: () => void) {
     const { signal, spinMs } = options;
     const signals = signal === undefined ? [this.#stop.signal] : [this.#stop.signal, signal];
     this.#turns = turnsOf(source, seen, AbortSignal.any(signals), spinMs);
@@ -62,31 +62,38 @@ export class DocumentChanges<T> implements AsyncIterableIterator<T>, AsyncDispos
 
 async function* turnsOf<T>(
   source: ChangeSource<T>,
-  seen: string | undefined,
+  seen: number | undefined,
   signal: AbortSignal,
   spinMs: number | undefined,
 ): AsyncGenerator<T, undefined> {
+  const commits = await appearance(source, { signal, spinMs });
   let last = seen;
-  const commits = (await appearance(source, signal)).changes({ signal, spinMs });
+  let isToldOf = false;
   // Commits are counted from here on, and only then is looked: none can be missed in between.
   for (;;) {
     signal.throwIfAborted();
-    if (source.state() === last) {
+    if (source.version() === last && !isToldOf) {
       const turn = await commits.next();
       if (turn.done) return undefined;
+      isToldOf = true;
       continue;
     }
-    const { state, value } = source.read();
-    last = state;
+    isToldOf = false;
+    const { version, value } = source.read();
+    last = version;
     if (value !== undefined) yield value;
   }
 }
 
-/** The signal, once there is a file. */
-async function appearance<T>(source: ChangeSource<T>, signal: AbortSignal): Promise<CommitSignal> {
+/** The commits, once there is a file. */
+async function appearance<T>(
+  source: ChangeSource<T>,
+  options: { signal: AbortSignal; spinMs: number | undefined },
+): Promise<Changes> {
+  const { signal } = options;
   for (;;) {
     signal.throwIfAborted();
-    const commits = source.signal();
+    const commits = source.commits(options);
     if (commits !== undefined) return commits;
     const pause = timers().setTimeout(LOOK_EVERY_MS, undefined, { signal });
     await pause.catch(() => signal.throwIfAborted());

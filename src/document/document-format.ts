@@ -1,46 +1,29 @@
 /**
- * The file of a document, as bytes. The document stands at the start the way jsonmmap writes it, for its followers
- * and for everybody else who can read `<length>:<json>`; our own followers read one of the two slots behind it,
- * which are written in turn, so that the newest whole document is never written to.
+ * The content of a document's segment, as bytes. The document stands at the start the way jsonmmap writes it, for its
+ * followers and for all programs that can read `<length>:<json>`; our own followers read one of the two slots behind
+ * it, which are written in turn, so that the newest whole document is never written to.
  *
- *     0                    T            T + S        T + 2 S      size
- *     | <length>:<json> …  | slot 0     | slot 1     | footer 64 B |
+ *     0                    T            T + S        T + 2 S           contentBytes
+ *     | <length>:<json> …  | slot 0     | slot 1     | mirrored, zero  |
+ *     |                    |            |            | u32, 60 B       |
  *
  *     T: maxBytes and the length's 11 characters, S: maxBytes and the slot's header, both rounded up to 64
  *
  *     slot:
  *     0       4           8         16             16 + textBytes
  *     | crc32 | textBytes | version | text: <json> |         textBytes 0: there is no document yet
- *     | u32   | u32       | f64     |              |         the checksum covers all that follows it
+ *     | u32   | u32       | u64     |              |         the checksum covers all that follows it
  *
- *     footer:
- *     0       8        12      16         24        28         32        36     64
- *     | magic | format | crc32 | maxBytes | current | mirrored | retired | zero |
- *     | u64   | u32    | u32   | u64      | u32     | u32      | u32     |      |
- *
- * current: the low 32 bits of the newest version; its lowest bit says which slot holds it.  mirrored: what `current`
- * was when the text at the start was last written whole.  retired: not 0 when another file has the name now.
+ * The footer's sequence grows by 2 with each commit; its bit 1 says which slot is current. mirrored: the sequence when
+ * the text at the start was last written whole. maxBytes stands in the schema.
  *
  * All numbers are little-endian. Everything is checked before it is believed: a file is hostile input.
  */
 import { FileFormatError } from "../errors/errors.ts";
+import type { ContentWords } from "../segment/content.ts";
+import type { SegmentFile } from "../segment/segment-file.ts";
 import { lockPagePath } from "../sync/lock-page.ts";
 import { exists } from "../sys/paths.ts";
-
-const MAGIC = Buffer.from("shmsjson").readBigUInt64LE();
-const FORMAT = 1;
-const FOOTER_BYTES = 64;
-
-/** Offsets in the footer, in bytes. */
-export const AT = {
-  magic: 0,
-  format: 8,
-  crc: 12,
-  maxBytes: 16,
-  current: 24,
-  mirrored: 28,
-  retired: 32,
-} as const;
 
 /** Offsets in a slot, in bytes. */
 export const SLOT = { crc: 0, textBytes: 4, version: 8, text: 16 } as const;
@@ -54,13 +37,15 @@ const LENGTH_BYTES = `${MAX_DOCUMENT_BYTES}:`.length;
 /** What stands at the start before the first write: jsonmmap's followers read None. */
 export const NO_DOCUMENT_TEXT = "4:null";
 
-/** Where things are in the file, in bytes. */
+const MIRRORED_BYTES = 64;
+
+/** Where things are in the content, in bytes. */
 export interface DocumentFormat {
   readonly maxBytes: number;
   /** Of the slots. */
   readonly slotOffset: readonly [number, number];
-  readonly footerOffset: number;
-  readonly fileBytes: number;
+  readonly mirroredOffset: number;
+  readonly contentBytes: number;
 }
 
 const align = (value: number): number => Math.ceil(value / 64) * 64;
@@ -69,80 +54,73 @@ const align = (value: number): number => Math.ceil(value / 64) * 64;
 export function formatFor(maxBytes: number): DocumentFormat {
   const first = align(maxBytes + LENGTH_BYTES);
   const second = first + align(SLOT.text + maxBytes);
-  const footerOffset = second + align(SLOT.text + maxBytes);
+  const mirroredOffset = second + align(SLOT.text + maxBytes);
   return {
     maxBytes,
     slotOffset: [first, second],
-    footerOffset,
-    fileBytes: footerOffset + FOOTER_BYTES,
+    mirroredOffset,
+    contentBytes: mirroredOffset + MIRRORED_BYTES,
   };
 }
 
-/** The footer of a file in memory. */
-export const footerOf = (bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> =>
-  new DataView(bytes.buffer, bytes.byteLength - FOOTER_BYTES, FOOTER_BYTES);
+/** What the schema of a document's segment says. */
+export const schemaFor = (maxBytes: number): { document: "json"; maxBytes: number } => ({
+  document: "json",
+  maxBytes,
+});
 
-const copyOfFooter = (bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> =>
-  new DataView(new Uint8Array(bytes.subarray(bytes.byteLength - FOOTER_BYTES)).buffer);
+const RECREATE =
+  'a JsonMap with { role: "master", force: true } recreates it without a document; a master can also write() a new one, or remove() it';
 
-/** The checksum of a slot with a text of that length. */
-export const slotChecksum = (slot: Uint8Array, textBytes: number): number =>
-  Bun.hash.crc32(slot.subarray(SLOT.textBytes, SLOT.text + textBytes));
-
-const fixedChecksum = (footer: DataView<ArrayBuffer>): number =>
-  Bun.hash.crc32(new Uint8Array(footer.buffer, footer.byteOffset + AT.maxBytes, AT.current - AT.maxBytes));
-
-/** Writes what never changes into the bytes of a new, zeroed file. */
-export function writeFormat(bytes: Uint8Array<ArrayBuffer>, { maxBytes }: DocumentFormat): void {
-  const footer = footerOf(bytes);
-  footer.setBigUint64(AT.maxBytes, BigInt(maxBytes), true);
-  footer.setUint32(AT.format, FORMAT, true);
-  footer.setUint32(AT.crc, fixedChecksum(footer), true);
-  footer.setBigUint64(AT.magic, MAGIC, true);
-}
-
-/** The smallest and the largest file. */
-const MIN_FILE_BYTES = formatFor(1).fileBytes;
-export const MAX_FILE_BYTES: number = formatFor(MAX_DOCUMENT_BYTES).fileBytes;
-
-/** Whether a file of that size could be one. */
-export const isPossibleSize = (fileBytes: number): boolean =>
-  fileBytes >= MIN_FILE_BYTES && fileBytes <= MAX_FILE_BYTES && fileBytes % 64 === 0;
-
-/** Where the lock of a document's writers is. */
-export const lockPathOf = (path: string): string => `${path}.lock`;
+/** The words of documents for the segment's messages. */
+export const documentWords: ContentWords = {
+  owner: "the JsonMap",
+  file: "document",
+  create: "leave out create: false to make it",
+  recreate: RECREATE,
+  lockFile: "a wait for documents needs it; the next master makes it (read() works without)",
+  permit:
+    'permission denied: the file has mode 0600 unless its master was told another one, new JsonMap({ role: "master", mode: 0o660, … }); check the directories too',
+};
 
 /**
- * The format of a file, from all its bytes.
- * @throws FileFormatError when it is no file of a JsonMap, is damaged or cut short, or comes from a newer version
+ * Where things are in a file.
+ * @throws FileFormatError when it is no document, is damaged or truncated
  */
-export function readFormat(bytes: Uint8Array<ArrayBuffer>, path: string): DocumentFormat {
-  // A copy: what was checked must stay as it was.
-  const footer = isPossibleSize(bytes.byteLength) ? copyOfFooter(bytes) : undefined;
-  if (footer === undefined || footer.getBigUint64(AT.magic, true) !== MAGIC) {
-    // Both signs, as force makes it anew then: somebody else's file may begin like that, or have the name of one of ours.
-    const isOurs = exists(lockPagePath(lockPathOf(path))) && beginsAsDocument(bytes);
-    throw isOurs ? cutShort(path, bytes.byteLength) : strange(path, bytes.byteLength);
-  }
-  const version = footer.getUint32(AT.format, true);
-  if (version !== FORMAT) {
-    throw damaged(path, `format ${version}, this version of shmstruct reads ${FORMAT}; or it is newer`);
-  }
-  if (footer.getUint32(AT.crc, true) !== fixedChecksum(footer)) throw damaged(path, "checksum of the footer");
-  const maxBytes = Number(footer.getBigUint64(AT.maxBytes, true));
+export function formatOf(file: SegmentFile): DocumentFormat {
+  if (file.footer === undefined) throw withoutFooter(file);
+  const maxBytes = maxBytesIn(file.schemaBytes);
   const format = formatFor(maxBytes);
-  if (maxBytes < 1 || maxBytes > MAX_DOCUMENT_BYTES || format.fileBytes !== bytes.byteLength) {
-    throw damaged(path, `maxBytes ${maxBytes} in a file of ${bytes.byteLength} bytes`);
-  }
+  if (!(maxBytes >= 1 && maxBytes <= MAX_DOCUMENT_BYTES) || format.contentBytes !== file.contentBytes)
+    throw damaged(file.path, `maxBytes ${maxBytes} in a content of ${file.contentBytes} bytes`);
   return format;
+}
+
+function maxBytesIn(schema: Uint8Array): number {
+  try {
+    return Number(JSON.parse(Buffer.from(schema).toString())?.maxBytes);
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** Both signs are asked for, as a forced recreation depends on it: another program's file may begin like that, or have the name. */
+function withoutFooter({ path, bytes, byteLength }: SegmentFile): FileFormatError {
+  const isOurs = exists(lockPagePath(`${path}.lock`)) && beginsAsDocument(bytes);
+  return isOurs
+    ? new FileFormatError(path, `'${path}' was truncated to ${byteLength} bytes; ${RECREATE}`, true)
+    : new FileFormatError(
+        path,
+        `'${path}' is no file of a JsonMap, or was truncated: its ${byteLength} bytes lack the footer; if you need nothing of it, delete it`,
+      );
 }
 
 /** Whether the text at the start is that of a document, as far as it is still there. */
 export function beginsAsDocument(bytes: Uint8Array): boolean {
-  const [start, digits] = /^(\d{1,10}):/.exec(latin1(bytes.subarray(0, LENGTH_BYTES))) ?? [];
+  const [start, digits] = /^(\d{1,10}):/.exec(latin1(bytes.slice(0, LENGTH_BYTES))) ?? [];
   if (start === undefined) return false;
   // A copy, as decoders must find the same when they look again.
-  const text = new Uint8Array(bytes.subarray(start.length, start.length + Number(digits)));
+  const text = bytes.slice(start.length, start.length + Number(digits));
   if (text.length < Number(digits)) return /^["[{\dtfn-]/.test(latin1(text.subarray(0, 1)));
   try {
     JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text));
@@ -152,22 +130,8 @@ export function beginsAsDocument(bytes: Uint8Array): boolean {
   }
 }
 
-/** Each byte is read once. */
 const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 
-const REMEDY = 'a JsonMap with { role: "master", force: true } makes it anew';
-
-/** The error for a file that was made by us and is not as we left it. */
+/** The error for a file that was made by this library and is not as it was left. */
 export const damaged = (path: string, what: string): FileFormatError =>
-  new FileFormatError(path, `'${path}' is damaged (${what}); ${REMEDY}`, true);
-
-/** The error for a file of ours that lacks its end. */
-export const cutShort = (path: string, byteLength: number): FileFormatError =>
-  new FileFormatError(path, `'${path}' was cut short to ${byteLength} bytes; ${REMEDY}`, true);
-
-/** The error for a file that cannot be told to be ours. */
-export const strange = (path: string, byteLength: number): FileFormatError =>
-  new FileFormatError(
-    path,
-    `'${path}' is no file of a JsonMap, or was cut short: its ${byteLength} bytes lack the footer; if you need nothing of it, delete it`,
-  );
+  new FileFormatError(path, `'${path}' is damaged (${what}); ${RECREATE}`, true);

@@ -1,17 +1,26 @@
 import { checkOptions } from "../errors/check-options.ts";
-import { ClosedError, ShmError, WaitTimeoutError } from "../errors/errors.ts";
+import {
+  ClosedError,
+  FileFormatError,
+  FileMissingError,
+  TooLargeError,
+  WaitTimeoutError,
+} from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
-import { CommitSignal, type SpinOptions } from "../sync/commit-signal.ts";
-import { MarkCounter } from "../sync/mark-counter.ts";
+import { createSegment, putFile, removeSegment } from "../segment/create.ts";
+import type { Place } from "../segment/place.ts";
+import { Segment } from "../segment/segment.ts";
+import type { ChangesOptions, SpinOptions } from "../sync/commit-signal.ts";
+import { Deadline } from "../sync/deadline.ts";
 import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
 import { checkMode } from "../sys/arguments.ts";
+import { exists } from "../sys/paths.ts";
 import { DocumentChanges } from "./document-changes.ts";
-import type { Committed } from "./document-file.ts";
-import { damaged, MAX_DOCUMENT_BYTES } from "./document-format.ts";
-import { DocumentStore, type FileOptions } from "./document-store.ts";
+import { type Committed, type DocumentContent, documentPlan, documentType } from "./document-content.ts";
+import { damaged, documentWords, MAX_DOCUMENT_BYTES } from "./document-format.ts";
 import { checkJson, type Json } from "./json-value.ts";
-import { type PlaceOptions, placeOf } from "./place.ts";
+import { documentPlace, type PlaceOptions } from "./place.ts";
 import {
   checkSchema,
   type InputOf,
@@ -42,7 +51,7 @@ export interface MasterOptions extends PlaceOptions {
   readonly schema?: StandardSchema | undefined;
   /** Make the file when there is none. Default true. */
   readonly create?: boolean | undefined;
-  /** Make it anew, without a document, even when there is one. Default false. */
+  /** Recreate it without a document (or with `initial`) even when there is one, which erases that. Default false. */
   readonly force?: boolean | undefined;
   /** Room for a document, in bytes of UTF-8, in a file that is made: 1 to 2^30. Default 65,536. The file takes three times that. */
   readonly maxBytes?: number | undefined;
@@ -50,6 +59,10 @@ export interface MasterOptions extends PlaceOptions {
   readonly grow?: boolean | undefined;
   /** Permissions of a file that is made, and of its lock files, 0 to 0o777, not reduced by the umask. Default 0o600. */
   readonly mode?: number | undefined;
+  /** Milliseconds for which the constructor waits for the writer lock. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** The document that a file begins with when it is made; no follower ever sees the file without it. Default: none. */
+  readonly initial?: unknown;
 }
 
 /**
@@ -209,6 +222,18 @@ export interface JsonMapConstructor {
 
 const DEFAULT_MAX_BYTES = 65_536;
 
+const NOTHING: Committed = { version: 0, text: undefined };
+
+/** How a master treats the file. */
+interface FileOptions {
+  readonly create: boolean;
+  readonly force: boolean;
+  readonly grow: boolean;
+  readonly maxBytes: number;
+  readonly mode: number;
+  readonly timeoutMs: number | undefined;
+}
+
 const FOLLOWER_OPTIONS = {
   role: "any",
   file: "string",
@@ -223,76 +248,208 @@ const MASTER_OPTIONS = {
   maxBytes: "number",
   grow: "boolean",
   mode: "number",
+  timeoutMs: "number",
+  initial: "any",
 } as const;
 
 class SharedDocument<T, Input> implements JsonFollower<T> {
-  readonly #store: DocumentStore;
+  readonly #segment: Segment<DocumentContent>;
+  /** Undefined for a follower. */
+  readonly #master: FileOptions | undefined;
   readonly #schema: StandardSchema | undefined;
   readonly #iterations = new Set<DocumentChanges<T>>();
-  #signal: CommitSignal | undefined;
-  /** The signal wants numbers. */
-  readonly #states = new MarkCounter();
 
   constructor(options: MasterOptions | FollowerOptions) {
     checkOptions("new JsonMap", options, MASTER_OPTIONS, true);
     const role = checkRole(options.role);
     if (role === "follower") checkOptions("new JsonMap (a follower)", options, FOLLOWER_OPTIONS);
     this.#schema = checkSchema(options.schema);
-    this.#store = new DocumentStore(
-      placeOf(options),
-      options.role === "master" ? fileOptions(options) : undefined,
-    );
-    this.#store.onNewLock = (lock) => this.#signal?.follow(lock);
+    this.#master = options.role === "master" ? fileOptions(options) : undefined;
+    const place = documentPlace(options);
+    if (options.role === "master") this.#make(place, options);
+    this.#segment = new Segment(place, documentType, {
+      access: this.#master === undefined ? "read" : "write",
+      makesLock: this.#master !== undefined,
+      mode: this.#master?.mode,
+      mayBeMissing: true,
+    });
+    if (this.#master !== undefined) this.#repair(this.#master);
+  }
+
+  /** Makes the file if it is to be made, so that the document can be opened. */
+  #make(place: Place, { timeoutMs, initial }: MasterOptions): void {
+    const { create, force, maxBytes, mode } = this.#master as FileOptions;
+    if (!create) {
+      if (exists(place.dataPath)) return;
+      throw new FileMissingError(place.dataPath, `there is no '${place.dataPath}'; ${documentWords.create}`);
+    }
+    const text =
+      initial === undefined ? undefined : this.#fitting(this.#textOf(initial, place.dataPath), place);
+    createSegment(place, documentPlan(maxBytes, text), documentType, { force, mode, timeoutMs });
+  }
+
+  #fitting(text: string, { dataPath }: Place): string {
+    const { maxBytes } = this.#master as FileOptions;
+    const needed = Buffer.byteLength(text);
+    if (needed > maxBytes) throw tooLarge(dataPath, maxBytes, needed);
+    return text;
+  }
+
+  /** What a killed master has left half done is set right by the next one. */
+  #repair({ timeoutMs }: FileOptions): void {
+    try {
+      this.#segment.acquire("exclusive", { timeoutMs });
+      try {
+        this.#segment.attached?.repair();
+      } finally {
+        this.#segment.releaseIfHeld();
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   get role(): "master" | "follower" {
-    return this.#store.isMaster ? "master" : "follower";
+    return this.#master === undefined ? "follower" : "master";
   }
 
   get path(): string {
-    return this.#store.path;
+    return this.#segment.path;
   }
 
   get closed(): boolean {
-    return this.#store.closed;
+    return this.#segment.closed;
   }
 
   get maxBytes(): number | undefined {
-    return this.#store.maxBytes;
+    return this.#look()?.maxBytes ?? this.#master?.maxBytes;
   }
 
   get version(): number {
-    return this.#store.version;
+    return this.#use((content) => content.version) ?? 0;
   }
 
   read(): T | undefined {
-    return this.#parse(this.#store.read());
+    return this.#parse(this.#read());
+  }
+
+  #read(): Committed {
+    return this.#use((content) => content.tryRead() ?? this.#readLocked()) ?? NOTHING;
+  }
+
+  #readLocked(): Committed {
+    this.#segment.acquire("shared");
+    try {
+      return this.#segment.attached?.tryRead() ?? NOTHING;
+    } finally {
+      this.#segment.releaseIfHeld();
+    }
+  }
+
+  /** The current content; undefined when there is no file. In the middle of an update, the one that it works on. */
+  #look(): DocumentContent | undefined {
+    return this.#segment.whole();
+  }
+
+  /** What `fn` makes of the current content. Who has a damaged file open moves on, once it is recreated. */
+  #use<R>(fn: (content: DocumentContent) => R): R | undefined {
+    const content = this.#look();
+    if (content === undefined) return undefined;
+    try {
+      return fn(content);
+    } catch (error) {
+      if (!(error instanceof FileFormatError)) throw error;
+      this.#segment.lookAgain();
+      if (this.#segment.attached === content) throw error;
+      return this.#use(fn);
+    }
   }
 
   write(value: Input, options?: LockOptions): number {
     this.#checkMaster("write", options);
     const text = this.#textOf(value);
-    return this.#store.commit(() => text, options);
+    return this.#commit(() => text, options);
   }
 
   update(fn: (current: T | undefined) => unknown, options?: LockOptions): number {
     this.#checkMaster("update", options);
     refuseAsync(fn, "update");
-    return this.#store.commit((before) => {
-      const current = this.#parse(before());
+    return this.#commit((content) => {
+      const current = this.#parse(content.tryRead() ?? NOTHING);
       const next = refusePromise(fn(current), "update");
       return this.#textOf(next === undefined ? current : next);
     }, options);
   }
 
+  /** Replaces the document under the writer lock; makes the file if it is gone. @returns the new version */
+  #commit(textOf: (content: DocumentContent) => string, options?: LockOptions): number {
+    const segment = this.#segment;
+    const deadline = new Deadline(options?.timeoutMs);
+    for (;;) {
+      this.#acquire(deadline);
+      try {
+        const content = segment.attached;
+        if (content !== undefined) {
+          const text = textOf(content);
+          this.#checkOpen();
+          return this.#put(content, text);
+        }
+      } finally {
+        if (!segment.closed) segment.releaseIfHeld();
+        segment.notify();
+      }
+      this.#recreate(false, deadline);
+    }
+  }
+
+  /** A file that was truncated while it was open is recreated: a writer needs nothing of it. */
+  #acquire(deadline: Deadline): void {
+    try {
+      this.#segment.acquire("exclusive", { timeoutMs: deadline.leftMs });
+    } catch (error) {
+      const isTruncated = error instanceof FileFormatError && error.isOurs;
+      if (!isTruncated) throw error;
+      this.#recreate(true, deadline);
+      this.#segment.acquire("exclusive", { timeoutMs: deadline.leftMs });
+    }
+  }
+
+  #recreate(force: boolean, deadline: Deadline): void {
+    const { create, maxBytes, mode } = this.#master as FileOptions;
+    if (!create) throw new FileMissingError(this.path, `there is no '${this.path}'; ${documentWords.create}`);
+    const options = { force, mode, timeoutMs: deadline.leftMs };
+    createSegment(this.#segment.place, documentPlan(maxBytes, undefined), documentType, options);
+    this.#segment.lookAgain();
+  }
+
+  #put(content: DocumentContent, text: string): number {
+    // UTF-8 takes at most three bytes for a UTF-16 unit: most documents need not be measured.
+    if (3 * text.length <= content.maxBytes) return content.commit(text);
+    const needed = Buffer.byteLength(text);
+    if (needed <= content.maxBytes) return content.commit(text);
+    const available = this.#master?.grow ? MAX_DOCUMENT_BYTES : content.maxBytes;
+    if (needed > available) throw tooLarge(this.path, available, needed);
+    const maxBytes = Math.min(Math.max(needed, 2 * content.maxBytes), MAX_DOCUMENT_BYTES);
+    const { file } = content;
+    const { page } = this.#segment.lock;
+    putFile(this.path, documentPlan(maxBytes, text), { mode: file.mode, page, old: file, replaces: true });
+    return ((page?.generations ?? file.generation + 2) - 1) * 2 ** 32 + 1;
+  }
+
   flush(): void {
     this.#checkMaster("flush");
-    this.#store.flush();
+    this.#look()?.file.flush();
   }
 
   remove(options?: LockOptions): void {
     this.#checkMaster("remove", options);
-    this.#store.remove(options);
+    this.#checkOpen();
+    removeSegment(this.#segment.place, documentType, {
+      mode: (this.#master as FileOptions).mode,
+      ...options,
+    });
+    this.#segment.notify();
   }
 
   changes(options: DocumentChangesOptions = {}): DocumentChanges<T> {
@@ -300,14 +457,18 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     const { initial = false } = options;
     const signal = checkSignal("changes", options.signal);
     const spinMs = checkSpin(options.spinMs);
-    const { state } = this.#store;
+    const { version } = this;
     signal?.throwIfAborted();
     const source = {
-      signal: () => this.#commits(),
-      state: () => this.#store.state,
-      read: () => this.#readState(),
+      commits: (how: ChangesOptions) =>
+        this.#master === undefined && this.#look() === undefined ? undefined : this.#segment.changes(how),
+      version: () => this.version,
+      read: () => {
+        const committed = this.#read();
+        return { version: committed.version, value: this.#parse(committed) };
+      },
     };
-    const changes = new DocumentChanges(source, initial ? undefined : state, { signal, spinMs }, () =>
+    const changes = new DocumentChanges(source, initial ? undefined : version, { signal, spinMs }, () =>
       this.#iterations.delete(changes),
     );
     this.#iterations.add(changes);
@@ -335,8 +496,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
 
   close(): void {
     for (const changes of [...this.#iterations]) void changes.return();
-    this.#signal?.close();
-    this.#store.close();
+    this.#segment.close();
   }
 
   [Symbol.dispose](): void {
@@ -348,43 +508,19 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     return `JsonMap (${this.role}) of '${this.path}'${this.closed ? " (closed)" : ""}`;
   }
 
-  #readState(): { state: string; value: T | undefined } {
-    const committed = this.#store.read();
-    return { state: this.#store.stateAt(committed.version), value: this.#parse(committed) };
-  }
-
-  /** Opened at the first wait; those who never wait pay nothing. */
-  #commits(): CommitSignal | undefined {
-    if (this.#signal === undefined && this.#store.exists) {
-      this.#signal = new CommitSignal({
-        lock: this.#store.lock,
-        read: () => this.#states.count(this.#stateOrNone()),
-      });
-    }
-    return this.#signal;
-  }
-
-  /** Looked at from a timer or a thread's message: the iteration gets the error from what it does next. */
-  #stateOrNone(): string | undefined {
-    try {
-      this.#store.followLock();
-      return this.#store.state;
-    } catch (error) {
-      if (error instanceof ShmError) return undefined;
-      throw error;
-    }
+  #checkOpen(): void {
+    if (this.closed) throw new ClosedError(`the JsonMap of '${this.path}' is closed`);
   }
 
   /** The document as text, if it is one. */
-  #textOf(value: unknown): string {
-    const output = this.#schema === undefined ? value : this.#outputOf(this.#schema, value);
+  #textOf(value: unknown, path = this.path): string {
+    const output = this.#schema === undefined ? value : this.#outputOf(this.#schema, value, path);
     checkJson(output);
     return JSON.stringify(output);
   }
 
   /** What the schema makes of a value, if it would accept that when it is read. */
-  #outputOf(schema: StandardSchema, value: unknown): unknown {
-    const { path } = this;
+  #outputOf(schema: StandardSchema, value: unknown, path: string): unknown {
     const what = `the document to write to '${path}'`;
     const output = validate(schema, value, path, what);
     if (output !== value)
@@ -401,7 +537,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
 
   #checkMaster(method: string, options?: LockOptions): void {
     checkOptions(method, options, LOCK_OPTIONS);
-    if (this.#store.isMaster) return;
+    if (this.#master !== undefined) return;
     throw new TypeError(
       `${method}: the JsonMap of '${this.path}' only reads; open it with { role: "master" } to write`,
     );
@@ -450,7 +586,20 @@ function fileOptions(options: MasterOptions): FileOptions {
   if (!Number.isInteger(maxBytes) || maxBytes < 1 || maxBytes > MAX_DOCUMENT_BYTES) {
     throw new RangeError(`maxBytes must be a whole number from 1 to ${MAX_DOCUMENT_BYTES}, not ${maxBytes}`);
   }
-  return { create, force, grow, maxBytes, mode: checkMode(mode) };
+  return { create, force, grow, maxBytes, mode: checkMode(mode), timeoutMs: options.timeoutMs };
+}
+
+function tooLarge(path: string, available: number, needed: number): TooLargeError {
+  const remedy =
+    needed > MAX_DOCUMENT_BYTES
+      ? "split it into several"
+      : "open the JsonMap with grow: true, or recreate the file with force: true and a larger maxBytes";
+  return new TooLargeError(
+    path,
+    available,
+    needed,
+    `the document needs ${needed} bytes, '${path}' has room for ${available}; ${remedy}`,
+  );
 }
 
 function giveUp(tooLate: AbortController, path: string, timeoutMs: number): void {

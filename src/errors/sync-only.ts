@@ -2,10 +2,12 @@
 import { show } from "./show.ts";
 
 /**
- * The result of a function that must not be async: its lock is gone when it returns.
- * @example function read<R>(fn: (data: T) => SyncResult<R>): R
+ * The result of a function that must not be async: its lock is gone when it returns. The compiler's complaint about an
+ * async one quotes `Hint`.
+ * @example function edit<R>(fn: (data: T) => SyncResult<R, "use editAsync">): R
  */
-export type SyncResult<R> = R & (R extends PromiseLike<unknown> ? never : unknown);
+export type SyncResult<R, Hint extends string = "use a function that is not async"> = R &
+  (R extends PromiseLike<unknown> ? { readonly "the function must not be async": Hint } : unknown);
 
 /**
  * Refused before the lock is taken, as what it does after its first `await` could not be undone.

@@ -1,13 +1,12 @@
 import { ClosedError } from "../errors/errors.ts";
 import { checkFunction, refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
-import type { Struct } from "../struct/declare/struct.ts";
 import type { CheckedPath, InitValue, PathValue } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import { Core, type Holding } from "./core.ts";
 import { type RoleOptions, refuseManagerOptions } from "./options.ts";
-import { Reader } from "./reader.ts";
+import { Role } from "./role.ts";
 import { WriteSession } from "./session.ts";
 
 /**
@@ -18,7 +17,10 @@ import { WriteSession } from "./session.ts";
  * using editor = new Editor(Robot, { dir: "/run/robot" });
  * editor.edit((data) => { data.speed = 3; data.pose.x += 1; });
  */
-export class Editor<T extends Struct> extends Reader<T, T> {
+export class Editor<T extends MmapStructure> extends Role<T, T> {
+  /** Of the newest `edit`. */
+  #editing: WriteSession<T> | undefined;
+
   protected override open(layout: Layout, options: RoleOptions): Core<T> {
     refuseManagerOptions(`new ${this.constructor.name}`, options);
     return new Core<T>(layout, options, "editor");
@@ -30,9 +32,8 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @throws LockTimeoutError after `timeoutMs`, DeadlockError, ClosedError
    * @example { using session = editor.lock(); session.data.speed = 3; }
    */
-  override lock(options?: LockOptions): WriteSession<T> {
-    this.core.acquire("exclusive", options);
-    return new WriteSession<T>(this.core, { isAsync: false });
+  lock(options?: LockOptions): WriteSession<T> {
+    return this.#open(this.core.acquire("exclusive", "session", options));
   }
 
   /**
@@ -40,8 +41,9 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or cut short
    * @example using session = editor.tryLock(); if (session === undefined) return "busy";
    */
-  override tryLock(): WriteSession<T> | undefined {
-    return this.core.tryAcquire("exclusive") ? new WriteSession<T>(this.core, { isAsync: false }) : undefined;
+  tryLock(): WriteSession<T> | undefined {
+    const holding = this.core.tryAcquire("exclusive");
+    return holding && this.#open(holding);
   }
 
   /**
@@ -49,9 +51,20 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @throws (rejects with) LockTimeoutError, ClosedError, or the signal's reason
    * @example using session = await editor.lockAsync({ timeoutMs: 500 });
    */
-  override async lockAsync(options?: AsyncLockOptions): Promise<WriteSession<T>> {
-    await this.core.acquireAsync("exclusive", options);
-    return new WriteSession<T>(this.core, { isAsync: true });
+  async lockAsync(options?: AsyncLockOptions): Promise<WriteSession<T>> {
+    return this.#open(await this.core.acquireAsync("exclusive", options));
+  }
+
+  #open(holding: Holding): WriteSession<T> {
+    try {
+      const session = new WriteSession<T>(this.core, holding);
+      holding.session = session.held;
+      return session;
+    } catch (error) {
+      holding.isOver = true;
+      this.core.drop(holding);
+      throw error;
+    }
   }
 
   /**
@@ -61,16 +74,28 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @throws as `lock`; TypeError for an async function; ClosedError when `fn` closes the role
    * @example const before = editor.edit((data) => { const old = data.count; data.count = old + 1; return old; });
    */
-  edit<R>(fn: (data: T, session: WriteSession<T>) => SyncResult<R>, options?: LockOptions): R {
+  edit<R>(
+    fn: (data: T, session: WriteSession<T>) => SyncResult<R, "use editAsync">,
+    options?: LockOptions,
+  ): R {
     refuseAsync(fn, "edit", "editAsync");
-    const session = this.lock(options);
-    const holding = this.core.holding as Holding;
+    return this.#edit(
+      (session) => refusePromise(fn(session.data, session) as R, "edit", "editAsync"),
+      options,
+    );
+  }
+
+  #edit<R>(fn: (session: WriteSession<T>) => R, options?: LockOptions): R {
+    const holding = this.core.acquire("exclusive", "call", options);
     try {
-      const result = refusePromise(fn(session.data, session) as R, "edit", "editAsync");
+      const session = this.#open(holding);
+      this.#editing = session;
+      const result = fn(session);
       this.#finish(session, holding);
       return result;
     } catch (error) {
-      holding.abandon();
+      holding.isOver = true;
+      this.core.end(holding);
       throw error;
     }
   }
@@ -85,16 +110,22 @@ export class Editor<T extends Struct> extends Reader<T, T> {
     options?: AsyncLockOptions,
   ): Promise<R> {
     checkFunction(fn, "editAsync");
-    const session = await this.lockAsync(options);
-    const holding = this.core.holding as Holding;
+    const holding = await this.core.acquireAsync("exclusive", options);
+    const session = this.#open(holding);
     try {
       const result = await this.core.inside(() => fn(session.data, session));
       this.#finish(session, holding);
       return result;
     } catch (error) {
-      holding.abandon();
+      holding.isOver = true;
+      this.core.end(holding);
       throw error;
     }
+  }
+
+  /** The session of the `edit` that is at work. */
+  get #openEdit(): WriteSession<T> | undefined {
+    return this.core.openCall?.mode === "exclusive" ? this.#editing : undefined;
   }
 
   /** Commits, unless the function has ended the session itself. */
@@ -108,7 +139,7 @@ export class Editor<T extends Struct> extends Reader<T, T> {
   }
 
   /**
-   * Sets the field at a dotted path, under the lock (or in the session that this editor has open).
+   * Sets the field at a dotted path, under the lock (or as part of the `edit` that is at work).
    * @throws TypeError or RangeError naming the field; nothing changes then
    * @example editor.set("path.3.x", 1.5)
    */
@@ -126,26 +157,17 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @example editor.touch(); editor.lastUpdate; // a moment ago
    */
   touch(options?: LockOptions): void {
-    this.#inSession((session) => {
-      (session.data as unknown as MmapStructure).header.time_stamp = Date.now() / 1000;
-    }, options);
+    this.#inSession((session) => session.touch(), options);
   }
 
   /**
    * Sets every byte of the file's struct to zero, the time stamp too; the header code stays (IPMMAP's
-   * `clearMappedBuffer`). Under the lock, or in the session that this editor has open.
+   * `clearMappedBuffer`). Under the lock, or as part of the `edit` that is at work.
    * @throws as `lock`
    * @example editor.clear(); editor.lastUpdate; // undefined
    */
   clear(options?: LockOptions): void {
-    if (this.#openSession !== undefined) {
-      this.core.file.clearLive();
-      return;
-    }
-    this.core.acquire("exclusive", options);
-    // The header's time stamp is to stay 0: never written.
-    using _ = new WriteSession<T>(this.core, { isAsync: false, touch: false });
-    this.core.file.clearLive();
+    this.#inSession((session) => session.clear(), options);
   }
 
   /**
@@ -154,18 +176,13 @@ export class Editor<T extends Struct> extends Reader<T, T> {
    * @example editor.edit((data) => { data.count += 1; }); editor.flush();
    */
   flush(): void {
-    this.core.wholeFile().flush();
+    this.core.wholeContent().file.flush();
   }
 
-  get #openSession(): WriteSession<T> | undefined {
-    const { holding } = this.core;
-    return holding?.session instanceof WriteSession && !holding.isAsync ? holding.session : undefined;
-  }
-
-  /** In the open session, or in one of its own. */
+  /** As part of the edit that is at work, or in one of its own. */
   #inSession(fn: (session: WriteSession<T>) => void, options: LockOptions | undefined): void {
-    const open = this.#openSession;
+    const open = this.#openEdit;
     if (open !== undefined) fn(open);
-    else this.edit((_, session) => fn(session), options);
+    else this.#edit(fn, options);
   }
 }

@@ -1,20 +1,27 @@
-import { FileFormatError, FileMissingError } from "../errors/errors.ts";
+import {
+  ClosedError,
+  DeadlockError,
+  FileFormatError,
+  FileMissingError,
+  LockTimeoutError,
+} from "../errors/errors.ts";
+import { createSegment, removeSegment } from "../segment/create.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
-import type { Struct } from "../struct/declare/struct.ts";
+import type { MmapStructure } from "../struct/declare/header.ts";
 import type { Layout } from "../struct/layout/layout.ts";
+import type { LockOptions } from "../sync/rw-lock.ts";
 import { Core } from "./core.ts";
 import { Editor } from "./editor.ts";
-import { type ManagerOptions, placeOf } from "./options.ts";
-
-/** Loaded by the first Manager: most processes only read and edit what is there. */
-const creation = (): typeof import("./create.ts") => require("./create.ts");
+import { type ManagerOptionsOf, placeOf } from "./options.ts";
+import { recordType } from "./record-content.ts";
+import { recordPlan } from "./record-plan.ts";
 
 /** How often a Manager makes its file that others remove or replace at once. */
 const MAX_TRIES = 100;
 
 /**
  * Makes the shared file, and is an Editor of it (IPMMAP's `DataStructMmapManager`). With `create` the file is made when there is none; with `force`
- * it is made anew, and those who have the old one open move to the new one at their next lock.
+ * it is replaced by an empty one, and those who have the old one open move to the new one at their next lock.
  *
  * Files are made whole under another name and then renamed, so nobody ever sees half of one; their storage is
  * reserved, so that a full disk is an error here (`SystemError` ENOSPC) and not the death of a writer later.
@@ -22,7 +29,7 @@ const MAX_TRIES = 100;
  *   something that is no file of ours, or by one with another kind of lock than `lock` asks for
  * @example using manager = new Manager(Robot, { dir: "/run/robot", create: true });
  */
-export class Manager<T extends Struct> extends Editor<T> {
+export class Manager<T extends MmapStructure> extends Editor<T> {
   /**
    * Makes the file if told so, and opens it for writing. Waits for the writer lock where there is something to make.
    * @param cls the class, or its name after `loadStructs`
@@ -30,19 +37,23 @@ export class Manager<T extends Struct> extends Editor<T> {
    *   RangeError for an impossible `mode`, or a file beyond 4 GiB; DeadlockError when this thread holds the lock
    * @example const manager = new Manager(Robot, { create: true, force: true });
    */
-  constructor(cls: StructClass<T> | string, options: ManagerOptions = {}) {
+  constructor(cls: StructClass<T> | string, options: ManagerOptionsOf<T> = {}) {
     super(cls, options);
   }
 
-  protected override open(layout: Layout, options: ManagerOptions): Core<T> {
+  protected override open(layout: Layout, options: ManagerOptionsOf<T>): Core<T> {
     if (options.force && !options.create)
-      throw new TypeError("new Manager: force makes the file anew, so it needs create: true");
+      throw new TypeError("new Manager: force replaces the file, so it needs create: true");
     if (!options.create) return new Core<T>(layout, options, "manager");
     const place = placeOf(layout, options);
+    const plan = recordPlan(layout, options);
+    // What is replaced may hold another struct.
+    const anyRecord = recordType(undefined, place, layout.name);
+    const { force, mode = 0o600, timeoutMs } = options;
     for (let tries = 1; ; tries++) {
       let isMade = false;
       try {
-        creation().createFile(layout, place, options);
+        createSegment(place, plan, anyRecord, { force, mode, timeoutMs });
         isMade = true;
         return new Core<T>(layout, options, "manager");
       } catch (error) {
@@ -62,22 +73,25 @@ export class Manager<T extends Struct> extends Editor<T> {
    *   not be changed. The role is closed then, and what is there stays
    * @example manager.remove();
    */
-  remove(): void {
-    this.#lockToRemove();
+  remove(options?: LockOptions): void {
+    const { core } = this;
+    if (this.closed) throw new ClosedError(`the role on '${this.path}' is closed`);
+    core.refuseSecond();
+    const { segment } = core;
+    const { mode } = segment.content.file;
+    let isRemoved: boolean;
     try {
-      creation().removeFile(this.core.file, this.core.place);
-      this.core.notify();
-    } finally {
-      this.close();
-    }
-  }
-
-  /** A file that was cut short cannot be worked on any more, but removed all the same. */
-  #lockToRemove(): void {
-    try {
-      this.lock();
+      isRemoved = removeSegment(segment.place, recordType(undefined, segment.place), {
+        mode,
+        timeoutMs: options?.timeoutMs,
+      });
     } catch (error) {
-      if (!(error instanceof FileFormatError)) throw error;
+      // Without the lock nothing was done, and another try may succeed.
+      if (!(error instanceof LockTimeoutError || error instanceof DeadlockError)) this.close();
+      throw error;
     }
+    this.close();
+    if (!isRemoved)
+      throw new FileMissingError(this.path, `'${this.path}' is gone already: it was removed before`);
   }
 }

@@ -1,20 +1,23 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { FileFormatError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
-import type { Struct } from "../struct/declare/struct.ts";
+import type { Place } from "../segment/place.ts";
+import { SegmentFile } from "../segment/segment-file.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
+import type { MmapStructure } from "../struct/declare/header.ts";
 import type { SchemaOptions, StructSchema } from "../struct/schema/schema.ts";
 import { path as paths } from "../sys/builtin.ts";
 import { exists } from "../sys/paths.ts";
-import { DataFile } from "./data-file.ts";
-import { classInFile } from "./file-format.ts";
-import { type Place, placeOf, type RoleOptions } from "./options.ts";
+import { classInFile, schemaInFile } from "./layouts.ts";
+import { placeOf, type RoleOptions } from "./options.ts";
 import { Reader } from "./reader.ts";
+import { LEAST_BYTES, recordWords } from "./record-content.ts";
 
 /** Options of `openReader`. */
 export interface OpenReaderOptions extends SchemaOptions, Pick<RoleOptions, "lockDir"> {}
 
 /** A struct whose class is not at hand: its fields have the types that the file's schema says. */
-export type AnyStruct = Struct & Record<string, unknown>;
+export type AnyStruct = MmapStructure & Record<string, unknown>;
 
 /**
  * Opens a data file whose class is not at hand, for tools: the struct is the one that the schema in the file
@@ -31,7 +34,7 @@ export function openReader(path: string, options: OpenReaderOptions = {}): Reade
   const where = { ...optionsFor(path), lockDir };
   const place = placeOf(undefined, where);
   const cls = classInFile(readSchemaAt(place), place.dataPath, { types });
-  return new Reader<AnyStruct>(cls, where);
+  return new Reader<AnyStruct>(cls as unknown as StructClass<AnyStruct>, where);
 }
 
 function optionsFor(path: string): RoleOptions {
@@ -49,8 +52,12 @@ function optionsFor(path: string): RoleOptions {
 }
 
 function readSchemaAt(place: Place): StructSchema {
-  using file = DataFile.open(place, undefined, "read");
-  if (file.schema !== undefined) return file.schema;
+  using file = SegmentFile.open(place.dataPath, {
+    access: "read",
+    words: recordWords("Class"),
+    leastBytes: LEAST_BYTES,
+  });
+  if (file.footer !== undefined) return schemaInFile(file);
   throw new FileFormatError(
     file.path,
     `'${file.path}' was made by IPMMAP and has no schema: open it with a class, new Reader(cls, { dir })`,

@@ -1,14 +1,12 @@
 /** Where a role's files are, from its options. */
 import { checkOptions } from "../errors/check-options.ts";
 import { HeaderNotFoundError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
+import { classPlace, type Place } from "../segment/place.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import { structByName } from "../struct/functions.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import type { LockKind } from "../sync/file-lock.ts";
-import { absolutePath, isPrintable } from "../sys/paths.ts";
-import { sharedMemoryPath } from "../sys/shared-memory-file.ts";
-import { hasSharedHeader } from "./file-format.ts";
+import { hasSharedHeader } from "./layouts.ts";
 
 /** Options of every role (`tag`, `dir` and `lockDir` are IPMMAP's `tag`, `mmapDir` and `fastenerDir`). @example new Reader(Robot, { dir: "/run/robot", tag: "left" }) */
 export interface RoleOptions {
@@ -30,7 +28,10 @@ export interface RoleOptions {
 export interface ManagerOptions extends RoleOptions {
   /** Make the file when there is none. Default false. */
   readonly create?: boolean | undefined;
-  /** With `create`: make the file anew even when there is one. Default false. */
+  /**
+   * With `create`: replace a file that is there by an empty one, which erases its content. For tests; a program that does
+   * so at each start loses its data. Default false.
+   */
   readonly force?: boolean | undefined;
   /** Permissions of the files made, not reduced by the umask. Default 0o600. */
   readonly mode?: number | undefined;
@@ -41,12 +42,17 @@ export interface ManagerOptions extends RoleOptions {
    * when this one is killed. Default true for `"flock"`; switch it off for structs too large to copy at every edit.
    */
   readonly transactional?: boolean | undefined;
+  /** Milliseconds for which the constructor waits for the writer lock, should it have a file to make. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
 }
 
-/** The names of all files of one shared struct. */
-export interface Place {
-  readonly dataPath: string;
-  readonly lockPath: Readonly<Record<LockKind, string>>;
+/** Options of `new Manager`, with what depends on the struct. @example { create: true, init: (robot) => { robot.mode = 1; } } */
+export interface ManagerOptionsOf<T> extends ManagerOptions {
+  /**
+   * Fills a file that is being made, before any process can see it. When it throws, there is no file. Of many Managers at
+   * once one runs it.
+   */
+  readonly init?: ((data: T) => void) | undefined;
 }
 
 /** Every option there is, and its type. All roles know those of a Manager, so that one object can serve them all. */
@@ -62,6 +68,8 @@ const known = {
   mode: "number",
   lock: "string",
   transactional: "boolean",
+  timeoutMs: "number",
+  init: "function",
 } as const;
 
 /** @throws TypeError for an option that there is not, that is of another type, or that contradicts another one */
@@ -73,8 +81,9 @@ export function checkRoleOptions(where: string, options: RoleOptions): void {
 }
 
 /** What only a Manager can do must not be asked of others in vain. @throws TypeError */
-export function refuseManagerOptions(where: string, { create, force, mode }: ManagerOptions): void {
-  for (const [name, value] of Object.entries({ create, force, mode })) {
+export function refuseManagerOptions(where: string, options: ManagerOptionsOf<never>): void {
+  const { create, force, mode, timeoutMs, init } = options;
+  for (const [name, value] of Object.entries({ create, force, mode, timeoutMs, init })) {
     if (value === undefined || value === false) continue;
     throw new TypeError(
       `${where}: option ${name} is for a Manager, which alone makes files; leave it out, or use new Manager`,
@@ -82,62 +91,12 @@ export function refuseManagerOptions(where: string, { create, force, mode }: Man
   }
 }
 
-/** File names are made of these; anything else could leave the directory, or look like another file in a listing. */
-function checkPart(part: string, option: string): string {
-  if (typeof part !== "string") throw new TypeError(`${option} must be a string, got ${show(part)}`);
-  if (part.includes("/") || !isPrintable(part))
-    throw new TypeError(
-      `${option} becomes part of a file name and must not contain a slash, NUL, another control character or half a surrogate pair, got ${JSON.stringify(part)}`,
-    );
-  return part;
-}
-
-/** Before anything is made: the longest name is the one that a new file has before it gets its own. */
-function checkLength(fileName: string): string {
-  const byteLength = Buffer.byteLength(`${fileName}.mmap.new-flock`);
-  if (byteLength <= FILE_NAME_BYTES_MAX) return fileName;
-  throw new RangeError(
-    `the file name '${fileName}.mmap' is too long: with what is appended it has ${byteLength} bytes, and the system takes ${FILE_NAME_BYTES_MAX} bytes; use a shorter tag or @struct({ name })`,
-  );
-}
-
-function checkDirectory(directory: string, option: string): void {
-  if (directory.isWellFormed() && !directory.includes("\0")) return;
-  throw new TypeError(
-    `option ${option} must be a path, without NUL and lone surrogates, got ${JSON.stringify(directory)}`,
-  );
-}
-
-/** NAME_MAX of <limits.h>. */
-const FILE_NAME_BYTES_MAX = 255;
-
 /**
  * @param layout needed where the options do not say the class's name
  * @throws TypeError, RangeError for names that cannot be file names, UnsupportedError for `name` off Linux
  */
-export function placeOf(layout: Layout | undefined, options: RoleOptions): Place {
-  const { dir = "./.mmap", lockDir = "./.fasteners", tag = "", className = layout?.name ?? "" } = options;
-  if (options.name !== undefined) return placeOfName(options.name, lockDir);
-  if (className === "") throw new TypeError(`option className is empty: the file's name begins with it`);
-  const fileName = checkLength(`${checkPart(className, "className")}_${checkPart(tag, "tag")}`);
-  checkDirectory(dir, "dir");
-  checkDirectory(lockDir, "lockDir");
-  return {
-    dataPath: absolutePath(dir, `${fileName}.mmap`),
-    lockPath: {
-      flock: absolutePath(dir, `${fileName}.lock`),
-      fcntl: absolutePath(lockDir, `${fileName}.lockfile`),
-    },
-  };
-}
-
-function placeOfName(name: string, lockDir: string): Place {
-  const path = sharedMemoryPath(name, ".lock-page");
-  return {
-    dataPath: path,
-    lockPath: { flock: `${path}.lock`, fcntl: absolutePath(lockDir, `${name.slice(1)}.lockfile`) },
-  };
-}
+export const placeOf = (layout: Layout | undefined, options: RoleOptions): Place =>
+  classPlace(options.className ?? layout?.name ?? "", options, "mmap");
 
 /** The layout of the class, or of the one loaded under that name, if it can live in a shared file. */
 export function roleLayout(cls: StructClass | string): Layout {

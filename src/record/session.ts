@@ -1,37 +1,37 @@
 /** A held lock and what may be done under it. */
 import { ClosedError, ShmError } from "../errors/errors.ts";
-import { HEADER_CODE, type MmapStructure } from "../struct/declare/header.ts";
-import type { Struct } from "../struct/declare/struct.ts";
+import { HEADER_CODE, type MmapStructure, type MmapStructureHeader } from "../struct/declare/header.ts";
 import type { CheckedPath, InitValue, PathValue } from "../struct/declare/type-utils.ts";
 import { getPath, resolvePath, setPath } from "../struct/view/path.ts";
-import type { LockMode } from "../sync/file-lock.ts";
-import type { Core } from "./core.ts";
-import type { DataFile } from "./data-file.ts";
-
-/** What a session is opened with by its role. */
-export interface SessionOptions {
-  /** Whether it outlives the call that opened it: what the role does meanwhile is not done in it. */
-  readonly isAsync: boolean;
-  /** Whether the commit stamps the header with the time. Default: what the role was told. */
-  readonly touch?: boolean;
-}
+import type { Core, Holding, Session } from "./core.ts";
+import type { RecordContent } from "./record-content.ts";
 
 /**
  * A reader lock, held until `release()` or the end of the `using` scope. Made by `lock()`, `tryLock()` and
  * `lockAsync()` of a Reader.
  * @example using session = reader.lock(); console.log(session.data.speed);
  */
-export class ReadSession<T extends Struct, V> implements Disposable {
+export class ReadSession<T extends MmapStructure, V> implements Disposable {
   readonly #core: Core<T>;
+  readonly #holding: Holding;
   protected readonly view: V;
   #released = false;
 
   /** @internal Made by the roles, which hold the lock by then. */
-  constructor(core: Core<T>, { isAsync }: SessionOptions, mode: LockMode = "shared") {
+  constructor(core: Core<T>, holding: Holding) {
     this.#core = core;
-    this.view = core.lockedView(mode) as unknown as V;
-    const abandon = (): void => this.abandon();
-    core.holding = { mode, isAsync, session: this, abandon, isAbandoned: false };
+    this.#holding = holding;
+    this.view = core.lockedView(holding.mode) as unknown as V;
+  }
+
+  /** @internal What the role needs of it. */
+  get held(): Session {
+    return { abandon: () => this.abandon(), before: this.before };
+  }
+
+  /** The state before the session, where the file itself keeps none. */
+  protected get before(): Uint8Array | undefined {
+    return undefined;
   }
 
   /**
@@ -81,11 +81,11 @@ export class ReadSession<T extends Struct, V> implements Disposable {
   protected finish(last: () => void): void {
     if (this.#released) return;
     this.#released = true;
+    this.#holding.isOver = true;
     try {
       last();
     } finally {
-      this.#core.holding = undefined;
-      this.#core.lock.release();
+      this.#core.drop(this.#holding);
     }
   }
 
@@ -102,27 +102,26 @@ export class ReadSession<T extends Struct, V> implements Disposable {
  * after `rollback()` or when this process dies. Made by `lock()`, `tryLock()` and `lockAsync()` of an Editor.
  * @example using session = editor.lock(); session.data.speed = 3; session.set("path.0.x", 1);
  */
-export class WriteSession<T extends Struct> extends ReadSession<T, T> {
+export class WriteSession<T extends MmapStructure> extends ReadSession<T, T> {
   readonly #core: Core<T>;
-  readonly #file: DataFile;
-  readonly #touch: boolean;
+  readonly #content: RecordContent;
+  #touch: boolean;
   /** For files whose peers do not know of pre-images. */
   readonly #before: Uint8Array | undefined;
   #isRolledBack = false;
 
   /** @internal */
-  constructor(core: Core<T>, options: SessionOptions) {
-    super(core, options, "exclusive");
+  constructor(core: Core<T>, holding: Holding) {
+    super(core, holding);
     this.#core = core;
-    this.#file = core.file;
-    this.#touch = options.touch ?? core.options.touch ?? true;
-    try {
-      this.#before = this.#file.lockKind === "fcntl" ? this.#file.saveLive() : undefined;
-      this.#file.begin();
-    } catch (error) {
-      this.finish(() => {});
-      throw error;
-    }
+    this.#content = core.content;
+    this.#touch = core.options.touch ?? true;
+    this.#before = this.#content.file.lockKind === "fcntl" ? this.#content.saveLive() : undefined;
+    this.#content.begin();
+  }
+
+  protected override get before(): Uint8Array | undefined {
+    return this.#before;
   }
 
   /**
@@ -142,12 +141,33 @@ export class WriteSession<T extends Struct> extends ReadSession<T, T> {
   override release(): void {
     if (this.released) return;
     this.finish(() => {
-      const { header } = this.view as unknown as MmapStructure;
+      const { header } = this.view;
       header.header_code = HEADER_CODE;
-      if (this.#touch) header.time_stamp = Date.now() / 1000;
-      this.#file.commit();
+      if (this.#touch) stamp(header);
+      this.#content.commit();
     });
-    this.#core.notify();
+    this.#core.segment.notify();
+  }
+
+  /**
+   * Sets the header's time stamp to now; a commit does that by itself unless the role was opened with `touch: false`.
+   * @throws ClosedError once released
+   * @example session.touch();
+   */
+  touch(): void {
+    stamp(this.data.header);
+  }
+
+  /**
+   * Sets every byte of the file's struct to zero, the time stamp too; the header code stays.
+   * @throws ClosedError once released
+   * @example session.clear();
+   */
+  clear(): void {
+    void this.data;
+    this.#content.clearLive();
+    // The header's time stamp is to stay 0: never written.
+    this.#touch = false;
   }
 
   /**
@@ -163,25 +183,39 @@ export class WriteSession<T extends Struct> extends ReadSession<T, T> {
       this.release();
       throw new ShmError(
         "NOT_TRANSACTIONAL",
-        `'${this.#file.path}' was made with transactional: false and keeps no state to go back to; the changes stay`,
+        `'${this.#core.path}' was made with transactional: false and keeps no state to go back to; the changes stay`,
       );
     }
     this.#isRolledBack = true;
     this.finish(() => {
-      if (this.#before !== undefined) this.#file.restoreLive(this.#before);
-      this.#file.rollBack();
+      if (this.#before !== undefined) this.#content.restoreLive(this.#before);
+      this.#content.rollBack();
     });
   }
 
   get #canRollBack(): boolean {
-    return this.#before !== undefined || this.#file.transactional;
+    return this.#before !== undefined || this.#content.transactional;
   }
 
   protected override abandon(): void {
     if (this.released) return;
-    const { holding } = this.#core;
-    if (holding !== undefined) holding.isAbandoned = true;
     if (this.#canRollBack) this.rollback();
     else this.release();
   }
 }
+
+/**
+ * Stamps the header with the present time, and always with a later one than before: where commits are not counted, the
+ * stamp alone tells that there was another.
+ */
+function stamp(header: MmapStructureHeader): void {
+  const now = Date.now() / 1000;
+  const last = header.time_stamp;
+  // A stamp of tomorrow is a clock that was wrong.
+  const isAhead = last >= now && last < now + CLOCK_STEP_SECONDS;
+  header.time_stamp = isAhead ? last + LEAST_STEP_SECONDS : now;
+}
+
+/** More than the spacing of doubles of this century, 2.4e-7. */
+const LEAST_STEP_SECONDS = 1e-6;
+const CLOCK_STEP_SECONDS = 1;

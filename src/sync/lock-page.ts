@@ -22,13 +22,13 @@ import { type OpenedFile, type OpenOptions, openLockFile } from "./open.ts";
 /**
  * The page, native byte order, 4096 bytes. In its initial state all but the header is zero.
  *
- *     0         4         8        64        68        72      128       132         136        144    4096
- *     | magic   | version | zero   | waiting | polling | zero  | changes | wakeUntil | document | zero  |
- *     | "SHLK"  | u32 = 1 |        | i32     | i32     |       | i32     | i32       | f64      |       |
+ *     0         4         8        64        68        72      128       132         136           140    4096
+ *     | magic   | version | zero   | waiting | polling | zero  | changes | wakeUntil | generations | zero  |
+ *     | "SHLK"  | u32 = 1 |        | i32     | i32     |       | i32     | i32       | u32         |       |
  *
  * waiting: not 0 while somebody stands in the lock's queue.  polling: not 0 while some of them cannot sleep in the
  * kernel.  changes: one more at every commit, wraps.  wakeUntil: commits numbered below it wake the sleepers.
- * document: the newest version of a JsonMap's document.
+ * generations: how many files the lock has protected so far, one after another.
  */
 const PAGE_BYTES = 4096;
 const HEADER_BYTES = 8;
@@ -38,10 +38,10 @@ const WAITING = 64 / 4;
 const POLLING = 68 / 4;
 const CHANGES = 128 / 4;
 const WAKE_UNTIL = 132 / 4;
-const DOCUMENT = 136 / 8;
+const GENERATIONS = 136 / 4;
 
-/** Nobody ever gets there, and who goes on from below it gets nowhere near 2^53. */
-const MAX_DOCUMENT_VERSION = 2 ** 52;
+/** Versions are exact in JavaScript up to here; a larger number is nonsense. */
+const MAX_GENERATIONS = 2 ** 21 - 1;
 
 /**
  * Nobody sleeps longer than this without a look, in milliseconds: a writer that is killed between counting its
@@ -55,7 +55,6 @@ export const lockPagePath = (lockPath: string): string => `${lockPath}-page`;
 /** The mapped page. On a read-only one all reads work; the stores are left out, as they would kill the process. */
 export class LockPage {
   readonly #words: Int32Array<ArrayBuffer>;
-  readonly #doubles: Float64Array<ArrayBuffer>;
   readonly #mapping: Mapping;
   /** Whether this process may store to the page. */
   readonly writable: boolean;
@@ -65,7 +64,6 @@ export class LockPage {
   private constructor(mapping: Mapping, fileMode: number) {
     this.#mapping = mapping;
     this.#words = new Int32Array(mapping.buffer);
-    this.#doubles = new Float64Array(mapping.buffer);
     this.writable = mapping.access === "write";
     this.hasSilentReaders = (fileMode & 0o044 & ~((fileMode & 0o022) << 1)) !== 0;
   }
@@ -132,15 +130,15 @@ export class LockPage {
     return this.#words[CHANGES]!;
   }
 
-  /** The newest version of the document that is written under the lock, as far as it was told: 0 before. */
-  get documentVersion(): number {
+  /** How many files had the name that the lock is for, as far as it was told: the generation of the next one. */
+  get generations(): number {
     barrier();
-    const version = this.#doubles[DOCUMENT]!;
-    return Number.isSafeInteger(version) && version > 0 && version < MAX_DOCUMENT_VERSION ? version : 0;
+    const count = this.#words[GENERATIONS]! >>> 0;
+    return count <= MAX_GENERATIONS ? count : 0;
   }
 
-  set documentVersion(version: number) {
-    if (this.writable) this.#doubles[DOCUMENT] = version;
+  set generations(count: number) {
+    if (this.writable) Atomics.store(this.#words, GENERATIONS, count);
   }
 
   /** Counts a commit. A system call is made only if somebody asked for it in `sleepUntilChange`. */

@@ -82,6 +82,16 @@ export function readStart(fd: number, bytes: Uint8Array, path?: string): number 
 }
 
 /**
+ * Reads into `bytes` from a place in the file, wherever the descriptor's offset is.
+ * @returns how many bytes there were
+ * @throws SystemError EBADF, EISDIR, EIO …
+ */
+export function readAt(fd: number, bytes: Uint8Array, byteOffset: number, path?: string): number {
+  // SAFETY: the kernel writes at most so many bytes as `bytes` has.
+  return check("pread", libc().pread(fd, bytes, bytes.byteLength, byteOffset), path);
+}
+
+/**
  * The text of a small file: of its first 4096 bytes. Takes a fraction of the time that node:fs takes to load.
  * @throws SystemError ENOENT, EACCES …
  * @example Number(readText("/proc/sys/fs/mqueue/msg_max"))

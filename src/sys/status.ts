@@ -5,7 +5,7 @@ import { fs } from "./builtin.ts";
 import { cstring } from "./libc/call.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, isLinux, STATX_BASIC_STATS, SYS_statx } from "./libc/constants.ts";
 import { addressOf } from "./libc/memory.ts";
-import { statxCall } from "./libc/symbols.ts";
+import { linux, statxCall } from "./libc/symbols.ts";
 import { throughFs } from "./paths.ts";
 
 export interface FileStatus {
@@ -68,6 +68,15 @@ export function statusAt(path: string): FileStatus | undefined {
   if (statx(AT_FDCWD, path, 0)) return readAnswer();
   const stats = throughFs(() => fs().statSync(path, { bigint: true, throwIfNoEntry: false }));
   return stats && fromNode(stats);
+}
+
+/** struct statfs, of which we read the first word, `f_type`. */
+const fileSystemAnswer = new BigInt64Array(16);
+
+/** What kind of file system an open file is on: its magic number (statfs(2)); 0 where that cannot be told. */
+export function fileSystemOf(fd: number): number {
+  // SAFETY: the kernel writes the 120 bytes of struct statfs, and the array has 128.
+  return isLinux && linux().fstatfs(fd, fileSystemAnswer) === 0 ? Number(fileSystemAnswer[0]) : 0;
 }
 
 /** How soon after the last look a deleted file is noticed: at every use it would cost as much as the use itself. */

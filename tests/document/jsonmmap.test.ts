@@ -2,7 +2,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AT } from "../../src/document/document-format.ts";
+import { formatFor } from "../../src/document/document-format.ts";
 import { type Json, JsonMap } from "../../src/document/index.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 
@@ -63,7 +63,7 @@ describe("a follower of jsonmmap", () => {
       // As a writer leaves it that is killed after its commit, halfway through the text at the start.
       const bytes = readFileSync(file);
       bytes.write(":[1,9");
-      bytes.writeInt32LE(0, bytes.length - 64 + AT.mirrored);
+      bytes.writeInt32LE(0, formatFor(65_536).mirroredOffset);
       writeFileSync(file, bytes);
       await using python = pythonFollower(file);
       expect(await python.read()).toBe("ValueError");

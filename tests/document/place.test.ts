@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { placeOf } from "../../src/document/place.ts";
+import { documentPlace as placeOf } from "../../src/document/place.ts";
 
 test("a file is found from dir, its lock beside it", () => {
   expect(placeOf({ file: "c.json", dir: "/run/app" })).toEqual({
     dataPath: "/run/app/c.json",
-    lockPath: "/run/app/c.json.lock",
+    lockPath: { flock: "/run/app/c.json.lock", fcntl: "/run/app/c.json.lockfile" },
   });
   expect(placeOf({ file: "/abs/c", dir: "/run" }).dataPath).toBe("/abs/c");
   expect(placeOf({ file: "c" }).dataPath).toBe(join(process.cwd(), "c"));
@@ -14,7 +14,7 @@ test("a file is found from dir, its lock beside it", () => {
 test("a name is a file of /dev/shm", () => {
   expect(placeOf({ name: "/robot" })).toEqual({
     dataPath: "/dev/shm/robot",
-    lockPath: "/dev/shm/robot.lock",
+    lockPath: { flock: "/dev/shm/robot.lock", fcntl: join(process.cwd(), ".fasteners/robot.lockfile") },
   });
 });
 

@@ -1,8 +1,9 @@
 /** Started by root, with a directory: makes documents there and uses them as nobody, a user without rights. */
 import { chmodSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { DocumentFile } from "../../src/document/document-file.ts";
+import { documentWords } from "../../src/document/document-format.ts";
 import { JsonMap, type JsonMaster, SystemError } from "../../src/document/index.ts";
+import { SegmentFile } from "../../src/segment/segment-file.ts";
 
 const dir = process.argv[2]!;
 
@@ -39,8 +40,8 @@ async function inVain(call: (master: JsonMaster<string>) => void): Promise<void>
   become(65534);
   using master = new JsonMap<string>({ dir, file: "d", role: "master", grow: true });
   console.log(await outcomeOf(() => call(master)));
-  using file = DocumentFile.open(join(dir, "d"), false)!;
-  console.log(file.isRetired ? "retired" : "in use");
+  using file = SegmentFile.open(join(dir, "d"), { access: "read", words: documentWords, leastBytes: 1 });
+  console.log(file.isSuperseded ? "superseded" : "in use");
   console.log(readdirSync(dir).toSorted().join(" "));
 }
 

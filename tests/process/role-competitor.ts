@@ -3,7 +3,7 @@
  * killed writer left. `role-competitor.ts <dir> <ledger>`; prints its commits and what it found wrong.
  */
 import { Editor } from "../../src/index.ts";
-import { DataFile } from "../../src/record/data-file.ts";
+import { RecordContent } from "../../src/record/record-content.ts";
 import { LEDGER, openLedger } from "../record/ledger.ts";
 import { fillPattern, Pattern, stateOf } from "../record/structs.ts";
 
@@ -12,9 +12,9 @@ const ledger = openLedger(ledgerPath);
 using editor = new Editor(Pattern, { dir });
 const account = { commits: 0, repairs: 0, torn: 0, miscounted: 0 };
 
-const { repair } = DataFile.prototype;
-DataFile.prototype.repair = function () {
-  if (this.sequence % 2 !== 0) account.repairs += 1;
+const { repair } = RecordContent.prototype;
+RecordContent.prototype.repair = function () {
+  if (this.file.sequence % 2 !== 0) account.repairs += 1;
   if (process.env.WITHOUT_REPAIR === undefined) repair.call(this);
 };
 

@@ -9,8 +9,8 @@
  */
 import { fstatSync } from "node:fs";
 import { Editor, Reader } from "../../src/index.ts";
-import { DataFile } from "../../src/record/data-file.ts";
-import { wordIndices } from "../../src/record/file-format.ts";
+import { RecordContent } from "../../src/record/record-content.ts";
+import { wordIndices } from "../../src/segment/footer.ts";
 import { barrier } from "../../src/struct/memory/barrier.ts";
 import { openFile } from "../../src/sys/file.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
@@ -22,7 +22,7 @@ const words = Number(wordsText);
 const cls = sizedClass(words);
 
 // A control: a writer that trusts the parity it finds turns it around for good once one was killed.
-if (process.env.WITHOUT_REPAIR !== undefined) DataFile.prototype.repair = () => {};
+if (process.env.WITHOUT_REPAIR !== undefined) RecordContent.prototype.repair = () => {};
 
 function write(ledgerPath = "", die?: string): void {
   const ledger = openLedger(ledgerPath);

@@ -6,7 +6,7 @@
  * In the ledger it counts the edits that it began to commit, and those that it knows to be committed.
  */
 import { Editor } from "../../src/index.ts";
-import { DataFile } from "../../src/record/data-file.ts";
+import { RecordContent } from "../../src/record/record-content.ts";
 import { LEDGER, openLedger } from "../record/ledger.ts";
 import { Pattern, patternWord, stateOf } from "../record/structs.ts";
 
@@ -16,7 +16,7 @@ using editor = new Editor(Pattern, { dir });
 let left = Number(stores);
 
 // A control: the test must notice writers that do not repair.
-if (process.env.WITHOUT_REPAIR !== undefined) DataFile.prototype.repair = () => {};
+if (process.env.WITHOUT_REPAIR !== undefined) RecordContent.prototype.repair = () => {};
 
 function boundary(): void {
   left -= 1;

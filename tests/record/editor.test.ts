@@ -156,21 +156,37 @@ for (const lock of ["flock", "fcntl"] as const) {
       expect([pair.manager.get("count"), pair.manager.get("twin"), pair.manager.version]).toEqual([2, 1, 2]);
     });
 
-    test("edits, sets and gets in one's own session see its stores and commit with it", () => {
+    test("sets and gets of a session or inside an edit see its stores and commit with it; the role's own are refused", () => {
       using pair = new Pair({ lock });
       const { editor } = pair;
       {
         using session = editor.lock();
         session.data.count = 1;
-        expect(editor.get("count")).toBe(1);
-        editor.set("twin", 2);
+        expect(session.get("count")).toBe(1);
+        session.set("twin", 1);
         session.set("pose.x", 3);
-        editor.touch();
-        expect(session.get("twin")).toBe(2);
-        expect(thrownBy(() => editor.edit(() => {}))).toBeInstanceOf(DeadlockError);
-        expect(thrownBy(() => editor.read(() => {}))).toBeInstanceOf(DeadlockError);
+        session.touch();
+        expect(session.get("twin")).toBe(1);
+        // They may come from another task, whose stores a rollback would take back.
+        const others = [
+          () => editor.edit(() => {}),
+          () => editor.read(() => {}),
+          () => editor.get("count"),
+          () => editor.set("twin", 2),
+          () => editor.touch(),
+          () => editor.clear(),
+        ];
+        for (const other of others) {
+          expect(thrownBy(other)).toBeInstanceOf(DeadlockError);
+          expect(thrownBy(other).message).toContain("use that session");
+        }
       }
       expect(editor.version).toBe(1);
+      editor.edit(() => {
+        editor.set("twin", 2);
+        expect(editor.get("twin")).toBe(2);
+      });
+      expect(editor.version).toBe(2);
       expect(toObject(pair.manager.snapshot())).toMatchObject({ count: 1, twin: 2, pose: { x: 3, y: 0 } });
     });
 
@@ -188,7 +204,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       editor.set("count", 6);
       {
         using session = editor.lock();
-        editor.clear();
+        session.clear();
         session.data.twin = 1;
         session.rollback();
       }

@@ -41,7 +41,7 @@ import { BIT_FLIPS, mutateAndOpen, ROBOT_FILE, resealed } from "./mutations.ts";
 import { Anything, Monitor, Point, Robot } from "./structs.ts";
 import { dieMidEdit, TempDir, thrownBy } from "./support.ts";
 
-const FOOTER_BYTES = 64;
+const FOOTER_BYTES = 128;
 
 describe("bytes", () => {
   test.skipIf(!hasTool("python3"))(
@@ -59,17 +59,21 @@ describe("bytes", () => {
       const seen = await Bun.$`python3 ${program} ${manager.path}`.json();
       expect(seen).toMatchObject({
         magic: "shmstrct",
-        format: 1,
-        kind: 0,
-        transactional: 1,
-        zero: 0,
+        format: 2,
+        content: 1,
+        lock: 0,
+        flags: 1,
+        abi: process.arch === "arm64" ? 0b0_0010 : 0b1_1000,
+        blockBytes: 0,
         crcHolds: true,
+        createdNow: true,
         structBytes: 144,
         schemaOffset: 288,
         before: 1,
         commits: 2,
+        generation: 0,
         sequence: 4,
-        retired: 0,
+        superseded: 0,
       });
       expect(seen.size % 64).toBe(0);
       expect(seen.schema).toEqual(JSON.parse(JSON.stringify(layoutOf(Robot))));
@@ -88,18 +92,21 @@ describe("bytes", () => {
 
   test("a file that is not transactional has no pre-image, one of kind fcntl neither", () => {
     using temp = new TempDir();
-    const sizes = [{ transactional: false }, { lock: "fcntl" as const }].map((options) => {
+    const schemaOffsets = [{ transactional: false }, { lock: "fcntl" as const }].map((options) => {
       new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, force: true, ...options }).close();
       const bytes = readFileSync(temp.file("Robot_.mmap"));
-      return bytes.readBigUInt64LE(bytes.length - FOOTER_BYTES + 32);
+      return bytes.readBigUInt64LE(bytes.length - FOOTER_BYTES + 56);
     });
-    expect(sizes).toEqual([144n, 144n]);
+    expect(schemaOffsets).toEqual([144n, 144n]);
   });
 });
 
 describe("mismatch", () => {
   /** The differences that a class is told which opens the file of another. */
-  function differences(inFile: StructClass, opened: StructClass): readonly string[] {
+  function differences(
+    inFile: StructClass<MmapStructure>,
+    opened: StructClass<MmapStructure>,
+  ): readonly string[] {
     using temp = new TempDir();
     new Manager(inFile, { dir: temp.dir, create: true }).close();
     const error = thrownBy(() => new Reader(opened, { dir: temp.dir }));
@@ -207,7 +214,10 @@ describe("mismatch", () => {
       } as const;
     };
     expect(
-      differences(structFromSchema(classOf("c_int32")), structFromSchema(classOf("c_float"))).length,
+      differences(
+        structFromSchema(classOf("c_int32")) as never,
+        structFromSchema(classOf("c_float")) as never,
+      ).length,
     ).toBe(50);
   });
 
@@ -258,9 +268,9 @@ describe("hostile bytes", () => {
       BIT_FLIPS.length,
       (bytes, i) => BIT_FLIPS[i]?.(bytes, i) ?? bytes,
     );
-    // What is fixed at creation is covered by the checksum; only the four words that change are not.
-    expect(outcomes.errors).toBe((FOOTER_BYTES - 16) * 8);
-    expect(outcomes.opened).toBe(16 * 8);
+    // What is fixed at creation is covered by the checksum; only the last 32 bytes, which change, are not.
+    expect(outcomes.errors).toBe((FOOTER_BYTES - 32) * 8);
+    expect(outcomes.opened).toBe(32 * 8);
   });
 
   test("20,000 random mutations give a clear error or an open that can be worked with", () => {
@@ -312,7 +322,7 @@ describe("hostile bytes", () => {
     const path = temp.file("Robot_.mmap");
     new Manager(Robot, { dir: temp.dir, create: true }).close();
     const footer = readFileSync(path).subarray(-FOOTER_BYTES);
-    footer.writeUInt32LE(2 ** 30, 20);
+    footer.writeUInt32LE(2 ** 30, 52);
     truncateSync(path, 0);
     truncateSync(path, 2 ** 30 + 64 * 1024);
     const fd = openSync(path, "r+");
@@ -339,10 +349,10 @@ describe("hostile bytes", () => {
     const path = temp.file("Robot_.mmap");
     new Manager(Robot, { dir: temp.dir, create: true }).close();
     const bytes = readFileSync(path);
-    bytes.writeUInt32LE(2, bytes.length - FOOTER_BYTES + 8);
+    bytes.writeUInt32LE(3, bytes.length - FOOTER_BYTES + 8);
     writeFileSync(path, bytes);
     expect(thrownBy(() => new Reader(Robot, { dir: temp.dir })).message).toContain(
-      "has file format 2, this version of shmstruct reads 1",
+      "has file format 3, this version of shmstruct reads format 2",
     );
   });
 
@@ -369,23 +379,32 @@ describe("hostile bytes", () => {
       const path = temp.file("Robot_.mmap");
       new Manager(Robot, { dir: temp.dir, create: true }).close();
       const bytes = readFileSync(path);
-      bytes.writeUInt32LE(sequence, bytes.length - 8);
-      bytes.writeUInt32LE(2 ** 32 - 1, bytes.length - 12);
-      bytes.writeUInt32LE(2 ** 32 - 1, bytes.length - 16);
+      bytes.writeUInt32LE(sequence, bytes.length - 16);
+      bytes.writeUInt32LE(2 ** 32 - 1, bytes.length - 32);
+      bytes.writeUInt32LE(2 ** 32 - 1, bytes.length - 24);
       writeFileSync(path, bytes);
       using editor = new Editor(Robot, { dir: temp.dir });
       using reader = new Reader(Robot, { dir: temp.dir });
       expect(reader.version).toBe(2 ** 32 - 1);
       for (let i = 1; i <= 5; i++) {
         editor.set("count", i);
-        expect([reader.snapshot().count, reader.get("count"), reader.version]).toEqual([i, i, i - 1]);
+        // The count of commits carries into the generation: the version never goes back.
+        expect([reader.snapshot().count, reader.get("count"), reader.version]).toEqual([
+          i,
+          i,
+          2 ** 32 - 1 + i,
+        ]);
       }
       dieMidEdit(Robot, { dir: temp.dir }, (data) => {
         data.count = 99;
       });
       expect([reader.snapshot().count, reader.get("count")]).toEqual([5, 5]);
       editor.touch();
-      expect([reader.snapshot().count, toObject(reader.snapshot()).twin, reader.version]).toEqual([5, 0, 5]);
+      expect([reader.snapshot().count, toObject(reader.snapshot()).twin, reader.version]).toEqual([
+        5,
+        0,
+        2 ** 32 + 5,
+      ]);
     }
   });
 });
@@ -405,5 +424,5 @@ test("the fingerprint is of names, types, offsets and sizes", () => {
   const hash = createHash("sha256")
     .update(lines.map((line) => `${line}\n`).join(""))
     .digest();
-  expect(bytes.readBigUInt64LE(bytes.length - 24)).toBe(hash.readBigUInt64LE(0));
+  expect(bytes.readBigUInt64LE(bytes.length - FOOTER_BYTES + 64)).toBe(hash.readBigUInt64LE(0));
 });

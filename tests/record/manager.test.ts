@@ -15,7 +15,7 @@ import {
 import { Editor, type LockKind, Manager, Reader, ShmError, toObject } from "../../src/index.ts";
 import { mappingsOf } from "../support/resources.ts";
 import { Monitor, Robot } from "./structs.ts";
-import { openDataFile, runBun, TempDir, thrownBy } from "./support.ts";
+import { openRecord, runBun, TempDir, thrownBy } from "./support.ts";
 
 describe("create", () => {
   test("keeps a file that is there, with what is in it", () => {
@@ -107,7 +107,7 @@ describe("force", () => {
     expect([reader.snapshot().count, reader.live.count, reader.version, reader.lastUpdate]).toEqual([
       0,
       0,
-      0,
+      2 ** 32,
       undefined,
     ]);
   });
@@ -225,8 +225,8 @@ describe("remove", () => {
     chmodSync(temp.dir, 0o555);
     expect(await runBun("role-remover.ts", [temp.dir])).toStartWith("SystemError EACCES: unlink");
     chmodSync(temp.dir, 0o700);
-    using file = openDataFile(Robot, { dir: temp.dir }, "read");
-    expect(file.isRetired).toBe(false);
+    using file = openRecord(Robot, { dir: temp.dir }, "read").file;
+    expect(file.isSuperseded).toBe(false);
     manager.set("count", 4);
     expect(reader.snapshot().count).toBe(4);
     manager.close();

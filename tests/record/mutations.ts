@@ -5,8 +5,8 @@ import { Editor, Manager, Reader, ShmError, toObject } from "../../src/index.ts"
 import type { Random } from "../support/random.ts";
 import { Robot } from "./structs.ts";
 
-const FOOTER_BYTES = 64;
-const FIXED_BYTES = { from: 16, to: 48 };
+const FOOTER_BYTES = 128;
+const FIXED_BYTES = { from: 16, to: 96 };
 
 /** Changes the bytes in place, or returns others. */
 type Mutation = (bytes: Buffer, turn: number) => Buffer;
@@ -17,19 +17,19 @@ const footerOf = (bytes: Buffer): Buffer => bytes.subarray(bytes.length - FOOTER
 export function resealed(file: Buffer, change: { schema?: Buffer; fingerprint?: bigint } = {}): Buffer {
   let bytes = Buffer.from(file);
   if (change.schema !== undefined) {
-    const offset = Number(footerOf(bytes).readBigUInt64LE(32));
+    const offset = Number(footerOf(bytes).readBigUInt64LE(56));
     const size = Math.ceil((offset + change.schema.length + FOOTER_BYTES) / 64) * 64;
     const larger = Buffer.alloc(size);
     bytes.copy(larger, 0, 0, offset);
     change.schema.copy(larger, offset);
     footerOf(bytes).copy(larger, size - FOOTER_BYTES);
     bytes = larger;
-    footerOf(bytes).writeUInt32LE(change.schema.length, 20);
+    footerOf(bytes).writeUInt32LE(change.schema.length, 52);
   }
   const footer = footerOf(bytes);
-  if (change.fingerprint !== undefined) footer.writeBigUInt64LE(change.fingerprint, 40);
-  const offset = Number(footer.readBigUInt64LE(32));
-  const schema = bytes.subarray(offset, offset + footer.readUInt32LE(20));
+  if (change.fingerprint !== undefined) footer.writeBigUInt64LE(change.fingerprint, 64);
+  const offset = Number(footer.readBigUInt64LE(56));
+  const schema = bytes.subarray(offset, offset + footer.readUInt32LE(52));
   footer.writeUInt32LE(crc32(schema, crc32(footer.subarray(FIXED_BYTES.from, FIXED_BYTES.to))), 12);
   return bytes;
 }
@@ -77,8 +77,8 @@ function fieldMutation(bytes: Buffer, random: Random): void {
 /** The schema with one token replaced. */
 function schemaMutation(bytes: Buffer, random: Random): Buffer {
   const footer = footerOf(bytes);
-  const offset = Number(footer.readBigUInt64LE(32));
-  const text = bytes.subarray(offset, offset + footer.readUInt32LE(20)).toString();
+  const offset = Number(footer.readBigUInt64LE(56));
+  const text = bytes.subarray(offset, offset + footer.readUInt32LE(52)).toString();
   const tokens = text.split(/(?<=[{}[\]:,])|(?=[{}[\]:,])/);
   const replacements = [
     "-1",
@@ -100,7 +100,7 @@ function schemaMutation(bytes: Buffer, random: Random): Buffer {
 
 const sealIfPossible = (bytes: Buffer): Buffer => {
   const footer = footerOf(bytes);
-  return Number(footer.readBigUInt64LE(32)) + footer.readUInt32LE(20) <= bytes.length
+  return Number(footer.readBigUInt64LE(56)) + footer.readUInt32LE(52) <= bytes.length
     ? resealed(bytes)
     : bytes;
 };

@@ -53,7 +53,7 @@ test("force while others edit: every commit is in one of the files, none in two,
   const commits = generations.map((fd) => {
     const bytes = readFileSync(fd);
     closeSync(fd);
-    const [version, count] = [bytes.readUInt32LE(bytes.length - 12), bytes.readInt32LE(16)];
+    const [version, count] = [bytes.readUInt32LE(bytes.length - 32), bytes.readInt32LE(16)];
     expect(count).toBe(version);
     return version;
   });

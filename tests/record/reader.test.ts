@@ -226,16 +226,25 @@ describe("locks", () => {
     expect(pair.reader.tryLock()).toBeUndefined();
   });
 
-  test("a second lock of one role is a DeadlockError; get and snapshot go through the open session", () => {
+  test("a second lock of one role is a DeadlockError; get says so too, snapshot needs none", () => {
     using pair = new Pair();
     const { reader } = pair;
     using session = reader.lock();
-    for (const again of [() => reader.lock(), () => reader.tryLock(), () => reader.read(() => {})]) {
+    const calls = [
+      () => reader.lock(),
+      () => reader.tryLock(),
+      () => reader.read(() => {}),
+      () => reader.get("count"),
+    ];
+    for (const again of calls) {
       const error = thrownBy(again);
       expect(error).toBeInstanceOf(DeadlockError);
-      expect(error.message).toContain("this role holds it already; use the open session");
+      expect(error.message).toContain("this role has a session open; use that session");
     }
-    expect([reader.get("count"), reader.snapshot().count, session.get("count")]).toEqual([3, 3, 3]);
+    expect([reader.snapshot().count, session.get("count")]).toEqual([3, 3]);
+    session.release();
+    // Inside read(fn) nothing else can run: what the role does is part of it.
+    expect(reader.read(() => reader.get("count"))).toBe(3);
   });
 
   test("two roles of one thread do not wait for each other for ever", () => {
@@ -365,7 +374,7 @@ test("without a file a Reader says who makes it", () => {
   const error = thrownBy(() => new Reader(Robot, { dir: temp.dir }));
   expect(error).toBeInstanceOf(FileMissingError);
   expect(error.message).toBe(
-    `there is no shared file '${temp.file("Robot_.mmap")}' yet; a Manager makes it: new Manager(Robot, { create: true })`,
+    `there is no shared file '${temp.file("Robot_.mmap")}'; a Manager makes it: new Manager(Robot, { create: true })`,
   );
   expect(thrownBy(() => new Reader(Robot, { dir: temp.file("nowhere/deep") })).code).toBe("FILE_MISSING");
 });

@@ -1,9 +1,9 @@
 /** Structs of any size whose every word follows from the commit that wrote it. */
-import { layoutOf, type Struct, type StructClass, structFromSchema } from "../../src/index.ts";
+import { layoutOf, type MmapStructure, type StructClass, structFromSchema } from "../../src/index.ts";
 import { Anything } from "./structs.ts";
 
 /** A struct with `count` words behind the shared header. */
-export interface Sized extends Struct {
+export interface Sized extends MmapStructure {
   words: Int32Array;
 }
 

@@ -1,4 +1,4 @@
-/** Snapshots share buffers, but never memory. */
+/** A snapshot is memory of its own. */
 import { expect, test } from "bun:test";
 import { bytes, bytesOf, create, field, Manager, MmapStructure } from "../../src/index.ts";
 import { Robot } from "./structs.ts";
@@ -18,8 +18,18 @@ test("a hundred snapshots are a hundred states", () => {
   for (const snapshot of snapshots) snapshot.twin = snapshot.count;
   expect(snapshots.map(({ count }) => count)).toEqual(Array.from({ length: 100 }, (_, i) => i));
   expect(snapshots.every(({ count, twin }) => count === twin)).toBe(true);
-  const [first, second] = snapshots;
-  expect(bytesOf(first as Robot).buffer).toBe(bytesOf(second as Robot).buffer);
+});
+
+test("a snapshot's buffer holds the struct and nothing else, and may be transferred", () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  manager.set("count", 7);
+  const [first, second] = [manager.snapshot(), manager.snapshot()];
+  const { buffer } = bytesOf(first);
+  expect(buffer.byteLength).toBe(144);
+  structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+  expect(() => first.count).toThrow(TypeError);
+  expect([second.count, manager.snapshot().count]).toEqual([7, 7]);
 });
 
 test("large structs get a buffer each, so that one kept snapshot does not keep others alive", () => {

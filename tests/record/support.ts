@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StructClass } from "../../src/index.ts";
-import { DataFile } from "../../src/record/data-file.ts";
 import { placeOf, type RoleOptions } from "../../src/record/options.ts";
+import { LEAST_BYTES, type RecordContent, recordType } from "../../src/record/record-content.ts";
+import { SegmentFile } from "../../src/segment/segment-file.ts";
 import type { Struct } from "../../src/struct/declare/struct.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 
@@ -22,14 +23,17 @@ export class TempDir implements Disposable {
   }
 }
 
-/** The data file of a class, as the roles open it. */
-export function openDataFile(
+/** The record in the file of a class, as the roles open it. Close `content.file`. */
+export function openRecord(
   cls: StructClass,
   options: RoleOptions,
   access: "read" | "write" = "write",
-): DataFile {
+): RecordContent {
   const layout = layoutOfClass(cls);
-  return DataFile.open(placeOf(layout, options), layout, access);
+  const place = placeOf(layout, options);
+  const type = recordType(layout, place);
+  const how = { access, words: type.words, leastBytes: LEAST_BYTES };
+  return type.open(SegmentFile.open(place.dataPath, how));
 }
 
 /** Does what a writer does that is killed in the middle of its edit: begins, stores, and is no more. */
@@ -38,9 +42,10 @@ export function dieMidEdit<T extends Struct>(
   options: RoleOptions,
   stores: (data: T) => void,
 ): void {
-  using file = openDataFile(cls, options);
-  file.begin();
-  stores(file.view<T>(layoutOfClass(cls), file.plain));
+  const content = openRecord(cls, options);
+  using _ = content.file;
+  content.begin();
+  stores(content.view<T>(layoutOfClass(cls), content.plain));
 }
 
 /** The error that `fn` throws. */

@@ -132,7 +132,7 @@ test("options that are misspelt, mistyped or contradict each other are refused",
   expect(make({ dir: temp.dir, create: "false" })).toThrow("new Manager: option create must be a boolean");
   expect(make({ dir: 5 })).toThrow("new Manager: option dir must be a string, got 5");
   expect(make(null)).toThrow("new Manager: expected options such as { dir: … }, got null");
-  expect(make({ dir: temp.dir, force: true })).toThrow("force makes the file anew, so it needs create: true");
+  expect(make({ dir: temp.dir, force: true })).toThrow("force replaces the file, so it needs create: true");
   expect(make({ name: "/x", dir: temp.dir })).toThrow("option name takes the place of dir and tag");
   expect(make({ dir: temp.dir, tag: "a\nb" })).toThrow(
     "must not contain a slash, NUL, another control character",

@@ -1,18 +1,25 @@
 import { afterAll, expect, spyOn, test } from "bun:test";
-import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SystemError } from "../../src/errors/errors.ts";
-import { makeWhole, rename, unlink } from "../../src/sys/new-file.ts";
+import { makeTemporary, rename, unlink } from "../../src/sys/new-file.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-new-file-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
+const marker = new TextEncoder().encode("marked!!");
+const nothing = () => {};
+
 test("a new file has its storage, its mode and its content before it gets its name", () => {
   const path = join(dir, "a");
-  writeFileSync(`${path}.new`, "left by somebody who was killed");
-  const fill = (bytes: Uint8Array) => void bytes.set([1, 2, 3]);
-  rename(makeWhole(`${path}.new`, { byteLength: 5000, mode: 0o666, fill }), path);
+  const fill = (bytes: Uint8Array) => {
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
+    bytes.set([1, 2, 3]);
+  };
+  makeTemporary(path, { byteLength: 5000, mode: 0o666, marker, fill }, (temporary) =>
+    rename(temporary, path),
+  );
   const stat = statSync(path);
   expect([stat.size, stat.mode & 0o777, readFileSync(path)[2]]).toEqual([5000, 0o666, 3]);
   expect(stat.blocks * 512).toBeGreaterThanOrEqual(5000);
@@ -23,9 +30,12 @@ test("when it cannot be made, nothing is left of it", () => {
   const fail = () => {
     throw new Error("no content");
   };
-  expect(() => makeWhole(join(dir, "b"), { byteLength: 10, mode: 0o600, fill: fail })).toThrow("no content");
-  const fill = () => {};
-  expect(() => makeWhole(join(dir, "b"), { byteLength: 1e15, mode: 0o600, fill })).toThrow("fallocate");
+  expect(() =>
+    makeTemporary(join(dir, "b"), { byteLength: 10, mode: 0o600, marker, fill: fail }, nothing),
+  ).toThrow("no content");
+  expect(() =>
+    makeTemporary(join(dir, "b"), { byteLength: 1e15, mode: 0o600, marker, fill: nothing }, nothing),
+  ).toThrow("fallocate");
   expect(readdirSync(dir)).toEqual(["a"]);
 });
 
@@ -40,11 +50,12 @@ test("what node:fs refuses is a SystemError that names the file", () => {
   });
   const path = join(dir, "c");
   try {
-    makeWhole(path, { byteLength: 10, mode: 0o600, fill: () => {} });
+    makeTemporary(path, { byteLength: 10, mode: 0o600, marker, fill: nothing }, nothing);
     expect.unreachable();
   } catch (error) {
     expect(error).toBeInstanceOf(SystemError);
-    expect(error).toMatchObject({ code: "EPERM", errno: 1, syscall: "fchmod", path });
+    expect(error).toMatchObject({ code: "EPERM", errno: 1, syscall: "fchmod" });
+    expect((error as SystemError).path).toMatch(/\/c\.new-[0-9a-f]{16}$/);
   } finally {
     chmod.mockRestore();
   }

@@ -332,6 +332,7 @@ declare const writable: Robot;
 export const seen: DeepReadonly<Robot> = writable;
 export const seenArray: DeepReadonly<Robot>["joints"] = writable.joints;
 declare const editor: Editor<Robot>;
+// @ts-expect-error an Editor's lock excludes others, and its sessions commit
 export const anyReader: Reader<Robot> = editor;
 export const byEither: (data: Robot) => void = (data: DeepReadonly<Robot>) => void data.joints.at(0);
 // @ts-expect-error beyond the end there is none

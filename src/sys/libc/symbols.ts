@@ -127,6 +127,8 @@ export const libc = lazily({
 export const linux = lazily({
   // int fallocate(int fd, int mode, off_t offset, off_t len);
   fallocate: { args: ["i32", "i32", "i64", "i64"], returns: "i32" },
+  // int fstatfs(int fd, struct statfs *buf);
+  fstatfs: { args: ["i32", "ptr"], returns: "i32" },
   // long syscall(SYS_futex, uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout, ...);
   syscall: { args: ["i64", "ptr", "i32", "u32", "ptr", "ptr", "u32"], returns: "i64" },
 });

@@ -2,17 +2,17 @@
 import { describe, expect, test } from "bun:test";
 import { truncateSync } from "node:fs";
 import { Editor, Manager, Reader } from "../../src/index.ts";
-import type { DataFile } from "../../src/record/data-file.ts";
+import type { RecordContent } from "../../src/record/record-content.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { Anything, fillPattern, Pattern, Robot, stateOf } from "./structs.ts";
-import { dieMidEdit, openDataFile, TempDir, thrownBy } from "./support.ts";
+import { dieMidEdit, openRecord, TempDir, thrownBy } from "./support.ts";
 
 const { size } = layoutOfClass(Pattern);
 
 /** The state of a lock-free copy. */
-function copied(file: DataFile): number | undefined {
+function copied(file: RecordContent): number | undefined {
   const bytes = new Uint8Array(size);
-  expect(file.copyCommitted(bytes, 0)).toBe(true);
+  expect(file.copyCommitted(bytes)).toBe(true);
   const words = new Int32Array(bytes.buffer);
   return stateOf({ count: words[4] as number, words: words.subarray(5, 5 + 128) });
 }
@@ -21,20 +21,21 @@ describe("transactions", () => {
   test("until the commit a copy gives the state before, then the one after", () => {
     using temp = new TempDir();
     new Manager(Pattern, { dir: temp.dir, create: true }).close();
-    using file = openDataFile(Pattern, temp);
+    const file = openRecord(Pattern, temp);
+    using _ = file.file;
     const data = file.view<Pattern>(layoutOfClass(Pattern), file.plain);
     for (let state = 1; state <= 3; state++) {
       file.begin();
-      expect([copied(file), file.commits]).toEqual([state - 1, state - 1]);
+      expect([copied(file), file.version]).toEqual([state - 1, state - 1]);
       fillPattern(data, state);
-      expect([copied(file), file.commits]).toEqual([state - 1, state - 1]);
+      expect([copied(file), file.version]).toEqual([state - 1, state - 1]);
       file.commit();
-      expect([copied(file), file.commits]).toEqual([state, state]);
+      expect([copied(file), file.version]).toEqual([state, state]);
     }
     file.begin();
     fillPattern(data, 9);
     file.rollBack();
-    expect([copied(file), stateOf(data), file.commits, file.sequence % 2]).toEqual([3, 3, 3, 0]);
+    expect([copied(file), stateOf(data), file.version, file.file.sequence % 2]).toEqual([3, 3, 3, 0]);
   });
 
   test("a repair happens once, however often it is asked for", () => {
@@ -43,19 +44,20 @@ describe("transactions", () => {
     dieMidEdit(Pattern, temp, (data) => {
       data.count = 77;
     });
-    using file = openDataFile(Pattern, temp);
-    const dead = file.sequence;
+    const file = openRecord(Pattern, temp);
+    using _ = file.file;
+    const dead = file.file.sequence;
     expect(dead % 2).toBe(1);
     file.repair();
     file.repair();
-    expect([file.sequence, copied(file), file.commits]).toEqual([dead + 1, 0, 0]);
+    expect([file.file.sequence, copied(file), file.version]).toEqual([dead + 1, 0, 0]);
     // Killed after repairing but before telling so: the next one finds the same.
     dieMidEdit(Pattern, temp, (data) => {
       data.count = 78;
     });
     file.begin();
     file.rollBack();
-    expect([copied(file), file.sequence % 2]).toEqual([0, 0]);
+    expect([copied(file), file.file.sequence % 2]).toEqual([0, 0]);
   });
 
   test("a commit that was counted but not published is not counted", () => {
@@ -63,7 +65,7 @@ describe("transactions", () => {
     using manager = new Manager(Pattern, { dir: temp.dir, create: true });
     manager.edit((data) => fillPattern(data, 1));
     const words = new Int32Array(Bun.mmap(manager.path).buffer);
-    const commits = words.length - 3;
+    const commits = words.length - 8;
     expect(words[commits]).toBe(1);
     dieMidEdit(Pattern, temp, (data) => {
       fillPattern(data, 2);
@@ -144,26 +146,27 @@ test("a file of IPMMAP has no commits, no sequence and no transactions", () => {
   const bytes = new Uint8Array(size);
   bytes.set([0x28, 0x11]);
   Bun.write(temp.file("Pattern_.mmap"), bytes);
-  using file = openDataFile(Pattern, { dir: temp.dir, lockDir: temp.dir });
+  const file = openRecord(Pattern, { dir: temp.dir, lockDir: temp.dir });
+  using _ = file.file;
   expect([
-    file.lockKind,
+    file.file.lockKind,
     file.transactional,
     file.isSequenced,
-    file.commits,
-    file.sequence,
+    file.version,
+    file.file.sequence,
     file.schema,
   ]).toEqual(["fcntl", false, false, 0, 0, undefined]);
   file.begin();
   file.commit();
-  file.setRetired(true);
-  expect([file.isRetired, file.mode]).toEqual([false, 0o644 & ~process.umask()]);
+  file.file.setSuperseded(true);
+  expect([file.file.isSuperseded, file.file.mode]).toEqual([false, 0o644 & ~process.umask()]);
 });
 
 test("a file that is too short for the class is told with both sizes", () => {
   using temp = new TempDir();
   new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, lock: "fcntl" }).close();
   truncateSync(temp.file("Robot_.mmap"), 100);
-  const error = thrownBy(() => openDataFile(Robot, { dir: temp.dir, lockDir: temp.dir }));
+  const error = thrownBy(() => openRecord(Robot, { dir: temp.dir, lockDir: temp.dir }));
   expect(error.message).toContain("(100 bytes) has no footer of shmstruct");
   expect(error.message).toContain("too short for Robot (144 bytes)");
 });

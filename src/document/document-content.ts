@@ -1,0 +1,270 @@
+/**
+ * The document in a segment. It knows nothing of locks; the caller of `commit` and `repair` holds the exclusive one.
+ *
+ * A commit writes the slot that is not current, makes it current with one atomic store of the sequence, then writes the
+ * text at the start. Killed before the store, a writer has changed nothing that a reader reads; after it, everything but
+ * the text at the start and the footer's version, which the next writer sets right. A read takes the sequence, copies the
+ * slot that it names, and takes the sequence again: as the current slot is never written to, the copy is whole when both
+ * are equal.
+ */
+import type { Content, ContentType } from "../segment/content.ts";
+import type { NewSegment, SegmentPlan } from "../segment/create.ts";
+import { wordIndices } from "../segment/footer.ts";
+import type { SegmentFile } from "../segment/segment-file.ts";
+import { readConsistent } from "../sync/seqlock.ts";
+import {
+  type DocumentFormat,
+  damaged,
+  documentWords,
+  formatFor,
+  formatOf,
+  NO_DOCUMENT_TEXT,
+  SLOT,
+  schemaFor,
+} from "./document-format.ts";
+
+/** A document as it was committed. Version 0 without a text: there has been none. */
+export interface Committed {
+  readonly version: number;
+  readonly text: string | undefined;
+}
+
+const COLON = 0x3a;
+const TWO_TO_THE_32 = 2 ** 32;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Which slot is current at a sequence. */
+const slotAt = (sequence: number): 0 | 1 => ((sequence >> 1) & 1) as 0 | 1;
+
+/** A slot, or a copy of one: its header and all its room. */
+class Slot {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly header: DataView<ArrayBuffer>;
+  /** The room for the text. */
+  readonly text: Uint8Array<ArrayBuffer>;
+
+  constructor(buffer: ArrayBuffer, byteOffset: number, byteLength: number) {
+    this.bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    this.header = new DataView(buffer, byteOffset, SLOT.text);
+    this.text = this.bytes.subarray(SLOT.text);
+  }
+
+  get version(): number {
+    const { header } = this;
+    const high = header.getUint32(SLOT.version + 4, true);
+    return header.getUint32(SLOT.version, true) + high * TWO_TO_THE_32;
+  }
+}
+
+/** How documents are opened. */
+export const documentType: ContentType<DocumentContent> = {
+  kind: "document",
+  words: documentWords,
+  leastBytes: 1,
+  open: (file) => new DocumentContent(file),
+};
+
+/** The plan of a new file that begins with a document, or without one. */
+export function documentPlan(maxBytes: number, text: string | undefined): SegmentPlan {
+  const format = formatFor(maxBytes);
+  return {
+    content: "document",
+    lockKind: "flock",
+    contentBytes: format.contentBytes,
+    fingerprint: 0n,
+    schema: schemaFor(maxBytes),
+    name: `a document of up to ${maxBytes} bytes`,
+    fill: (file) => fill(file, format, text),
+  };
+}
+
+/** The slot of sequence 0 is the first one. */
+function fill({ bytes, generation }: NewSegment, format: DocumentFormat, text: string | undefined): void {
+  const { commits } = wordIndices(bytes.byteLength);
+  const count = text === undefined ? 0 : 1;
+  new Int32Array(bytes.buffer)[commits] = count;
+  const slot = slotsOf(bytes, format)[0];
+  const textBytes = writeSlot(slot, generation * TWO_TO_THE_32 + count, text);
+  writeMirror(bytes, slot, textBytes);
+}
+
+const slotsOf = (bytes: Uint8Array<ArrayBuffer>, format: DocumentFormat): readonly [Slot, Slot] => {
+  const slot = (byteOffset: number): Slot => new Slot(bytes.buffer, byteOffset, SLOT.text + format.maxBytes);
+  return [slot(format.slotOffset[0]), slot(format.slotOffset[1])];
+};
+
+/** @returns the bytes of the text */
+function writeSlot(slot: Slot, version: number, text: string | undefined): number {
+  const { header } = slot;
+  const encoded = text === undefined ? new Uint8Array() : encoder.encode(text);
+  // Private memory until here: the checksum must be of what is stored.
+  slot.text.set(encoded);
+  header.setUint32(SLOT.textBytes, encoded.length, true);
+  header.setUint32(SLOT.version, version % TWO_TO_THE_32, true);
+  header.setUint32(SLOT.version + 4, Math.floor(version / TWO_TO_THE_32), true);
+  header.setUint32(SLOT.crc, checksum(version, encoded), true);
+  return encoded.length;
+}
+
+/** Of a slot's content, from private memory. */
+function checksum(version: number, text: Uint8Array): number {
+  const head = new DataView(new ArrayBuffer(SLOT.text - SLOT.textBytes));
+  head.setUint32(0, text.length, true);
+  head.setUint32(4, version % TWO_TO_THE_32, true);
+  head.setUint32(8, Math.floor(version / TWO_TO_THE_32), true);
+  return Bun.hash.crc32(text, Bun.hash.crc32(new Uint8Array(head.buffer)));
+}
+
+/**
+ * Writes the text at the start for jsonmmap's followers. A colon in the first place keeps them from reading it meanwhile:
+ * they find an empty length, which is no number, and stay with what they have.
+ */
+function writeMirror(bytes: Uint8Array<ArrayBuffer>, slot: Slot, textBytes: number): void {
+  const start = textBytes === 0 ? NO_DOCUMENT_TEXT : `${textBytes}:`;
+  Atomics.store(bytes, 0, COLON);
+  for (let i = 1; i < start.length; i++) bytes[i] = start.charCodeAt(i);
+  const { byteOffset } = slot.text;
+  bytes.copyWithin(start.length, byteOffset, byteOffset + textBytes);
+  Atomics.store(bytes, 0, start.charCodeAt(0));
+}
+
+export class DocumentContent implements Content {
+  readonly file: SegmentFile;
+  /** How long a document may be, in bytes of UTF-8. */
+  readonly maxBytes: number;
+  readonly #slots: readonly [Slot, Slot];
+  /** Index of the word that says when the text at the start was written. */
+  readonly #mirrored: number;
+  #copy = new Slot(new ArrayBuffer(1024), 0, 1024);
+
+  /** @throws FileFormatError when it is no document, or damaged */
+  constructor(file: SegmentFile) {
+    const format = formatOf(file);
+    this.file = file;
+    this.maxBytes = format.maxBytes;
+    this.#slots = slotsOf(file.bytes, format);
+    this.#mirrored = format.mirroredOffset / 4;
+  }
+
+  /** The newest version. @throws FileFormatError when the file contradicts itself */
+  get version(): number {
+    const { file } = this;
+    const version = readConsistent(file.words, file.at.sequence, this.#versionOf);
+    return this.#checkedVersion(version ?? this.#versionOf(file.sequence));
+  }
+
+  readonly #versionOf = (sequence: number): number => this.#slots[slotAt(sequence)].version;
+
+  /**
+   * The newest document, without a lock; undefined when writers were too busy for a whole copy.
+   * @throws FileFormatError when it is not as it was written
+   */
+  tryRead(): Committed | undefined {
+    const { words, at } = this.file;
+    const textBytes = readConsistent(words, at.sequence, this.#copySlot);
+    return textBytes === undefined ? undefined : this.#decode(textBytes);
+  }
+
+  /**
+   * Copies the current slot and returns how long its text is, or would be: more than `maxBytes` is nonsense. Only the
+   * copy is looked at: decoders and checksums look at their bytes twice and must find the same.
+   */
+  readonly #copySlot = (sequence: number): number => {
+    const slot = this.#slots[slotAt(sequence)];
+    const textBytes = slot.header.getUint32(SLOT.textBytes, true);
+    if (textBytes > this.maxBytes) return textBytes;
+    const byteLength = SLOT.text + textBytes;
+    if (byteLength > this.#copy.bytes.length) {
+      const room = Math.min(2 * byteLength, SLOT.text + this.maxBytes);
+      this.#copy = new Slot(new ArrayBuffer(room), 0, room);
+    }
+    this.#copy.bytes.set(slot.bytes.subarray(0, byteLength));
+    return textBytes;
+  };
+
+  /** The copied slot, checked. */
+  #decode(textBytes: number): Committed {
+    const { path } = this.file;
+    const { header, text, version } = this.#copy;
+    // The length stood in the mapping when it was taken; the copy has the one that goes with it.
+    if (textBytes > this.maxBytes || header.getUint32(SLOT.textBytes, true) !== textBytes)
+      throw damaged(path, `a document of ${textBytes} bytes in ${this.maxBytes}`);
+    const bytes = text.subarray(0, textBytes);
+    if (header.getUint32(SLOT.crc, true) !== checksum(version, bytes))
+      throw damaged(path, "checksum of the document");
+    this.#checkedVersion(version);
+    return { version, text: textBytes === 0 ? undefined : decode(bytes, path) };
+  }
+
+  /** A version belongs to the generation of its file, or to the next one when its commits have carried into it. */
+  #checkedVersion(version: number): number {
+    const ahead = Math.floor(version / TWO_TO_THE_32) - this.file.generation;
+    if (Number.isSafeInteger(version) && (ahead === 0 || ahead === 1)) return version;
+    throw damaged(this.file.path, `version ${version} in a file of generation ${this.file.generation}`);
+  }
+
+  /**
+   * Makes `text`, of at most `maxBytes` bytes, the document. Under the exclusive lock; the document before may be damaged.
+   * @returns its version
+   */
+  commit(text: string): number {
+    const { file } = this;
+    const version = this.#newestVersion() + 1;
+    // Even, whatever it was: the other slot than the current one.
+    const sequence = ((file.sequence & ~1) + 2) | 0;
+    const slot = this.#slots[slotAt(sequence)];
+    const textBytes = writeSlot(slot, version, text);
+    file.publish(file.at.sequence, sequence);
+    this.#storeVersion(version);
+    writeMirror(file.bytes, slot, textBytes);
+    file.publish(this.#mirrored, sequence);
+    return version;
+  }
+
+  /** Of the document, or, where that is damaged, of the footer. */
+  #newestVersion(): number {
+    const { file } = this;
+    const known = file.loadVersion(file.at.commits);
+    const version = this.#versionOf(file.sequence);
+    const isPlausible = version >= known && version <= known + 1;
+    return isPlausible ? version : known + 1;
+  }
+
+  #storeVersion(version: number): void {
+    const { words, at } = this.file;
+    words[at.before] = words[at.commits] as number;
+    words[at.before + 1] = words[at.generation] as number;
+    words[at.commits] = version % TWO_TO_THE_32;
+    words[at.generation] = Math.floor(version / TWO_TO_THE_32);
+  }
+
+  /**
+   * Sets the text at the start and the footer's version right, if a writer was killed while it wrote them. Under the
+   * exclusive lock.
+   */
+  repair(): void {
+    const { file } = this;
+    const { sequence } = file;
+    const slot = this.#slots[slotAt(sequence)];
+    const textBytes = slot.header.getUint32(SLOT.textBytes, true);
+    const isDone = file.load(this.#mirrored) === sequence;
+    if (isDone || textBytes > this.maxBytes) return;
+    this.#storeVersion(this.#newestVersion());
+    writeMirror(file.bytes, slot, textBytes);
+    file.publish(this.#mirrored, sequence);
+  }
+
+  snapshotBytes(): Uint8Array<ArrayBuffer> {
+    const { file } = this;
+    return file.bytes.slice(0, file.contentBytes);
+  }
+}
+
+function decode(bytes: Uint8Array, path: string): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw damaged(path, "a document that is no UTF-8");
+  }
+}

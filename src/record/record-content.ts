@@ -1,0 +1,301 @@
+/**
+ * The record in a segment: a struct, the transaction protocol of its writers and the lock-free copy of its readers. It
+ * knows nothing of locks; the caller of `begin`, `commit` or `rollBack` holds the exclusive one.
+ *
+ * The sequence word is odd while a writer is at work. A writer keeps the state before it in the pre-image:
+ *
+ *     state          event       next           what happens, in this order
+ *     even           begin       odd            live -> pre-image, version -> before, then sequence + 1
+ *     odd            commit      even           commits + 1, then sequence + 1
+ *     odd            roll back   even           pre-image -> live, then sequence + 1
+ *     odd            writer dies odd            nothing: the next writer repairs
+ *     odd            repair      even           pre-image -> live, before -> version, then the next even number,
+ *                                               absolutely, so that two repairs in a row cannot invert the parity
+ *
+ * So the committed state is the live struct while the sequence is even, and the pre-image while it is odd (no process
+ * writes that then). Under a shared lock the sequence stands still: odd means a dead writer.
+ */
+import { FileFormatError } from "../errors/errors.ts";
+import type { Content, ContentType, ContentWords } from "../segment/content.ts";
+import type { Place } from "../segment/place.ts";
+import type { SegmentFile } from "../segment/segment-file.ts";
+import { HEADER_CODE } from "../struct/declare/header.ts";
+import type { Struct } from "../struct/declare/struct.ts";
+import { viewAt } from "../struct/functions.ts";
+import type { Layout } from "../struct/layout/layout.ts";
+import { atomicRanges, type Range, rangesBetween } from "../struct/layout/plain-ranges.ts";
+import { FRESH, READ_ONLY, Region } from "../struct/memory/memory.ts";
+import type { StructSchema } from "../struct/schema/schema.ts";
+import { fingerprintOf } from "../struct/schema/schema.ts";
+import { readConsistent } from "../sync/seqlock.ts";
+import { exists } from "../sys/paths.ts";
+import { checkLayout, layoutInFile, schemaInFile } from "./layouts.ts";
+
+/** Any record, also one of IPMMAP, has at least the header. */
+export const LEAST_BYTES = 16;
+
+/** Where the header keeps it. */
+const TIME_STAMP_AT = 8;
+
+/** The header's first member: it tells what the file is, so it is never anything else, not even for a moment. */
+const HEADER_CODE_BYTES = 2;
+
+/** The words of records for the segment's messages. */
+export function recordWords(className: string): ContentWords {
+  return {
+    owner: "the role",
+    file: "shared file",
+    create: `a Manager makes it: new Manager(${className}, { create: true })`,
+    recreate: "a Manager with { create: true, force: true } recreates it, which erases its content",
+    lockFile:
+      "a Manager makes it beside its file; in a lockDir, give the lockDir that the Manager was given (default ./.fasteners in its working directory), and if it was deleted there, make an empty file",
+    permit: `permission denied: the file has mode 0600 unless a Manager was told another one, new Manager(${className}, { create: true, mode: 0o660 }); check the directories too`,
+  };
+}
+
+/** How records of a layout are opened; without a layout the struct may be any, and `className` is for messages. */
+export function recordType(
+  layout: Layout | undefined,
+  place: Place,
+  className?: string,
+): ContentType<RecordContent> {
+  return {
+    kind: "record",
+    words: recordWords(className ?? layout?.name ?? "Class"),
+    leastBytes: LEAST_BYTES,
+    open(file) {
+      if (file.footer === undefined) checkIpmmap(file, place, layout);
+      else if (layout !== undefined) checkLayout(layout, file);
+      return new RecordContent(file, layout);
+    },
+  };
+}
+
+export class RecordContent implements Content {
+  readonly file: SegmentFile;
+  /** Bytes of the struct in the file, at least those of the class. */
+  readonly structBytes: number;
+  /** The live struct, for a writer's session, and for views without any lock. */
+  readonly plain: Region;
+  readonly fresh: Region;
+  /** The live struct and the pre-image, for readers under a lock. */
+  readonly #readable: { readonly live: Region; readonly preImage: Region };
+  readonly #live: Uint8Array;
+  readonly #preImage: Uint8Array | undefined;
+  readonly #atomics: readonly Range[];
+  /** All bytes but those of atomics. */
+  readonly #transactional: readonly Range[];
+  /** The part that the class knows, of both. */
+  readonly #ofClass: { readonly live: Uint8Array; readonly preImage: Uint8Array };
+
+  constructor(file: SegmentFile, layout: Layout | undefined) {
+    const { bytes, footer } = file;
+    const buffer = bytes.buffer;
+    this.file = file;
+    this.structBytes = footer?.contentBytes ?? layout?.size ?? file.byteLength;
+    const mode = file.access === "read" ? READ_ONLY : 0;
+    const preImageOffset = footer?.preImageOffset ?? 0;
+    this.plain = new Region(buffer, 0, this.structBytes, mode);
+    this.fresh = this.plain.with(mode | FRESH);
+    this.#live = bytes.subarray(0, this.structBytes);
+    this.#preImage = footer?.transactional
+      ? bytes.subarray(preImageOffset, preImageOffset + this.structBytes)
+      : undefined;
+    this.#atomics = layout === undefined ? [] : atomicRanges(wholeLayout(file, layout));
+    this.#transactional = rangesBetween(this.#atomics, this.structBytes);
+    this.#ofClass = {
+      live: this.#live.subarray(0, layout?.size),
+      preImage: (this.#preImage ?? this.#live).subarray(0, layout?.size),
+    };
+    this.#readable = {
+      live: this.plain.with(READ_ONLY),
+      preImage: new Region(buffer, preImageOffset, this.structBytes, READ_ONLY),
+    };
+  }
+
+  /** What the file says of its struct; undefined for a file of IPMMAP. @throws FileFormatError */
+  get schema(): StructSchema | undefined {
+    return this.file.footer && schemaInFile(this.file);
+  }
+
+  get transactional(): boolean {
+    return this.#preImage !== undefined;
+  }
+
+  /** True when a writer session keeps the sequence, so that copies need no lock. IPMMAP's processes do not. */
+  get isSequenced(): boolean {
+    return this.transactional && this.file.lockKind === "flock";
+  }
+
+  /** The committed struct, read-only, for as long as a lock keeps writers out. */
+  get committed(): Region {
+    return this.hasDeadWriter ? this.#readable.preImage : this.#readable.live;
+  }
+
+  /** Under a lock: whether the last writer died before it could commit or roll back. */
+  get hasDeadWriter(): boolean {
+    return this.#preImage !== undefined && (this.file.sequence & 1) === 1;
+  }
+
+  /** The committed header's time stamp, seconds since 1970. */
+  get timeStamp(): number {
+    return this.#readCommitted(this.#timeStampOf);
+  }
+
+  readonly #timeStampOf = (sequence: number): number => {
+    const { live, preImage } = this.#readable;
+    const region = this.#isLive(sequence) ? live : preImage;
+    return region.view.getFloat64(TIME_STAMP_AT, true);
+  };
+
+  /** How many transactions were committed, up to the state that a snapshot gives; 0 in a file without a footer. */
+  get version(): number {
+    return this.file.footer === undefined ? 0 : this.#readCommitted(this.#versionOf);
+  }
+
+  readonly #versionOf = (sequence: number): number => {
+    const { commits, before } = this.file.at;
+    return this.file.loadVersion((sequence & 1) === 0 ? commits : before);
+  };
+
+  /** What commits change in files whose users need not count them: the count of those who do, the time stamp of others. */
+  get mark(): string | undefined {
+    return this.isSequenced ? undefined : `${this.version} ${this.timeStamp}`;
+  }
+
+  /** What `read` gives for the committed state; read again should that change meanwhile. */
+  #readCommitted(read: (sequence: number) => number): number {
+    const { file } = this;
+    if (file.footer === undefined) return read(0);
+    // Only a writer that is busier than any could be is given up on, with a value that was right a moment ago.
+    return readConsistent(file.words, file.at.sequence, read) ?? read(file.sequence);
+  }
+
+  #isLive(sequence: number): boolean {
+    return (sequence & 1) === 0 || this.#preImage === undefined;
+  }
+
+  repair(): void {
+    const { file } = this;
+    const { sequence } = file;
+    if ((sequence & 1) === 0) return;
+    if (this.#preImage !== undefined) this.restoreLive(this.#preImage);
+    file.copyVersion(file.at.before, file.at.commits);
+    file.publish(file.at.sequence, (sequence | 1) + 1);
+  }
+
+  /** Starts a transaction. */
+  begin(): void {
+    const { file } = this;
+    if (file.footer === undefined) return;
+    this.repair();
+    this.#preImage?.set(this.#live);
+    file.copyVersion(file.at.commits, file.at.before);
+    file.publish(file.at.sequence, file.sequence + 1);
+  }
+
+  /** Makes the stores since `begin` the committed state. */
+  commit(): void {
+    const { file } = this;
+    if (file.footer === undefined) return;
+    file.countCommit();
+    file.publish(file.at.sequence, file.sequence + 1);
+  }
+
+  /** Takes the stores since `begin` back. */
+  rollBack(): void {
+    const { file } = this;
+    if (file.footer === undefined) return;
+    if (this.#preImage !== undefined) this.restoreLive(this.#preImage);
+    file.publish(file.at.sequence, file.sequence + 1);
+  }
+
+  /** The whole live struct in private memory, for files that keep no pre-image themselves. */
+  saveLive(): Uint8Array {
+    return this.#live.slice();
+  }
+
+  /** Back to an earlier state, but for the atomics: other processes may have changed them since, without any lock. */
+  restoreLive(earlier: Uint8Array): void {
+    for (const { start, end } of this.#transactional) this.#live.set(earlier.subarray(start, end), start);
+  }
+
+  /**
+   * Copies the last committed state to `target` without a lock; false when writers were too busy for a whole copy,
+   * which cannot be with a lock held.
+   */
+  copyCommitted(target: Uint8Array): boolean {
+    const { words, at } = this.file;
+    return readConsistent(words, at.sequence, this.#copy, target) !== undefined;
+  }
+
+  readonly #copy = (sequence: number, target: Uint8Array): true => {
+    const { live, preImage } = this.#ofClass;
+    if (this.#isLive(sequence)) target.set(live);
+    else this.#copyPreImage(target, preImage);
+    return true;
+  };
+
+  /** The state before the writer that is at work; its atomics as they are now, as they belong to no transaction. */
+  #copyPreImage(target: Uint8Array, preImage: Uint8Array): void {
+    target.set(preImage);
+    for (const { start, end } of this.#atomics) {
+      if (end <= preImage.length) target.set(this.#live.subarray(start, end), start);
+    }
+  }
+
+  snapshotBytes(): Uint8Array<ArrayBuffer> {
+    const { file } = this;
+    const copyAll = (sequence: number): Uint8Array<ArrayBuffer> => {
+      const copy = new Uint8Array(this.#live);
+      if (!this.#isLive(sequence)) {
+        copy.set(this.#preImage as Uint8Array);
+        for (const { start, end } of this.#atomics) copy.set(this.#live.subarray(start, end), start);
+      }
+      return copy;
+    };
+    if (!this.isSequenced) return copyAll(file.sequence);
+    return readConsistent(file.words, file.at.sequence, copyAll) ?? copyAll(file.sequence);
+  }
+
+  /** Zeroes the whole live struct, also what a class that is only a prefix of it does not know. The header code stays. */
+  clearLive(): void {
+    this.#live.fill(0, HEADER_CODE_BYTES);
+  }
+
+  /** A view of the class on a region of the file. */
+  view<T extends Struct>(layout: Layout, region: Region): T {
+    return viewAt<T>(layout.cls as never, region, 0);
+  }
+}
+
+/** The layout of the file's struct: a class that is only a prefix of it does not know of all atomics. */
+function wholeLayout(file: SegmentFile, layout: Layout): Layout {
+  const isWhole = file.footer === undefined || file.footer.fingerprint === fingerprintOf(layout);
+  return isWhole ? layout : layoutInFile(file);
+}
+
+function checkIpmmap(file: SegmentFile, { lockPath }: Place, layout: Layout | undefined): void {
+  const { path, bytes } = file;
+  const code = `0x${HEADER_CODE.toString(16)}`;
+  if (bytes[0] !== (HEADER_CODE & 0xff) || bytes[1] !== HEADER_CODE >> 8) {
+    throw new FileFormatError(
+      path,
+      `'${path}' is no shared file: it has no footer of shmstruct, and does not begin with the header code ${code} of IPMMAP's`,
+    );
+  }
+  // Users of a file that lost its footer go by the flock; as a file of IPMMAP it would be used under the other lock.
+  if (exists(lockPath.flock)) {
+    throw new FileFormatError(
+      path,
+      `'${path}' has lost its footer (it had one, as there is '${lockPath.flock}'): it was truncated or overwritten; a Manager with { create: true, force: true } recreates it, which erases its content`,
+      true,
+    );
+  }
+  if (layout === undefined || bytes.length >= layout.size) return;
+  throw new FileFormatError(
+    path,
+    `'${path}' (${bytes.length} bytes) has no footer of shmstruct, and as a file of IPMMAP is too short for ${layout.name} (${layout.size} bytes): it holds another struct, or was truncated`,
+    true,
+  );
+}

@@ -1,0 +1,147 @@
+/** How the users of a segment learn that its content has changed, whichever file holds it. */
+import { DeadlockError, ShmError } from "../errors/errors.ts";
+import { type Changes, type ChangesOptions, CommitSignal, type WaitOptions } from "../sync/commit-signal.ts";
+import type { LockPage } from "../sync/lock-page.ts";
+import type { RwLock } from "../sync/rw-lock.ts";
+import type { Content } from "./content.ts";
+import type { Segment } from "./segment.ts";
+
+/** What the version is while there is no file. */
+export const NO_FILE = -1;
+
+const TWO_TO_THE_32 = 2 ** 32;
+
+/** What tells one state of the content from another. */
+export interface State {
+  readonly version: number;
+  readonly mark: string | undefined;
+  /** Another file is another state, whatever its version. */
+  readonly content: Content | undefined;
+}
+
+/**
+ * Counts the states that it sees. A version that comes round again is another state too: an older copy was restored in
+ * place, and commits have followed. That shows on the lock page, which counts all commits and is not restored: it is
+ * then further ahead of the version than ever before.
+ */
+export class ChangeWatch {
+  readonly #segment: Segment<Content>;
+  readonly #signal: CommitSignal;
+  /** What `wait` has reported. */
+  #reported = 0;
+  #states = 0;
+  #state: State;
+  #page: LockPage | undefined;
+  /** How far the page's count of commits was ahead of the version, at most. */
+  #lead = 0;
+
+  /** @param opened the state that counts as number 0 */
+  constructor(segment: Segment<Content>, opened: State) {
+    this.#segment = segment;
+    this.#state = opened;
+    this.#page = pageOf(segment);
+    this.#lead = leadOf(this.#page, opened.version);
+    this.#signal = new CommitSignal({ lock: segment.lock, read: () => this.#count() });
+  }
+
+  /** One turn per observed commit, its value the version; -1 while there is no file. */
+  changes(options: ChangesOptions): Changes {
+    return new VersionChanges(this.#signal.changes(options), () => this.#state.version);
+  }
+
+  /** @throws DeadlockError while this thread holds the lock */
+  wait(options: WaitOptions): boolean {
+    if (this.#segment.isHeldInThread) {
+      throw new DeadlockError(
+        this.#segment.path,
+        "waitForChange: no commit can come while this thread holds the lock; release the session first",
+      );
+    }
+    if (!this.#signal.wait(this.#reported, options)) return false;
+    this.#reported = this.#count();
+    return true;
+  }
+
+  /** The segment goes by another lock now. To be called before the old one is closed. */
+  follow(lock: RwLock): void {
+    this.#signal.follow(lock);
+  }
+
+  close(): void {
+    this.#signal.close();
+  }
+
+  /** How many states were seen up to the present one. */
+  #count(): number {
+    const page = pageOf(this.#segment);
+    // Before the version: a commit in between makes the lead smaller, never larger.
+    const changes = page?.changes ?? 0;
+    const state = this.#look();
+    const lead = (changes - (state.version % TWO_TO_THE_32)) | 0;
+    const isNew =
+      state.version !== this.#state.version ||
+      state.mark !== this.#state.mark ||
+      state.content !== this.#state.content;
+    if (page !== this.#page || state.content !== this.#state.content) {
+      // A replacement is announced without a commit, perhaps a moment later.
+      this.#lead = (lead + 1) | 0;
+    } else if (((lead - this.#lead) | 0) > 0) {
+      this.#lead = lead;
+      if (!isNew) this.#states++;
+    }
+    this.#page = page;
+    if (isNew) this.#states++;
+    this.#state = state;
+    return this.#states;
+  }
+
+  #look(): State {
+    try {
+      this.#segment.followLock();
+      const content = this.#segment.whole();
+      return { version: content?.version ?? NO_FILE, mark: content?.mark, content };
+    } catch (error) {
+      // Looked at from a timer or a thread's message: the user gets the error from what they call next.
+      if (error instanceof ShmError) return { version: NO_FILE, mark: undefined, content: undefined };
+      throw error;
+    }
+  }
+}
+
+/** The page that counts all commits; of files that other libraries commit to too, it does not. */
+const pageOf = (segment: Segment<Content>): LockPage | undefined => {
+  if (segment.closed) return undefined;
+  const { lock } = segment;
+  return lock.kind === "flock" && lock.page?.writable ? lock.page : undefined;
+};
+
+const leadOf = (page: LockPage | undefined, version: number): number =>
+  page === undefined ? 0 : (page.changes - (version % TWO_TO_THE_32)) | 0;
+
+/** Changes whose turns tell the version of the state that is newest when they come. */
+class VersionChanges implements Changes {
+  readonly #states: Changes;
+  readonly #version: () => number;
+
+  constructor(states: Changes, version: () => number) {
+    this.#states = states;
+    this.#version = version;
+  }
+
+  async next(): Promise<IteratorResult<number>> {
+    const turn = await this.#states.next();
+    return turn.done ? turn : { done: false, value: this.#version() };
+  }
+
+  return(): Promise<IteratorResult<number>> {
+    return this.#states.return();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}

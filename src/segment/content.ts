@@ -1,0 +1,48 @@
+/** What lies in a segment, as far as the segment must know it. */
+import type { ContentKind } from "./footer.ts";
+import type { SegmentFile } from "./segment-file.ts";
+
+/** The content of one open file. */
+export interface Content {
+  readonly file: SegmentFile;
+  /** How far the content has come: grows with every commit. Read without a lock. */
+  readonly version: number;
+  /**
+   * Differs after every commit, for files whose writers need not count them (those of other libraries); undefined
+   * where `version` says it all.
+   */
+  readonly mark?: string | undefined;
+  /** Rolls back what a writer left half done that died. With the exclusive lock held. */
+  repair(): void;
+  /** The committed content in private memory. Under a lock, or where the content needs none. */
+  snapshotBytes(): Uint8Array<ArrayBuffer>;
+}
+
+/** The words of a content's room for the segment's messages: this room knows no name of a role. */
+export interface ContentWords {
+  /** What the object is called that has the segment open, for ClosedError. @example "the role" */
+  readonly owner: string;
+  /** What the file is called. @example "shared file" */
+  readonly file: string;
+  /** How the file is made. @example "a Manager makes it: new Manager(Robot, { create: true })" */
+  readonly create: string;
+  /** How a damaged file is recreated, and that this erases the content. */
+  readonly recreate: string;
+  /** What to do about a lock file that is missing. */
+  readonly lockFile: string;
+  /** What mode the file has, and how another is given, for EACCES. */
+  readonly permit: string;
+}
+
+/** How a room opens its content. */
+export interface ContentType<C extends Content> {
+  readonly kind: ContentKind;
+  readonly words: ContentWords;
+  /** The least bytes that a file of this content has, one of another library without a footer included. */
+  readonly leastBytes: number;
+  /**
+   * Checks that the file holds this content, and attaches to it. The file stays the caller's when it throws.
+   * @throws FileFormatError, LayoutMismatchError
+   */
+  open(file: SegmentFile): C;
+}

@@ -1,0 +1,290 @@
+/** Making, replacing and removing the files of segments: always whole, always under the writer lock. */
+import { FileFormatError } from "../errors/errors.ts";
+import type { LockKind } from "../sync/file-lock.ts";
+import type { LockPage } from "../sync/lock-page.ts";
+import { makeLock, permit } from "../sync/permit.ts";
+import type { LockOptions, RwLock } from "../sync/rw-lock.ts";
+import { rest } from "../sync/timeout.ts";
+import { nowNs } from "../sys/clock.ts";
+import { MAX_MAPPING_BYTES } from "../sys/mapping.ts";
+import { linkNew, makeTemporary, rename, sweepTemporaries, unlink } from "../sys/new-file.ts";
+import { directoryOf, exists, makeDirectory } from "../sys/paths.ts";
+import type { Content, ContentType } from "./content.ts";
+import {
+  AT,
+  FOOTER_BYTES,
+  type Footer,
+  type FooterPlan,
+  MAX_SCHEMA_BYTES,
+  planFooter,
+  writeFooter,
+} from "./footer.ts";
+import type { Place } from "./place.ts";
+import { SegmentFile, supersedeDamaged } from "./segment-file.ts";
+
+/** The file that a content wants. */
+export interface SegmentPlan extends Omit<FooterPlan, "schemaBytes" | "createdAt"> {
+  /** JSON that describes the content. */
+  readonly schema: unknown;
+  /** What messages call the content. @example "Robot" */
+  readonly name: string;
+  /** Writes the content into the new, zeroed file, which has its footer already. What it throws ends the creation. */
+  fill(file: NewSegment): void;
+}
+
+/** A new file before it has its name. */
+export interface NewSegment {
+  readonly path: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly footer: Footer;
+  readonly generation: number;
+}
+
+export interface CreateOptions extends LockOptions {
+  /** Replace a file that is there. */
+  readonly force?: boolean | undefined;
+  /** Permissions, not reduced by the umask. */
+  readonly mode: number;
+}
+
+/**
+ * Makes the file if there is none, or replaces it when forced.
+ * @returns whether it was made
+ * @throws FileFormatError for a place that is taken by something else; LockTimeoutError; SystemError; what `fill` throws
+ */
+export function createSegment<C extends Content>(
+  place: Place,
+  plan: SegmentPlan,
+  type: ContentType<C>,
+  options: CreateOptions,
+): boolean {
+  if (!options.force && exists(place.dataPath)) return false;
+  makeDirectory(directoryOf(place.dataPath));
+  for (;;) {
+    const made = tryCreate(place, plan, type, options);
+    if (made !== undefined) return made;
+    // A file with a kind of lock that we do not hold has appeared meanwhile.
+    rest(5, 1);
+  }
+}
+
+function tryCreate<C extends Content>(
+  place: Place,
+  plan: SegmentPlan,
+  type: ContentType<C>,
+  options: CreateOptions,
+): boolean | undefined {
+  const path = place.dataPath;
+  const kinds = new Set([plan.lockKind, ...kindsInUse(place, type)]);
+  using locks = new ExclusiveLocks(place, kinds, options);
+  sweepTemporaries(path, isOurs);
+  // Only now is it certain what there is: another creator may have been faster.
+  const replaces = exists(path);
+  if (replaces && !options.force) return false;
+  using old = replaces ? openOld(path, type) : undefined;
+  if (old !== undefined && !kinds.has(old.lockKind)) return undefined;
+  locks.permit(plan.lockKind, options.mode);
+  const made = putFile(path, plan, { mode: options.mode, page: locks.pageOf(plan.lockKind), old, replaces });
+  if (made) locks.announce();
+  return made || undefined;
+}
+
+/** The locks that the users of the file go by which is there; if it is damaged, that cannot be known. */
+function kindsInUse<C extends Content>({ dataPath }: Place, type: ContentType<C>): readonly LockKind[] {
+  if (!exists(dataPath)) return [];
+  using old = openOld(dataPath, type);
+  return old === undefined ? ["flock", "fcntl"] : [old.lockKind];
+}
+
+/** All the locks that users of the old and of the new file go by, taken in one order. */
+class ExclusiveLocks implements Disposable {
+  readonly #locks: RwLock[] = [];
+
+  constructor(place: Place, kinds: ReadonlySet<LockKind>, { mode, timeoutMs }: CreateOptions) {
+    try {
+      for (const kind of [...kinds].sort()) {
+        const lock = makeLockOf(place, kind, mode);
+        this.#locks.push(lock);
+        lock.acquire("exclusive", { timeoutMs });
+      }
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Gives the lock files of a kind these permissions. @throws SystemError EPERM for another user's */
+  permit(kind: LockKind, mode: number): void {
+    for (const lock of this.#locks) if (lock.kind === kind) permit(lock, mode);
+  }
+
+  pageOf(kind: LockKind): LockPage | undefined {
+    return this.#locks.find((lock) => lock.kind === kind)?.page;
+  }
+
+  /** Notes on the pages, which outlive the file, which generation it was. */
+  remember({ generation }: SegmentFile): void {
+    for (const { page } of this.#locks)
+      if (page !== undefined) page.generations = Math.max(page.generations, generation + 1);
+  }
+
+  /** Wakes those who wait for changes: there is another file now. */
+  announce(): void {
+    for (const lock of this.#locks) lock.page?.announceChange();
+  }
+
+  [Symbol.dispose](): void {
+    for (const lock of this.#locks) lock.close();
+  }
+}
+
+/** The lock of a place; what is missing is made, with exactly these permissions. */
+export function makeLockOf(place: Place, kind: LockKind, mode: number): RwLock {
+  const path = place.lockPath[kind];
+  makeDirectory(directoryOf(path));
+  return makeLock({ path, kind, mode });
+}
+
+export interface PutOptions {
+  readonly mode: number;
+  /** Of the lock that is held: it remembers how many files there were. */
+  readonly page: LockPage | undefined;
+  /** The file that is replaced, to tell its users. */
+  readonly old: SegmentFile | undefined;
+  /** Something has the name, be it damaged. */
+  readonly replaces: boolean;
+}
+
+/**
+ * Puts a new file in its place, whole from the first moment on. With the writer lock held.
+ * @returns false when another file has appeared where nothing was
+ * @throws SystemError ENOSPC, EACCES …, what `fill` throws; everything is as it was then
+ */
+export function putFile(path: string, plan: SegmentPlan, { mode, page, old, replaces }: PutOptions): boolean {
+  const generation = Math.max((old?.generation ?? -1) + 1, page?.generations ?? 0);
+  const isMade = makeNew(path, plan, { mode, generation }, (temporary) => {
+    if (!replaces) return linkNew(temporary, path);
+    if (old !== undefined) superseding(old, () => rename(temporary, path));
+    else {
+      supersedeDamaged(path);
+      rename(temporary, path);
+    }
+    return true;
+  });
+  if (isMade && page !== undefined) page.generations = generation + 1;
+  return isMade;
+}
+
+/** Tells the users of `file` to look for another one, if `takeName` takes its name from it: else they stay. */
+export function superseding(file: SegmentFile, takeName: () => void): void {
+  const { isWhole } = file;
+  if (isWhole) file.setSuperseded(true);
+  try {
+    takeName();
+  } catch (error) {
+    if (isWhole) file.setSuperseded(false);
+    throw error;
+  }
+}
+
+/** Makes the whole new file under a temporary name in the same directory, and calls `publish` with that. */
+function makeNew(
+  path: string,
+  plan: SegmentPlan,
+  { mode, generation }: { mode: number; generation: number },
+  publish: (temporary: string) => boolean,
+): boolean {
+  const schema = Buffer.from(JSON.stringify(plan.schema));
+  if (schema.length > MAX_SCHEMA_BYTES)
+    throw new RangeError(
+      `the schema of ${plan.name} takes ${schema.length} bytes; a file holds at most ${MAX_SCHEMA_BYTES}`,
+    );
+  const footer = planFooter({ ...plan, schemaBytes: schema.length, createdAt: nowNs() });
+  if (footer.fileBytes > MAX_MAPPING_BYTES) {
+    throw new RangeError(
+      `a file for ${plan.name} takes ${footer.fileBytes} bytes, and one mapping holds at most 4 GiB${footer.transactional ? `; transactional: false saves ${footer.contentBytes}` : ""}`,
+    );
+  }
+  const fill = (bytes: Uint8Array<ArrayBuffer>, temporary: string): void => {
+    writeFooter(bytes, footer, schema);
+    setVersion(bytes, generation);
+    plan.fill({ path: temporary, bytes, footer, generation });
+  };
+  return makeTemporary(path, { byteLength: footer.fileBytes, mode, marker: MARKER, fill }, publish);
+}
+
+/** Commits 0, of this generation. */
+function setVersion(bytes: Uint8Array<ArrayBuffer>, generation: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteLength - FOOTER_BYTES);
+  view.setUint32(AT.generation, generation, true);
+  view.setUint32(AT.before + 4, generation, true);
+}
+
+/** What a temporary file begins with until it is filled: the footer's magic, so that leftovers are known by content. */
+const MARKER = new Uint8Array(BigUint64Array.of(0x7463_7274_736d_6873n).buffer);
+
+/** Whether a temporary file was made by this library: it is empty, begins with the marker, or has a footer. */
+function isOurs(start: Uint8Array, end: Uint8Array): boolean {
+  return start.length === 0 || beginsWith(start, MARKER) || beginsWith(end, MARKER);
+}
+
+const beginsWith = (bytes: Uint8Array, marker: Uint8Array): boolean =>
+  marker.every((byte, i) => bytes[i] === byte);
+
+/**
+ * The file that is to be replaced, to tell its users. Undefined when it is ours but damaged: no process can open it.
+ * @throws FileFormatError for a file of another program, which a replacement would destroy; SystemError
+ */
+function openOld<C extends Content>(path: string, type: ContentType<C>): SegmentFile | undefined {
+  try {
+    const file = SegmentFile.open(path, { access: "write", words: type.words, leastBytes: type.leastBytes });
+    if (file.footer === undefined) recognise(file, type);
+    return file;
+  } catch (error) {
+    if (error instanceof FileFormatError && error.isOurs) return undefined;
+    throw error;
+  }
+}
+
+/** A file without a footer may be another library's that this content knows, or anything at all. */
+function recognise<C extends Content>(file: SegmentFile, type: ContentType<C>): void {
+  try {
+    type.open(file);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/**
+ * Removes the file if there is one; those who have it open find out at their next lock. Takes the writer lock. The lock
+ * file stays, as others may hold it open.
+ * @returns whether there was one
+ * @throws FileFormatError for another program's file, or another content, which stays; LockTimeoutError, DeadlockError;
+ *   SystemError EACCES where the directory lets no file be removed: then it stays in use
+ */
+export function removeSegment<C extends Content>(
+  place: Place,
+  type: ContentType<C>,
+  options: CreateOptions,
+): boolean {
+  const path = place.dataPath;
+  using locks = new ExclusiveLocks(place, new Set(kindsInUse(place, type)), options);
+  if (!exists(path)) return false;
+  sweepTemporaries(path, isOurs);
+  using old = openOld(path, type);
+  if (old?.footer !== undefined && old.footer.content !== type.kind)
+    throw new FileFormatError(
+      path,
+      `'${path}' holds a ${old.footer.content}, not a ${type.kind}, and is not removed`,
+    );
+  if (old === undefined) {
+    supersedeDamaged(path);
+    unlink(path);
+  } else {
+    locks.remember(old);
+    superseding(old, () => unlink(path));
+  }
+  locks.announce();
+  return true;
+}

@@ -1,0 +1,110 @@
+/** Where the files of a segment are. */
+
+import { show } from "../errors/show.ts";
+import type { LockKind } from "../sync/file-lock.ts";
+import { lockPagePath } from "../sync/lock-page.ts";
+import { absolutePath, isPrintable } from "../sys/paths.ts";
+import { sharedMemoryPath } from "../sys/shared-memory-file.ts";
+
+/** The names of all files of one segment. */
+export interface Place {
+  readonly dataPath: string;
+  readonly lockPath: Readonly<Record<LockKind, string>>;
+}
+
+/** Where the owners of a segment prove that they live: a byte for each, locked by the kernel. */
+export const ownersPath = (dataPath: string): string => `${dataPath}.owners`;
+
+/** What stands behind the name of a file that is being made: a dot, "new-" and 16 random hexadecimal digits. */
+export const TEMPORARY_ENDING = /\.new-[0-9a-f]{16}$/;
+const LONGEST_ENDING = `.mmap.new-${"0".repeat(16)}`;
+
+/** NAME_MAX of <limits.h>. */
+const FILE_NAME_BYTES_MAX = 255;
+
+/** Names of the files beside a segment: none of them can be a segment's own. */
+const SIDE_FILE = /\.(?:lock|lockfile|owners)$|\.(?:lock|lockfile)-page$/;
+
+/** @throws TypeError for a name that a file beside another segment may have */
+export function refuseSideFile(name: string, option: string): string {
+  if (!SIDE_FILE.test(name) && !TEMPORARY_ENDING.test(name)) return name;
+  throw new TypeError(
+    `${option} ${JSON.stringify(name)} ends as the files beside a shared file do (.lock, .lock-page, .lockfile, .lockfile-page, .owners, .new-…); choose another name`,
+  );
+}
+
+/**
+ * A part of a file's name, as it is.
+ * @throws TypeError for what could leave the directory, or look like another file in a listing
+ */
+export function checkNamePart(part: string, option: string): string {
+  if (typeof part !== "string") throw new TypeError(`${option} must be a string, got ${show(part)}`);
+  if (part.includes("/") || !isPrintable(part))
+    throw new TypeError(
+      `${option} becomes part of a file name and must not contain a slash, NUL, another control character or half a surrogate pair, got ${JSON.stringify(part)}`,
+    );
+  return part;
+}
+
+/**
+ * A file name without its ending, if it is short enough for all that is appended to it.
+ * @throws RangeError
+ */
+export function checkNameLength(stem: string): string {
+  const byteLength = Buffer.byteLength(stem + LONGEST_ENDING);
+  if (byteLength <= FILE_NAME_BYTES_MAX) return stem;
+  throw new RangeError(
+    `the file name '${stem}.mmap' is too long: with what is appended it has ${byteLength} bytes, and the system takes ${FILE_NAME_BYTES_MAX} bytes; use a shorter tag or @struct({ name })`,
+  );
+}
+
+/** @throws TypeError for what can be no path */
+export function checkDirectory(directory: string, option: string): string {
+  if (directory.isWellFormed() && !directory.includes("\0")) return directory;
+  throw new TypeError(
+    `option ${option} must be a path, without NUL and lone surrogates, got ${JSON.stringify(directory)}`,
+  );
+}
+
+/** Options that name a segment of a class. */
+export interface ClassPlaceOptions {
+  readonly dir?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly name?: string | undefined;
+  readonly lockDir?: string | undefined;
+}
+
+/**
+ * The place of a segment that is named after a class: `<dir>/<Class>_<tag>.<ending>`, or the shared memory object `name`.
+ * @param ending `"mmap"` for records; the lock file of another ending keeps it, so that a class may have a segment of each
+ * @throws TypeError, RangeError for names that cannot be file names, UnsupportedError for `name` off Linux
+ * @example classPlace("Robot", { dir: "/run/robot", tag: "left" }, "mmap")
+ */
+export function classPlace(className: string, options: ClassPlaceOptions, ending: string): Place {
+  const { dir = "./.mmap", lockDir = "./.fasteners", tag = "" } = options;
+  if (options.name !== undefined) return sharedMemoryPlace(options.name, lockDir);
+  if (className === "") throw new TypeError("option className is empty: the file's name begins with it");
+  const stem = checkNameLength(`${checkNamePart(className, "className")}_${checkNamePart(tag, "tag")}`);
+  checkDirectory(dir, "dir");
+  checkDirectory(lockDir, "lockDir");
+  const lockStem = ending === "mmap" ? stem : `${stem}.${ending}`;
+  return {
+    dataPath: absolutePath(dir, `${stem}.${ending}`),
+    lockPath: {
+      flock: absolutePath(dir, `${lockStem}.lock`),
+      fcntl: absolutePath(lockDir, `${lockStem}.lockfile`),
+    },
+  };
+}
+
+/** The place of a POSIX shared memory object. @throws TypeError, RangeError, UnsupportedError */
+export function sharedMemoryPlace(name: string, lockDir = "./.fasteners"): Place {
+  const dataPath = sharedMemoryPath(name, lockPagePath(".lock"));
+  refuseSideFile(name, "option name");
+  return placeBeside(dataPath, absolutePath(lockDir, `${name.slice(1)}.lockfile`));
+}
+
+/** The place of a file whose lock file lies beside it. */
+export function placeBeside(dataPath: string, fcntl = `${dataPath}.lockfile`): Place {
+  return { dataPath, lockPath: { flock: `${dataPath}.lock`, fcntl } };
+}

@@ -1,0 +1,268 @@
+/** One file of a segment, opened, checked and mapped. It knows nothing of locks. */
+import { FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
+import { HEADER_CODE } from "../struct/declare/header.ts";
+import { barrier, loadFence } from "../struct/memory/barrier.ts";
+import type { LockKind } from "../sync/file-lock.ts";
+import { fs } from "../sys/builtin.ts";
+import { closeFile, fileSize, openFile, readStart } from "../sys/file.ts";
+import { systemError } from "../sys/libc/call.ts";
+import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
+import { MAX_MAPPING_BYTES, Mapping } from "../sys/mapping.ts";
+import { throughFs } from "../sys/paths.ts";
+import { type FileStatus, fileSystemOf, isDisplaced, statusAt, statusOf } from "../sys/status.ts";
+import type { ContentWords } from "./content.ts";
+import { AT, FOOTER_BYTES, type Footer, readFooter, type WordIndices, wordIndices } from "./footer.ts";
+
+/** Whether stores to the mapping are wanted. */
+export type SegmentAccess = "read" | "write";
+
+export interface OpenSegmentOptions {
+  readonly access: SegmentAccess;
+  readonly words: ContentWords;
+  /** The least bytes that the file must have. */
+  readonly leastBytes: number;
+}
+
+const TWO_TO_THE_32 = 2 ** 32;
+
+export class SegmentFile implements Disposable {
+  readonly path: string;
+  readonly access: SegmentAccess;
+  /** Undefined for a file of another library. */
+  readonly footer: Footer | undefined;
+  /** The schema's JSON in private memory; empty without a footer. */
+  readonly schemaBytes: Uint8Array;
+  readonly lockKind: LockKind;
+  /** Permissions. */
+  readonly mode: number;
+  /** All of the file, mapped. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The same as 32-bit words. */
+  readonly words: Int32Array<ArrayBuffer>;
+  readonly at: WordIndices;
+  readonly #mapping: Mapping;
+  readonly #id: string;
+  readonly #isOverlaid: boolean;
+
+  /**
+   * Opens and maps a file.
+   * @throws FileMissingError; FileFormatError for what is no segment or is damaged; SystemError EACCES …
+   */
+  static open(path: string, options: OpenSegmentOptions): SegmentFile {
+    const fd = openData(path, options);
+    const status = checkedStatus(fd, path, options.leastBytes);
+    const mapping = Mapping.map(fd, {
+      byteLength: status.byteLength,
+      access: options.access,
+      path,
+      reserve: true,
+    });
+    try {
+      return new SegmentFile(mapping, status, path, options);
+    } catch (error) {
+      mapping.close();
+      throw error;
+    }
+  }
+
+  private constructor(mapping: Mapping, status: FileStatus, path: string, options: OpenSegmentOptions) {
+    const { bytes, buffer, byteLength } = mapping;
+    this.path = path;
+    this.access = options.access;
+    this.#mapping = mapping;
+    this.#id = status.id;
+    this.mode = status.mode & 0o777;
+    const read = readFooter(bytes, path, options.words.recreate);
+    this.footer = read?.footer;
+    this.schemaBytes = read?.schema ?? new Uint8Array();
+    this.lockKind = this.footer?.lockKind ?? "fcntl";
+    this.bytes = bytes;
+    this.words = new Int32Array(buffer, 0, Math.floor(byteLength / 4));
+    this.at = wordIndices(byteLength);
+    this.#isOverlaid = options.access === "read" && fileSystemOf(mapping.fd) === OVERLAYFS;
+  }
+
+  get byteLength(): number {
+    return this.#mapping.byteLength;
+  }
+
+  /** How many bytes the content has; of a file without a footer all of it is content. */
+  get contentBytes(): number {
+    return this.footer?.contentBytes ?? this.byteLength;
+  }
+
+  /** A word of the footer, as it is now. */
+  load(index: number): number {
+    // Never Atomics here: on a read-only map they kill the process once compiled.
+    barrier();
+    return this.words[index] as number;
+  }
+
+  /** Stores a word between all stores before it and all after it, on every processor. */
+  publish(index: number, value: number): void {
+    Atomics.store(this.words, index, value);
+    // The load keeps later stores behind the store (arm64 may move them up otherwise).
+    Atomics.load(this.words, index);
+  }
+
+  /** The sequence now; 0 in a file without a footer. */
+  get sequence(): number {
+    return this.footer === undefined ? 0 : this.load(this.at.sequence);
+  }
+
+  /** The 64-bit number at a pair of words, exact up to 2^53. */
+  loadVersion(index: number): number {
+    return (this.load(index) >>> 0) + (this.load(index + 1) >>> 0) * TWO_TO_THE_32;
+  }
+
+  /** Which of the files that had this name this one is, counted from 0; 0 in a file without a footer. */
+  get generation(): number {
+    return this.footer === undefined ? 0 : this.load(this.at.generation) >>> 0;
+  }
+
+  /** Counts a commit: commits + 1, which carries into the generation. */
+  countCommit(): void {
+    const { commits, generation } = this.at;
+    if (Atomics.add(this.words, commits, 1) === -1) Atomics.add(this.words, generation, 1);
+  }
+
+  /** Copies one 64-bit number of the footer to another place in it. */
+  copyVersion(from: number, to: number): void {
+    this.words[to] = this.load(from);
+    this.words[to + 1] = this.load(from + 1);
+  }
+
+  /**
+   * Whether the bytes may be touched at all: a truncated file kills the process that does. One lseek.
+   * @throws SystemError
+   */
+  get isWhole(): boolean {
+    return this.excessBytes >= 0;
+  }
+
+  /**
+   * How many bytes were added to the file since it was opened; negative when it was truncated. One lseek.
+   * @throws SystemError
+   */
+  get excessBytes(): number {
+    return fileSize(this.#mapping.fd, this.path) - this.#mapping.byteLength;
+  }
+
+  /** Another file has the name now, or a process was killed while it gave it one. */
+  get isSuperseded(): boolean {
+    if (this.footer !== undefined) return this.load(this.at.superseded) !== 0;
+    return statusAt(this.path)?.id !== this.#id;
+  }
+
+  /** Tells the users of this file to look for another one, or takes that back. */
+  setSuperseded(superseded: boolean): void {
+    if (this.footer !== undefined) Atomics.store(this.words, this.at.superseded, superseded ? 1 : 0);
+  }
+
+  /**
+   * Whether the file was deleted, or its name was given to another file, without this library: a look at the disk.
+   * @throws SystemError EBADF
+   */
+  get isUnlinkedOrReplaced(): boolean {
+    return isDisplaced(this.#mapping.fd, this.path, this.#id) || (this.#isOverlaid && this.#isCopiedUp());
+  }
+
+  /**
+   * overlayfs copies a file of a lower layer at its first writer: who had it mapped before goes on seeing the old bytes,
+   * while reads of the descriptor give the new ones.
+   */
+  #isCopiedUp(): boolean {
+    if (this.footer === undefined) return false;
+    const read = new Int32Array(FOOTER_BYTES / 4);
+    const mappedBefore = this.#changingWords();
+    throughFs(
+      () => fs().readSync(this.#mapping.fd, read, 0, FOOTER_BYTES, this.byteLength - FOOTER_BYTES),
+      this.path,
+    );
+    if (this.#changingWords() !== mappedBefore) return false;
+    return mappedBefore !== read.subarray(AT.commits / 4).join();
+  }
+
+  #changingWords(): string {
+    loadFence();
+    return this.words.slice(this.at.commits, this.at.commits + (FOOTER_BYTES - AT.commits) / 4).join();
+  }
+
+  /** The same file on the disk, opened a second time. */
+  isSameAs(other: SegmentFile): boolean {
+    return other.#id === this.#id && !this.#isOverlaid;
+  }
+
+  /** Waits until the disk holds what is in memory (msync(2)). @throws SystemError EIO */
+  flush(): void {
+    this.#mapping.flush();
+  }
+
+  /** @throws ShmError "BUSY" while an asynchronous operation uses the memory */
+  close(): void {
+    this.#mapping.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** OVERLAYFS_SUPER_MAGIC of <linux/magic.h>. */
+const OVERLAYFS = 0x794c7630;
+
+/** Sets the word of a damaged file that those who have it open look at. @throws SystemError */
+export function supersedeDamaged(path: string): void {
+  const fd = openFile(path, O_RDWR | O_NONBLOCK);
+  try {
+    const { byteLength, isFile } = statusOf(fd);
+    if (!isFile || byteLength < FOOTER_BYTES) return;
+    const superseded = new Uint8Array(Int32Array.of(1).buffer);
+    throughFs(() => fs().writeSync(fd, superseded, 0, 4, byteLength - FOOTER_BYTES + AT.superseded), path);
+  } finally {
+    closeFile(fd);
+  }
+}
+
+function openData(path: string, { access, words }: OpenSegmentOptions): number {
+  try {
+    // O_NONBLOCK: a FIFO in the place of the file must not make us wait for its other end.
+    return openFile(path, (access === "write" ? O_RDWR : O_RDONLY) | O_NONBLOCK);
+  } catch (error) {
+    throw error instanceof SystemError ? openingError(error, path, words) : error;
+  }
+}
+
+function openingError(error: SystemError, path: string, words: ContentWords): Error {
+  const { code, syscall, errno } = error;
+  if (code === "EACCES") return systemError(syscall, errno, path, words.permit);
+  if (code !== "ENOENT") return error;
+  return new FileMissingError(path, `there is no ${words.file} '${path}'; ${words.create}`);
+}
+
+function checkedStatus(fd: number, path: string, leastBytes: number): FileStatus {
+  const status = statusOf(fd);
+  const problem = problemWith(status, leastBytes);
+  if (problem === undefined) return status;
+  try {
+    // In an empty file there is nothing that a recreation could destroy.
+    const isOurs = status.isFile && (status.byteLength === 0 || beginsWithHeaderCode(fd, path));
+    throw new FileFormatError(path, `'${path}' ${problem}`, isOurs);
+  } finally {
+    closeFile(fd);
+  }
+}
+
+function problemWith({ isFile, byteLength }: FileStatus, leastBytes: number): string | undefined {
+  if (!isFile) return "is no regular file, so it is no shared file";
+  if (byteLength < leastBytes)
+    return `is only ${byteLength} bytes long: it is no shared file, or was truncated`;
+  if (byteLength > MAX_MAPPING_BYTES) return `is ${byteLength} bytes long: one mapping holds at most 4 GiB`;
+  return undefined;
+}
+
+function beginsWithHeaderCode(fd: number, path: string): boolean {
+  const start = new Uint8Array(2);
+  readStart(fd, start, path);
+  return start[0] === (HEADER_CODE & 0xff) && start[1] === HEADER_CODE >> 8;
+}

@@ -1,0 +1,386 @@
+/**
+ * The current segment of a place, and its lock. Whatever holds the lock works on the file that is current *then*: the
+ * file may have been replaced, recreated or deleted since the last look. This is the one place that knows it.
+ *
+ *     state              event                                        next
+ *     attached           superseded, deleted or replaced by hand      looks: attached to the file that is there now
+ *     attached           truncated                                    FileFormatError, until the file is recreated
+ *     attached           the file is gone                             missing (or FileMissingError)
+ *     missing            a file appears                               attached
+ *     any                close()                                      closed: ClosedError
+ */
+import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
+import type { Changes, ChangesOptions, WaitOptions } from "../sync/commit-signal.ts";
+import type { LockMode } from "../sync/file-lock.ts";
+import { type AsyncLockOptions, type LockOptions, RwLock } from "../sync/rw-lock.ts";
+import { exists } from "../sys/paths.ts";
+import { LOOK_FOR_DELETED_MS } from "../sys/status.ts";
+import { ChangeWatch, NO_FILE, type State } from "./change-watch.ts";
+import type { Content, ContentType } from "./content.ts";
+import { makeLockOf } from "./create.ts";
+import { type Closable, closeAtWorkerEnd } from "./lifetime.ts";
+import type { Place } from "./place.ts";
+import { type SegmentAccess, SegmentFile } from "./segment-file.ts";
+
+export interface SegmentOptions {
+  readonly access: SegmentAccess;
+  /** Make a lock file that is missing. A file without a footer always gets one: its users expect that. */
+  readonly makesLock: boolean;
+  /** Permissions of a lock file that is made where there is no file yet. Default 0o600. */
+  readonly mode?: number | undefined;
+  /** The file may come later, and go: then there is no content. Default false: FileMissingError. */
+  readonly mayBeMissing?: boolean | undefined;
+}
+
+/** A writer that is busy looks earlier, after a commit, when no process waits for it: a look takes up to 100 µs. */
+const LOOK_AFTER_COMMIT_MS = 50;
+
+export class Segment<C extends Content> implements Closable {
+  readonly place: Place;
+  readonly type: ContentType<C>;
+  readonly #options: SegmentOptions;
+  /** Undefined while there is no file. */
+  #content: C | undefined;
+  #lock: RwLock | undefined;
+  #closed = false;
+  /** When a deleted file was last looked for, and when the lock was last taken, by `performance.now()`. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #lockedAt = 0;
+  #watch: ChangeWatch | undefined;
+  /** What there was when the segment was opened: `waitForChange` counts from there. */
+  readonly #opened: State;
+
+  /** @throws FileMissingError, FileFormatError, LayoutMismatchError, SystemError */
+  constructor(place: Place, type: ContentType<C>, options: SegmentOptions) {
+    this.place = place;
+    this.type = type;
+    this.#options = options;
+    this.#content = this.#open();
+    try {
+      if (!options.mayBeMissing || options.makesLock) this.#lock = this.#openLock();
+      const content = this.#content;
+      this.#opened = { version: content?.version ?? NO_FILE, mark: content?.mark, content };
+    } catch (error) {
+      this.#content?.file.close();
+      throw error;
+    }
+    closeAtWorkerEnd(this);
+  }
+
+  get path(): string {
+    return this.place.dataPath;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The content that is attached. @throws ClosedError; FileMissingError when there is no file */
+  get content(): C {
+    return this.attached ?? this.#throwMissing();
+  }
+
+  /** The same, undefined when there is no file. @throws ClosedError */
+  get attached(): C | undefined {
+    this.#checkOpen();
+    return this.#content;
+  }
+
+  /** The lock that is held now. */
+  get held(): LockMode | undefined {
+    return this.#lock?.held;
+  }
+
+  /** Whether this thread holds the lock, through this object or another. */
+  get isHeldInThread(): boolean {
+    return this.lock.isHeldInThread;
+  }
+
+  /** @throws ClosedError; FileMissingError when there is no lock file and this process does not make one */
+  get lock(): RwLock {
+    this.#checkOpen();
+    this.#lock ??= this.#openLock();
+    return this.#lock;
+  }
+
+  /** The content to look at without a lock: the current one, as far as its file tells. */
+  current(): C | undefined {
+    const content = this.attached;
+    if (this.held === undefined && (content === undefined || content.file.isSuperseded)) this.#moveOn();
+    return this.#content;
+  }
+
+  /**
+   * The same for those who have the time for a system call: a truncated file kills the process that touches it, and one
+   * that was deleted by hand tells no one.
+   * @throws FileFormatError for a truncated file
+   */
+  whole(): C | undefined {
+    const content = this.attached;
+    if (this.held !== undefined) {
+      if (content?.file.isWhole === false) throw this.#truncated("a session is open on it");
+    } else if (!this.#isCurrent()) this.#moveOn();
+    return this.#content;
+  }
+
+  /** Takes the lock and makes sure that the file under it is the current one. */
+  acquire(mode: LockMode, options?: LockOptions): void {
+    const start = options === undefined ? 0 : performance.now();
+    this.lock.acquire(mode, options);
+    while (!this.#settle()) this.lock.acquire(mode, remaining(options, start));
+  }
+
+  /** The same without waiting; false when the lock is taken. */
+  tryAcquire(mode: LockMode): boolean {
+    do {
+      if (!this.lock.tryAcquire(mode)) return false;
+    } while (!this.#settle());
+    return true;
+  }
+
+  /** The same without blocking the event loop. */
+  async acquireAsync(mode: LockMode, options?: AsyncLockOptions): Promise<void> {
+    const start = performance.now();
+    await this.#awaitLock(mode, options);
+    while (!this.#settle()) await this.#awaitLock(mode, remaining(options, start));
+  }
+
+  /** Should the segment move on to another lock meanwhile, it is that one which is waited for. */
+  async #awaitLock(mode: LockMode, options: AsyncLockOptions | undefined): Promise<void> {
+    const start = performance.now();
+    for (let wait = options; ; wait = remaining(options, start)) {
+      const { lock } = this;
+      try {
+        return await lock.acquireAsync(mode, wait);
+      } catch (error) {
+        const isLeft = error instanceof ClosedError && !this.#closed && this.#lock !== lock;
+        if (!isLeft) throw error;
+      }
+    }
+  }
+
+  /** Gives the lock back. */
+  release(): void {
+    this.lock.release();
+  }
+
+  /** Gives the lock back if it is held, through an object that may be closed meanwhile. */
+  releaseIfHeld(): void {
+    if (this.#lock?.held !== undefined) this.#lock.release();
+  }
+
+  /** With the lock held: true when the file is current; otherwise moves on to the one that is, and lets go of the lock. */
+  #settle(): boolean {
+    const { lock } = this;
+    try {
+      if (this.#isCurrent()) return true;
+      if (!this.#moveOn()) {
+        // The process that superseded it died before it was replaced; with the lock held no other can be at work on it.
+        if (this.#options.access === "write") this.#content?.file.setSuperseded(false);
+        return true;
+      }
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+    if (!lock.closed) lock.release();
+    return false;
+  }
+
+  #isCurrent(): boolean {
+    const file = this.#content?.file;
+    if (file === undefined) return !exists(this.path) && !this.#isLockLost();
+    const excess = file.excessBytes;
+    // What was added hides the footer from a creator, which then cannot tell us that it replaces the file.
+    const isToBeLookedFor = this.#isTimeToLook() || excess > 0;
+    if (isToBeLookedFor && (file.isUnlinkedOrReplaced || this.#isLockLost())) return false;
+    return excess >= 0 && !file.isSuperseded;
+  }
+
+  #isLockLost(): boolean {
+    return this.#lock?.isDisplaced === true;
+  }
+
+  /** Deleted files are looked for now and then only: at every lock it would cost as much as the lock itself. */
+  #isTimeToLook(): boolean {
+    // Not the time of day: that may be set back, by hours.
+    this.#lockedAt = performance.now();
+    if (this.#lockedAt - this.#lookedAt < LOOK_FOR_DELETED_MS) return false;
+    this.#lookedAt = this.#lockedAt;
+    return true;
+  }
+
+  /** Leaves file and lock for those that are there now; false when these still are the ones. */
+  #moveOn(): boolean {
+    // Should it be missing, it is looked for every time from now on.
+    this.#lookedAt = Number.NEGATIVE_INFINITY;
+    const [old, lock] = [this.#content, this.#lock];
+    const next = this.#openInsteadOf(old);
+    const keepsLock =
+      lock === undefined || (lock.kind === (next?.file.lockKind ?? lock.kind) && !this.#isLockLost());
+    const isSame =
+      next !== undefined && old !== undefined && next.file.isSameAs(old.file) && old.file.isWhole;
+    if (isSame) next.file.close();
+    const current = isSame ? old : next;
+    if (current === old && keepsLock) return false;
+    this.#attach(current, keepsLock ? lock : this.#openLockFor(current));
+    return true;
+  }
+
+  /** Goes over to another file and lock. Should the old memory be in use (`"BUSY"`), what was opened goes instead. */
+  #attach(next: C | undefined, lock: RwLock | undefined): void {
+    const [old, oldLock] = [this.#content, this.#lock];
+    try {
+      if (next !== old) old?.file.close();
+    } catch (error) {
+      next?.file.close();
+      if (lock !== oldLock) lock?.close();
+      throw error;
+    }
+    this.#content = next;
+    if (lock === oldLock) return;
+    this.#lock = lock;
+    if (lock !== undefined) this.#watch?.follow(lock);
+    // Who waits for the old lock's page looks, and finds out too.
+    oldLock?.page?.announceChange();
+    oldLock?.close();
+  }
+
+  /** The current file, opened; undefined when there is none and that is allowed. */
+  #open(): C | undefined {
+    const { words, kind, leastBytes } = this.type;
+    const { access, mayBeMissing } = this.#options;
+    const file = missingAllowed(mayBeMissing === true, this.path, () =>
+      SegmentFile.open(this.path, { access, words, leastBytes }),
+    );
+    if (file === undefined) return undefined;
+    try {
+      if (file.footer !== undefined && file.footer.content !== kind)
+        throw new FileFormatError(
+          this.path,
+          `'${this.path}' holds a ${file.footer.content}, not a ${kind}: choose another tag, name or directory`,
+        );
+      return this.type.open(file);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  #openInsteadOf(old: C | undefined): C | undefined {
+    try {
+      return this.#open();
+    } catch (error) {
+      if (old === undefined || old.file.isWhole) throw error;
+      throw this.#truncated(String(error));
+    }
+  }
+
+  #truncated(why: string): FileFormatError {
+    return new FileFormatError(
+      this.path,
+      `'${this.path}' was truncated while it was in use; ${this.type.words.recreate} (${why})`,
+      true,
+    );
+  }
+
+  #openLock(): RwLock {
+    return this.#openLockFor(this.#content);
+  }
+
+  /** The lock that users of the file go by, made where it is missing and this process may make it. */
+  #openLockFor(content: C | undefined): RwLock {
+    const file = content?.file;
+    const { makesLock, mode = 0o600 } = this.#options;
+    const kind = file?.lockKind ?? "flock";
+    // Another library's lock file is made by the first who comes. Ours was made with the file; if it is missing, then
+    // beside the file it can only have been deleted, but in a lockDir it may be that the others' is another one.
+    const makes = file !== undefined && file.footer === undefined ? true : makesLock && kind === "flock";
+    if (makes) return makeLockOf(this.place, kind, file?.mode ?? mode);
+    return openLockOf(this.place.lockPath[kind], this.path, this.type.words.lockFile);
+  }
+
+  /** After a commit, without the lock: wakes those who wait for changes. Without any it is one addition. */
+  notify(): void {
+    if (this.#closed) return;
+    this.#lock?.page?.announceChange();
+    if (this.#lockedAt - this.#lookedAt < LOOK_AFTER_COMMIT_MS) return;
+    // Should it be gone, the next lock looks again, and moves on.
+    const isGone = this.#content?.file.isUnlinkedOrReplaced || this.#isLockLost();
+    this.#lookedAt = isGone ? Number.NEGATIVE_INFINITY : this.#lockedAt;
+  }
+
+  /** Makes the segment look for another file at the next call, as after a replacement of its own. */
+  lookAgain(): void {
+    if (!this.#closed && this.held === undefined) this.#moveOn();
+  }
+
+  get #changeWatch(): ChangeWatch {
+    this.#watch ??= new ChangeWatch(this, this.#opened);
+    return this.#watch;
+  }
+
+  /** One turn per observed commit, its value the version; see ChangeWatch. */
+  changes(options: ChangesOptions): Changes {
+    return this.#changeWatch.changes(options);
+  }
+
+  /** Blocks until there is a commit that no earlier call has reported. @returns false after `timeoutMs` */
+  waitForChange(options: WaitOptions): boolean {
+    return this.#changeWatch.wait(options);
+  }
+
+  /** Goes on with the lock that is there now, should its file have been deleted: for those who wait for changes. */
+  followLock(): void {
+    if (this.held === undefined && this.#isLockLost() && exists(this.lock.path)) this.#moveOn();
+  }
+
+  /** Unmaps, and lets the lock go. @throws ShmError "BUSY" while an asynchronous operation uses the memory */
+  close(): void {
+    if (this.#closed) return;
+    // First, as it may refuse: then the segment stays open, for another try.
+    this.#content?.file.close();
+    this.#closed = true;
+    this.#content = undefined;
+    this.#watch?.close();
+    this.#lock?.close();
+    closeAtWorkerEnd.forget(this);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError(`${this.type.words.owner} on '${this.path}' is closed`);
+  }
+
+  #throwMissing(): never {
+    const { file, create } = this.type.words;
+    throw new FileMissingError(this.path, `there is no ${file} '${this.path}'; ${create}`);
+  }
+}
+
+/** What `open` gives; undefined when the file at `path` is missing and that is allowed. */
+function missingAllowed<T>(isAllowed: boolean, path: string, open: () => T): T | undefined {
+  try {
+    return open();
+  } catch (error) {
+    const isMissing =
+      error instanceof FileMissingError || (error instanceof SystemError && error.code === "ENOTDIR");
+    if (isAllowed && isMissing && error.path === path) return undefined;
+    throw error;
+  }
+}
+
+function openLockOf(path: string, dataPath: string, advice: string): RwLock {
+  const kind = path.endsWith(".lockfile") ? "fcntl" : "flock";
+  try {
+    return new RwLock({ path, kind });
+  } catch (error) {
+    if (!(error instanceof FileMissingError)) throw error;
+    throw new FileMissingError(path, `the lock file '${path}' of '${dataPath}' does not exist: ${advice}`);
+  }
+}
+
+/** What is left of a wait that began at `start`. */
+function remaining<O extends LockOptions>(options: O | undefined, start: number): O | undefined {
+  if (options?.timeoutMs === undefined) return options;
+  return { ...options, timeoutMs: Math.max(0, options.timeoutMs - (performance.now() - start)) };
+}
