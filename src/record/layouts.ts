@@ -11,8 +11,8 @@ import {
   leavesOf,
   type SchemaOptions,
   type StructSchema,
-  structFromSchema,
 } from "../struct/schema/schema.ts";
+import { structFromSchema } from "../struct/schema/schema-reader.ts";
 
 /** A header made from a schema, or declared a second time, does as well: its bytes are what counts. */
 export function hasSharedHeader({ members: [first] }: Layout): boolean {
