@@ -1,0 +1,189 @@
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { exportStruct } from "../../src/codegen/index.ts";
+import {
+  type Atomic,
+  array,
+  atomic,
+  bits,
+  type CArray,
+  type CType,
+  c_double,
+  c_int16,
+  c_int32,
+  c_int64,
+  c_longdouble,
+  c_uint8,
+  c_uint32,
+  chars,
+  enumOf,
+  field,
+  nested,
+  Struct,
+  type StructSchema,
+  struct,
+} from "../../src/struct/index.ts";
+import { seedOfRun } from "../support/random.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { hasTool } from "../support/tools.ts";
+import { compileHeaders, compileInRust, loadInPython, run } from "./peers.ts";
+import { randomSchemas } from "./random.ts";
+
+const Mode = { Idle: 0, Run: 5, Far: 4_000_000_000 } as const;
+type Mode = (typeof Mode)[keyof typeof Mode];
+
+class Point extends Struct {
+  @field(c_double) x!: number;
+  @field(c_double) y!: number;
+}
+
+class Robot extends Struct {
+  @field(c_int32) tick!: number;
+  @field(chars(10)) name!: string;
+  @bits(c_uint32, 3) mode!: number;
+  @bits(c_int32, 12) level!: number;
+  @nested(Point) at!: Point;
+  @field(enumOf(c_uint32, Mode)) state!: Mode;
+  @field(atomic(c_int32)) hits!: Atomic<number>;
+  @field(array(c_uint8)) tail!: Uint8Array;
+}
+
+@struct({ endian: "big" })
+class Wire extends Struct {
+  @field(c_int16) length!: number;
+  @field(c_double) at!: number;
+}
+
+const seed = seedOfRun();
+
+/** What a language takes of random layouts; what it refuses names a member, and is not most of them. */
+async function taken(
+  language: "c" | "cpp" | "python" | "rust",
+  dir: string,
+  count: number,
+): Promise<Map<string, string>> {
+  const schemas = await randomSchemas(seed, count, dir);
+  const texts = new Map<string, string>();
+  for (const schema of schemas) {
+    const text = exportOrPath(schema, language);
+    if (text !== undefined) texts.set(schema.name, text);
+  }
+  expect(texts.size, `SEED=${seed}`).toBeGreaterThan(count / 3);
+  return texts;
+}
+
+function exportOrPath(schema: StructSchema, language: "c" | "cpp" | "python" | "rust"): string | undefined {
+  try {
+    return exportStruct(schema, language);
+  } catch (error) {
+    expect(error, `SEED=${seed}`).toMatchObject({
+      code: "CODEGEN",
+      path: expect.stringContaining(schema.name),
+    });
+    return undefined;
+  }
+}
+
+for (const [compiler, language] of [
+  ["gcc", "c"],
+  ["clang", "c"],
+  ["g++", "cpp"],
+  ["clang++", "cpp"],
+] as const) {
+  test.skipIf(!hasTool(compiler))(
+    `random layouts, exported, compile under ${compiler} and agree with it`,
+    async () => {
+      using dir = temporaryDirectory();
+      const texts = await taken(language, dir.path, 60);
+      if (compiler === "clang")
+        for (const [name, text] of texts) if (text.includes("#error")) texts.delete(name);
+      compileHeaders(compiler, texts, dir.path);
+    },
+  );
+}
+
+test.skipIf(!hasTool("python3"))(
+  "random layouts, exported, load in Python and agree with ctypes",
+  async () => {
+    using dir = temporaryDirectory();
+    loadInPython(await taken("python", dir.path, 60), dir.path);
+  },
+);
+
+test.skipIf(!hasTool("rustc"))(
+  "random layouts, exported, compile under rustc and agree with it",
+  async () => {
+    using dir = temporaryDirectory();
+    compileInRust(await taken("rust", dir.path, 60), dir.path);
+  },
+);
+
+test("C: asserts, the fingerprint, enums and atomics", () => {
+  const text = exportStruct(Robot, "c");
+  expect(text).toContain("#define Robot_FINGERPRINT UINT64_C(0x");
+  expect(text).toContain('_Static_assert(offsetof(Robot, at) == 16, "Robot.at");');
+  expect(text).toContain("uint32_t mode : 3; /* bit 112 */");
+  expect(text).toContain("enum Robot_state_enum_labels { Robot_state_Idle = 0, Robot_state_Run = 5 };");
+  expect(text).toContain("#define Robot_state_Far (INT64_C(4000000000))");
+  expect(text).toContain("typedef _Atomic(int32_t) shms_atomic_int32_t;");
+  expect(text).toContain("uint8_t tail[];");
+});
+
+test.skipIf(!hasTool("gcc"))(
+  "a C program reads what a view wrote, bit-fields and big-endian members included",
+  () => {
+    using dir = temporaryDirectory();
+    const { path } = dir;
+    const program = `#include <endian.h>
+#include <stdio.h>
+#include "Wire.h"
+int main(void) { Wire w = { (int16_t)htobe16(258), 0 }; printf("%d", ((unsigned char *)&w)[0]); return 0; }`;
+    writeFileSync(`${path}/Wire.h`, exportStruct(Wire, "c"));
+    writeFileSync(`${path}/main.c`, program);
+    run(["gcc", "-Wall", "-Werror", "-o", "main", "main.c"], path);
+    expect(run([`${path}/main`], path)).toBe("1");
+  },
+);
+
+test.skipIf(!hasTool("python3"))("Python reads and writes bit-fields where the library has them", () => {
+  using dir = temporaryDirectory();
+  writeFileSync(`${dir.path}/Robot.py`, exportStruct(Robot, "python"));
+  const program = `from Robot import *
+r = Robot(); r.mode = 5; r.level = -3
+print(bytes(r)[14:16].hex(), r.mode, r.level, Robot_state.Run)`;
+  expect(run(["python3", "-c", program], dir.path)).toBe(`${bytesOfBits()} 5 -3 5\n`);
+});
+
+/** 3 bits of 5, then 12 bits of -3. */
+const bytesOfBits = (): string => {
+  const word = 5 | ((-3 & 0xfff) << 3);
+  return Buffer.from([word & 0xff, word >> 8]).toString("hex");
+};
+
+test("what a language cannot express is refused with the member's path", () => {
+  class Inner extends Struct {
+    @field(c_longdouble) precise!: number;
+  }
+  class Outer extends Struct {
+    @nested(Inner, 2) inner!: CArray<Inner>;
+  }
+  expect(() => exportStruct(Outer, "rust")).toThrow("Outer.inner.precise: Rust has no long double");
+  class Words extends Struct {
+    @field(c_int64) int!: bigint;
+  }
+  expect(() => exportStruct(Words, "c")).toThrow('Words.int: "int" is a keyword in C');
+  expect(exportStruct(Words, "rust")).toContain("pub int: i64");
+  const own: CType<number> = {
+    name: "own",
+    size: 4,
+    align: 4,
+    read: () => 0,
+    write: () => {},
+    check: () => 0,
+  };
+  class Own extends Struct {
+    @field(own) value!: number;
+  }
+  expect(() => exportStruct(Own, "ts")).toThrow("Own.value: the type own is code of its class");
+  expect(() => exportStruct(Own, "cobol" as never)).toThrow(TypeError);
+});
