@@ -5,8 +5,9 @@
 
 import { SystemError } from "../errors/errors.ts";
 import { os } from "../sys/builtin.ts";
-import { lastErrno } from "../sys/libc/call.ts";
-import { E, errnoName } from "../sys/libc/constants.ts";
+import { type Hints, lastErrno } from "../sys/libc/call.ts";
+import { E, errnoName, O_CREAT } from "../sys/libc/constants.ts";
+import { isMusl } from "../sys/libc/symbols.ts";
 
 /**
  * Base of the errors below, and itself the error for everything that is none of them (`ENOSPC`, `EMFILE` …).
@@ -56,33 +57,41 @@ const classes = new Map<number, typeof PosixError>([
 ]);
 
 /** The error of the class that fits `errno`. `name` is the object's. */
-export function posixError(
-  syscall: string,
-  errno: number,
-  name?: string,
-  hint = hintFor(syscall, errno),
-): PosixError {
+export function posixError(syscall: string, errno: number, name?: string, hint?: string): PosixError {
   const ErrorClass = classes.get(errno) ?? PosixError;
   return new ErrorClass(syscall, errno, errnoName(errno), name, hint);
 }
 
-/** Of an object that was to be opened. */
-const hintFor = (syscall: string, errno: number): string | undefined =>
-  errno === E.ENOENT && syscall.endsWith("_open") ? "flags: O_CREAT would make it" : undefined;
+/** What to do when an object could not be opened with these flags. */
+export const openHints = (flags: number): Hints => ({
+  [E.ENOENT]: (flags & O_CREAT) === 0 ? "flags: O_CREAT would make it" : undefined,
+});
+
+/** The same for a semaphore or shared memory. */
+export const sharedNameHints = (flags: number): Hints => ({
+  ...openHints(flags),
+  [E.EEXIST]: isMusl() ? "with musl a semaphore and shared memory cannot have the same name" : undefined,
+});
 
 /** Returns `result` when it is not negative, throws the fitting `PosixError` otherwise. */
-export function posixCheck(syscall: string, result: number | bigint, name?: string, hint?: string): number {
-  if (result < 0) throw posixError(syscall, lastErrno(), name, hint);
-  return Number(result);
+export function posixCheck(
+  syscall: string,
+  result: number | bigint,
+  name?: string,
+  hints: Hints = {},
+): number {
+  if (result >= 0) return Number(result);
+  const errno = lastErrno();
+  throw posixError(syscall, errno, name, hints[errno]);
 }
 
 /** Runs `call`; a `SystemError` of the rooms below comes out as the `PosixError` that fits, about the object `name`. */
-export function asPosixErrors<T>(name: string | undefined, call: () => T, hint?: string): T {
+export function asPosixErrors<T>(name: string | undefined, call: () => T, hints: Hints = {}): T {
   try {
     return call();
   } catch (error) {
     if (!(error instanceof SystemError) || error instanceof PosixError) throw error;
-    throw posixError(error.syscall, error.errno, name ?? error.path, hint);
+    throw posixError(error.syscall, error.errno, name ?? error.path, hints[error.errno]);
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Stats } from "node:fs";
 import { fs } from "../sys/builtin.ts";
 import { isLinux } from "../sys/libc/constants.ts";
+import { semaphoreNameOf } from "./semaphore-file.ts";
 
 /**
  * One object that has a name.
@@ -34,12 +35,11 @@ export interface PosixObjectList {
 }
 
 const SHARED_MEMORY_DIR = "/dev/shm";
-const SEMAPHORE_PREFIX = "sem.";
 
 /**
  * Lists shared memory, semaphores and message queues that still have a name, whoever made them. On Linux the first two
  * are files in /dev/shm; queues show where the file system `mqueue` is mounted, usually at /dev/mqueue. It never
- * throws: what it cannot read is said in `unseen`.
+ * throws: what it cannot read is said in `unseen`. On musl a semaphore's file is told from shared memory by its 32 bytes.
  * @example for (const { kind, name } of listPosixObjects().objects) console.log(kind, name);
  */
 export function listPosixObjects(): PosixObjectList {
@@ -82,17 +82,17 @@ function attempt(what: string, list: () => PosixObjectList): PosixObjectList {
 }
 
 function inSharedMemoryDir(file: string, stats: Stats): PosixObject {
-  if (!file.startsWith(SEMAPHORE_PREFIX))
-    return { ...describe("shared memory", file, stats), size: stats.size };
-  return describe("semaphore", file.slice(SEMAPHORE_PREFIX.length), stats);
+  const semaphore = semaphoreNameOf(file, stats.size);
+  if (semaphore === undefined) return { ...describe("shared memory", `/${file}`, stats), size: stats.size };
+  return describe("semaphore", semaphore, stats);
 }
 
 // Reading the file would tell how much is queued, but closing it would cancel our own request for a notification.
-const inQueueDir = (file: string, stats: Stats): PosixObject => describe("message queue", file, stats);
+const inQueueDir = (file: string, stats: Stats): PosixObject => describe("message queue", `/${file}`, stats);
 
-function describe(kind: PosixObject["kind"], file: string, stats: Stats): PosixObject {
+function describe(kind: PosixObject["kind"], name: string, stats: Stats): PosixObject {
   const { uid, mtime } = stats;
-  return { kind, name: `/${file}`, size: undefined, mode: stats.mode & 0o777, uid, modified: mtime };
+  return { kind, name, size: undefined, mode: stats.mode & 0o777, uid, modified: mtime };
 }
 
 /** Where queues are shown, if anywhere. */

@@ -10,7 +10,7 @@ import { ExistentialError } from "./errors.ts";
  */
 export interface ObjectOptions {
   /**
-   * `"/name"`: a slash and up to 255 bytes (semaphores: 251) without one; null picks a random unused name and creates
+   * `"/name"`: a slash and up to 255 bytes (semaphores: 251, on musl 255) without one; null picks a random unused name and creates
    * the object.
    */
   name: string | null;

@@ -6,6 +6,8 @@
 
 import type { Socket } from "bun";
 import { os } from "../sys/builtin.ts";
+import type { Hints } from "../sys/libc/call.ts";
+import { E } from "../sys/libc/constants.ts";
 import { addressOf } from "../sys/libc/memory.ts";
 import {
   AF_NETLINK,
@@ -88,13 +90,13 @@ export class Notification {
 
   #notify(event: Uint8Array | null): void {
     const result = linuxEvents().syscall(SYS_mq_notify, this.#queueFd, event);
-    posixCheck("mq_notify", result, this.#name, "somebody has asked for a notification already");
+    posixCheck("mq_notify", result, this.#name, NOTIFY_HINTS);
   }
 
   /** A new netlink socket, watched by the event loop; its descriptor belongs to Bun's socket from then on. */
   #connect(): number {
     const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
-    const fd = posixCheck("socket", linuxEvents().socket(AF_NETLINK, type, 0), this.#name, NO_NETLINK);
+    const fd = posixCheck("socket", linuxEvents().socket(AF_NETLINK, type, 0), this.#name, NETLINK_HINTS);
     watchSocket(fd, {
       // Called before connect returns, as there is nothing to wait for. Only a standing request keeps us alive.
       open: (socket) => {
@@ -124,7 +126,18 @@ export class Notification {
   }
 }
 
-const NO_NETLINK = "callbacks need a netlink socket, which this sandbox refuses; ask for a signal instead";
+const NOTIFY_HINTS: Hints = {
+  [E.EBUSY]: "a process has asked for a notification of this queue already",
+  [E.ENOSYS]:
+    "this system has no notifications (emulation by qemu has none); receiveAsync waits without them",
+};
+const NETLINK = "callbacks need a netlink socket, which this system refuses; ask for a signal instead";
+const NETLINK_HINTS: Hints = {
+  [E.EACCES]: NETLINK,
+  [E.EPERM]: NETLINK,
+  [E.EAFNOSUPPORT]: NETLINK,
+  [E.EPROTONOSUPPORT]: NETLINK,
+};
 
 /** `fd` is in the documented `FdSocketOptions`, but no overload of connect takes that type. */
 function watchSocket(fd: number, socket: Bun.SocketHandler<undefined>): void {

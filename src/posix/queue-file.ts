@@ -7,7 +7,7 @@ import { queues } from "../sys/libc/posix.ts";
 import { checkObjectName } from "../sys/shared-memory-file.ts";
 import { packQueueAttributes, type QueueAttributes, unpackQueueAttributes } from "./c-structs.ts";
 import { QUEUE_MESSAGE_SIZE_MAX_DEFAULT, QUEUE_MESSAGES_MAX_DEFAULT, queueLimit } from "./constants.ts";
-import { posixCheck, posixError } from "./errors.ts";
+import { openHints, posixCheck, posixError } from "./errors.ts";
 import { checkInteger } from "./names.ts";
 
 /** Longest name of a message queue in bytes, without its slash. */
@@ -49,7 +49,7 @@ export function openQueue(name: string, flags: number, mode = 0o600, limits: Que
   const fd = queues().mq_open(cstring(name), flags | O_NONBLOCK, mode, attributes);
   if (fd >= 0) return fd;
   const errno = lastErrno();
-  throw posixError("mq_open", errno, name, limitHint(errno, limits));
+  throw posixError("mq_open", errno, name, limitHint(errno, limits) ?? openHints(flags)[errno]);
 }
 
 /** The limits of an open queue and how many messages are in it. */

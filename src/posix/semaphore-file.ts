@@ -4,7 +4,7 @@
  */
 import { FileFormatError, SystemError } from "../errors/errors.ts";
 import { closeFile, openFile, readStart } from "../sys/file.ts";
-import { O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
+import { isMacOS, O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
 import { isMusl } from "../sys/libc/symbols.ts";
 import { type FileStatus, statusAt, statusOf } from "../sys/status.ts";
 import { checkTrust, type Trust } from "../sys/trust.ts";
@@ -23,7 +23,37 @@ const AT = { value: 0, private: 8 } as const;
 /** What sem_open writes there: the semaphore is shared between processes. */
 const sharedMark = (): number => (isMusl() ? 0 : 128);
 
-const fileOf = (name: string): string => `/dev/shm/${isMusl() ? "" : "sem."}${name.slice(1)}`;
+/** glibc puts this before the names of semaphores; musl puts nothing, so there they share the names of shared memory. */
+const prefix = (): string => (isMusl() ? "" : "sem.");
+const fileOf = (name: string): string => `/dev/shm/${prefix()}${name.slice(1)}`;
+
+/** Longest name of a semaphore in bytes, without its slash. */
+export const semaphoreNameBytesMax = (): number => (isMacOS ? 30 : 255 - prefix().length);
+
+/**
+ * The name of the semaphore that a file of /dev/shm is, or undefined for other files. On musl the file's name does not
+ * tell: what is as large as a semaphore and has a semaphore's bytes counts as one, and by its size alone what may not be read.
+ */
+export function semaphoreNameOf(file: string, byteLength: number): string | undefined {
+  if (!file.startsWith(prefix())) return undefined;
+  const name = `/${file.slice(prefix().length)}`;
+  return !isMusl() || (byteLength === SEMAPHORE_BYTES && mayBeSemaphore(name)) ? name : undefined;
+}
+
+function mayBeSemaphore(name: string): boolean {
+  const path = fileOf(name);
+  try {
+    const fd = openFile(path, O_RDONLY | O_NONBLOCK);
+    try {
+      return problemWith(statusOf(fd), fd, path) === undefined;
+    } finally {
+      closeFile(fd);
+    }
+  } catch (error) {
+    if (error instanceof SystemError) return true;
+    throw error;
+  }
+}
 
 /**
  * Looks at the semaphore that there is.

@@ -2,8 +2,8 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, UnsupportedError } from "../errors/errors.ts";
 import { WaitLine } from "../sync/wait-line.ts";
-import { cstring, lastErrno } from "../sys/libc/call.ts";
-import { E, isLinux, isMacOS, O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
+import { cstring, type Hints, lastErrno } from "../sys/libc/call.ts";
+import { E, isLinux, O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
 import { ownedBuffer } from "../sys/libc/ffi.ts";
 import { polling, semaphores, timedSemaphores } from "../sys/libc/posix.ts";
 import { isMusl } from "../sys/libc/symbols.ts";
@@ -11,9 +11,16 @@ import { checkObjectName } from "../sys/shared-memory-file.ts";
 import { TRUST_OPTIONS, type Trust, trustedOwners } from "../sys/trust.ts";
 import { timespecIn } from "./c-structs.ts";
 import { SEMAPHORE_TIMEOUT_SUPPORTED, SEMAPHORE_VALUE_MAX, SEMAPHORE_VALUE_SUPPORTED } from "./constants.ts";
-import { ExistentialError, letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
+import {
+  ExistentialError,
+  letSignalThrough,
+  posixCheck,
+  posixError,
+  sharedNameHints,
+  timedOut,
+} from "./errors.ts";
 import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
-import { checkSemaphoreFile, isStill } from "./semaphore-file.ts";
+import { checkSemaphoreFile, isStill, semaphoreNameBytesMax } from "./semaphore-file.ts";
 import {
   ASYNC_WAIT_OPTIONS,
   type AsyncWait,
@@ -24,9 +31,6 @@ import {
   timeoutMsOf,
   waitFor,
 } from "./waiting.ts";
-
-/** Longest name of a semaphore in bytes, without its slash: libc puts `sem.` before it. */
-const SEMAPHORE_NAME_BYTES_MAX = isMacOS ? 30 : 251;
 
 /**
  * What `new Semaphore` takes, as `posix_ipc.Semaphore` does.
@@ -92,7 +96,7 @@ export class Semaphore {
 
   /**
    * Opens or creates a semaphore.
-   * @throws TypeError, RangeError for wrong options (names are at most 251 bytes after the slash)
+   * @throws TypeError, RangeError for wrong options (names are at most 251 bytes after the slash, on musl 255)
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError; PosixError
    *   ENOSPC, EMFILE …
    * @throws FileFormatError (Linux) for a file under that name that is no semaphore: too short, or with an impossible value
@@ -180,7 +184,7 @@ export class Semaphore {
    * @example semaphore.release();
    */
   release(): void {
-    posixCheck("sem_post", semaphores().sem_post(this.#open()), this.#name, RELEASE_HINT);
+    posixCheck("sem_post", semaphores().sem_post(this.#open()), this.#name, RELEASE_HINTS);
   }
 
   /**
@@ -271,7 +275,7 @@ const openHandles = new Set<ArrayBuffer>();
  * @example unlinkSemaphore("/ready");
  */
 export function unlinkSemaphore(name: string): void {
-  checkObjectName(name, SEMAPHORE_NAME_BYTES_MAX, "semaphore");
+  checkObjectName(name, semaphoreNameBytesMax(), "semaphore");
   posixCheck("sem_unlink", semaphores().sem_unlink(cstring(name)), name);
 }
 
@@ -282,11 +286,11 @@ function limitOf(where: string, wait: number | Timeout | undefined): number {
 }
 
 const closedError = (name: string) => new ClosedError(`the semaphore '${name}' is closed`);
-const RELEASE_HINT = `the highest value is ${SEMAPHORE_VALUE_MAX}`;
+const RELEASE_HINTS: Hints = { [E.EOVERFLOW]: `the highest value is ${SEMAPHORE_VALUE_MAX}` };
 
 /** Opens what was looked at, or makes a new one; neither is replaced by another in between. */
 function open(name: string, flags: number, options: SemaphoreOptions): number {
-  checkObjectName(name, SEMAPHORE_NAME_BYTES_MAX, "semaphore");
+  checkObjectName(name, semaphoreNameBytesMax(), "semaphore");
   if (!isLinux || (flags & O_EXCL) !== 0) return semaphoreOpen(name, flags, options);
   for (;;) {
     const known = checkSemaphoreFile(name, options.mode ?? 0, options);
@@ -323,8 +327,9 @@ function semaphoreOpen(
   { mode = 0o600, initialValue = 0 }: SemaphoreOptions,
 ): number {
   const opened = semaphores().sem_open(cstring(name), flags, mode, initialValue);
-  if (!isAddress(opened)) throw posixError("sem_open", lastErrno(), name);
-  return opened;
+  if (isAddress(opened)) return opened;
+  const errno = lastErrno();
+  throw posixError("sem_open", errno, name, sharedNameHints(flags)[errno]);
 }
 
 /** SEM_FAILED is 0 on Linux, -1 on macOS, which bun:ffi hands out as a bigint. */

@@ -4,7 +4,7 @@ import { ClosedError } from "../errors/errors.ts";
 import { MemoryMap, shownAs } from "../mmap/memory-map.ts";
 import { type Struct, type StructClass, sizeof, viewOf } from "../struct/index.ts";
 import { allocate, closeFile, truncate } from "../sys/file.ts";
-import { systemError } from "../sys/libc/call.ts";
+import { type Hints, systemError } from "../sys/libc/call.ts";
 import { E, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } from "../sys/libc/constants.ts";
 import { type Access, MAX_MAPPING_BYTES } from "../sys/mapping.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
@@ -16,7 +16,7 @@ import {
 } from "../sys/shared-memory-file.ts";
 import { statusOf } from "../sys/status.ts";
 import { checkTrust, TRUST_OPTIONS, type Trust, trustedOwners } from "../sys/trust.ts";
-import { asPosixErrors } from "./errors.ts";
+import { asPosixErrors, sharedNameHints } from "./errors.ts";
 import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
 
 /**
@@ -82,7 +82,7 @@ export class SharedMemory {
     }
     const access = readOnly ? O_RDONLY : O_RDWR;
     const { name, opened } = openNamed(options, (name, flags) =>
-      asPosixErrors(name, () => openSized(name, flags | access, options)),
+      asPosixErrors(name, () => openSized(name, flags | access, options), sharedNameHints(flags)),
     );
     this.#name = name;
     this.#readOnly = readOnly;
@@ -125,11 +125,11 @@ export class SharedMemory {
     checkOptions("map", options, MAP_OPTIONS);
     const { byteLength = 0, byteOffset = 0, access = this.#readOnly ? "read" : "write" } = options;
     const fd = this.#open();
-    const hint = this.#readOnly ? "this handle was opened with readOnly: true" : undefined;
+    const hints = { [E.EACCES]: this.#readOnly ? "this handle was opened with readOnly: true" : undefined };
     return asPosixErrors(
       this.#name,
       () => new MemoryMap(fd, byteLength, { offset: byteOffset, access, [shownAs]: this.#name }),
-      hint,
+      hints,
     );
   }
 
@@ -234,7 +234,7 @@ function openSized(name: string, flags: number, options: SharedMemoryOptions): n
     const path = sharedMemoryFile(name);
     if (!made) checkTrust({ path, status: statusOf(fd), wantedMode: mode }, options);
     if ((flags & O_TRUNC) !== 0) truncate(fd, 0, name);
-    if (size > 0) asPosixErrors(name, () => resize(fd, size, name), `${size} bytes wanted`);
+    if (size > 0) asPosixErrors(name, () => resize(fd, size, name), sizeHints(size));
     return fd;
   } catch (error) {
     // Somebody else may have found it meanwhile, and given it a smaller size: then it is in use.
@@ -250,6 +250,11 @@ function open(name: string, flags: number, mode: number | undefined): { fd: numb
   if (how === O_CREAT) return openOrMakeSharedMemory(name, flags & ~O_CREAT, mode);
   return { fd: openSharedMemory(name, flags, mode), made: how === (O_CREAT | O_EXCL) };
 }
+
+const sizeHints = (size: number): Hints => {
+  const wanted = `${size} bytes wanted`;
+  return { [E.ENOSPC]: wanted, [E.EFBIG]: wanted, [E.EINVAL]: wanted, [E.ENOMEM]: wanted };
+};
 
 function resize(fd: number, size: number, name: string): void {
   // Not by lseek: the descriptor, and where it stands, are the user's.

@@ -185,7 +185,9 @@ export class Mapping {
   advise(advice: number, byteOffset = 0, byteLength = this.byteLength - byteOffset): void {
     const [start, length] = this.#pages(byteOffset, byteLength);
     // SAFETY: the same. The pages stay mapped whatever the advice.
-    check("madvise", libc().madvise(start, length, advice), this.path, `advice ${advice}`);
+    check("madvise", libc().madvise(start, length, advice), this.path, {
+      [E.EINVAL]: `advice ${advice}`,
+    });
   }
 
   /** The checked range as whole pages: address of the first, bytes up to the range's end. */

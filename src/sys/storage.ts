@@ -57,12 +57,15 @@ function isSparse(fd: number): boolean {
 const isOnTmpfs = (fd: number, path: string): boolean =>
   throughFs(() => fs().statfsSync(`/proc/self/fd/${fd}`), path).type === TMPFS_MAGIC;
 
+const HOLES =
+  "the file has holes, and looking at one kills the process when memory is full; open it once for writing";
+
 function reserveForReader(fd: number, path: string): void {
   const writable = libc().open(cstring(`/proc/self/fd/${fd}`), O_RDWR | O_CLOEXEC, 0);
   if (writable < 0) {
-    const hint =
-      "the file has holes, and looking at one kills the process when memory is full; open it once for writing";
-    throw systemError("open", lastErrno(), path, hint);
+    const errno = lastErrno();
+    const mayNot = errno === E.EACCES || errno === E.EPERM || errno === E.EROFS;
+    throw systemError("open", errno, path, mayNot ? HOLES : undefined);
   }
   try {
     reserve(writable, path);

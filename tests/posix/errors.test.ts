@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { SystemError } from "../../src/errors/errors.ts";
-import { asPosixErrors, letSignalThrough, posixError, timedOut } from "../../src/posix/errors.ts";
+import { asPosixErrors, letSignalThrough, openHints, posixError, timedOut } from "../../src/posix/errors.ts";
 import {
   BusyError,
   ExistentialError,
@@ -16,7 +16,9 @@ import {
   unlinkSemaphore,
   unlinkSharedMemory,
 } from "../../src/posix/index.ts";
+import { Notification } from "../../src/posix/notification.ts";
 import { E } from "../../src/sys/libc/constants.ts";
+import { isEmulated } from "../support/platform.ts";
 import { freshName, linesOf, startBun, thrownBy, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -81,12 +83,29 @@ describe("errors", () => {
       expect(() => unlink(freshName())).toThrow(/ENOENT \(errno 2\)$/);
   });
 
+  test.skipIf(isEmulated)("a hint of mq_notify is of the errno it is shown for", () => {
+    using queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 1, maxMessageSize: 8 });
+    using other = new MessageQueue({ name: queue.name });
+    queue.requestNotification("SIGUSR2");
+    expect(() => other.requestNotification("SIGUSR2")).toThrow(/EBUSY .*; a process has asked/);
+    queue.requestNotification(null);
+    const closed = new Notification(-1, "/none");
+    expect(String(thrownBy(() => closed.request("SIGUSR2")))).toEndWith("EBADF (errno 9)");
+  });
+
+  test("a hint about an object that is not there is of ENOENT, and fits the flags", () => {
+    // Only without O_CREAT would O_CREAT help.
+    expect(openHints(0)[E.ENOENT]).toContain("O_CREAT");
+    expect(openHints(O_CREX)[E.ENOENT]).toBeUndefined();
+    expect(openHints(0)[E.EACCES]).toBeUndefined();
+  });
+
   test("what the permissions forbid is a PermissionsError", async () => {
-    const name = freshName();
+    const [name, memoryName] = [freshName(), freshName()];
     using _semaphore = new Semaphore({ name, flags: O_CREX, mode: 0 });
     using _queue = new MessageQueue({ name, flags: O_CREX, mode: 0, maxMessages: 1, maxMessageSize: 8 });
-    using _memory = new SharedMemory({ name, flags: O_CREX, mode: 0, size: 8 });
-    const lines = await Array.fromAsync(linesOf(startBun("posix-unprivileged.ts", name)));
+    using _memory = new SharedMemory({ name: memoryName, flags: O_CREX, mode: 0, size: 8 });
+    const lines = await Array.fromAsync(linesOf(startBun("posix-unprivileged.ts", name, memoryName)));
     expect(lines).toEqual(new Array(3).fill("PermissionsError EACCES"));
   });
 });

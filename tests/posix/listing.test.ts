@@ -10,6 +10,7 @@ import {
   Semaphore,
   SharedMemory,
 } from "../../src/posix/index.ts";
+import { isMusl } from "../../src/sys/libc/symbols.ts";
 import { freshName, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -18,10 +19,11 @@ setDefaultTimeout(60_000);
 afterEach(unlinkNames);
 
 test("shared memory and semaphores are listed until they are unlinked", () => {
-  const name = freshName();
-  using memory = new SharedMemory({ name, flags: O_CREX, size: 123, mode: 0o640 });
-  using semaphore = new Semaphore({ name, flags: O_CREX });
-  const mine = () => listPosixObjects().objects.filter((object) => object.name === name);
+  // One name for two kinds of objects, where libc has a name for each kind.
+  const names = isMusl() ? [freshName(), freshName()] : Array(2).fill(freshName());
+  using memory = new SharedMemory({ name: names[0], flags: O_CREX, size: 123, mode: 0o640 });
+  using semaphore = new Semaphore({ name: names[1], flags: O_CREX });
+  const mine = () => listPosixObjects().objects.filter(({ name }) => names.includes(name));
   expect(
     mine()
       .map(({ kind, mode }) => [kind, mode])
@@ -39,6 +41,24 @@ test("shared memory and semaphores are listed until they are unlinked", () => {
   semaphore.unlink();
   expect(mine()).toEqual([]);
 });
+
+test.skipIf(!isMusl())(
+  "musl's semaphores are told by their bytes, as nothing in their name tells (musl)",
+  () => {
+    const names = [1, 2, 3].map(freshName);
+    using semaphore = new Semaphore({ name: names[0]!, flags: O_CREX, initialValue: 2 });
+    using other = new SharedMemory({ name: names[1]!, flags: O_CREX, size: 32 });
+    using map = other.map();
+    map.bytes.fill(255);
+    using larger = new SharedMemory({ name: names[2]!, flags: O_CREX, size: 33 });
+    const kindOf = (name: string) => listPosixObjects().objects.find((object) => object.name === name)?.kind;
+    expect(names.map(kindOf)).toEqual(["semaphore", "shared memory", "shared memory"]);
+    // They share their names, so the second kind is in the way of the first.
+    const clash = () => new SharedMemory({ name: semaphore.name, flags: O_CREX, size: 8 });
+    expect(clash).toThrow(/EEXIST .*; with musl a semaphore and shared memory cannot have the same name/);
+    expect(larger.size).toBe(33);
+  },
+);
 
 test("what cannot be seen is said", () => {
   const { objects, unseen } = listPosixObjects();

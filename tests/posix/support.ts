@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unlinkMessageQueue, unlinkSemaphore, unlinkSharedMemory } from "../../src/posix/index.ts";
+import { isMusl } from "../../src/sys/libc/symbols.ts";
 
 const PROCESS_DIR = join(import.meta.dir, "..", "process");
 const names: string[] = [];
@@ -15,6 +16,9 @@ export function freshName(): string {
   names.push(name);
   return name;
 }
+
+/** The file that libc keeps a semaphore in: glibc puts `sem.` before the name, musl does not. */
+export const semaphoreFile = (name: string): string => `/dev/shm/${isMusl() ? "" : "sem."}${name.slice(1)}`;
 
 /** Unlinks whatever still has one of the fresh names. */
 export function unlinkNames(): void {

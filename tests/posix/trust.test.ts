@@ -1,6 +1,6 @@
 /** Objects under /dev/shm that others made, or may truncate. */
 import { afterEach, expect, test } from "bun:test";
-import { chmodSync, chownSync, existsSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { MemoryMap } from "../../src/mmap/index.ts";
 import {
   FileFormatError,
@@ -11,22 +11,16 @@ import {
   UntrustedFileError,
   unlinkSemaphore,
 } from "../../src/posix/index.ts";
+import { isMusl } from "../../src/sys/libc/symbols.ts";
 import { hasTool } from "../support/tools.ts";
+import { semaphoreFile } from "./support.ts";
 
 const name = `/shmstruct-trust-${process.pid}`;
-const isMusl = !existsSync(`/dev/shm/sem.${probeSemaphore()}`);
 const memoryPath = `/dev/shm${name}`;
-const semaphorePath = `/dev/shm/${isMusl ? "" : "sem."}${name.slice(1)}`;
+const semaphorePath = semaphoreFile(name);
 afterEach(() => {
   for (const path of [memoryPath, semaphorePath]) rmSync(path, { force: true });
 });
-
-function probeSemaphore(): string {
-  const probe = `shmstruct-trust-probe-${process.pid}`;
-  new Semaphore({ name: `/${probe}`, flags: O_CREAT }).close();
-  queueMicrotask(() => unlinkSemaphore(`/${probe}`));
-  return probe;
-}
 
 const kinds = [
   {
@@ -97,7 +91,7 @@ const words = (...values: number[]): Uint8Array => {
   all.set(values);
   return new Uint8Array(all.buffer);
 };
-const shared = isMusl ? 0 : 128;
+const shared = isMusl() ? 0 : 128;
 
 test.each([
   ["an empty file", new Uint8Array(0)],

@@ -9,14 +9,18 @@ export function lastErrno(): number {
   return readInt32(errnoLocation());
 }
 
+/** What to do about a failure, by errno: a hint that does not fit the error misleads. */
+export type Hints = { readonly [errno: number]: string | undefined };
+
 /**
  * Returns `result` when it is not negative.
  * @throws SystemError with the call's name, errno and `path` when it is
  * @example const fd = check("open", libc().open(cstring(path), O_RDONLY, 0), path);
  */
-export function check(syscall: string, result: number | bigint, path?: string, hint?: string): number {
-  if (result < 0) throw systemError(syscall, lastErrno(), path, hint);
-  return Number(result);
+export function check(syscall: string, result: number | bigint, path?: string, hints: Hints = {}): number {
+  if (result >= 0) return Number(result);
+  const errno = lastErrno();
+  throw systemError(syscall, errno, path, hints[errno]);
 }
 
 /** The `SystemError` for a known errno (for calls that return it, and for errno values read earlier). */

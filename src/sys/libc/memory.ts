@@ -1,5 +1,5 @@
 /** What mmap gives, checked, and memory that is unmapped by itself. */
-import { lastErrno, systemError } from "./call.ts";
+import { type Hints, lastErrno, systemError } from "./call.ts";
 
 export { addressOf, bufferAt } from "./ffi.ts";
 
@@ -8,12 +8,7 @@ export { addressOf, bufferAt } from "./ffi.ts";
  * @param hints advice for the message, by errno
  * @throws SystemError when it is MAP_FAILED, `(void *)-1`, which comes as a bigint
  */
-export function checkAddress(
-  syscall: string,
-  result: unknown,
-  path?: string,
-  hints: Record<number, string> = {},
-): number {
+export function checkAddress(syscall: string, result: unknown, path?: string, hints: Hints = {}): number {
   if (typeof result === "number") return result;
   const errno = lastErrno();
   throw systemError(syscall, errno, path, hints[errno]);

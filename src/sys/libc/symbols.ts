@@ -49,12 +49,21 @@ function open<const T extends Record<string, CFunction>>(
     try {
       return openLibrary(name, table);
     } catch (error) {
-      cause = error;
+      // What the first, the likeliest, had to say: the others are missing on most machines.
+      cause ??= error;
     }
   }
   throw new UnsupportedError(
-    `cannot load ${Object.keys(table).join(", ")} from ${names.join(" or ")}: ${String(cause)}`,
+    `cannot load ${Object.keys(table).join(", ")} from ${names.join(" or ")}: ${String(cause)}${isWithoutJit() ? WITHOUT_JIT : ""}`,
   );
+}
+
+const WITHOUT_JIT =
+  "; Bun's FFI library needs the JIT, which the environment variable BUN_JSC_useJIT turns off: unset it";
+
+function isWithoutJit(): boolean {
+  const { BUN_JSC_useJIT: jit = "" } = process.env;
+  return ["0", "false", "no"].includes(jit);
 }
 
 let errnoAddress: number | undefined;
