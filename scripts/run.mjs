@@ -1,6 +1,7 @@
 // Runs on Node.js alone: installs what is missing (Bun included, from npm), then hands over to Bun.
 //   node scripts/run.mjs start   the main job: the demo of a Manager, an Editor and two Readers
 //   node scripts/run.mjs test    types, format, lint, all tests
+//   node scripts/run.mjs build   compiles src/ into dist/; npm runs it after an install in a clone, and before packing
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync, utimesSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -47,11 +48,15 @@ function install() {
     console.error("npm ci failed; the messages above say why");
     process.exit(1);
   }
-  // npm may have been told (or have decided) to run no install scripts; Bun's puts the binary in its place.
-  if (spawnSync(bin("bun"), ["--version"]).status !== 0)
-    run(process.execPath, ["install.js"], { cwd: join(root, "node_modules", "bun") });
+  completeBun();
   const now = new Date();
   utimesSync(join(root, "node_modules", ".package-lock.json"), now, now);
+}
+
+/** npm may have been told (or have decided) to run no install scripts; Bun's puts the binary in its place. */
+function completeBun() {
+  if (spawnSync(bin("bun"), ["--version"]).status === 0) return;
+  run(process.execPath, ["install.js"], { cwd: join(root, "node_modules", "bun") });
 }
 
 /** fs-ext is a native addon for the tests' Node peer: without a compiler its tests are skipped, visibly. */
@@ -69,6 +74,7 @@ function installNodePeer() {
 const testWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
 
 const jobs = {
+  build: () => build(),
   start: () => process.exit(run(bin("bun"), ["demo/main.ts", ...process.argv.slice(3)])),
   test: () => {
     installNodePeer();
@@ -78,10 +84,21 @@ const jobs = {
   },
 };
 
+/** What `prepare` does, unless install scripts were not run. */
+function build(...options) {
+  completeBun();
+  const code = run(bin("bun"), ["scripts/build.ts", ...options]);
+  if (code !== 0) process.exit(code);
+}
+
 const job = jobs[process.argv[2]];
 if (job === undefined) {
   console.error(`usage: node scripts/run.mjs ${Object.keys(jobs).join(" | ")}`);
   process.exit(2);
 }
-install();
+// During an install there is nothing to be installed yet.
+if (job !== jobs.build) {
+  install();
+  build("--if-needed");
+}
 job();

@@ -11,8 +11,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { build, root } from "./support/built.ts";
 
-const root = join(import.meta.dir, "..");
 const pages = [
   "README.md",
   ...readdirSync(join(root, "docs"))
@@ -47,6 +47,7 @@ const styles = { legacy: { experimentalDecorators: true, emitDecoratorMetadata: 
 let home = "";
 
 beforeAll(() => {
+  build();
   home = mkdtempSync(join(tmpdir(), "shmstruct-docs-"));
   mkdirSync(join(home, "node_modules"));
   symlinkSync(root, join(home, "node_modules", "shmstruct"));

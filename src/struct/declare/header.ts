@@ -1,4 +1,9 @@
-/** The header that every struct in a shared file begins with, byte for byte IPMMAP's. */
+/**
+ * The header that every struct in a shared file begins with, byte for byte IPMMAP's.
+ *
+ * Its members are declared by calls, not by decorators: how decorators are compiled is decided by the user's
+ * tsconfig.json, also for a library.
+ */
 import { field, nested, struct } from "./decorators.ts";
 import { Struct } from "./struct.ts";
 import { c_double, c_int16 } from "./types.ts";
@@ -17,13 +22,15 @@ export const HEADER_CODE = 0x1128;
  *
  * @example new Date(reader.snapshot().header.time_stamp * 1000)
  */
-@struct({ endian: "little" })
 export class MmapStructureHeader extends Struct {
   /** 0x1128 in a valid file. */
-  @field(c_int16) header_code!: number;
+  header_code!: number;
   /** When the data was last written: seconds since 1970 (UNIX time), 0 for never. */
-  @field(c_double) time_stamp!: number;
+  time_stamp!: number;
 }
+field(c_int16)(MmapStructureHeader.prototype, "header_code");
+field(c_double)(MmapStructureHeader.prototype, "time_stamp");
+struct({ endian: "little" })(MmapStructureHeader);
 
 /**
  * Base of the structs that a Manager, Editor or Reader works on: brings the shared header as its first member.
@@ -32,5 +39,6 @@ export class MmapStructureHeader extends Struct {
  */
 export abstract class MmapStructure extends Struct {
   /** 16 bytes that the roles keep: leave them to those. */
-  @nested(MmapStructureHeader) header!: MmapStructureHeader;
+  header!: MmapStructureHeader;
 }
+nested(MmapStructureHeader)(MmapStructure.prototype, "header");

@@ -1,0 +1,220 @@
+/**
+ * Compiles src/ into dist/, which is what package.json's `exports` and `bin` name: `bun scripts/build.ts [--if-needed]`.
+ *
+ * - JavaScript: about one file per room instead of one per module, because each file costs time when it is loaded.
+ *   What is loaded lazily (`require("./x.ts")`) has files of its own, and so have modules that the main entry does not need.
+ * - Declarations: one file per module, from tsc.
+ * - The code of a thread is a string inside the file that starts it, so that a bundle contains it.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join, relative, resolve } from "node:path";
+import type { BunPlugin } from "bun";
+import { compileDeclarations } from "./build/declarations.ts";
+import { filesOfModules } from "./build/files.ts";
+import {
+  embedThreads,
+  exportedNames,
+  nameClasses,
+  originOf,
+  spellOutStars,
+  threadModules,
+} from "./build/source.ts";
+
+const root = resolve(import.meta.dir, "..");
+const src = join(root, "src");
+const dist = join(root, "dist");
+const fresh = `${dist}.${process.pid}`;
+
+/** `dist/document/index.js` is compiled from `src/document/index.ts`. */
+function publicModules(): string[] {
+  const { exports, bin = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    exports: Record<string, string | { bun: string }>;
+    bin?: Record<string, string>;
+  };
+  const targets = Object.values(exports).map((target) => (typeof target === "string" ? target : target.bun));
+  const compiled = [...targets, ...Object.values(bin)].filter((path) => path.startsWith("./dist/"));
+  return compiled.map((path) => {
+    const module = join(src, path.slice("./dist/".length).replace(/\.js$/, ".ts"));
+    if (existsSync(module)) return module;
+    throw new Error(`package.json names ${path}, which would be compiled from ${module}, which is missing`);
+  });
+}
+
+interface Text {
+  readonly code: string;
+  readonly map: string;
+}
+
+const THREAD = { minify: { whitespace: true, syntax: true }, sourcemap: "none" } as const;
+const FILE = { minify: false, sourcemap: "external" } as const;
+
+async function bundle(
+  entry: string,
+  options: typeof THREAD | (typeof FILE & { plugins: BunPlugin[] }),
+): Promise<Text> {
+  const { outputs } = await Bun.build({
+    entrypoints: [entry],
+    target: "bun",
+    external: ["reflect-metadata", "bun:*", "node:*"],
+    ...options,
+  });
+  const [code, map] = await Promise.all(outputs.map((output) => output.text()));
+  return { code: code ?? "", map: map ?? "" };
+}
+
+/** The whole code of each thread, by its module. Not within a plugin, as a build inside a build never ends. */
+async function compileThreads(modules: Iterable<string>): Promise<Map<string, string>> {
+  const threads = new Map<string, string>();
+  for (const module of modules) {
+    for (const thread of threadModules(module)) threads.set(thread, (await bundle(thread, THREAD)).code);
+  }
+  return threads;
+}
+
+const START = "start-of-file";
+
+/** The text that a file of dist/ begins with: it exports what its modules export. */
+function startOf(file: string, modules: readonly string[]): string {
+  if (!file.startsWith("chunks/")) return `export * from ${JSON.stringify(modules[0])};`;
+  const origins = new Map<string, string>();
+  const lines = modules.map((module) => {
+    const names = exportedNames(module).filter((name) => {
+      const origin = originOf(module, name);
+      const other = origins.get(name);
+      if (other && other !== origin)
+        throw new Error(`${file} would have two ${name}: rename ${other} or ${origin}`);
+      origins.set(name, origin);
+      return other === undefined;
+    });
+    return names.length === 0
+      ? `import ${JSON.stringify(module)};`
+      : `export { ${names.join(", ")} } from ${JSON.stringify(module)};`;
+  });
+  return lines.join("\n");
+}
+
+/** Leaves out what belongs to other files, and adapts each module to its life in a bundle. */
+function splitter(
+  file: string,
+  files: ReadonlyMap<string, string>,
+  threads: ReadonlyMap<string, string>,
+): BunPlugin {
+  const modules = [...files].filter(([, name]) => name === file).map(([module]) => module);
+  const isElsewhere = (module: string): boolean => files.get(module) !== file;
+  return {
+    name: "one file of dist/",
+    setup(build) {
+      build.onResolve({ filter: new RegExp(`^${START}$`) }, () => ({ path: START, namespace: START }));
+      build.onLoad({ filter: /.*/, namespace: START }, () => ({
+        contents: startOf(file, modules),
+        loader: "ts",
+      }));
+      build.onResolve({ filter: /^[./].*\.ts$/ }, ({ path, importer }) => {
+        const module = resolve(dirname(importer), path);
+        if (!isElsewhere(module)) return { path: module };
+        const target = files.get(module);
+        if (target === undefined)
+          throw new Error(`${importer} imports ${path}, which no file of dist/ contains`);
+        const from = relative(dirname(file), target);
+        return { path: from.startsWith(".") ? from : `./${from}`, external: true };
+      });
+      build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        const source = spellOutStars(readFileSync(path, "utf8"), path, isElsewhere);
+        return { contents: embedThreads(nameClasses(source), path, threads), loader: "ts" };
+      });
+    },
+  };
+}
+
+/** Bundlers follow `require("./x.js")`, but not the `import.meta.require` that Bun writes instead. */
+const plainRequire = (code: string): string =>
+  code
+    .replace(/^var __require = import\.meta\.require;$/m, "")
+    .replace(/\b(?:__require|import\.meta\.require)\(/g, "require(");
+
+/**
+ * Text without `require` tells Bun that there is nothing to transpile, which saves a part of the time to load it.
+ * No line is added or removed, as the source map counts them.
+ */
+function finished(file: string, { code, map }: Text): Text {
+  const text = plainRequire(code);
+  const pragma = /\brequire\(/.test(text) ? "// shmstruct" : "// @bun";
+  const folder = join(fresh, dirname(file));
+  const sources = JSON.parse(map) as { sources: string[]; sourcesContent: string[] };
+  const modules = sources.sources.map((source) => resolve(root, source));
+  sources.sources = modules.map((module) => relative(folder, module));
+  sources.sourcesContent = modules.map((module) => (existsSync(module) ? readFileSync(module, "utf8") : ""));
+  const link = `//# sourceMappingURL=${basename(file)}.map`;
+  return {
+    code: `${text.replace(/^\/\/ @bun\b.*/, pragma).replace(/\n\/\/# debugId=.*\n?/, "\n")}${link}\n`,
+    map: JSON.stringify(sources),
+  };
+}
+
+function write(file: string, text: string): void {
+  const path = join(fresh, file);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
+/** Files whose names do not fit together fail here, and not at a user's. */
+async function check(files: Iterable<string>): Promise<void> {
+  for (const file of files) if (!file.startsWith("cli/")) await import(join(fresh, file));
+}
+
+async function build(): Promise<void> {
+  const files = filesOfModules(src, publicModules());
+  const threads = await compileThreads(files.keys());
+  for (const file of new Set(files.values())) {
+    const text = finished(file, await bundle(START, { ...FILE, plugins: [splitter(file, files, threads)] }));
+    write(file, text.code);
+    write(`${file}.map`, text.map);
+  }
+  for (const [file, text] of compileDeclarations(root, publicModules())) write(file, text);
+  write("not-bun.js", readFileSync(join(src, "not-bun.js"), "utf8"));
+  await check(new Set(files.values()));
+}
+
+/** Two builds at once both succeed, and what is in dist/ is always a whole one. */
+function publish(): void {
+  const old = `${fresh}.old`;
+  for (;;) {
+    try {
+      if (existsSync(dist)) renameSync(dist, old);
+      renameSync(fresh, dist);
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "ENOENT") throw error;
+    } finally {
+      rmSync(old, { recursive: true, force: true });
+    }
+  }
+}
+
+function isUpToDate(): boolean {
+  const builtAt = statSync(join(dist, "index.js"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const inputs = ["src", "scripts/build"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
+  );
+  const all = [...inputs, "scripts/build.ts", "package.json", "tsconfig.json", "tsconfig.build.json"];
+  return all.every((path) => statSync(join(root, path)).mtimeMs < builtAt);
+}
+
+if (!process.argv.includes("--if-needed") || !isUpToDate()) {
+  try {
+    await build();
+    publish();
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+}

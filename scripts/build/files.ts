@@ -1,0 +1,59 @@
+/** Which modules go together into one file of dist/. */
+import { relative } from "node:path";
+import { importedModules, lazyModules } from "./source.ts";
+
+/** All modules that are loaded when those of `start` are. */
+function eagerly(start: Iterable<string>): Set<string> {
+  const found = new Set(start);
+  for (const module of found) for (const imported of importedModules(module)) found.add(imported);
+  return found;
+}
+
+/** All modules that are loaded lazily, also by others that are. */
+function lazily(start: Iterable<string>): Set<string> {
+  const found = new Set<string>();
+  const look = (modules: Iterable<string>): void => {
+    for (const module of modules) {
+      for (const lazy of lazyModules(module)) {
+        if (found.has(lazy)) continue;
+        found.add(lazy);
+        look(eagerly([lazy]));
+      }
+    }
+  };
+  look(eagerly(start));
+  return found;
+}
+
+/**
+ * The file of dist/ for each module: for public modules their own, then `chunks/<room>.js` for what the main entry
+ * loads, `chunks/<room>-more.js` for what other entries or several lazy modules load, and `chunks/<lazy module>.js`.
+ * A room imports only from lower rooms, and each of these kinds only from those before, so that files never import
+ * each other in a circle.
+ * @param entries the public modules, the main one first
+ */
+export function filesOfModules(src: string, entries: readonly string[]): Map<string, string> {
+  const files = new Map<string, string>();
+  const put = (modules: Iterable<string>, nameOf: (room: string) => string): void => {
+    for (const module of modules) {
+      const [room] = relative(src, module).split("/");
+      if (!files.has(module)) files.set(module, `chunks/${nameOf(room!)}.js`);
+    }
+  };
+  for (const entry of entries) files.set(entry, relative(src, entry).replace(/\.ts$/, ".js"));
+  put(eagerly(entries.slice(0, 1)), (room) => room);
+  const mainFiles = new Set(files.values());
+  const others = (room: string): string => (mainFiles.has(`chunks/${room}.js`) ? `${room}-more` : room);
+  put(eagerly(entries), others);
+  const lazy = [...lazily(entries)].map((start) => ({ start, modules: eagerly([start]) }));
+  const timesLoaded = (module: string): number => lazy.filter(({ modules }) => modules.has(module)).length;
+  for (const { modules } of lazy)
+    put(
+      [...modules].filter((module) => timesLoaded(module) > 1),
+      others,
+    );
+  for (const { start, modules } of lazy) {
+    put(modules, () => relative(src, start).replace(/\.ts$/, "").replaceAll("/", "-"));
+  }
+  return files;
+}

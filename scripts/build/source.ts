@@ -1,0 +1,96 @@
+/** What the build reads from a module's text, and what it changes in it. */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+const transpiler = new Bun.Transpiler({ loader: "ts" });
+const texts = new Map<string, string>();
+
+function textOf(module: string): string {
+  const text = texts.get(module) ?? readFileSync(module, "utf8");
+  texts.set(module, text);
+  return text;
+}
+
+const at = (module: string, path: string): string => resolve(dirname(module), path);
+
+/** The modules whose values a module imports with `import` and `export … from`. */
+export function importedModules(module: string): string[] {
+  const imports = transpiler.scanImports(textOf(module));
+  return imports
+    .filter(({ kind, path }) => kind === "import-statement" && path.startsWith("."))
+    .map(({ path }) => at(module, path));
+}
+
+/** The modules that a module loads when it first needs them. */
+export function lazyModules(module: string): string[] {
+  return [...textOf(module).matchAll(/\brequire\("(\.[^"]+)"\)/g)].map(([, path]) => at(module, path!));
+}
+
+const STAR_EXPORT = /^export \* from "(\.[^"]+)";$/gm;
+const NAMED_EXPORT = /^export \{([^}]*)\} from "(\.[^"]+)";$/gm;
+
+/** The names of values that a module exports, those of `export *` included. */
+export function exportedNames(module: string): string[] {
+  const starred = [...textOf(module).matchAll(STAR_EXPORT)].flatMap(([, path]) =>
+    exportedNames(at(module, path!)),
+  );
+  return [...new Set([...transpiler.scan(textOf(module)).exports, ...starred])];
+}
+
+/** Where a value that a module exports is declared, as `module#name`. */
+export function originOf(module: string, name: string): string {
+  for (const [, list, path] of textOf(module).matchAll(NAMED_EXPORT)) {
+    for (const item of list!.split(",")) {
+      const [imported, exported = imported] = item.trim().split(" as ");
+      if (exported === name) return originOf(at(module, path!), imported!);
+    }
+  }
+  for (const [, path] of textOf(module).matchAll(STAR_EXPORT)) {
+    if (exportedNames(at(module, path!)).includes(name)) return originOf(at(module, path!), name);
+  }
+  return `${module}#${name}`;
+}
+
+/** Names what `*` stands for, in imports from modules that end up in another file, which exports more than they do. */
+export function spellOutStars(
+  source: string,
+  module: string,
+  isElsewhere: (module: string) => boolean,
+): string {
+  return source
+    .replace(STAR_EXPORT, (statement, path: string) => {
+      if (!isElsewhere(at(module, path))) return statement;
+      return `export { ${exportedNames(at(module, path)).join(", ")} } from "${path}";`;
+    })
+    .replace(/^import \* as (\w+) from "(\.[^"]+)";$/gm, (statement, name: string, path: string) => {
+      if (!isElsewhere(at(module, path))) return statement;
+      const names = exportedNames(at(module, path));
+      const pairs = names.map((exported) => `${exported}: ${name}_${exported}`);
+      const imports = names.map((exported) => `${exported} as ${name}_${exported}`);
+      return `import { ${imports.join(", ")} } from "${path}"; const ${name} = { ${pairs.join(", ")} };`;
+    });
+}
+
+/** Gives each class its name as a string: minifiers rename classes, and errors and messages tell the names. */
+export function nameClasses(source: string): string {
+  return source.replace(
+    /^(?:export )?(?:abstract )?class (\w+)[^{]*\{/gm,
+    (head, name: string) =>
+      `${head} static { Object.defineProperty(this, "name", { value: "${name}", configurable: true }); }`,
+  );
+}
+
+const THREAD_URL = /new URL\("(\.\/[\w-]+\.ts)", import\.meta\.url\)/g;
+
+/** The modules that a module starts as threads: `new Worker(new URL("./x.ts", import.meta.url))`. */
+export function threadModules(module: string): string[] {
+  return [...textOf(module).matchAll(THREAD_URL)].map(([, path]) => at(module, path!));
+}
+
+/** Puts the code of threads in the place of their URLs. A `blob:` URL works in every kind of bundle. */
+export function embedThreads(source: string, module: string, threads: ReadonlyMap<string, string>): string {
+  return source.replace(THREAD_URL, (_, path: string) => {
+    const code = threads.get(at(module, path));
+    return `URL.createObjectURL(new Blob([${JSON.stringify(code)}], { type: "text/javascript" }))`;
+  });
+}

@@ -1,0 +1,56 @@
+/** The packed file, as users install it. */
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as mainInSource from "../../src/index.ts";
+import { root } from "../support/built.ts";
+import { settings, styles, typePackages } from "./settings.ts";
+import { readmeExample, run, Workshop } from "./support.ts";
+
+const shop = new Workshop();
+afterAll(() => shop[Symbol.dispose]());
+
+type Exports = Record<string, string | Record<string, string>>;
+const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: Exports };
+
+test("every file that package.json's exports name is packed", () => {
+  const named = Object.values(exports).flatMap((target) =>
+    typeof target === "string" ? target : Object.values(target),
+  );
+  const missing = named.filter((path) => !shop.packed.files.includes(path.replace("./", "")));
+  expect(named.length).toBeGreaterThan(10);
+  expect(missing).toEqual([]);
+});
+
+test("only compiled modules are packed, each with its source map, beside declarations and four texts", () => {
+  const { files } = shop.packed;
+  const other = files.filter((path) => !/^dist\/.*\.(js|js\.map|d\.ts)$/.test(path));
+  expect(other.sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"]);
+  const modules = files.filter((path) => path.endsWith(".js") && path !== "dist/not-bun.js");
+  expect(modules.filter((path) => !files.includes(`${path}.map`))).toEqual([]);
+});
+
+test("the compiled main module exports what the source exports", () => {
+  const names = "console.log(JSON.stringify(Object.keys(await import('shmstruct')).sort()))";
+  const { output } = run([process.execPath, "-e", names], shop.project({}, {}));
+  expect(JSON.parse(output)).toEqual(Object.keys(mainInSource).sort());
+});
+
+test("the stack trace of an error names the source's file", () => {
+  const main = `import { sizeof } from "shmstruct"; try { sizeof(1); } catch (error) { console.log(error.stack); }`;
+  const dir = shop.project({}, { "main.js": main });
+  expect(run([process.execPath, "main.js"], dir).output).toMatch(/src\/struct\/\S*\.ts:\d+/);
+});
+
+const tsc = join(root, "node_modules", ".bin", "tsc");
+const { code } = readmeExample();
+
+for (const [i, [title, compilerOptions]] of Object.entries(settings).entries()) {
+  // tests/package/every-setting.ts tries each setting in both styles, and with older compilers.
+  const [styleName, style] = Object.entries(styles)[i % 2]!;
+  test(`the README's example type-checks with ${title}, in ${styleName} style`, () => {
+    const dir = shop.project({ ...compilerOptions, ...style }, { "example.ts": code }, typePackages);
+    expect(run([tsc, "-p", "."], dir)).toEqual({ exitCode: 0, output: "" });
+    expect(existsSync(join(dir, "out", "example.js"))).toBe("outDir" in compilerOptions);
+  });
+}

@@ -1,0 +1,91 @@
+/** Projects of users: folders with the packed file in node_modules, as a real copy, and settings of their own. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { build, root } from "../support/built.ts";
+
+export interface Finished {
+  readonly exitCode: number;
+  readonly output: string;
+}
+
+export function run(command: readonly string[], cwd: string): Finished {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...command], {
+    cwd,
+    env: { ...process.env, NO_COLOR: "1" },
+  });
+  return { exitCode, output: `${stdout}${stderr}` };
+}
+
+/** What is packed: the file, and the names in it. */
+export interface Packed {
+  readonly path: string;
+  readonly files: readonly string[];
+}
+
+/** Where the projects of one test file lie; deleted by `using`. */
+export class Workshop implements Disposable {
+  readonly dir: string = mkdtempSync(join(tmpdir(), "shmstruct-package-"));
+  readonly packed: Packed = this.#pack();
+  #count = 0;
+
+  /** `npm pack` would compile again, by `prepare`. */
+  #pack(): Packed {
+    build();
+    const { exitCode, output } = run(
+      ["npm", "pack", root, "--ignore-scripts", "--json", "--loglevel=error"],
+      this.dir,
+    );
+    if (exitCode !== 0) throw new Error(output);
+    const [packed] = JSON.parse(output) as [{ filename: string; files: { path: string }[] }];
+    return { path: join(this.dir, packed.filename), files: packed.files.map(({ path }) => path) };
+  }
+
+  /**
+   * A fresh project.
+   * @param compilerOptions its tsconfig.json
+   * @param packages links from its node_modules into the project's own
+   */
+  project(compilerOptions: object, files: Record<string, string>, packages: readonly string[] = []): string {
+    const dir = join(this.dir, `project-${this.#count++}`);
+    const own = join(dir, "node_modules", "shmstruct");
+    mkdirSync(own, { recursive: true });
+    const { exitCode, output } = run(
+      ["tar", "xzf", this.packed.path, "--strip-components=1", "-C", own],
+      dir,
+    );
+    if (exitCode !== 0) throw new Error(output);
+    cpSync(join(root, "node_modules", "reflect-metadata"), join(dir, "node_modules", "reflect-metadata"), {
+      recursive: true,
+    });
+    for (const name of packages) {
+      mkdirSync(dirname(join(dir, "node_modules", name)), { recursive: true });
+      symlinkSync(join(root, "node_modules", name), join(dir, "node_modules", name));
+    }
+    // What `@types/bun` is.
+    mkdirSync(join(dir, "node_modules", "@types", "bun"), { recursive: true });
+    writeFileSync(
+      join(dir, "node_modules", "@types", "bun", "index.d.ts"),
+      '/// <reference types="bun-types" />\n',
+    );
+    const all = {
+      "package.json": JSON.stringify({ name: "user", private: true, type: "module" }),
+      "tsconfig.json": JSON.stringify({ compilerOptions }),
+      ...files,
+    };
+    for (const [name, text] of Object.entries(all)) writeFileSync(join(dir, name), text);
+    return dir;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** The README's example. */
+export function readmeExample(): { code: string; output: string } {
+  const text = readFileSync(join(root, "README.md"), "utf8");
+  const match = text.match(/^```ts\n(\/\/ runnable\n[\s\S]*?)^```\n\s*It prints:\s*```text\n([\s\S]*?)^```/m);
+  if (!match) throw new Error("README.md has no example with its output");
+  return { code: match[1]!, output: match[2]! };
+}
