@@ -1,6 +1,93 @@
-/** Time by the kernel's clocks, which no test runner's fake timers stop. */
+/** The time of day as files hold it, u64 nanoseconds of CLOCK_REALTIME: by the kernel's clock, which no test runner's fake timers stop. */
+import { isLinux } from "./libc/constants.ts";
+import { lazily } from "./libc/symbols.ts";
+
+const CLOCK_REALTIME = 0;
+/** The same clock as of the last tick, some milliseconds ago, for a fifth of the price. */
+const CLOCK_REALTIME_COARSE = 5;
+const TWO_32 = 2 ** 32;
+
+const clocks = lazily({
+  // int clock_gettime(clockid_t clockid, struct timespec *tp);
+  clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
+});
+
+/**
+ * struct timespec.
+ *
+ *     0                8                16
+ *     | tv_sec (i64)   | tv_nsec (i64)  |
+ */
+const timespec = new Int32Array(4);
+
+/**
+ * Reads the clock into `low` and `high`, without garbage.
+ * @example realtime.read(); words[4] = realtime.low; words[5] = realtime.high;
+ */
+class Realtime {
+  /** The lower 32 bits of the nanoseconds, as an int32. */
+  low = 0;
+  /** The upper 32 bits, as an int32. */
+  high = 0;
+  #second = -1;
+  #secondLow = 0;
+  #secondHigh = 0;
+
+  read(): void {
+    this.#read(CLOCK_REALTIME);
+  }
+
+  /** Like `read`, but up to 10 ms behind, and cheap. Linux only. */
+  readCoarse(): void {
+    this.#read(isLinux ? CLOCK_REALTIME_COARSE : CLOCK_REALTIME);
+  }
+
+  #read(clock: number): void {
+    // SAFETY: the kernel writes 16 bytes into `timespec`.
+    clocks().clock_gettime(clock, timespec);
+    const second = timespec[0]! + timespec[1]! * TWO_32;
+    if (second !== this.#second) this.#startSecond(second);
+    const low = this.#secondLow + timespec[2]!;
+    this.low = low | 0;
+    this.high = low < TWO_32 ? this.#secondHigh | 0 : (this.#secondHigh + 1) | 0;
+  }
+
+  /** Once a second the product that no number can hold exactly. */
+  #startSecond(second: number): void {
+    const nanoseconds = BigInt.asUintN(64, BigInt(second) * 1_000_000_000n);
+    this.#second = second;
+    this.#secondLow = Number(nanoseconds & 0xffff_ffffn);
+    this.#secondHigh = Number(nanoseconds >> 32n);
+  }
+}
+
+/** This thread's reading of the clock. */
+export const realtime = new Realtime();
+
+/**
+ * The halves of a time in a file as milliseconds since 1970, to some 0.3 µs.
+ * @example new Date(toMilliseconds(words[4], words[5]))
+ */
+export const toMilliseconds = (low: number, high: number): number =>
+  ((high >>> 0) * TWO_32 + (low >>> 0)) / 1e6;
+
+/**
+ * A time in milliseconds since 1970 as the halves of a time in a file.
+ * @example const [low, high] = fromMilliseconds(Date.now() + 500);
+ */
+export function fromMilliseconds(milliseconds: number): [low: number, high: number] {
+  const nanoseconds = BigInt(Math.round(milliseconds * 1e3)) * 1000n;
+  return [Number(BigInt.asIntN(32, nanoseconds)), Number(BigInt.asIntN(32, nanoseconds >> 32n))];
+}
+
+/** Milliseconds since 1970, with a fraction, by the system's clock: fake timers of a test runner do not touch it. */
+export function nowMs(): number {
+  realtime.read();
+  return toMilliseconds(realtime.low, realtime.high);
+}
 
 /** Nanoseconds since 1970 (CLOCK_REALTIME). */
 export function nowNs(): bigint {
-  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1000n;
+  realtime.read();
+  return (BigInt(realtime.high >>> 0) << 32n) | BigInt(realtime.low >>> 0);
 }
