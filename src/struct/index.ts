@@ -39,6 +39,7 @@ export type {
 } from "./declare/type-utils.ts";
 export {
   asNumber,
+  type ConvertedType,
   type CType,
   c_bool,
   c_byte,
@@ -70,6 +71,7 @@ export {
   convert,
   enumOf,
   type IntegerArray,
+  type IntegerType,
   type ScalarType,
   type TypedArray,
   type TypeOf,

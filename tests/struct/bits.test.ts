@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type BitScalar, BitsType } from "../../src/struct/declare/composite.ts";
+import { BitsType } from "../../src/struct/declare/composite.ts";
 import {
+  asNumber,
+  assign,
   bits,
   bytesOf,
   c_bool,
@@ -13,13 +15,20 @@ import {
   c_uint32,
   c_uint64,
   create,
+  enumOf,
+  field,
+  layoutOf,
   Struct,
+  type StructClass,
   struct,
+  structFromSchema,
+  toObject,
   viewOf,
 } from "../../src/struct/index.ts";
-import type { Member } from "../../src/struct/layout/layout.ts";
+import { withAccess } from "../../src/struct/layout/bit-access.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { Region } from "../../src/struct/memory/memory.ts";
-import { readBits, writeBits } from "../../src/struct/view/bits.ts";
+import { type BitMember, writeBits } from "../../src/struct/view/bits.ts";
 import { seedOfRun } from "../support/random.ts";
 
 class Flags extends Struct {
@@ -115,22 +124,128 @@ describe("a bit-field", () => {
 });
 
 test.each([c_uint8, c_uint64])(
-  "a bit-field far behind the first 512 MiB is read where it stands: %p",
+  "a bit-field far behind the first 512 MiB is stored where it stands: %p",
   (type) => {
     const offset = 2 ** 32 + 2 ** 20 + 3;
+    const start = Math.floor(offset / 8);
     const bits = { offset, width: 5 };
-    const member: Member = {
-      name: "x",
-      type: new BitsType(type as BitScalar, bits.width),
-      offset: Math.floor(offset / 8),
-      size: type.size,
-      bits,
-    };
-    // The struct begins so far in front of the memory that these are its bytes.
-    const base = -Math.floor(offset / 8);
+    const place = { name: "x", type: new BitsType(type, 5), offset: start, size: type.size, bits };
+    const [member] = withAccess([place], { kind: "struct", size: start + 8, align: 8 }) as BitMember[];
     const region = new Region(new ArrayBuffer(8), 0, 8, 0);
-    writeBits(bits, region, base, 21);
+    // The struct begins so far in front of the memory that these are its bytes.
+    writeBits(member!, region, -start, 21);
     expect(region.bytes[0]).toBe(21 << 3);
-    expect(Number(readBits(member, region, base))).toBe(21);
   },
 );
+
+describe("what a bit-field is reached by", () => {
+  const accessOf = (cls: StructClass, name: string) => {
+    const { load, store, tears } = layoutOfClass(cls).byName.get(name)!.access!;
+    const shown = (list: typeof load) =>
+      list.map(({ byteOffset, size }) => `${size}@${byteOffset}`).join(" ");
+    return { load: shown(load), store: shown(store), tears };
+  };
+
+  test("is the smallest aligned access that covers it", () => {
+    class W extends Struct {
+      @bits(c_uint32, 4) kind!: number;
+      @bits(c_uint32, 16) index!: number;
+      @bits(c_uint32, 12) gen!: number;
+    }
+    expect(accessOf(W, "kind")).toEqual({ load: "1@0", store: "1@0", tears: false });
+    expect(accessOf(W, "index")).toEqual({ load: "4@0", store: "4@0", tears: false });
+    expect(accessOf(W, "gen")).toEqual({ load: "2@2", store: "2@2", tears: false });
+  });
+
+  test("takes in no member that is not a bit-field: unsigned a:12 before a char is 2 bytes", () => {
+    class A extends Struct {
+      @bits(c_uint32, 12) a!: number;
+      @field(c_uint8) b!: number;
+    }
+    expect(accessOf(A, "a")).toEqual({ load: "2@0", store: "2@0", tears: false });
+  });
+
+  test("is in parts where there is no such access, and then it tears: unsigned a:24 before a char", () => {
+    class A extends Struct {
+      @bits(c_uint32, 24) a!: number;
+      @field(c_uint8) b!: number;
+    }
+    expect(accessOf(A, "a")).toEqual({ load: "4@0", store: "2@0 1@2", tears: true });
+    expect(layoutOf(A).fields.a.tears).toBe(true);
+    const view = viewOf(A, new Uint8Array([1, 2, 3, 4]));
+    expect(view.a).toBe(0x030201);
+    view.a = 0xaabbcc;
+    expect([...bytesOf(view)]).toEqual([0xcc, 0xbb, 0xaa, 4]);
+  });
+
+  test("ends at a zero-width bit-field, as C11's memory location does", () => {
+    class A extends Struct {
+      @bits(c_uint32, 20) a!: number;
+      @bits(c_uint8, 0) _!: number;
+      @bits(c_uint8, 4) b!: number;
+    }
+    expect(accessOf(A, "a")).toEqual({ load: "4@0", store: "2@0 1@2", tears: true });
+    expect(accessOf(A, "b")).toEqual({ load: "1@3", store: "1@3", tears: false });
+    expect(layoutOf(A).fields.b.bits).toEqual({ offset: 24, width: 4, apart: true });
+  });
+
+  test("tears where packing puts it over the edge of every aligned access", () => {
+    expect(accessOf(Packed, "a").tears).toBe(false);
+    for (const name of ["b", "c", "d"]) expect(accessOf(Packed, name).tears).toBe(true);
+  });
+});
+
+describe("bit-fields of other types", () => {
+  enum Mode {
+    Idle = 0,
+    Run = 1,
+    Stop = 5,
+  }
+  class Mixed extends Struct {
+    @bits(enumOf(c_uint8, Mode), 3) mode!: Mode;
+    @bits(asNumber(c_uint64), 50) nanoseconds!: number;
+    @bits(asNumber(c_int64), 5) small!: number;
+    @bits(asNumber(c_uint64), 60) large!: number;
+    @bits(enumOf(c_uint64, { A: 1n, B: 2n }), 2) big!: 1n | 2n;
+  }
+
+  test("hold what the type holds", () => {
+    const mixed = create(Mixed, { mode: Mode.Stop, nanoseconds: 2 ** 50 - 1, small: -16, large: 7, big: 2n });
+    expect(toObject(mixed)).toEqual({ mode: 5, nanoseconds: 2 ** 50 - 1, small: -16, large: 7, big: 2n });
+    mixed.mode = Mode.Run;
+    mixed.small = 15;
+    expect([mixed.mode, mixed.nanoseconds, mixed.small]).toEqual([1, 2 ** 50 - 1, 15]);
+  });
+
+  test("refuse what the type or the width cannot hold", () => {
+    const mixed = create(Mixed);
+    const before = bytesOf(mixed).slice();
+    const wrong: [string, unknown, string][] = [
+      ["mode", 2, "Mixed.mode: expected one of Idle (0), Run (1), Stop (5), got 2"],
+      ["nanoseconds", 2 ** 50, "Mixed.nanoseconds: expected an integer from 0 to 1125899906842623"],
+      ["nanoseconds", 1.5, "Mixed.nanoseconds: expected an integer"],
+      ["nanoseconds", 1n, "Mixed.nanoseconds: expected an integer"],
+      ["small", 16, "Mixed.small: expected an integer from -16 to 15, got 16"],
+      ["large", 2 ** 60, "Mixed.large: expected a safe integer"],
+      ["big", 3n, "Mixed.big: expected one of A (1n), B (2n), got 3n"],
+    ];
+    for (const [name, value, message] of wrong) {
+      expect(() => Object.assign(mixed, { [name]: value })).toThrow(message);
+      expect(() => assign(mixed, { [name]: value })).toThrow(message);
+    }
+    expect(bytesOf(mixed)).toEqual(before);
+  });
+
+  test("an asNumber of more than 53 bits refuses to show what is no safe integer", () => {
+    const mixed = create(Mixed);
+    bytesOf(mixed).fill(0xff);
+    expect(() => mixed.large).toThrow("Mixed.large: expected a safe integer");
+  });
+
+  test("come back from a schema", () => {
+    const Again = structFromSchema(JSON.parse(JSON.stringify(layoutOf(Mixed))));
+    const mixed = create(Mixed, { mode: Mode.Stop, small: -3, big: 1n });
+    expect(toObject(viewOf(Again, bytesOf(mixed)))).toEqual(toObject(mixed));
+    expect(layoutOf(Again)).toEqual(layoutOf(Mixed) as never);
+  });
+});

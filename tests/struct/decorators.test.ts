@@ -292,7 +292,10 @@ describe("what is refused", () => {
     ["@s.field({})", "@field: expected a type such as c_int32, chars(8) or a struct class, got an object"],
     ["@s.nested(s.c_int32)", "@nested: expected a class that extends Struct, got c_int32"],
     ["@s.nested(Date)", "@nested: expected a class that extends Struct, got Date"],
-    ["@s.bits(s.c_float, 3)", "@bits: expected an integer type or c_bool, got c_float"],
+    [
+      "@s.bits(s.c_float, 3)",
+      "@bits: expected an integer type, c_bool, or an enumOf or asNumber of one, got c_float",
+    ],
     ["@s.bits(s.c_int8, 9)", "@bits(c_int8, 9): the width must be a whole number from 0 to 8"],
     ["@s.bits(s.c_int8, -1)", "@bits(c_int8, -1): the width must be a whole number from 0 to 8"],
     ["@s.bits(s.c_int8, 1.5)", "@bits(c_int8, 1.5): the width must be a whole number from 0 to 8"],

@@ -281,7 +281,7 @@ describe("layoutOf", () => {
       fields: {
         n: { type: "c_int8", offset: 0, size: 1 },
         low: { type: "c_int32", offset: 1, size: 4, bits: { offset: 8, width: 3 } },
-        high: { type: "c_int32", offset: 1, size: 4, bits: { offset: 11, width: 8 } },
+        high: { type: "c_int32", offset: 1, size: 4, bits: { offset: 11, width: 8 }, tears: true },
         points: {
           type: {
             array: {

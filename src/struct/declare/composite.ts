@@ -4,7 +4,18 @@ import { show } from "../../errors/show.ts";
 import type { CArray } from "../view/arrays.ts";
 import type { Atomic } from "../view/atomic.ts";
 import { Struct } from "./struct.ts";
-import { type CType, c_uint8, type IntegerArray, isCType, isScalar, type ScalarType } from "./types.ts";
+import {
+  type Conversion,
+  type ConvertedType,
+  type CType,
+  c_uint8,
+  type IntegerArray,
+  type IntegerScalar,
+  integerOf,
+  isCType,
+  isScalar,
+  type ScalarType,
+} from "./types.ts";
 
 declare const DECLARED: unique symbol;
 
@@ -64,27 +75,43 @@ export class AtomicType<T extends number | bigint = number | bigint> {
   }
 }
 
-/** The values that bit-fields have. */
+/** What a bit-field's bits are as a value, before a type of its own makes something else of it. */
 export type BitValue = number | bigint | boolean;
-
-/** A scalar that a bit-field can be of. */
-export type BitScalar = ScalarType<BitValue> & {
-  readonly integer: NonNullable<ScalarType<BitValue>["integer"]>;
-};
 
 /** A bit-field: `width` bits of an integer. `@bits` makes them. */
 export class BitsType {
-  declare readonly [DECLARED]?: BitValue;
+  declare readonly [DECLARED]?: unknown;
   readonly kind = "bits";
-  /** The declared type, whose alignment and units gcc packs the bits by. */
-  readonly base: BitScalar;
+  /** The declared type. */
+  readonly declared: CType<unknown>;
+  /** The integer it is stored as, whose alignment and units gcc packs the bits by. */
+  readonly base: IntegerScalar;
   /** Bits; with 0 it closes the current unit and has no value. */
   readonly width: number;
+  /** What the bits are read as. */
+  readonly values: "number" | "bigint" | "boolean";
+  /** What the declared type makes of that; nothing where it takes it as it is. */
+  readonly conversion: Conversion | undefined;
 
-  constructor(base: BitScalar, width: number) {
-    this.base = base;
+  /** @throws TypeError for a type that is not stored as an integer */
+  constructor(declared: CType<unknown> & Partial<ConvertedType<unknown>>, width: number) {
+    const integer = integerOf(declared);
+    if (integer === undefined) throw new TypeError(`${declared.name} is not stored as an integer`);
+    this.declared = declared;
+    this.base = integer.scalar;
     this.width = width;
+    // So few bits are a safe integer: no bigint is needed on the way.
+    const isSafe = declared.asNumber === true && width <= SAFE_BITS;
+    this.conversion = isSafe ? undefined : integer.conversion;
+    this.values = isSafe ? "number" : valuesOf(this.base);
   }
+}
+
+const SAFE_BITS = 53;
+
+function valuesOf({ inline }: IntegerScalar): BitsType["values"] {
+  if (inline.boolean) return "boolean";
+  return inline.accessor.startsWith("Big") ? "bigint" : "number";
 }
 
 /**

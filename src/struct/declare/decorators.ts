@@ -10,7 +10,6 @@ import { CArray } from "../view/arrays.ts";
 import { Atomic } from "../view/atomic.ts";
 import {
   array,
-  type BitScalar,
   BitsType,
   extendsStruct,
   type FieldType,
@@ -22,9 +21,11 @@ import { MAX_NAME_LENGTH, MAX_STRUCT_NAME_LENGTH } from "./limits.ts";
 import type { Struct } from "./struct.ts";
 import type { Anonymous } from "./type-utils.ts";
 import {
+  type CType,
   type IntegerArray,
+  type IntegerType,
+  integerOf,
   isNumeric,
-  isScalar,
   type ScalarType,
   typedArrays,
   valueClassOf,
@@ -118,19 +119,22 @@ export function anonymous<T extends Struct>(cls: StructClass<T>): FieldDecorator
 /**
  * Declares a bit-field, packed as gcc packs it. Width 0 closes the current unit, as C's `int : 0`; such a member
  * has a name only because TypeScript wants one, and no value.
- * @param type an integer type or c_bool
+ * @param type an integer type, c_bool, or an `enumOf` or `asNumber` of an integer type
  * @param width bits, at most those of the type, 1 for c_bool
  * @throws StructDefinitionError for another type or width
  * @example @bits(c_uint32, 3) priority!: number
  */
 export function bits<T extends number | bigint | boolean>(
-  type: ScalarType<T, IntegerArray>,
+  type: ScalarType<T, IntegerArray> | IntegerType<T>,
   width: number,
 ): FieldDecorator<T> {
-  const known = fieldType(type, "@bits");
-  if (!isBitScalar(known))
-    throw new StructDefinitionError(`@bits: expected an integer type or c_bool, got ${type.name}`);
-  const most = known.inline.boolean ? 1 : known.integer.bits;
+  const known = fieldType(type, "@bits") as CType<unknown>;
+  const scalar = integerOf(known)?.scalar;
+  if (scalar === undefined)
+    throw new StructDefinitionError(
+      `@bits: expected an integer type, c_bool, or an enumOf or asNumber of one, got ${type.name}`,
+    );
+  const most = scalar.inline.boolean ? 1 : scalar.integer.bits;
   if (!Number.isInteger(width) || width < 0 || width > most) {
     throw new StructDefinitionError(
       `@bits(${type.name}, ${width}): the width must be a whole number from 0 to ${most}`,
@@ -138,8 +142,6 @@ export function bits<T extends number | bigint | boolean>(
   }
   return recorder("@bits", { type: new BitsType(known, width) });
 }
-
-const isBitScalar = (type: FieldType): type is BitScalar => isScalar(type) && type.integer !== undefined;
 
 /**
  * Sets packing, alignment, byte order or name of a struct.
@@ -293,7 +295,7 @@ type Constructor = { readonly name: string };
 
 const valuesOf: Visitor<readonly Constructor[]> = {
   ...forValues((type) => [valueClassOf(type) ?? []].flat()),
-  bits: ({ base }) => declarableAs(base),
+  bits: ({ declared }) => declarableAs(declared),
   array: ({ element }) => (isNumeric(element) ? [typedArrays[element.inline.accessor], CArray] : [CArray]),
   struct: ({ cls }) => basesOf(cls),
   atomic: () => [Atomic],

@@ -199,6 +199,51 @@ export interface ScalarType<T, A = never> extends CType<T> {
   readonly integer?: { readonly bits: number; readonly signed: boolean } | undefined;
 }
 
+/** A scalar that bit-fields and atomics can be of. */
+export type IntegerScalar = ScalarType<number | bigint | boolean, unknown> & {
+  readonly integer: NonNullable<ScalarType<unknown>["integer"]>;
+};
+
+/** What a type of one's own makes of the stored value, and of a value the one to store. */
+export interface Conversion {
+  readonly decode: (stored: never) => unknown;
+  readonly encode: (value: unknown) => unknown;
+}
+
+/** What `convert` returns. */
+export interface ConvertedType<T> extends CType<T> {
+  /** @internal */
+  readonly base: CType<unknown>;
+  /** @internal */
+  readonly conversion: Conversion;
+  /** @internal A bigint type that is seen as a number, and as nothing else. */
+  readonly asNumber?: boolean | undefined;
+}
+
+/** The integer that a type is stored as, and what the type makes of it; nothing where it is no integer. */
+export function integerOf(
+  type: CType<unknown> & Partial<ConvertedType<unknown>>,
+): { readonly scalar: IntegerScalar; readonly conversion?: Conversion } | undefined {
+  if (isScalar(type)) return type.integer === undefined ? undefined : { scalar: type as IntegerScalar };
+  const { base, conversion: outer } = type;
+  const inner = base === undefined ? undefined : integerOf(base);
+  if (inner === undefined || outer === undefined) return undefined;
+  const { scalar, conversion } = inner;
+  if (conversion === undefined) return { scalar, conversion: outer };
+  const decode = (stored: never) => outer.decode(conversion.decode(stored) as never);
+  const encode = (value: unknown) => conversion.encode(outer.encode(value));
+  return { scalar, conversion: { decode, encode } };
+}
+
+/**
+ * What `enumOf` and `asNumber` return: a type that is stored as an integer, so that bit-fields and atomics can be of it.
+ * @example const mode: IntegerType<Mode> = enumOf(c_uint8, Mode);
+ */
+export interface IntegerType<T> extends ConvertedType<T> {
+  /** What tells these from other types. */
+  readonly storedAs: "integer";
+}
+
 /**
  * The typed arrays that stand for arrays of numbers and bigints.
  * @example function sum(numbers: TypedArray): number
@@ -563,10 +608,28 @@ export function convert<B, T>(
   },
 ): CType<T> {
   checkConversion(base, options);
-  const { name, decode, encode, labels } = options;
+  return converted(base, options);
+}
+
+/** What a conversion is made from, and what is known of one that the library makes. */
+interface ConversionParts<B, T> {
+  readonly name: string;
+  readonly decode: (stored: B) => T;
+  readonly encode: (value: unknown) => B;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly storedAs?: "integer";
+  readonly asNumber?: boolean;
+  readonly values?: ValueClass | undefined;
+}
+
+function converted<B, T>(base: CType<B>, parts: ConversionParts<B, T>): ConvertedType<T> {
+  const { name, decode, encode, labels, storedAs, asNumber, values } = parts;
   // What check returns is what write stores, so the encoded value travels between them under the type T.
   const type = {
     kind: "own" as const,
+    base,
+    conversion: { decode, encode } as Conversion,
+    ...(storedAs && { storedAs, asNumber }),
     name,
     size: base.size,
     align: base.align,
@@ -575,7 +638,7 @@ export function convert<B, T>(
     check: (value: unknown) => base.check(encode(value)) as unknown as T,
     write: (memory: Memory, o: number, value: T) => base.write(memory, o, value as unknown as B),
   };
-  return isOwnType(base) ? ownType(type) : Object.freeze(type);
+  return isOwnType(base) ? ownType(type, values) : reading(type, values);
 }
 
 function checkConversion(base: unknown, options: unknown): void {
@@ -594,14 +657,15 @@ function checkConversion(base: unknown, options: unknown): void {
  * @throws TypeError for a type whose values are no bigints
  * @example @field(asNumber(c_int64)) nanoseconds!: number
  */
-export function asNumber(type: CType<bigint>): CType<number> {
+export function asNumber(type: CType<bigint>): IntegerType<number> {
   if (!isCType(type) || !readsBigInt(type))
     throw new TypeError(
       `asNumber: expected a type whose values are bigints, such as c_int64, got ${isCType(type) ? (type as CType<unknown>).name : show(type)}`,
     );
   const expected = "a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones";
   const isUnsigned = isScalar(type) && type.inline.accessor === "BigUint64";
-  const converted = convert(type, {
+  const parts: ConversionParts<bigint, number> = {
+    ...integerOfNumbers,
     name: `asNumber(${type.name})`,
     decode: (stored) => {
       const number = Number(stored);
@@ -615,9 +679,11 @@ export function asNumber(type: CType<bigint>): CType<number> {
       if (isUnsigned && value < 0) throw outOfRange("a whole number from 0 on", value);
       return BigInt(value);
     },
-  });
-  return reading(converted, Number);
+  };
+  return converted(type, parts) as IntegerType<number>;
 }
+
+const integerOfNumbers = { storedAs: "integer", asNumber: true, values: Number } as const;
 
 /** A type shows what its values are by what it makes of zeros: it must read any bytes. */
 function readsBigInt(type: CType<unknown>): boolean {
@@ -638,7 +704,7 @@ function readsBigInt(type: CType<unknown>): boolean {
 export function enumOf<B extends number | bigint, const E extends Readonly<Record<string, B | string>>>(
   type: CType<B>,
   Enum: E,
-): CType<Extract<E[keyof E], B>> {
+): IntegerType<Extract<E[keyof E], B>> {
   checkEnum(type, Enum);
   const where = `enumOf(${type.name})`;
   const members = Object.entries(Enum).filter(([name]) => !isReverseMapping(Enum, name));
@@ -647,7 +713,9 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
     members.map(([name, value]) => [name, labelOf(type, value, where, name)]),
   );
   const values = new Set<unknown>(members.map(([, value]) => value));
-  const converted = convert<B, Extract<E[keyof E], B>>(type, {
+  const parts: ConversionParts<B, Extract<E[keyof E], B>> = {
+    storedAs: "integer",
+    values: valueClassOf(type),
     name: where,
     labels,
     decode: (stored) => stored as Extract<E[keyof E], B>,
@@ -658,8 +726,8 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
         ? outOfRange(expected, value)
         : wrongType(expected, value);
     },
-  });
-  return reading(converted, valueClassOf(type));
+  };
+  return converted(type, parts) as IntegerType<Extract<E[keyof E], B>>;
 }
 
 /** A numeric enum of TypeScript also maps its values back to names: `Mode[5] === "Run"`. */

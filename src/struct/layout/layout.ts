@@ -21,6 +21,7 @@ import { Struct, Union } from "../declare/struct.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { BIG_ENDIAN, type Region } from "../memory/memory.ts";
 import { abi } from "./abi.ts";
+import { type BitAccess, movedAccess, withAccess } from "./bit-access.ts";
 
 /** One member with its place. */
 export interface Member {
@@ -31,7 +32,14 @@ export interface Member {
   /** Bytes; for a bit-field, of its declared type. A flexible array has 0. */
   readonly size: number;
   /** Only for bit-fields: its first bit counted from the start of the struct, and its width. */
-  readonly bits?: { readonly offset: number; readonly width: number };
+  readonly bits?: {
+    readonly offset: number;
+    readonly width: number;
+    /** Behind a zero-width bit-field: never loaded and stored together with the bit-fields before. */
+    readonly apart?: true;
+  };
+  /** Only for bit-fields: the bytes through which it is read and written. */
+  readonly access?: BitAccess;
   /** The member through which a flattened member of an anonymous struct or union is reached. */
   readonly via?: string;
   readonly anonymous?: true;
@@ -60,8 +68,15 @@ const layouts = new WeakMap<StructClass, Layout>();
 const underway = new Set<StructClass>();
 
 /** Gives a class a layout that was not computed from its declarations (one read from a schema). */
-export function registerLayout(layout: Layout): void {
-  layouts.set(layout.cls, Object.freeze(layout));
+export function registerLayout(given: Layout): void {
+  layouts.set(given.cls, finished(given));
+}
+
+/** The layout with the ways to its bit-fields, which depend on where all members lie. */
+function finished(layout: Layout): Layout {
+  const members = withAccess(layout.members, layout);
+  const byName = new Map(members.map((member) => [member.name, member]));
+  return Object.freeze({ ...layout, members: Object.freeze(members), byName });
 }
 
 /**
@@ -75,7 +90,7 @@ export function layoutOfClass(cls: StructClass): Layout {
     throw new StructDefinitionError(`${cls.name} contains itself; a struct nests by value`);
   underway.add(cls);
   try {
-    const layout = Object.freeze(new Placement(cls).finish());
+    const layout = finished(new Placement(cls).finish());
     layouts.set(cls, layout);
     return layout;
   } finally {
@@ -115,7 +130,7 @@ const alignOfType = (type: FieldType): number => visit(type, aligns);
 
 const names: Visitor<string> = {
   ...forValues(({ name }) => name),
-  bits: ({ base, width }) => `${base.name}:${width}`,
+  bits: ({ declared, width }) => `${declared.name}:${width}`,
   array(type) {
     const { innermost, dimensions } = unwrap(type);
     return typeName(innermost) + dimensions;
@@ -174,8 +189,9 @@ export function valueMembers(layout: Layout): readonly Member[] {
 /** The members of an anonymous member as members of the struct around it. */
 export const flattened = (via: string, { members }: Layout, offset: number): Member[] =>
   members.map((inner) => {
-    const bits = inner.bits && { offset: inner.bits.offset + offset * 8, width: inner.bits.width };
-    return { ...inner, offset: inner.offset + offset, via, ...(bits && { bits }) };
+    const bits = inner.bits && { ...inner.bits, offset: inner.bits.offset + offset * 8 };
+    const access = inner.access && movedAccess(inner.access, offset);
+    return { ...inner, offset: inner.offset + offset, via, ...(bits && { bits, access }) };
   });
 
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
@@ -204,6 +220,8 @@ class Placement {
   #align = 1;
   #flexible = false;
   #atomicAlign = 0;
+  /** A zero-width bit-field came last. */
+  #apart = false;
 
   constructor(cls: StructClass) {
     if (typeof cls !== "function" || !(cls.prototype instanceof Struct)) {
@@ -300,6 +318,7 @@ class Placement {
     const align = Math.min(alignOfType(type), this.#options.pack ?? MAX_ALIGN);
     const offset = roundUp(Math.ceil(this.#position / 8), align);
     const size = sizeOfType(type);
+    this.#apart = false;
     this.#checkType(type, where, offset);
     this.#align = Math.max(this.#align, align);
     this.#position = (offset + size) * 8;
@@ -313,6 +332,7 @@ class Placement {
     const align = Math.min(base.align, this.#options.pack ?? base.align);
     if (width === 0) {
       this.#position = roundUp(this.#position, unit);
+      this.#apart = true;
       if (abi.zeroWidthAligns) this.#align = Math.max(this.#align, base.align);
       return;
     }
@@ -325,8 +345,9 @@ class Placement {
       type,
       offset: Math.floor(this.#position / 8),
       size: base.size,
-      bits: { offset: this.#position, width },
+      bits: { offset: this.#position, width, ...(this.#apart && { apart: true }) },
     });
+    this.#apart = false;
     this.#position += width;
   }
 

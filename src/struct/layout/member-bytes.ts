@@ -7,14 +7,16 @@ import type { AtomicType, StructType } from "../declare/composite.ts";
 import { type IntegerArray, typedArrays } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { bytesBackend } from "../memory/bytes-backend.ts";
-import { masksOf } from "../view/bits.ts";
+import { piecesOf } from "./bit-access.ts";
 import { type Layout, layoutOfClass, type Member, unwrap } from "./layout.ts";
 import { joined, type Range } from "./plain-ranges.ts";
 
-/** A byte of which bit-fields take some bits. */
+/** Bytes that are loaded and stored at once, of which bit-fields take some bits. */
 interface Bits {
   readonly at: number;
-  readonly mask: number;
+  readonly size: number;
+  /** Of the bytes as a big-endian number. */
+  readonly mask: bigint;
 }
 
 /** Structs with padding of their own, one after another. */
@@ -55,7 +57,7 @@ export function copyMembers(layout: Layout, littleEndian: boolean, copying: Copy
 function copyParts(parts: readonly Part[], copying: Copying, at: number): void {
   for (const part of parts) {
     if ("end" in part) copyRange(copying, at + part.start, at + part.end);
-    else if ("mask" in part) copyBits(copying, at + part.at, part.mask);
+    else if ("mask" in part) copyBits(copying, part, at + part.at);
     else if ("Words" in part) copyAtoms(part, copying, at + part.start);
     else copyStructs(part, copying, at + part.start);
   }
@@ -77,9 +79,18 @@ function copyAtoms({ Words, count }: Atoms, { source, target, shift }: Copying, 
   for (let i = 0; i < count; i++) Atomics.store(to as Int32Array, i, from[i] as number);
 }
 
-function copyBits({ source, target, shift }: Copying, at: number, mask: number): void {
-  target[at + shift] = ((target[at + shift] as number) & ~mask) | ((source[at] as number) & mask);
+/** By the accesses that a store to each of them takes, so that others see each whole. */
+function copyBits({ source, target, shift }: Copying, { size, mask }: Bits, at: number): void {
+  const from = new DataView(source.buffer, source.byteOffset + at, size);
+  const to = new DataView(target.buffer, target.byteOffset + at + shift, size);
+  const bits = Number(mask);
+  if (size === 8) to.setBigUint64(0, mixed64(to.getBigUint64(0), from.getBigUint64(0), mask));
+  else if (size === 4) to.setUint32(0, (to.getUint32(0) & ~bits) | (from.getUint32(0) & bits));
+  else if (size === 2) to.setUint16(0, (to.getUint16(0) & ~bits) | (from.getUint16(0) & bits));
+  else to.setUint8(0, (to.getUint8(0) & ~bits) | (from.getUint8(0) & bits));
 }
+
+const mixed64 = (old: bigint, given: bigint, mask: bigint): bigint => (old & ~mask) | (given & mask);
 
 function partsOf(layout: Layout, littleEndian: boolean): readonly Part[] {
   const order = littleEndian ? "little" : "big";
@@ -92,8 +103,10 @@ function partsOf(layout: Layout, littleEndian: boolean): readonly Part[] {
 function findParts({ members }: Layout, littleEndian: boolean): Part[] {
   const own = members.filter(({ via }) => via === undefined);
   const found = own.flatMap((member) => partsOfMember(member, littleEndian));
-  const ranges = found.filter((part) => "end" in part);
-  return [...joined(ranges), ...found.filter((part) => !("end" in part))];
+  const bits = joinedBits(found.filter((part) => "mask" in part));
+  const others = [...found.filter((part) => !("mask" in part)), ...bits];
+  const ranges = others.filter((part) => "end" in part);
+  return [...joined(ranges), ...others.filter((part) => !("end" in part))];
 }
 
 interface Place {
@@ -105,8 +118,7 @@ const wholeOf = ({ offset, size }: Member): Range => ({ start: offset, end: offs
 
 const parts: Visitor<Part[], Place> = {
   ...forValues((_, { member }) => [wholeOf(member)]),
-  bits: (_, { member: { bits }, littleEndian }) =>
-    partsOfBits(bits as NonNullable<typeof bits>, littleEndian),
+  bits: (_, { member, littleEndian }) => partsOfBits(member, littleEndian),
   // Of the elements, however many there are.
   array: (type, place) => visit(unwrap(type).innermost, parts, place),
   struct: partsOfStructs,
@@ -128,10 +140,30 @@ function atomsOf({ integer }: AtomicType, start: number, size: number): Atoms {
   return { Words, start, count: size / integer.size };
 }
 
-function partsOfBits(bits: NonNullable<Member["bits"]>, littleEndian: boolean): Part[] {
-  const start = Math.floor(bits.offset / 8);
-  return masksOf(bits, littleEndian).map((mask, i) =>
-    mask === 0xff ? { start: start + i, end: start + i + 1 } : { at: start + i, mask },
+function partsOfBits({ bits, access }: Member, littleEndian: boolean): Part[] {
+  if (bits === undefined || access === undefined) return [];
+  return piecesOf(bits, access.store, littleEndian).map(({ byteOffset, size, shift, width }) => {
+    const mask = ((1n << BigInt(width)) - 1n) << BigInt(shift);
+    return { at: byteOffset, size, mask: littleEndian ? swapped(mask, size) : mask };
+  });
+}
+
+/** A mask of `size` bytes with its bytes turned around: the masks are those of big-endian numbers. */
+const swapped = (mask: bigint, size: number): bigint => {
+  let turned = 0n;
+  for (let i = 0; i < size; i++) turned = (turned << 8n) | ((mask >> BigInt(8 * i)) & 0xffn);
+  return turned;
+};
+
+/** Masks of the same bytes become one, and a whole one is a range like others. */
+function joinedBits(parts: readonly Bits[]): Part[] {
+  const masks = new Map<string, Bits>();
+  for (const part of parts) {
+    const key = `${part.at}:${part.size}`;
+    masks.set(key, { ...part, mask: part.mask | (masks.get(key)?.mask ?? 0n) });
+  }
+  return [...masks.values()].map((part) =>
+    part.mask === (1n << BigInt(8 * part.size)) - 1n ? { start: part.at, end: part.at + part.size } : part,
   );
 }
 

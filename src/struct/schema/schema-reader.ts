@@ -5,7 +5,6 @@ import { show } from "../../errors/show.ts";
 import {
   ArrayType,
   atomic,
-  type BitScalar,
   BitsType,
   type FieldType,
   fieldType,
@@ -31,6 +30,7 @@ import {
   type CType,
   convert,
   enumOf,
+  integerOf,
   isCType,
   isScalar,
   ownType,
@@ -169,7 +169,7 @@ class SchemaReader {
     if (!isCount(offset) || !isCount(size) || size !== sizeOfType(declared))
       throw unsound(`${where}: offset or size`, `${offset}, ${size}`);
     const span = bits === undefined ? undefined : readBits(bits, declared, where, struct);
-    const type = span === undefined ? declared : new BitsType(declared as BitScalar, span.width);
+    const type = span === undefined ? declared : new BitsType(declared as CType<unknown>, span.width);
     if (offset + (span ? 1 : size) > struct.size && !isFlexible(type, offset, struct))
       throw unsound(`${where} reaches beyond the struct`, offset + size);
     checkAtomics(type, offset, where, struct);
@@ -305,12 +305,12 @@ const isFlexible = (type: FieldType, offset: number, struct: Head): boolean =>
 
 function readBits(bits: unknown, type: FieldType, where: string, struct: Head): NonNullable<Member["bits"]> {
   if (!isObject(bits)) throw unsound(`${where}: bits`, bits);
-  const { offset, width } = bits;
-  const integer = isScalar(type) ? type.integer : undefined;
+  const { offset, width, apart } = bits;
+  const integer = isCType(type) ? integerOf(type)?.scalar.integer : undefined;
   const fits = isCount(offset, MAX_BYTES * 8) && isCount(width, 64) && width >= 1;
   if (!fits || integer === undefined || width > integer.bits || offset + width > struct.size * 8)
     throw unsound(`${where}: bits`, `${offset}, ${width}`);
-  return Object.freeze({ offset, width });
+  return Object.freeze({ offset, width, ...(apart === true && { apart }) });
 }
 
 function readChars({ chars: size, encoding }: AnyObject, where: string): CType<string> {

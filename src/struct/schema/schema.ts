@@ -16,8 +16,13 @@ export interface MemberSchema {
   readonly offset: number;
   /** Bytes; for a bit-field, of its declared type. A flexible array has 0. */
   readonly size: number;
-  /** Only for bit-fields, in bits: where it begins from the start of the struct, and how wide it is. */
-  readonly bits?: { readonly offset: number; readonly width: number };
+  /**
+   * Only for bit-fields, in bits: where it begins from the start of the struct, and how wide it is. `apart`: a
+   * zero-width bit-field stands before it.
+   */
+  readonly bits?: { readonly offset: number; readonly width: number; readonly apart?: true };
+  /** A bit-field that no single load or store reaches: another program may see some bits old and others new. */
+  readonly tears?: true;
   /** Its own members are members of this struct, too. */
   readonly anonymous?: true;
 }
@@ -64,19 +69,20 @@ export function schemaOf(layout: Layout): StructSchema {
   return schema;
 }
 
-const memberSchema = ({ type, offset, size, bits, anonymous }: Member): MemberSchema =>
+const memberSchema = ({ type, offset, size, bits, access, anonymous }: Member): MemberSchema =>
   Object.freeze({
     type: typeSchema(type),
     offset,
     size,
     ...(bits && { bits: Object.freeze({ ...bits }) }),
+    ...(access?.tears && { tears: true as const }),
     ...(anonymous && { anonymous }),
   });
 
 const spellings: Visitor<TypeSchema> = {
   ...forValues((type) => frozenCopy(schemaOfType(type)) as TypeSchema),
   // A member says how many bits it has, and where.
-  bits: ({ base }) => typeSchema(base),
+  bits: ({ declared }) => typeSchema(declared),
   array: ({ element, length }) => Object.freeze({ array: typeSchema(element), length }),
   struct: ({ cls }) => Object.freeze({ struct: schemaOf(layoutOfClass(cls)) }),
   atomic: ({ integer }) => Object.freeze({ atomic: integer.name }),

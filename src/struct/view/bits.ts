@@ -1,108 +1,158 @@
-/**
- * Bit-fields. On little-endian structs bit n of the struct is bit n%8 of byte n/8, counted from the least
- * significant; on big-endian ones from the most significant. A field is read and written through the smallest
- * power-of-two unit around it, byte-wise where none fits.
- */
-
-import type { BitScalar, BitsType, BitValue } from "../declare/composite.ts";
+/** The values of bit-fields: checked, stored, and the source of generated accessors. */
+import type { BitsType } from "../declare/composite.ts";
 import { checkBigInt, checkInteger } from "../declare/types.ts";
+import { type Piece, piecesOf } from "../layout/bit-access.ts";
 import type { Member } from "../layout/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 
-interface Span {
-  /** Bytes from the start of the struct, and how many. */
-  readonly start: number;
-  readonly byteLength: number;
-  /** Bits between the field's least significant bit and that of the span. */
-  readonly shift: bigint;
-  readonly mask: bigint;
+/** A member that is a bit-field. */
+export type BitMember = Member & Required<Pick<Member, "bits" | "access">> & { readonly type: BitsType };
+
+export const isBitMember = (member: Member): member is BitMember => member.access !== undefined;
+
+/** The least and the most that the bits hold. */
+function limitsOf({ base, width }: BitsType): [least: bigint, most: bigint] {
+  const bits = BigInt(width);
+  return base.integer.signed ? [-(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n] : [0n, (1n << bits) - 1n];
 }
 
-function spanOf({ offset, width }: NonNullable<Member["bits"]>, littleEndian: boolean): Span {
-  const start = Math.floor(offset / 8);
-  const byteLength = Math.ceil((offset + width) / 8) - start;
-  const first = offset - start * 8;
-  const shift = littleEndian ? first : byteLength * 8 - first - width;
-  return { start, byteLength, shift: BigInt(shift), mask: (1n << BigInt(width)) - 1n };
-}
-
-/** The bits of a field as a mask of each byte that they are in, in the order of the memory. */
-export function masksOf(bits: NonNullable<Member["bits"]>, littleEndian: boolean): number[] {
-  const { byteLength, shift, mask } = spanOf(bits, littleEndian);
-  const bytes = Array.from({ length: byteLength }, (_, i) =>
-    Number(((mask << shift) >> BigInt(8 * i)) & 0xffn),
-  );
-  return littleEndian ? bytes : bytes.reverse();
-}
-
-const scalarOf = (member: Member): BitScalar => (member.type as BitsType).base;
-
-/** The value of a bit-field of the struct at `base`. */
-export function readBits(member: Member, memory: Memory, base: number): BitValue {
-  const bits = member.bits as NonNullable<Member["bits"]>;
-  const { inline, integer } = scalarOf(member);
-  const value =
-    readSmall(bits, memory, base, integer.signed) ?? readLarge(bits, memory, base, integer.signed);
-  if (inline.boolean) return Number(value) !== 0;
-  return inline.accessor.startsWith("Big") ? BigInt(value) : Number(value);
-}
-
-/** The common case: at most four bytes, no bigint. */
-function readSmall(
-  bits: NonNullable<Member["bits"]>,
-  memory: Memory,
-  base: number,
-  signed: boolean,
-): number | undefined {
-  const { offset, width } = bits;
-  // No shift: from 512 MiB on the offset has more than 32 bits.
-  const start = Math.floor(offset / 8);
-  const first = offset - start * 8;
-  const byteLength = (first + width + 7) >>> 3;
-  if (byteLength > 4) return undefined;
-  const { view, littleEndian } = memory;
-  let word = 0;
-  for (let i = 0; i < byteLength; i++) {
-    word |= view.getUint8(base + start + i) << (8 * (littleEndian ? i : byteLength - 1 - i));
-  }
-  const shift = littleEndian ? first : byteLength * 8 - first - width;
-  const top = (word << (32 - shift - width)) | 0;
-  return signed ? top >> (32 - width) : top >>> (32 - width);
-}
-
-function readLarge(bits: NonNullable<Member["bits"]>, memory: Memory, base: number, signed: boolean): bigint {
-  const { shift, mask } = spanOf(bits, memory.littleEndian);
-  const value = (readSpan(spanOf(bits, memory.littleEndian), memory, base) >> shift) & mask;
-  return signed ? BigInt.asIntN(bits.width, value) : value;
-}
-
-function readSpan({ start, byteLength }: Span, { view, littleEndian }: Memory, base: number): bigint {
-  let word = 0n;
-  for (let i = 0; i < byteLength; i++) {
-    const byte = view.getUint8(base + start + (littleEndian ? byteLength - 1 - i : i));
-    word = (word << 8n) | BigInt(byte);
-  }
-  return word;
+/**
+ * The value in the form that `writeBits` stores.
+ * @throws TypeError, RangeError for what the width cannot hold (C would cut it silently)
+ */
+export function checkBits(type: BitsType, value: unknown): number | bigint {
+  const stored = type.conversion === undefined ? value : type.conversion.encode(value);
+  if (type.values === "boolean") return Number(type.base.check(stored));
+  const [least, most] = limitsOf(type);
+  return type.values === "bigint"
+    ? checkBigInt(stored, least, most)
+    : checkInteger(stored, Number(least), Number(most));
 }
 
 /** Stores a value that `checkBits` returned, leaving the neighbours' bits as they are. */
-export function writeBits(bits: Member["bits"], memory: Memory, base: number, value: BitValue): void {
-  const span = spanOf(bits as NonNullable<Member["bits"]>, memory.littleEndian);
-  const { start, byteLength, shift, mask } = span;
-  let word = (readSpan(span, memory, base) & ~(mask << shift)) | ((BigInt(value) & mask) << shift);
-  for (let i = 0; i < byteLength; i++) {
-    memory.view.setUint8(base + start + (memory.littleEndian ? i : byteLength - 1 - i), Number(word & 0xffn));
-    word >>= 8n;
+export function writeBits(member: BitMember, memory: Memory, base: number, value: number | bigint): void {
+  const bits = BigInt(value);
+  for (const piece of piecesOf(member.bits, member.access.store, memory.littleEndian)) {
+    const at = base + piece.byteOffset;
+    const mask = ((1n << BigInt(piece.width)) - 1n) << BigInt(piece.shift);
+    const placed = ((bits >> BigInt(piece.valueShift)) << BigInt(piece.shift)) & mask;
+    put(memory, at, piece.size, (got(memory, at, piece.size) & ~mask) | placed);
   }
 }
 
-/** @throws TypeError, RangeError for what the width cannot hold (C would cut it silently) */
-export function checkBits({ inline, integer, check }: BitScalar, bits: number, value: unknown): BitValue {
-  if (inline.boolean) return check(value);
-  const width = BigInt(bits);
-  const min = integer.signed ? -(1n << (width - 1n)) : 0n;
-  const max = integer.signed ? (1n << (width - 1n)) - 1n : (1n << width) - 1n;
-  return inline.accessor.startsWith("Big")
-    ? checkBigInt(value, min, max)
-    : checkInteger(value, Number(min), Number(max));
+function got({ view, littleEndian }: Memory, at: number, size: number): bigint {
+  if (size === 8) return view.getBigUint64(at, littleEndian);
+  if (size === 4) return BigInt(view.getUint32(at, littleEndian));
+  return BigInt(size === 2 ? view.getUint16(at, littleEndian) : view.getUint8(at));
+}
+
+function put({ view, littleEndian }: Memory, at: number, size: number, word: bigint): void {
+  if (size === 8) view.setBigUint64(at, word, littleEndian);
+  else if (size === 4) view.setUint32(at, Number(word), littleEndian);
+  else if (size === 2) view.setUint16(at, Number(word), littleEndian);
+  else view.setUint8(at, Number(word));
+}
+
+/** How generated code reaches the bytes. */
+export interface BitSource {
+  readonly littleEndian: boolean;
+  /** What stands before an offset. */
+  readonly start: string;
+}
+
+const accessor = (size: number): string => (size === 8 ? "BigUint64" : `Uint${size * 8}`);
+
+const load = ({ byteOffset, size }: Piece, { start, littleEndian }: BitSource): string =>
+  `this.#view.get${accessor(size)}(${start}${byteOffset}, ${littleEndian})`;
+
+/** More bits than the operators for numbers take. */
+const isWide = ({ width }: BitsType): boolean => width > 32;
+
+/** An expression for the bits as a number, a bigint or a boolean. */
+export function bitsExpression(member: BitMember, source: BitSource): string {
+  const { type, bits, access } = member;
+  const pieces = piecesOf(bits, access.load, source.littleEndian);
+  if (isWide(type) || pieces.some(({ size }) => size === 8)) return wideExpression(type, pieces, source);
+  const [first] = pieces as [Piece];
+  const value =
+    pieces.length === 1 ? extracted(type, first, load(first, source)) : combined(type, pieces, source);
+  if (type.values === "boolean") return `${value} !== 0`;
+  return type.values === "bigint" ? `BigInt(${value})` : value;
+}
+
+/** The bits of one word, with their sign. */
+function extracted({ base, width }: BitsType, { shift }: Piece, word: string): string {
+  if (base.integer.signed) return `(${word} << ${32 - shift - width} >> ${32 - width})`;
+  if (width === 32) return word;
+  return shift === 0 ? `(${word} & ${2 ** width - 1})` : `(${word} >>> ${shift} & ${2 ** width - 1})`;
+}
+
+/** Up to 32 bits from several words. */
+function combined({ base, width }: BitsType, pieces: readonly Piece[], source: BitSource): string {
+  const parts = pieces.map(
+    (piece) => `(${load(piece, source)} >>> ${piece.shift} & ${2 ** piece.width - 1}) << ${piece.valueShift}`,
+  );
+  return `((${parts.join(" | ")}) << ${32 - width} ${base.integer.signed ? ">>" : ">>>"} ${32 - width})`;
+}
+
+/** By bigints. */
+function wideExpression(
+  { base, width, values }: BitsType,
+  pieces: readonly Piece[],
+  source: BitSource,
+): string {
+  const parts = pieces.map((piece) => {
+    const word = piece.size === 8 ? load(piece, source) : `BigInt(${load(piece, source)})`;
+    return `BigInt.asUintN(${piece.width}, ${word} >> ${piece.shift}n) << ${piece.valueShift}n`;
+  });
+  const value = `BigInt.as${base.integer.signed ? "Int" : "Uint"}N(${width}, ${parts.join(" | ")})`;
+  if (values === "boolean") return `${value} !== 0n`;
+  return values === "bigint" ? value : `Number(${value})`;
+}
+
+/** An expression that is true for a value `v` that the bits cannot hold. */
+export function bitsRefuse(type: BitsType): string {
+  if (type.values === "boolean") return 'typeof v !== "boolean"';
+  const [least, most] = limitsOf(type);
+  if (type.values === "bigint") return `typeof v !== "bigint" || v < ${least}n || v > ${most}n`;
+  if (isWide(type)) return `!Number.isInteger(v) || v < ${least} || v > ${most}`;
+  const shift = 32 - type.width;
+  return `typeof v !== "number" || (v << ${shift} ${type.base.integer.signed ? ">>" : ">>>"} ${shift}) !== v`;
+}
+
+/** Statements that store the checked value `v`. */
+export function bitsStatements({ type, bits, access }: BitMember, source: BitSource): string[] {
+  const pieces = piecesOf(bits, access.store, source.littleEndian);
+  return pieces.map((piece) => {
+    const { byteOffset, size } = piece;
+    const word = size === 8 ? wideWord(type, piece, source) : word32(type, piece, source);
+    return `this.#view.set${accessor(size)}(${source.start}${byteOffset}, ${word}, ${source.littleEndian});`;
+  });
+}
+
+function word32(type: BitsType, piece: Piece, source: BitSource): string {
+  const { shift, width, size } = piece;
+  const mask = 2 ** width - 1;
+  const value = valueBits(type, piece);
+  if (width === size * 8) return value;
+  const placed = shift === 0 ? `${value} & ${mask}` : `(${value} & ${mask}) << ${shift}`;
+  return `${load(piece, source)} & ${~(mask << shift)} | ${placed}`;
+}
+
+/** The bits of `v` from the piece's first on, as a number. */
+function valueBits(type: BitsType, { valueShift, width }: Piece): string {
+  if (type.values === "bigint" || isWide(type)) {
+    const bits = type.values === "bigint" ? "v" : "BigInt(v)";
+    return `Number(BigInt.asUintN(${width}, ${bits} >> ${valueShift}n))`;
+  }
+  return valueShift === 0 ? "v" : `(v >>> ${valueShift})`;
+}
+
+function wideWord(type: BitsType, piece: Piece, source: BitSource): string {
+  const { shift, width, valueShift } = piece;
+  const value = type.values === "bigint" ? "v" : "BigInt(v)";
+  const bits = `BigInt.asUintN(${width}, ${value} >> ${valueShift}n)`;
+  if (width === 64) return bits;
+  const others = BigInt.asUintN(64, ~(((1n << BigInt(width)) - 1n) << BigInt(shift)));
+  return `${load(piece, source)} & ${others}n | ${bits} << ${shift}n`;
 }

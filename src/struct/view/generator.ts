@@ -3,7 +3,7 @@
  *
  * Names from a class or a schema enter the source only as JSON strings, so no name can break out of it.
  */
-import type { ArrayType, FieldType, StructType } from "../declare/composite.ts";
+import type { ArrayType, BitsType, FieldType, StructType } from "../declare/composite.ts";
 import {
   type CType,
   type Inline,
@@ -20,7 +20,15 @@ import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region } from "../memory/memory
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
 import { normalIndex, PLACE, placeOf } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
-import { readBits } from "./bits.ts";
+import {
+  type BitMember,
+  type BitSource,
+  bitsExpression,
+  bitsRefuse,
+  bitsStatements,
+  checkBits,
+  isBitMember,
+} from "./bits.ts";
 import { OFFSET, REGION } from "./internals.ts";
 import { forJson, readableElements } from "./plain.ts";
 import { SourceWriter } from "./source-writer.ts";
@@ -189,7 +197,7 @@ export class Generator {
   #getter(layout: Layout, member: Member): string[] {
     const { type, offset, name } = member;
     const place = JSON.stringify(`${layout.name}.${name}`);
-    if (type.kind === "bits") return [`return ${this.#readBits(member)};`];
+    if (isBitMember(member)) return this.#bitsGetter(member, place);
     const value = this.#read(type, { offset: `${this.#start}${offset}`, owner: `${place}, 0` });
     if (isScalar(type)) return [`return ${value};`];
     if (!isComposite(type)) return [this.#guarded(value, place)];
@@ -219,7 +227,8 @@ export class Generator {
   readonly #reads: Visitor<string, Place> = {
     ...forValues((type, { offset }) => this.#afterBarrier(this.#readValue(type, offset))),
     scalar: ({ inline }, { offset }) => this.#afterBarrier(this.#readInline(inline, offset)),
-    bits: ({ base }, place) => this.#read(base, place),
+    // Only a member is a bit-field, and reads itself.
+    bits: () => "undefined",
     array: (type, place) => this.#readArray(type, place),
     struct: (type, place) => this.#readStruct(type, place),
     atomic: ({ integer }, { offset, owner }) =>
@@ -266,7 +275,8 @@ export class Generator {
     const { type, name } = member;
     const place = `${this.#start}${member.offset}`;
     if (isScalar(type)) return this.#storeInline(layout, name, type, place);
-    if (isComposite(type) || type.kind === "bits") {
+    if (isBitMember(member)) return this.#bitsSetter(layout, member);
+    if (isComposite(type)) {
       const storeAny = this.#constant("storeMember", storeMember);
       const constants = `${this.#constant("layout", layout)}, ${this.#constant("member", member)}`;
       return [`${storeAny}(${constants}, this.#region, this.#offset, v);`];
@@ -296,9 +306,38 @@ export class Generator {
     ];
   }
 
-  #readBits(member: Member): string {
-    const read = this.#constant("readBits", readBits);
-    return this.#afterBarrier(`${read}(${this.#constant("member", member)}, this.#region, this.#offset)`);
+  get #bitSource(): BitSource {
+    return { littleEndian: this.#littleEndian, start: this.#start };
+  }
+
+  #bitsGetter(member: BitMember, place: string): string[] {
+    const bits = this.#afterBarrier(bitsExpression(member, this.#bitSource));
+    const { conversion } = member.type;
+    if (conversion === undefined) return [`return ${bits};`];
+    return [this.#guarded(`${this.#constant("decode", conversion.decode)}(${bits})`, place)];
+  }
+
+  #bitsSetter(layout: Layout, member: BitMember): string[] {
+    const { type, name } = member;
+    const check = this.#constant("checkBitsOf", checkBitsOf);
+    const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#constant("bits", type)}, v`;
+    return [
+      ...(type.conversion === undefined
+        ? [`if (${bitsRefuse(type)}) ${check}(${what});`]
+        : [`v = ${check}(${what});`]),
+      // The bits beside these must be those that are there now, not those of an earlier look.
+      ...(this.#fresh ? [`${BARRIER_SOURCE};`] : []),
+      ...bitsStatements(member, this.#bitSource),
+    ];
+  }
+}
+
+/** The value that the bits hold for `value`. */
+function checkBitsOf(layout: Layout, name: string, type: BitsType, value: unknown): number | bigint {
+  try {
+    return checkBits(type, value);
+  } catch (error) {
+    throw at(`${layout.name}.${name}`, error);
   }
 }
 

@@ -3,7 +3,7 @@
  * value anywhere leaves the memory as it was.
  */
 
-import type { ArrayType, BitValue, FieldType } from "../declare/composite.ts";
+import type { ArrayType, FieldType } from "../declare/composite.ts";
 import { isNumeric, type TypedArray, typedArrays } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import {
@@ -30,7 +30,7 @@ import {
 } from "../validation-error.ts";
 import { PLACE } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
-import { checkBits, writeBits } from "./bits.ts";
+import { checkBits, isBitMember, writeBits } from "./bits.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 
 declare const PREPARED: unique symbol;
@@ -52,7 +52,7 @@ interface Room {
 
 const preparing: Visitor<unknown, Room> = {
   ...forValues((type, { value }) => type.check(value)),
-  bits: ({ base, width }, { value }) => checkBits(base, width, value),
+  bits: (type, { value }) => checkBits(type, value),
   array: (type, { value, region, length = type.length ?? 0 }) => prepareArray(type, value, region, length),
   struct: ({ cls }, { value, region }) => prepareStruct(layoutOfClass(cls), value, region),
   atomic: ({ integer }, { value }) => integer.check(value instanceof Atomic ? value.load() : value),
@@ -64,18 +64,17 @@ const preparing: Visitor<unknown, Room> = {
  */
 const prepare = (type: FieldType, room: Room): Prepared => visit(type, preparing, room) as Prepared;
 
-/** Where a prepared value goes; `bits` says where in its bytes a bit-field lies. */
+/** Where a prepared value goes. */
 interface Target {
   readonly region: Region;
   readonly byteOffset: number;
   readonly value: Prepared;
-  readonly bits?: Member["bits"];
 }
 
 const storing: Visitor<void, Target> = {
   ...forValues((type, { region, byteOffset, value }) => type.write(region, byteOffset, value)),
-  bits: (_, { region, byteOffset, value, bits }) =>
-    writeBits(bits, region, byteOffset, value as unknown as BitValue),
+  // Only its member knows where in the struct it lies.
+  bits: () => {},
   array: ({ element }, { region, byteOffset, value }) =>
     storeArray(element, region, byteOffset, value as unknown as PreparedArray),
   struct: ({ cls }, { region, byteOffset, value }) =>
@@ -122,9 +121,9 @@ function prepareMember(member: Member, value: unknown, region: Region, base: num
   return prepare(type, { value, region, length });
 }
 
-function writeMember({ type, offset, bits }: Member, region: Region, base: number, value: Prepared): void {
-  // The bits of a bit-field are counted from the start of its struct.
-  store(type, { region, byteOffset: bits === undefined ? base + offset : base, value, bits });
+function writeMember(member: Member, region: Region, base: number, value: Prepared): void {
+  if (isBitMember(member)) writeBits(member, region, base, value as unknown as number);
+  else store(member.type, { region, byteOffset: base + member.offset, value });
 }
 
 /** Assigns the members of `init` to the view: all, or none when one of them is refused. */
