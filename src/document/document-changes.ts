@@ -2,6 +2,7 @@
 
 import type { Changes, ChangesOptions } from "../sync/commit-signal.ts";
 import { timers } from "../sys/builtin.ts";
+import type { Committed } from "./document-content.ts";
 
 /** Where the documents come from. */
 export interface ChangeSource<T> {
@@ -9,8 +10,9 @@ export interface ChangeSource<T> {
   commits(options: ChangesOptions): Changes | undefined;
   /** Of the newest document. */
   version(): number;
-  /** The newest document, and its version. */
-  read(): { version: number; value: T | undefined };
+  /** The newest document. */
+  read(): Committed;
+  parse(committed: Committed): T | undefined;
 }
 
 /** How often a file that does not exist yet is looked for, in milliseconds. */
@@ -67,20 +69,25 @@ async function* turnsOf<T>(
   spinMs: number | undefined,
 ): AsyncGenerator<T, undefined> {
   const commits = await appearance(source, { signal, spinMs });
-  let last = seen;
+  let last: Committed | undefined;
+  let lastVersion = seen;
   let isToldOf = false;
   // Commits are counted from here on, and only then is looked: none can be missed in between.
   for (;;) {
     signal.throwIfAborted();
-    if (source.version() === last && !isToldOf) {
+    if (source.version() === lastVersion && !isToldOf) {
       const turn = await commits.next();
       if (turn.done) return undefined;
       isToldOf = true;
       continue;
     }
     isToldOf = false;
-    const { version, value } = source.read();
-    last = version;
+    const committed = source.read();
+    lastVersion = committed.version;
+    // What was told of may have been read before it was told; or another file has come round to the same version.
+    const isKnown = last !== undefined && last.version === committed.version && last.text === committed.text;
+    last = committed;
+    const value = isKnown ? undefined : source.parse(committed);
     if (value !== undefined) yield value;
   }
 }

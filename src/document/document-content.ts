@@ -57,11 +57,15 @@ class Slot {
   }
 }
 
+/** The version of the first document in a file of that generation. */
+export const firstVersion = (generation: number): number => generation * TWO_TO_THE_32 + 1;
+
 /** How documents are opened. */
 export const documentType: ContentType<DocumentContent> = {
   kind: "document",
   words: documentWords,
   leastBytes: 1,
+  lockKinds: ["flock"],
   open: (file) => new DocumentContent(file),
 };
 
@@ -222,13 +226,24 @@ export class DocumentContent implements Content {
     return version;
   }
 
-  /** Of the document, or, where that is damaged, of the footer. */
+  /** Of the document; where document and footer contradict each other, the higher one of what can be believed. */
   #newestVersion(): number {
     const { file } = this;
     const known = file.loadVersion(file.at.commits);
     const version = this.#versionOf(file.sequence);
-    const isPlausible = version >= known && version <= known + 1;
-    return isPlausible ? version : known + 1;
+    // A killed writer may have made the document current and not yet counted it.
+    if (version === known || version === known + 1) return version;
+    const believed = [0];
+    if (Number.isSafeInteger(known)) believed.push(known + 1);
+    if (this.#isSlotWhole() && Number.isSafeInteger(version)) believed.push(version);
+    return Math.max(...believed);
+  }
+
+  #isSlotWhole(): boolean {
+    const textBytes = this.#copySlot(this.file.sequence);
+    if (textBytes > this.maxBytes) return false;
+    const { header, text, version } = this.#copy;
+    return header.getUint32(SLOT.crc, true) === checksum(version, text.subarray(0, textBytes));
   }
 
   #storeVersion(version: number): void {
@@ -237,6 +252,11 @@ export class DocumentContent implements Content {
     words[at.before + 1] = words[at.generation] as number;
     words[at.commits] = version % TWO_TO_THE_32;
     words[at.generation] = Math.floor(version / TWO_TO_THE_32);
+  }
+
+  /** Whether a writer is at work, or was killed before it had written all. */
+  get needsRepair(): boolean {
+    return this.file.load(this.#mirrored) !== this.file.sequence;
   }
 
   /**
@@ -248,8 +268,7 @@ export class DocumentContent implements Content {
     const { sequence } = file;
     const slot = this.#slots[slotAt(sequence)];
     const textBytes = slot.header.getUint32(SLOT.textBytes, true);
-    const isDone = file.load(this.#mirrored) === sequence;
-    if (isDone || textBytes > this.maxBytes) return;
+    if (!this.needsRepair || textBytes > this.maxBytes) return;
     this.#storeVersion(this.#newestVersion());
     writeMirror(file.bytes, slot, textBytes);
     file.publish(this.#mirrored, sequence);

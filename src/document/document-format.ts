@@ -91,7 +91,8 @@ export function formatOf(file: SegmentFile): DocumentFormat {
   if (file.footer === undefined) throw withoutFooter(file);
   const maxBytes = maxBytesIn(file.schemaBytes);
   const format = formatFor(maxBytes);
-  if (!(maxBytes >= 1 && maxBytes <= MAX_DOCUMENT_BYTES) || format.contentBytes !== file.contentBytes)
+  const isPossible = Number.isInteger(maxBytes) && maxBytes >= 1 && maxBytes <= MAX_DOCUMENT_BYTES;
+  if (!isPossible || format.contentBytes !== file.contentBytes)
     throw damaged(file.path, `maxBytes ${maxBytes} in a content of ${file.contentBytes} bytes`);
   return format;
 }

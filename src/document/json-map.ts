@@ -17,7 +17,13 @@ import { checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { exists } from "../sys/paths.ts";
 import { DocumentChanges } from "./document-changes.ts";
-import { type Committed, type DocumentContent, documentPlan, documentType } from "./document-content.ts";
+import {
+  type Committed,
+  type DocumentContent,
+  documentPlan,
+  documentType,
+  firstVersion,
+} from "./document-content.ts";
 import { damaged, documentWords, MAX_DOCUMENT_BYTES } from "./document-format.ts";
 import { checkJson, type Json } from "./json-value.ts";
 import { documentPlace, type PlaceOptions } from "./place.ts";
@@ -102,12 +108,12 @@ export interface JsonFollower<T> extends Disposable {
   readonly closed: boolean;
   /**
    * Room for a document in bytes of UTF-8; undefined as long as there is no file.
-   * @throws ClosedError after `close()`; FileFormatError for a file that is none of a JsonMap, is damaged, or was cut
-   *   short; SystemError EACCES …
+   * @throws ClosedError after `close()`; FileFormatError for a file that is none of a JsonMap, is damaged or truncated;
+   *   SystemError EACCES …
    */
   readonly maxBytes: number | undefined;
   /**
-   * Grows with every write, from 1 on, and by one more when the file is made anew; 0 as long as there is no file. Cheap:
+   * Grows with every write, from 1 on, and 2^32 further when the file is recreated, or grows; 0 as long as there is no file. Cheap:
    * compare it before you read again.
    * @throws as `maxBytes`
    */
@@ -266,18 +272,20 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     this.#schema = checkSchema(options.schema);
     this.#master = options.role === "master" ? fileOptions(options) : undefined;
     const place = documentPlace(options);
-    if (options.role === "master") this.#make(place, options);
+    const deadline = new Deadline(this.#master?.timeoutMs);
+    if (options.role === "master") this.#make(place, options.initial, deadline);
     this.#segment = new Segment(place, documentType, {
       access: this.#master === undefined ? "read" : "write",
       makesLock: this.#master !== undefined,
       mode: this.#master?.mode,
       mayBeMissing: true,
+      looksAtEachLock: true,
     });
-    if (this.#master !== undefined) this.#repair(this.#master);
+    if (this.#master !== undefined) this.#repair(deadline);
   }
 
   /** Makes the file if it is to be made, so that the document can be opened. */
-  #make(place: Place, { timeoutMs, initial }: MasterOptions): void {
+  #make(place: Place, initial: unknown, deadline: Deadline): void {
     const { create, force, maxBytes, mode } = this.#master as FileOptions;
     if (!create) {
       if (exists(place.dataPath)) return;
@@ -285,6 +293,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     }
     const text =
       initial === undefined ? undefined : this.#fitting(this.#textOf(initial, place.dataPath), place);
+    const { leftMs: timeoutMs } = deadline;
     createSegment(place, documentPlan(maxBytes, text), documentType, { force, mode, timeoutMs });
   }
 
@@ -296,9 +305,11 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   }
 
   /** What a killed master has left half done is set right by the next one. */
-  #repair({ timeoutMs }: FileOptions): void {
+  #repair(deadline: Deadline): void {
     try {
-      this.#segment.acquire("exclusive", { timeoutMs });
+      // Most often there is nothing to do: no need to wait for a writer that may have been stopped.
+      if (this.#segment.attached?.needsRepair !== true) return;
+      this.#segment.acquire("exclusive", { timeoutMs: deadline.leftMs });
       try {
         this.#segment.attached?.repair();
       } finally {
@@ -369,7 +380,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   write(value: Input, options?: LockOptions): number {
     this.#checkMaster("write", options);
     const text = this.#textOf(value);
-    return this.#commit(() => text, options);
+    return this.#commit(() => text, options, true);
   }
 
   update(fn: (current: T | undefined) => unknown, options?: LockOptions): number {
@@ -382,59 +393,85 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     }, options);
   }
 
-  /** Replaces the document under the writer lock; makes the file if it is gone. @returns the new version */
-  #commit(textOf: (content: DocumentContent) => string, options?: LockOptions): number {
+  /**
+   * Replaces the document under the writer lock; makes the file if it is gone.
+   * @param needsNothing the document before is not looked at: a file that was truncated may be recreated
+   * @returns the new version
+   */
+  #commit(textOf: (content: DocumentContent) => string, options?: LockOptions, needsNothing = false): number {
     const segment = this.#segment;
     const deadline = new Deadline(options?.timeoutMs);
     for (;;) {
-      this.#acquire(deadline);
-      try {
-        const content = segment.attached;
-        if (content !== undefined) {
-          const text = textOf(content);
-          this.#checkOpen();
-          return this.#put(content, text);
-        }
-      } finally {
-        if (!segment.closed) segment.releaseIfHeld();
+      this.#acquire(deadline, needsNothing);
+      const version = this.#commitLocked(textOf);
+      if (version !== undefined) {
         segment.notify();
+        return version;
       }
-      this.#recreate(false, deadline);
+      if (segment.whole() === undefined) this.#recreate(deadline);
     }
   }
 
-  /** A file that was truncated while it was open is recreated: a writer needs nothing of it. */
-  #acquire(deadline: Deadline): void {
+  /** With the lock, which is given back. @returns undefined when there is no file, or another one than `textOf` has seen */
+  #commitLocked(textOf: (content: DocumentContent) => string): number | undefined {
     try {
-      this.#segment.acquire("exclusive", { timeoutMs: deadline.leftMs });
+      const content = this.#segment.attached;
+      if (content === undefined) return undefined;
+      const text = textOf(content);
+      // Meanwhile the map may have been closed, or the file truncated.
+      this.#segment.whole();
+      return this.#put(content, text);
+    } finally {
+      this.#segment.releaseIfHeld();
+    }
+  }
+
+  #acquire(deadline: Deadline, needsNothing: boolean): void {
+    const segment = this.#segment;
+    try {
+      segment.acquire("exclusive", { timeoutMs: deadline.leftMs });
     } catch (error) {
       const isTruncated = error instanceof FileFormatError && error.isOurs;
-      if (!isTruncated) throw error;
-      this.#recreate(true, deadline);
-      this.#segment.acquire("exclusive", { timeoutMs: deadline.leftMs });
+      if (!isTruncated || !needsNothing || segment.attached === undefined) throw error;
+      this.#recreate(deadline, segment.attached);
+      segment.acquire("exclusive", { timeoutMs: deadline.leftMs });
     }
   }
 
-  #recreate(force: boolean, deadline: Deadline): void {
-    const { create, maxBytes, mode } = this.#master as FileOptions;
-    if (!create) throw new FileMissingError(this.path, `there is no '${this.path}'; ${documentWords.create}`);
-    const options = { force, mode, timeoutMs: deadline.leftMs };
-    createSegment(this.#segment.place, documentPlan(maxBytes, undefined), documentType, options);
+  /** @param like instead of the options: the file that is to be replaced, as it was opened */
+  #recreate(deadline: Deadline, like?: DocumentContent): void {
+    const master = this.#master as FileOptions;
+    const maxBytes = like?.maxBytes ?? master.maxBytes;
+    const mode = like?.file.mode ?? master.mode;
+    if (!master.create)
+      throw new FileMissingError(this.path, `there is no '${this.path}'; ${documentWords.create}`);
+    createSegment(this.#segment.place, documentPlan(maxBytes, undefined), documentType, {
+      force: like !== undefined,
+      mode,
+      timeoutMs: deadline.leftMs,
+      leastGeneration: this.#segment.generations,
+    });
     this.#segment.lookAgain();
   }
 
-  #put(content: DocumentContent, text: string): number {
+  /** @returns the version; undefined when another file has the name by now */
+  #put(content: DocumentContent, text: string): number | undefined {
     // UTF-8 takes at most three bytes for a UTF-16 unit: most documents need not be measured.
     if (3 * text.length <= content.maxBytes) return content.commit(text);
     const needed = Buffer.byteLength(text);
     if (needed <= content.maxBytes) return content.commit(text);
     const available = this.#master?.grow ? MAX_DOCUMENT_BYTES : content.maxBytes;
     if (needed > available) throw tooLarge(this.path, available, needed);
-    const maxBytes = Math.min(Math.max(needed, 2 * content.maxBytes), MAX_DOCUMENT_BYTES);
-    const { file } = content;
+    // To make a text takes a while: a file that was put there meanwhile must not be replaced.
+    if (content.file.isUnlinkedOrReplaced) return undefined;
+    return this.#grow(content, text, Math.min(Math.max(needed, 2 * content.maxBytes), MAX_DOCUMENT_BYTES));
+  }
+
+  #grow({ file }: DocumentContent, text: string, maxBytes: number): number {
     const { page } = this.#segment.lock;
-    putFile(this.path, documentPlan(maxBytes, text), { mode: file.mode, page, old: file, replaces: true });
-    return ((page?.generations ?? file.generation + 2) - 1) * 2 ** 32 + 1;
+    const options = { mode: file.mode, page, old: file, replaces: true };
+    const generation = putFile(this.path, documentPlan(maxBytes, text), options) as number;
+    return firstVersion(generation);
   }
 
   flush(): void {
@@ -463,10 +500,8 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
       commits: (how: ChangesOptions) =>
         this.#master === undefined && this.#look() === undefined ? undefined : this.#segment.changes(how),
       version: () => this.version,
-      read: () => {
-        const committed = this.#read();
-        return { version: committed.version, value: this.#parse(committed) };
-      },
+      read: () => this.#read(),
+      parse: (committed: Committed) => this.#parse(committed),
     };
     const changes = new DocumentChanges(source, initial ? undefined : version, { signal, spinMs }, () =>
       this.#iterations.delete(changes),
@@ -552,7 +587,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
  * the text at the start, are jsonmmap's.
  * @throws TypeError for options that there are not, or that make no sense (neither `file` nor `name`, an unknown role, no Standard Schema …)
  * @throws RangeError for `maxBytes` or `mode` out of range, or a `name` that is too long
- * @throws FileFormatError when the file is none of a JsonMap, damaged, or cut short; FileMissingError for a master with
+ * @throws FileFormatError when the file is none of a JsonMap, damaged or truncated; FileMissingError for a master with
  *   `create: false`; SystemError ENOSPC, EACCES …; UnsupportedError outside Linux
  * @example
  * using master = new JsonMap<Config>({ file: "/run/app/config", role: "master" });

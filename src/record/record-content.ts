@@ -63,6 +63,7 @@ export function recordType(
     kind: "record",
     words: recordWords(className ?? layout?.name ?? "Class"),
     leastBytes: LEAST_BYTES,
+    lockKinds: ["flock", "fcntl"],
     open(file) {
       if (file.footer === undefined) checkIpmmap(file, place, layout);
       else if (layout !== undefined) checkLayout(layout, file);

@@ -1,4 +1,5 @@
 /** What lies in a segment, as far as the segment must know it. */
+import type { LockKind } from "../sync/file-lock.ts";
 import type { ContentKind } from "./footer.ts";
 import type { SegmentFile } from "./segment-file.ts";
 
@@ -40,6 +41,8 @@ export interface ContentType<C extends Content> {
   readonly words: ContentWords;
   /** The least bytes that a file of this content has, one of another library without a footer included. */
   readonly leastBytes: number;
+  /** The locks that users of such content may go by. */
+  readonly lockKinds: readonly LockKind[];
   /**
    * Checks that the file holds this content, and attaches to it. The file stays the caller's when it throws.
    * @throws FileFormatError, LayoutMismatchError

@@ -45,6 +45,8 @@ export interface CreateOptions extends LockOptions {
   readonly force?: boolean | undefined;
   /** Permissions, not reduced by the umask. */
   readonly mode: number;
+  /** The least generation of the new file, for who remembers older files than the lock's page does. Default 0. */
+  readonly leastGeneration?: number | undefined;
 }
 
 /**
@@ -58,7 +60,10 @@ export function createSegment<C extends Content>(
   type: ContentType<C>,
   options: CreateOptions,
 ): boolean {
-  if (!options.force && exists(place.dataPath)) return false;
+  if (!options.force && exists(place.dataPath)) {
+    sweepTemporaries(place.dataPath, isOurs);
+    return false;
+  }
   makeDirectory(directoryOf(place.dataPath));
   for (;;) {
     const made = tryCreate(place, plan, type, options);
@@ -84,16 +89,19 @@ function tryCreate<C extends Content>(
   using old = replaces ? openOld(path, type) : undefined;
   if (old !== undefined && !kinds.has(old.lockKind)) return undefined;
   locks.permit(plan.lockKind, options.mode);
-  const made = putFile(path, plan, { mode: options.mode, page: locks.pageOf(plan.lockKind), old, replaces });
-  if (made) locks.announce();
-  return made || undefined;
+  const { mode, leastGeneration } = options;
+  const page = locks.pageOf(plan.lockKind);
+  const generation = putFile(path, plan, { mode, page, old, replaces, leastGeneration });
+  if (generation === undefined) return undefined;
+  locks.announce();
+  return true;
 }
 
 /** The locks that the users of the file go by which is there; if it is damaged, that cannot be known. */
 function kindsInUse<C extends Content>({ dataPath }: Place, type: ContentType<C>): readonly LockKind[] {
   if (!exists(dataPath)) return [];
   using old = openOld(dataPath, type);
-  return old === undefined ? ["flock", "fcntl"] : [old.lockKind];
+  return old === undefined ? type.lockKinds : [old.lockKind];
 }
 
 /** All the locks that users of the old and of the new file go by, taken in one order. */
@@ -153,15 +161,17 @@ export interface PutOptions {
   readonly old: SegmentFile | undefined;
   /** Something has the name, be it damaged. */
   readonly replaces: boolean;
+  readonly leastGeneration?: number | undefined;
 }
 
 /**
  * Puts a new file in its place, whole from the first moment on. With the writer lock held.
- * @returns false when another file has appeared where nothing was
+ * @returns its generation; undefined when another file has appeared where nothing was
  * @throws SystemError ENOSPC, EACCES …, what `fill` throws; everything is as it was then
  */
-export function putFile(path: string, plan: SegmentPlan, { mode, page, old, replaces }: PutOptions): boolean {
-  const generation = Math.max((old?.generation ?? -1) + 1, page?.generations ?? 0);
+export function putFile(path: string, plan: SegmentPlan, options: PutOptions): number | undefined {
+  const { mode, page, old, replaces, leastGeneration = 0 } = options;
+  const generation = Math.max((old?.generation ?? -1) + 1, page?.generations ?? 0, leastGeneration);
   const isMade = makeNew(path, plan, { mode, generation }, (temporary) => {
     if (!replaces) return linkNew(temporary, path);
     if (old !== undefined) superseding(old, () => rename(temporary, path));
@@ -171,8 +181,9 @@ export function putFile(path: string, plan: SegmentPlan, { mode, page, old, repl
     }
     return true;
   });
-  if (isMade && page !== undefined) page.generations = generation + 1;
-  return isMade;
+  if (!isMade) return undefined;
+  if (page !== undefined) page.generations = generation + 1;
+  return generation;
 }
 
 /** Tells the users of `file` to look for another one, if `takeName` takes its name from it: else they stay. */
@@ -233,12 +244,12 @@ const beginsWith = (bytes: Uint8Array, marker: Uint8Array): boolean =>
 
 /**
  * The file that is to be replaced, to tell its users. Undefined when it is ours but damaged: no process can open it.
- * @throws FileFormatError for a file of another program, which a replacement would destroy; SystemError
+ * @throws FileFormatError for a file of another program or with another content, which stays as it is; SystemError
  */
 function openOld<C extends Content>(path: string, type: ContentType<C>): SegmentFile | undefined {
   try {
     const file = SegmentFile.open(path, { access: "write", words: type.words, leastBytes: type.leastBytes });
-    if (file.footer === undefined) recognise(file, type);
+    recognise(file, type);
     return file;
   } catch (error) {
     if (error instanceof FileFormatError && error.isOurs) return undefined;
@@ -248,8 +259,14 @@ function openOld<C extends Content>(path: string, type: ContentType<C>): Segment
 
 /** A file without a footer may be another library's that this content knows, or anything at all. */
 function recognise<C extends Content>(file: SegmentFile, type: ContentType<C>): void {
+  const { footer, path } = file;
   try {
-    type.open(file);
+    if (footer === undefined) type.open(file);
+    else if (footer.content !== type.kind)
+      throw new FileFormatError(
+        path,
+        `'${path}' holds a ${footer.content}, not a ${type.kind}, and is left alone: choose another tag, name or directory`,
+      );
   } catch (error) {
     file.close();
     throw error;
@@ -273,11 +290,6 @@ export function removeSegment<C extends Content>(
   if (!exists(path)) return false;
   sweepTemporaries(path, isOurs);
   using old = openOld(path, type);
-  if (old?.footer !== undefined && old.footer.content !== type.kind)
-    throw new FileFormatError(
-      path,
-      `'${path}' holds a ${old.footer.content}, not a ${type.kind}, and is not removed`,
-    );
   if (old === undefined) {
     supersedeDamaged(path);
     unlink(path);

@@ -188,6 +188,11 @@ export class SegmentFile implements Disposable {
     return this.words.slice(this.at.commits, this.at.commits + (FOOTER_BYTES - AT.commits) / 4).join();
   }
 
+  /** What tells the file on the disk from all others that there are now. */
+  get id(): string {
+    return this.#id;
+  }
+
   /** The same file on the disk, opened a second time. */
   isSameAs(other: SegmentFile): boolean {
     return other.#id === this.#id && !this.#isOverlaid;

@@ -30,6 +30,8 @@ export interface SegmentOptions {
   readonly mode?: number | undefined;
   /** The file may come later, and go: then there is no content. Default false: FileMissingError. */
   readonly mayBeMissing?: boolean | undefined;
+  /** Look for deleted files whenever the lock is taken, which costs a system call or two. Default: every 100 ms. */
+  readonly looksAtEachLock?: boolean | undefined;
 }
 
 /** A writer that is busy looks earlier, after a commit, when no process waits for it: a look takes up to 100 µs. */
@@ -47,6 +49,8 @@ export class Segment<C extends Content> implements Closable {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #lockedAt = 0;
   #watch: ChangeWatch | undefined;
+  /** One more than the generation of the newest file that was left. */
+  #generations = 0;
   /** What there was when the segment was opened: `waitForChange` counts from there. */
   readonly #opened: State;
 
@@ -84,6 +88,11 @@ export class Segment<C extends Content> implements Closable {
   get attached(): C | undefined {
     this.#checkOpen();
     return this.#content;
+  }
+
+  /** How many files had the name, as far as this object knows: the lock's page may have been deleted with them. */
+  get generations(): number {
+    return Math.max(this.#generations, generationsOf(this.#content?.file));
   }
 
   /** The lock that is held now. */
@@ -192,9 +201,13 @@ export class Segment<C extends Content> implements Closable {
     if (file === undefined) return !exists(this.path) && !this.#isLockLost();
     const excess = file.excessBytes;
     // What was added hides the footer from a creator, which then cannot tell us that it replaces the file.
-    const isToBeLookedFor = this.#isTimeToLook() || excess > 0;
+    const isToBeLookedFor = this.#isTimeToLook() || excess > 0 || this.#looksNow;
     if (isToBeLookedFor && (file.isUnlinkedOrReplaced || this.#isLockLost())) return false;
     return excess >= 0 && !file.isSuperseded;
+  }
+
+  get #looksNow(): boolean {
+    return this.#options.looksAtEachLock === true && this.held !== undefined;
   }
 
   #isLockLost(): boolean {
@@ -230,6 +243,7 @@ export class Segment<C extends Content> implements Closable {
   /** Goes over to another file and lock. Should the old memory be in use (`"BUSY"`), what was opened goes instead. */
   #attach(next: C | undefined, lock: RwLock | undefined): void {
     const [old, oldLock] = [this.#content, this.#lock];
+    const generations = generationsOf(old?.file);
     try {
       if (next !== old) old?.file.close();
     } catch (error) {
@@ -238,6 +252,7 @@ export class Segment<C extends Content> implements Closable {
       throw error;
     }
     this.#content = next;
+    this.#generations = Math.max(this.#generations, generations);
     if (lock === oldLock) return;
     this.#lock = lock;
     if (lock !== undefined) this.#watch?.follow(lock);
@@ -356,6 +371,10 @@ export class Segment<C extends Content> implements Closable {
     throw new FileMissingError(this.path, `there is no ${file} '${this.path}'; ${create}`);
   }
 }
+
+/** One more than the generation of a file; 0 of one that must not be touched any more. */
+const generationsOf = (file: SegmentFile | undefined): number =>
+  file?.footer !== undefined && file.isWhole ? file.generation + 1 : 0;
 
 /** What `open` gives; undefined when the file at `path` is missing and that is allowed. */
 function missingAllowed<T>(isAllowed: boolean, path: string, open: () => T): T | undefined {
