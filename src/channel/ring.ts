@@ -136,7 +136,7 @@ function findNext(ring: RingMemory): number | undefined {
     const index = ring.index(slot);
     loadFence();
     if (ring.read(slot) !== sequence) continue;
-    if (sequence === 0 && next === 0) return 0;
+    if (sequence === 0 && next === 0 && index === 0) return 0;
     if (((index + 1) | 0) === next) return index + 1;
   }
   return undefined;
@@ -335,21 +335,15 @@ export class RingReader {
     for (;;) {
       const slot = this.find();
       if (slot < 0) return false;
-      const { length } = this;
-      const payload = this.#ring.payload(slot);
-      if (length === this.#ring.payloadBytes) target.set(payload, byteOffset);
-      else target.set(payload.subarray(0, length), byteOffset);
+      target.set(this.part(slot), byteOffset);
       if (this.finish(slot)) return true;
     }
   }
 
-  /** Copies the message that was found into memory of its own length. */
-  copyOf(slot: number): Uint8Array {
-    return this.#ring.payload(slot).slice(0, this.length);
-  }
-
-  payload(slot: number): Uint8Array {
-    return this.#ring.payload(slot);
+  /** The bytes of the message that was found, in the slot. */
+  part(slot: number): Uint8Array {
+    const payload = this.#ring.payload(slot);
+    return this.length === payload.length ? payload : payload.subarray(0, this.length);
   }
 
   payloadOffset(slot: number): number {

@@ -29,7 +29,8 @@ class Realtime {
   low = 0;
   /** The upper 32 bits, as an int32. */
   high = 0;
-  #second = -1;
+  /** The whole seconds. */
+  second = -1;
   #secondLow = 0;
   #secondHigh = 0;
 
@@ -46,7 +47,7 @@ class Realtime {
     // SAFETY: the kernel writes 16 bytes into `timespec`.
     clocks().clock_gettime(clock, timespec);
     const second = timespec[0]! + timespec[1]! * TWO_32;
-    if (second !== this.#second) this.#startSecond(second);
+    if (second !== this.second) this.#startSecond(second);
     const low = this.#secondLow + timespec[2]!;
     this.low = low | 0;
     this.high = low < TWO_32 ? this.#secondHigh | 0 : (this.#secondHigh + 1) | 0;
@@ -55,7 +56,7 @@ class Realtime {
   /** Once a second the product that no number can hold exactly. */
   #startSecond(second: number): void {
     const nanoseconds = BigInt.asUintN(64, BigInt(second) * 1_000_000_000n);
-    this.#second = second;
+    this.second = second;
     this.#secondLow = Number(nanoseconds & 0xffff_ffffn);
     this.#secondHigh = Number(nanoseconds >> 32n);
   }

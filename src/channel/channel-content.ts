@@ -1,0 +1,112 @@
+/** A channel in a segment. */
+import { FileFormatError } from "../errors/errors.ts";
+import type { Content, ContentType, ContentWords } from "../segment/content.ts";
+import type { SegmentPlan } from "../segment/create.ts";
+import type { Message, Payload } from "../segment/payload.ts";
+import type { SegmentFile } from "../segment/segment-file.ts";
+import { planSlots, type SlotGeometry } from "../segment/slot-geometry.ts";
+import {
+  type From,
+  initRing,
+  MAX_RING_SLOTS,
+  RingReader,
+  RingWriter,
+  ringBytes,
+  ringGeometry,
+} from "./ring.ts";
+
+const CREATE = "a Publisher makes it: new Publisher(Frame, { create: true })";
+const RECREATE =
+  "a Publisher with { create: true, force: true } recreates it, which erases the messages that are there";
+
+export const channelWords: ContentWords = {
+  owner: "the channel",
+  file: "channel",
+  create: CREATE,
+  recreate: RECREATE,
+  lockFile: "a Publisher with { create: true } makes it",
+  permit:
+    "permission denied: the file has mode 0600 unless its Publisher was told another one, { create: true, mode: 0o644 }; check the directories too",
+};
+
+/** How channels of this payload are opened; without one, any channel is. */
+export const channelType = <T extends Message>(payload?: Payload<T>): ContentType<ChannelContent> => ({
+  kind: "channel",
+  words: channelWords,
+  leastBytes: 1,
+  open: (file) => new ChannelContent(file, payload),
+});
+
+/** The plan of a new channel. @throws RangeError, TypeError for impossible sizes */
+export function channelPlan<T extends Message>(
+  payload: Payload<T>,
+  slots: number,
+  payloadBytes: number | undefined,
+): SegmentPlan {
+  const geometry = planSlots(slots, payload.capacity(payloadBytes), MAX_RING_SLOTS);
+  return {
+    content: "channel",
+    lockKind: "flock",
+    contentBytes: ringBytes(geometry),
+    fingerprint: payload.fingerprint,
+    schema: payload.schema(geometry.payloadBytes),
+    name: `${slots} messages of ${payload.name}`,
+    fill: ({ bytes }) => initRing(bytes, geometry),
+  };
+}
+
+export class ChannelContent implements Content {
+  readonly file: SegmentFile;
+  readonly geometry: SlotGeometry;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #reader: RingReader;
+
+  /** @throws FileFormatError when it is no channel, or damaged; LayoutMismatchError */
+  constructor(file: SegmentFile, payload: Payload<Message> | undefined) {
+    if (file.footer === undefined)
+      throw new FileFormatError(file.path, `'${file.path}' has no footer, so it is no channel`);
+    this.file = file;
+    this.bytes = file.bytes.subarray(0, file.contentBytes);
+    this.geometry = ringGeometry(this.bytes, (reason) => {
+      throw new FileFormatError(
+        file.path,
+        `the channel '${file.path}' is damaged (${reason}); ${RECREATE}`,
+        true,
+      );
+    });
+    payload?.check(file, this.geometry.payloadBytes, RECREATE);
+    this.#reader = this.reader("next");
+  }
+
+  /** How many messages were published: a channel's version has no generation. */
+  get version(): number {
+    return this.#reader.published;
+  }
+
+  get epoch(): number {
+    return this.#reader.publisherEpoch;
+  }
+
+  get publisherPid(): number {
+    return this.#reader.publisherPid;
+  }
+
+  get isClosed(): boolean {
+    return this.#reader.isClosed;
+  }
+
+  reader(from: From): RingReader {
+    return new RingReader(this.bytes, this.geometry, from);
+  }
+
+  writer(): RingWriter {
+    return new RingWriter(this.bytes, this.geometry);
+  }
+
+  /** A publisher that takes over repairs what its predecessor left. */
+  repair(): void {}
+
+  snapshotBytes(): Uint8Array<ArrayBuffer> {
+    return this.bytes.slice();
+  }
+}

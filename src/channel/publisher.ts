@@ -1,0 +1,353 @@
+import { checkOptions } from "../errors/check-options.ts";
+import { ClosedError, FileFormatError, ShmError } from "../errors/errors.ts";
+import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
+import { createSegment } from "../segment/create.ts";
+import { type Message, type MessageInit, Payload, type PayloadClass } from "../segment/payload.ts";
+import { classPlace } from "../segment/place.ts";
+import { Segment } from "../segment/segment.ts";
+import { checkMilliseconds } from "../sync/timeout.ts";
+import { checkMode } from "../sys/arguments.ts";
+import { realtime } from "../sys/clock.ts";
+import { type ChannelContent, channelPlan, channelType } from "./channel-content.ts";
+import type { RingWriter } from "./ring.ts";
+
+/** Where a channel is. @example new Subscriber(Frame, { dir: "/dev/shm/camera", tag: "left" }) */
+export interface ChannelPlace {
+  /** Directory of the file. Default `"./.mmap"`; large channels belong in memory: `"/dev/shm/…"`. */
+  readonly dir?: string | undefined;
+  /** Tells several channels of one class apart: `<dir>/<Class>_<tag>.channel`. Default empty. */
+  readonly tag?: string | undefined;
+  /** Instead of a directory: the name of a POSIX shared memory object, `"/frames"` (Linux). */
+  readonly name?: string | undefined;
+  /** The class name in the file's name. Default: the class's own, `Bytes` for `Uint8Array`. */
+  readonly className?: string | undefined;
+}
+
+/** Options of `new Publisher`. @example { dir, slots: 8, create: true, waitMs: 5000 } */
+export interface PublisherOptions extends ChannelPlace {
+  /** Make the channel when there is none. Default false. */
+  readonly create?: boolean | undefined;
+  /** With `create`: replace a channel that is there, with its messages. Default false. */
+  readonly force?: boolean | undefined;
+  /** How many messages the ring holds: a power of two. Subscribers may be that far behind. Default 8. */
+  readonly slots?: number | undefined;
+  /** Bytes of a message at most. Default: those of the struct; needed for `Uint8Array`. */
+  readonly payloadBytes?: number | undefined;
+  /** Permissions of the files made, not reduced by the umask. Default 0o600. */
+  readonly mode?: number | undefined;
+  /** Milliseconds to wait for a publisher that is still there; 0: an error at once. A dead one is never waited for. Default 1000. */
+  readonly waitMs?: number | undefined;
+  /** Whether a message begins with zeros; false: with what the slot held before, which is faster for large messages. Default true. */
+  readonly clear?: boolean | undefined;
+}
+
+/** What goes with a message. @example publisher.send(value, { type: 2 }) */
+export interface SendOptions {
+  /** A number for your own use, as a u32. Default 0. */
+  readonly type?: number | undefined;
+  /** Bytes of the message. Default: all of them. Needed where a function fills only a part of raw bytes. */
+  readonly length?: number | undefined;
+}
+
+const known = {
+  dir: "string",
+  tag: "string",
+  name: "string",
+  className: "string",
+  create: "boolean",
+  force: "boolean",
+  slots: "number",
+  payloadBytes: "number",
+  mode: "number",
+  waitMs: "number",
+  clear: "boolean",
+} as const;
+
+const DEFAULT_SLOTS = 8;
+const DEFAULT_WAIT_MS = 1000;
+const NO_OPTIONS: SendOptions = {};
+
+/**
+ * The one publisher of a channel: it holds the channel's writer lock for its life, so a message costs no system call
+ * unless a subscriber sleeps. Nothing blocks it: who is too slow loses messages, and is told how many.
+ *
+ * When it dies the next publisher goes on where it stopped. When its file is deleted or replaced by hand, it goes on in the
+ * one that is there then; with `create` it makes one.
+ * @throws FileMissingError without `create`; LayoutMismatchError; FileFormatError for a damaged file, or one made with other
+ *   `slots`; LockTimeoutError that names the publisher that is still there; TypeError, RangeError for the options; SystemError
+ * @example
+ * using frames = new Publisher(Frame, { dir: "/dev/shm/camera", create: true });
+ * frames.send((frame) => { frame.width = 1920; frame.pixels.set(image); });
+ */
+export class Publisher<T extends Message> implements Disposable {
+  readonly #payload: Payload<T>;
+  readonly #options: PublisherOptions;
+  readonly #segment: Segment<ChannelContent>;
+  #writer: RingWriter;
+  /** Views on the slots, each made at its first use. */
+  #views = new Map<number, T>();
+  #loan: Loan<T> | undefined;
+  readonly #clear: boolean;
+  readonly #structBytes: number;
+  /** The second in which the file was looked at last. */
+  #lookedAt = 0;
+  /** The file was deleted or replaced, and the current one is not open yet. */
+  #isLost = false;
+
+  /** @param cls a struct class, the name of one after `loadStructs`, or `Uint8Array` */
+  constructor(cls: PayloadClass<T> | string, options: PublisherOptions = {}) {
+    checkOptions("new Publisher", options, known);
+    const { force, create, mode, waitMs = DEFAULT_WAIT_MS } = options;
+    if (force && !create)
+      throw new TypeError("new Publisher: force replaces the file, so it needs create: true");
+    checkMode(mode);
+    checkMilliseconds("waitMs", waitMs);
+    this.#payload = new Payload(cls);
+    this.#options = options;
+    this.#clear = options.clear ?? true;
+    this.#structBytes = this.#payload.isVariable ? 0 : this.#payload.structBytes;
+    const place = classPlace(options.className ?? this.#payload.name, options, "channel");
+    if (create) this.#create(place, force === true);
+    this.#segment = new Segment(place, channelType(this.#payload), {
+      access: "write",
+      makesLock: create === true,
+      mode,
+    });
+    try {
+      this.#segment.acquire("exclusive", { timeoutMs: waitMs });
+      this.#checkAgreement();
+      this.#writer = this.#takeOver();
+    } catch (error) {
+      this.#segment.close();
+      throw error;
+    }
+  }
+
+  #create(place: ReturnType<typeof classPlace>, force: boolean): void {
+    const { slots = DEFAULT_SLOTS, payloadBytes, mode = 0o600, waitMs = DEFAULT_WAIT_MS } = this.#options;
+    const plan = channelPlan(this.#payload, slots, payloadBytes);
+    createSegment(place, plan, channelType(), { force, mode, timeoutMs: waitMs });
+  }
+
+  #checkAgreement(): void {
+    const { geometry } = this.#segment.content;
+    for (const option of ["slots", "payloadBytes"] as const) {
+      const wanted = this.#options[option];
+      if (wanted === undefined || wanted === geometry[option]) continue;
+      throw new FileFormatError(
+        this.path,
+        `'${this.path}' was made with ${option}: ${geometry[option]}, not ${wanted}; leave the option out, or recreate it with { create: true, force: true }`,
+      );
+    }
+  }
+
+  #takeOver(): RingWriter {
+    const writer = this.#segment.content.writer();
+    writer.takeOver(process.pid);
+    return writer;
+  }
+
+  /** The channel's file. */
+  get path(): string {
+    return this.#segment.path;
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#segment.closed;
+  }
+
+  /** The index of the message that comes next: how many were published since the channel was made. */
+  get index(): number {
+    return this.#writer.index;
+  }
+
+  /** Which publisher of the channel this is, counted from 1. */
+  get epoch(): number {
+    return this.#writer.epoch;
+  }
+
+  /** Bytes of a message at most. */
+  get payloadBytes(): number {
+    return this.#writer.payloadBytes;
+  }
+
+  /**
+   * Publishes a message. When `fn` throws, or the value does not fit, there is no message.
+   * @param message a value (members that are not given are 0, or as `clear` says), or a function that fills the message in
+   *   its slot. A function may return the length of raw bytes
+   * @throws TypeError, RangeError for a value that does not fit; ClosedError; ShmError `"BUSY"` while a loan is open;
+   *   FileMissingError once the file was deleted
+   * @example prices.send({ symbol: "ABC", price: 17.5 }, { type: 1 })
+   */
+  send(message: MessageInit<T> | ((data: T) => unknown), options: SendOptions = NO_OPTIONS): void {
+    const writer = this.#begin();
+    const view = this.#open(writer);
+    let length: number | undefined;
+    try {
+      if (typeof message === "function") {
+        const result = this.#fill(message as (data: T) => unknown, view);
+        if (typeof result === "number") length = result;
+      } else length = this.#payload.assign(view, message);
+    } catch (error) {
+      writer.giveBack();
+      throw error;
+    }
+    this.#send(writer, options, length);
+  }
+
+  #fill(fn: (data: T) => unknown, view: T): unknown {
+    refuseAsync(fn, "send");
+    return refusePromise(fn(view), "send");
+  }
+
+  /**
+   * A message to be filled in its slot, sent by `loan.send()`. There is one at a time; subscribers see nothing of it before.
+   * @throws as `send`
+   * @example { using loan = frames.loan(); loan.data.width = 1920; loan.send(); }
+   */
+  loan(): Loan<T> {
+    const writer = this.#begin();
+    const slot = writer.loan();
+    const loan: Loan<T> = new Loan(this.#view(writer, slot), writer.user(slot), {
+      send: (options) => this.#sendLoan(writer, options),
+      giveBack: () => this.#endLoan(writer),
+    });
+    if (this.#clear) writer.payload(slot).fill(0);
+    this.#loan = loan;
+    return loan;
+  }
+
+  #begin(): RingWriter {
+    if (this.#segment.closed) throw new ClosedError(`the publisher of '${this.path}' is closed`);
+    if (this.#loan !== undefined) {
+      throw new ShmError("BUSY", `'${this.path}' has an open loan; send it or give it back first`);
+    }
+    if (this.#isLost) this.#moveOver();
+    return this.#writer;
+  }
+
+  #open(writer: RingWriter): T {
+    const slot = writer.loan();
+    if (this.#clear) writer.payload(slot).fill(0);
+    return this.#view(writer, slot);
+  }
+
+  #view(writer: RingWriter, slot: number): T {
+    return this.#views.get(slot) ?? this.#makeView(writer, slot);
+  }
+
+  #makeView(writer: RingWriter, slot: number): T {
+    const { bytes } = this.#segment.content;
+    const region = this.#payload.region(bytes, writer.payloadOffset(slot), writer.payloadBytes, "write");
+    const view = this.#payload.view(region);
+    this.#views.set(slot, view);
+    return view;
+  }
+
+  #sendLoan(writer: RingWriter, options: SendOptions): void {
+    if (this.#segment.closed) throw new ClosedError(`the publisher of '${this.path}' is closed`);
+    this.#loan = undefined;
+    this.#send(writer, options, undefined);
+  }
+
+  #endLoan(writer: RingWriter): void {
+    this.#loan = undefined;
+    writer.giveBack();
+  }
+
+  #send(writer: RingWriter, { type = 0, length }: SendOptions, known: number | undefined): void {
+    const byteLength = length ?? known ?? (this.#structBytes || writer.payloadBytes);
+    if (!(byteLength >= 0 && byteLength <= writer.payloadBytes)) {
+      writer.giveBack();
+      throw new RangeError(`length must be from 0 to ${writer.payloadBytes}, not ${byteLength}`);
+    }
+    writer.send(byteLength, type);
+    this.#segment.notify();
+    // The clock was just read: the file is looked at once a second.
+    if (realtime.second !== this.#lookedAt) this.#look();
+  }
+
+  /** Should the file be deleted or replaced, the next message goes into the one that is there then. */
+  #look(): void {
+    this.#lookedAt = realtime.second;
+    const { file } = this.#segment.content;
+    if (file.isWhole && !file.isUnlinkedOrReplaced && !file.isSuperseded) return;
+    this.#isLost = true;
+    this.#segment.release();
+    this.#moveOver();
+  }
+
+  #moveOver(): void {
+    const { create, waitMs = DEFAULT_WAIT_MS } = this.#options;
+    if (create) this.#create(this.#segment.place, false);
+    this.#segment.acquire("exclusive", { timeoutMs: waitMs });
+    this.#views = new Map();
+    this.#writer = this.#takeOver();
+    this.#isLost = false;
+  }
+
+  /** Ends the publisher: the next one goes on with the next index. An open loan is given back. */
+  close(): void {
+    if (this.#segment.closed) return;
+    this.#loan?.[Symbol.dispose]();
+    if (!this.#isLost) this.#writer.close();
+    this.#segment.notify();
+    this.#views.clear();
+    this.#segment.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+interface LoanOwner {
+  send(options: SendOptions): void;
+  giveBack(): void;
+}
+
+/** A message that is being written in its slot. Given back unsent at the end of its scope. */
+export class Loan<T extends Message> implements Disposable {
+  readonly #data: T;
+  readonly #user: Uint8Array;
+  #owner: LoanOwner | undefined;
+
+  /** @internal Made by `Publisher.loan()`. */
+  constructor(data: T, user: Uint8Array, owner: LoanOwner) {
+    this.#data = data;
+    this.#user = user;
+    this.#owner = owner;
+  }
+
+  /** The message in shared memory. @throws ClosedError once it is sent or given back */
+  get data(): T {
+    this.#check();
+    return this.#data;
+  }
+
+  /** 32 bytes of the slot for your own use, beside the message. @throws ClosedError once it is sent or given back */
+  get user(): Uint8Array {
+    this.#check();
+    return this.#user;
+  }
+
+  /** Publishes the message. @throws ClosedError once it is sent or given back; RangeError for an impossible length */
+  send(options: SendOptions = NO_OPTIONS): void {
+    const owner = this.#check();
+    this.#owner = undefined;
+    owner.send(options);
+  }
+
+  /** Gives the loan back unsent; nothing once it is sent. */
+  [Symbol.dispose](): void {
+    this.#owner?.giveBack();
+    this.#owner = undefined;
+  }
+
+  #check(): LoanOwner {
+    if (this.#owner === undefined)
+      throw new ClosedError("the loan was sent or given back; its slot may hold another message");
+    return this.#owner;
+  }
+}

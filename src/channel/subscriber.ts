@@ -1,0 +1,345 @@
+import { checkOptions } from "../errors/check-options.ts";
+import { ClosedError, FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
+import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
+import { type Message as Data, Payload, type PayloadClass } from "../segment/payload.ts";
+import { classPlace } from "../segment/place.ts";
+import { Segment } from "../segment/segment.ts";
+import type { DeepReadonly } from "../struct/declare/type-utils.ts";
+import { checkMilliseconds, checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
+import { toMilliseconds } from "../sys/clock.ts";
+import { type ChannelContent, channelType } from "./channel-content.ts";
+import type { ChannelPlace } from "./publisher.ts";
+import type { From, RingReader } from "./ring.ts";
+
+/** Options of `new Subscriber`. @example { dir, tag: "left", from: "oldest" } */
+export interface SubscriberOptions extends ChannelPlace {
+  /**
+   * Where to begin: `"newest"` (default), the newest message that is there; `"oldest"`, the oldest one; `"next"`, the
+   * next one to come.
+   */
+  readonly from?: From | undefined;
+}
+
+/** Options of `Subscriber.open`. @example { dir, waitMs: 5000 } */
+export interface OpenSubscriberOptions extends SubscriberOptions {
+  /** Milliseconds to wait for the channel to be made. Default: no limit. */
+  readonly waitMs?: number | undefined;
+  /** Aborting it ends the wait with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How long to wait for a message. @example subscriber.receive({ timeoutMs: 100 }) */
+export interface ReceiveOptions {
+  /** Milliseconds to wait for a message. Default 0: do not wait. Infinity: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** Of these, milliseconds to look again and again before sleeping: some 200 ns from publisher to subscriber, for a whole core. Default 0. */
+  readonly spinMs?: number | undefined;
+}
+
+/** How long to wait for a message without blocking the event loop. */
+export interface ReceiveAsyncOptions extends ReceiveOptions {
+  /** Milliseconds to wait for a message. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** Aborting it ends the wait with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of `messages`. */
+export interface MessagesOptions {
+  /** Aborting it ends the iteration with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+  /** As in `receive`. */
+  readonly spinMs?: number | undefined;
+}
+
+/** What comes with a message. */
+export interface MessageInfo {
+  /** Which message of the channel it is, counted from 0. */
+  readonly index: number;
+  /** Messages between the one before and this that were not received: overwritten, or skipped by `latest()`. */
+  readonly missed: number;
+  /** When it was sent: milliseconds since 1970 by the publisher's clock, with a fraction. */
+  readonly sentAt: number;
+  /** The number that the publisher gave, 0 without one. */
+  readonly type: number;
+  /** Bytes of the message. */
+  readonly length: number;
+  /** Which publisher of the channel sent it, counted from 1. */
+  readonly epoch: number;
+}
+
+/** A message as a private copy, which no publisher changes. */
+export interface Message<T> extends MessageInfo {
+  readonly data: T;
+}
+
+const known = { dir: "string", tag: "string", name: "string", className: "string", from: "string" } as const;
+const receiveKnown = { timeoutMs: "number", spinMs: "number" } as const;
+const FROM: readonly string[] = ["newest", "oldest", "next"];
+
+/** A subscriber looks this often for a channel that is not there yet, in milliseconds. */
+const LOOK_FOR_FILE_MS = 20;
+
+/**
+ * Receives the messages of a channel. It leaves no trace in the channel and needs no permission to write: any number of
+ * subscribers cost the publisher nothing. One that is more than the ring's slots behind loses messages and is told how many;
+ * it goes on in the middle of what is there. When the channel is recreated it goes on there, from its first message.
+ * @throws FileMissingError; LayoutMismatchError; FileFormatError; TypeError for the options; SystemError
+ * @example
+ * using frames = new Subscriber(Frame, { dir: "/dev/shm/camera" });
+ * for await (const { data, index, missed } of frames) console.log(index, missed, data.width);
+ */
+export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Message<T>> {
+  readonly #payload: Payload<T>;
+  readonly #segment: Segment<ChannelContent>;
+  #content: ChannelContent;
+  #reader: RingReader;
+  /** Views on the slots for `peek`, each made at its first use. */
+  #views = new Map<number, T>();
+
+  /** @param cls a struct class, the name of one after `loadStructs`, or `Uint8Array` */
+  constructor(cls: PayloadClass<T> | string, options: SubscriberOptions = {}) {
+    checkOptions("new Subscriber", options, known);
+    const { from = "newest", className } = options;
+    if (!FROM.includes(from)) {
+      throw new TypeError(`new Subscriber: from must be ${FROM.join(", ")}, got ${JSON.stringify(from)}`);
+    }
+    this.#payload = new Payload(cls);
+    const place = classPlace(className ?? this.#payload.name, options, "channel");
+    this.#segment = new Segment(place, channelType(this.#payload), { access: "read", makesLock: false });
+    this.#content = this.#segment.content;
+    this.#reader = this.#content.reader(from);
+  }
+
+  /**
+   * Opens a channel, and waits for it to be made.
+   * @throws as the constructor; WaitTimeoutError after `waitMs`; the signal's reason
+   * @example const frames = await Subscriber.open(Frame, { dir, waitMs: 5000 });
+   */
+  static async open<T extends Data>(
+    cls: PayloadClass<T> | string,
+    options: OpenSubscriberOptions = {},
+  ): Promise<Subscriber<T>> {
+    checkOptions("Subscriber.open", options, { ...known, waitMs: "number", signal: "any" });
+    const { waitMs = Number.POSITIVE_INFINITY, signal, ...rest } = options;
+    checkMilliseconds("waitMs", waitMs);
+    checkSignal("Subscriber.open", signal)?.throwIfAborted();
+    for (let waited = 0; ; waited += LOOK_FOR_FILE_MS) {
+      try {
+        return new Subscriber(cls, rest);
+      } catch (error) {
+        if (!(error instanceof FileMissingError)) throw error;
+        if (waited >= waitMs)
+          throw new WaitTimeoutError(error.path, waitMs, `${error.message} (waited ${waitMs} ms)`);
+      }
+      await Bun.sleep(LOOK_FOR_FILE_MS);
+      signal?.throwIfAborted();
+    }
+  }
+
+  /** The channel's file. */
+  get path(): string {
+    return this.#segment.path;
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#segment.closed;
+  }
+
+  /** The index of the message that comes next. */
+  get index(): number {
+    return this.#reader.cursor;
+  }
+
+  /** How many messages were published since the channel was made. @throws ClosedError */
+  get published(): number {
+    return this.#current().version;
+  }
+
+  /** Whether the last publisher has closed the channel by itself, and no other has followed. @throws ClosedError */
+  get isEnded(): boolean {
+    return this.#current().isClosed;
+  }
+
+  /**
+   * The next message as a private copy; undefined when there is none (after `timeoutMs`).
+   * @throws ClosedError; FileFormatError once the file was truncated; DeadlockError for a wait in the thread of the publisher;
+   *   TypeError, RangeError for the options
+   * @example const message = subscriber.receive({ timeoutMs: 100 });
+   */
+  receive(options?: ReceiveOptions): Message<T> | undefined {
+    const message = this.#tryReceive();
+    if (message !== undefined || options === undefined) return message;
+    checkOptions("receive", options, receiveKnown);
+    const timeoutMs = checkTimeout(options.timeoutMs ?? 0);
+    const spinMs = Math.min(checkSpin(options.spinMs), timeoutMs);
+    return this.#spin(spinMs) ?? this.#await(timeoutMs - spinMs);
+  }
+
+  #spin(spinMs: number): Message<T> | undefined {
+    if (spinMs === 0) return undefined;
+    const end = performance.now() + spinMs;
+    do {
+      for (let looks = 0; looks < 1000; looks++) {
+        if (this.#reader.find() >= 0) return this.#tryReceive();
+      }
+    } while (performance.now() < end);
+    return undefined;
+  }
+
+  #await(timeoutMs: number): Message<T> | undefined {
+    const end = performance.now() + timeoutMs;
+    for (let left = timeoutMs; left > 0; left = end - performance.now()) {
+      const isChanged = this.#segment.waitForChange({ timeoutMs: left });
+      const message = this.#tryReceive();
+      if (message !== undefined || !isChanged) return message;
+    }
+    return this.#tryReceive();
+  }
+
+  /**
+   * The next message as a private copy, without blocking the event loop; undefined after `timeoutMs`.
+   * @throws as `receive`; the signal's reason
+   * @example const message = await subscriber.receiveAsync({ signal });
+   */
+  async receiveAsync(options: ReceiveAsyncOptions = {}): Promise<Message<T> | undefined> {
+    checkOptions("receiveAsync", options, { ...receiveKnown, signal: "any" });
+    const timeoutMs = checkTimeout(options.timeoutMs);
+    const { spinMs } = options;
+    const deadline = Number.isFinite(timeoutMs) ? AbortSignal.timeout(timeoutMs) : undefined;
+    const signals = [deadline, checkSignal("receiveAsync", options.signal)].filter(
+      (signal) => signal !== undefined,
+    );
+    const signal = signals.length === 2 ? AbortSignal.any(signals) : signals[0];
+    try {
+      const { value } = await this.messages({ signal, spinMs }).next();
+      return value as Message<T>;
+    } catch (error) {
+      if (deadline?.aborted && error === deadline.reason) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * The newest message, if it was not received yet, as a private copy. Those before it are skipped, and count as missed.
+   * @throws as `receive`
+   * @example const pose = subscriber.latest()?.data ?? lastPose;
+   */
+  latest(): Message<T> | undefined {
+    this.#current();
+    this.#reader.skipToNewest();
+    return this.#tryReceive();
+  }
+
+  /**
+   * Shows the next message in place, without a copy: false when there is none, or when the publisher has overwritten it while
+   * `fn` ran. Then throw away what `fn` has found: it may be half of one message and half of another. The next call goes on
+   * with a later message. Never store into raw bytes: the memory is read-only, and a store kills the process.
+   * @throws ClosedError; TypeError for an asynchronous function; what `fn` throws (the message is then not received)
+   * @example const isWhole = frames.peek((frame) => { sum = frame.pixels.at(0); });
+   */
+  peek(fn: (view: T extends Uint8Array ? T : DeepReadonly<T>, message: MessageInfo) => unknown): boolean {
+    refuseAsync(fn, "peek");
+    const slot = this.#find();
+    if (slot < 0) return false;
+    const reader = this.#reader;
+    const info = this.#info(reader, reader.cursor);
+    refusePromise(fn(this.#view(slot) as never, info), "peek");
+    if (!reader.finish(slot)) return false;
+    reader.takeMissed();
+    return true;
+  }
+
+  /**
+   * The messages as they come. Ends with `break`, `signal` or `close()`; a publisher that ends does not end it, as the next one
+   * goes on with the channel.
+   * @throws ClosedError; the signal's reason; TypeError for the options
+   * @example for await (const message of subscriber.messages({ signal })) { … }
+   */
+  async *messages(options: MessagesOptions = {}): AsyncGenerator<Message<T>, undefined> {
+    checkOptions("messages", options, { signal: "any", spinMs: "number" });
+    const { signal } = options;
+    this.#current();
+    signal?.throwIfAborted();
+    // Begun before the first look: a message in between is a change.
+    await using changes = this.#segment.changes(options);
+    for (;;) {
+      for (let message = this.#tryReceive(); message !== undefined; message = this.#tryReceive()) {
+        yield message;
+        signal?.throwIfAborted();
+        if (this.closed) return undefined;
+      }
+      if ((await changes.next()).done) return undefined;
+      if (this.closed) return undefined;
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Message<T>, undefined> {
+    return this.messages();
+  }
+
+  /** Unmaps the channel. Views that `peek` gave throw from then on. */
+  close(): void {
+    this.#views.clear();
+    this.#segment.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #tryReceive(): Message<T> | undefined {
+    for (let slot = this.#find(); slot >= 0; slot = this.#find()) {
+      const reader = this.#reader;
+      const { bytes, view } = this.#payload.copy(reader.length);
+      bytes.set(reader.part(slot));
+      if (!reader.finish(slot)) continue;
+      const message = { data: view, ...this.#info(reader, reader.index) };
+      reader.takeMissed();
+      return message;
+    }
+    return undefined;
+  }
+
+  #info(reader: RingReader, index: number): MessageInfo {
+    const { missed, type, length, epoch } = reader;
+    return { index, missed, sentAt: toMilliseconds(reader.timeLow, reader.timeHigh), type, length, epoch };
+  }
+
+  /** The slot of the next message; -1: there is none. What is left in a file that was replaced comes first. */
+  #find(): number {
+    if (this.#segment.closed) throw this.#closedError();
+    // While it looks for changes the segment moves on by itself.
+    if (this.#segment.attached !== this.#content) this.#current();
+    const slot = this.#reader.find();
+    if (slot >= 0 || !this.#content.file.isSuperseded) return slot;
+    this.#current();
+    return this.#reader.find();
+  }
+
+  /** The content that is current. */
+  #current(): ChannelContent {
+    if (this.#segment.closed) throw this.#closedError();
+    const content = this.#segment.current() ?? this.#segment.content;
+    if (content === this.#content) return content;
+    this.#content = content;
+    this.#reader = content.reader("oldest");
+    this.#views = new Map();
+    return content;
+  }
+
+  #closedError(): ClosedError {
+    return new ClosedError(`the subscriber of '${this.path}' is closed`);
+  }
+
+  #view(slot: number): T {
+    const known = this.#views.get(slot);
+    if (known !== undefined) return known;
+    const { bytes, geometry } = this.#content;
+    const offset = this.#reader.payloadOffset(slot);
+    const view = this.#payload.view(this.#payload.region(bytes, offset, geometry.payloadBytes, "read"));
+    this.#views.set(slot, view);
+    return view;
+  }
+}

@@ -1,0 +1,341 @@
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Publisher, Subscriber } from "../../src/channel/index.ts";
+import {
+  ClosedError,
+  FileFormatError,
+  FileMissingError,
+  LayoutMismatchError,
+  LockTimeoutError,
+  WaitTimeoutError,
+} from "../../src/index.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { linesOf } from "../support/tools.ts";
+import { Frame, Price } from "./structs.ts";
+
+const temporary = temporaryDirectory();
+afterAll(() => temporary[Symbol.dispose]());
+let tests = 0;
+let dir = "";
+beforeEach(() => {
+  dir = join(temporary.path, `${tests++}`);
+});
+
+const prices = (options: object = {}): Publisher<Price> =>
+  new Publisher(Price, { dir, create: true, ...options });
+const child = (...args: string[]) =>
+  Bun.spawn([process.execPath, join(import.meta.dir, "../process/channel-child.ts"), dir, ...args], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+
+describe("messages", () => {
+  test("structs: a value, a function, a loan", () => {
+    using publisher = prices();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    publisher.send({ id: 1, price: 1.5 });
+    publisher.send((data) => {
+      data.id = 2;
+    });
+    {
+      using loan = publisher.loan();
+      loan.data.price = 3.5;
+      loan.send({ type: 7 });
+    }
+    const all = [subscriber.receive(), subscriber.receive(), subscriber.receive()];
+    expect(all.map((message) => [message?.data.id, message?.data.price, message?.type])).toEqual([
+      [1, 1.5, 0],
+      [2, 0, 0],
+      [0, 3.5, 7],
+    ]);
+    expect(all.map((message) => [message?.index, message?.missed, message?.epoch])).toEqual([
+      [0, 0, 1],
+      [1, 0, 1],
+      [2, 0, 1],
+    ]);
+    expect(Math.abs(all[0]!.sentAt - Date.now())).toBeLessThan(60_000);
+    expect(subscriber.receive()).toBeUndefined();
+  });
+
+  test("raw bytes of any length up to the slot", () => {
+    using publisher = new Publisher(Uint8Array, { dir, create: true, payloadBytes: 10 });
+    using subscriber = new Subscriber(Uint8Array, { dir, from: "next" });
+    publisher.send(new Uint8Array([1, 2, 3]));
+    publisher.send(new Uint8Array());
+    publisher.send((bytes) => {
+      bytes[0] = 9;
+      return 2;
+    });
+    publisher.send(
+      (bytes) => {
+        bytes.fill(4);
+      },
+      { length: 1 },
+    );
+    const all = [1, 2, 3, 4].map(() => [...subscriber.receive()!.data]);
+    expect(all).toEqual([[1, 2, 3], [], [9, 0], [4]]);
+    expect(() => publisher.send(new Uint8Array(11))).toThrow("at most 10 bytes");
+    expect(() => publisher.send(() => 11)).toThrow(RangeError);
+    expect(publisher.index).toBe(4);
+  });
+
+  test("a private copy stays as it was", () => {
+    using publisher = prices({ slots: 2 });
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    publisher.send({ id: 1 });
+    const { data } = subscriber.receive()!;
+    for (let id = 2; id < 6; id++) publisher.send({ id });
+    expect(data.id).toBe(1);
+    data.id = 5;
+    expect(data.id).toBe(5);
+  });
+
+  test("a value that does not fit is no message, nor is what a function threw at", () => {
+    using publisher = prices();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    expect(() => publisher.send({ id: -1 })).toThrow(RangeError);
+    expect(() =>
+      publisher.send(() => {
+        throw new Error("mine");
+      }),
+    ).toThrow("mine");
+    expect(() => publisher.send(async () => {})).toThrow("async");
+    expect(subscriber.receive()).toBeUndefined();
+    publisher.send({ id: 4 });
+    expect(subscriber.receive()).toMatchObject({ index: 0, missed: 0 });
+  });
+
+  test("clear: false leaves what the slot held", () => {
+    using publisher = prices({ slots: 2, clear: false });
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    for (const id of [1, 2]) publisher.send({ id, price: id });
+    publisher.send({ id: 3 });
+    expect(subscriber.latest()?.data).toMatchObject({ id: 3, price: 1 });
+  });
+
+  test("one loan at a time; one that is not sent is given back at the end of its scope", () => {
+    using publisher = prices();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    const first = publisher.loan();
+    {
+      using _same = first;
+      expect(() => publisher.loan()).toThrow("open loan");
+      expect(() => publisher.send({ id: 1 })).toThrow("open loan");
+    }
+    expect(() => first.data).toThrow(ClosedError);
+    expect(() => first.send()).toThrow(ClosedError);
+    publisher.send({ id: 2 });
+    expect(subscriber.receive()).toMatchObject({ index: 0 });
+    const last = publisher.loan();
+    publisher.close();
+    expect(() => last.send()).toThrow(ClosedError);
+  });
+});
+
+describe("subscribers", () => {
+  test("missed is exact, and latest() skips", () => {
+    using publisher = prices({ slots: 8 });
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    for (let id = 0; id < 20; id++) publisher.send({ id });
+    expect(subscriber.receive()).toMatchObject({ index: 16, missed: 16 });
+    expect(subscriber.latest()).toMatchObject({ index: 19, missed: 2 });
+    expect(subscriber.latest()).toBeUndefined();
+  });
+
+  test("peek shows the message in place, and tells when it was overwritten meanwhile", () => {
+    using publisher = prices({ slots: 2 });
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    expect(subscriber.peek(() => expect.unreachable())).toBe(false);
+    publisher.send({ id: 1 });
+    const seen: number[] = [];
+    expect(subscriber.peek((data, { index }) => seen.push(data.id, index))).toBe(true);
+    expect(seen).toEqual([1, 0]);
+    publisher.send({ id: 2 });
+    const isWhole = subscriber.peek(() => {
+      for (let id = 3; id < 6; id++) publisher.send({ id });
+    });
+    expect(isWhole).toBe(false);
+    expect(subscriber.receive()).toMatchObject({ index: 4, missed: 3 });
+  });
+
+  test("peek's view is read-only, of structs", () => {
+    using publisher = prices();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    publisher.send({ id: 1 });
+    expect(() =>
+      subscriber.peek((data) => {
+        (data as Price).id = 3;
+      }),
+    ).toThrow(TypeError);
+    expect(subscriber.receive()?.data.id).toBe(1);
+  });
+
+  test("waits: receive with timeoutMs, receiveAsync, for await", async () => {
+    using publisher = prices();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    expect(await subscriber.receiveAsync({ timeoutMs: 20 })).toBeUndefined();
+    setTimeout(() => publisher.send({ id: 1 }), 30);
+    expect((await subscriber.receiveAsync())?.data.id).toBe(1);
+    const got: number[] = [];
+    setTimeout(() => {
+      for (const id of [2, 3, 4]) publisher.send({ id });
+    }, 10);
+    for await (const { data } of subscriber) {
+      got.push(data.id);
+      if (data.id === 4) break;
+    }
+    expect(got).toEqual([2, 3, 4]);
+  });
+
+  test("a signal ends an iteration with its reason, close() without one", async () => {
+    using publisher = prices();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error("enough")), 10);
+    const iterate = async (): Promise<void> => {
+      for await (const _message of subscriber.messages({ signal: controller.signal }));
+    };
+    expect(await iterate().catch((error: Error) => error.message)).toBe("enough");
+    setTimeout(() => subscriber.close(), 10);
+    for await (const _message of subscriber);
+    expect(() => subscriber.receive()).toThrow(ClosedError);
+    publisher.send({ id: 1 });
+  });
+
+  test("open() waits for the channel", async () => {
+    const opening = Subscriber.open(Price, { dir, waitMs: 5000, from: "oldest" });
+    await Bun.sleep(30);
+    using publisher = prices();
+    publisher.send({ id: 1 });
+    using subscriber = await opening;
+    expect(subscriber.receive()?.data.id).toBe(1);
+    const never = Subscriber.open(Price, { dir, tag: "none", waitMs: 30 });
+    expect(await never.catch((error: unknown) => error)).toBeInstanceOf(WaitTimeoutError);
+    expect(() => new Subscriber(Price, { dir, tag: "none" })).toThrow(FileMissingError);
+  });
+});
+
+describe("one publisher at a time", () => {
+  test("a second one is told who the first is; after a kill it takes over", async () => {
+    const first = child("publish");
+    for await (const line of linesOf(first.stdout)) if (line === "ready") break;
+    const second = (): Publisher<Price> => new Publisher(Price, { dir, waitMs: 0 });
+    expect(second).toThrow(LockTimeoutError);
+    expect(second).toThrow(String(first.pid));
+    first.kill(9);
+    await first.exited;
+    using subscriber = new Subscriber(Price, { dir, from: "oldest" });
+    using publisher = second();
+    expect(publisher.epoch).toBe(2);
+    const last = subscriber.latest()!;
+    publisher.send({ id: 77 });
+    expect(subscriber.receive()).toMatchObject({ index: last.index + 1, epoch: 2 });
+  });
+
+  test("close() lets the next one in at once", () => {
+    const first = prices();
+    first.send({ id: 1 });
+    using subscriber = new Subscriber(Price, { dir });
+    first.close();
+    expect(subscriber.isEnded).toBe(true);
+    using second = prices();
+    expect(subscriber.isEnded).toBe(false);
+    expect(second.index).toBe(1);
+  });
+});
+
+describe("files", () => {
+  test("another class, other slots, no channel at all", () => {
+    prices().close();
+    expect(() => new Subscriber(Frame, { dir, className: "Price" })).toThrow(LayoutMismatchError);
+    expect(() => new Subscriber(Uint8Array, { dir, className: "Price" })).toThrow("raw bytes here");
+    expect(() => prices({ slots: 16 })).toThrow("made with slots: 8, not 16");
+    writeFileSync(join(dir, "Frame_.channel"), "something else, long enough to be looked at".repeat(20));
+    expect(() => new Subscriber(Frame, { dir })).toThrow(FileFormatError);
+    expect(() => new Publisher(Frame, { dir, create: true, force: true })).toThrow(FileFormatError);
+  });
+
+  test.each([
+    [{ slots: 3 }, RangeError],
+    [{ slots: 1 }, RangeError],
+    [{ payloadBytes: 3 }, RangeError],
+    [{ waitMs: -1 }, RangeError],
+    [{ slot: 8 }, TypeError],
+    [{ create: false, force: true }, TypeError],
+  ])("%o is refused", (options, error) => {
+    expect(() => prices(options)).toThrow(error);
+  });
+
+  test("raw bytes need payloadBytes", () => {
+    expect(() => new Publisher(Uint8Array, { dir, create: true })).toThrow("payloadBytes");
+  });
+
+  test("a channel that is recreated: what is left comes first, then the new one's messages", () => {
+    const first = prices({ slots: 4 });
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    first.send({ id: 1 });
+    first.close();
+    using second = prices({ slots: 8, force: true });
+    second.send({ id: 2 });
+    expect(subscriber.receive()?.data.id).toBe(1);
+    expect(subscriber.receive()).toMatchObject({ index: 0, epoch: 1 });
+    expect(subscriber.receive()).toBeUndefined();
+  });
+
+  test("a file that is deleted: the publisher makes a new one within a second, and subscribers find it", async () => {
+    using publisher = prices();
+    publisher.send({ id: 1 });
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    rmSync(publisher.path);
+    const end = Date.now() + 5000;
+    let got: number | undefined;
+    const waiting = subscriber.receiveAsync({ timeoutMs: 5000 }).then((message) => {
+      got = message?.data.id;
+    });
+    while (got === undefined && Date.now() < end) {
+      publisher.send({ id: 2 });
+      await Bun.sleep(50);
+    }
+    await waiting;
+    expect(got).toBe(2);
+  });
+
+  test("a truncated file is an error, not a death, where a look comes first", async () => {
+    const publisher = prices();
+    publisher.close();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    const copy = `${publisher.path}.copy`;
+    renameSync(publisher.path, copy);
+    truncateSync(copy, 64);
+    renameSync(copy, publisher.path);
+    expect(() => new Subscriber(Price, { dir })).toThrow(FileFormatError);
+    subscriber.close();
+  });
+});
+
+describe("two processes", () => {
+  test("10,000 messages arrive or are counted", async () => {
+    using publisher = prices({ slots: 64 });
+    const other = child("count", "10000");
+    const lines = linesOf(other.stdout);
+    expect((await lines.next()).value).toBe("ready");
+    for (let id = 0; id < 10_000; id++) {
+      publisher.send({ id, price: id / 2 });
+      if (id % 50 === 0) await Bun.sleep(0);
+    }
+    const { got, missed, wrong } = JSON.parse((await lines.next()).value as string);
+    expect([got + missed, wrong]).toEqual([10_000, 0]);
+    expect(got).toBeGreaterThan(0);
+  });
+
+  test("a message wakes a subscriber that sleeps in the kernel", async () => {
+    using publisher = prices();
+    const other = child("sleep");
+    const lines = linesOf(other.stdout);
+    expect((await lines.next()).value).toBe("ready");
+    await Bun.sleep(100);
+    publisher.send({ id: 5 });
+    expect((await lines.next()).value).toBe("5");
+  });
+});

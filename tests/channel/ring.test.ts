@@ -1,0 +1,262 @@
+import { describe, expect, test } from "bun:test";
+import {
+  type From,
+  initRing,
+  RingReader,
+  RingWriter,
+  ringBytes,
+  ringGeometry,
+} from "../../src/channel/ring.ts";
+import { planSlots, type SlotGeometry } from "../../src/segment/slot-geometry.ts";
+
+const MAX_SLOTS = 2 ** 20;
+
+/** An empty ring in private memory. */
+function ring(slots = 4, payloadBytes = 8): { bytes: Uint8Array; geometry: SlotGeometry } {
+  const geometry = planSlots(slots, payloadBytes, MAX_SLOTS);
+  const bytes = new Uint8Array(ringBytes(geometry));
+  initRing(bytes, geometry);
+  return { bytes, geometry };
+}
+
+function publisher({ bytes, geometry }: ReturnType<typeof ring>): RingWriter {
+  const writer = new RingWriter(bytes, geometry);
+  writer.takeOver(1);
+  return writer;
+}
+
+const subscriber = ({ bytes, geometry }: ReturnType<typeof ring>, from: From = "next"): RingReader =>
+  new RingReader(bytes, geometry, from);
+
+function send(writer: RingWriter, ...values: number[]): void {
+  for (const value of values) {
+    writer.payload(writer.loan()).fill(value);
+    writer.send(8, value);
+  }
+}
+
+/** What a reader gets until there is nothing more: each message's first byte. */
+function drain(reader: RingReader): number[] {
+  const target = new Uint8Array(8);
+  const got: number[] = [];
+  while (reader.receive(target, 0)) got.push(target[0]!);
+  return got;
+}
+
+describe("one publisher, one subscriber", () => {
+  test("messages come in order, with index, type and length", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    send(writer, 10, 11);
+    const target = new Uint8Array(8);
+    expect(reader.receive(target, 0)).toBe(true);
+    expect([reader.index, reader.type, reader.length, reader.epoch, target[7]]).toEqual([0, 10, 8, 1, 10]);
+    expect(reader.receive(target, 0)).toBe(true);
+    expect([reader.index, reader.type]).toEqual([1, 11]);
+    expect(reader.receive(target, 0)).toBe(false);
+  });
+
+  test("a message of 3 bytes leaves the rest of the target alone", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    writer.payload(writer.loan()).fill(7);
+    writer.send(3, 0);
+    const target = new Uint8Array(8);
+    reader.receive(target, 0);
+    expect([...target]).toEqual([7, 7, 7, 0, 0, 0, 0, 0]);
+  });
+
+  test("a loan that is given back is no message, and its index is used again", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    writer.loan();
+    writer.giveBack();
+    expect(drain(reader)).toEqual([]);
+    send(writer, 5);
+    expect(drain(reader)).toEqual([5]);
+    expect(reader.index).toBe(0);
+  });
+
+  test("a lapped subscriber goes on in the middle and knows how many it has missed", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    send(writer, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+    expect(drain(reader)).toEqual([8, 9]);
+    expect(reader.takeMissed()).toBe(8);
+    expect(reader.takeMissed()).toBe(0);
+  });
+
+  test("what is overwritten while it is copied is not received", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    send(writer, 1);
+    const slot = reader.find();
+    send(writer, 2, 3, 4, 5);
+    expect(reader.finish(slot)).toBe(false);
+    expect(drain(reader)).toEqual([4, 5]);
+    expect(reader.missed).toBe(3);
+  });
+});
+
+describe("where a subscriber begins", () => {
+  test.each([
+    ["newest", [5]],
+    ["oldest", [2, 3, 4, 5]],
+    ["next", []],
+  ] as const)("%s", (from, expected) => {
+    const memory = ring();
+    send(publisher(memory), 0, 1, 2, 3, 4, 5);
+    expect(drain(subscriber(memory, from))).toEqual([...expected]);
+  });
+
+  test("oldest, while the publisher is at work in the oldest slot", () => {
+    const memory = ring();
+    const writer = publisher(memory);
+    send(writer, 0, 1, 2, 3, 4, 5);
+    writer.loan();
+    expect(drain(subscriber(memory, "oldest"))).toEqual([3, 4, 5]);
+  });
+
+  test.each(["newest", "oldest", "next"] as const)("%s of an empty ring", (from) => {
+    const memory = ring();
+    const writer = publisher(memory);
+    const reader = subscriber(memory, from);
+    send(writer, 9);
+    expect(drain(reader)).toEqual([9]);
+    expect(reader.missed).toBe(0);
+  });
+
+  test("the newest message: those before it count as missed", () => {
+    const memory = ring(8);
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    send(writer, 1, 2, 3);
+    reader.skipToNewest();
+    expect(drain(reader)).toEqual([3]);
+    expect(reader.missed).toBe(2);
+  });
+});
+
+describe("publishers after each other", () => {
+  test("the next one goes on with the next index and the next epoch", () => {
+    const memory = ring();
+    const reader = subscriber(memory);
+    send(publisher(memory), 1, 2);
+    send(publisher(memory), 3);
+    expect(drain(reader)).toEqual([1, 2, 3]);
+    expect([reader.index, reader.epoch]).toEqual([2, 2]);
+  });
+
+  test("one that died while it wrote: its message never was", () => {
+    const memory = ring();
+    const reader = subscriber(memory);
+    const dying = publisher(memory);
+    send(dying, 1);
+    dying.payload(dying.loan()).fill(99);
+    send(publisher(memory), 2);
+    expect(drain(reader)).toEqual([1, 2]);
+  });
+
+  test("one that died before it had counted: its message stays", () => {
+    const memory = ring();
+    const reader = subscriber(memory);
+    send(publisher(memory), 1, 2);
+    new Int32Array(memory.bytes.buffer)[64 / 4] = 1;
+    send(publisher(memory), 3);
+    expect(drain(reader)).toEqual([1, 2, 3]);
+  });
+});
+
+describe("numbers that wrap", () => {
+  /** A ring as after `count` messages. */
+  function after(count: number, memory = ring()): ReturnType<typeof ring> {
+    const words = new Int32Array(memory.bytes.buffer);
+    const { slots, strideBytes, firstByteOffset } = memory.geometry;
+    words[64 / 4] = count | 0;
+    for (let k = count - slots; k < count; k++) {
+      const slot = (firstByteOffset + (k % slots) * strideBytes) / 4;
+      words[slot] = (2 * (k % 2 ** 32) + 2) | 0;
+      words[slot + 1] = 8;
+      words[slot + 2] = k | 0;
+      words[slot + 3] = Math.floor(k / 2 ** 32);
+    }
+    return memory;
+  }
+
+  test.each([2 ** 31 - 2, 2 ** 32 - 2, 2 ** 32, 2 ** 40 - 1, 2 ** 52])(
+    "%d messages, and some more",
+    (count) => {
+      const memory = after(count);
+      const reader = subscriber(memory);
+      expect(reader.published).toBe(count);
+      const writer = publisher(memory);
+      expect(writer.index).toBe(count);
+      const target = new Uint8Array(8);
+      for (let i = 0; i < 6; i++) {
+        send(writer, i);
+        expect(reader.receive(target, 0)).toBe(true);
+        expect([reader.index, target[0]]).toEqual([count + i, i]);
+      }
+      expect(reader.published).toBe(count + 6);
+    },
+  );
+
+  test("a subscriber that slept for a whole turn of the sequence sees that by the index", () => {
+    const memory = ring();
+    const reader = subscriber(memory);
+    after(2 ** 31, memory);
+    send(publisher(memory), 1);
+    expect(drain(reader)).toEqual([0, 1]);
+    expect(reader.missed).toBe(2 ** 31 - 1);
+  });
+});
+
+describe("hostile content", () => {
+  const refuse = (reason: string): never => {
+    throw new Error(reason);
+  };
+
+  test.each([
+    ["slots", 0, 3],
+    ["slots", 0, 1],
+    ["slots", 0, 1 << 20],
+    ["payload", 2, 1 << 30],
+    ["payload", 3, 1],
+    ["stride", 4, 100],
+    ["stride", 5, 1],
+    ["first", 6, 64],
+    ["first", 7, 1 << 20],
+  ])("%s: word %d = %d is refused", (_name, word, value) => {
+    const { bytes } = ring();
+    new Int32Array(bytes.buffer)[word] = value;
+    expect(() => ringGeometry(bytes, refuse)).toThrow();
+  });
+
+  test("a length beyond the slot is clamped at each read", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    send(writer, 1);
+    new Int32Array(memory.bytes.buffer)[memory.geometry.firstByteOffset / 4 + 1] = -1;
+    const target = new Uint8Array(8);
+    expect(reader.receive(target, 0)).toBe(true);
+    expect(reader.length).toBe(8);
+  });
+
+  test("any words whatever: calls end, and nothing outside is touched", () => {
+    let seed = 7;
+    const random = (): number => {
+      seed = (Math.imul(seed, 1103515245) + 12345) | 0;
+      return seed;
+    };
+    for (let round = 0; round < 300; round++) {
+      const memory = ring();
+      const words = new Int32Array(memory.bytes.buffer);
+      for (let i = 64 / 4; i < words.length; i++)
+        if ((random() & 7) === 0) words[i] = random() >> (random() & 31);
+      const reader = subscriber(memory, (["newest", "oldest", "next"] as const)[round % 3]!);
+      const target = new Uint8Array(8);
+      for (let i = 0; i < 20; i++) reader.receive(target, 0);
+      const writer = publisher(memory);
+      send(writer, 1, 2, 3);
+    }
+  });
+});
