@@ -7,7 +7,7 @@
  * slot that it names, and takes the sequence again: as the current slot is never written to, the copy is whole when both
  * are equal.
  */
-import type { Content, ContentType } from "../segment/content.ts";
+import type { Content, ContentCopy, ContentType } from "../segment/content.ts";
 import type { NewSegment, SegmentPlan } from "../segment/create.ts";
 import { wordIndices } from "../segment/footer.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
@@ -83,14 +83,20 @@ export function documentPlan(maxBytes: number, text: string | undefined): Segmen
   };
 }
 
-/** The slot of sequence 0 is the first one. */
 function fill({ bytes, generation }: NewSegment, format: DocumentFormat, text: string | undefined): void {
-  const { commits } = wordIndices(bytes.byteLength);
   const count = text === undefined ? 0 : 1;
-  new Int32Array(bytes.buffer)[commits] = count;
-  const slot = slotsOf(bytes, format)[0];
-  const textBytes = writeSlot(slot, generation * TWO_TO_THE_32 + count, text);
-  writeMirror(bytes, slot, textBytes);
+  new Int32Array(bytes.buffer)[wordIndices(bytes.byteLength).commits] = count;
+  writeFirst(bytes, format, { version: generation * TWO_TO_THE_32 + count, text });
+}
+
+/** Writes what a content begins with: the slot of sequence 0 is the first one. */
+function writeFirst(
+  bytes: Uint8Array<ArrayBuffer>,
+  format: DocumentFormat,
+  { version, text }: Committed,
+): void {
+  const [slot] = slotsOf(bytes, format);
+  writeMirror(bytes, slot, writeSlot(slot, version, text));
 }
 
 const slotsOf = (bytes: Uint8Array<ArrayBuffer>, format: DocumentFormat): readonly [Slot, Slot] => {
@@ -274,9 +280,13 @@ export class DocumentContent implements Content {
     file.publish(this.#mirrored, sequence);
   }
 
-  snapshotBytes(): Uint8Array<ArrayBuffer> {
-    const { file } = this;
-    return file.bytes.slice(0, file.contentBytes);
+  copyCommitted(): ContentCopy | undefined {
+    const committed = this.tryRead();
+    if (committed === undefined) return undefined;
+    const format = formatFor(this.maxBytes);
+    const bytes = new Uint8Array(format.contentBytes);
+    writeFirst(bytes, format, committed);
+    return { bytes, version: committed.version };
   }
 }
 

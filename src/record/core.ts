@@ -140,7 +140,7 @@ export class Core<T extends Struct> {
     const copy = into === undefined ? this.#snapshots.make() : this.#snapshots.again(into);
     const bytes = this.#snapshots.bytesOf(copy);
     if (!content.isSequenced) this.#copyUnderLock(bytes);
-    else while (!content.copyCommitted(bytes) && !this.#copyLocked(content, bytes));
+    else while (!content.copyTo(bytes) && !this.#copyLocked(content, bytes));
     return copy;
   }
 
@@ -148,8 +148,8 @@ export class Core<T extends Struct> {
   #copyUnderLock(target: Uint8Array): void {
     const { holding } = this;
     if (holding === undefined || holding.isOver) {
-      this.underLock(() => this.content.copyCommitted(target));
-    } else if (holding.mode === "shared") this.content.copyCommitted(target);
+      this.underLock(() => this.content.copyTo(target));
+    } else if (holding.mode === "shared") this.content.copyTo(target);
     else if (holding.session?.before !== undefined) {
       target.set(holding.session.before.subarray(0, target.length));
     } else {
@@ -173,7 +173,7 @@ export class Core<T extends Struct> {
       throw error;
     }
     try {
-      return content.copyCommitted(target);
+      return content.copyTo(target);
     } finally {
       lock.release();
     }

@@ -16,7 +16,7 @@
  * writes that then). Under a shared lock the sequence stands still: odd means a dead writer.
  */
 import { FileFormatError } from "../errors/errors.ts";
-import type { Content, ContentType, ContentWords } from "../segment/content.ts";
+import type { Content, ContentCopy, ContentType, ContentWords } from "../segment/content.ts";
 import type { Place } from "../segment/place.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { HEADER_CODE } from "../struct/declare/header.ts";
@@ -222,10 +222,10 @@ export class RecordContent implements Content {
   }
 
   /**
-   * Copies the last committed state to `target` without a lock; false when writers were too busy for a whole copy,
-   * which cannot be with a lock held.
+   * Copies the last committed state, as far as the class knows it, to `target` without a lock; false when writers were
+   * too busy for a whole copy, which cannot be with a lock held.
    */
-  copyCommitted(target: Uint8Array): boolean {
+  copyTo(target: Uint8Array): boolean {
     const { words, at } = this.file;
     return readConsistent(words, at.sequence, this.#copy, target) !== undefined;
   }
@@ -245,19 +245,19 @@ export class RecordContent implements Content {
     }
   }
 
-  snapshotBytes(): Uint8Array<ArrayBuffer> {
+  copyCommitted(isLocked: boolean): ContentCopy | undefined {
     const { file } = this;
-    const copyAll = (sequence: number): Uint8Array<ArrayBuffer> => {
-      const copy = new Uint8Array(this.#live);
-      if (!this.#isLive(sequence)) {
-        copy.set(this.#preImage as Uint8Array);
-        for (const { start, end } of this.#atomics) copy.set(this.#live.subarray(start, end), start);
-      }
-      return copy;
-    };
-    if (!this.isSequenced) return copyAll(file.sequence);
-    return readConsistent(file.words, file.at.sequence, copyAll) ?? copyAll(file.sequence);
+    if (!this.isSequenced) return isLocked ? this.#copyAll(file.sequence) : undefined;
+    return readConsistent(file.words, file.at.sequence, this.#copyAll);
   }
+
+  readonly #copyAll = (sequence: number): ContentCopy => {
+    const version = this.file.footer === undefined ? 0 : this.#versionOf(sequence);
+    if (this.#isLive(sequence)) return { bytes: new Uint8Array(this.#live), version };
+    const bytes = new Uint8Array(this.#preImage as Uint8Array);
+    for (const { start, end } of this.#atomics) bytes.set(this.#live.subarray(start, end), start);
+    return { bytes, version };
+  };
 
   /** Zeroes the whole live struct, also what a class that is only a prefix of it does not know. The header code stays. */
   clearLive(): void {

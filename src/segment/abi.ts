@@ -1,15 +1,10 @@
 /** What the same bits may mean on another machine, as one number that stands in every file. */
+import { abi } from "../struct/layout/abi.ts";
 
-/** `"x64"` and `"arm64"` are the processors that the library runs on; both are little-endian. */
-const ABI_BY_ARCH: Readonly<Record<string, number>> = {
-  // long double in x87's format, wchar_t and char signed.
-  x64: 0b1_1000,
-  // long double in binary128, wchar_t and char unsigned.
-  arm64: 0b0_0010,
-};
+const LONG_DOUBLES = ["x87", "binary128", "binary64", "unknown"] as const;
 
 /**
- * The ABI tag of this machine.
+ * The ABI tag of this machine; both processors that the library runs on are little-endian.
  *
  *     bit 0         byte order: 0 little-endian, 1 big-endian
  *     bits 1-2      long double: 0 x87 (80 bits in 16 bytes), 1 IEEE binary128, 2 IEEE binary64
@@ -17,9 +12,8 @@ const ABI_BY_ARCH: Readonly<Record<string, number>> = {
  *     bit 4         char is signed
  *     bits 8-15     binary logarithm of the page size, where the file assumes one; else 0
  */
-export const ABI_TAG: number = ABI_BY_ARCH[process.arch] ?? 0;
-
-const LONG_DOUBLES = ["x87", "binary128", "binary64", "unknown"] as const;
+export const ABI_TAG: number =
+  (LONG_DOUBLES.indexOf(abi.longDouble) << 1) | (Number(abi.wcharSigned) << 3) | (Number(abi.charSigned) << 4);
 
 /** An ABI tag in words, for messages. @example describeAbi(0x18) // "little-endian, long double x87, wchar_t signed, char signed" */
 export function describeAbi(tag: number): string {

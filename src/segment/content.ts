@@ -15,8 +15,17 @@ export interface Content {
   readonly mark?: string | undefined;
   /** Rolls back what a writer left half done that died. With the exclusive lock held. */
   repair(): void;
-  /** The committed content in private memory. Under a lock, or where the content needs none. */
-  snapshotBytes(): Uint8Array<ArrayBuffer>;
+  /**
+   * The committed content in private memory, as a new file of its kind begins with it. Without a lock; undefined when that
+   * is not possible (writers too busy, or a content without a sequence): it is asked again with the shared lock held.
+   */
+  copyCommitted(isLocked: boolean): ContentCopy | undefined;
+}
+
+/** A committed content and how far it had come. */
+export interface ContentCopy {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly version: number;
 }
 
 /** The words of a content's room for the segment's messages: this room knows no name of a role. */

@@ -216,19 +216,48 @@ function makeNew(
       `a file for ${plan.name} takes ${footer.fileBytes} bytes, and one mapping holds at most 4 GiB${footer.transactional ? `; transactional: false saves ${footer.contentBytes}` : ""}`,
     );
   }
+  const version = generation * TWO_TO_THE_32;
+  return makeFile(path, footer, schema, {
+    mode,
+    version,
+    fill: (bytes, temporary) => plan.fill({ path: temporary, bytes, footer, generation }),
+    publish,
+  });
+}
+
+const TWO_TO_THE_32 = 2 ** 32;
+
+/** How a file is made. */
+interface FileMaking {
+  readonly mode: number;
+  /** That it begins with. */
+  readonly version: number;
+  fill(bytes: Uint8Array<ArrayBuffer>, temporary: string): void;
+  /** Gives the whole file its name. */
+  publish(temporary: string): boolean;
+}
+
+/**
+ * Makes a file with this schema and a footer like this one, placed anew, under a temporary name.
+ * @returns what `publish` returns
+ */
+export function makeFile(path: string, like: Footer, schema: Uint8Array, making: FileMaking): boolean {
+  const footer = planFooter({ ...like, schemaBytes: schema.length });
   const fill = (bytes: Uint8Array<ArrayBuffer>, temporary: string): void => {
     writeFooter(bytes, footer, schema);
-    setVersion(bytes, generation);
-    plan.fill({ path: temporary, bytes, footer, generation });
+    setVersion(bytes, making.version);
+    making.fill(bytes, temporary);
   };
+  const { mode, publish } = making;
   return makeTemporary(path, { byteLength: footer.fileBytes, mode, marker: MARKER, fill }, publish);
 }
 
-/** Commits 0, of this generation. */
-function setVersion(bytes: Uint8Array<ArrayBuffer>, generation: number): void {
+function setVersion(bytes: Uint8Array<ArrayBuffer>, version: number): void {
   const view = new DataView(bytes.buffer, bytes.byteLength - FOOTER_BYTES);
-  view.setUint32(AT.generation, generation, true);
-  view.setUint32(AT.before + 4, generation, true);
+  for (const at of [AT.commits, AT.before]) {
+    view.setUint32(at, version % TWO_TO_THE_32, true);
+    view.setUint32(at + 4, Math.floor(version / TWO_TO_THE_32), true);
+  }
 }
 
 /** What a temporary file begins with until it is filled: the footer's magic, so that leftovers are known by content. */

@@ -12,7 +12,7 @@ const { size } = layoutOfClass(Pattern);
 /** The state of a lock-free copy. */
 function copied(file: RecordContent): number | undefined {
   const bytes = new Uint8Array(size);
-  expect(file.copyCommitted(bytes)).toBe(true);
+  expect(file.copyTo(bytes)).toBe(true);
   const words = new Int32Array(bytes.buffer);
   return stateOf({ count: words[4] as number, words: words.subarray(5, 5 + 128) });
 }
