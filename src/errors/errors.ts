@@ -228,6 +228,28 @@ export class LayoutMismatchError extends ShmError {
 }
 
 /**
+ * A migration, or the restore of a backup of an older struct, would lose values; the file stays as it was. Code
+ * `"MIGRATION"`.
+ * @example if (error instanceof MigrationError) for (const line of error.losses) console.error(line);
+ */
+export class MigrationError extends ShmError {
+  /** The file. */
+  readonly path: string;
+  /** Each with the field's path, value and types; the message tells the first 20. */
+  readonly losses: readonly string[];
+
+  /**
+   * @param path the file
+   * @param losses see `losses`
+   */
+  constructor(path: string, losses: readonly string[], message: string) {
+    super("MIGRATION", message);
+    this.path = path;
+    this.losses = losses;
+  }
+}
+
+/**
  * A document does not fit into the file of its `JsonMap`; the one before stays as it was. Code `"TOO_LARGE"`.
  * @example if (error instanceof TooLargeError) console.error(error.bytesNeeded, "of", error.bytesAvailable);
  */

@@ -9,7 +9,7 @@ import type { Region } from "../struct/memory/memory.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import { asyncHooks } from "../sys/builtin.ts";
-import { type ManagerOptions, placeOf, type RoleOptions } from "./options.ts";
+import { AT_PLACE, type ManagerOptions, placeOf, type RoleOptions } from "./options.ts";
 import { type RecordContent, recordType } from "./record-content.ts";
 import { Snapshots } from "./snapshots.ts";
 
@@ -79,10 +79,10 @@ export class Core<T extends Struct> {
     this.layout = layout;
     this.options = options;
     this.kind = kind;
-    const place = placeOf(layout, options);
+    const place = options[AT_PLACE] ?? placeOf(layout, options);
     this.segment = new Segment(place, recordType(layout, place), {
       access: kind === "reader" ? "read" : "write",
-      makesLock: kind === "manager",
+      makesLock: kind === "manager" || options[AT_PLACE] !== undefined,
     });
     this.#snapshots = new Snapshots<T>(layout);
     try {

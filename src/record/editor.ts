@@ -1,5 +1,7 @@
 import { ClosedError } from "../errors/errors.ts";
 import { checkFunction, refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
+import { type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { CheckedPath, InitValue, PathValue } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
@@ -20,6 +22,18 @@ import { WriteSession } from "./session.ts";
 export class Editor<T extends MmapStructure> extends Role<T, T> {
   /** Of the newest `edit`. */
   #editing: WriteSession<T> | undefined;
+
+  /**
+   * Opens the file once a Manager has made it.
+   * @throws WaitTimeoutError after `waitMs`, the signal's reason; as `new Editor`
+   * @example const editor = await Editor.open(Robot, { dir: "/run/robot", waitMs: 5000 });
+   */
+  static open<T extends MmapStructure>(
+    cls: StructClass<T> | string,
+    { waitMs, signal, ...options }: RoleOptions & WaitForFileOptions = {},
+  ): Promise<Editor<T>> {
+    return waitForFile("Editor.open", () => new Editor<T>(cls, options), { waitMs, signal });
+  }
 
   protected override open(layout: Layout, options: RoleOptions): Core<T> {
     refuseManagerOptions(`new ${this.constructor.name}`, options);

@@ -5,15 +5,24 @@ import {
   FileMissingError,
   LockTimeoutError,
 } from "../errors/errors.ts";
-import { createSegment, removeSegment } from "../segment/create.ts";
+import { createSegment, type NewSegment, removeSegment } from "../segment/create.ts";
+import { SegmentFile } from "../segment/segment-file.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
 import { Core } from "./core.ts";
 import { Editor } from "./editor.ts";
-import { type ManagerOptionsOf, placeOf } from "./options.ts";
-import { recordType } from "./record-content.ts";
+import { type Compatibility, compare, fillMigrated, migrateFile } from "./migrate.ts";
+import {
+  checkRoleOptions,
+  type ManagerOptionsOf,
+  placeOf,
+  type RestoreOptions,
+  type RoleOptions,
+  roleLayout,
+} from "./options.ts";
+import { LEAST_BYTES, recordType, recordWords } from "./record-content.ts";
 import { recordPlan } from "./record-plan.ts";
 
 /** How often a Manager makes its file that others remove or replace at once. */
@@ -53,8 +62,8 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     for (let tries = 1; ; tries++) {
       let isMade = false;
       try {
-        createSegment(place, plan, anyRecord, { force, mode, timeoutMs });
-        isMade = true;
+        isMade = createSegment(place, plan, anyRecord, { force, mode, timeoutMs });
+        if (!isMade && options.migrate) migrateFile(layout, place, options, options.migrate);
         return new Core<T>(layout, options, "manager");
       } catch (error) {
         // Another Manager has removed it meanwhile, or put one with another kind of lock in its place.
@@ -63,6 +72,44 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
         if (tries === MAX_TRIES || !(isRemoved || isReplaced)) throw error;
       }
     }
+  }
+
+  /**
+   * What opening the file with this class would mean, without opening or changing it: equal, a prefix, or what happens to
+   * each field in a migration.
+   * @throws FileMissingError, FileFormatError, SystemError; TypeError for wrong options
+   * @example if (Manager.canOpen(Robot, { dir }).verdict === "lossy") …
+   */
+  static canOpen<T extends MmapStructure>(cls: StructClass<T>, options: RoleOptions = {}): Compatibility {
+    checkRoleOptions("Manager.canOpen", options);
+    const layout = roleLayout(cls);
+    const { dataPath } = placeOf(layout, options);
+    using file = openToRead(dataPath, layout);
+    return compare(layout, file);
+  }
+
+  /**
+   * Puts the content of a backup in the place of the live file, in one step; the file's users move over. The file is made
+   * if there is none. A backup of another struct is migrated.
+   * @param backup path of a file that `backup()` wrote
+   * @throws FileMissingError, FileFormatError for what is no backup of a record; MigrationError for one that would lose
+   *   something; LockTimeoutError; SystemError
+   * @example Manager.restore(Robot, "/backups/robot", { dir: "/run/robot" });
+   */
+  static restore<T extends MmapStructure>(
+    cls: StructClass<T>,
+    backup: string,
+    options: RestoreOptions<T> = {},
+  ): void {
+    checkRoleOptions("Manager.restore", options);
+    const layout = roleLayout(cls);
+    const place = placeOf(layout, options);
+    using old = openToRead(backup, layout);
+    const { mode = old.mode, timeoutMs, migrate = true } = options;
+    const plan = recordPlan(layout, { ...options, lock: options.lock ?? old.lockKind, init: undefined });
+    const fill = (file: NewSegment): void => fillMigrated(layout, { old, file, plan, migrate });
+    const anyRecord = recordType(undefined, place, layout.name);
+    createSegment(place, { ...plan, fill }, anyRecord, { force: true, mode, timeoutMs });
   }
 
   /**
@@ -94,4 +141,12 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     if (!isRemoved)
       throw new FileMissingError(this.path, `'${this.path}' is gone already: it was removed before`);
   }
+}
+
+/** A file that is only looked at. */
+function openToRead(path: string, { name }: Layout): SegmentFile {
+  const file = SegmentFile.open(path, { access: "read", words: recordWords(name), leastBytes: LEAST_BYTES });
+  if (file.footer?.content === "record") return file;
+  file.close();
+  throw new FileFormatError(path, `'${path}' holds no record that describes itself`);
 }

@@ -1,15 +1,13 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { FileFormatError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
-import type { Place } from "../segment/place.ts";
+import { type Place, placeOfPath } from "../segment/place.ts";
 import { SegmentFile } from "../segment/segment-file.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { SchemaOptions, StructSchema } from "../struct/schema/schema.ts";
-import { path as paths } from "../sys/builtin.ts";
-import { exists } from "../sys/paths.ts";
 import { classInFile, schemaInFile } from "./layouts.ts";
-import { placeOf, type RoleOptions } from "./options.ts";
+import { AT_PLACE, type RoleOptions } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { LEAST_BYTES, recordWords } from "./record-content.ts";
 
@@ -31,24 +29,9 @@ export function openReader(path: string, options: OpenReaderOptions = {}): Reade
   checkOptions("openReader", options, { lockDir: "string", types: "object" });
   if (typeof path !== "string") throw new TypeError(`openReader: expected a path, got ${show(path)}`);
   const { lockDir, types } = options;
-  const where = { ...optionsFor(path), lockDir };
-  const place = placeOf(undefined, where);
+  const place = placeOfPath(path, lockDir);
   const cls = classInFile(readSchemaAt(place), place.dataPath, { types });
-  return new Reader<AnyStruct>(cls as unknown as StructClass<AnyStruct>, where);
-}
-
-function optionsFor(path: string): RoleOptions {
-  const dir = paths().dirname(path);
-  const file = paths().basename(path);
-  const [, className, tag] = /^([^_]+)_(.*)\.mmap$/.exec(file) ?? [];
-  const inDirectory = className !== undefined && { dir, className, tag };
-  const byName = dir === "/dev/shm" && { name: `/${file}` };
-  // There both may be: the lock beside it tells.
-  if (byName && (!inDirectory || exists(placeOf(undefined, byName).lockPath.flock))) return byName;
-  if (inDirectory) return inDirectory;
-  throw new TypeError(
-    `'${path}' is not the path of a data file, which is <dir>/<Class>_<tag>.mmap or /dev/shm/<name>`,
-  );
+  return new Reader<AnyStruct>(cls as unknown as StructClass<AnyStruct>, { [AT_PLACE]: place });
 }
 
 function readSchemaAt(place: Place): StructSchema {

@@ -7,6 +7,10 @@ import { structByName } from "../struct/functions.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 import { hasSharedHeader } from "./layouts.ts";
+import type { Migrate } from "./migrate.ts";
+
+/** Key of an option for the library's own use. */
+export const AT_PLACE: unique symbol = Symbol("shmstruct:place");
 
 /** Options of every role (`tag`, `dir` and `lockDir` are IPMMAP's `tag`, `mmapDir` and `fastenerDir`). @example new Reader(Robot, { dir: "/run/robot", tag: "left" }) */
 export interface RoleOptions {
@@ -22,6 +26,8 @@ export interface RoleOptions {
   readonly lockDir?: string | undefined;
   /** Whether writer sessions stamp the header with the time. Default true. */
   readonly touch?: boolean | undefined;
+  /** @internal The files themselves; a lock file that is missing is made. */
+  readonly [AT_PLACE]?: Place | undefined;
 }
 
 /** Options of a Manager (`create` and `force` are IPMMAP's). @example new Manager(Robot, { create: true, mode: 0o660 }) */
@@ -53,7 +59,18 @@ export interface ManagerOptionsOf<T> extends ManagerOptions {
    * once one runs it.
    */
   readonly init?: ((data: T) => void) | undefined;
+  /**
+   * With `create`: what to do when the file holds another struct. `true` carries over every field of the same path and
+   * refuses (MigrationError) what would lose something; a function gets the new struct, filled as far as that goes, and a
+   * read-only view of the old one. Default: LayoutMismatchError.
+   */
+  readonly migrate?: Migrate<T> | undefined;
 }
+
+/** Options of `Manager.restore`. @example { dir: "/run/robot", mode: 0o660 } */
+export interface RestoreOptions<T>
+  extends RoleOptions,
+    Pick<ManagerOptionsOf<T>, "mode" | "lock" | "transactional" | "timeoutMs" | "migrate"> {}
 
 /** Every option there is, and its type. All roles know those of a Manager, so that one object can serve them all. */
 const known = {
@@ -70,6 +87,7 @@ const known = {
   transactional: "boolean",
   timeoutMs: "number",
   init: "function",
+  migrate: "any",
 } as const;
 
 /** @throws TypeError for an option that there is not, that is of another type, or that contradicts another one */
@@ -82,8 +100,8 @@ export function checkRoleOptions(where: string, options: RoleOptions): void {
 
 /** What only a Manager can do must not be asked of others in vain. @throws TypeError */
 export function refuseManagerOptions(where: string, options: ManagerOptionsOf<never>): void {
-  const { create, force, mode, timeoutMs, init } = options;
-  for (const [name, value] of Object.entries({ create, force, mode, timeoutMs, init })) {
+  const { create, force, mode, timeoutMs, init, migrate } = options;
+  for (const [name, value] of Object.entries({ create, force, mode, timeoutMs, init, migrate })) {
     if (value === undefined || value === false) continue;
     throw new TypeError(
       `${where}: option ${name} is for a Manager, which alone makes files; leave it out, or use new Manager`,

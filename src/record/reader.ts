@@ -1,3 +1,5 @@
+import { type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { DeepReadonly } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
@@ -19,6 +21,18 @@ import { ReadSession } from "./session.ts";
  * console.log(reader.get("pose.x"), reader.snapshot().speed);
  */
 export class Reader<T extends MmapStructure> extends Role<T, DeepReadonly<T>> {
+  /**
+   * Opens the file once a Manager has made it.
+   * @throws WaitTimeoutError after `waitMs`, the signal's reason; as `new Reader`
+   * @example const reader = await Reader.open(Robot, { dir: "/run/robot", waitMs: 5000 });
+   */
+  static open<T extends MmapStructure>(
+    cls: StructClass<T> | string,
+    { waitMs, signal, ...options }: RoleOptions & WaitForFileOptions = {},
+  ): Promise<Reader<T>> {
+    return waitForFile("Reader.open", () => new Reader<T>(cls, options), { waitMs, signal });
+  }
+
   protected override open(layout: Layout, options: RoleOptions): Core<T> {
     refuseManagerOptions(`new ${this.constructor.name}`, options);
     return new Core<T>(layout, options, "reader");

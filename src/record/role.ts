@@ -1,4 +1,5 @@
 import { refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
+import { backupSegment } from "../segment/backup.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/declare/type-utils.ts";
@@ -6,6 +7,7 @@ import type { Layout } from "../struct/layout/layout.ts";
 import { plainPath, resolvePath } from "../struct/view/path.ts";
 import type { ChangesOptions, WaitOptions } from "../sync/commit-signal.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
+import { absolutePath } from "../sys/paths.ts";
 import type { Core } from "./core.ts";
 import { checkRoleOptions, type RoleOptions, roleLayout } from "./options.ts";
 import { ReadSession } from "./session.ts";
@@ -141,6 +143,18 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    */
   waitForChange(options: WaitOptions = {}): boolean {
     return this.core.segment.waitForChange(options);
+  }
+
+  /**
+   * Writes a copy of the committed struct to `path`, in one step: a file that describes itself, which `openReader` opens
+   * under any name without a lock, and `Manager.restore` puts back. Writers are not stopped, where `snapshot()` stops none.
+   * A backup that is there is replaced; another file is not.
+   * @returns the version of the copy
+   * @throws FileFormatError when something else than a backup is at `path`, or for a file of IPMMAP; SystemError ENOSPC …
+   * @example role.backup("/backups/robot");
+   */
+  backup(path: string): number {
+    return backupSegment(this.core.segment, absolutePath(".", path));
   }
 
   /**

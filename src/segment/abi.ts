@@ -13,7 +13,9 @@ const LONG_DOUBLES = ["x87", "binary128", "binary64", "unknown"] as const;
  *     bits 8-15     binary logarithm of the page size, where the file assumes one; else 0
  */
 export const ABI_TAG: number =
-  (LONG_DOUBLES.indexOf(abi.longDouble) << 1) | (Number(abi.wcharSigned) << 3) | (Number(abi.charSigned) << 4);
+  (LONG_DOUBLES.indexOf(abi.longDouble) << 1) |
+  (Number(abi.wcharSigned) << 3) |
+  (Number(abi.charSigned) << 4);
 
 /** An ABI tag in words, for messages. @example describeAbi(0x18) // "little-endian, long double x87, wchar_t signed, char signed" */
 export function describeAbi(tag: number): string {

@@ -97,6 +97,37 @@ function tryCreate<C extends Content>(
   return true;
 }
 
+/**
+ * Replaces a file that is there by what `makePlan` plans from it, under the writer lock. The old file is superseded before
+ * the new one is filled: what its users store without the lock from then on (atomics, `live`) is lost, not half copied.
+ * @param makePlan undefined to leave the file as it is
+ * @returns whether it was replaced
+ * @throws FileMissingError when there is none; FileFormatError for another program's file, or a damaged one;
+ *   LockTimeoutError; SystemError; what `makePlan` and its `fill` throw. The file stays as it was then
+ */
+export function replaceSegment<C extends Content>(
+  place: Place,
+  type: ContentType<C>,
+  options: CreateOptions,
+  makePlan: (old: SegmentFile) => SegmentPlan | undefined,
+): boolean {
+  const { dataPath: path } = place;
+  for (;;) {
+    const kinds = new Set(kindsInUse(place, type));
+    using locks = new ExclusiveLocks(place, kinds, options);
+    using old = SegmentFile.open(path, { access: "write", words: type.words, leastBytes: type.leastBytes });
+    if (!kinds.has(old.lockKind)) continue;
+    sweepTemporaries(path, isOurs);
+    const plan = makePlan(old);
+    if (plan === undefined) return false;
+    const page = locks.pageOf(plan.lockKind);
+    const put = (): boolean => putFile(path, plan, { mode: old.mode, page, old, replaces: true });
+    superseding(old, () => void put());
+    locks.announce();
+    return true;
+  }
+}
+
 /** The locks that the users of the file go by which is there; if it is damaged, that cannot be known. */
 function kindsInUse<C extends Content>({ dataPath }: Place, type: ContentType<C>): readonly LockKind[] {
   if (!exists(dataPath)) return [];

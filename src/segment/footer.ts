@@ -198,19 +198,46 @@ export function readFooter(bytes: Uint8Array, path: string, advice: string): Rea
   if (byteLength % 64 !== 0) return undefined;
   refuseFormat1(bytes, path, advice);
   if (byteLength < FOOTER_BYTES) return undefined;
-  // A private copy: other processes may write to the mapping while it is looked at.
-  const fixed = bytes.slice(byteLength - FOOTER_BYTES);
-  const view = new DataView(fixed.buffer);
-  if (view.getBigUint64(AT.magic, true) !== MAGIC) return undefined;
+  // Private copies: other processes may write to the mapping while it is looked at.
+  const end = bytes.slice(byteLength - FOOTER_BYTES);
+  if (new DataView(end.buffer).getBigUint64(AT.magic, true) !== MAGIC) return undefined;
+  const schemaAt = (offset: number, length: number): Uint8Array => bytes.slice(offset, offset + length);
+  return parseFooter(end, byteLength, path, schemaAt, advice);
+}
+
+/** The format of the file whose last bytes these are; undefined when it is no segment. */
+export function formatAtEnd(end: Uint8Array<ArrayBuffer>): number | undefined {
+  const view = new DataView(end.buffer, end.byteOffset, end.byteLength);
+  if (view.getBigUint64(AT.magic, true) === MAGIC) return view.getUint32(AT.format, true);
+  const magic1 = view.getBigUint64(FOOTER_BYTES - FOOTER_BYTES_1, true);
+  const isFormat1 = magic1 === MAGIC || magic1 === DOCUMENT_MAGIC_1;
+  return isFormat1 ? view.getUint32(FOOTER_BYTES - FOOTER_BYTES_1 + AT.format, true) : undefined;
+}
+
+/**
+ * The footer from the last bytes of a file, checked.
+ * @param end a private copy of the last 128 bytes
+ * @param schemaAt gives a private copy of bytes of the file
+ * @throws FileFormatError
+ */
+export function parseFooter(
+  end: Uint8Array<ArrayBuffer>,
+  fileBytes: number,
+  path: string,
+  schemaAt: (byteOffset: number, byteLength: number) => Uint8Array,
+  advice = "replace it with force: true, which erases its content",
+): ReadFooter {
+  const view = new DataView(end.buffer);
   const damaged = (what: string): FileFormatError =>
     new FileFormatError(path, `the footer of '${path}' is damaged (${what}); ${advice}`, true);
   const format = view.getUint32(AT.format, true);
-  if (format !== FORMAT) throw otherFormat(path, format, advice);
-  const footer = parse(view, byteLength);
+  if (format !== FORMAT || view.getBigUint64(AT.magic, true) !== MAGIC)
+    throw otherFormat(path, formatAtEnd(end) ?? format, advice);
+  const footer = parse(view, fileBytes);
   const problem = problemWith(footer, view);
   if (problem !== undefined) throw damaged(problem);
-  const schema = bytes.slice(footer.schemaOffset, footer.schemaOffset + footer.schemaBytes);
-  if (view.getUint32(AT.checksum, true) !== checksum(fixed, schema)) throw damaged("checksum");
+  const schema = schemaAt(footer.schemaOffset, footer.schemaBytes);
+  if (view.getUint32(AT.checksum, true) !== checksum(end, schema)) throw damaged("checksum");
   const abi = view.getUint32(AT.abi, true);
   if (abi !== ABI_TAG) throw otherAbi(path, abi);
   return { footer, schema };

@@ -3,7 +3,7 @@
 import { show } from "../errors/show.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 import { lockPagePath } from "../sync/lock-page.ts";
-import { absolutePath, isPrintable } from "../sys/paths.ts";
+import { absolutePath, exists, isPrintable } from "../sys/paths.ts";
 import { sharedMemoryPath } from "../sys/shared-memory-file.ts";
 
 /** The names of all files of one segment. */
@@ -25,9 +25,15 @@ const FILE_NAME_BYTES_MAX = 255;
 /** Names of the files beside a segment: none of them can be a segment's own. */
 const SIDE_FILE = /\.(?:lock|lockfile|owners)$|\.(?:lock|lockfile)-page$/;
 
+/** Whether a file with that name lies beside a segment, and is none itself. */
+export const isSideFile = (name: string): boolean => SIDE_FILE.test(name);
+
+/** Whether a file has a name of one that is being made. */
+export const isTemporary = (name: string): boolean => TEMPORARY_ENDING.test(name);
+
 /** @throws TypeError for a name that a file beside another segment may have */
 export function refuseSideFile(name: string, option: string): string {
-  if (!SIDE_FILE.test(name) && !TEMPORARY_ENDING.test(name)) return name;
+  if (!isSideFile(name) && !isTemporary(name)) return name;
   throw new TypeError(
     `${option} ${JSON.stringify(name)} ends as the files beside a shared file do (.lock, .lock-page, .lockfile, .lockfile-page, .owners, .new-…); choose another name`,
   );
@@ -102,6 +108,21 @@ export function sharedMemoryPlace(name: string, lockDir = "./.fasteners"): Place
   const dataPath = sharedMemoryPath(name, lockPagePath(".lock"));
   refuseSideFile(name, "option name");
   return placeBeside(dataPath, absolutePath(lockDir, `${name.slice(1)}.lockfile`));
+}
+
+/**
+ * The place of a file that is there, from its path alone.
+ * @example placeOfPath("./.mmap/Robot_.mmap").lockPath.flock // ".../.mmap/Robot_.lock"
+ */
+export function placeOfPath(path: string, lockDir = "./.fasteners"): Place {
+  const dataPath = absolutePath(".", path);
+  const [, stem] = /^(.*\/[^/_]+_[^/]*)\.mmap$/.exec(dataPath) ?? [];
+  const file = (stem ?? dataPath).slice((stem ?? dataPath).lastIndexOf("/") + 1);
+  const beside = placeBeside(dataPath, absolutePath(lockDir, `${file}.lockfile`));
+  // A shared memory object may be called as a file of a class is: the lock beside it tells.
+  if (stem === undefined || (dataPath.startsWith("/dev/shm/") && exists(beside.lockPath.flock)))
+    return beside;
+  return { dataPath, lockPath: { flock: `${stem}.lock`, fcntl: beside.lockPath.fcntl } };
 }
 
 /** The place of a file whose lock file lies beside it. */

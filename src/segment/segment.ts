@@ -44,6 +44,8 @@ export class Segment<C extends Content> implements Closable {
   /** Undefined while there is no file. */
   #content: C | undefined;
   #lock: RwLock | undefined;
+  /** A backup is read without a lock: no process writes to it. */
+  #isReadingBackup = false;
   #closed = false;
   /** When a deleted file was last looked for, and when the lock was last taken, by `performance.now()`. */
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -61,7 +63,8 @@ export class Segment<C extends Content> implements Closable {
     this.#options = options;
     this.#content = this.#open();
     try {
-      if (!options.mayBeMissing || options.makesLock) this.#lock = this.#openLock();
+      const needsLock = !options.mayBeMissing || options.makesLock;
+      if (needsLock && !this.#isBackup) this.#lock = this.#openLock();
       const content = this.#content;
       this.#opened = { version: content?.version ?? NO_FILE, mark: content?.mark, content };
     } catch (error) {
@@ -97,12 +100,16 @@ export class Segment<C extends Content> implements Closable {
 
   /** The lock that is held now. */
   get held(): LockMode | undefined {
-    return this.#lock?.held;
+    return this.#isReadingBackup ? "shared" : this.#lock?.held;
+  }
+
+  get #isBackup(): boolean {
+    return this.#content?.file.footer?.isBackup === true;
   }
 
   /** Whether this thread holds the lock, through this object or another. */
   get isHeldInThread(): boolean {
-    return this.lock.isHeldInThread;
+    return !this.#isBackup && this.lock.isHeldInThread;
   }
 
   /** @throws ClosedError; FileMissingError when there is no lock file and this process does not make one */
@@ -134,6 +141,10 @@ export class Segment<C extends Content> implements Closable {
 
   /** Takes the lock and makes sure that the file under it is the current one. */
   acquire(mode: LockMode, options?: LockOptions): void {
+    if (this.#isBackup) {
+      this.#readBackup();
+      return;
+    }
     const start = options === undefined ? 0 : performance.now();
     this.lock.acquire(mode, options);
     while (!this.#settle()) this.lock.acquire(mode, remaining(options, start));
@@ -141,6 +152,10 @@ export class Segment<C extends Content> implements Closable {
 
   /** The same without waiting; false when the lock is taken. */
   tryAcquire(mode: LockMode): boolean {
+    if (this.#isBackup) {
+      this.#readBackup();
+      return true;
+    }
     do {
       if (!this.lock.tryAcquire(mode)) return false;
     } while (!this.#settle());
@@ -149,6 +164,10 @@ export class Segment<C extends Content> implements Closable {
 
   /** The same without blocking the event loop. */
   async acquireAsync(mode: LockMode, options?: AsyncLockOptions): Promise<void> {
+    if (this.#isBackup) {
+      this.#readBackup();
+      return;
+    }
     const start = performance.now();
     await this.#awaitLock(mode, options);
     while (!this.#settle()) await this.#awaitLock(mode, remaining(options, start));
@@ -168,13 +187,14 @@ export class Segment<C extends Content> implements Closable {
     }
   }
 
-  /** Gives the lock back. */
-  release(): void {
-    this.lock.release();
+  #readBackup(): void {
+    this.#checkOpen();
+    this.#isReadingBackup = true;
   }
 
-  /** Gives the lock back if it is held, through an object that may be closed meanwhile. */
+  /** Gives the lock back if it is held. */
   releaseIfHeld(): void {
+    this.#isReadingBackup = false;
     if (this.#lock?.held !== undefined) this.#lock.release();
   }
 
@@ -263,23 +283,34 @@ export class Segment<C extends Content> implements Closable {
 
   /** The current file, opened; undefined when there is none and that is allowed. */
   #open(): C | undefined {
-    const { words, kind, leastBytes } = this.type;
+    const { words, leastBytes } = this.type;
     const { access, mayBeMissing } = this.#options;
     const file = missingAllowed(mayBeMissing === true, this.path, () =>
       SegmentFile.open(this.path, { access, words, leastBytes }),
     );
     if (file === undefined) return undefined;
     try {
-      if (file.footer !== undefined && file.footer.content !== kind)
-        throw new FileFormatError(
-          this.path,
-          `'${this.path}' holds a ${file.footer.content}, not a ${kind}: choose another tag, name or directory`,
-        );
+      this.#checkKind(file);
       return this.type.open(file);
     } catch (error) {
       file.close();
       throw error;
     }
+  }
+
+  #checkKind({ footer }: SegmentFile): void {
+    const { kind } = this.type;
+    if (footer === undefined) return;
+    if (footer.content !== kind)
+      throw new FileFormatError(
+        this.path,
+        `'${this.path}' holds a ${footer.content}, not a ${kind}: choose another tag, name or directory`,
+      );
+    if (footer.isBackup && this.#options.access === "write")
+      throw new FileFormatError(
+        this.path,
+        `'${this.path}' is a backup, which is only read: restore it to write`,
+      );
   }
 
   #openInsteadOf(old: C | undefined): C | undefined {
@@ -331,6 +362,11 @@ export class Segment<C extends Content> implements Closable {
   }
 
   get #changeWatch(): ChangeWatch {
+    if (this.#isBackup)
+      throw new FileFormatError(
+        this.path,
+        `'${this.path}' is a backup, which does not change: there is nothing to wait for`,
+      );
     this.#watch ??= new ChangeWatch(this, this.#opened);
     return this.#watch;
   }

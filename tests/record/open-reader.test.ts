@@ -90,9 +90,7 @@ test("opens shared memory objects by their path", () => {
 
 test("refuses what has no schema to go by", () => {
   using temp = new TempDir();
-  expect(thrownBy(() => openReader(temp.file("robot.txt"))).message).toContain(
-    "is not the path of a data file",
-  );
+  expect(thrownBy(() => openReader(temp.file("robot.txt"))).message).toContain("there is no shared file");
   expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).code).toBe("FILE_MISSING");
   writeFileSync(temp.file("Robot_.mmap"), new Uint8Array([0x28, 0x11]));
   expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).code).toBe("FILE_FORMAT");

@@ -1,0 +1,342 @@
+/** The life of a file: initialised before it is seen, migrated, backed up, restored, listed, waited for. */
+import { describe, expect, test } from "bun:test";
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import {
+  type Atomic,
+  array,
+  asNumber,
+  atomic,
+  bits,
+  type CArray,
+  c_double,
+  c_float,
+  c_int32,
+  c_int64,
+  c_uint8,
+  c_uint32,
+  chars,
+  Editor,
+  enumOf,
+  FileFormatError,
+  FileMissingError,
+  field,
+  LayoutMismatchError,
+  listSegments,
+  Manager,
+  MigrationError,
+  MmapStructure,
+  nested,
+  openReader,
+  Reader,
+  Struct,
+  segmentAt,
+  struct,
+  toObject,
+  WaitTimeoutError,
+} from "../../src/index.ts";
+import { Robot } from "./structs.ts";
+import { TempDir, thrownBy } from "./support.ts";
+
+const OldMode = { idle: 0, run: 1, stop: 2 } as const;
+const NewMode = { stop: 0, idle: 5, run: 6 } as const;
+
+class OldPoint extends Struct {
+  @field(c_float) x!: number;
+  @field(c_float) y!: number;
+}
+class NewPoint extends Struct {
+  @field(c_double) y!: number;
+  @field(c_double) z!: number;
+  @field(c_double) x!: number;
+}
+
+@struct({ name: "Unit" })
+class Old extends MmapStructure {
+  @field(c_int32) count!: number;
+  @field(c_int64) serial!: bigint;
+  @field(chars(16)) name!: string;
+  @field(enumOf(c_uint8, OldMode)) mode!: 0 | 1 | 2;
+  @field(array(c_uint8, 4)) cells!: Uint8Array;
+  @nested(OldPoint) pose!: OldPoint;
+  @nested(OldPoint, 2) path!: CArray<OldPoint>;
+  @field(atomic(c_int32)) hits!: Atomic<number>;
+  @bits(c_uint32, 3) level!: number;
+}
+
+@struct({ name: "Unit" })
+class New extends MmapStructure {
+  @field(c_double) added!: number;
+  @field(asNumber(c_int64)) serial!: number;
+  @field(c_int64) count!: bigint;
+  @field(chars(32)) name!: string;
+  @field(enumOf(c_uint8, NewMode)) mode!: 0 | 5 | 6;
+  @field(array(c_int32, 6)) cells!: Int32Array;
+  @nested(NewPoint) pose!: NewPoint;
+  @nested(NewPoint, 3) path!: CArray<NewPoint>;
+  @field(atomic(c_int32)) hits!: Atomic<number>;
+  @bits(c_uint32, 5) level!: number;
+}
+
+function fillOld(data: Old): void {
+  data.count = 7;
+  data.serial = 123n;
+  data.name = "unit 7";
+  data.mode = OldMode.run;
+  data.cells.set([1, 2, 3, 255]);
+  data.pose.x = 1.5;
+  data.path.at(1).y = -2.25;
+  data.hits.store(9);
+  data.level = 5;
+}
+
+describe("init", () => {
+  test("fills a file before any process sees it; when it throws there is no file", () => {
+    using temp = new TempDir();
+    const fail = () =>
+      new Manager(Old, {
+        dir: temp.dir,
+        create: true,
+        init: () => {
+          expect(existsSync(temp.file("Unit_.mmap"))).toBe(false);
+          throw new Error("no");
+        },
+      });
+    expect(fail).toThrow("no");
+    expect(readdirSync(temp.dir).filter((name) => name.includes(".mmap"))).toEqual([]);
+    using manager = new Manager(Old, { dir: temp.dir, create: true, init: fillOld });
+    expect([manager.get("count"), manager.version, manager.lastUpdate?.getFullYear()]).toEqual([
+      7,
+      0,
+      new Date().getFullYear(),
+    ]);
+    using second = new Manager(Old, { dir: temp.dir, create: true, init: () => expect.unreachable() });
+    expect(second.get("count")).toBe(7);
+  });
+
+  test("must not be async, and its view ends with it", () => {
+    using temp = new TempDir();
+    const init = async () => {};
+    expect(() => new Manager(Old, { dir: temp.dir, create: true, init })).toThrow("fn is async");
+    let kept: Old | undefined;
+    const keep = (data: Old) => {
+      kept = data;
+    };
+    new Manager(Old, { dir: temp.dir, create: true, init: keep }).close();
+    expect(() => kept?.count).toThrow(TypeError);
+  });
+});
+
+describe("migrate", () => {
+  test("carries every field over by path, converting what fits, enums by label", () => {
+    using temp = new TempDir();
+    using old = new Manager(Old, { dir: temp.dir, create: true, init: fillOld });
+    old.touch();
+    const updated = old.lastUpdate;
+    expect(thrownBy(() => new Manager(New, { dir: temp.dir, create: true }))).toBeInstanceOf(
+      LayoutMismatchError,
+    );
+    const { verdict, fields } = Manager.canOpen(New, { dir: temp.dir });
+    expect(verdict).toBe("migratable");
+    expect(fields.find(({ path }) => path === "added")?.fate).toBe("new");
+    expect(fields.find(({ path }) => path === "count")).toMatchObject({ fate: "converted" });
+    using next = new Manager(New, { dir: temp.dir, create: true, migrate: true });
+    const { header, ...values } = toObject(next.snapshot());
+    expect(values).toEqual({
+      added: 0,
+      serial: 123,
+      count: 7n,
+      name: "unit 7",
+      mode: NewMode.run,
+      cells: [1, 2, 3, 255, 0, 0],
+      pose: { x: 1.5, y: 0, z: 0 },
+      path: [
+        { x: 0, y: 0, z: 0 },
+        { x: 0, y: -2.25, z: 0 },
+        { x: 0, y: 0, z: 0 },
+      ],
+      hits: 9,
+      level: 5,
+    } as never);
+    expect(header.header_code).toBe(0x1128);
+    expect([next.lastUpdate, next.version]).toEqual([updated, 2 ** 32]);
+    expect(thrownBy(() => old.get("count"))).toBeInstanceOf(LayoutMismatchError);
+    expect(Manager.canOpen(New, { dir: temp.dir }).verdict).toBe("equal");
+  });
+
+  test("refuses what would lose something, and leaves the file as it was", () => {
+    using temp = new TempDir();
+    using old = new Manager(New, { dir: temp.dir, create: true });
+    old.edit((data) => {
+      data.count = 2n ** 40n;
+      data.name = "a name of twenty bytes";
+      data.added = 0.5;
+      data.cells[5] = 1;
+    });
+    const error = thrownBy(() => new Manager(Old, { dir: temp.dir, create: true, migrate: true }));
+    expect(error).toBeInstanceOf(MigrationError);
+    expect((error as MigrationError).losses.map((line) => line.split(":")[0]).sort()).toEqual([
+      "added",
+      "cells[4]",
+      "count",
+      "name",
+    ]);
+    expect(error.message).toContain("count: 1099511627776 does not fit (c_int64 to c_int32)");
+    expect([old.get("count"), old.version]).toEqual([2n ** 40n, 1]);
+    expect(Manager.canOpen(Old, { dir: temp.dir }).verdict).toBe("lossy");
+  });
+
+  test("with a function fills what cannot be carried over; when it throws the file stays", () => {
+    using temp = new TempDir();
+    using old = new Manager(New, { dir: temp.dir, create: true });
+    old.set("added", 2.5);
+    const failing = () => {
+      throw new Error("cannot");
+    };
+    expect(() => new Manager(Old, { dir: temp.dir, create: true, migrate: failing })).toThrow("cannot");
+    expect(old.get("added")).toBe(2.5);
+    using next = new Manager(Old, {
+      dir: temp.dir,
+      create: true,
+      migrate: (data, before) => {
+        data.count = Math.round(before.added as number);
+        expect(() => {
+          before.added = 1;
+        }).toThrow(TypeError);
+      },
+    });
+    expect(next.get("count")).toBe(3);
+  });
+
+  test("a program whose class is a prefix of the new struct keeps working", () => {
+    @struct({ name: "Grows" })
+    class Small extends MmapStructure {
+      @field(c_int32) count!: number;
+      @field(c_int32) twin!: number;
+    }
+    @struct({ name: "Grows" })
+    class Large extends MmapStructure {
+      @field(c_int32) count!: number;
+      @field(c_int32) twin!: number;
+      @field(c_double) more!: number;
+    }
+    using temp = new TempDir();
+    using old = new Manager(Small, { dir: temp.dir, create: true });
+    using reader = new Reader(Small, { dir: temp.dir });
+    old.set("count", 1);
+    expect(reader.snapshot().count).toBe(1);
+    using next = new Manager(Large, { dir: temp.dir, create: true, migrate: true });
+    old.set("count", 2);
+    expect([next.get("count"), reader.snapshot().count, reader.get("count")]).toEqual([2, 2, 2]);
+    expect(Manager.canOpen(Small, { dir: temp.dir }).verdict).toBe("prefix");
+  });
+});
+
+describe("backup and restore", () => {
+  test("a backup opens without a lock under any name, and restores in one step for all", () => {
+    using temp = new TempDir();
+    using manager = new Manager(Old, { dir: temp.dir, create: true, init: fillOld });
+    using reader = new Reader(Old, { dir: temp.dir });
+    manager.set("count", 8);
+    const path = temp.file("any name at all");
+    expect(manager.backup(path)).toBe(1);
+    manager.set("count", 9);
+    {
+      using copy = openReader(path);
+      expect([copy.get("count"), copy.snapshot().count, copy.version]).toEqual([8, 8, 1]);
+      expect(() => copy.changes()).toThrow("is a backup");
+      expect(readdirSync(temp.dir).filter((name) => name.startsWith("any"))).toEqual(["any name at all"]);
+    }
+    renameSync(path, temp.file("Unit_copy.mmap"));
+    expect(() => new Editor(Old, { dir: temp.dir, tag: "copy" })).toThrow("is a backup");
+    Manager.restore(Old, temp.file("Unit_copy.mmap"), { dir: temp.dir });
+    expect([manager.get("count"), reader.snapshot().count, manager.get("hits")]).toEqual([8, 8, 9]);
+    expect(manager.version).toBe(2 ** 32);
+    Manager.restore(New, temp.file("Unit_copy.mmap"), { dir: temp.dir, tag: "new" });
+    using grown = new Reader(New, { dir: temp.dir, tag: "new" });
+    expect([grown.get("count"), statSync(grown.path).mode & 0o777]).toEqual([8n, 0o600]);
+  });
+
+  test("replaces an earlier backup, and no other file", () => {
+    using temp = new TempDir();
+    using manager = new Manager(Robot, { dir: temp.dir, create: true });
+    const path = temp.file("backup");
+    manager.backup(path);
+    manager.set("count", 5);
+    manager.backup(path);
+    expect(openReader(path).get("count")).toBe(5);
+    writeFileSync(temp.file("notes"), "my notes".repeat(100));
+    expect(thrownBy(() => manager.backup(temp.file("notes")))).toBeInstanceOf(FileFormatError);
+    expect(thrownBy(() => manager.backup(manager.path))).toBeInstanceOf(FileFormatError);
+    expect(thrownBy(() => manager.backup("/nowhere/at/all")).message).toContain("/nowhere/at/all");
+  });
+
+  test("inside a session a backup is the last committed state", () => {
+    using temp = new TempDir();
+    using manager = new Manager(Robot, { dir: temp.dir, create: true });
+    manager.set("count", 1);
+    manager.edit((data) => {
+      data.count = 2;
+      manager.backup(temp.file("backup"));
+    });
+    expect(openReader(temp.file("backup")).get("count")).toBe(1);
+  });
+});
+
+describe("waiting", () => {
+  test("open waits for the file, up to waitMs or the signal", async () => {
+    using temp = new TempDir();
+    const { dir } = temp;
+    const late = Reader.open(Robot, { dir, waitMs: 5000 });
+    await Bun.sleep(30);
+    using manager = new Manager(Robot, { dir, create: true });
+    manager.set("count", 3);
+    using reader = await late;
+    expect(reader.get("count")).toBe(3);
+    using editor = await Editor.open(Robot, { dir });
+    editor.set("count", 4);
+    const missing = Reader.open(Robot, { dir, tag: "x", waitMs: 20 });
+    await expect(missing).rejects.toBeInstanceOf(WaitTimeoutError);
+    await expect(Reader.open(Robot, { dir, tag: "x", waitMs: 0 })).rejects.toThrow("within 0 ms there is no");
+    const signal = AbortSignal.timeout(10);
+    await expect(Editor.open(Robot, { dir, tag: "x", signal })).rejects.toThrow("timed out");
+    await expect(Reader.open(Robot, { dir, tag: "x", waitMs: -1 })).rejects.toBeInstanceOf(RangeError);
+    expect(thrownBy(() => new Reader(Robot, { dir, tag: "x" }))).toBeInstanceOf(FileMissingError);
+  });
+});
+
+describe("listing", () => {
+  test("tells kind, struct, version, bytes, age and state without opening anything", () => {
+    using temp = new TempDir();
+    using manager = new Manager(Robot, { dir: temp.dir, create: true });
+    manager.set("count", 1);
+    manager.backup(temp.file("backup"));
+    copyFileSync(manager.path, temp.file("Robot_.mmap.new-0123456789abcdef"));
+    const damaged = new Uint8Array(statSync(manager.path).size);
+    copyFileSync(manager.path, temp.file("Robot_damaged.mmap"));
+    writeFileSync(temp.file("notes"), damaged);
+    const fd = temp.file("Robot_damaged.mmap");
+    const bytes = readFileSync(fd);
+    bytes[bytes.length - 100] = (bytes[bytes.length - 100] as number) ^ 1;
+    writeFileSync(fd, bytes);
+    const listed = listSegments(temp.dir);
+    expect(listed.map(({ path, state }) => [path.slice(temp.dir.length + 1), state])).toEqual([
+      ["Robot_.mmap", "ok"],
+      ["Robot_.mmap.new-0123456789abcdef", "leftover"],
+      ["Robot_damaged.mmap", "damaged"],
+      ["backup", "backup"],
+    ]);
+    const [live] = listed;
+    expect(live).toMatchObject({ kind: "record", struct: "Robot", version: 1, mode: 0o600 });
+    expect(Math.abs((live?.createdAt as number) - Date.now())).toBeLessThan(60_000);
+    manager.edit(() => expect(segmentAt(manager.path)).toMatchObject({ state: "busy", version: 1 }));
+    expect(segmentAt(temp.file("notes"))).toBeUndefined();
+  });
+});
