@@ -33,6 +33,7 @@ export const channelWords: ContentWords = {
 export const channelType = <T extends Message>(payload?: Payload<T>): ContentType<ChannelContent> => ({
   kind: "channel",
   words: channelWords,
+  lockKinds: ["flock"],
   leastBytes: 1,
   open: (file) => new ChannelContent(file, payload),
 });
