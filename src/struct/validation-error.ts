@@ -67,7 +67,7 @@ export const unreadableAt = (place: string, error: unknown, memory: Memory): unk
 /** A TypeError for a store to memory that is not to be changed through this view. */
 export const readOnlyHere = (place: string): TypeError =>
   new TypeError(
-    `${place} is read-only here (a Reader's, a read(fn)'s or a read-only map's memory): write in edit(fn) of an Editor, or to a map that is opened for it`,
+    `${place} is read-only here: this memory is open, or locked, for reading only; write in a writer's session, or to a map that is opened for writing`,
   );
 
 /** `it has a, b, …`, for a name that is none of theirs. */

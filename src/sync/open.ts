@@ -43,7 +43,7 @@ function openEitherWay(path: string, create: boolean, mode: number): Omit<Opened
       return { fd: openForReading(path, error), writable: false };
     }
     if (error.code !== "ENOENT" || create) throw error;
-    throw new FileMissingError(path, `the lock file '${path}' does not exist; a Manager creates it`);
+    throw new FileMissingError(path, `the lock file '${path}' does not exist`);
   }
 }
 

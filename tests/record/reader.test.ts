@@ -177,7 +177,7 @@ describe("a Reader cannot write", () => {
       bytesOf(data).fill(255);
     }
     expect(thrownBy(() => Object.assign(session.data, { count: 2 })).message).toBe(
-      "Robot.count is read-only here (a Reader's, a read(fn)'s or a read-only map's memory): write in edit(fn) of an Editor, or to a map that is opened for it",
+      "Robot.count is read-only here: this memory is open, or locked, for reading only; write in a writer's session, or to a map that is opened for writing",
     );
     session.release();
     expect(toObject(reader.snapshot())).toEqual(toObject(pair.manager.snapshot()));

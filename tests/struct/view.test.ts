@@ -427,7 +427,7 @@ describe("read-only memory", () => {
       ).toThrow(TypeError);
     }
     expect(() => assign(view, { i8: 1 })).toThrow(
-      "Everything is read-only here (a Reader's, a read(fn)'s or a read-only map's memory): write in edit(fn) of an Editor, or to a map that is opened for it",
+      "Everything is read-only here: this memory is open, or locked, for reading only; write in a writer's session, or to a map that is opened for writing",
     );
     expect(() => assign(view.point, { x: 1 })).toThrow(TypeError);
     expect(() => Object.assign(view.points.at(1), { x: 1 })).toThrow("Point.x is read-only here");
