@@ -84,8 +84,8 @@ test("every file lies in a room that has a layer", () => {
 });
 
 test("every relative import leads to a file", async () => {
-  for (const { path, imports } of sources)
-    for (const specifier of imports) {
+  for (const { path, importsAtLoad } of sources)
+    for (const specifier of importsAtLoad) {
       const target = targetOf(path, specifier);
       if (target === undefined) continue;
       expect([path, target, await Bun.file(join(root, target)).exists()]).toEqual([path, target, true]);
