@@ -2,17 +2,15 @@
 
 import type { Changes, ChangesOptions } from "../sync/commit-signal.ts";
 import { timers } from "../sys/builtin.ts";
-import type { Committed } from "./document-content.ts";
 
 /** Where the documents come from. */
 export interface ChangeSource<T> {
   /** The commits; undefined as long as there is no file, of which no one is told. */
   commits(options: ChangesOptions): Changes | undefined;
-  /** Of the newest document. */
-  version(): number;
+  /** Differs for each state of the document. */
+  state(): number;
   /** The newest document. */
-  read(): Committed;
-  parse(committed: Committed): T | undefined;
+  read(): T | undefined;
 }
 
 /** How often a file that does not exist yet is looked for, in milliseconds. */
@@ -24,7 +22,7 @@ export class DocumentChanges<T> implements AsyncIterableIterator<T>, AsyncDispos
   readonly #turns: AsyncGenerator<T, undefined>;
 
   /**
-   * @param seen the version that is no news
+   * @param seen the state that is no news
    * @param onEnd called once
    */
   constructor(source: ChangeSource<T>, seen: number | undefined, options: ChangesOptions, onEnd: () => void) {
@@ -69,25 +67,18 @@ async function* turnsOf<T>(
   spinMs: number | undefined,
 ): AsyncGenerator<T, undefined> {
   const commits = await appearance(source, { signal, spinMs });
-  let last: Committed | undefined;
-  let lastVersion = seen;
-  let isToldOf = false;
+  let last = seen;
   // Commits are counted from here on, and only then is looked: none can be missed in between.
   for (;;) {
     signal.throwIfAborted();
-    if (source.version() === lastVersion && !isToldOf) {
+    const state = source.state();
+    if (state === last) {
       const turn = await commits.next();
       if (turn.done) return undefined;
-      isToldOf = true;
       continue;
     }
-    isToldOf = false;
-    const committed = source.read();
-    lastVersion = committed.version;
-    // What was told of may have been read before it was told; or another file has come round to the same version.
-    const isKnown = last !== undefined && last.version === committed.version && last.text === committed.text;
-    last = committed;
-    const value = isKnown ? undefined : source.parse(committed);
+    const value = source.read();
+    last = state;
     if (value !== undefined) yield value;
   }
 }

@@ -494,20 +494,30 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     const { initial = false } = options;
     const signal = checkSignal("changes", options.signal);
     const spinMs = checkSpin(options.spinMs);
-    const { version } = this;
+    const isThere = this.#look() !== undefined;
     signal?.throwIfAborted();
     const source = {
       commits: (how: ChangesOptions) =>
         this.#master === undefined && this.#look() === undefined ? undefined : this.#segment.changes(how),
-      version: () => this.version,
-      read: () => this.#read(),
-      parse: (committed: Committed) => this.#parse(committed),
+      state: () => this.#segment.state,
+      read: () => this.read(),
     };
-    const changes = new DocumentChanges(source, initial ? undefined : version, { signal, spinMs }, () =>
+    const seen = initial || !isThere ? undefined : this.#stateIfTold();
+    const changes = new DocumentChanges(source, seen, { signal, spinMs }, () =>
       this.#iterations.delete(changes),
     );
     this.#iterations.add(changes);
     return changes;
+  }
+
+  /** Without a lock file no commit is told: the iteration says so when it waits. */
+  #stateIfTold(): number | undefined {
+    try {
+      return this.#segment.state;
+    } catch (error) {
+      if (error instanceof FileMissingError) return undefined;
+      throw error;
+    }
   }
 
   async waitForFirst(options: WaitForFirstOptions = {}): Promise<T> {

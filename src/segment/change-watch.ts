@@ -44,6 +44,11 @@ export class ChangeWatch {
     this.#signal = new CommitSignal({ lock: segment.lock, read: () => this.#count() });
   }
 
+  /** How many states were seen up to the present one. */
+  get state(): number {
+    return this.#count();
+  }
+
   /** One turn per observed commit, its value the version; -1 while there is no file. */
   changes(options: ChangesOptions): Changes {
     return new VersionChanges(this.#signal.changes(options), () => this.#state.version);
@@ -71,7 +76,6 @@ export class ChangeWatch {
     this.#signal.close();
   }
 
-  /** How many states were seen up to the present one. */
   #count(): number {
     const page = pageOf(this.#segment);
     // Before the version: a commit in between makes the lead smaller, never larger.

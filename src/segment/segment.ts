@@ -371,6 +371,11 @@ export class Segment<C extends Content> implements Closable {
     return this.#watch;
   }
 
+  /** A number that tells the states of the content apart, also where a version comes round again. */
+  get state(): number {
+    return this.#changeWatch.state;
+  }
+
   /** One turn per observed commit, its value the version; see ChangeWatch. */
   changes(options: ChangesOptions): Changes {
     return this.#changeWatch.changes(options);
