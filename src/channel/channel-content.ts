@@ -1,6 +1,6 @@
 /** A channel in a segment. */
 import { FileFormatError } from "../errors/errors.ts";
-import type { Content, ContentType, ContentWords } from "../segment/content.ts";
+import type { Content, ContentCopy, ContentType, ContentWords } from "../segment/content.ts";
 import type { SegmentPlan } from "../segment/create.ts";
 import type { Message, Payload } from "../segment/payload.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
@@ -107,7 +107,7 @@ export class ChannelContent implements Content {
   /** A publisher that takes over repairs what its predecessor left. */
   repair(): void {}
 
-  snapshotBytes(): Uint8Array<ArrayBuffer> {
-    return this.bytes.slice();
+  copyCommitted(): ContentCopy | undefined {
+    return { bytes: this.bytes.slice(), version: this.version };
   }
 }
