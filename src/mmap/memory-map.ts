@@ -2,6 +2,7 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
+import { barrier } from "../struct/memory/barrier.ts";
 import { type MemorySource, memorySource } from "../struct/memory/source.ts";
 import {
   type BytesLike,
@@ -468,13 +469,15 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   // ---- as a sequence of bytes ----
 
   /**
-   * One byte, 0 to 255; negative counts from the end. Does not look at the file's size.
+   * One byte, 0 to 255; negative counts from the end. Does not look at the file's size. A loop sees what others store.
    * @throws RangeError when there is none; TypeError for what is no integer; ClosedError after `close()`
    * @example map.at(-1); // the last
    */
   at(index: number): number {
     const { bytes } = this.#open();
-    return bytes[resolveIndex(index, bytes.length)]!;
+    const i = resolveIndex(index, bytes.length);
+    barrier();
+    return bytes[i]!;
   }
 
   /**

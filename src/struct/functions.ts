@@ -1,14 +1,15 @@
 /**
  * What one does with structs: functions rather than methods, so that no member name of a struct can collide.
  */
+import { checkOptions } from "../errors/check-options.ts";
 import { StructDefinitionError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
 import type { StructClass } from "./declare/composite.ts";
 import { Struct } from "./declare/struct.ts";
 import type { CheckedPath, Init, MemberNames, Plain } from "./declare/type-utils.ts";
 import { layoutOfClass, modeOf, valueMembers } from "./layout/layout.ts";
-import { AT_START, assertAttached, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
-import { type MemorySource, memorySource } from "./memory/source.ts";
+import { AT_START, assertAttached, FRESH, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
+import { isShared, type MemorySource, memorySource } from "./memory/source.ts";
 import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
 import { resolvePath } from "./view/path.ts";
@@ -84,26 +85,54 @@ export function create<T extends Struct>(cls: StructClass<T>, init?: Init<T>): T
 export type BufferSource = ArrayBufferLike | ArrayBufferView<ArrayBufferLike> | MemorySource;
 
 /**
+ * How `viewOf` lays a struct over memory.
+ * @example viewOf(Frame, map, { byteOffset: 64, fresh: false })
+ */
+export interface ViewOptions {
+  /** Bytes from the start of the memory. Default 0. */
+  readonly byteOffset?: number | undefined;
+  /**
+   * Whether every read looks at the memory again, so that a loop sees what another process or thread stores. Default:
+   * true on mapped memory (a `MemoryMap`, its bytes, a `SharedMemory`) and on a SharedArrayBuffer, false on others. On
+   * mapped memory false is for loops that hold a lock: reads then cost 0.3 to 0.6 ns less.
+   */
+  readonly fresh?: boolean | undefined;
+}
+
+/**
  * A struct over memory you have: an ArrayBuffer, SharedArrayBuffer, typed array, DataView, Buffer or `MemoryMap`. On
  * a read-only `MemoryMap` the struct refuses stores. Any alignment will do, but for atomics. A flexible array at the
- * end has as many elements as the memory behind it holds.
- * @param byteOffset bytes from the start of `buffer`
+ * end has as many elements as the memory behind it holds. On mapped and shared memory the view is *fresh*: a loop
+ * sees what others store.
+ * @param at bytes from the start of `buffer`, or options
  * @throws RangeError when `buffer` is too short or `byteOffset` no whole number from 0 on, TypeError when it is no
- * memory, StructDefinitionError for a class that cannot be laid out
+ * memory and for an option there is not, StructDefinitionError for a class that cannot be laid out
  * @example const header = viewOf(PacketHeader, socketData, 14)
  */
-export function viewOf<T extends Struct>(cls: StructClass<T>, buffer: BufferSource, byteOffset = 0): T {
+export function viewOf<T extends Struct>(
+  cls: StructClass<T>,
+  buffer: BufferSource,
+  at: number | ViewOptions = 0,
+): T {
   const { name, size } = layoutOfClass(cls);
   const memory = memoryOf(buffer);
+  const { byteOffset = 0, fresh = isShared(memory.buffer) } = viewOptions(at);
   if (!Number.isSafeInteger(byteOffset) || byteOffset < 0)
     throw new RangeError(`viewOf: byteOffset must be a whole number from 0 on, got ${show(byteOffset)}`);
-  if (byteOffset + size > memory.byteLength) {
+  const room = memory.byteLength - byteOffset;
+  if (size > room)
     throw new RangeError(
       `viewOf: ${name} takes ${size} bytes from ${byteOffset} on, but there are ${memory.byteLength}`,
     );
-  }
-  const mode = memory.readOnly === true ? READ_ONLY : 0;
-  return viewAt(cls, new Region(memory.buffer, memory.byteOffset, memory.byteLength, mode), byteOffset);
+  const mode = (memory.readOnly === true ? READ_ONLY : 0) | (fresh ? FRESH : 0);
+  // The struct at the very beginning of its region: that is the faster place.
+  return viewAt(cls, new Region(memory.buffer, memory.byteOffset + byteOffset, room, mode), 0);
+}
+
+function viewOptions(at: number | ViewOptions): ViewOptions {
+  if (typeof at !== "object") return { byteOffset: at };
+  checkOptions("viewOf", at, { byteOffset: "any", fresh: "boolean" }, true);
+  return at;
 }
 
 interface MemorySpan {

@@ -89,6 +89,7 @@ export {
   offsetof,
   sizeof,
   toObject,
+  type ViewOptions,
   viewOf,
   viewSource,
 } from "./functions.ts";

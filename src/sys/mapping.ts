@@ -103,6 +103,8 @@ export class Mapping {
   ) {
     // SAFETY: the memory is unmapped by the buffer's deallocator, so only when no JavaScript object reaches it.
     this.buffer = ownedBuffer({ address, byteLength, free: libc().munmap, context: byteLength });
+    // Structs ask: a loop that looks at this memory must see what other processes store.
+    Object.defineProperty(this.buffer, Symbol.for("shmstruct.mappedMemory"), { value: true });
     this.bytes = new Uint8Array(this.buffer);
     this.address = address;
     this.byteLength = byteLength;

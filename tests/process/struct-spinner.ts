@@ -1,22 +1,18 @@
 /**
- * `bun struct-spinner.ts <file> <read|write> <mode>`: waits for one field after the other in loops that do nothing
- * else, so that the compiler would hoist the reads if it could. Says "<turn>" when it sees one, and waits for the next.
+ * `bun struct-spinner.ts <file> <way>`: waits for one field after the other in loops that do nothing else, so that the
+ * compiler would hoist the reads if it could. Says "<turn>" when it sees one, and waits for the next. The way says how
+ * it comes by its view.
  */
-
-import { viewAt } from "../../src/struct/functions.ts";
-import { Region } from "../../src/struct/memory/memory.ts";
-import { openFile } from "../../src/sys/file.ts";
-import { O_RDONLY, O_RDWR } from "../../src/sys/libc/constants.ts";
-import { Mapping } from "../../src/sys/mapping.ts";
+import { MemoryMap } from "../../src/mmap/memory-map.ts";
+import { viewOf } from "../../src/struct/index.ts";
 import { Shared } from "./struct-shared.ts";
 
-const [path = "", access, mode] = process.argv.slice(2);
-const readOnly = access === "read";
-using mapping = Mapping.map(openFile(path, readOnly ? O_RDONLY : O_RDWR), {
-  byteLength: 4096,
-  access: readOnly ? "read" : "write",
-});
-const view = viewAt(Shared, new Region(mapping.buffer, 0, 4096, Number(mode)), 0);
+const [path = "", way] = process.argv.slice(2);
+const map = new MemoryMap(path, 4096, { access: way === "read-only map" ? "read" : "write" });
+const view =
+  way === "bytes of a map"
+    ? viewOf(Shared, map.bytes)
+    : viewOf(Shared, map, way === "plain map" ? { fresh: false } : {});
 
 // A loop each: one that took the field as a parameter would be compiled for all of them.
 const loops: (() => void)[] = [
@@ -62,3 +58,6 @@ for (const [i, loop] of loops.entries()) {
   loop();
   console.log(i + 1);
 }
+// Not a field, but a byte of the map itself.
+while (map.at(-1) !== 13);
+console.log(13);

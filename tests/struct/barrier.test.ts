@@ -1,6 +1,7 @@
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { viewOf } from "../../src/struct/index.ts";
-import { FRESH, READ_ONLY } from "../../src/struct/memory/memory.ts";
+import { FRESH } from "../../src/struct/memory/memory.ts";
+import { REGION, type View } from "../../src/struct/view/internals.ts";
 import { Shared } from "../process/struct-shared.ts";
 import { SharedFile } from "../support/shared-file.ts";
 
@@ -20,23 +21,33 @@ const changes: ((shared: Shared) => void)[] = [
   (s) => s.counter.store(12),
 ];
 
-describe("a fresh view sees another process's write in a hot loop", () => {
-  test.each([
-    ["writable", "write", FRESH],
-    ["read-only", "read", FRESH | READ_ONLY],
-  ])(
-    "of %s memory",
-    async (_, access, mode) => {
-      using file = new SharedFile();
-      const shared = viewOf(Shared, file.map("write").buffer);
-      using spinner = file.run("struct-spinner.ts", access, String(mode));
-      for (const [i, change] of changes.entries()) {
-        // Long enough for the loop to have been compiled.
-        await Bun.sleep(i === 0 ? 150 : 40);
-        change(shared);
-        expect(await spinner.line(20_000)).toBe(String(i + 1));
-      }
-    },
-    60_000,
-  );
+test.each(["map", "read-only map", "bytes of a map"])(
+  "a view of a %s sees another process's write in a hot loop, and so does the map's at()",
+  async (way) => {
+    using file = new SharedFile();
+    const bytes = file.map("write").bytes;
+    const shared = viewOf(Shared, bytes);
+    using spinner = file.run("struct-spinner.ts", way);
+    const last = () => void bytes.set([13], bytes.length - 1);
+    for (const [i, change] of [...changes, last].entries()) {
+      // Long enough for the loop to have been compiled.
+      await Bun.sleep(i === 0 ? 150 : 40);
+      change(shared);
+      expect(await spinner.line(20_000)).toBe(String(i + 1));
+    }
+  },
+  60_000,
+);
+
+test("what a view is asked for decides; else mapped memory and what threads share is fresh, and other memory is not", () => {
+  using file = new SharedFile();
+  const { buffer } = file.map("write");
+  const isFresh = (...at: Parameters<typeof viewOf<Shared>>): boolean =>
+    ((viewOf(...at) as unknown as View)[REGION].mode & FRESH) !== 0;
+  expect(isFresh(Shared, buffer)).toBe(true);
+  expect(isFresh(Shared, new DataView(buffer, 8), 8)).toBe(true);
+  expect(isFresh(Shared, new SharedArrayBuffer(1024))).toBe(true);
+  expect(isFresh(Shared, new ArrayBuffer(1024))).toBe(false);
+  expect(isFresh(Shared, buffer, { fresh: false })).toBe(false);
+  expect(isFresh(Shared, new ArrayBuffer(1024), { fresh: true })).toBe(true);
 });
