@@ -274,7 +274,7 @@ export class Publisher<T extends Message> implements Disposable {
     const { file } = this.#segment.content;
     if (file.isWhole && !file.isUnlinkedOrReplaced && !file.isSuperseded) return;
     this.#isLost = true;
-    this.#segment.release();
+    this.#segment.releaseIfHeld();
     this.#moveOver();
   }
 

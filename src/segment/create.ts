@@ -121,8 +121,9 @@ export function replaceSegment<C extends Content>(
     const plan = makePlan(old);
     if (plan === undefined) return false;
     const page = locks.pageOf(plan.lockKind);
-    const put = (): boolean => putFile(path, plan, { mode: old.mode, page, old, replaces: true });
-    superseding(old, () => void put());
+    superseding(old, () => {
+      putFile(path, plan, { mode: old.mode, page, old, replaces: true });
+    });
     locks.announce();
     return true;
   }
