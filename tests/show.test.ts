@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { show } from "../src/errors/show.ts";
+import { FileFormatError, LayoutMismatchError } from "../src/errors/errors.ts";
+import { escapeLines, escapeText, show } from "../src/errors/show.ts";
 
 describe("a value in a message", () => {
   class Shoe {}
@@ -31,5 +32,32 @@ describe("a value in a message", () => {
     [new (class {})(), "an object"],
   ])("%#: is short: %s", (value, text) => {
     expect(show(value)).toBe(text);
+  });
+});
+
+describe("text that a stranger wrote", () => {
+  test.each<[string, string]>([
+    ["plain text, \u00e4 and \u{1f600}", "plain text, \u00e4 and \u{1f600}"],
+    ["\u001b[2J\u0007", "\\u001b[2J\\u0007"],
+    ["a\r\nb\tc", "a\\u000d\\u000ab\\u0009c"],
+    ["\u007f\u009b31m", "\\u007f\\u009b31m"],
+    ["\u202eevil\u2066\u200f\u061c", "\\u202eevil\\u2066\\u200f\\u061c"],
+    ["line\u2028paragraph\u2029", "line\\u2028paragraph\\u2029"],
+    ["\ud800 alone", "\\ud800 alone"],
+  ])("%j is printed on one line, each character visible", (text, printed) => {
+    expect(escapeText(text)).toBe(printed);
+    expect(escapeLines(text)).toBe(printed.replaceAll("\\u000a", "\n"));
+  });
+
+  test("as a value it is quoted", () => {
+    expect(show("\u202e\u009b\u0000")).toBe('"\\u202e\\u009b\\u0000"');
+    expect(show(Object.defineProperty(() => 0, "name", { value: "\u001bf" }))).toBe("function \\u001bf");
+  });
+
+  test("errors of the library escape it, but keep the lines of their own", () => {
+    const error = new FileFormatError("/x", "first \u001b[31m\nsecond \u202e");
+    expect(error.message).toBe("first \\u001b[31m\nsecond \\u202e");
+    const mismatch = new LayoutMismatchError("/x", ["a\nb\u0007"], "m");
+    expect(mismatch.differences).toEqual(["a\\u000ab\\u0007"]);
   });
 });

@@ -6,6 +6,7 @@ import {
   TooLargeError,
   WaitTimeoutError,
 } from "../errors/errors.ts";
+import { escapeText } from "../errors/show.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { createSegment, putFile, removeSegment } from "../segment/create.ts";
 import type { Place } from "../segment/place.ts";
@@ -617,7 +618,7 @@ function parse(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw damaged(path, `a document that is no JSON: ${String(cause)}`);
+    throw damaged(path, `a document that is no JSON: ${escapeText(String(cause))}`);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Schemas of any library that speaks Standard Schema (https://standardschema.dev): zod, valibot, arktype … */
 import { InvalidDocumentError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
+import { escapeText, show } from "../errors/show.ts";
 import { spellPath } from "./json-value.ts";
 
 /**
@@ -94,5 +94,5 @@ function promised(result: Promise<unknown>, schema: string): TypeError {
 
 function spellIssue({ path = [], message }: SchemaIssue): string {
   const keys = path.map((part) => (typeof part === "object" ? part.key : part));
-  return `${spellPath(keys)}: ${message}`;
+  return escapeText(`${spellPath(keys)}: ${message}`);
 }

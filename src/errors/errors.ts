@@ -2,6 +2,7 @@
  * Every error of the library that a caller may want to catch by class. Wrong *values* (a string into a
  * `c_int32`, 300 into a `c_uint8`) are plain `TypeError` and `RangeError`, as JavaScript users expect.
  */
+import { escapeLines, escapeText } from "./show.ts";
 
 /**
  * Base of the errors below. Thrown itself with the codes `"NOT_TRANSACTIONAL"` (`rollback` of a file that keeps no
@@ -18,7 +19,8 @@ export class ShmError extends Error {
    * @param options the `cause`, if there is one
    */
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(message, options);
+    // Names of files, types and processes come from anywhere.
+    super(escapeLines(message), options);
     this.name = new.target.name;
     this.code = code;
   }
@@ -223,7 +225,7 @@ export class LayoutMismatchError extends ShmError {
   constructor(path: string, differences: readonly string[], message: string) {
     super("LAYOUT_MISMATCH", message);
     this.path = path;
-    this.differences = differences;
+    this.differences = differences.map(escapeText);
   }
 }
 
@@ -291,7 +293,7 @@ export class InvalidDocumentError extends ShmError {
   constructor(path: string, issues: readonly string[], message: string) {
     super("INVALID_DOCUMENT", message);
     this.path = path;
-    this.issues = issues;
+    this.issues = issues.map(escapeText);
   }
 }
 

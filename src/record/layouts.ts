@@ -1,5 +1,6 @@
 /** The struct in a file and the class that is to work on it: equal, a prefix, or told apart field by field. */
 import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors/errors.ts";
+import { escapeText } from "../errors/show.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { StructType } from "../struct/declare/composite.ts";
 import { MmapStructureHeader } from "../struct/declare/header.ts";
@@ -48,7 +49,7 @@ export function checkLayout(layout: Layout, file: SegmentFile): void {
   if (all.length === 0 && layout.size > file.contentBytes)
     all.push(`${layout.name} takes ${layout.size} bytes, the struct in the file ${file.contentBytes}`);
   if (all.length === 0) return;
-  const told = all.slice(0, MAX_TOLD).map((text) => `\n  - ${text}`);
+  const told = all.slice(0, MAX_TOLD).map((text) => `\n  - ${escapeText(text)}`);
   const more = all.length > MAX_TOLD ? `\n  - and ${all.length - MAX_TOLD} more` : "";
   throw new LayoutMismatchError(
     path,
@@ -70,9 +71,14 @@ export function schemaInFile({ path, schemaBytes }: SegmentFile): StructSchema {
   try {
     return JSON.parse(Buffer.from(schemaBytes).toString());
   } catch (cause) {
-    throw new FileFormatError(path, `the schema in '${path}' is not JSON: ${String(cause)}`, false, {
-      cause,
-    });
+    throw new FileFormatError(
+      path,
+      `the schema in '${path}' is not JSON: ${escapeText(String(cause))}`,
+      false,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the slots of a channel or queue hold: structs of one class, or raw bytes of any length up to the slot's. */
 import { FileFormatError, LayoutMismatchError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
+import { escapeText, show } from "../errors/show.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { Struct } from "../struct/declare/struct.ts";
 import type { Init } from "../struct/declare/type-utils.ts";
@@ -166,8 +166,13 @@ function schemaOfFile({ path, schemaBytes }: SegmentFile): Partial<PayloadSchema
   try {
     return JSON.parse(Buffer.from(schemaBytes).toString());
   } catch (cause) {
-    throw new FileFormatError(path, `the schema in '${path}' is not JSON: ${String(cause)}`, false, {
-      cause,
-    });
+    throw new FileFormatError(
+      path,
+      `the schema in '${path}' is not JSON: ${escapeText(String(cause))}`,
+      false,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -2,7 +2,7 @@
  * How a wrong value is refused: `check` functions throw TypeError or RangeError with what they expected; each
  * level on the way out adds its place, so that the message says `Robot.pose[3].x: expected …, got …`.
  */
-import { show } from "../errors/show.ts";
+import { escapeText, show } from "../errors/show.ts";
 import { isAttached, type Memory } from "./memory/memory.ts";
 
 /** Of the errors made here: where, as far as known, and why. */
@@ -16,15 +16,15 @@ function refusal(Kind: typeof TypeError | typeof RangeError, reason: string, opt
 
 /** A TypeError: the value is not of the expected kind. */
 export const wrongType = (expected: string, value: unknown): Error =>
-  refusal(TypeError, `expected ${expected}, got ${show(value)}`);
+  refusal(TypeError, escapeText(`expected ${expected}, got ${show(value)}`));
 
 /** A RangeError: right kind, but it does not fit. */
 export const outOfRange = (expected: string, value: unknown): Error =>
-  refusal(RangeError, `expected ${expected}, got ${show(value)}`);
+  refusal(RangeError, escapeText(`expected ${expected}, got ${show(value)}`));
 
 /** A TypeError, or a RangeError, whose place is still to be told. */
-export const typeRefusal = (reason: string): Error => refusal(TypeError, reason);
-export const rangeRefusal = (reason: string): Error => refusal(RangeError, reason);
+export const typeRefusal = (reason: string): Error => refusal(TypeError, escapeText(reason));
+export const rangeRefusal = (reason: string): Error => refusal(RangeError, escapeText(reason));
 
 /**
  * The same error, with one more step of its place in front (`.x`, `[3]`, `Point2D`). An error of the user's code,

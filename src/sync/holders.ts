@@ -1,4 +1,5 @@
 /** Who holds a lock, as far as the kernel tells: for the messages of timeouts. */
+import { escapeText } from "../errors/show.ts";
 import { fs } from "../sys/builtin.ts";
 import { throughFs } from "../sys/paths.ts";
 import type { LockKind, LockMode } from "./file-lock.ts";
@@ -92,7 +93,9 @@ function describeProcess(pid: number): string {
   if (pid <= 0) return "a process that the kernel does not name";
   if (pid === process.pid) return `process ${pid}, this one, in another thread or asynchronous task`;
   try {
-    return `process ${pid} (${fs().readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd()})`;
+    // A process can give itself any name.
+    const name = fs().readFileSync(`/proc/${pid}/comm`, "utf8").replace(/\n$/, "");
+    return `process ${pid} (${escapeText(name)})`;
   } catch {
     return `process ${pid}`;
   }

@@ -1,7 +1,7 @@
 /** From a schema to a class: all that a schema says is checked, as it may come from anywhere. */
 import { checkOptions } from "../../errors/check-options.ts";
 import { StructDefinitionError } from "../../errors/errors.ts";
-import { show } from "../../errors/show.ts";
+import { escapeText, show } from "../../errors/show.ts";
 import {
   ArrayType,
   atomic,
@@ -71,7 +71,7 @@ export function structFromSchema(
     if (error instanceof StructDefinitionError && error.message.startsWith(UNSOUND)) throw error;
     // The types refuse their arguments with errors of their own, and a schema may be an object that bites.
     const reason = error instanceof Error ? error.message : "it cannot be read";
-    throw new StructDefinitionError(`${UNSOUND}: ${reason}`, { cause: error });
+    throw new StructDefinitionError(`${UNSOUND}: ${escapeText(reason)}`, { cause: error });
   }
 }
 
@@ -347,5 +347,5 @@ function opaque(name: string, size: number, align: number): CType<Uint8Array> {
 
 function unsound(what: string, value: unknown): StructDefinitionError {
   const shown = typeof value === "object" ? JSON.stringify(value) : String(value);
-  return new StructDefinitionError(`${UNSOUND}: ${what} (${shown?.slice(0, 80)})`);
+  return new StructDefinitionError(escapeText(`${UNSOUND}: ${what} (${shown?.slice(0, 80)})`));
 }
