@@ -6,6 +6,7 @@ import type { Message, Payload } from "../segment/payload.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { planSlots, type SlotGeometry } from "../segment/slot-geometry.ts";
 import {
+  copyRing,
   type From,
   initRing,
   MAX_RING_SLOTS,
@@ -107,7 +108,8 @@ export class ChannelContent implements Content {
   /** A publisher that takes over repairs what its predecessor left. */
   repair(): void {}
 
-  copyCommitted(): ContentCopy | undefined {
-    return { bytes: this.bytes.slice(), version: this.version };
+  /** The publisher holds the lock for its life, so the ring is copied while it goes on. */
+  copyCommitted(): ContentCopy {
+    return copyRing(this.bytes, this.geometry);
   }
 }

@@ -142,6 +142,52 @@ function findNext(ring: RingMemory): number | undefined {
   return undefined;
 }
 
+/** Looks at a slot that changes again and again, before it is left out of a copy. */
+const MAX_COPIES = 3;
+
+/**
+ * A ring of its own with the messages that are there, while the publisher goes on. Messages that it overwrites meanwhile are
+ * left out: those are the oldest.
+ */
+export function copyRing(
+  bytes: Uint8Array,
+  geometry: SlotGeometry,
+): { bytes: Uint8Array<ArrayBuffer>; version: number } {
+  const ring = new RingMemory(bytes, geometry);
+  const copy = new Uint8Array(bytes.byteLength);
+  initRing(copy, geometry);
+  const target = new RingMemory(copy, geometry);
+  let next = 0;
+  for (let i = 0; i < geometry.slots; i++) {
+    const index = copySlot(ring, bytes, copy, ring.slotOf(i));
+    if (index !== undefined) next = Math.max(next, index + 1);
+  }
+  for (let i = 0; i < geometry.slots; i++) {
+    const slot = target.slotOf(i);
+    const isWhole = target.words[slot] !== 0 && target.index(slot) >= next - geometry.slots;
+    if (!isWhole) copy.fill(0, slot * 4, slot * 4 + geometry.strideBytes);
+  }
+  target.words[NEXT] = next | 0;
+  target.words[EPOCH] = ring.read(EPOCH);
+  return { bytes: copy, version: next };
+}
+
+/** Copies a slot; undefined when there is no whole message in it. @returns the message's index */
+function copySlot(ring: RingMemory, from: Uint8Array, to: Uint8Array, slot: number): number | undefined {
+  const [start, end] = [slot * 4, (slot + ring.stride) * 4];
+  for (let tries = 0; tries < MAX_COPIES; tries++) {
+    const sequence = ring.read(slot);
+    loadFence();
+    to.set(from.subarray(start, end), start);
+    const index = ring.index(slot);
+    loadFence();
+    if (ring.read(slot) === sequence && (sequence & 1) === 0 && sequence === ((2 * (index % TWO_32) + 2) | 0))
+      return index;
+  }
+  to.fill(0, start, end);
+  return undefined;
+}
+
 /** The publisher's side. Whoever uses it holds the writer's lock. */
 export class RingWriter {
   readonly #ring: RingMemory;
@@ -316,9 +362,11 @@ export class RingReader {
 
   /** The oldest message: the publisher may be at work in the slot of the one that is a whole turn old. */
   #oldest(next: number): number {
-    const oldest = Math.max(0, next - this.#ring.slots);
-    const slot = this.#ring.slotOf(oldest | 0);
-    return this.#ring.read(slot) === ((2 * (oldest % TWO_32) + 2) | 0) ? oldest : Math.min(oldest + 1, next);
+    const ring = this.#ring;
+    let oldest = Math.max(0, next - ring.slots);
+    while (oldest < next && ring.read(ring.slotOf(oldest | 0)) !== ((2 * (oldest % TWO_32) + 2) | 0))
+      oldest++;
+    return oldest;
   }
 
   /** Skips what is there but the newest message. */

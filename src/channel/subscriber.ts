@@ -1,11 +1,13 @@
 import { checkOptions } from "../errors/check-options.ts";
-import { ClosedError, FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
+import { ClosedError } from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
+import { backupSegment } from "../segment/backup.ts";
 import { type Message as Data, Payload, type PayloadClass } from "../segment/payload.ts";
 import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
+import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
 import type { DeepReadonly } from "../struct/declare/type-utils.ts";
-import { checkMilliseconds, checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
+import { checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
 import { toMilliseconds } from "../sys/clock.ts";
 import { type ChannelContent, channelType } from "./channel-content.ts";
 import type { ChannelPlace } from "./publisher.ts";
@@ -21,12 +23,7 @@ export interface SubscriberOptions extends ChannelPlace {
 }
 
 /** Options of `Subscriber.open`. @example { dir, waitMs: 5000 } */
-export interface OpenSubscriberOptions extends SubscriberOptions {
-  /** Milliseconds to wait for the channel to be made. Default: no limit. */
-  readonly waitMs?: number | undefined;
-  /** Aborting it ends the wait with `signal.reason`. */
-  readonly signal?: AbortSignal | undefined;
-}
+export interface OpenSubscriberOptions extends SubscriberOptions, WaitForFileOptions {}
 
 /** How long to wait for a message. @example subscriber.receive({ timeoutMs: 100 }) */
 export interface ReceiveOptions {
@@ -77,9 +74,6 @@ const known = { dir: "string", tag: "string", name: "string", className: "string
 const receiveKnown = { timeoutMs: "number", spinMs: "number" } as const;
 const FROM: readonly string[] = ["newest", "oldest", "next"];
 
-/** A subscriber looks this often for a channel that is not there yet, in milliseconds. */
-const LOOK_FOR_FILE_MS = 20;
-
 /**
  * Receives the messages of a channel. It leaves no trace in the channel and needs no permission to write: any number of
  * subscribers cost the publisher nothing. One that is more than the ring's slots behind loses messages and is told how many;
@@ -120,21 +114,9 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     cls: PayloadClass<T> | string,
     options: OpenSubscriberOptions = {},
   ): Promise<Subscriber<T>> {
-    checkOptions("Subscriber.open", options, { ...known, waitMs: "number", signal: "any" });
-    const { waitMs = Number.POSITIVE_INFINITY, signal, ...rest } = options;
-    checkMilliseconds("waitMs", waitMs);
-    checkSignal("Subscriber.open", signal)?.throwIfAborted();
-    for (let waited = 0; ; waited += LOOK_FOR_FILE_MS) {
-      try {
-        return new Subscriber(cls, rest);
-      } catch (error) {
-        if (!(error instanceof FileMissingError)) throw error;
-        if (waited >= waitMs)
-          throw new WaitTimeoutError(error.path, waitMs, `${error.message} (waited ${waitMs} ms)`);
-      }
-      await Bun.sleep(LOOK_FOR_FILE_MS);
-      signal?.throwIfAborted();
-    }
+    checkOptions("Subscriber.open", options, { ...known, ...WAIT_FOR_FILE_OPTIONS });
+    const { waitMs, signal, ...rest } = options;
+    return waitForFile("Subscriber.open", () => new Subscriber<T>(cls, rest), { waitMs, signal });
   }
 
   /** The channel's file. */
@@ -277,6 +259,17 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   [Symbol.asyncIterator](): AsyncGenerator<Message<T>, undefined> {
     return this.messages();
+  }
+
+  /**
+   * Writes the messages that are there to a file of their own, while the publisher goes on. A Subscriber opens it as any channel.
+   * @returns how many were published until then
+   * @throws FileFormatError when something else than a backup is at `path`; SystemError ENOSPC …
+   * @example subscriber.backup("/var/backup/Price_.channel")
+   */
+  backup(path: string): number {
+    this.#current();
+    return backupSegment(this.#segment, path);
   }
 
   /** Unmaps the channel. Views that `peek` gave throw from then on. */

@@ -317,3 +317,34 @@ export class WaitTimeoutError extends ShmError {
     this.timeoutMs = timeoutMs;
   }
 }
+
+/**
+ * A job is no longer this worker's: its lease was over and another worker has it, or its file was recreated. What was done
+ * for it may be done again. Code `"LEASE_LOST"`.
+ * @example try { job.done(); } catch (error) { if (error instanceof LeaseLostError) undo(job); else throw error; }
+ */
+export class LeaseLostError extends ShmError {
+  /** The queue's file. */
+  readonly path: string;
+
+  /** @param path the file */
+  constructor(path: string, message: string) {
+    super("LEASE_LOST", message);
+    this.path = path;
+  }
+}
+
+/**
+ * So many processes use a segment at once that there is no number left for another owner. Code `"TOO_MANY_OWNERS"`.
+ * @example try { queue.push(job); } catch (error) { if (error instanceof TooManyOwnersError) … }
+ */
+export class TooManyOwnersError extends ShmError {
+  /** The file with the owners' locks. */
+  readonly path: string;
+
+  /** @param path the file */
+  constructor(path: string, message: string) {
+    super("TOO_MANY_OWNERS", message);
+    this.path = path;
+  }
+}

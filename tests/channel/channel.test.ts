@@ -314,6 +314,21 @@ describe("files", () => {
   });
 });
 
+describe("backups", () => {
+  test("a copy of what is there opens as a channel, without its lock, and takes no publisher", () => {
+    using publisher = prices({ slots: 4 });
+    for (let id = 0; id < 10; id++) publisher.send({ id });
+    using subscriber = new Subscriber(Price, { dir });
+    const path = join(dir, "Price_old.channel");
+    expect(subscriber.backup(path)).toBe(10);
+    publisher.send({ id: 10 });
+    using backup = new Subscriber(Price, { dir, tag: "old", from: "oldest" });
+    const ids = [1, 2, 3, 4, 5].map(() => backup.receive()?.data.id);
+    expect(ids).toEqual([6, 7, 8, 9, undefined]);
+    expect(() => new Publisher(Price, { dir, tag: "old" })).toThrow("backup");
+  });
+});
+
 describe("two processes", () => {
   test("10,000 messages arrive or are counted", async () => {
     using publisher = prices({ slots: 64 });
