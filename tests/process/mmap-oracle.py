@@ -4,6 +4,7 @@ Where an older Python differs from today's documentation, or leaves behaviour to
 """
 import json
 import mmap
+import operator
 import os
 import sys
 import tempfile
@@ -49,6 +50,28 @@ def madvise(m, option, *rest):
     return aligned(lambda: m.madvise(option, *rest), rest[0] if rest else 0)
 
 
+# Python 3.11.2, for one, reads beyond the end of the map while it searches, and may crash; its bytes do not.
+with mmap.mmap(-1, 10) as probe:
+    READS_OUTSIDE = probe.rfind(b"", 3, 1) != -1
+
+
+def inside(position, length):
+    position = operator.index(position)
+    return min(max(position + length if position < 0 else position, 0), length)
+
+
+def search(method):
+    def on_bytes(m, what, start=None, end=None):
+        start = inside(m.tell() if start is None else start, len(m))
+        end = inside(len(m) if end is None else end, len(m))
+        return getattr(m[:], method)(what, start, end)
+
+    def call(m, what, *rest):
+        return (on_bytes if READS_OUTSIDE else getattr(mmap.mmap, method))(m, data(what), *rest)
+
+    return call
+
+
 def view_set(m, index, value):
     with memoryview(m) as view:
         view[index % len(view)] = value
@@ -74,8 +97,8 @@ OPERATIONS = {
     "readLine": lambda m: m.readline(),
     "write": lambda m, d: m.write(data(d)),
     "writeByte": lambda m, v: m.write_byte(v),
-    "find": lambda m, d, *a: m.find(data(d), *a),
-    "rfind": lambda m, d, *a: m.rfind(data(d), *a),
+    "find": search("find"),
+    "rfind": search("rfind"),
     "seek": seek,
     "tell": lambda m: m.tell(),
     "size": lambda m: len(m) if m.anonymous else m.size(),
