@@ -1,13 +1,14 @@
 import { ClosedError } from "../errors/errors.ts";
 import { checkFunction, refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
-import { type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
+import type { WaitForFileOptions } from "../segment/wait-for-file.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { CheckedPath, InitValue, PathValue } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
-import { Core, type Holding } from "./core.ts";
-import { type RoleOptions, refuseManagerOptions } from "./options.ts";
+import type { Core, Holding } from "./core.ts";
+import { opening } from "./lazily.ts";
+import type { RoleOptions } from "./options.ts";
 import { Role } from "./role.ts";
 import { WriteSession } from "./session.ts";
 
@@ -32,10 +33,11 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
     cls: StructClass<T> | string,
     { waitMs, signal, ...options }: RoleOptions & WaitForFileOptions = {},
   ): Promise<Editor<T>> {
-    return waitForFile("Editor.open", () => new Editor<T>(cls, options), { waitMs, signal });
+    return opening().waitForFile("Editor.open", () => new Editor<T>(cls, options), { waitMs, signal });
   }
 
   protected override open(layout: Layout, options: RoleOptions): Core<T> {
+    const { Core, refuseManagerOptions } = opening();
     refuseManagerOptions(`new ${this.constructor.name}`, options);
     return new Core<T>(layout, options, "editor");
   }

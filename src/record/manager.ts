@@ -1,32 +1,13 @@
-import {
-  ClosedError,
-  DeadlockError,
-  FileFormatError,
-  FileMissingError,
-  LockTimeoutError,
-} from "../errors/errors.ts";
-import { createSegment, type NewSegment, removeSegment } from "../segment/create.ts";
-import { SegmentFile } from "../segment/segment-file.ts";
+import { ClosedError, DeadlockError, FileMissingError, LockTimeoutError } from "../errors/errors.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
-import { Core } from "./core.ts";
+import type { Core } from "./core.ts";
 import { Editor } from "./editor.ts";
-import { type Compatibility, compare, fillMigrated, migrateFile } from "./migrate.ts";
-import {
-  checkRoleOptions,
-  type ManagerOptionsOf,
-  placeOf,
-  type RestoreOptions,
-  type RoleOptions,
-  roleLayout,
-} from "./options.ts";
-import { LEAST_BYTES, recordType, recordWords } from "./record-content.ts";
-import { recordPlan } from "./record-plan.ts";
-
-/** How often a Manager makes its file that others remove or replace at once. */
-const MAX_TRIES = 100;
+import { opening } from "./lazily.ts";
+import type { Compatibility } from "./migrate.ts";
+import type { ManagerOptionsOf, RestoreOptions, RoleOptions } from "./options.ts";
 
 /**
  * Makes the shared file, and is an Editor of it (IPMMAP's `DataStructMmapManager`). With `create` the file is made when there is none; with `force`
@@ -51,27 +32,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
   }
 
   protected override open(layout: Layout, options: ManagerOptionsOf<T>): Core<T> {
-    if (options.force && !options.create)
-      throw new TypeError("new Manager: force replaces the file, so it needs create: true");
-    if (!options.create) return new Core<T>(layout, options, "manager");
-    const place = placeOf(layout, options);
-    const plan = recordPlan(layout, options);
-    // What is replaced may hold another struct.
-    const anyRecord = recordType(undefined, place, layout.name);
-    const { force, mode = 0o600, timeoutMs } = options;
-    for (let tries = 1; ; tries++) {
-      let isMade = false;
-      try {
-        isMade = createSegment(place, plan, anyRecord, { force, mode, timeoutMs });
-        if (!isMade && options.migrate) migrateFile(layout, place, options, options.migrate);
-        return new Core<T>(layout, options, "manager");
-      } catch (error) {
-        // Another Manager has removed it meanwhile, or put one with another kind of lock in its place.
-        const isRemoved = error instanceof FileMissingError && error.path === place.dataPath;
-        const isReplaced = isMade && options.force && error instanceof FileFormatError;
-        if (tries === MAX_TRIES || !(isRemoved || isReplaced)) throw error;
-      }
-    }
+    return opening().openAsManager(layout, options);
   }
 
   /**
@@ -81,11 +42,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
    * @example if (Manager.canOpen(Robot, { dir }).verdict === "lossy") …
    */
   static canOpen<T extends MmapStructure>(cls: StructClass<T>, options: RoleOptions = {}): Compatibility {
-    checkRoleOptions("Manager.canOpen", options);
-    const layout = roleLayout(cls);
-    const { dataPath } = placeOf(layout, options);
-    using file = openToRead(dataPath, layout);
-    return compare(layout, file);
+    return opening().canOpen(cls, options);
   }
 
   /**
@@ -101,15 +58,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     backup: string,
     options: RestoreOptions<T> = {},
   ): void {
-    checkRoleOptions("Manager.restore", options);
-    const layout = roleLayout(cls);
-    const place = placeOf(layout, options);
-    using old = openToRead(backup, layout);
-    const { mode = old.mode, timeoutMs, migrate = true } = options;
-    const plan = recordPlan(layout, { ...options, lock: options.lock ?? old.lockKind, init: undefined });
-    const fill = (file: NewSegment): void => fillMigrated(layout, { old, file, plan, migrate });
-    const anyRecord = recordType(undefined, place, layout.name);
-    createSegment(place, { ...plan, fill }, anyRecord, { force: true, mode, timeoutMs });
+    opening().restore(cls, backup, options);
   }
 
   /**
@@ -124,6 +73,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     const { core } = this;
     if (this.closed) throw new ClosedError(`the role on '${this.path}' is closed`);
     core.refuseSecond();
+    const { removeSegment, recordType } = opening();
     const { segment } = core;
     const { mode } = segment.content.file;
     let isRemoved: boolean;
@@ -141,12 +91,4 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     if (!isRemoved)
       throw new FileMissingError(this.path, `'${this.path}' is gone already: it was removed before`);
   }
-}
-
-/** A file that is only looked at. */
-function openToRead(path: string, { name }: Layout): SegmentFile {
-  const file = SegmentFile.open(path, { access: "read", words: recordWords(name), leastBytes: LEAST_BYTES });
-  if (file.footer?.content === "record") return file;
-  file.close();
-  throw new FileFormatError(path, `'${path}' holds no record that describes itself`);
 }

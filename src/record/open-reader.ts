@@ -1,15 +1,8 @@
-import { checkOptions } from "../errors/check-options.ts";
-import { FileFormatError } from "../errors/errors.ts";
-import { show } from "../errors/show.ts";
-import { type Place, placeOfPath } from "../segment/place.ts";
-import { SegmentFile } from "../segment/segment-file.ts";
-import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
-import type { SchemaOptions, StructSchema } from "../struct/schema/schema.ts";
-import { classInFile, schemaInFile } from "./layouts.ts";
-import { AT_PLACE, type RoleOptions } from "./options.ts";
-import { Reader } from "./reader.ts";
-import { LEAST_BYTES, recordWords } from "./record-content.ts";
+import type { SchemaOptions } from "../struct/schema/schema.ts";
+import { opening } from "./lazily.ts";
+import type { RoleOptions } from "./options.ts";
+import type { Reader } from "./reader.ts";
 
 /** Options of `openReader`. */
 export interface OpenReaderOptions extends SchemaOptions, Pick<RoleOptions, "lockDir"> {}
@@ -26,23 +19,5 @@ export type AnyStruct = MmapStructure & Record<string, unknown>;
  * @example using reader = openReader("./.mmap/Robot_.mmap"); console.log(reader.snapshot());
  */
 export function openReader(path: string, options: OpenReaderOptions = {}): Reader<AnyStruct> {
-  checkOptions("openReader", options, { lockDir: "string", types: "object" });
-  if (typeof path !== "string") throw new TypeError(`openReader: expected a path, got ${show(path)}`);
-  const { lockDir, types } = options;
-  const place = placeOfPath(path, lockDir);
-  const cls = classInFile(readSchemaAt(place), place.dataPath, { types });
-  return new Reader<AnyStruct>(cls as unknown as StructClass<AnyStruct>, { [AT_PLACE]: place });
-}
-
-function readSchemaAt(place: Place): StructSchema {
-  using file = SegmentFile.open(place.dataPath, {
-    access: "read",
-    words: recordWords("Class"),
-    leastBytes: LEAST_BYTES,
-  });
-  if (file.footer !== undefined) return schemaInFile(file);
-  throw new FileFormatError(
-    file.path,
-    `'${file.path}' was made by IPMMAP and has no schema: open it with a class, new Reader(cls, { dir })`,
-  );
+  return opening().openBySchema(path, options);
 }

@@ -1,11 +1,12 @@
-import { type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
+import type { WaitForFileOptions } from "../segment/wait-for-file.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { DeepReadonly } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
-import { Core, type Holding } from "./core.ts";
-import { type RoleOptions, refuseManagerOptions } from "./options.ts";
+import type { Core, Holding } from "./core.ts";
+import { opening } from "./lazily.ts";
+import type { RoleOptions } from "./options.ts";
 import { Role } from "./role.ts";
 import { ReadSession } from "./session.ts";
 
@@ -30,10 +31,11 @@ export class Reader<T extends MmapStructure> extends Role<T, DeepReadonly<T>> {
     cls: StructClass<T> | string,
     { waitMs, signal, ...options }: RoleOptions & WaitForFileOptions = {},
   ): Promise<Reader<T>> {
-    return waitForFile("Reader.open", () => new Reader<T>(cls, options), { waitMs, signal });
+    return opening().waitForFile("Reader.open", () => new Reader<T>(cls, options), { waitMs, signal });
   }
 
   protected override open(layout: Layout, options: RoleOptions): Core<T> {
+    const { Core, refuseManagerOptions } = opening();
     refuseManagerOptions(`new ${this.constructor.name}`, options);
     return new Core<T>(layout, options, "reader");
   }

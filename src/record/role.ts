@@ -1,5 +1,4 @@
 import { refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
-import { backupSegment } from "../segment/backup.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/declare/type-utils.ts";
@@ -7,9 +6,9 @@ import type { Layout } from "../struct/layout/layout.ts";
 import { plainPath, resolvePath } from "../struct/view/path.ts";
 import type { ChangesOptions, WaitOptions } from "../sync/commit-signal.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
-import { absolutePath } from "../sys/paths.ts";
 import type { Core } from "./core.ts";
-import { checkRoleOptions, type RoleOptions, roleLayout } from "./options.ts";
+import { opening } from "./lazily.ts";
+import type { RoleOptions } from "./options.ts";
 import { ReadSession } from "./session.ts";
 
 /**
@@ -31,6 +30,7 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * @example const reader = new Reader(Robot, { dir: "/run/robot" });
    */
   constructor(cls: StructClass<T> | string, options: RoleOptions = {}) {
+    const { checkRoleOptions, roleLayout } = opening();
     checkRoleOptions(`new ${new.target.name}`, options);
     const core = this.open(roleLayout(cls), options);
     Object.defineProperty(this, "core", { value: core });
@@ -154,7 +154,7 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * @example role.backup("/backups/robot");
    */
   backup(path: string): number {
-    return backupSegment(this.core.segment, absolutePath(".", path));
+    return opening().backup(this.core, path);
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The packed file, as users install it. */
 import { afterAll, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import * as mainInSource from "../../src/index.ts";
 import { root } from "../support/built.ts";
 import { settings, styles, typePackages } from "./settings.ts";
@@ -34,6 +34,20 @@ test("the compiled main module exports what the source exports", () => {
   const names = "console.log(JSON.stringify(Object.keys(await import('shmstruct')).sort()))";
   const { output } = run([process.execPath, "-e", names], shop.project({}, {}));
   expect(JSON.parse(output)).toEqual(Object.keys(mainInSource).sort());
+});
+
+test("importing the main module loads structs and roles, and nothing of files, locks and waiting", () => {
+  const dist = join(shop.project({}, {}), "node_modules", "shmstruct", "dist");
+  const loaded = new Set([join(dist, "index.js")]);
+  for (const file of loaded) {
+    const imports = new Bun.Transpiler({ loader: "js" }).scanImports(readFileSync(file));
+    for (const { kind, path } of imports) {
+      if (kind === "import-statement" && path.startsWith(".")) loaded.add(join(file, "..", path));
+    }
+  }
+  const names = Array.from(loaded, (file) => relative(dist, file)).sort();
+  const chunks = ["errors", "record", "struct", "sys"].map((room) => `chunks/${room}.js`);
+  expect(names).toEqual([...chunks, "index.js"]);
 });
 
 test("the stack trace of an error names the source's file", () => {

@@ -1,0 +1,21 @@
+/** The segments that there are, for tools. */
+import type { ListedSegment } from "../segment/list.ts";
+import { opening } from "./lazily.ts";
+
+/**
+ * The segments of a directory, by name; other files are passed over. Nothing is mapped or locked.
+ * @param directory default `"./.mmap"`; `"/dev/shm"` has those that were opened by `name`
+ * @throws SystemError ENOENT, EACCES …
+ * @example listSegments("/dev/shm").filter(({ state }) => state !== "ok")
+ */
+export function listSegments(directory = "./.mmap"): ListedSegment[] {
+  return opening().listSegments(directory);
+}
+
+/**
+ * What a listing says of one file; undefined when it is no segment, or cannot be read.
+ * @example segmentAt("./.mmap/Robot_.mmap")?.state
+ */
+export function segmentAt(path: string): ListedSegment | undefined {
+  return opening().segmentAt(path);
+}

@@ -1,0 +1,93 @@
+/** What a Manager does with files, but for what an Editor does. */
+import { FileFormatError, FileMissingError } from "../errors/errors.ts";
+import { backupSegment } from "../segment/backup.ts";
+import { createSegment, type NewSegment } from "../segment/create.ts";
+import { SegmentFile } from "../segment/segment-file.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
+import type { MmapStructure } from "../struct/declare/header.ts";
+import type { Layout } from "../struct/layout/layout.ts";
+import { absolutePath } from "../sys/paths.ts";
+import { Core } from "./core.ts";
+import { type Compatibility, compare, fillMigrated, migrateFile } from "./migrate.ts";
+import {
+  checkRoleOptions,
+  type ManagerOptionsOf,
+  placeOf,
+  type RestoreOptions,
+  type RoleOptions,
+  roleLayout,
+} from "./options.ts";
+import { LEAST_BYTES, recordType, recordWords } from "./record-content.ts";
+import { recordPlan } from "./record-plan.ts";
+
+/** How often a Manager makes its file that others remove or replace at once. */
+const MAX_TRIES = 100;
+
+/** Makes the file if told so, and opens it. */
+export function openAsManager<T extends MmapStructure>(
+  layout: Layout,
+  options: ManagerOptionsOf<T>,
+): Core<T> {
+  if (options.force && !options.create)
+    throw new TypeError("new Manager: force replaces the file, so it needs create: true");
+  if (!options.create) return new Core<T>(layout, options, "manager");
+  const place = placeOf(layout, options);
+  const plan = recordPlan(layout, options);
+  // What is replaced may hold another struct.
+  const anyRecord = recordType(undefined, place, layout.name);
+  const { force, mode = 0o600, timeoutMs } = options;
+  for (let tries = 1; ; tries++) {
+    let isMade = false;
+    try {
+      isMade = createSegment(place, plan, anyRecord, { force, mode, timeoutMs });
+      if (!isMade && options.migrate) migrateFile(layout, place, options, options.migrate);
+      return new Core<T>(layout, options, "manager");
+    } catch (error) {
+      // Another Manager has removed it meanwhile, or put one with another kind of lock in its place.
+      const isRemoved = error instanceof FileMissingError && error.path === place.dataPath;
+      const isReplaced = isMade && options.force && error instanceof FileFormatError;
+      if (tries === MAX_TRIES || !(isRemoved || isReplaced)) throw error;
+    }
+  }
+}
+
+/** See `Manager.canOpen`. */
+export function canOpen<T extends MmapStructure>(
+  cls: StructClass<T>,
+  options: RoleOptions = {},
+): Compatibility {
+  checkRoleOptions("Manager.canOpen", options);
+  const layout = roleLayout(cls);
+  const { dataPath } = placeOf(layout, options);
+  using file = openToRead(dataPath, layout);
+  return compare(layout, file);
+}
+
+/** See `Manager.restore`. */
+export function restore<T extends MmapStructure>(
+  cls: StructClass<T>,
+  backup: string,
+  options: RestoreOptions<T> = {},
+): void {
+  checkRoleOptions("Manager.restore", options);
+  const layout = roleLayout(cls);
+  const place = placeOf(layout, options);
+  using old = openToRead(backup, layout);
+  const { mode = old.mode, timeoutMs, migrate = true } = options;
+  const plan = recordPlan(layout, { ...options, lock: options.lock ?? old.lockKind, init: undefined });
+  const fill = (file: NewSegment): void => fillMigrated(layout, { old, file, plan, migrate });
+  const anyRecord = recordType(undefined, place, layout.name);
+  createSegment(place, { ...plan, fill }, anyRecord, { force: true, mode, timeoutMs });
+}
+
+/** See `Role.backup`. */
+export const backup = (core: Core<MmapStructure>, path: string): ReturnType<typeof backupSegment> =>
+  backupSegment(core.segment, absolutePath(".", path));
+
+/** A file that is only looked at. */
+function openToRead(path: string, { name }: Layout): SegmentFile {
+  const file = SegmentFile.open(path, { access: "read", words: recordWords(name), leastBytes: LEAST_BYTES });
+  if (file.footer?.content === "record") return file;
+  file.close();
+  throw new FileFormatError(path, `'${path}' holds no record that describes itself`);
+}
