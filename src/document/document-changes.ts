@@ -9,8 +9,10 @@ export interface ChangeSource<T> {
   commits(options: ChangesOptions): Changes | undefined;
   /** Differs for each state of the document. */
   state(): number;
-  /** The newest document. */
-  read(): T | undefined;
+  /** Of the newest document. */
+  version(): number;
+  /** The newest document, and its version. */
+  read(): { version: number; value: T | undefined };
 }
 
 /** How often a file that does not exist yet is looked for, in milliseconds. */
@@ -77,8 +79,10 @@ async function* turnsOf<T>(
       if (turn.done) return undefined;
       continue;
     }
-    const value = source.read();
-    last = state;
+    const { version, value } = source.read();
+    // What was read may be newer than the state that was seen before: then it is no news later.
+    const now = source.state();
+    last = source.version() === version ? now : state;
     if (value !== undefined) yield value;
   }
 }

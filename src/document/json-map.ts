@@ -17,6 +17,7 @@ import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { exists } from "../sys/paths.ts";
+import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { DocumentChanges } from "./document-changes.ts";
 import {
   type Committed,
@@ -40,7 +41,7 @@ import {
  * Options of a follower: which document.
  * @example const options: FollowerOptions = { role: "follower", file: "config.json.mmap" };
  */
-export interface FollowerOptions extends PlaceOptions {
+export interface FollowerOptions extends PlaceOptions, Trust {
   /** A follower only reads. */
   readonly role: "follower";
   /** Types what is read, and checks it. */
@@ -51,7 +52,7 @@ export interface FollowerOptions extends PlaceOptions {
  * Options of a master: which document, and how its file is made.
  * @example const options: MasterOptions = { role: "master", file: "config.json.mmap", grow: true };
  */
-export interface MasterOptions extends PlaceOptions {
+export interface MasterOptions extends PlaceOptions, Trust {
   /** A master makes the document, writes and reads it. There may be several. */
   readonly role: "master";
   /** Types what is written and read, and checks both. */
@@ -247,6 +248,7 @@ const FOLLOWER_OPTIONS = {
   dir: "string",
   name: "string",
   schema: "any",
+  ...TRUST_OPTIONS,
 } as const;
 const MASTER_OPTIONS = {
   ...FOLLOWER_OPTIONS,
@@ -263,6 +265,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
   readonly #segment: Segment<DocumentContent>;
   /** Undefined for a follower. */
   readonly #master: FileOptions | undefined;
+  readonly #trust: Trust;
   readonly #schema: StandardSchema | undefined;
   readonly #iterations = new Set<DocumentChanges<T>>();
 
@@ -272,6 +275,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     if (role === "follower") checkOptions("new JsonMap (a follower)", options, FOLLOWER_OPTIONS);
     this.#schema = checkSchema(options.schema);
     this.#master = options.role === "master" ? fileOptions(options) : undefined;
+    this.#trust = { trustOwner: options.trustOwner, shared: options.shared };
     const place = documentPlace(options);
     const deadline = new Deadline(this.#master?.timeoutMs);
     if (options.role === "master") this.#make(place, options.initial, deadline);
@@ -279,6 +283,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
       access: this.#master === undefined ? "read" : "write",
       makesLock: this.#master !== undefined,
       mode: this.#master?.mode,
+      trust: this.#trust,
       mayBeMissing: true,
       looksAtEachLock: true,
     });
@@ -295,7 +300,12 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     const text =
       initial === undefined ? undefined : this.#fitting(this.#textOf(initial, place.dataPath), place);
     const { leftMs: timeoutMs } = deadline;
-    createSegment(place, documentPlan(maxBytes, text), documentType, { force, mode, timeoutMs });
+    createSegment(place, documentPlan(maxBytes, text), documentType, {
+      force,
+      mode,
+      timeoutMs,
+      trust: this.#trust,
+    });
   }
 
   #fitting(text: string, { dataPath }: Place): string {
@@ -450,6 +460,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
       force: like !== undefined,
       mode,
       timeoutMs: deadline.leftMs,
+      trust: this.#trust,
       leastGeneration: this.#segment.generations,
     });
     this.#segment.lookAgain();
@@ -485,6 +496,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     this.#checkOpen();
     removeSegment(this.#segment.place, documentType, {
       mode: (this.#master as FileOptions).mode,
+      trust: this.#trust,
       ...options,
     });
     this.#segment.notify();
@@ -501,7 +513,11 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
       commits: (how: ChangesOptions) =>
         this.#master === undefined && this.#look() === undefined ? undefined : this.#segment.changes(how),
       state: () => this.#segment.state,
-      read: () => this.read(),
+      version: () => this.version,
+      read: () => {
+        const committed = this.#read();
+        return { version: committed.version, value: this.#parse(committed) };
+      },
     };
     const seen = initial || !isThere ? undefined : this.#stateIfTold();
     const changes = new DocumentChanges(source, seen, { signal, spinMs }, () =>

@@ -82,6 +82,8 @@ export class Core<T extends Struct> {
     const place = options[AT_PLACE] ?? placeOf(layout, options);
     this.segment = new Segment(place, recordType(layout, place), {
       access: kind === "reader" ? "read" : "write",
+      mode: (options as ManagerOptions).mode,
+      trust: options,
       makesLock: kind === "manager" || options[AT_PLACE] !== undefined,
     });
     this.#snapshots = new Snapshots<T>(layout);

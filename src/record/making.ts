@@ -1,4 +1,5 @@
 /** What a Manager does with files, but for what an Editor does. */
+
 import { FileFormatError, FileMissingError } from "../errors/errors.ts";
 import { backupSegment } from "../segment/backup.ts";
 import { createSegment, type NewSegment } from "../segment/create.ts";
@@ -7,6 +8,7 @@ import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import { absolutePath } from "../sys/paths.ts";
+import type { Trust } from "../sys/trust.ts";
 import { Core } from "./core.ts";
 import { type Compatibility, compare, fillMigrated, migrateFile } from "./migrate.ts";
 import {
@@ -39,7 +41,7 @@ export function openAsManager<T extends MmapStructure>(
   for (let tries = 1; ; tries++) {
     let isMade = false;
     try {
-      isMade = createSegment(place, plan, anyRecord, { force, mode, timeoutMs });
+      isMade = createSegment(place, plan, anyRecord, { force, mode, timeoutMs, trust: options });
       if (!isMade && options.migrate) migrateFile(layout, place, options, options.migrate);
       return new Core<T>(layout, options, "manager");
     } catch (error) {
@@ -59,7 +61,7 @@ export function canOpen<T extends MmapStructure>(
   checkRoleOptions("Manager.canOpen", options);
   const layout = roleLayout(cls);
   const { dataPath } = placeOf(layout, options);
-  using file = openToRead(dataPath, layout);
+  using file = openToRead(dataPath, layout, options);
   return compare(layout, file);
 }
 
@@ -72,12 +74,17 @@ export function restore<T extends MmapStructure>(
   checkRoleOptions("Manager.restore", options);
   const layout = roleLayout(cls);
   const place = placeOf(layout, options);
-  using old = openToRead(backup, layout);
+  using old = openToRead(backup, layout, options);
   const { mode = old.mode, timeoutMs, migrate = true } = options;
   const plan = recordPlan(layout, { ...options, lock: options.lock ?? old.lockKind, init: undefined });
   const fill = (file: NewSegment): void => fillMigrated(layout, { old, file, plan, migrate });
   const anyRecord = recordType(undefined, place, layout.name);
-  createSegment(place, { ...plan, fill }, anyRecord, { force: true, mode, timeoutMs });
+  createSegment(place, { ...plan, fill }, anyRecord, {
+    force: true,
+    mode,
+    timeoutMs,
+    trust: options,
+  });
 }
 
 /** See `Role.backup`. */
@@ -85,8 +92,9 @@ export const backup = (core: Core<MmapStructure>, path: string): ReturnType<type
   backupSegment(core.segment, absolutePath(".", path));
 
 /** A file that is only looked at. */
-function openToRead(path: string, { name }: Layout): SegmentFile {
-  const file = SegmentFile.open(path, { access: "read", words: recordWords(name), leastBytes: LEAST_BYTES });
+function openToRead(path: string, { name }: Layout, trust: Trust): SegmentFile {
+  const how = { access: "read", words: recordWords(name), leastBytes: LEAST_BYTES, trust } as const;
+  const file = SegmentFile.open(path, how);
   if (file.footer?.content === "record") return file;
   file.close();
   throw new FileFormatError(path, `'${path}' holds no record that describes itself`);

@@ -3,7 +3,9 @@ import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
+
 import type { Core } from "./core.ts";
+
 import { Editor } from "./editor.ts";
 import { opening } from "./lazily.ts";
 import type { Compatibility } from "./migrate.ts";
@@ -81,6 +83,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
       isRemoved = removeSegment(segment.place, recordType(undefined, segment.place), {
         mode,
         timeoutMs: options?.timeoutMs,
+        trust: core.options,
       });
     } catch (error) {
       // Without the lock nothing was done, and another try may succeed.

@@ -73,7 +73,7 @@ export function migrateFile<T>(
   migrate: Migrate<T>,
 ): void {
   if (migrate !== true) refuseAsync(migrate, "migrate");
-  const how: CreateOptions = { mode: options.mode ?? 0o600, timeoutMs: options.timeoutMs };
+  const how: CreateOptions = { mode: options.mode ?? 0o600, timeoutMs: options.timeoutMs, trust: options };
   replaceSegment(place, recordType(undefined, place, layout.name), how, (old) => {
     // Another Manager may have been faster.
     if (isOpenable(layout, old)) return undefined;

@@ -1,4 +1,5 @@
 /** Opens a data file by the schema in it, for tools that do not have the class. */
+
 import { checkOptions } from "../errors/check-options.ts";
 import { FileFormatError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
@@ -6,6 +7,7 @@ import { type Place, placeOfPath } from "../segment/place.ts";
 import { SegmentFile } from "../segment/segment-file.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
+import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { classInFile, schemaInFile } from "./layouts.ts";
 import type { AnyStruct, OpenReaderOptions } from "./open-reader.ts";
 import { AT_PLACE } from "./options.ts";
@@ -14,19 +16,20 @@ import { LEAST_BYTES, recordWords } from "./record-content.ts";
 
 /** See `openReader`. */
 export function openBySchema(path: string, options: OpenReaderOptions): Reader<AnyStruct> {
-  checkOptions("openReader", options, { lockDir: "string", types: "object" });
+  checkOptions("openReader", options, { lockDir: "string", types: "object", ...TRUST_OPTIONS });
   if (typeof path !== "string") throw new TypeError(`openReader: expected a path, got ${show(path)}`);
-  const { lockDir, types } = options;
+  const { lockDir, types, ...trust } = options;
   const place = placeOfPath(path, lockDir);
-  const cls = classInFile(readSchemaAt(place), place.dataPath, { types });
-  return new Reader<AnyStruct>(cls as unknown as StructClass<AnyStruct>, { [AT_PLACE]: place });
+  const cls = classInFile(readSchemaAt(place, trust), place.dataPath, { types });
+  return new Reader<AnyStruct>(cls as unknown as StructClass<AnyStruct>, { [AT_PLACE]: place, ...trust });
 }
 
-function readSchemaAt(place: Place): StructSchema {
+function readSchemaAt(place: Place, trust: Trust): StructSchema {
   using file = SegmentFile.open(place.dataPath, {
     access: "read",
     words: recordWords("Class"),
     leastBytes: LEAST_BYTES,
+    trust,
   });
   if (file.footer !== undefined) return schemaInFile(file);
   throw new FileFormatError(

@@ -1,11 +1,14 @@
 import type { MmapStructure } from "../struct/declare/header.ts";
+
 import type { SchemaOptions } from "../struct/schema/schema.ts";
 import { opening } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
 import type { Reader } from "./reader.ts";
 
 /** Options of `openReader`. */
-export interface OpenReaderOptions extends SchemaOptions, Pick<RoleOptions, "lockDir"> {}
+export interface OpenReaderOptions
+  extends SchemaOptions,
+    Pick<RoleOptions, "lockDir" | "trustOwner" | "shared"> {}
 
 /** A struct whose class is not at hand: its fields have the types that the file's schema says. */
 export type AnyStruct = MmapStructure & Record<string, unknown>;

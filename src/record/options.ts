@@ -6,6 +6,7 @@ import type { StructClass } from "../struct/declare/composite.ts";
 import { structByName } from "../struct/functions.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import type { LockKind } from "../sync/file-lock.ts";
+import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { hasSharedHeader } from "./layouts.ts";
 import type { Migrate } from "./migrate.ts";
 
@@ -13,7 +14,7 @@ import type { Migrate } from "./migrate.ts";
 export const AT_PLACE: unique symbol = Symbol("shmstruct:place");
 
 /** Options of every role (`tag`, `dir` and `lockDir` are IPMMAP's `tag`, `mmapDir` and `fastenerDir`). @example new Reader(Robot, { dir: "/run/robot", tag: "left" }) */
-export interface RoleOptions {
+export interface RoleOptions extends Trust {
   /** Directory of the data file. Default `"./.mmap"`, as IPMMAP's. */
   readonly dir?: string | undefined;
   /** Tells several files of one class apart: `<dir>/<Class>_<tag>.mmap`. Default empty. */
@@ -80,6 +81,7 @@ const known = {
   className: "string",
   lockDir: "string",
   touch: "boolean",
+  ...TRUST_OPTIONS,
   create: "boolean",
   force: "boolean",
   mode: "number",

@@ -9,6 +9,7 @@ import { nowNs } from "../sys/clock.ts";
 import { MAX_MAPPING_BYTES } from "../sys/mapping.ts";
 import { linkNew, makeTemporary, rename, sweepTemporaries, unlink } from "../sys/new-file.ts";
 import { directoryOf, exists, makeDirectory } from "../sys/paths.ts";
+import type { Trust } from "../sys/trust.ts";
 import type { Content, ContentType } from "./content.ts";
 import {
   AT,
@@ -41,6 +42,8 @@ export interface NewSegment {
 }
 
 export interface CreateOptions extends LockOptions {
+  /** Whose files are replaced, besides one's own and root's. */
+  readonly trust?: Trust | undefined;
   /** Replace a file that is there. */
   readonly force?: boolean | undefined;
   /** Permissions, not reduced by the umask. */
@@ -80,13 +83,13 @@ function tryCreate<C extends Content>(
   options: CreateOptions,
 ): boolean | undefined {
   const path = place.dataPath;
-  const kinds = new Set([plan.lockKind, ...kindsInUse(place, type)]);
+  const kinds = new Set([plan.lockKind, ...kindsInUse(place, type, options)]);
   using locks = new ExclusiveLocks(place, kinds, options);
   sweepTemporaries(path, isOurs);
   // Only now is it certain what there is: another creator may have been faster.
   const replaces = exists(path);
   if (replaces && !options.force) return false;
-  using old = replaces ? openOld(path, type) : undefined;
+  using old = replaces ? openOld(path, type, options) : undefined;
   if (old !== undefined && !kinds.has(old.lockKind)) return undefined;
   locks.permit(plan.lockKind, options.mode);
   const { mode, leastGeneration } = options;
@@ -113,9 +116,10 @@ export function replaceSegment<C extends Content>(
 ): boolean {
   const { dataPath: path } = place;
   for (;;) {
-    const kinds = new Set(kindsInUse(place, type));
+    const kinds = new Set(kindsInUse(place, type, options));
     using locks = new ExclusiveLocks(place, kinds, options);
-    using old = SegmentFile.open(path, { access: "write", words: type.words, leastBytes: type.leastBytes });
+    const { words, leastBytes } = type;
+    using old = SegmentFile.open(path, { access: "write", words, leastBytes, ...options });
     if (!kinds.has(old.lockKind)) continue;
     sweepTemporaries(path, isOurs);
     const plan = makePlan(old);
@@ -130,9 +134,13 @@ export function replaceSegment<C extends Content>(
 }
 
 /** The locks that the users of the file go by which is there; if it is damaged, that cannot be known. */
-function kindsInUse<C extends Content>({ dataPath }: Place, type: ContentType<C>): readonly LockKind[] {
+function kindsInUse<C extends Content>(
+  { dataPath }: Place,
+  type: ContentType<C>,
+  options: CreateOptions,
+): readonly LockKind[] {
   if (!exists(dataPath)) return [];
-  using old = openOld(dataPath, type);
+  using old = openOld(dataPath, type, options);
   return old === undefined ? type.lockKinds : [old.lockKind];
 }
 
@@ -307,9 +315,19 @@ const beginsWith = (bytes: Uint8Array, marker: Uint8Array): boolean =>
  * The file that is to be replaced, to tell its users. Undefined when it is ours but damaged: no process can open it.
  * @throws FileFormatError for a file of another program or with another content, which stays as it is; SystemError
  */
-function openOld<C extends Content>(path: string, type: ContentType<C>): SegmentFile | undefined {
+function openOld<C extends Content>(
+  path: string,
+  type: ContentType<C>,
+  { trust, mode }: CreateOptions,
+): SegmentFile | undefined {
   try {
-    const file = SegmentFile.open(path, { access: "write", words: type.words, leastBytes: type.leastBytes });
+    const file = SegmentFile.open(path, {
+      access: "write",
+      words: type.words,
+      leastBytes: type.leastBytes,
+      trust,
+      mode,
+    });
     recognise(file, type);
     return file;
   } catch (error) {
@@ -347,10 +365,10 @@ export function removeSegment<C extends Content>(
   options: CreateOptions,
 ): boolean {
   const path = place.dataPath;
-  using locks = new ExclusiveLocks(place, new Set(kindsInUse(place, type)), options);
+  using locks = new ExclusiveLocks(place, new Set(kindsInUse(place, type, options)), options);
   if (!exists(path)) return false;
   sweepTemporaries(path, isOurs);
-  using old = openOld(path, type);
+  using old = openOld(path, type, options);
   if (old === undefined) {
     supersedeDamaged(path);
     unlink(path);

@@ -10,6 +10,7 @@ import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import { MAX_MAPPING_BYTES, Mapping } from "../sys/mapping.ts";
 import { throughFs } from "../sys/paths.ts";
 import { type FileStatus, fileSystemOf, isDisplaced, statusAt, statusOf } from "../sys/status.ts";
+import { checkTrust, type Trust } from "../sys/trust.ts";
 import type { ContentWords } from "./content.ts";
 import { AT, FOOTER_BYTES, type Footer, readFooter, type WordIndices, wordIndices } from "./footer.ts";
 
@@ -21,6 +22,10 @@ export interface OpenSegmentOptions {
   readonly words: ContentWords;
   /** The least bytes that the file must have. */
   readonly leastBytes: number;
+  /** Whose files are used, besides one's own and root's. */
+  readonly trust?: Trust | undefined;
+  /** Permissions that the user asked for: of files that are made. */
+  readonly mode?: number | undefined;
 }
 
 const TWO_TO_THE_32 = 2 ** 32;
@@ -50,7 +55,7 @@ export class SegmentFile implements Disposable {
    */
   static open(path: string, options: OpenSegmentOptions): SegmentFile {
     const fd = openData(path, options);
-    const status = checkedStatus(fd, path, options.leastBytes);
+    const status = checkedStatus(fd, path, options);
     const mapping = Mapping.map(fd, {
       byteLength: status.byteLength,
       access: options.access,
@@ -245,16 +250,21 @@ function openingError(error: SystemError, path: string, words: ContentWords): Er
   return new FileMissingError(path, `there is no ${words.file} '${path}'; ${words.create}`);
 }
 
-function checkedStatus(fd: number, path: string, leastBytes: number): FileStatus {
+function checkedStatus(fd: number, path: string, options: OpenSegmentOptions): FileStatus {
   const status = statusOf(fd);
-  const problem = problemWith(status, leastBytes);
-  if (problem === undefined) return status;
+  const problem = problemWith(status, options.leastBytes);
+  let isTrusted = false;
   try {
+    if (problem === undefined) {
+      checkTrust({ path, status, wantedMode: options.mode }, options.trust ?? {});
+      isTrusted = true;
+      return status;
+    }
     // In an empty file there is nothing that a recreation could destroy.
     const isOurs = status.isFile && (status.byteLength === 0 || beginsWithHeaderCode(fd, path));
     throw new FileFormatError(path, `'${path}' ${problem}`, isOurs);
   } finally {
-    closeFile(fd);
+    if (!isTrusted) closeFile(fd);
   }
 }
 

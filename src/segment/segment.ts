@@ -15,6 +15,7 @@ import type { LockMode } from "../sync/file-lock.ts";
 import { type AsyncLockOptions, type LockOptions, RwLock } from "../sync/rw-lock.ts";
 import { exists } from "../sys/paths.ts";
 import { LOOK_FOR_DELETED_MS } from "../sys/status.ts";
+import type { Trust } from "../sys/trust.ts";
 import { ChangeWatch, NO_FILE, type State } from "./change-watch.ts";
 import type { Content, ContentType } from "./content.ts";
 import { makeLockOf } from "./create.ts";
@@ -26,8 +27,10 @@ export interface SegmentOptions {
   readonly access: SegmentAccess;
   /** Make a lock file that is missing. A file without a footer always gets one: its users expect that. */
   readonly makesLock: boolean;
-  /** Permissions of a lock file that is made where there is no file yet. Default 0o600. */
+  /** Permissions that the user asked for, of a lock file that is made where there is no file yet. Default 0o600. */
   readonly mode?: number | undefined;
+  /** Whose files are used, besides one's own and root's. */
+  readonly trust?: Trust | undefined;
   /** The file may come later, and go: then there is no content. Default false: FileMissingError. */
   readonly mayBeMissing?: boolean | undefined;
   /** Look for deleted files whenever the lock is taken, which costs a system call or two. Default: every 100 ms. */
@@ -284,9 +287,9 @@ export class Segment<C extends Content> implements Closable {
   /** The current file, opened; undefined when there is none and that is allowed. */
   #open(): C | undefined {
     const { words, leastBytes } = this.type;
-    const { access, mayBeMissing } = this.#options;
+    const { access, mayBeMissing, trust, mode } = this.#options;
     const file = missingAllowed(mayBeMissing === true, this.path, () =>
-      SegmentFile.open(this.path, { access, words, leastBytes }),
+      SegmentFile.open(this.path, { access, words, leastBytes, trust, mode }),
     );
     if (file === undefined) return undefined;
     try {

@@ -354,7 +354,7 @@ describe("permissions", () => {
     new JsonMap({ dir, file: "unlocked", role: "master", mode: 0o664 }).close();
     rmSync(join(dir, "unlocked.lock"));
     rmSync(join(dir, "unlocked.lock-page"));
-    new JsonMap({ dir, file: "unlocked", role: "master" }).close();
+    new JsonMap({ dir, file: "unlocked", role: "master", shared: true }).close();
     for (const name of ["unlocked", "unlocked.lock", "unlocked.lock-page"])
       expect([name, (statSync(join(dir, name)).mode & 0o777).toString(8)]).toEqual([name, "664"]);
   });

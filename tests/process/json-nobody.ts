@@ -38,9 +38,14 @@ async function inVain(call: (master: JsonMaster<string>) => void): Promise<void>
   using owner = new JsonMap<string>({ dir, file: "d", role: "master", maxBytes: 100, mode: 0o666 });
   owner.write("first");
   become(65534);
-  using master = new JsonMap<string>({ dir, file: "d", role: "master", grow: true });
+  using master = new JsonMap<string>({ dir, file: "d", role: "master", grow: true, shared: true });
   console.log(await outcomeOf(() => call(master)));
-  using file = SegmentFile.open(join(dir, "d"), { access: "read", words: documentWords, leastBytes: 1 });
+  using file = SegmentFile.open(join(dir, "d"), {
+    access: "read",
+    words: documentWords,
+    leastBytes: 1,
+    trust: { shared: true },
+  });
   console.log(file.isSuperseded ? "superseded" : "in use");
   console.log(readdirSync(dir).toSorted().join(" "));
 }

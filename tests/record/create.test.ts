@@ -310,7 +310,7 @@ describe("permissions", () => {
   test("force with another mode changes the lock files too", () => {
     using temp = new TempDir();
     for (const mode of [0o600, 0o666, 0o640]) {
-      new Manager(Robot, { dir: temp.dir, create: true, force: true, mode }).close();
+      new Manager(Robot, { dir: temp.dir, create: true, force: true, mode, shared: true }).close();
       for (const name of readdirSync(temp.dir)) expect(permissions(temp.file(name))).toBe(mode.toString(8));
     }
   });
@@ -320,8 +320,9 @@ describe("permissions", () => {
     new Manager(Robot, { dir: temp.dir, create: true, mode: 0o660 }).close();
     rmSync(temp.file("Robot_.lock"));
     rmSync(temp.file("Robot_.lock-page"));
-    expect(thrownBy(() => new Editor(Robot, { dir: temp.dir })).code).toBe("FILE_MISSING");
-    new Manager(Robot, { dir: temp.dir, create: true }).close();
+    const options = { dir: temp.dir, shared: true };
+    expect(thrownBy(() => new Editor(Robot, options)).code).toBe("FILE_MISSING");
+    new Manager(Robot, { ...options, create: true }).close();
     expect([permissions(temp.file("Robot_.lock")), permissions(temp.file("Robot_.lock-page"))]).toEqual([
       "660",
       "660",
