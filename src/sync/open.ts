@@ -1,13 +1,15 @@
 /** Opening the files that locks live on: never a link, a pipe or a directory, and never with a wait. */
 import { FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
+import { fs } from "../sys/builtin.ts";
 import { closeFile, openFile } from "../sys/file.ts";
-import { O_CREAT, O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
+import { O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
+import { throughFs } from "../sys/paths.ts";
 import { type FileStatus, statusOf } from "../sys/status.ts";
 
 export interface OpenOptions {
   /** Make the file when it is missing. Default false. */
   create?: boolean | undefined;
-  /** Permissions of a file that is made, before the umask. Default 0o600. */
+  /** Permissions of a file that is made, whatever the umask. Default 0o600. */
   mode?: number | undefined;
 }
 
@@ -35,7 +37,7 @@ export function openLockFile(path: string, { create = false, mode = 0o600 }: Ope
 
 function openEitherWay(path: string, create: boolean, mode: number): Omit<OpenedFile, "status"> {
   try {
-    const fd = openFile(path, O_RDWR | O_NONBLOCK | (create ? O_CREAT : 0), mode);
+    const fd = create ? openOrMake(path, mode) : openFile(path, O_RDWR | O_NONBLOCK);
     return { fd, writable: true };
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
@@ -46,6 +48,37 @@ function openEitherWay(path: string, create: boolean, mode: number): Omit<Opened
     throw new FileMissingError(path, `the lock file '${path}' does not exist`);
   }
 }
+
+/** What is made has exactly these permissions from the first moment on that another process can see. */
+function openOrMake(path: string, mode: number): number {
+  for (;;) {
+    try {
+      return openFile(path, O_RDWR | O_NONBLOCK);
+    } catch (error) {
+      if (!isCode(error, "ENOENT")) throw error;
+    }
+    try {
+      return makeFile(path, mode);
+    } catch (error) {
+      // Another process may have made it in between.
+      if (!isCode(error, "EEXIST")) throw error;
+    }
+  }
+}
+
+function makeFile(path: string, mode: number): number {
+  const fd = openFile(path, O_RDWR | O_CREAT | O_EXCL, mode);
+  try {
+    // The umask may have taken what even the owner needs.
+    throughFs(() => fs().fchmodSync(fd, mode), path);
+    return fd;
+  } catch (error) {
+    closeFile(fd);
+    throw error;
+  }
+}
+
+const isCode = (error: unknown, code: string): boolean => error instanceof SystemError && error.code === code;
 
 function openForReading(path: string, refusal: SystemError): number {
   try {

@@ -23,10 +23,30 @@ export function throughFs<T>(call: () => T, about?: string): T {
 export const exists = (path: string): boolean =>
   throughFs(() => fs().lstatSync(path, { throwIfNoEntry: false })) !== undefined;
 
-/** Makes the directory and those above it, where missing. @throws SystemError EACCES, ENOTDIR … */
+/**
+ * Makes the directory and those above it, where missing. Their owner may use them, whatever the umask.
+ * @throws SystemError EACCES, ENOTDIR …
+ */
 export function makeDirectory(path: string): void {
-  throughFs(() => fs().mkdirSync(path, { recursive: true }));
+  if (isDirectory(path)) return;
+  const parent = directoryOf(path);
+  if (parent !== path) makeDirectory(parent);
+  try {
+    throughFs(() => fs().mkdirSync(path));
+  } catch (error) {
+    // Another process may have been faster.
+    if (isDirectory(path)) return;
+    throw error;
+  }
+  const { mode } = throughFs(() => fs().statSync(path));
+  if ((mode & OWNER) !== OWNER) throughFs(() => fs().chmodSync(path, (mode & 0o7777) | OWNER));
 }
+
+/** All permissions of a file's owner. */
+const OWNER = 0o700;
+
+const isDirectory = (path: string): boolean =>
+  throughFs(() => fs().statSync(path, { throwIfNoEntry: false }))?.isDirectory() === true;
 
 /**
  * What `resolve` of node:path gives on the systems that we run on, without the time to load that.

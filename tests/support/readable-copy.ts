@@ -11,6 +11,7 @@ const COPIED = [
   "package.json",
   "tsconfig.json",
   "src",
+  "tests/conformance",
   "tests/process",
   "tests/record",
   "tests/support",

@@ -1,0 +1,160 @@
+/** What other processes may do to a segment, on every content: come at once, be killed, be of another user. */
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, chownSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { randomFrom, seedOfRun } from "../support/random.ts";
+import { readableCopy } from "../support/readable-copy.ts";
+import { hasTool } from "../support/tools.ts";
+import { CONTENTS } from "./contents.ts";
+import { Bench, CHILD, Child, rounds, rowTimeout } from "./support.ts";
+
+setDefaultTimeout(rowTimeout());
+
+const seed = seedOfRun();
+console.log(`SEED=${seed}`);
+const random = randomFrom(seed);
+
+const CREATORS = 16;
+
+/** Kills a child at some moment, most often soon. */
+async function killSomewhen(child: Child): Promise<void> {
+  await Bun.sleep(random.whole(0, 20) + random.whole(0, 1000) / 1000);
+  child.kill();
+  expect(await child.end()).toBe("SIGKILL");
+}
+
+describe.each([...CONTENTS])("$name", (content) => {
+  test(`created by ${CREATORS} at once: one file, no commit lost, nothing left beside it`, async () => {
+    for (let i = 0; i < rounds(1); i++) {
+      using bench = new Bench(content);
+      const children = Array.from({ length: CREATORS }, () => bench.child("create", 3));
+      for (const child of children) expect([await child.end(), await child.errors()]).toEqual([0, ""]);
+      const reader = bench.reader();
+      expect([reader.newest(), reader.peek()]).toEqual([3 * CREATORS, 3 * CREATORS]);
+      expect(bench.files()).toEqual(bench.ownFiles());
+    }
+  });
+
+  test("created with force by 8 at once: every user always finds a whole file", async () => {
+    for (let i = 0; i < rounds(1); i++) {
+      using bench = new Bench(content);
+      const children = Array.from({ length: 8 }, () => bench.child("create", 5, "force"));
+      for (const child of children) expect([await child.end(), await child.errors()]).toEqual([0, ""]);
+      expect(bench.reader().newest()).toBeGreaterThan(0);
+      expect(bench.files()).toEqual(bench.ownFiles());
+    }
+  });
+
+  test("writers killed at a random instant: the next write is possible at once, nothing is torn or lost", async () => {
+    using bench = new Bench(content);
+    const writer = bench.create();
+    const reader = bench.reader();
+    let state = 0;
+    let version = reader.version;
+    for (let i = 0; i < rounds(4); i++) {
+      const child = bench.child("churn");
+      await child.line();
+      await killSomewhen(child);
+      writer.advance({ timeoutMs: 1000 });
+      const next = reader.newest() as number;
+      expect([next > state, reader.version > version, reader.peek()]).toEqual([true, true, next]);
+      [state, version] = [next, reader.version];
+    }
+    expect(bench.files()).toEqual(bench.ownFiles());
+  });
+
+  test("creators, replacers and removers killed at a random instant leave nothing that the next does not sweep", async () => {
+    using bench = new Bench(content);
+    for (let i = 0; i < rounds(4); i++) {
+      const child = bench.child("replace");
+      await child.line();
+      await killSomewhen(child);
+      using writer = content.create(bench.dir, { timeoutMs: 1000 });
+      expect(writer.newest()).toBeGreaterThanOrEqual(0);
+      expect(bench.files()).toEqual(bench.ownFiles());
+      writer.advance({ timeoutMs: 1000 });
+      const links = statSync(bench.dataPath).nlink;
+      expect([writer.peek() === writer.newest(), links]).toEqual([true, 1]);
+    }
+  });
+
+  test("a process that ends in the middle of a write has not written, and the lock is free", async () => {
+    using bench = new Bench(content);
+    const writer = bench.create();
+    writer.commit(1);
+    for (const [way, end] of [
+      ["exit", 7],
+      ["kill", "SIGKILL"],
+      ["throw", 1],
+    ] as const) {
+      const { version } = writer;
+      expect([way, await bench.child("endInside", way).end()]).toEqual([way, end]);
+      expect([writer.newest(), writer.peek(), writer.version]).toEqual([1, 1, version]);
+      writer.commit(1, { timeoutMs: 0 });
+    }
+  });
+
+  /** A child as another user, from a copy of the library that it may read. */
+  function asUser(
+    bench: Bench,
+    copy: Disposable & { of(path: string): string },
+    action: string,
+    argument = 5,
+  ): Child {
+    const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    return new Child([copy.of(CHILD), content.name, action, bench.dir, String(argument)], { through: user });
+  }
+
+  test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(
+    "another uid: what the mode grants, and else an error that says so (needs root and setpriv)",
+    async () => {
+      using copy = readableCopy();
+      for (const [mode, reads, writes] of [
+        [0o666, true, true],
+        [0o644, true, false],
+        [0o600, false, false],
+      ] as const) {
+        using bench = new Bench(content);
+        chmodSync(bench.dir, 0o1777);
+        const writer = bench.create({ mode });
+        writer.commit(1);
+        for (const name of bench.ownFiles()) expect(statSync(join(bench.dir, name)).mode & 0o777).toBe(mode);
+        using reading = asUser(bench, copy, "look");
+        expect(await reading.line()).toMatch(reads ? /^state 1$/ : /^SystemError EACCES .*mode 0600/);
+        using committing = asUser(bench, copy, "attempt");
+        expect(await committing.line()).toMatch(writes ? /^committed 5$/ : /^SystemError EACCES .*mode/);
+        expect(writer.newest()).toBe(writes ? 5 : 1);
+      }
+    },
+  );
+
+  test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(
+    "umask 0777: files and directories are made as they should be, also by who is not root (needs root and setpriv)",
+    async () => {
+      using copy = readableCopy();
+      for (const umask of [0, 0o777]) {
+        using bench = new Bench(content);
+        chownSync(bench.dir, 65534, 65534);
+        using child = asUser(bench, copy, "createWith", umask);
+        expect(await child.line()).toBe("state 5");
+        for (const name of bench.ownFiles())
+          expect([name, statSync(join(bench.dir, name)).mode & 0o777]).toEqual([name, 0o660]);
+      }
+    },
+  );
+
+  test.skipIf(!hasTool("strace"))(
+    "no file that is there is opened with O_CREAT, which fs.protected_regular refuses (needs strace)",
+    async () => {
+      using bench = new Bench(content);
+      bench.create().commit(1);
+      const trace = ["strace", "-f", "-o", join(bench.dir, "trace"), "-e", "trace=open,openat"];
+      using child = new Child([CHILD, content.name, "commit", bench.dir, "5"], { through: trace });
+      expect([await child.line(), await child.end()]).toEqual(["committed 5", 0]);
+      const lines = (await Bun.file(join(bench.dir, "trace")).text()).split("\n");
+      const own = lines.filter((line) => line.includes(`"${bench.dir}/`));
+      expect(own.length).toBeGreaterThan(2);
+      expect(own.filter((line) => line.includes("O_CREAT"))).toEqual([]);
+    },
+  );
+});
