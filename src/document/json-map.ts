@@ -8,15 +8,18 @@ import {
 } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
+import { backupSegment } from "../segment/backup.ts";
 import { createSegment, putFile, removeSegment } from "../segment/create.ts";
 import type { Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
+import { SegmentFile } from "../segment/segment-file.ts";
+import { type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
 import type { ChangesOptions, SpinOptions } from "../sync/commit-signal.ts";
 import { Deadline } from "../sync/deadline.ts";
 import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
 import { checkMode } from "../sys/arguments.ts";
-import { exists } from "../sys/paths.ts";
+import { absolutePath, exists } from "../sys/paths.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { DocumentChanges } from "./document-changes.ts";
 import {
@@ -147,6 +150,17 @@ export interface JsonFollower<T> extends Disposable {
   waitForFirst(options?: WaitForFirstOptions): Promise<T>;
 
   /**
+   * Writes a copy of the newest document to `path`, in one step: a file that describes itself, which a follower opens
+   * without a lock, and `JsonMap.restore` puts back. Writers are not stopped. A backup that is there is replaced; another
+   * file is not.
+   * @returns the version of the copy
+   * @throws FileMissingError when there is no file; FileFormatError when something else than a backup is at `path`;
+   *   SystemError ENOSPC …
+   * @example follower.backup("/backups/config");
+   */
+  backup(path: string): number;
+
+  /**
    * Ends all iterations and unmaps the file. Afterwards everything but `role`, `path` and `closed` throws ClosedError. A
    * second call does nothing, and neither throws.
    * @example follower.close();
@@ -226,7 +240,28 @@ export interface JsonMapConstructor {
   new <T = Json>(options: MasterOptions & { readonly schema?: undefined }): JsonMaster<T>;
   /** A follower of documents that are `T`, as far as the compiler is told. */
   new <T = Json>(options: FollowerOptions & { readonly schema?: undefined }): JsonFollower<T>;
+  /**
+   * Opens a document once its file is there.
+   * @throws WaitTimeoutError after `waitMs`, the signal's reason; as the constructor
+   * @example const follower = await JsonMap.open<Config>({ file: "config", role: "follower", waitMs: 5000 });
+   */
+  open<T = Json>(options: FollowerOptions & WaitForFileOptions): Promise<JsonFollower<T>>;
+  open<T = Json>(options: MasterOptions & WaitForFileOptions): Promise<JsonMaster<T>>;
+  /**
+   * Puts the document of a backup in the place of the live one, in one step; its users move over, and versions go on. The
+   * file is made if there is none.
+   * @param backup path of a file that `backup()` wrote
+   * @throws FileMissingError, FileFormatError for what is no backup of a document; LockTimeoutError; SystemError
+   * @example JsonMap.restore("/backups/config", { file: "/run/app/config" });
+   */
+  restore(backup: string, options: DocumentRestoreOptions): void;
 }
+
+/** Options of `JsonMap.restore`. @example { file: "/run/app/config", mode: 0o640 } */
+export interface DocumentRestoreOptions
+  extends PlaceOptions,
+    Trust,
+    Pick<MasterOptions, "maxBytes" | "mode" | "timeoutMs"> {}
 
 const DEFAULT_MAX_BYTES = 65_536;
 
@@ -259,6 +294,16 @@ const MASTER_OPTIONS = {
   mode: "number",
   timeoutMs: "number",
   initial: "any",
+} as const;
+
+const RESTORE_OPTIONS = {
+  file: "string",
+  dir: "string",
+  name: "string",
+  maxBytes: "number",
+  mode: "number",
+  timeoutMs: "number",
+  ...TRUST_OPTIONS,
 } as const;
 
 class SharedDocument<T, Input> implements JsonFollower<T> {
@@ -484,6 +529,42 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     const options = { mode: file.mode, page, old: file, replaces: true };
     const generation = putFile(this.path, documentPlan(maxBytes, text), options) as number;
     return firstVersion(generation);
+  }
+
+  backup(path: string): number {
+    return backupSegment(this.#segment, absolutePath(".", path));
+  }
+
+  static open(
+    options: (MasterOptions | FollowerOptions) & WaitForFileOptions,
+  ): Promise<SharedDocument<unknown, unknown>> {
+    const { waitMs, signal, ...rest } = options;
+    const { dataPath } = documentPlace(rest);
+    return waitForFile(
+      "JsonMap.open",
+      () => {
+        if (!exists(dataPath)) throw new FileMissingError(dataPath, `there is no document '${dataPath}'`);
+        return new SharedDocument(rest);
+      },
+      { waitMs, signal },
+    );
+  }
+
+  static restore(backup: string, options: DocumentRestoreOptions): void {
+    checkOptions("JsonMap.restore", options, RESTORE_OPTIONS, true);
+    const place = documentPlace(options);
+    const { timeoutMs, ...trust } = options;
+    using file = SegmentFile.open(absolutePath(".", backup), {
+      access: "read",
+      words: documentWords,
+      leastBytes: documentType.leastBytes,
+      trust,
+    });
+    const content = documentType.open(file);
+    const { text } = content.tryRead() ?? NOTHING;
+    const { maxBytes = content.maxBytes, mode = file.mode } = options;
+    const how = { force: true, mode: checkMode(mode), timeoutMs, trust };
+    createSegment(place, documentPlan(maxBytes, text), documentType, how);
   }
 
   flush(): void {

@@ -3,7 +3,7 @@ import { fs } from "../sys/builtin.ts";
 import { closeFile, openFile } from "../sys/file.ts";
 import { O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
 import { exists, throughFs } from "../sys/paths.ts";
-import { statusOf } from "../sys/status.ts";
+import { statusAt, statusOf } from "../sys/status.ts";
 import { lockPagePath } from "./lock-page.ts";
 import { RwLock, type RwLockOptions } from "./rw-lock.ts";
 
@@ -29,7 +29,8 @@ export function makeLock(options: RwLockOptions & { mode: number }): RwLock {
  * @throws SystemError EPERM for somebody else's lock file that grants less than is wanted
  */
 export function permit({ path, page }: RwLock, mode: number): void {
-  permitFile(path, mode);
+  // Ours are empty: what has content is another program's, though its name serves as a lock.
+  if (statusAt(path)?.byteLength === 0) permitFile(path, mode);
   if (page !== undefined) permitFile(lockPagePath(path), mode);
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -11,6 +11,7 @@ import {
   JsonMap,
   type JsonMaster,
   type StandardSchema,
+  WaitTimeoutError,
 } from "../../src/document/index.ts";
 import { readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
@@ -380,5 +381,49 @@ describe("permissions", () => {
 
   asRoot("a file that may not be replaced stays in use, and nothing is left beside it", () => {
     expect(asNobody("grow")).toEqual(["rename EPERM", "in use", "d d.lock d.lock-page"]);
+  });
+});
+
+describe("the life of a document", () => {
+  test("begins with `initial`, which no follower ever misses", () => {
+    using master = new JsonMap<{ port: number }>({
+      dir,
+      file: "begun",
+      role: "master",
+      initial: { port: 80 },
+    });
+    using follower = new JsonMap<{ port: number }>({ dir, file: "begun", role: "follower" });
+    expect([master.version, follower.read(), follower.version]).toEqual([1, { port: 80 }, 1]);
+    using again = new JsonMap({ dir, file: "begun", role: "master", initial: { port: 81 } });
+    expect(again.read()).toEqual({ port: 80 });
+    const tooLong = { dir, file: "never", role: "master", initial: "x".repeat(100), maxBytes: 50 } as const;
+    expect(() => new JsonMap(tooLong)).toThrow("needs 102 bytes");
+    expect(existsSync(join(dir, "never"))).toBeFalse();
+  });
+
+  test("a backup opens without a lock, and restores for all in one step", () => {
+    using master = new JsonMap<number>({ dir, file: "lived", role: "master" });
+    using follower = new JsonMap<number>({ dir, file: "lived", role: "follower" });
+    master.write(1);
+    expect(follower.backup(join(dir, "kept"))).toBe(1);
+    master.write(2);
+    using copy = new JsonMap<number>({ dir, file: "kept", role: "follower" });
+    expect([copy.read(), copy.version, existsSync(join(dir, "kept.lock"))]).toEqual([1, 1, false]);
+    expect(() => new JsonMap({ dir, file: "kept", role: "master" })).toThrow("is a backup");
+    JsonMap.restore(join(dir, "kept"), { dir, file: "lived" });
+    expect([master.read(), follower.read()]).toEqual([1, 1]);
+    expect(master.write(3)).toBeGreaterThan(2);
+    expect(follower.read()).toBe(3);
+  });
+
+  test("is waited for by open", async () => {
+    const opened = JsonMap.open<number>({ dir, file: "late", role: "follower", waitMs: 5000 });
+    await Bun.sleep(20);
+    using master = new JsonMap<number>({ dir, file: "late", role: "master", initial: 7 });
+    using follower = await opened;
+    expect([follower.read(), master.version]).toEqual([7, 1]);
+    await expect(JsonMap.open({ dir, file: "never", role: "follower", waitMs: 10 })).rejects.toBeInstanceOf(
+      WaitTimeoutError,
+    );
   });
 });

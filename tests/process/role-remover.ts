@@ -11,7 +11,7 @@ const dir = process.argv[2]!;
 new Manager(Robot, { dir: `${dir}/warm`, create: true }).remove();
 if (process.getuid?.() === 0) libc.seteuid(NOBODY);
 try {
-  new Manager(Robot, { dir }).remove();
+  new Manager(Robot, { dir, shared: true }).remove();
 } catch (error) {
   const { name, code, message } = error as { name: string; code: string; message: string };
   console.log(`${name} ${code}: ${message}`);

@@ -220,7 +220,7 @@ describe("remove", () => {
   test("a file that could not be removed is the current one as before", async () => {
     using temp = new TempDir();
     const manager = new Manager(Robot, { dir: temp.dir, create: true, mode: 0o666 });
-    using reader = new Reader(Robot, { dir: temp.dir });
+    using reader = new Reader(Robot, { dir: temp.dir, shared: true });
     mkdirSync(temp.file("warm"));
     chmodSync(temp.dir, 0o555);
     expect(await runBun("role-remover.ts", [temp.dir])).toStartWith("SystemError EACCES: unlink");
