@@ -15,6 +15,7 @@ import {
   unlinkMessageQueue,
 } from "../../src/posix/index.ts";
 import { queues } from "../../src/sys/libc/posix.ts";
+import { isEmulated } from "../support/platform.ts";
 import { hasTool } from "../support/tools.ts";
 import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy, unlinkNames } from "./support.ts";
 
@@ -388,7 +389,7 @@ describe("for await", () => {
   });
 });
 
-describe("requestNotification", () => {
+describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
   /** Resolves when the callback is called; `times` counts. */
   function listener() {
     const { promise, resolve } = Promise.withResolvers<void>();

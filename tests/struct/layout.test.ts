@@ -28,6 +28,7 @@ import {
   Union,
 } from "../../src/struct/index.ts";
 import { define, refusal } from "../support/define.ts";
+import { isArm64, rounds } from "../support/platform.ts";
 import { seedOfRun } from "../support/random.ts";
 import { refereeStructs } from "../support/struct-referees.ts";
 import { hasTool } from "../support/tools.ts";
@@ -142,7 +143,10 @@ describe("bit-fields, as gcc packs them", () => {
       @bits(c_int32, 0) _!: number;
       @bits(c_int8, 3) b!: number;
     }
-    expect([bitsOf(Closed), sizeof(Closed), alignof(Closed)]).toEqual([{ a: 0, b: 32 }, 5, 1]);
+    expect([bitsOf(Closed), sizeof(Closed), alignof(Closed)]).toEqual([
+      { a: 0, b: 32 },
+      ...(isArm64 ? [8, 4] : [5, 1]),
+    ]);
   });
 
   test("packed ones straddle", async () => {
@@ -293,9 +297,10 @@ test.skipIf(!hasTool("gcc") || !hasTool("python3"))(
   async () => {
     const seed = seedOfRun();
     console.log(`SEED=${seed}`);
-    const tally = await refereeStructs(seed, 300);
-    expect(tally.structs).toBe(300);
-    expect(tally.ctypes).toBeGreaterThan(30);
+    const count = rounds(300);
+    const tally = await refereeStructs(seed, count);
+    expect(tally.structs).toBe(count);
+    expect(tally.ctypes).toBeGreaterThan(count / 10);
   },
   60_000,
 );

@@ -201,8 +201,8 @@ describe("c_longdouble", () => {
       "0x1p-16445L",
       "0x1.234567p-1060L",
     ];
-    const source = `#include <stdio.h>\n#include <string.h>\nint main(void) { long double v[] = {${literals}};
-      for (unsigned i = 0; i < sizeof v / sizeof *v; i++) { unsigned char b[16] = {0}; memcpy(b, v + i, 10);
+    const source = `#include <float.h>\n#include <stdio.h>\n#include <string.h>\nint main(void) { long double v[] = {${literals}};
+      for (unsigned i = 0; i < sizeof v / sizeof *v; i++) { unsigned char b[16] = {0}; memcpy(b, v + i, LDBL_MANT_DIG == 64 ? 10 : sizeof *v);
         for (int k = 0; k < 16; k++) printf("%02x", b[k]); printf(" %.17g\\n", (double)v[i]); } }`;
     using dir = temporaryDirectory();
     const program = join(dir.path, "longdouble");

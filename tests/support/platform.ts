@@ -2,6 +2,13 @@
 
 /**
  * Whether this is qemu's user mode, as `scripts/platform.sh arm64` says. It lacks mq_notify(2) and ptrace(2), accepts
- * advice that the kernel does not, and is 20 times slower: what only measures endurance or needs those skips visibly.
+ * advice that the kernel rejects, fails at some mprotect(2), and is 20 times slower. Tests that need those, or show
+ * endurance, skip visibly: `test.skipIf(isEmulated)("… (not under emulation)")`.
  */
 export const isEmulated = process.env.SHMSTRUCT_EMULATED === "1";
+
+/** How often to repeat what needs no certain number: fewer times where it is emulated. */
+export const rounds = (count: number): number => (isEmulated ? Math.ceil(count / 20) : count);
+
+/** Where the C compiler lays out structs as the ABI of arm64 says, which differs from x86-64 in a few rules. */
+export const isArm64 = process.arch === "arm64";
