@@ -122,10 +122,18 @@ export class Segment<C extends Content> implements Closable {
     return this.#lock;
   }
 
-  /** The content to look at without a lock: the current one, as far as its file tells. */
+  /**
+   * The content to look at without a lock: the current one, as far as its file tells; what tells no one (mv, rm) is found
+   * by a look at the disk every 100 ms.
+   */
   current(): C | undefined {
     const content = this.attached;
-    if (this.held === undefined && (content === undefined || content.file.isSuperseded)) this.#moveOn();
+    if (this.held !== undefined) return content;
+    const isToLeave =
+      content === undefined ||
+      content.file.isSuperseded ||
+      (this.#isTimeToLook() && content.file.isUnlinkedOrReplaced);
+    if (isToLeave) this.#moveOn();
     return this.#content;
   }
 

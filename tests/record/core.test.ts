@@ -357,3 +357,17 @@ test("Managers that make, replace and remove one file at once never see each oth
   const outputs = await Promise.all(children.map((child) => child.stdout.text()));
   expect(outputs.map((output) => JSON.parse(output).unexpected)).toEqual([[], [], []]);
 }, 30_000);
+
+test("a reader that only takes snapshots notices a file that was put in the place of its own", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(Robot, { dir: temp.dir, create: true });
+  manager.set("count", 1);
+  using reader = new Reader(Robot, { dir: temp.dir });
+  const { live } = reader;
+  expect([reader.snapshot().count, live.count]).toEqual([1, 1]);
+  using other = new Manager(Robot, { dir: temp.dir, tag: "other", create: true });
+  other.set("count", 2);
+  renameSync(other.path, manager.path);
+  await Bun.sleep(110);
+  expect([reader.snapshot().count, reader.live.count, reader.get("count")]).toEqual([2, 2, 2]);
+});
