@@ -7,13 +7,14 @@ import { show } from "../errors/show.ts";
 import type { StructClass } from "./declare/composite.ts";
 import { Struct } from "./declare/struct.ts";
 import type { CheckedPath, Init, MemberNames, Plain } from "./declare/type-utils.ts";
-import { layoutOfClass, modeOf, valueMembers } from "./layout/layout.ts";
+import { bytesFor, bytesOfInit, flexibleMember } from "./layout/flexible.ts";
+import { type Layout, layoutOfClass, modeOf, valueMembers } from "./layout/layout.ts";
 import { AT_START, assertAttached, FRESH, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
 import { isShared, type MemorySource, memorySource } from "./memory/source.ts";
 import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
 import { resolvePath } from "./view/path.ts";
-import { goneFor, jsonOf, plainView, readOr, unreadable } from "./view/plain.ts";
+import { goneFor, jsonOf, plainView, readableValue, readOr, unreadable } from "./view/plain.ts";
 import { isSame } from "./view/same-value.ts";
 import { assignView } from "./view/values.ts";
 import { makeView, sourceOf } from "./view/view.ts";
@@ -67,13 +68,22 @@ export function viewSource(cls: StructClass): string {
 
 /**
  * A struct in private memory, all zero but for what `init` gives.
+ * @param options.length elements of the flexible array that it ends in. Default: as many as `init` gives
  * @example const p = create(Point2D, { x: 1 })
- * @throws StructDefinitionError for a class that cannot be laid out, TypeError or RangeError that names the member
- * for a value in `init`
+ * @example const packet = create(Packet, { kind: 1 }, { length: 512 })
+ * @throws StructDefinitionError for a class that cannot be laid out and a length where there is no flexible array,
+ * TypeError or RangeError that names the member for a value in `init`, TypeError for an option there is not
  */
-export function create<T extends Struct>(cls: StructClass<T>, init?: Init<T>): T {
-  const { size } = layoutOfClass(cls);
-  const view = viewAt(cls, new Region(new ArrayBuffer(size), 0, size, 0), 0);
+export function create<T extends Struct>(
+  cls: StructClass<T>,
+  init?: Init<T>,
+  options: { readonly length?: number | undefined } = {},
+): T {
+  checkOptions("create", options, { length: "number" });
+  const layout = layoutOfClass(cls);
+  const byteLength =
+    options.length === undefined ? bytesOfInit(layout, init) : bytesFor(layout, options.length);
+  const view = viewAt(cls, new Region(new ArrayBuffer(byteLength), 0, byteLength, 0), 0);
   if (init !== undefined) assignView(view as unknown as View, init);
   return view;
 }
@@ -91,6 +101,8 @@ export type BufferSource = ArrayBufferLike | ArrayBufferView<ArrayBufferLike> | 
 export interface ViewOptions {
   /** Bytes from the start of the memory. Default 0. */
   readonly byteOffset?: number | undefined;
+  /** Elements of the flexible array that the struct ends in. Default: as many as the memory holds. */
+  readonly length?: number | undefined;
   /**
    * Whether every read looks at the memory again, so that a loop sees what another process or thread stores. Default:
    * true on mapped memory (a `MemoryMap`, its bytes, a `SharedMemory`) and on a SharedArrayBuffer, false on others. On
@@ -114,24 +126,26 @@ export function viewOf<T extends Struct>(
   buffer: BufferSource,
   at: number | ViewOptions = 0,
 ): T {
-  const { name, size } = layoutOfClass(cls);
+  const layout = layoutOfClass(cls);
   const memory = memoryOf(buffer);
-  const { byteOffset = 0, fresh = isShared(memory.buffer) } = viewOptions(at);
+  const { byteOffset = 0, length, fresh = isShared(memory.buffer) } = viewOptions(at);
   if (!Number.isSafeInteger(byteOffset) || byteOffset < 0)
     throw new RangeError(`viewOf: byteOffset must be a whole number from 0 on, got ${show(byteOffset)}`);
   const room = memory.byteLength - byteOffset;
+  const size = length === undefined ? layout.size : bytesFor(layout, length);
   if (size > room)
     throw new RangeError(
-      `viewOf: ${name} takes ${size} bytes from ${byteOffset} on, but there are ${memory.byteLength}`,
+      `viewOf: ${layout.name} takes ${size} bytes from ${byteOffset} on, but there are ${memory.byteLength}`,
     );
   const mode = (memory.readOnly === true ? READ_ONLY : 0) | (fresh ? FRESH : 0);
+  const end = length === undefined ? room : size;
   // The struct at the very beginning of its region: that is the faster place.
-  return viewAt(cls, new Region(memory.buffer, memory.byteOffset + byteOffset, room, mode), 0);
+  return viewAt(cls, new Region(memory.buffer, memory.byteOffset + byteOffset, end, mode), 0);
 }
 
 function viewOptions(at: number | ViewOptions): ViewOptions {
   if (typeof at !== "object") return { byteOffset: at };
-  checkOptions("viewOf", at, { byteOffset: "any", fresh: "boolean" }, true);
+  checkOptions("viewOf", at, { byteOffset: "any", length: "number", fresh: "boolean" }, true);
   return at;
 }
 
@@ -195,9 +209,20 @@ export function assign<T extends Struct>(view: T, init: Init<T>): T {
  */
 export function bytesOf(view: Struct): Uint8Array {
   const { [REGION]: region, [OFFSET]: offset, [LAYOUT]: layout } = asView(view, "bytesOf");
-  const length = layout.flexible ? region.byteLength - offset : layout.size;
+  const length = layout.flexible ? endOf(layout, view) : layout.size;
   const bytes = new Uint8Array(region.buffer, region.byteOffset + offset, length);
   return region.readOnly ? bytes.slice() : bytes;
+}
+
+/** Bytes up to the end of the flexible array, or of the memory where it ends in text. */
+function endOf(layout: Layout, view: object): number {
+  const { [REGION]: region, [OFFSET]: start } = view as View;
+  const { name, offset, type } = flexibleMember(layout);
+  const value = (view as Record<string, unknown>)[name];
+  if (type.kind === "struct") return offset + endOf(layoutOfClass(type.cls), value as object);
+  if (type.kind !== "array") return region.byteLength - start;
+  const { length } = value as { readonly length: number };
+  return type.count === undefined ? region.byteLength - start : bytesFor(layout, length);
 }
 
 /**
@@ -297,10 +322,6 @@ const isGone = (view: View): boolean =>
     () => !isAttached(view[REGION]),
   ) as boolean;
 
-/** What may lie in shared memory is not given to the runtime's functions: they trust that it stays as it is. */
-const privateCopy = (value: unknown): unknown =>
-  ArrayBuffer.isView(value) && !(value instanceof DataView) ? Uint8Array.prototype.slice.call(value) : value;
-
 /** The fields as own properties of an object that is named like the struct. */
 function inspectable(view: View): object {
   const { name } = view[LAYOUT];
@@ -310,6 +331,6 @@ function inspectable(view: View): object {
   const source = view as unknown as Record<string, unknown>;
   const fields = valueMembers(view[LAYOUT]);
   // Showing a struct must not throw, even when a value cannot be read.
-  const entries = fields.map((m) => [m.name, privateCopy(readOr(unreadable, () => source[m.name]))]);
+  const entries = fields.map((m) => [m.name, readableValue(readOr(unreadable, () => source[m.name]))]);
   return Object.assign(new Named(), Object.fromEntries(entries));
 }

@@ -220,7 +220,18 @@ describe("a schema is never trusted", () => {
       ),
     ],
     ["a member that breaks out of source", schema({ 'x"]() {} }; evil(); //': member({}) })],
-    ["an array without elements", schema({ a: member({ type: { array: "c_int8", length: 0 }, size: 0 }) })],
+    [
+      "a count that is no member",
+      schema({ a: member({ type: { array: "c_int8", length: null, count: "n" }, size: 0, offset: 4 }) }),
+    ],
+    [
+      "a count of an array that has a length",
+      schema({ n: member({}), a: member({ type: { array: "c_int8", length: 4, count: "n" }, offset: 0 }) }),
+    ],
+    [
+      "a flexible array of what takes no bytes",
+      schema({ a: member({ type: { array: { array: "c_int8", length: 0 }, length: null }, size: 0 }) }),
+    ],
     ["an array of -1 elements", schema({ a: member({ type: { array: "c_int8", length: -1 }, size: -1 }) })],
     [
       "an array of arrays without length",
@@ -231,15 +242,11 @@ describe("a schema is never trusted", () => {
       schema({ a: member({ type: { array: "c_int8", length: null }, size: 0 }), b: member({ offset: 4 }) }),
     ],
     [
-      "a flexible array in a union",
-      schema({ a: member({ type: { array: "c_int8", length: null }, size: 0 }) }, { kind: "union" }),
-    ],
-    [
       "a flexible array beyond the end",
       schema({ b: member({}), a: member({ type: { array: "c_int8", length: null }, size: 0, offset: 100 }) }),
     ],
     [
-      "nested flexible",
+      "nested flexible, and not last",
       schema({
         a: {
           type: {
@@ -251,6 +258,7 @@ describe("a schema is never trusted", () => {
           offset: 0,
           size: 8,
         },
+        z: member({ offset: 4 }),
       }),
     ],
     [

@@ -81,7 +81,7 @@ const tag = (name: string, order: Order) => (order === "big" ? `${name}_be` : na
 const typeInC = (type: Exclude<TypeModel, { kind: "array" }>): string => {
   if (type.kind === "struct")
     return `${type.struct.isUnion ? "union" : "struct"} ${tag(type.struct.name, type.struct.order)}`;
-  if (type.kind === "chars") return "unsigned char";
+  if (type.kind === "chars") return isWide(type) ? "uint16_t" : "unsigned char";
   return scalars[type.name]?.c ?? "?";
 };
 
@@ -91,7 +91,7 @@ function declaratorInC({ name, type, bits, anonymous }: MemberModel, open = fals
   let dimensions = open ? "[]" : "";
   let element = type;
   for (; element.kind === "array"; element = element.element) dimensions += `[${element.length}]`;
-  if (element.kind === "chars") dimensions += `[${element.size}]`;
+  if (element.kind === "chars") dimensions += `[${element.size / unitOf(element)}]`;
   return `  ${typeInC(element)}${anonymous ? "" : ` ${name}${dimensions}`};`;
 }
 
@@ -185,8 +185,9 @@ export const programInC = (cases: readonly Case[]): string =>
 
 // ---- Python ----
 
-/** ctypes ends every char array at its first zero byte, so UTF-16 is bytes there. */
+/** UTF-16 is numbers of two bytes to C and ctypes, whose bytes are the text. */
 const isWide = (type: TypeModel): boolean => type.kind === "chars" && type.encoding === "utf16le";
+const unitOf = (type: TypeModel): number => (isWide(type) ? 2 : 1);
 
 const typeInPython = (type: TypeModel, order: Order): string => {
   if (type.kind === "struct") return tag(type.struct.name, type.struct.order);
@@ -196,7 +197,7 @@ const typeInPython = (type: TypeModel, order: Order): string => {
     const plain = type.element.kind === "scalar" ? numbers[type.element.name] : undefined;
     return `(${plain ?? typeInPython(type.element, order)} * ${type.length})`;
   }
-  if (type.kind === "chars") return `(${isWide(type) ? "c_ubyte" : "c_char"} * ${type.size})`;
+  if (type.kind === "chars") return `(${isWide(type) ? "c_uint16" : "c_char"} * ${type.size / unitOf(type)})`;
   return scalars[type.name]?.py ?? "?";
 };
 
@@ -264,7 +265,7 @@ function literalInPython({ type, value, isElement }: Leaf): string {
 function writeInPython(leaf: Leaf): string {
   if (leaf.type.kind !== "chars") return `  ${leaf.py} = ${literalInPython(leaf)}`;
   const value = `bytes([${[...textBytes(leaf)]}])`;
-  if (isWide(leaf.type)) return `  ${leaf.py}[:] = ${value}`;
+  if (isWide(leaf.type)) return `  memmove(addressof(${leaf.py}), ${value}, ${leaf.type.size})`;
   return `  ${leaf.py}${leaf.isElement ? ".raw" : ""} = ${value}`;
 }
 
@@ -275,7 +276,7 @@ function checkInPython(leaf: Leaf, index: number, i: number): string {
     return `  if ${pointer ? `(${leaf.py} or 0)` : leaf.py} != ${literalInPython(leaf)}: print("W", ${index}, ${i})`;
   const bytes = textBytes(leaf);
   if (isWide(leaf.type))
-    return `  if bytes(${leaf.py}) != bytes([${[...bytes]}]): print("W", ${index}, ${i})`;
+    return `  if string_at(addressof(${leaf.py}), ${leaf.type.size}) != bytes([${[...bytes]}]): print("W", ${index}, ${i})`;
   const end = bytes.indexOf(0);
   const shown = `bytes([${[...(end < 0 ? bytes : bytes.subarray(0, end))]}])`;
   return `  if ${leaf.py}${leaf.isElement ? ".value" : ""} != ${shown}: print("W", ${index}, ${i})`;

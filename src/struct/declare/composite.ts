@@ -1,9 +1,11 @@
 /** Types made of other types: structs, arrays, atomics. Descriptions only; layout.ts gives them sizes. */
+import { checkOptions } from "../../errors/check-options.ts";
 import { StructDefinitionError } from "../../errors/errors.ts";
 import { show } from "../../errors/show.ts";
 import type { CArray } from "../view/arrays.ts";
 import type { Atomic } from "../view/atomic.ts";
 import { Struct } from "./struct.ts";
+import { isOpenText } from "./text.ts";
 import {
   type Conversion,
   type ConvertedType,
@@ -49,11 +51,14 @@ export class ArrayType<Declared = unknown> {
   readonly element: FieldType;
   /** Elements. */
   readonly length: number | null;
+  /** Of a flexible array: the member of the same struct that holds the number of its elements. */
+  readonly count: string | undefined;
 
   /** @internal `array` makes them. */
-  constructor(element: FieldType, length: number | null) {
+  constructor(element: FieldType, length: number | null, count?: string) {
     this.element = element;
     this.length = length;
+    this.count = count;
   }
 }
 
@@ -145,35 +150,72 @@ type NestedArrayOf<C, Dims extends readonly unknown[]> = Dims extends readonly [
   : ArrayOf<C>;
 
 /**
- * A C array, `type[n]` or `type[n][m]…`; without a length a flexible array member (`type[]`, last in its struct).
+ * Where the number of elements of a flexible array stands.
+ * @example @field(array(Entry, { count: "n" })) entries!: StructArray<Entry>
+ */
+export interface ArrayOptions {
+  /** The name of an integer member of the same struct, declared before the array. */
+  readonly count: string;
+}
+
+/**
+ * A C array, `type[n]` or `type[n][m]…`; without a length a flexible array member (`type[]`, last in its struct), which
+ * has as many elements as the memory behind the struct holds, or as another member says.
  *
  * Numbers come back as the typed array over the same memory (`Int32Array` for c_int32 …), or as a read-only or
  * checked `CArray` where a raw typed array is impossible (read-only map, other byte order, packed); structs as a
  * `StructArray`; several dimensions as a `CArray` of rows. As ctypes' `type * n`, and C's arrays.
- * @param dims elements in each dimension, outermost first
- * @throws RangeError for a length that is no positive whole number, StructDefinitionError for what is no type and for
- * elements that are flexible arrays themselves
+ * @param dims elements in each dimension, outermost first (0: GNU C's `type[0]`, which takes no bytes); or options of a
+ * flexible array
+ * @throws RangeError for a length that is no whole number from 0 on, StructDefinitionError for what is no type, for
+ * elements that are flexible themselves and for a count that is no member's name
  * @example @field(array(c_float, 3)) position!: Float32Array
  * @example @field(array(chars(16), 8)) names!: CArray<string>
  * @example @field(array(c_double, 4, 4)) matrix!: CArray<Float64Array>
+ * @example @field(array(Sample, { count: "n" })) samples!: StructArray<Sample>
  */
+export function array<C extends FieldType | StructClass>(
+  type: C,
+  options: ArrayOptions,
+): ArrayType<NestedArrayOf<C, []>>;
 export function array<C extends FieldType | StructClass, const Dims extends readonly number[]>(
   type: C,
   ...dims: Dims
-): ArrayType<NestedArrayOf<C, Dims>> {
+): ArrayType<NestedArrayOf<C, Dims>>;
+export function array(
+  type: FieldType | StructClass,
+  ...dims: readonly (number | ArrayOptions)[]
+): ArrayType<never> {
   const element = fieldType(type, "array");
-  if (element.kind === "array" && element.length === null)
+  if (isOpen(element))
     throw new StructDefinitionError(
       "array: the elements must have a length; only the outermost may be flexible",
     );
+  const [options] = dims;
+  if (typeof options === "object") return new ArrayType(element, null, countOf(options));
+  return arrayOf(element, dims as readonly number[]) as ArrayType<never>;
+}
+
+function arrayOf(element: FieldType, dims: readonly number[]): FieldType {
   for (const n of dims) {
-    if (!Number.isSafeInteger(n) || n < 1)
-      throw new RangeError(`array: a length must be a positive whole number, got ${n}`);
+    if (!Number.isSafeInteger(n) || n < 0)
+      throw new RangeError(`array: a length must be a whole number from 0 on, got ${n}`);
   }
   const outermost = dims.reduceRight<FieldType>((inner, n) => new ArrayType(inner, n), element);
-  const whole = dims.length === 0 ? new ArrayType(element, null) : outermost;
-  return whole as ArrayType<NestedArrayOf<C, Dims>>;
+  return dims.length === 0 ? new ArrayType(element, null) : outermost;
 }
+
+function countOf(options: ArrayOptions): string {
+  checkOptions("array", options, { count: "string" });
+  if (typeof options.count === "string") return options.count;
+  throw new StructDefinitionError(
+    'array: count must be the name of the member that holds the number of elements, as in array(type, { count: "n" })',
+  );
+}
+
+/** True for what ends where the memory does: a flexible array, and text without a size. */
+export const isOpen = (type: FieldType): boolean =>
+  (type.kind === "array" && type.length === null) || (type.kind === "text" && isOpenText(type));
 
 /**
  * `unsigned char[size]`: a `Uint8Array` over the same memory, the same as `array(c_uint8, size)`.

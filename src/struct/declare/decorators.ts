@@ -63,6 +63,8 @@ export interface StructOptions {
   readonly align?: number | undefined;
   /** Byte order of all members, nested structs without an order of their own included. Default: the machine's. */
   readonly endian?: "little" | "big" | undefined;
+  /** The struct has no members, and takes no bytes, as GNU C has it; without this that is taken for a mistake. */
+  readonly empty?: boolean | undefined;
   /** The name used in files and messages instead of the class's own: an identifier of at most 200 characters. */
   readonly name?: string | undefined;
 }
@@ -93,7 +95,7 @@ export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Decla
  * @example @nested(Point2D) position!: Point2D
  * @example @nested(Point2D, 24) path!: StructArray<Point2D>
  * @throws StructDefinitionError when given something else than a struct class, RangeError for a count that is no
- * positive whole number
+ * whole number from 0 on
  */
 export function nested<T extends Struct>(cls: StructClass<T>): FieldDecorator<T>;
 export function nested<T extends Struct>(cls: StructClass<T>, count: number): FieldDecorator<CArray<T>>;
@@ -312,7 +314,7 @@ function basesOf(cls: StructClass): StructClass[] {
     : [cls];
 }
 
-const KNOWN_OPTIONS = { pack: "any", align: "any", endian: "any", name: "any" } as const;
+const KNOWN_OPTIONS = { pack: "any", align: "any", endian: "any", name: "any", empty: "boolean" } as const;
 
 function checkValues({ pack, align, endian, name }: StructOptions = {}): void {
   const powers = [1, 2, 4, 8, 16];

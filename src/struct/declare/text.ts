@@ -4,7 +4,7 @@ import { bytesBackend, type TextEncoding } from "../memory/bytes-backend.ts";
 import type { Memory } from "../memory/memory.ts";
 import { readText, type TextFormat } from "../memory/private-text.ts";
 import { outOfRange, wrongType } from "../validation-error.ts";
-import { type CType, ownType } from "./types.ts";
+import { type CType, madeSound, ownType } from "./types.ts";
 
 interface Codec extends TextFormat {
   /** The most bytes that one unit of a JavaScript string takes. */
@@ -41,36 +41,58 @@ const codecs: Record<TextEncoding, Codec> = {
   },
 };
 
+/** What the text of a flexible `char name[]` adds to a type: how many bytes there are only its memory tells. */
+export interface OpenText extends CType<string> {
+  readonly open: true;
+  /** @throws TypeError, RangeError for text that takes more than `room` bytes */
+  checkIn(value: unknown, room: number): string;
+}
+
+export const isOpenText = (type: CType<unknown>): type is OpenText => "open" in type && type.open === true;
+
 /**
- * `char[size]` as text up to the first NUL, in UTF-8 unless told otherwise.
- * Text that fills the field to its last byte has no NUL, as in C and ctypes; the bytes behind the text are zeroed.
- * Longer text is refused (never cut), and so are a NUL inside it and lone surrogates. Bytes that are not valid
- * in the encoding read as U+FFFD.
+ * `char[size]` as text up to the first NUL, in UTF-8 unless told otherwise; without a size a flexible `char[]`, last
+ * in its struct, which ends at its NUL or where the memory ends.
+ * Text that fills the field to its last byte has no NUL, as in C and ctypes; the bytes behind the text are zeroed (of a
+ * flexible one only the NUL is stored). Longer text is refused (never cut), and so are a NUL inside it and lone
+ * surrogates. Bytes that are not valid in the encoding read as U+FFFD. UTF-16 is aligned to 2 bytes, as `char16_t` is.
  * @param size bytes (not characters) of the field
  * @param options.encoding `"utf8"` unless given, `"latin1"` (a byte a character), or `"utf16le"` (two bytes a unit)
  * @throws TypeError for an option or encoding there is not, RangeError for a size that is none
  * @example @field(chars(32)) name!: string
+ * @example @field(chars()) name!: string   // last member: char name[]
  */
-export function chars(size: number, options: { encoding?: TextEncoding | undefined } = {}): CType<string> {
-  checkOptions(`chars(${size})`, options, { encoding: "string" });
+export function chars(options?: { encoding?: TextEncoding | undefined }): CType<string>;
+export function chars(size: number, options?: { encoding?: TextEncoding | undefined }): CType<string>;
+export function chars(
+  sizeOrOptions?: number | { encoding?: TextEncoding | undefined },
+  options: { encoding?: TextEncoding | undefined } = {},
+): CType<string> {
+  if (typeof sizeOrOptions !== "object" && sizeOrOptions !== undefined) return textOf(sizeOrOptions, options);
+  return textOf(undefined, sizeOrOptions ?? options);
+}
+
+function textOf(size: number | undefined, options: { encoding?: TextEncoding | undefined }): CType<string> {
+  const where = `chars(${size ?? ""})`;
+  checkOptions(where, options, { encoding: "string" });
   const { encoding = "utf8" } = options;
   const codec = Object.hasOwn(codecs, encoding) ? codecs[encoding] : undefined;
   if (codec === undefined)
     throw new TypeError(
       `chars: unknown encoding ${JSON.stringify(encoding)}; use ${Object.keys(codecs).join(", ")}`,
     );
+  if (size === undefined) return openText(codec);
   if (!Number.isSafeInteger(size) || size < 1 || size % codec.unit !== 0) {
     throw new RangeError(
-      `chars(${size}): expected a positive whole number of bytes${codec.unit === 2 ? ", even for utf16le" : ""}`,
+      `${where}: expected a positive whole number of bytes${codec.unit === 2 ? ", even for utf16le" : ""}`,
     );
   }
-  const name = encoding === "utf8" ? `chars(${size})` : `chars(${size}, ${encoding})`;
   return ownType(
     {
       kind: "text" as const,
-      name,
+      name: encoding === "utf8" ? where : `chars(${size}, ${encoding})`,
       size,
-      align: 1,
+      align: codec.unit,
       schema: { chars: size, ...(encoding !== "utf8" && { encoding }) },
       read: (memory: Memory, o: number) => readText(memory, o, size, codec),
       write: (memory: Memory, o: number, value: string) => {
@@ -82,6 +104,28 @@ export function chars(size: number, options: { encoding?: TextEncoding | undefin
     },
     String,
   );
+}
+
+function openText(codec: Codec): OpenText {
+  const { encoding, unit } = codec;
+  const roomIn = (memory: Memory, o: number) => Math.max(0, memory.view.byteLength - o) & ~(unit - 1);
+  const type: OpenText = {
+    kind: "text",
+    open: true,
+    name: encoding === "utf8" ? "chars()" : `chars(${encoding})`,
+    size: 0,
+    align: unit,
+    schema: { chars: null, ...(encoding !== "utf8" && { encoding }) },
+    read: (memory, o) => readText(memory, o, roomIn(memory, o), codec),
+    write: (memory, o, value) => {
+      const room = roomIn(memory, o);
+      const written = bytesBackend.encode[encoding](value, memory.bytes, o, room);
+      memory.bytes.fill(0, o + written, o + Math.min(written + unit, room));
+    },
+    check: (value) => checkText(value, Infinity, codec),
+    checkIn: (value, room) => checkText(value, room & ~(unit - 1), codec),
+  };
+  return madeSound(ownType(type, String));
 }
 
 function checkText(value: unknown, size: number, codec: Codec): string {

@@ -17,8 +17,8 @@ declare const ARRAY: unique symbol;
  */
 export type TypeSchema =
   | string
-  | { readonly chars: number; readonly encoding?: string }
-  | { readonly array: TypeSchema; readonly length: number | null }
+  | { readonly chars: number | null; readonly encoding?: string }
+  | { readonly array: TypeSchema; readonly length: number | null; readonly count?: string }
   | { readonly struct: unknown }
   | { readonly atomic: string }
   | {
@@ -115,6 +115,12 @@ export function isCType(type: unknown): type is CType<unknown> {
     if (Object.isFrozen(type)) sound.add(type);
   }
   return true;
+}
+
+/** Takes a type of the library's own that has another size than those of others must have. */
+export function madeSound<C extends object>(type: C): C {
+  sound.add(type);
+  return type;
 }
 
 function isSound(type: object): boolean {

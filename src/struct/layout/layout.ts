@@ -6,7 +6,14 @@
  */
 import { StructDefinitionError } from "../../errors/errors.ts";
 import { show } from "../../errors/show.ts";
-import type { ArrayType, BitsType, FieldType, StructClass, StructType } from "../declare/composite.ts";
+import {
+  type ArrayType,
+  type BitsType,
+  type FieldType,
+  isOpen,
+  type StructClass,
+  type StructType,
+} from "../declare/composite.ts";
 import {
   type Declaration,
   isStructName,
@@ -18,6 +25,7 @@ import {
 } from "../declare/decorators.ts";
 import { MAX_STRUCT_NAME_LENGTH } from "../declare/limits.ts";
 import { Struct, Union } from "../declare/struct.ts";
+import { integerOf, isCType } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { BIG_ENDIAN, type Region } from "../memory/memory.ts";
 import { abi } from "./abi.ts";
@@ -57,7 +65,7 @@ export interface Layout {
   /** In declaration order, bases first; members of anonymous members follow theirs. */
   readonly members: readonly Member[];
   readonly byName: ReadonlyMap<string, Member>;
-  /** The last member is an array without a length. */
+  /** It ends in something that takes all the memory behind it: an array without a length, for one. */
   readonly flexible: boolean;
   /** Bytes that the atomics in it must be aligned to; 0 when there are none. */
   readonly atomicAlign: number;
@@ -173,9 +181,9 @@ const atomicAligns: Visitor<number> = {
 /** Alignment in bytes that the atomics in a type need; 0 when there are none. */
 export const atomicAlignOf = (type: FieldType): number => visit(type, atomicAligns);
 
-/** True for an array without a length. */
-export const isFlexible = (type: FieldType): type is ArrayType =>
-  type.kind === "array" && type.length === null;
+/** True for what takes all the memory behind its struct: a flexible array, flexible text, a struct that ends in one. */
+export const isFlexible = (type: FieldType): boolean =>
+  isOpen(type) || (type.kind === "struct" && layoutOfClass(type.cls).flexible);
 
 const withValues = new WeakMap<Layout, readonly Member[]>();
 
@@ -204,6 +212,13 @@ function noStructClass(given: unknown): string {
   const name = typeof given === "function" && given.name !== "" ? given.name : show(given);
   return `${name} is not a struct class: it must extend Struct, Union or MmapStructure`;
 }
+
+/** True for a member whose value can be a number of elements. */
+export const holdsCount = (type: FieldType): boolean => {
+  if (type.kind === "bits") return type.values !== "boolean";
+  const scalar = isCType(type) ? integerOf(type)?.scalar : undefined;
+  return scalar !== undefined && scalar.inline.boolean !== true;
+};
 
 /** Places member after member, counting in bits as gcc does. */
 class Placement {
@@ -264,14 +279,15 @@ class Placement {
   }
 
   finish(): Layout {
-    if (this.#members.length === 0) {
+    if (this.#members.length === 0 && this.#options.empty !== true) {
       throw new StructDefinitionError(
-        `${this.#name} has no fields: declare them with @field(type), @nested(Class) or @bits(type, width)`,
+        `${this.#name} has no fields: declare them with @field(type), @nested(Class) or @bits(type, width); one that is meant to have none says @struct({ empty: true })`,
       );
     }
     const align = Math.max(this.#align, this.#options.align ?? 1);
     const size = roundUp(Math.ceil(this.#end / 8), align);
-    if (size === 0 && !this.#flexible) throw new StructDefinitionError(`${this.#name} takes no bytes`);
+    if (this.#members.length > 0 && this.#options.empty === true)
+      throw new StructDefinitionError(`${this.#name} has members, but @struct says empty: true`);
     if (size > MAX_BYTES)
       throw new StructDefinitionError(`${this.#name} takes ${size} bytes; the most is ${MAX_BYTES}`);
     const result = { kind: this.#isUnion ? ("union" as const) : ("struct" as const), size, align };
@@ -305,7 +321,7 @@ class Placement {
 
   #place(declaration: Declaration): void {
     const where = `${this.#name}.${declaration.name}`;
-    if (this.#flexible)
+    if (this.#flexible && !this.#isUnion)
       throw new StructDefinitionError(`${where} follows a flexible array, which must be the last member`);
     const { name, type } = declaration;
     if (type.kind === "bits") this.#placeBits(name, type);
@@ -352,20 +368,30 @@ class Placement {
   }
 
   #checkType(type: FieldType, where: string, offset: number): void {
-    if (isFlexible(type)) {
-      if (this.#isUnion) throw new StructDefinitionError(`${where}: a union cannot have a flexible array`);
-      this.#flexible = true;
-    }
+    if (isFlexible(type)) this.#flexible = true;
     const { innermost } = unwrap(type);
-    if (innermost.kind === "struct" && layoutOfClass(innermost.cls).flexible) {
-      const { name } = layoutOfClass(innermost.cls);
-      throw new StructDefinitionError(`${where}: ${name} ends in a flexible array and cannot be nested`);
-    }
+    if (type.kind === "array") this.#checkElements(type, where);
     const atomicAlign = atomicAlignOf(innermost);
     if (atomicAlign === 0) return;
     const stride = type.kind === "array" ? sizeOfType(innermost) : 0;
     const littleInside = innermost.kind === "struct" && layoutOfClass(innermost.cls).endian === "little";
     this.#checkAtomics(atomicAlign, offset, where, { stride, littleInside });
+  }
+
+  #checkElements(type: ArrayType, where: string): void {
+    const { element, count } = type;
+    if (isFlexible(element))
+      throw new StructDefinitionError(
+        `${where}: ${typeName(element)} ends in a flexible array, so there cannot be several in a row`,
+      );
+    if (type.length === null && sizeOfType(element) === 0)
+      throw new StructDefinitionError(`${where}: a flexible array of elements that take no bytes has no end`);
+    if (count === undefined) return;
+    const holder = this.#byName.get(count);
+    if (holder === undefined || !holdsCount(holder.type))
+      throw new StructDefinitionError(
+        `${where}: its count ${JSON.stringify(count)} must be an integer member that is declared before it`,
+      );
   }
 
   /** @param stride bytes from one element to the next, when there are several */

@@ -39,6 +39,8 @@ import {
 import {
   atomicAlignOf,
   flattened,
+  holdsCount,
+  isFlexible,
   type Layout,
   layoutOfClass,
   type Member,
@@ -170,7 +172,7 @@ class SchemaReader {
       throw unsound(`${where}: offset or size`, `${offset}, ${size}`);
     const span = bits === undefined ? undefined : readBits(bits, declared, where, struct);
     const type = span === undefined ? declared : new BitsType(declared as CType<unknown>, span.width);
-    if (offset + (span ? 1 : size) > struct.size && !isFlexible(type, offset, struct))
+    if (offset + (span ? 1 : size) > struct.size && !(isFlexible(type) && offset <= struct.size))
       throw unsound(`${where} reaches beyond the struct`, offset + size);
     checkAtomics(type, offset, where, struct);
     const flat = anonymous === true ? ({ anonymous: true } as const) : undefined;
@@ -208,12 +210,15 @@ class SchemaReader {
   }
 
   #array(schema: AnyObject, where: string, place: Place): FieldType {
-    const { array: spelt, length: given } = schema;
+    const { array: spelt, length: given, count } = schema;
     const element = this.#type(spelt, where, deeper(place));
     const length = readLength(given, where);
-    const isOpen = element.kind === "array" ? element.length === null : isFlexibleStruct(element);
-    if (isOpen) throw unsound(`${where}: elements without a length`, length);
-    return new ArrayType(element, length);
+    if (isFlexible(element)) throw unsound(`${where}: elements without a length`, length);
+    if (length === null && sizeOfType(element) === 0)
+      throw unsound(`${where}: elements without bytes`, length);
+    if (count !== undefined && (length !== null || typeof count !== "string"))
+      throw unsound(`${where}: count`, count);
+    return new ArrayType(element, length, count as string | undefined);
   }
 
   #converted(schema: AnyObject, where: string, place: Place): FieldType {
@@ -277,31 +282,29 @@ const isEndian = (value: unknown): value is "little" | "big" => value === "littl
 /** Of an array; null for a flexible one. */
 function readLength(length: unknown, where: string): number | null {
   if (length === null) return null;
-  if (isCount(length) && length > 0) return length;
+  if (isCount(length)) return length;
   throw unsound(`${where}: array length`, length);
 }
 
 function layoutFrom(cls: StructClass, head: Head, members: Member[]): Layout {
   const byName = new Map(members.map((member) => [member.name, member]));
   if (byName.size !== members.length) throw unsound(`${head.name}: two members of one name`, head.name);
-  const open = members.findIndex(({ type }) => type.kind === "array" && type.length === null);
-  if (open >= 0 && (open < members.length - 1 || head.kind === "union"))
-    throw unsound(
-      `${head.name}: a flexible array that is not the last member of a struct`,
-      members[open]?.name,
-    );
-  if (members.length === 0 || (head.size === 0 && open < 0))
-    throw unsound(`${head.name}: no fields`, head.size);
+  if (members.length === 0 && head.size !== 0) throw unsound(`${head.name}: no fields`, head.size);
+  const own = members.filter(({ via }) => via === undefined);
+  const open = own.findIndex(({ type }) => isFlexible(type));
+  if (open >= 0 && open < own.length - 1 && head.kind === "struct")
+    throw unsound(`${head.name}: a flexible array that is not the last member`, own[open]?.name);
+  for (const { name, type } of own) checkCount(`${head.name}.${name}`, type, byName);
   const atomicAlign = members.reduce((most, { type }) => Math.max(most, atomicAlignOf(type)), 0);
   return { cls, ...head, members: Object.freeze(members), byName, flexible: open >= 0, atomicAlign };
 }
 
-const isFlexibleStruct = (type: FieldType): boolean =>
-  type.kind === "struct" && layoutOfClass(type.cls).flexible;
-
-/** A flexible array begins where its struct ends, or in the padding there; never behind it. */
-const isFlexible = (type: FieldType, offset: number, struct: Head): boolean =>
-  type.kind === "array" && type.length === null && offset <= struct.size;
+/** The number of elements must stand in a member. */
+function checkCount(where: string, type: FieldType, members: ReadonlyMap<string, Member>): void {
+  if (type.kind !== "array" || type.count === undefined) return;
+  const holder = members.get(type.count);
+  if (holder === undefined || !holdsCount(holder.type)) throw unsound(`${where}: count`, type.count);
+}
 
 function readBits(bits: unknown, type: FieldType, where: string, struct: Head): NonNullable<Member["bits"]> {
   if (!isObject(bits)) throw unsound(`${where}: bits`, bits);
@@ -314,12 +317,12 @@ function readBits(bits: unknown, type: FieldType, where: string, struct: Head): 
 }
 
 function readChars({ chars: size, encoding }: AnyObject, where: string): CType<string> {
+  if (size === null) return chars({ encoding: encoding as TextEncoding | undefined });
   if (!isCount(size)) throw unsound(`${where}: chars`, size);
   return chars(size, { encoding: encoding as TextEncoding | undefined });
 }
 
 function checkAtomics(type: FieldType, offset: number, where: string, struct: Head): void {
-  if (isFlexibleStruct(type)) throw unsound(`${where}: nested, but without a length`, typeName(type));
   const align = atomicAlignOf(type);
   if (align <= 1) return;
   const { innermost } = unwrap(type);

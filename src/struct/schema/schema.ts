@@ -14,7 +14,7 @@ export interface MemberSchema {
   readonly type: TypeSchema;
   /** Bytes from the start of the struct; for a bit-field, of the byte its first bit is in. */
   readonly offset: number;
-  /** Bytes; for a bit-field, of its declared type. A flexible array has 0. */
+  /** Bytes; for a bit-field, of its declared type. A flexible array or text has 0. */
   readonly size: number;
   /**
    * Only for bit-fields, in bits: where it begins from the start of the struct, and how wide it is. `apart`: a
@@ -83,7 +83,8 @@ const spellings: Visitor<TypeSchema> = {
   ...forValues((type) => frozenCopy(schemaOfType(type)) as TypeSchema),
   // A member says how many bits it has, and where.
   bits: ({ declared }) => typeSchema(declared),
-  array: ({ element, length }) => Object.freeze({ array: typeSchema(element), length }),
+  array: ({ element, length, count }) =>
+    Object.freeze({ array: typeSchema(element), length, ...(count !== undefined && { count }) }),
   struct: ({ cls }) => Object.freeze({ struct: schemaOf(layoutOfClass(cls)) }),
   atomic: ({ integer }) => Object.freeze({ atomic: integer.name }),
 };

@@ -4,6 +4,7 @@
  * Names from a class or a schema enter the source only as JSON strings, so no name can break out of it.
  */
 import type { ArrayType, BitsType, FieldType, StructType } from "../declare/composite.ts";
+import { isOpenText } from "../declare/text.ts";
 import {
   type CType,
   type Inline,
@@ -32,7 +33,7 @@ import {
 import { OFFSET, REGION } from "./internals.ts";
 import { forJson, readableElements } from "./plain.ts";
 import { SourceWriter } from "./source-writer.ts";
-import { fillArray, storeElements, storeMember } from "./values.ts";
+import { fillArray, roomFor, storeElements, storeMember } from "./values.ts";
 
 /** More composite members than this are not kept in slots of the view, which would make every view large. */
 const MAX_SLOTS = 16;
@@ -201,7 +202,9 @@ export class Generator {
     const value = this.#read(type, { offset: `${this.#start}${offset}`, owner: `${place}, 0` });
     if (isScalar(type)) return [`return ${value};`];
     if (!isComposite(type)) return [this.#guarded(value, place)];
-    if (this.#slots.length >= MAX_SLOTS) return [`return ${value};`];
+    // How many elements it has changes with the member that counts them.
+    const isCounted = type.kind === "array" && type.count !== undefined;
+    if (isCounted || this.#slots.length >= MAX_SLOTS) return [`return ${value};`];
     const slot = `#slot${this.#slots.length}`;
     this.#slots.push(slot);
     return [
@@ -258,17 +261,23 @@ export class Generator {
     return boolean ? `${value} !== 0` : value;
   }
 
-  #readArray({ element, length }: ArrayType, { offset, owner }: Place): string {
+  #readArray(type: ArrayType, { offset, owner }: Place): string {
+    const { element, length } = type;
     const size = sizeOfType(element);
-    const flexible = () =>
-      `${this.#constant("flexibleLength", flexibleLength)}(this.#region, ${offset}, ${size})`;
-    const count = length ?? flexible();
+    const count = length ?? this.#flexibleLength(type, offset);
     const Class = this.#constant("List", this.#classes.arrayClass(element, this.#mode));
     const general = `new ${Class}(this.#region, ${offset}, ${count}, ${owner})`;
     if (!isNumeric(element) || this.#readOnly || !this.#littleEndian) return general;
     const TypedArray = typedArrays[element.inline.accessor];
     const first = `this.#region.byteOffset + ${offset}`;
     return `(${first}) % ${size} === 0 ? new ${this.#constant(TypedArray.name, TypedArray)}(this.#region.buffer, ${first}, ${count}) : ${general}`;
+  }
+
+  #flexibleLength({ element, count }: ArrayType, offset: string): string {
+    const room = `${this.#constant("roomFor", roomFor)}(${this.#type(element)}, this.#region, ${offset})`;
+    if (count === undefined) return room;
+    // Whatever stands in memory: no more elements than there is memory, and none of a negative number.
+    return `Math.max(0, Math.min(${room}, Number(this[${JSON.stringify(count)}])))`;
   }
 
   #setter(layout: Layout, member: Member): string[] {
@@ -297,11 +306,12 @@ export class Generator {
   /** Text, and types of one's own; through `storeMember` it would take half as long again. */
   #storeValue(where: string, type: CType<unknown>, place: string): string[] {
     const known = this.#type(type);
+    const check = isOpenText(type) ? `checkIn(v, this.#region.byteLength - (${place}))` : "check(v)";
     const refuse = `throw ${this.#constant("at", at)}(${JSON.stringify(where)}, error);`;
     return [
       "this.#view.byteLength;",
       "let checked;",
-      `try { checked = ${known}.check(v); } catch (error) { ${refuse} }`,
+      `try { checked = ${known}.${check}; } catch (error) { ${refuse} }`,
       `${known}.write(this.#region, ${place}, checked);`,
     ];
   }
@@ -340,10 +350,6 @@ function checkBitsOf(layout: Layout, name: string, type: BitsType, value: unknow
     throw at(`${layout.name}.${name}`, error);
   }
 }
-
-/** Elements of a flexible array: as many as the memory behind it holds. */
-const flexibleLength = (region: Region, byteOffset: number, size: number): number =>
-  Math.max(0, Math.floor((region.byteLength - byteOffset) / size));
 
 /** What a type makes of a private copy of a field's bytes. */
 function readCopy(type: CType<unknown>, region: Region, byteOffset: number): unknown {

@@ -1,5 +1,6 @@
 /** Values going out of memory as plain ones: objects, JSON, and what is shown. */
 import type { FieldType } from "../declare/composite.ts";
+import type { TypedArray } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { valueMembers } from "../layout/layout.ts";
 import { isAttached, type Memory } from "../memory/memory.ts";
@@ -81,10 +82,31 @@ interface Elements {
   at(index: number): unknown;
 }
 
+/** Elements of an array that are shown; of a mapping of gigabytes nobody wants to see all. */
+const MAX_SHOWN = 64;
+
+/** What is shown of an array: its first elements, and how many more there are. */
+function shownElements(length: number, at: (index: number) => unknown): unknown[] {
+  const shown = Array.from({ length: Math.min(length, MAX_SHOWN) }, (_, i) => at(i));
+  return length > MAX_SHOWN ? [...shown, `… ${length - MAX_SHOWN} more`] : shown;
+}
+
 /** The elements for showing them, which must not throw. */
 export function readableElements(array: Elements, memory: Memory): unknown {
   if (!isAttached(memory)) return goneFor(array[PLACE]);
-  return Array.from({ length: array.length }, (_, i) => readOr(unreadable, () => array.at(i)));
+  return shownElements(array.length, (i) => readOr(unreadable, () => array.at(i)));
+}
+
+/**
+ * What is shown of a value. What may lie in shared memory is not given to the runtime's functions, which trust that it
+ * stays as it is: of typed arrays it is a copy.
+ */
+export function readableValue(value: unknown): unknown {
+  if (!ArrayBuffer.isView(value) || value instanceof DataView) return value;
+  const numbers = value as TypedArray;
+  return numbers.length > MAX_SHOWN
+    ? shownElements(numbers.length, (i) => numbers[i])
+    : Uint8Array.prototype.slice.call(value);
 }
 
 /** Shown instead of values that are gone, once and not for each. */

@@ -4,7 +4,8 @@
  */
 
 import type { ArrayType, FieldType } from "../declare/composite.ts";
-import { isNumeric, type TypedArray, typedArrays } from "../declare/types.ts";
+import { isOpenText } from "../declare/text.ts";
+import { isCType, isNumeric, type TypedArray, typedArrays, valueClassOf } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import {
   atomicAlignOf,
@@ -46,15 +47,17 @@ type PreparedStruct = { readonly bytes: Uint8Array; readonly rest: PreparedMembe
 interface Room {
   readonly value: unknown;
   readonly region: Region;
-  /** Elements of an array, which for a flexible one only its memory tells. */
-  readonly length?: number | undefined;
+  /** Bytes from the start of the region to where it is to be stored; what takes the rest of the memory asks. */
+  readonly base: number;
 }
 
 const preparing: Visitor<unknown, Room> = {
   ...forValues((type, { value }) => type.check(value)),
+  text: (type, { value, region, base }) =>
+    isOpenText(type) ? type.checkIn(value, region.byteLength - base) : type.check(value),
   bits: (type, { value }) => checkBits(type, value),
-  array: (type, { value, region, length = type.length ?? 0 }) => prepareArray(type, value, region, length),
-  struct: ({ cls }, { value, region }) => prepareStruct(layoutOfClass(cls), value, region),
+  array: (type, { value, region, base }) => prepareArray(type, value, region, base),
+  struct: ({ cls }, { value, region, base }) => prepareStruct(layoutOfClass(cls), value, region, base),
   atomic: ({ integer }, { value }) => integer.check(value instanceof Atomic ? value.load() : value),
 };
 
@@ -103,27 +106,60 @@ export function storeMember(
   value: unknown,
 ): void {
   assertAttached(region);
-  let checked: Prepared;
+  let checked: PreparedMembers;
   try {
     checkAlignment(atomicAlignOf(member.type), region, base + member.offset);
-    checked = prepareMember(member, value, region, base);
+    checked = withCounts(layout, [[member, prepareMember(member, value, region, base)]], region, base);
   } catch (error) {
     throw at(`${layout.name}.${member.name}`, error);
   }
-  writeMember(member, region, base, checked);
+  for (const [stored, prepared] of checked) writeMember(stored, region, base, prepared);
 }
 
-function prepareMember(member: Member, value: unknown, region: Region, base: number): Prepared {
-  const { type } = member;
-  const length = isFlexible(type)
-    ? Math.floor((region.byteLength - base - member.offset) / sizeOfType(type.element))
-    : undefined;
-  return prepare(type, { value, region, length });
-}
+const prepareMember = ({ type, offset }: Member, value: unknown, region: Region, base: number): Prepared =>
+  prepare(type, { value, region, base: base + offset });
 
 function writeMember(member: Member, region: Region, base: number, value: Prepared): void {
   if (isBitMember(member)) writeBits(member, region, base, value as unknown as number);
   else store(member.type, { region, byteOffset: base + member.offset, value });
+}
+
+/**
+ * The same members, and behind them those that count the elements of the flexible arrays among them: a whole array
+ * sets its count. One that is given as well must agree.
+ */
+function withCounts(layout: Layout, members: PreparedMembers, region: Region, base: number): PreparedMembers {
+  const counts = members.flatMap(([{ type }, value]): PreparedMembers => {
+    if (type.kind !== "array" || type.count === undefined) return [];
+    const holder = layout.byName.get(type.count) as Member;
+    const elements = value as unknown as PreparedArray;
+    return [[holder, prepareCount(holder, countOf(type.element, elements), region, base)]];
+  });
+  if (counts.length === 0) return members;
+  const given = members.filter(([member, value]) => {
+    const count = counts.find(([holder]) => holder === member);
+    if (count !== undefined && count[1] !== value)
+      throw at(
+        `.${member.name}`,
+        outOfRange(`${String(count[1])}, the number of elements that are given`, value),
+      );
+    return count === undefined;
+  });
+  return [...given, ...counts];
+}
+
+/** The number of elements as a value of the member that holds it. */
+function prepareCount(holder: Member, count: number, region: Region, base: number): Prepared {
+  try {
+    return prepareMember(holder, takesBigInt(holder.type) ? BigInt(count) : count, region, base);
+  } catch (error) {
+    throw at(`.${holder.name}`, error);
+  }
+}
+
+function takesBigInt(type: FieldType): boolean {
+  if (type.kind === "bits") return type.values === "bigint";
+  return isCType(type) && valueClassOf(type) === BigInt;
 }
 
 /** Assigns the members of `init` to the view: all, or none when one of them is refused. */
@@ -142,7 +178,7 @@ export function assignView(view: View, init: unknown): void {
   storeStruct(layout, region, view[OFFSET], checked);
 }
 
-function prepareStruct(layout: Layout, value: unknown, region: Region, base = 0): PreparedStruct {
+function prepareStruct(layout: Layout, value: unknown, region: Region, base: number): PreparedStruct {
   if (isView(value)) return prepareView(layout, value, region, base);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw wrongType(`an object with members of ${layout.name}`, value);
@@ -164,7 +200,8 @@ function prepareView(layout: Layout, value: View, region: Region, base: number):
     return prepareMembers(layout, namesOf(members), value, region, base);
   const bytes = copyOf(value, layout.size);
   if (!layout.flexible) return { bytes, rest: [] };
-  return { bytes, rest: prepareMembers(layout, namesOf(members.slice(-1)), value, region, base) };
+  const flexible = members.filter(({ type }) => isFlexible(type)).slice(0, 1);
+  return { bytes, rest: prepareMembers(layout, namesOf(flexible), value, region, base) };
 }
 
 const namesOf = (members: readonly Member[]): string[] => members.map(({ name }) => name);
@@ -179,7 +216,7 @@ function prepareMembers(
   region: Region,
   base: number,
 ): PreparedMembers {
-  return names.map((name) => {
+  const members = names.map((name) => {
     const member = layout.byName.get(name);
     if (member === undefined)
       throw typeRefusal(`has no member ${JSON.stringify(name)}; ${itHas(layout.members)}`);
@@ -192,6 +229,7 @@ function prepareMembers(
       throw at(`.${name}`, error);
     }
   });
+  return withCounts(layout, members, region, base);
 }
 
 function storeStruct(layout: Layout, region: Region, base: number, value: PreparedStruct): void {
@@ -205,23 +243,28 @@ function storeStruct(layout: Layout, region: Region, base: number, value: Prepar
 /** Numbers of the right typed array are kept as a copy of their bytes; everything else value by value. */
 type PreparedArray = { readonly numbers: Uint8Array } | readonly Prepared[];
 
-function prepareArray(type: ArrayType, value: unknown, region: Region, length: number): PreparedArray {
-  const { element } = type;
-  const expected = `an iterable of ${length} ${typeName(element)}`;
+function prepareArray(type: ArrayType, value: unknown, region: Region, base: number): PreparedArray {
+  const { element, count: counted } = type;
+  const length = type.length ?? roomFor(element, region, base);
+  const expected = `an iterable of ${counted === undefined ? "" : "at most "}${length} ${typeName(element)}`;
   if (!isIterable(value)) throw wrongType(expected, value);
   const elements = prepareElements(element, value, region, length);
   const count = countOf(element, elements);
-  if (count !== length)
-    throw rangeRefusal(
-      `expected ${expected}, got ${count > length ? "more than" : "only"} ${Math.min(count, length)}${roomHint(type, length)}`,
-    );
-  return elements;
+  const fits = counted === undefined ? count === length : count <= length;
+  if (fits) return elements;
+  throw rangeRefusal(
+    `expected ${expected}, got ${count > length ? "more than" : "only"} ${Math.min(count, length)}${roomHint(type, length)}`,
+  );
 }
 
-/** Whoever meets a flexible array without room mostly comes from `create`. */
+/** Elements of a flexible array: as many as the memory behind its struct holds. */
+export const roomFor = (element: FieldType, region: Region, byteOffset: number): number =>
+  Math.max(0, Math.floor((region.byteLength - byteOffset) / sizeOfType(element)));
+
+/** A flexible array without room mostly comes from memory that is as long as the struct alone. */
 const roomHint = ({ length, element }: ArrayType, room: number): string =>
   length === null && room === 0
-    ? `; create has no room for a flexible array, but viewOf(Cls, new ArrayBuffer(sizeof(Cls) + n * ${sizeOfType(element)})) has`
+    ? `; the memory ends where the array begins: create(Cls, init, { length }) and viewOf(Cls, new ArrayBuffer(sizeof(Cls) + n * ${sizeOfType(element)})) have room for it`
     : "";
 
 const isIterable = (value: unknown): value is Iterable<unknown> =>
@@ -240,7 +283,7 @@ function prepareElements(
   try {
     for (const value of values) {
       if (result.length > limit) break;
-      result.push(prepare(element, { value, region }));
+      result.push(prepare(element, { value, region, base: 0 }));
     }
   } catch (error) {
     throw at(`[${first + result.length}]`, error);
@@ -318,7 +361,7 @@ export function fillArray(
   let checked: Prepared;
   try {
     checkAlignment(atomicAlignOf(element), region, base);
-    checked = prepare(element, { value, region });
+    checked = prepare(element, { value, region, base: 0 });
   } catch (error) {
     throw at(array[PLACE], error);
   }
