@@ -142,6 +142,9 @@ run_arm64() {
 platform=${1:-}
 [ -n "$platform" ] && shift || usage
 mkdir -p "$cache"
+# What runs on every platform is made here: the packages, and dist/, which the demos and the tests of the package import.
+if [ ! -x node_modules/.bin/bun ]; then npm ci --no-audit --no-fund --loglevel=error; fi
+node_modules/.bin/bun scripts/build.ts --if-needed
 case $platform in
   musl) run_musl "$@" ;;
   arm64) run_arm64 "$@" ;;
