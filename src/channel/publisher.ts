@@ -5,7 +5,7 @@ import { createSegment } from "../segment/create.ts";
 import { type Message, type MessageInit, Payload, type PayloadClass } from "../segment/payload.ts";
 import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
-import { checkMilliseconds } from "../sync/timeout.ts";
+import { checkMilliseconds } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { realtime } from "../sys/clock.ts";
 import { type ChannelContent, channelPlan, channelType } from "./channel-content.ts";

@@ -7,7 +7,7 @@ import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
 import type { DeepReadonly } from "../struct/declare/type-utils.ts";
-import { checkSignal, checkSpin, checkTimeout } from "../sync/timeout.ts";
+import { checkSignal, checkSpin, checkTimeout } from "../sync/deadline.ts";
 import { toMilliseconds } from "../sys/clock.ts";
 import { type ChannelContent, channelType } from "./channel-content.ts";
 import type { ChannelPlace } from "./publisher.ts";

@@ -78,27 +78,55 @@ export class UnsupportedError extends ShmError {
   }
 }
 
+/** A process that holds a lock or waits for it, as far as the kernel tells. @example error.holders[0]?.command */
+export interface LockUser {
+  /** Its process id; 0 when it cannot be seen from here (another pid namespace, or another user's process). */
+  readonly pid: number;
+  /** Its command line, up to 200 characters; empty when it cannot be seen from here. */
+  readonly command: string;
+  /** `"stopped"` by a signal or a debugger; `"running"` also means asleep. */
+  readonly state: "running" | "stopped" | "unknown";
+  /** The mode in which it holds the lock, or waits for it. */
+  readonly mode: "shared" | "exclusive";
+}
+
+/** Who uses a lock. */
+export interface LockUsers {
+  /** Those who hold the lock in a mode that was in the way. */
+  readonly holders: readonly LockUser[];
+  /** Those who wait for it and are next. */
+  readonly waiters: readonly LockUser[];
+}
+
 /**
- * A lock was not to be had within `timeoutMs`. Code `"LOCK_TIMEOUT"`.
+ * The lock was not free within `timeoutMs`. Code `"LOCK_TIMEOUT"`.
  * @example
  * try { using session = editor.lock({ timeoutMs: 100 }); } catch (error) {
  *   if (!(error instanceof LockTimeoutError)) throw error;
+ *   for (const { pid, command, state } of error.holders) console.error(pid, command, state);
  * }
  */
-export class LockTimeoutError extends ShmError {
+export class LockTimeoutError extends ShmError implements LockUsers {
   /** The lock file. */
   readonly path: string;
-  /** How long it was waited for, in milliseconds. */
+  /** How long the call waited, in milliseconds. */
   readonly timeoutMs: number;
+  /** Who held the lock at the end of the wait, as far as the kernel tells. */
+  readonly holders: readonly LockUser[];
+  /** Who else waited and was first in the queue. */
+  readonly waiters: readonly LockUser[];
 
   /**
    * @param path the lock file
    * @param timeoutMs milliseconds
+   * @param users see `holders` and `waiters`
    */
-  constructor(path: string, timeoutMs: number, message: string) {
+  constructor(path: string, timeoutMs: number, message: string, users?: LockUsers) {
     super("LOCK_TIMEOUT", message);
     this.path = path;
     this.timeoutMs = timeoutMs;
+    this.holders = users?.holders ?? [];
+    this.waiters = users?.waiters ?? [];
   }
 }
 

@@ -1,5 +1,5 @@
 /** How long to wait, and polling for what no descriptor tells about. */
-import { checkMilliseconds, checkSignal } from "../sync/timeout.ts";
+import { after, checkMilliseconds, checkSignal, Deadline } from "../sync/deadline.ts";
 import type { Pause, Wait } from "../sync/wait-line.ts";
 
 /**
@@ -52,14 +52,11 @@ export function waitFor<T>(
 ): Wait<T> {
   const timeoutMs = timeoutMsOf(wait);
   const signal = checkSignal("waiting", wait.signal);
-  return { attempt, timeoutMs, timeoutError: () => busy(timeoutMs), signal };
+  return { attempt, deadline: new Deadline(timeoutMs), timeoutError: () => busy(timeoutMs), signal };
 }
 
-/** The next nap of somebody who polls: a sixteenth of the time already waited, at least 1 ms and at most 10. */
+/** The next nap of a caller that polls: a sixteenth of the time already waited, at least 1 ms and at most 10. */
 export const napMs = (waitedMs: number): number => Math.min(10, Math.max(1, waitedMs / 16));
 
 /** Polling by timer, for what no descriptor tells about. */
-export const nap: Pause = (wake, waitedMs) => {
-  const timer = setTimeout(wake, napMs(waitedMs));
-  return () => clearTimeout(timer);
-};
+export const nap: Pause = (wake, waitedMs) => after(napMs(waitedMs), wake);

@@ -1,10 +1,10 @@
 /** Making, replacing and removing the files of segments: always whole, always under the writer lock. */
 import { FileFormatError } from "../errors/errors.ts";
+import { sleepMs } from "../sync/deadline.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 import type { LockPage } from "../sync/lock-page.ts";
 import { makeLock, permit } from "../sync/permit.ts";
 import type { LockOptions, RwLock } from "../sync/rw-lock.ts";
-import { rest } from "../sync/timeout.ts";
 import { nowNs } from "../sys/clock.ts";
 import { MAX_MAPPING_BYTES } from "../sys/mapping.ts";
 import { linkNew, makeTemporary, rename, sweepTemporaries, unlink } from "../sys/new-file.ts";
@@ -72,7 +72,7 @@ export function createSegment<C extends Content>(
     const made = tryCreate(place, plan, type, options);
     if (made !== undefined) return made;
     // A file with a kind of lock that we do not hold has appeared meanwhile.
-    rest(5, 1);
+    sleepMs(1);
   }
 }
 

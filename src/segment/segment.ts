@@ -11,6 +11,7 @@
  */
 import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
 import type { Changes, ChangesOptions, WaitOptions } from "../sync/commit-signal.ts";
+import { Deadline } from "../sync/deadline.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import { type AsyncLockOptions, type LockOptions, RwLock } from "../sync/rw-lock.ts";
 import { exists } from "../sys/paths.ts";
@@ -156,9 +157,9 @@ export class Segment<C extends Content> implements Closable {
       this.#readBackup();
       return;
     }
-    const start = options === undefined ? 0 : performance.now();
-    this.lock.acquire(mode, options);
-    while (!this.#settle()) this.lock.acquire(mode, remaining(options, start));
+    const deadline = deadlineOf(options);
+    this.lock.acquire(mode, options, deadline);
+    while (!this.#settle()) this.lock.acquire(mode, options, deadline);
   }
 
   /** The same without waiting; false when the lock is taken. */
@@ -179,18 +180,21 @@ export class Segment<C extends Content> implements Closable {
       this.#readBackup();
       return;
     }
-    const start = performance.now();
-    await this.#awaitLock(mode, options);
-    while (!this.#settle()) await this.#awaitLock(mode, remaining(options, start));
+    const deadline = deadlineOf(options);
+    await this.#awaitLock(mode, options, deadline);
+    while (!this.#settle()) await this.#awaitLock(mode, options, deadline);
   }
 
   /** Should the segment move on to another lock meanwhile, it is that one which is waited for. */
-  async #awaitLock(mode: LockMode, options: AsyncLockOptions | undefined): Promise<void> {
-    const start = performance.now();
-    for (let wait = options; ; wait = remaining(options, start)) {
+  async #awaitLock(
+    mode: LockMode,
+    options: AsyncLockOptions | undefined,
+    deadline: Deadline | undefined,
+  ): Promise<void> {
+    for (;;) {
       const { lock } = this;
       try {
-        return await lock.acquireAsync(mode, wait);
+        return await lock.acquireAsync(mode, options, deadline);
       } catch (error) {
         const isLeft = error instanceof ClosedError && !this.#closed && this.#lock !== lock;
         if (!isLeft) throw error;
@@ -450,8 +454,7 @@ function openLockOf(path: string, dataPath: string, advice: string): RwLock {
   }
 }
 
-/** What is left of a wait that began at `start`. */
-function remaining<O extends LockOptions>(options: O | undefined, start: number): O | undefined {
-  if (options?.timeoutMs === undefined) return options;
-  return { ...options, timeoutMs: Math.max(0, options.timeoutMs - (performance.now() - start)) };
+/** Undefined without a time limit. @throws TypeError, RangeError for a wrong one */
+function deadlineOf(options: LockOptions | undefined): Deadline | undefined {
+  return options?.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs);
 }

@@ -1,8 +1,7 @@
 /** Waiting for a file that another process makes. */
 import { checkOptions } from "../errors/check-options.ts";
 import { FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
-import { Deadline } from "../sync/deadline.ts";
-import { checkSignal } from "../sync/timeout.ts";
+import { checkSignal, Deadline } from "../sync/deadline.ts";
 import { timers } from "../sys/builtin.ts";
 
 /** How long to wait for a file. @example await Reader.open(Robot, { dir, waitMs: 5000 }) */

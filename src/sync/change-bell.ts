@@ -125,7 +125,7 @@ class ThreadBell implements ChangeBell {
     Atomics.store(this.#control, CONTROL.stopped, 1);
     this.#wakeThread();
     // Should the thread fall asleep just after this, it finds out when it looks, within a second.
-    this.#page.wakeSleepers();
+    this.#page.wakeAllSleepers();
   }
 
   #wakeThread(): void {

@@ -2,9 +2,9 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError } from "../errors/errors.ts";
 import { type ChangeBell, changeBell, POLL_EVERY_MS } from "./change-bell.ts";
+import { checkSignal, checkSpin, checkTimeout } from "./deadline.ts";
 import type { LockPage } from "./lock-page.ts";
 import type { RwLock } from "./rw-lock.ts";
-import { checkSignal, checkSpin, checkTimeout } from "./timeout.ts";
 
 export interface CommitSignalOptions {
   /** The lock under which the commits are made; its page carries the signal. Stays open until the signal is closed or follows another one. */

@@ -1,9 +1,9 @@
 /**
  * One page of memory that all users of a lock share: hints that make waiting fair and waking cheap. Nothing in it
- * decides who holds the lock, that is the kernel's business; a page full of nonsense costs time, never safety.
+ * decides who holds the lock: only the kernel does. A page full of nonsense costs time, never safety.
  *
  * It is a file of its own beside the lock file, not a part of it: shell scripts open lock files with
- * `exec 9>file.lock`, which cuts them to nothing, and a mapping that is cut short kills every process that looks.
+ * `exec 9>file.lock`, which truncates them, and touching a truncated mapping kills the process.
  */
 
 import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
@@ -20,34 +20,55 @@ import { statusOf } from "../sys/status.ts";
 import { type OpenedFile, type OpenOptions, openLockFile } from "./open.ts";
 
 /**
- * The page, native byte order, 4096 bytes. In its initial state all but the header is zero.
+ * The page, version 2: 4096 bytes, native byte order, all words 32 bits. In its initial state all but the header is zero.
+ * docs/internals/locking.md tells programs in other languages how to use each word.
  *
- *     0         4         8        64        68        72      128       132         136           140    4096
- *     | magic   | version | zero   | waiting | polling | zero  | changes | wakeUntil | generations | zero  |
- *     | "SHLK"  | u32 = 1 |        | i32     | i32     |       | i32     | i32       | u32         |       |
+ *     0       4           8      64        68        72      76         80              84     128
+ *     | magic | version   | zero | waiting | polling | looks | released | turnstileLeft | zero |
+ *     | SHLK  | 2         |      |         |         |       | futex    | futex         |      |
  *
- * waiting: not 0 while somebody stands in the lock's queue.  polling: not 0 while some of them cannot sleep in the
- * kernel.  changes: one more at every commit, wraps.  wakeUntil: commits numbered below it wake the sleepers.
- * generations: how many files the lock has protected so far, one after another.
+ *     128       132         136          140    192           196    1024     3072   4096
+ *     | changes | wakeUntil | cannotWake | zero | generations | zero | owners | zero |
+ *     | futex   |           |            |      |             |      | not used yet  |
+ *
+ * waiting: not 0 while a waiter stands in the turnstile.  polling: not 0 while one that an event loop keeps from sleeping looks
+ * for its turn in front of it.  looks: one more at each look of a waiter in the turnstile; it stands still while that waiter
+ * does not run.  released: one more when the lock was given back while `waiting` was set.  turnstileLeft: one more when a waiter
+ * has left the turnstile.  changes: one more at every commit.  wakeUntil: commits numbered below it wake the sleepers.
+ * cannotWake: not 0 once a writer came that cannot wake sleepers.  generations: files made so far under the lock's name: the
+ * newest one's generation + 1. The other counts wrap.
  */
 const PAGE_BYTES = 4096;
 const HEADER_BYTES = 8;
 const MAGIC = 0x4b4c4853;
-const VERSION = 1;
+const VERSION = 2;
 const WAITING = 64 / 4;
 const POLLING = 68 / 4;
+const LOOKS = 72 / 4;
+const RELEASED = 76 / 4;
+const TURNSTILE_LEFT = 80 / 4;
 const CHANGES = 128 / 4;
 const WAKE_UNTIL = 132 / 4;
-const GENERATIONS = 136 / 4;
+const CANNOT_WAKE = 136 / 4;
+const GENERATIONS = 192 / 4;
 
 /** Versions are exact in JavaScript up to here; a larger number is nonsense. */
 const MAX_GENERATIONS = 2 ** 21 - 1;
 
 /**
- * Nobody sleeps longer than this without a look, in milliseconds: a writer that is killed between counting its
- * commit and waking has woken nobody.
+ * No sleeper sleeps longer than this without a look, in milliseconds: a writer that is killed between counting its
+ * commit and waking has woken no sleeper.
  */
 const SLEEP_MS_MAX = 1000;
+
+/** The same once a writer came that cannot wake: one without futex(2), such as Node.js. */
+const SLEEP_MS_UNWOKEN = 4;
+
+/**
+ * How many sleepers a commit wakes. Each of them wakes as many of the others, so the writer's cost does not grow with their
+ * number, and one that is stopped or dies before it hands the wake on delays no other.
+ */
+const WAKES_PER_STEP = 2;
 
 /** Where the page of a lock file lives. */
 export const lockPagePath = (lockPath: string): string => `${lockPath}-page`;
@@ -70,8 +91,8 @@ export class LockPage {
 
   /**
    * Maps the page at `path`. Any number of processes may create it at once: all write the same bytes.
-   * @returns undefined when there is no page and this process may or should not make one
-   * @throws FileFormatError for a file that is none of ours, or was cut short; it is left as it is
+   * @returns undefined when there is no whole page and this process may or should not make one
+   * @throws FileFormatError for a file that is larger than a page and does not begin like one; it is left as it is
    * @throws SystemError ENOSPC on a full disk, ELOOP for a symbolic link, EISDIR for a directory …
    */
   static open(path: string, options: OpenOptions = {}): LockPage | undefined {
@@ -104,7 +125,7 @@ export class LockPage {
     return check("fcntl", libc().fcntl(this.#mapping.fd, F_DUPFD_CLOEXEC, null));
   }
 
-  /** Somebody stands in the queue: do not overtake. */
+  /** A waiter stands in the turnstile: do not overtake. */
   get waiting(): boolean {
     barrier();
     return this.#words[WAITING] !== 0;
@@ -114,7 +135,7 @@ export class LockPage {
     if (this.writable) Atomics.store(this.#words, WAITING, Number(value));
   }
 
-  /** Somebody in the queue can only look now and then: do not sleep in the kernel, which would always be faster. */
+  /** A waiter in front of the turnstile can only look now and then: wake no sleeper, which would always be faster. */
   get polling(): boolean {
     barrier();
     return this.#words[POLLING] !== 0;
@@ -124,42 +145,99 @@ export class LockPage {
     if (this.writable) Atomics.store(this.#words, POLLING, Number(value));
   }
 
-  /** Commits so far, as an int32 that wraps. */
-  get changes(): number {
+  /** How often waiters in the turnstile have looked. While it stands still, they do not run. */
+  get looks(): number {
     barrier();
-    return this.#words[CHANGES]!;
+    return this.#words[LOOKS]!;
   }
 
-  /** How many files had the name that the lock is for, as far as it was told: the generation of the next one. */
+  /** For a waiter in the turnstile, at each look: at least every 10 ms. */
+  countLook(): void {
+    if (this.writable) Atomics.add(this.#words, LOOKS, 1);
+  }
+
+  /** A number that differs after the lock was given back. To be read before the look that a sleep follows. */
+  get released(): number {
+    barrier();
+    return this.#words[RELEASED]!;
+  }
+
+  /** After the lock was given back, if `waiting` is set: wakes those who stand in the turnstile. */
+  announceRelease(): void {
+    if (!this.writable) return;
+    Atomics.add(this.#words, RELEASED, 1);
+    futexWake(this.#words, RELEASED);
+  }
+
+  /** In the turnstile: sleeps while `released` is `seen`, or until the time is over. */
+  sleepUntilReleased(seen: number, timeoutMs: number): void {
+    futexWait(this.#words, RELEASED, seen, timeoutMs);
+  }
+
+  /** A number that differs after a waiter has left the turnstile. */
+  get turnstileLeft(): number {
+    barrier();
+    return this.#words[TURNSTILE_LEFT]!;
+  }
+
+  /** After the turnstile was left: wakes one of those who wait in front of it. */
+  announceTurnstileLeft(): void {
+    if (!this.writable) return;
+    Atomics.add(this.#words, TURNSTILE_LEFT, 1);
+    futexWake(this.#words, TURNSTILE_LEFT, 1);
+  }
+
+  /** In front of the turnstile: sleeps while `turnstileLeft` is `seen`, or until the time is over. */
+  sleepUntilTurnstileLeft(seen: number, timeoutMs: number): void {
+    futexWait(this.#words, TURNSTILE_LEFT, seen, timeoutMs);
+  }
+
+  /** How many files were made so far under the name that the lock protects: the newest one's generation + 1; 0 for none. */
   get generations(): number {
     barrier();
     const count = this.#words[GENERATIONS]! >>> 0;
     return count <= MAX_GENERATIONS ? count : 0;
   }
 
+  /** To be set under the exclusive lock. */
   set generations(count: number) {
-    if (this.writable) Atomics.store(this.#words, GENERATIONS, count);
+    if (this.writable) Atomics.store(this.#words, GENERATIONS, count | 0);
   }
 
-  /** Counts a commit. A system call is made only if somebody asked for it in `sleepUntilChange`. */
+  /** Commits so far, as an int32 that wraps. */
+  get changes(): number {
+    barrier();
+    return this.#words[CHANGES]!;
+  }
+
+  /** Counts a commit. A system call is made only if a sleeper asked for it in `sleepUntilChange`, and one however many did. */
   announceChange(): void {
     if (!this.writable) return;
     const number = Atomics.add(this.#words, CHANGES, 1);
-    if (isAhead(Atomics.load(this.#words, WAKE_UNTIL), number + 1)) futexWake(this.#words, CHANGES);
+    if (isAhead(Atomics.load(this.#words, WAKE_UNTIL), number + 1)) this.wakeSleepers();
   }
 
   /**
-   * Sleeps while `changes` is `seen`, for a second at most; look again afterwards. Needs a writable page, as a commit
-   * wakes only those that asked for it.
+   * Sleeps while `changes` is `seen`, for a second at most; look again afterwards. Hands a wake on to other sleepers. Needs a
+   * writable page, as a commit wakes only those that asked for it.
    */
   sleepUntilChange(seen: number, timeoutMs: number): void {
     this.#askForWake(seen);
+    barrier();
+    const atMostMs = this.#words[CANNOT_WAKE] === 0 ? SLEEP_MS_MAX : SLEEP_MS_UNWOKEN;
     // The kernel compares once more before it sleeps: a commit after `seen` was read cannot be missed.
-    futexWait(this.#words, CHANGES, seen, Math.min(timeoutMs, SLEEP_MS_MAX));
+    futexWait(this.#words, CHANGES, seen, Math.min(timeoutMs, atMostMs));
+    // Also after a sleep that only the time ended: the wake of this commit may have been lost with a process.
+    if (this.changes !== seen) this.wakeSleepers();
   }
 
-  /** Wakes all sleepers of all processes without a commit; they look and sleep again. */
+  /** Wakes the first sleepers, which wake the others. Without a commit they look and sleep again. */
   wakeSleepers(): void {
+    futexWake(this.#words, CHANGES, WAKES_PER_STEP);
+  }
+
+  /** Wakes all sleepers of all processes, for a thread among them that is to end. */
+  wakeAllSleepers(): void {
     futexWake(this.#words, CHANGES);
   }
 
@@ -185,8 +263,8 @@ export class LockPage {
 }
 
 /**
- * Whether `wakeUntil` is at `number` or a little beyond. Numbers wrap, and nobody may have asked for a wake for billions of
- * commits: what is far ahead is far behind.
+ * Whether `wakeUntil` is at `number` or a little beyond. Numbers wrap, and perhaps no sleeper has asked for a wake for billions
+ * of commits: what is far ahead is far behind.
  */
 const isAhead = (wakeUntil: number, number: number): boolean => ((wakeUntil - number) | 0) >>> 16 === 0;
 
@@ -200,40 +278,33 @@ function openIfPossible(path: string, options: OpenOptions): OpenedFile | undefi
   }
 }
 
-/** Makes sure that a whole, valid page is there; false when it is yet to be made and that is not up to us. */
+/**
+ * Makes sure that a whole, valid page is there; false when it is missing or damaged and this process may not write it. Nothing
+ * in a page is worth an error, as it holds only hints, so a damaged one is recreated in place: those who have it mapped go on.
+ */
 function preparePage({ fd, writable, status }: OpenedFile, path: string): boolean {
-  const content = new Uint8Array(PAGE_BYTES);
-  const byteLength = readStart(fd, content, path);
-  if (status.byteLength <= PAGE_BYTES && content.every((byte) => byte === 0)) {
-    if (writable) writeNewPage(fd, path);
-    return writable;
-  }
-  const header = new Uint32Array(content.buffer, 0, HEADER_BYTES / 4);
-  if (header[0] !== MAGIC) {
+  const header = new Uint32Array(HEADER_BYTES / 4);
+  readStart(fd, new Uint8Array(header.buffer), path);
+  const hasMagic = header[0] === MAGIC;
+  if (status.byteLength > PAGE_BYTES && !hasMagic) {
     throw new FileFormatError(
       path,
-      `'${path}' is not a lock page: it starts with ${hex(header[0]!)}, not ${hex(MAGIC)}; if it is nothing you need, delete it: a new one is made`,
+      `'${path}' is not a lock page: it has ${status.byteLength} bytes and starts with ${hex(header[0]!)}, not ${hex(MAGIC)}; delete it if you do not need it, and a lock page takes its place`,
     );
   }
-  if (header[1] !== VERSION) {
-    throw new FileFormatError(
-      path,
-      `'${path}' is a lock page of version ${header[1]}; this library knows ${VERSION}`,
-    );
-  }
-  if (byteLength < PAGE_BYTES) {
-    throw new FileFormatError(
-      path,
-      `the lock page '${path}' was cut to ${byteLength} of ${PAGE_BYTES} bytes; remove it`,
-    );
-  }
-  return true;
+  if (hasMagic && header[1] === VERSION && status.byteLength >= PAGE_BYTES) return true;
+  // A header of zeros: another process is making the page at this moment, and may have counted something already.
+  const isNew = header.every((word) => word === 0);
+  if (writable) writePage(fd, path, hasMagic || isNew);
+  return writable;
 }
 
 /** Storage first, as a store to a hole on a full disk would kill the process; the header makes the page valid. */
-function writeNewPage(fd: number, path: string): void {
+function writePage(fd: number, path: string, keepsWords: boolean): void {
   allocate(fd, PAGE_BYTES, path);
-  throughFs(() => fs().writeSync(fd, new Uint32Array([MAGIC, VERSION]), 0, HEADER_BYTES, 0), path);
+  const bytes = new Uint8Array(keepsWords ? HEADER_BYTES : PAGE_BYTES);
+  new Uint32Array(bytes.buffer).set([MAGIC, VERSION]);
+  throughFs(() => fs().writeSync(fd, bytes, 0, bytes.length, 0), path);
 }
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, "0")}`;

@@ -2,21 +2,28 @@
  * A reader-writer lock between processes and threads, on a lock file: the kernel's lock for safety, a queue in front
  * of it for fairness.
  *
- * The kernel alone would let overlapping readers starve a writer, and a busy writer starve everybody. So whoever
- * has to wait first enters the *gate*, a lock of the other kind on the same file (flock and record locks do not
+ * The kernel alone would let overlapping readers starve a writer, and a busy writer starve all others. So a caller that
+ * has to wait first enters the *turnstile*, a lock of the other kind on the same file (flock and record locks do not
  * see each other): writers alone, readers together. Inside they raise a flag on the lock page, wait for the lock,
- * lower the flag, leave. Who sees the flag goes through the gate as well instead of overtaking. So a writer waits
+ * lower the flag, leave. Callers that see the flag go through the turnstile as well instead of overtaking. So a writer waits
  * only for those that hold the lock when it enters, and a reader for one writer at most.
+ *
+ * No wait sleeps in the kernel's lock calls, which know neither time limits nor the end of a worker. It sleeps on a word of
+ * the lock page, for some milliseconds at most, and looks again. A waiter in the turnstile counts its looks on the page; when
+ * the count stands still for a while, that waiter does not run (it was stopped, or its event loop is busy), and others pass it.
  */
 import { checkOptions } from "../errors/check-options.ts";
-import { ClosedError, DeadlockError, LockTimeoutError, ShmError } from "../errors/errors.ts";
-import { closeFile } from "../sys/file.ts";
+import { ClosedError, DeadlockError, LockTimeoutError, type LockUsers, ShmError } from "../errors/errors.ts";
+import { monotonicMs } from "../sys/clock.ts";
+import { OwnedFd } from "../sys/owned-fd.ts";
 import { isDisplaced } from "../sys/status.ts";
+import { checkSignal, Deadline } from "./deadline.ts";
 import { type FileLock, fileLock, type LockKind, type LockMode } from "./file-lock.ts";
+import { describeUsers, findUsers, findUsersAsync, isHeldByThisProcess } from "./holders.ts";
 import { LockPage, lockPagePath } from "./lock-page.ts";
 import { type OpenOptions, openLockFile } from "./open.ts";
-import { ThreadLocks } from "./this-thread.ts";
-import { checkSignal, checkTimeout, rest } from "./timeout.ts";
+import { heldInOtherRealm, markAsOurs, ThreadLocks } from "./this-thread.ts";
+import { Turnstile } from "./turnstile.ts";
 import { WaitLine } from "./wait-line.ts";
 
 export interface RwLockOptions extends OpenOptions {
@@ -38,31 +45,51 @@ export interface AsyncLockOptions extends LockOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Loaded for the message of the first timeout. */
-const heldBy = (): typeof import("./holders.ts") => require("./holders.ts");
-
 /** What `LockOptions` has, for `checkOptions`. */
 export const LOCK_OPTIONS = { timeoutMs: "number" } as const;
 const ASYNC_LOCK_OPTIONS = { ...LOCK_OPTIONS, signal: "any" } as const;
 
-/**
- * How long somebody that stood in the queue may overtake those who stand there now. Two processes that take
- * turns at every lock pay two context switches each time; in batches of this length they pay hardly anything.
- */
-const OVERTAKE_MS = 1;
+/** What a lock object is doing. `"queued"`: it stands in the turnstile. */
+export type LockState = "idle" | "queued" | "held" | "closed";
 
-/** Nobody who runs leaves a free lock alone for so long. */
-const GATE_STUCK_MS = 20;
+/**
+ * All changes of state. `interrupted` is an exception at any point of a call, a stack overflow for instance: the next call of
+ * the thread on the same file first gives back what the kernel may still have given.
+ */
+export const LOCK_TRANSITIONS: readonly (readonly [from: LockState, event: string, to: LockState])[] = [
+  ["idle", "acquire: free", "held"],
+  ["idle", "acquire: not free", "queued"],
+  ["idle", "tryAcquire: not free", "idle"],
+  ["idle", "close", "closed"],
+  ["queued", "look: free", "held"],
+  ["queued", "look: not free", "queued"],
+  ["queued", "timeout, abort, interrupted", "idle"],
+  ["queued", "close", "closed"],
+  ["held", "release", "idle"],
+  ["held", "release fails", "idle"],
+  ["held", "acquire", "held"],
+  ["held", "close", "closed"],
+  ["closed", "close", "closed"],
+];
+
+const NO_DEADLINE = new Deadline(undefined);
 
 /** Most locks are held for less time than it takes to fall asleep and wake up: so often is it tried before. */
 const TRIES_BEFORE_SLEEP = 4;
 
+/** Bounds of one sleep, in milliseconds; in between it is a quarter of the time that the call waits already. */
+const SLEEP_MS_MIN = 0.05;
+const SLEEP_MS_MAX = 5;
+
+/** How often a blocked thread looks whether it waits for another realm of its own, beginning with the first such time. */
+const LOOK_FOR_OWN_MS = 50;
+
 /**
  * One lock on one file. Opened once, then taken and released as often as needed: one system call each as long as
- * nobody is in the way. Not reentrant: one `RwLock` holds at most one lock at a time.
+ * no other is in the way. Not reentrant: one `RwLock` holds at most one lock at a time.
  *
- * Locks die with the process, `kill -9` included, and child processes do not inherit them. Two `RwLock`s exclude
- * each other wherever they are: in two processes, in two workers, in one thread.
+ * Locks die with the process, `kill -9` included, and with the worker, `terminate()` included; child processes do not
+ * inherit them. Two `RwLock`s exclude each other wherever they are: in two processes, in two workers, in one thread.
  * @example
  * using lock = new RwLock({ path: "data.lock", create: true });
  * lock.acquire("exclusive", { timeoutMs: 1000 });
@@ -71,22 +98,17 @@ const TRIES_BEFORE_SLEEP = 4;
 export class RwLock {
   readonly path: string;
   readonly kind: LockKind;
-  /** Shared hints, and the wake-up call for commits. None when it is missing, or this process may not open it. */
+  /** Shared hints, and the wake-up call for commits. Undefined when it is missing, or this process may not open it. */
   readonly page: LockPage | undefined;
-  readonly #fd: number;
+  readonly #file: OwnedFd;
   readonly #id: string;
-  readonly #writable: boolean;
   readonly #lock: FileLock;
-  readonly #gate: FileLock;
+  readonly #turnstile: Turnstile;
   readonly #thread: ThreadLocks;
   readonly #line: WaitLine;
   #held: LockMode | undefined;
-  /** How this object stands in the gate now. */
-  #inGate: LockMode | undefined;
-  /** When the gate was last entered, by `performance.now()`. */
-  #queuedAt = Number.NEGATIVE_INFINITY;
-  /** Since when every look past the gate has found the lock free. */
-  #idleSince: number | undefined;
+  /** A call is changing what the kernel gave us: set before, cleared after. Set at the begin of a call, it tells of a call that was interrupted. */
+  #isChanging = false;
   #closed = false;
 
   /**
@@ -94,26 +116,30 @@ export class RwLock {
    * Read permission suffices, except for exclusive locks of kind `"fcntl"`; but a process without write permission
    * cannot raise the flag, and so may wait longer than others.
    * @throws FileMissingError when there is no such file and `create` is not set
-   * @throws FileFormatError for a FIFO or a device, or a page that is none
+   * @throws FileFormatError for a FIFO or a device, or a large file in the place of the page
    * @throws SystemError EACCES, ELOOP for a symbolic link, EISDIR, ENOSPC …; UnsupportedError outside Linux
    */
   constructor({ path, kind = "flock", create, mode }: RwLockOptions) {
     const { fd, writable, status } = openLockFile(path, { create, mode });
+    this.#file = new OwnedFd(fd);
     try {
-      this.#lock = fileLock(kind, fd, path);
-      this.#gate = fileLock(kind === "flock" ? "fcntl" : "flock", fd, path);
+      this.#lock = fileLock(kind, this.#fd, path);
+      const gate = fileLock(kind === "flock" ? "fcntl" : "flock", this.#fd, path);
       this.page = LockPage.open(lockPagePath(path), { create, mode });
+      // A writer that may only read the file cannot close the turnstile behind it: record locks want write permission.
+      const mayExclude = writable || kind === "fcntl";
+      this.#turnstile = new Turnstile(gate, this.page, { mayExclude, mayJudge: writable });
+      this.path = path;
+      this.kind = kind;
+      this.#id = status.id;
+      this.#thread = new ThreadLocks(status.id, this);
+      this.#line = new WaitLine(this.#thread.pause);
+      markAsOurs(this.#fd);
     } catch (error) {
-      closeFile(fd);
+      this.page?.close();
+      this.#file.close();
       throw error;
     }
-    this.path = path;
-    this.kind = kind;
-    this.#fd = fd;
-    this.#id = status.id;
-    this.#writable = writable;
-    this.#thread = ThreadLocks.of(status.id);
-    this.#line = new WaitLine(this.#thread.pause);
   }
 
   /** The mode in which this object holds the lock now. */
@@ -121,12 +147,19 @@ export class RwLock {
     return this.#held;
   }
 
-  /** Whether this thread holds the lock in any mode, through this object or another: nobody writes meanwhile. */
-  get isHeldInThread(): boolean {
-    return this.#thread.conflictWith("exclusive") !== undefined;
+  /** What this object is doing. */
+  get state(): LockState {
+    if (this.#closed) return "closed";
+    if (this.#held !== undefined) return "held";
+    return this.#turnstile.entered === undefined ? "idle" : "queued";
   }
 
-  /** Whether somebody deleted or replaced the lock file: whoever opens the path next gets another lock than this one. */
+  /** Whether this thread holds the lock in any mode, through this object or another: no other process writes meanwhile. */
+  get isHeldInThread(): boolean {
+    return this.#held !== undefined || this.#thread.conflictWith("exclusive") !== undefined;
+  }
+
+  /** Whether the lock file was unlinked or replaced: who opens the path next gets another lock than this one. */
   get isDisplaced(): boolean {
     return !this.#closed && isDisplaced(this.#fd, this.path, this.#id);
   }
@@ -137,49 +170,71 @@ export class RwLock {
   }
 
   /**
-   * Takes the lock if that is possible at once, without overtaking anybody who waits.
+   * Who holds the lock now and who waits for it, as far as the kernel tells. Takes up to some 20 ms, as it may have to look through
+   * the open files of all processes.
+   * @throws ClosedError after `close()`
+   */
+  users(): LockUsers {
+    this.#checkOpen();
+    return findUsers(this.#question("exclusive"));
+  }
+
+  /**
+   * Takes the lock if that is possible at once, without overtaking a waiter.
    * @returns false when it is not, also when this object itself holds it
    * @throws ClosedError after `close()`
    */
   tryAcquire(mode: LockMode): boolean {
-    this.#checkOpen();
-    if (this.#held !== undefined || !this.#tryOnce(mode)) return false;
-    this.#hold(mode);
-    return true;
+    this.#begin();
+    if (this.#held !== undefined) return false;
+    this.#isChanging = true;
+    if (this.#tryOnce(mode)) this.#held = mode;
+    this.#isChanging = false;
+    return this.#held !== undefined;
   }
 
   /**
-   * Takes the lock, waiting as long as it takes or up to `timeoutMs`. Without a timeout the thread sleeps in the
-   * kernel, where Ctrl-C still ends the process, but a JavaScript handler for it runs only afterwards.
-   * @throws LockTimeoutError with the holder's process id, where the kernel tells
+   * Takes the lock, waiting as long as it takes or up to `timeoutMs`. Signal handlers of JavaScript run only after the wait.
+   * @throws LockTimeoutError with the holders, where the kernel tells
    * @throws DeadlockError when this thread holds a lock on the same file that would never be released meanwhile
-   * @throws ClosedError after `close()`; TypeError or RangeError for a timeout that is none, TypeError for other options
+   * @throws ClosedError after `close()`; TypeError or RangeError for a wrong timeout, TypeError for other options
+   * @param begun counts the time instead of `options`, for a wait that began with another lock
    */
-  acquire(mode: LockMode, options?: LockOptions): void {
+  acquire(mode: LockMode, options?: LockOptions, begun?: Deadline): void {
     if (options !== undefined) checkOptions("lock", options, LOCK_OPTIONS);
-    const timeoutMs = checkTimeout(options?.timeoutMs);
-    this.#checkOpen();
-    this.#checkDeadlock(mode);
-    if (!this.#seize(mode)) this.#wait(mode, timeoutMs);
-    this.#hold(mode);
+    const deadline = begun ?? (options === undefined ? NO_DEADLINE : new Deadline(options.timeoutMs));
+    this.#begin();
+    if (this.#held !== undefined) throw this.#heldError(this.#held);
+    this.#isChanging = true;
+    try {
+      if (!this.#seize(mode)) this.#wait(mode, deadline);
+    } catch (error) {
+      this.#healNow();
+      throw error;
+    }
+    // No call stands between these two, so that no exception does.
+    this.#held = mode;
+    this.#isChanging = false;
   }
 
   /**
    * Takes the lock without ever blocking the event loop. Callers of one object are served in the order of their
-   * calls; a lock that this thread holds itself is waited for like anybody else's.
+   * calls; a lock that this thread holds itself is waited for as any other.
    * @throws (rejects with) `signal.reason`, LockTimeoutError, ClosedError when `close()` is called meanwhile
+   * @param begun counts the time instead of `options`, for a wait that began with another lock
    */
-  async acquireAsync(mode: LockMode, options: AsyncLockOptions = {}): Promise<void> {
+  async acquireAsync(mode: LockMode, options: AsyncLockOptions = {}, begun?: Deadline): Promise<void> {
     checkOptions("lockAsync", options, ASYNC_LOCK_OPTIONS);
-    const timeoutMs = checkTimeout(options.timeoutMs);
+    const deadline = begun ?? new Deadline(options.timeoutMs);
     const signal = checkSignal("lockAsync", options.signal);
-    this.#checkOpen();
-    const start = performance.now();
+    this.#begin();
+    const start = monotonicMs();
     await this.#line.wait({
-      attempt: () => this.#attemptAsync(mode, performance.now() - start) || undefined,
-      giveUp: () => this.#leaveGate(),
-      timeoutMs,
-      timeoutError: () => this.#timeoutError(mode, timeoutMs),
+      attempt: () => this.#attemptAsync(mode, monotonicMs() - start) || undefined,
+      giveUp: () => this.#turnstile.leave(),
+      deadline,
+      timeoutError: async () =>
+        this.#timeoutError(mode, deadline.timeoutMs, await findUsersAsync(this.#question(mode))),
       signal,
     });
   }
@@ -187,24 +242,47 @@ export class RwLock {
   /**
    * Gives the lock back.
    * @throws ShmError `"NOT_LOCKED"` when it is not held; ClosedError after `close()`, which gives it back too
+   * @throws SystemError should the kernel refuse; this object does not hold the lock afterwards all the same
    */
   release(): void {
     this.#checkOpen();
     if (this.#held === undefined) throw new ShmError("NOT_LOCKED", `the lock '${this.path}' is not held`);
+    this.#isChanging = true;
+    this.#held = undefined;
     this.#lock.unlock();
-    this.#forgetHeld();
+    this.#isChanging = false;
+    this.#tellReleased();
   }
 
   /** Gives back what is held, rejects who waits with `ClosedError`, closes the file. A second call does nothing. */
   close(): void {
-    if (this.#closed) return;
+    // Not judged by `#closed`: the first call may have been interrupted.
+    if (this.#file.closed) return;
+    const isFirst = !this.#closed;
     this.#closed = true;
+    this.#held = undefined;
     this.#line.failAll(this.#closedError());
-    if (this.#held !== undefined) this.#forgetHeld();
-    this.page?.close();
-    this.#thread.drop();
-    // The kernel drops all locks with the last descriptor of an open file, and ours has only this one.
-    closeFile(this.#fd);
+    try {
+      this.#turnstile.leave();
+      this.#lock.unlock();
+      if (isFirst) this.#tellReleased();
+    } finally {
+      this.#thread.drop();
+      this.page?.close();
+      this.#file.close();
+    }
+  }
+
+  /**
+   * Gives back what an interrupted call may have left held. Called by itself at the begin of each call, and for all objects of
+   * the thread before a wait; of use only to code that knows that it was interrupted.
+   */
+  heal(): void {
+    if (!this.#isChanging || this.#closed) return;
+    if (this.#held === undefined) this.#unlockQuietly();
+    this.#turnstile.heal();
+    this.#isChanging = false;
+    this.#tellReleased();
   }
 
   [Symbol.dispose](): void {
@@ -217,16 +295,34 @@ export class RwLock {
     return `RwLock ${this.kind} '${this.path}'${state}`;
   }
 
-  #hold(mode: LockMode): void {
-    this.#idleSince = undefined;
-    this.#held = mode;
-    this.#thread.held[mode] += 1;
+  get #fd(): number {
+    return this.#file.fd;
   }
 
-  #forgetHeld(): void {
-    this.#thread.forget(this.#held!);
-    this.#held = undefined;
-    if (this.#thread.waits.size > 0) this.#thread.wake();
+  #begin(): void {
+    if (this.#closed) throw this.#closedError();
+    if (this.#isChanging) this.heal();
+  }
+
+  /** Where the stack is full this fails as well; then the next call does it. */
+  #healNow(): void {
+    try {
+      this.heal();
+    } catch {}
+  }
+
+  /** A lock that the kernel does not take back is one that it did not give. */
+  #unlockQuietly(): void {
+    try {
+      this.#lock.unlock();
+    } catch (error) {
+      if (error instanceof RangeError) throw error;
+    }
+  }
+
+  #tellReleased(): void {
+    this.#turnstile.tellReleased();
+    this.#thread.released();
   }
 
   #seize(mode: LockMode): boolean {
@@ -239,158 +335,89 @@ export class RwLock {
 
   /** Whether to go straight for the lock, past the queue. */
   #overtakes(mode: LockMode, asyncMs?: number): boolean {
-    const { page } = this;
-    if (page !== undefined && !page.waiting && !page.hasSilentReaders) return true;
-    if (this.#skipsQueue(mode, asyncMs)) return true;
-    // Readers that see the flag never overtake; without a flag to see, all behave as if there were a queue.
-    if (page?.waiting && mode === "shared") return false;
-    return performance.now() - this.#queuedAt < OVERTAKE_MS;
+    return this.#turnstile.isOpenTo(mode) || this.#skipsQueue(mode, asyncMs);
   }
 
   /**
-   * Whoever stands in the gate may wait for this very thread: for a shared lock that it holds, or, in an
+   * A waiter in the turnstile may wait for this very thread: for a shared lock that it holds, or, in an
    * asynchronous wait, for the event loop that is about to block. Then the queue would be a deadlock.
    * @param asyncMs how long an asynchronous wait has lasted: the event loop goes on, so that only a task that holds the
    *   lock already waits for itself. Others in line must not overtake, or a thread with always a reader in it would
    *   keep writers out
    */
   #skipsQueue(mode: LockMode, asyncMs?: number): boolean {
-    const holdsShared = mode === "shared" && this.#thread.held.shared > 0;
+    const holdsShared = mode === "shared" && this.#thread.holds("shared");
     if (asyncMs !== undefined) return holdsShared && asyncMs > this.#thread.nestedAfterMs;
-    return holdsShared || this.#thread.waits.size > 0;
+    return holdsShared || this.#thread.hasWaits;
   }
 
-  #wait(mode: LockMode, timeoutMs: number): void {
-    if (timeoutMs === 0) {
-      if (!this.#tryOnce(mode)) throw this.#timeoutError(mode, 0);
-    } else if (timeoutMs !== Number.POSITIVE_INFINITY || this.page?.polling) this.#poll(mode, timeoutMs);
-    else if (this.#skipsQueue(mode)) this.#lock.lock(mode);
-    else this.#sleep(mode);
+  #wait(mode: LockMode, deadline: Deadline): void {
+    // Only the other objects: nothing is held here yet.
+    this.#isChanging = false;
+    this.#thread.heal();
+    this.#isChanging = true;
+    this.#checkDeadlock(mode, this.#thread.conflictWith(mode));
+    if (deadline.timeoutMs === 0) {
+      if (this.#tryOnce(mode)) return;
+    } else if (this.#waitUntil(mode, deadline)) return;
+    this.#turnstile.leave();
+    throw this.#timeoutError(mode, deadline.timeoutMs, findUsers(this.#question(mode)));
   }
 
-  /** Waits in the kernel: first for the gate, then for the lock. */
-  #sleep(mode: LockMode): void {
-    const gateMode = this.#gateMode(mode);
-    this.#gate.lock(gateMode);
-    this.#enterGate(gateMode);
-    try {
-      this.#lock.lock(mode);
-    } finally {
-      this.#leaveGate();
-    }
-  }
-
-  /** Waits by looking again and again: the kernel's waits know no timeout. */
-  #poll(mode: LockMode, timeoutMs: number): void {
-    const start = performance.now();
-    let waitedMs = 0;
-    try {
-      for (let turn = 0; !this.#attempt(mode, waitedMs, this.#overtakes(mode)); turn++) {
-        if (timeoutMs !== Number.POSITIVE_INFINITY) this.#announcePolling();
-        waitedMs = performance.now() - start;
-        if (waitedMs >= timeoutMs) throw this.#timeoutError(mode, timeoutMs);
-        rest(turn, timeoutMs - waitedMs);
+  /** Looks and sleeps in turn; false when the time is over. */
+  #waitUntil(mode: LockMode, deadline: Deadline): boolean {
+    const start = monotonicMs();
+    let lookForOwnMs = LOOK_FOR_OWN_MS;
+    let skips = false;
+    for (;;) {
+      this.#turnstile.prepareSleep();
+      if (this.#attempt(mode, skips || this.#overtakes(mode))) return true;
+      const { leftMs } = deadline;
+      if (leftMs === 0) return false;
+      const waitedMs = monotonicMs() - start;
+      if (waitedMs > lookForOwnMs && leftMs > LOOK_FOR_OWN_MS) {
+        lookForOwnMs = waitedMs + Math.max(1000, waitedMs);
+        skips = this.#waitsForOwnThread(mode);
       }
-    } finally {
-      this.#leaveGate();
+      this.#turnstile.sleep(Math.min(leftMs, SLEEP_MS_MAX, Math.max(SLEEP_MS_MIN, waitedMs / 4)));
     }
   }
 
   #attemptAsync(mode: LockMode, waitedMs: number): boolean {
+    this.#begin();
     if (this.#held !== undefined) return false;
-    if (!this.#attempt(mode, waitedMs, this.#overtakes(mode, waitedMs))) {
-      this.#announcePolling();
-      return false;
-    }
+    this.#isChanging = true;
+    const overtakes = this.#overtakes(mode, waitedMs);
+    const isTaken = this.#attempt(mode, overtakes);
+    if (isTaken) this.#held = mode;
+    this.#isChanging = false;
+    if (!isTaken) this.#turnstile.announcePolling();
     // Readers that follow each other forever so let the writer through in the end.
-    if (this.#skipsQueue(mode, waitedMs)) this.#thread.nestedAfterMs *= 2;
-    this.#hold(mode);
-    return true;
+    else if (overtakes && this.#skipsQueue(mode, waitedMs)) this.#thread.nestedAfterMs *= 2;
+    return isTaken;
   }
 
-  /** One look of somebody who looks again later. The place in the gate, once won, is kept meanwhile. */
-  #attempt(mode: LockMode, waitedMs: number, overtakes: boolean): boolean {
-    if (this.#inGate === undefined) {
+  /** One look of a caller that looks again later. The place in the turnstile, once won, is kept meanwhile. */
+  #attempt(mode: LockMode, overtakes: boolean): boolean {
+    if (this.#turnstile.entered === undefined) {
       if (overtakes && this.#lock.tryLock(mode)) return true;
-      if (!this.#tryEnterGate(mode)) return waitedMs > GATE_STUCK_MS && this.#seizeIdle(mode);
+      if (!this.#turnstile.tryEnter(mode)) return false;
     }
+    this.#turnstile.countLook();
     if (!this.#lock.tryLock(mode)) return false;
-    this.#leaveGate();
+    this.#turnstile.leave();
     return true;
   }
 
-  /**
-   * Takes the lock past the gate when nobody at all has held it for a while: then whoever stands in the gate does not run
-   * (it was stopped, or its event loop is busy), and loses nothing.
-   */
-  #seizeIdle(mode: LockMode): boolean {
-    // Record locks want write permission for that.
-    const mayExclude = this.#writable || this.kind === "flock";
-    if (!mayExclude || !this.#lock.tryLock("exclusive")) {
-      this.#idleSince = undefined;
-      return false;
-    }
-    this.#idleSince ??= performance.now();
-    if (performance.now() - this.#idleSince < GATE_STUCK_MS) {
-      this.#lock.unlock();
-      return false;
-    }
-    return mode === "exclusive" || this.#lock.tryLock(mode);
-  }
-
-  /** One look of somebody who will not wait. */
+  /** One look of a caller that will not wait. */
   #tryOnce(mode: LockMode): boolean {
     if (this.#overtakes(mode)) return this.#lock.tryLock(mode);
-    // A reader that leaves the gate has it for itself for an instant: that is no reason to give up.
-    for (let tries = 1; !this.#tryEnterGate(mode); tries++) if (tries === TRIES_BEFORE_SLEEP) return false;
-    try {
-      return this.#lock.tryLock(mode);
-    } finally {
-      this.#leaveGate();
-    }
-  }
-
-  #tryEnterGate(mode: LockMode): boolean {
-    const gateMode = this.#gateMode(mode);
-    if (!this.#gate.tryLock(gateMode)) return false;
-    this.#enterGate(gateMode);
-    return true;
-  }
-
-  /** A writer that may only read the lock file cannot close the gate behind it (record locks want write permission). */
-  #gateMode(mode: LockMode): LockMode {
-    return this.#writable || this.kind === "fcntl" ? mode : "shared";
-  }
-
-  #enterGate(gateMode: LockMode): void {
-    this.#inGate = gateMode;
-    this.#queuedAt = performance.now();
-    if (this.page !== undefined) this.page.waiting = true;
-  }
-
-  #leaveGate(): void {
-    if (this.#inGate === undefined) return;
-    const { page } = this;
-    if (page?.waiting && this.#isAloneInGate()) {
-      page.waiting = false;
-      // Who looks from in front of the gate says so again at the next look.
-      if (page.polling) page.polling = false;
-    }
-    this.#gate.unlock();
-    this.#inGate = undefined;
-  }
-
-  /** Writers are. Of the readers the last one out is, who gets the gate exclusively. */
-  #isAloneInGate(): boolean {
-    return this.#inGate === "exclusive" || (this.#writable && this.#gate.tryLock("exclusive"));
-  }
-
-  /**
-   * For somebody who will look again. In front of the gate, who sleeps in the kernel would always be faster; in it, who
-   * sleeps in front of it could not look past somebody who does not run.
-   */
-  #announcePolling(): void {
-    if (this.page !== undefined) this.page.polling = true;
+    // A reader that leaves the turnstile has it for itself for an instant: that is no reason to give up.
+    for (let tries = 1; !this.#turnstile.tryEnter(mode); tries++)
+      if (tries === TRIES_BEFORE_SLEEP) return this.#turnstile.isOpenTo(mode) && this.#lock.tryLock(mode);
+    const isTaken = this.#lock.tryLock(mode);
+    this.#turnstile.leave();
+    return isTaken;
   }
 
   #checkOpen(): void {
@@ -401,14 +428,23 @@ export class RwLock {
     return new ClosedError(`the lock '${this.path}' is closed`);
   }
 
-  #checkDeadlock(mode: LockMode): void {
-    if (this.#held !== undefined) {
-      throw new DeadlockError(
-        this.path,
-        `the lock '${this.path}' is already held by this object (${this.#held}): release it first`,
-      );
-    }
-    const other = this.#thread.conflictWith(mode);
+  #question(mode: LockMode) {
+    return { fd: this.#fd, kind: this.kind, mode };
+  }
+
+  /**
+   * Whether another copy of this library, which the registry does not know, holds the lock shared in this thread, so that a
+   * waiter in the turnstile waits for us. @throws DeadlockError when it excludes us
+   */
+  #waitsForOwnThread(mode: LockMode): boolean {
+    const question = this.#question(mode);
+    if (!isHeldByThisProcess({ ...question, mode: "exclusive" })) return false;
+    const held = heldInOtherRealm(question);
+    if (held === "exclusive" || mode === "exclusive") this.#checkDeadlock(mode, held);
+    return held === "shared";
+  }
+
+  #checkDeadlock(mode: LockMode, other: LockMode | undefined): void {
     if (other === undefined) return;
     throw new DeadlockError(
       this.path,
@@ -417,12 +453,19 @@ export class RwLock {
     );
   }
 
-  #timeoutError(mode: LockMode, timeoutMs: number): LockTimeoutError {
-    const holders = heldBy().describeHolders(this.#fd, this.kind, mode);
+  #heldError(held: LockMode): DeadlockError {
+    return new DeadlockError(
+      this.path,
+      `the lock '${this.path}' is already held by this object (${held}): release it first`,
+    );
+  }
+
+  #timeoutError(mode: LockMode, timeoutMs: number, users: LockUsers): LockTimeoutError {
     return new LockTimeoutError(
       this.path,
       timeoutMs,
-      `no ${mode} lock on '${this.path}' within ${timeoutMs} ms: ${holders}`,
+      `no ${mode} lock on '${this.path}' within ${timeoutMs} ms: ${describeUsers(users)}`,
+      users,
     );
   }
 }

@@ -1,18 +1,20 @@
 /** Asynchronous waits for one thing, first come first served. */
-import { INT_MAX } from "../sys/libc/constants.ts";
+import { monotonicMs } from "../sys/clock.ts";
+import { after, type Deadline } from "./deadline.ts";
 
 /** Arranges for `wake` to be called when it is worth trying again; returns what calls that off. */
 export type Pause = (wake: () => void, waitedMs: number) => () => void;
 
-/** What somebody waits for, and until when. */
+/** What a caller waits for, and until when. */
 export interface Wait<T> {
   /** Tries once, without sleeping; undefined when it has to wait. */
   attempt(): T | undefined;
   /** It was at the head and ends without success: gives up what its attempts may have gathered. */
   giveUp?(): void;
-  /** Infinity for no limit. */
-  timeoutMs: number;
-  timeoutError(): Error;
+  /** With no time at all it tries once. */
+  deadline: Deadline;
+  /** A promise where finding out who is in the way takes its time. */
+  timeoutError(): Error | Promise<Error>;
   signal: AbortSignal | undefined;
 }
 
@@ -39,16 +41,17 @@ export class WaitLine {
 
   /**
    * Resolves with the first result of `attempt` that is not undefined.
-   * @throws what `attempt` throws, `timeoutError()` at once for a timeout of 0, the reason of an aborted signal;
-   *   later the promise rejects with them
+   * @throws what `attempt` throws and the reason of an aborted signal; later, and with `timeoutError()` at once for a timeout
+   *   of 0, the promise rejects with them
    */
   wait<T>(wait: Wait<T>): Promise<T> {
     wait.signal?.throwIfAborted();
+    const isPatient = !wait.deadline.isOver;
     if (this.#line.length === 0) {
-      const result = firstAttempt(wait);
+      const result = firstAttempt(wait, isPatient);
       if (result !== undefined) return Promise.resolve(result);
     }
-    if (wait.timeoutMs === 0) throw wait.timeoutError();
+    if (!isPatient) return rejection(wait.timeoutError());
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const forget = this.#limit(wait, () => waiter);
     const waiter: Waiter = {
@@ -66,53 +69,57 @@ export class WaitLine {
       },
     };
     this.#line.push(waiter);
-    this.#startPause(performance.now());
+    this.#startPause(monotonicMs());
     return promise;
   }
 
-  /** Rejects everybody. */
+  /** Rejects all who wait. */
   failAll(reason: unknown): void {
-    for (const waiter of [...this.#line]) this.#leave(waiter, reason);
+    for (const waiter of [...this.#line]) this.#leave(waiter, () => waiter.fail(reason));
   }
 
   /** Ends the wait at its timeout or its signal; returns what forgets both. */
-  #limit<T>({ timeoutMs, timeoutError, signal }: Wait<T>, waiter: () => Waiter): () => void {
-    const deadline = performance.now() + timeoutMs;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+  #limit<T>({ deadline, timeoutError, signal }: Wait<T>, waiter: () => Waiter): () => void {
+    let callOff: (() => void) | undefined;
     const onTime = () => {
-      const leftMs = deadline - performance.now();
-      // setTimeout takes no more than 24 days; what waits longer waits again.
-      if (leftMs > 0) timer = setTimeout(onTime, Math.min(leftMs, INT_MAX));
+      const { leftMs } = deadline;
+      // A timer may come early, and none lasts for more than 24 days.
+      if (leftMs > 0) callOff = after(leftMs, onTime);
       else this.#expire(waiter(), timeoutError);
     };
-    const onAbort = () => this.#leave(waiter(), signal?.reason);
-    if (timeoutMs !== Number.POSITIVE_INFINITY) timer = setTimeout(onTime, Math.min(timeoutMs, INT_MAX));
+    const onAbort = () => this.#leave(waiter(), () => waiter().fail(signal?.reason));
+    if (deadline.isLimited) callOff = after(deadline.leftMs, onTime);
     signal?.addEventListener("abort", onAbort);
     return () => {
-      clearTimeout(timer);
+      callOff?.();
       signal?.removeEventListener("abort", onAbort);
     };
   }
 
-  /** A timer may come late, after much other work: whoever is at the head of the line may try once more. */
-  #expire(waiter: Waiter, timeoutError: () => Error): void {
+  /** A timer may come late, after much other work: the head of the line may try once more. */
+  #expire(waiter: Waiter, timeoutError: () => Error | Promise<Error>): void {
     if (this.#line[0] === waiter) this.#serve();
-    if (this.#line.includes(waiter)) this.#leave(waiter, timeoutError());
+    // It leaves the line first: while the error is made it takes nothing any more.
+    this.#leave(waiter, () => {
+      const error = timeoutError();
+      if (error instanceof Error) waiter.fail(error);
+      else void error.then(waiter.fail, waiter.fail);
+    });
   }
 
-  #leave(waiter: Waiter, reason: unknown): void {
+  #leave(waiter: Waiter, end: () => void): void {
     const index = this.#line.indexOf(waiter);
     if (index < 0) return;
     this.#line.splice(index, 1);
     if (index === 0) waiter.giveUp();
     if (this.#line.length === 0) this.#endPause();
-    waiter.fail(reason);
+    end();
   }
 
   /** Serves the line from its head for as long as attempts succeed. */
   readonly #serve = (): void => {
     let began = this.#pauseBegan;
-    while (this.#line.length > 0 && this.#serveHead(this.#line[0]!)) began = performance.now();
+    while (this.#line.length > 0 && this.#serveHead(this.#line[0]!)) began = monotonicMs();
     this.#endPause();
     if (this.#line.length > 0) this.#startPause(began);
   };
@@ -123,7 +130,7 @@ export class WaitLine {
       if (!head.attempt()) return false;
       this.#line.shift();
     } catch (error) {
-      this.#leave(head, error);
+      this.#leave(head, () => head.fail(error));
     }
     return true;
   }
@@ -131,7 +138,7 @@ export class WaitLine {
   #startPause(began: number): void {
     if (this.#callOffPause !== undefined) return;
     this.#pauseBegan = began;
-    this.#callOffPause = this.#pause(this.#serve, performance.now() - began);
+    this.#callOffPause = this.#pause(this.#serve, monotonicMs() - began);
   }
 
   #endPause(): void {
@@ -140,12 +147,16 @@ export class WaitLine {
   }
 }
 
-/** Of somebody who finds the line empty; gives up what it gathered when it will not wait. */
-function firstAttempt<T>(wait: Wait<T>): T | undefined {
+function rejection(error: Error | Promise<Error>): Promise<never> {
+  return Promise.resolve(error).then((made) => Promise.reject(made));
+}
+
+/** Of a caller that finds the line empty; gives up what it gathered when it will not wait. */
+function firstAttempt<T>(wait: Wait<T>, isPatient: boolean): T | undefined {
   let isToStay = false;
   try {
     const result = wait.attempt();
-    isToStay = result !== undefined || wait.timeoutMs > 0;
+    isToStay = result !== undefined || isPatient;
     return result;
   } finally {
     if (!isToStay) wait.giveUp?.();

@@ -31,7 +31,7 @@ beforeEach(() => {
 /** A page as it is made, before anybody used it. */
 function freshPage(): Uint8Array {
   const bytes = new Uint8Array(4096);
-  bytes.set([0x53, 0x48, 0x4c, 0x4b, 1]); // "SHLK", version 1
+  bytes.set([0x53, 0x48, 0x4c, 0x4b, 2]); // "SHLK", version 2
   return bytes;
 }
 
@@ -105,24 +105,9 @@ describe("refuses, and leaves as it is,", () => {
     expect(readFileSync(path)).toEqual(Buffer.from(content));
   };
 
-  test("a foreign file", () => {
-    refused(
-      Buffer.from("#!/bin/sh\nexit 0\n"),
-      /is not a lock page: it starts with 0x622f2123, not 0x4b4c4853/,
-    );
-    refused(new Uint8Array(4097), /is not a lock page/);
-    refused(Uint8Array.from([0, 0, 0, 1]), /is not a lock page/);
-  });
-
-  test("another version", () => {
-    const page = freshPage();
-    page[4] = 2;
-    refused(page, /of version 2; this library knows 1/);
-  });
-
-  test("a page that was cut short", () => {
-    refused(freshPage().subarray(0, 4095), /was cut to 4095 of 4096 bytes/);
-    refused(freshPage().subarray(0, 8), /was cut to 8 of 4096 bytes/);
+  test("a file that is larger than a page and does not begin like one", () => {
+    refused(new Uint8Array(4097), /is not a lock page: it has 4097 bytes and starts with 0x00000000/);
+    refused(Buffer.from("#!/bin/sh\n".repeat(1000)), /starts with 0x622f2123, not 0x4b4c4853; delete it/);
   });
 
   test("a symbolic link, a directory, a FIFO, a device", () => {
@@ -137,13 +122,46 @@ describe("refuses, and leaves as it is,", () => {
     expect(() => LockPage.open(fifo, { create: true })).toThrow(/not a regular file/);
     expect(() => LockPage.open("/dev/null")).toThrow(/not a regular file/);
   });
+});
 
-  test("every single-bit flip of its header", () => {
+describe("recreates, in place,", () => {
+  const recreated = (content: Uint8Array): void => {
+    writeFileSync(path, content);
+    const inode = statSync(path).ino;
+    using page = LockPage.open(path)!;
+    expect(readFileSync(path)).toEqual(Buffer.from(freshPage()));
+    expect(statSync(path).ino).toBe(inode);
+    page.announceChange();
+    expect(page.changes).toBe(1);
+  };
+
+  test("a page that was truncated, also while another has it mapped", () => {
+    using earlier = LockPage.open(path, { create: true })!;
+    truncateSync(path, 100);
+    expect(readFileSync(path).length).toBe(100);
+    using later = LockPage.open(path)!;
+    expect(readFileSync(path).length).toBe(4096);
+    later.announceChange();
+    expect(earlier.changes).toBe(1);
+    for (const byteLength of [1, 8, 4095]) recreated(freshPage().subarray(0, byteLength));
+  });
+
+  test("a page with every single-bit flip of its header", () => {
     for (let bit = 0; bit < 64; bit++) {
       const page = freshPage();
       page[bit >> 3]! ^= 1 << (bit & 7);
-      refused(page, /not a lock page|version/);
+      recreated(page);
     }
+  });
+
+  test("one of another version, and keeps what it says", () => {
+    using first = LockPage.open(path, { create: true })!;
+    first.generations = 7;
+    const bytes = readFileSync(path);
+    bytes[4] = 1;
+    writeFileSync(path, bytes);
+    using page = LockPage.open(path)!;
+    expect([page.generations, readFileSync(path)[4]]).toEqual([7, 2]);
   });
 });
 

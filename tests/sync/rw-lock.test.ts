@@ -99,7 +99,7 @@ describe("opening", () => {
     expect(() => new RwLock({ path: "/dev/zero" })).toThrow(/not a regular file/);
     expect(() => new RwLock({ path: join(dir, "no", "such.lock"), create: true })).toThrow(/ENOENT/);
     writeFileSync(`${path}-bad`, "");
-    writeFileSync(`${path}-bad-page`, "not a page");
+    writeFileSync(`${path}-bad-page`, "not a page, but a large file of another program\n".repeat(100));
     expect(() => new RwLock({ path: `${path}-bad` })).toThrow(/not a lock page/);
     expect(openDescriptors()).toBe(before);
   });
@@ -191,9 +191,20 @@ describe.each(KINDS)("kind %s", (kind) => {
     const error = thrown(() => lock.acquire("shared", { timeoutMs: 20 }));
     expect(error).toBeInstanceOf(LockTimeoutError);
     expect(error).toMatchObject({ path, timeoutMs: 20, code: "LOCK_TIMEOUT" });
+    const command = `${process.execPath} ${CHILD} hold ${kind}`;
     expect(error.message).toStartWith(
-      `no shared lock on '${path}' within 20 ms: held by process ${child.pid} (bun`,
+      `no shared lock on '${path}' within 20 ms: held by process ${child.pid} (${command}`,
     );
+    const { holders, waiters } = error as LockTimeoutError;
+    expect(waiters).toEqual([]);
+    expect(holders).toMatchObject([{ pid: child.pid, state: "running", mode: "exclusive" }]);
+    expect(holders[0]!.command).toStartWith(command);
+    child.kill("SIGSTOP");
+    await until(() => lock.users().holders[0]?.state === "stopped");
+    const other = thrown(() => lock.acquire("shared", { timeoutMs: 1 })) as LockTimeoutError;
+    expect(other.holders).toMatchObject([{ pid: child.pid, state: "stopped" }]);
+    expect(other.message).toEndWith("), which is stopped");
+    child.kill("SIGCONT");
     expect(() => lock.acquire("exclusive", { timeoutMs: 0 })).toThrow(LockTimeoutError);
     await expect(lock.acquireAsync("exclusive", { timeoutMs: 0 })).rejects.toThrow(LockTimeoutError);
     await expect(lock.acquireAsync("exclusive", { timeoutMs: 15 })).rejects.toThrow(/within 15 ms: held by/);

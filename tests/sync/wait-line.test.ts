@@ -1,4 +1,5 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { Deadline } from "../../src/sync/deadline.ts";
 import { type Pause, type Wait, WaitLine } from "../../src/sync/wait-line.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -7,7 +8,7 @@ setDefaultTimeout(60_000);
 /** A wait without end, unless told otherwise. */
 const waiting = <T>(attempt: () => T | undefined, options: Partial<Wait<T>> = {}): Wait<T> => ({
   attempt,
-  timeoutMs: Number.POSITIVE_INFINITY,
+  deadline: new Deadline(undefined),
   timeoutError: () => new Error("too late"),
   signal: undefined,
   ...options,
@@ -72,10 +73,14 @@ test("who times out at the head tries once more first", async () => {
   const { pause } = manualPause();
   const line = new WaitLine(pause);
   let available = false;
-  const wait = line.wait(waiting(() => (available ? "just in time" : undefined), { timeoutMs: 5 }));
+  const wait = line.wait(
+    waiting(() => (available ? "just in time" : undefined), { deadline: new Deadline(5) }),
+  );
   available = true;
   expect(await wait).toBe("just in time");
-  await expect(line.wait(waiting(() => undefined, { timeoutMs: 3 }))).rejects.toThrow("too late");
+  await expect(line.wait(waiting(() => undefined, { deadline: new Deadline(3) }))).rejects.toThrow(
+    "too late",
+  );
 });
 
 test("leaves no timer and no listener behind", async () => {
@@ -90,7 +95,7 @@ test("leaves no timer and no listener behind", async () => {
     listeners -= 1;
   };
   let available = false;
-  const wait = line.wait(waiting(() => available || undefined, { signal, timeoutMs: 1e12 }));
+  const wait = line.wait(waiting(() => available || undefined, { signal, deadline: new Deadline(1e12) }));
   expect(listeners).toBe(1);
   available = true;
   state.wake();
@@ -103,7 +108,9 @@ test("a timeout of 0 is over at once, without a pause, and gives up what the att
   const line = new WaitLine(pause);
   let gaveUp = 0;
   const giveUp = () => void gaveUp++;
-  expect(() => line.wait(waiting(() => undefined, { timeoutMs: 0, giveUp }))).toThrow("too late");
+  await expect(line.wait(waiting(() => undefined, { deadline: new Deadline(0), giveUp }))).rejects.toThrow(
+    "too late",
+  );
   expect([gaveUp, state.armed]).toEqual([1, 0]);
 });
 
@@ -114,10 +121,14 @@ test("only the head of the line gives up something, however it ends", async () =
   const control = new AbortController();
   const enter = (who: string, options: Partial<Wait<never>> = {}) =>
     line.wait(waiting(() => undefined, { giveUp: () => void gaveUp.push(who), ...options })).catch(String);
-  const waits = [enter("a", { signal: control.signal }), enter("b", { timeoutMs: 5 }), enter("c")];
+  const waits = [
+    enter("a", { signal: control.signal }),
+    enter("b", { deadline: new Deadline(5) }),
+    enter("c"),
+  ];
   await waits[1];
   expect(gaveUp).toEqual([]);
-  expect(() => enter("d", { timeoutMs: 0 })).toThrow("too late");
+  expect(await enter("d", { deadline: new Deadline(0) })).toBe("Error: too late");
   control.abort("enough");
   expect([gaveUp, state.armed]).toEqual([["a"], 1]);
   line.failAll("closed");

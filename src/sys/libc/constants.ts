@@ -36,6 +36,10 @@ export const O_NOFOLLOW = pick(isArm64 ? 0o100000 : 0o400000, 0x100);
 export const O_CLOEXEC = pick(0o2000000, 0x1000000);
 export const F_DUPFD_CLOEXEC = pick(1030, 67);
 export const F_GETFD = 1;
+/** Which thread an open file description is for (Linux). */
+export const F_SETOWN_EX = 15;
+export const F_GETOWN_EX = 16;
+export const F_OWNER_TID = 0;
 export const F_RDLCK = pick(0, 1);
 export const F_UNLCK = 2;
 export const F_WRLCK = pick(1, 3);
@@ -133,6 +137,7 @@ export const MADV_POPULATE_WRITE = pick(23, -1);
 export const FUTEX_WAIT = 0;
 export const FUTEX_WAKE = 1;
 export const SYS_futex = isArm64 ? 98 : 202;
+export const SYS_gettid = isArm64 ? 178 : 186;
 
 // <sys/stat.h>, <sys/syscall.h>
 export const AT_FDCWD = -100;
