@@ -6,10 +6,12 @@ import { Segment } from "../segment/segment.ts";
 import type { Struct } from "../struct/declare/struct.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { Region } from "../struct/memory/memory.ts";
+import { resolvePath } from "../struct/view/path.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import { asyncHooks } from "../sys/builtin.ts";
 import { AT_PLACE, type ManagerOptions, placeOf, type RoleOptions } from "./options.ts";
+import { Ownership } from "./ownership.ts";
 import { type RecordContent, recordType } from "./record-content.ts";
 import { Snapshots } from "./snapshots.ts";
 
@@ -74,6 +76,7 @@ export class Core<T extends Struct> {
   /** Views for sessions, by the memory they are on; they go when the file goes. */
   #views = new WeakMap<Region, T>();
   readonly #snapshots: Snapshots<T>;
+  #ownership: Ownership | undefined;
 
   constructor(layout: Layout, options: RoleOptions, kind: RoleKind) {
     this.layout = layout;
@@ -302,6 +305,21 @@ export class Core<T extends Struct> {
     }
   }
 
+  /** Opened by the first who asks for it. */
+  get ownership(): Ownership {
+    this.#ownership ??= new Ownership(this.content, this.layout);
+    return this.#ownership;
+  }
+
+  /** The words of the live struct, and the index of the owner field at a path. @throws TypeError for another field */
+  ownerField(path: string): { words: Int32Array; index: number } {
+    const { type, offset } = resolvePath(this.layout, path);
+    if (type.kind !== "atomic" || !type.isOwner)
+      throw new TypeError(`${this.layout.name}.${path} is no owner() field`);
+    const { file } = this.segment.current() ?? this.content;
+    return { words: file.words, index: offset / 4 };
+  }
+
   /** Ends an open session (a writer's is rolled back), lets the lock go, unmaps. */
   close(): void {
     if (this.closed) return;
@@ -311,6 +329,7 @@ export class Core<T extends Struct> {
       holding.session?.abandon();
     }
     this.segment.close();
+    this.#ownership?.close();
     this.#live = undefined;
   }
 }

@@ -187,6 +187,48 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
   }
 
   /**
+   * The number under which this role owns things, from its first use until it is closed or its process dies.
+   * @throws TooManyOwnersError when 1022 others live; SystemError
+   * @example editor.live.devices.at(0).user.load() === editor.ownerId
+   */
+  get ownerId(): number {
+    return this.core.ownership.id;
+  }
+
+  /**
+   * Makes the `owner()` field at a path this role's, if it is free or its owner is dead, without any lock.
+   * @returns whether it is this role's now
+   * @throws TypeError for another field; TooManyOwnersError, SystemError
+   * @example if (editor.claim("devices.3.user")) use(3);
+   */
+  claim<P extends string>(path: CheckedPath<T, P>): boolean {
+    const { words, index } = this.core.ownerField(path);
+    return this.core.ownership.claim(words, index);
+  }
+
+  /**
+   * Frees the `owner()` field at a path, if it is this role's.
+   * @returns whether it was
+   * @throws TypeError for another field
+   * @example editor.disclaim("devices.3.user");
+   */
+  disclaim<P extends string>(path: CheckedPath<T, P>): boolean {
+    const { words, index } = this.core.ownerField(path);
+    return this.core.ownership.free(words, index);
+  }
+
+  /**
+   * Whether the owner that the `owner()` field at a path names lives; false for a free one. The kernel tells: the owner's
+   * lock dies with it, `kill -9` included.
+   * @throws TypeError for another field; SystemError
+   * @example editor.isAlive("devices.3.user")
+   */
+  isAlive<P extends string>(path: CheckedPath<T, P>): boolean {
+    const { words, index } = this.core.ownerField(path);
+    return this.core.ownership.isAlive(Atomics.load(words, index));
+  }
+
+  /**
    * Waits until the file on the disk holds what is in memory (msync(2)). Other processes see every commit without it.
    * @throws SystemError EIO when the disk fails; FileFormatError when somebody has cut the file short; ClosedError
    * @example editor.edit((data) => { data.count += 1; }); editor.flush();

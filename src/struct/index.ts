@@ -7,6 +7,7 @@ export {
   atomic,
   bytes,
   type FieldType,
+  owner,
   type StructClass,
 } from "./declare/composite.ts";
 export {

@@ -11,6 +11,7 @@ import {
   type ConvertedType,
   type CType,
   c_uint8,
+  c_uint32,
   type IntegerArray,
   type IntegerScalar,
   integerOf,
@@ -74,9 +75,13 @@ export class AtomicType<T extends number | bigint = number | bigint> {
   /** The integer's type. */
   readonly integer: ScalarType<T, unknown>;
 
-  /** @internal `atomic` makes them. */
-  constructor(integer: ScalarType<T, unknown>) {
+  /** It holds the number of an owner: see `owner`. */
+  readonly isOwner: boolean;
+
+  /** @internal `atomic` and `owner` make them. */
+  constructor(integer: ScalarType<T, unknown>, isOwner = false) {
     this.integer = integer;
+    this.isOwner = isOwner;
   }
 }
 
@@ -239,6 +244,15 @@ export function atomic<T extends number | bigint>(type: ScalarType<T, IntegerArr
   }
   return new AtomicType<T>(type);
 }
+
+/**
+ * `uint32_t` that says who owns something: the number of an owner (1 to 1022), 0 for free. An Editor claims it with
+ * `claim(path)`; a number whose owner has died counts as free, as the kernel tells it.
+ * @example
+ * class Device extends Struct { @field(owner()) user!: Atomic<number>; @field(chars(16)) name!: string }
+ * if (editor.claim("devices.3.user")) …
+ */
+export const owner = (): AtomicType<number> => new AtomicType<number>(c_uint32, true);
 
 export const extendsStruct = (value: unknown): value is StructClass =>
   typeof value === "function" && value.prototype instanceof Struct;

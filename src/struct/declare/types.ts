@@ -20,7 +20,7 @@ export type TypeSchema =
   | { readonly chars: number | null; readonly encoding?: string }
   | { readonly array: TypeSchema; readonly length: number | null; readonly count?: string }
   | { readonly struct: unknown }
-  | { readonly atomic: string }
+  | { readonly atomic: string; readonly owner?: true }
   | {
       readonly converted: string;
       readonly base: TypeSchema;

@@ -8,6 +8,7 @@ import {
   BitsType,
   type FieldType,
   fieldType,
+  owner,
   type StructClass,
   StructType,
 } from "../declare/composite.ts";
@@ -193,10 +194,11 @@ class SchemaReader {
     if (place.depth > MAX_DEPTH) throw unsound(`${where}: nested deeper than ${MAX_DEPTH}`, "type");
     if (typeof schema === "string") return this.#named(schema, where);
     if (!isObject(schema)) throw unsound(`${where}: type`, schema);
-    const { struct, atomic: integer } = schema;
+    const { struct, atomic: integer, owner: isOwner } = schema;
     if ("struct" in schema) return new StructType(this.struct(struct, deeper(place)));
     if ("array" in schema) return this.#array(schema, where, place);
     if ("chars" in schema) return readChars(schema, where);
+    if (isOwner === true && integer === "c_uint32") return owner();
     if ("atomic" in schema) return atomic(this.#named(integer, where) as typeof types.c_int32);
     if ("converted" in schema) return this.#converted(schema, where, place);
     if ("custom" in schema) return this.#custom(schema, where);
