@@ -61,6 +61,9 @@ export class Generator {
   readonly #classes: Classes;
   /** What the source reaches by name besides its own. */
   readonly #constants = new Map<string, unknown>([["B", barrierWord]]);
+  /** The other way round, and how many constants of a name there are: a struct may have thousands of types. */
+  readonly #names = new Map<unknown, string>();
+  readonly #used = new Map<string, number>();
   /** The region's mode, without AT_START. */
   readonly #mode: number;
   readonly #readOnly: boolean;
@@ -166,11 +169,15 @@ export class Generator {
 
   /** The name under which the source reaches a value: `name`, or with a number behind it where that is another's. */
   #constant(name: string, value: unknown): string {
-    for (let i = 0; ; i++) {
-      const free = i === 0 ? name : `${name}${i}`;
-      if (!this.#constants.has(free)) this.#constants.set(free, value);
-      if (this.#constants.get(free) === value) return free;
-    }
+    const known = this.#names.get(value);
+    if (known !== undefined) return known;
+    let used = this.#used.get(name) ?? 0;
+    let free = used === 0 ? name : `${name}${used}`;
+    for (; this.#constants.has(free); free = `${name}${used}`) used++;
+    this.#used.set(name, used + 1);
+    this.#constants.set(free, value);
+    this.#names.set(value, free);
+    return free;
   }
 
   /** A type, by a name that is recognised; only letters and digits of its own get into the source. */
