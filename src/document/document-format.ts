@@ -19,9 +19,11 @@
  *
  * All numbers are little-endian. Everything is checked before it is believed: a file is hostile input.
  */
+
 import { FileFormatError } from "../errors/errors.ts";
 import type { ContentWords } from "../segment/content.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
+import { parseSchemaJson } from "../struct/schema/schema-json.ts";
 import { lockPagePath } from "../sync/lock-page.ts";
 import { exists } from "../sys/paths.ts";
 
@@ -99,7 +101,7 @@ export function formatOf(file: SegmentFile): DocumentFormat {
 
 function maxBytesIn(schema: Uint8Array): number {
   try {
-    return Number(JSON.parse(Buffer.from(schema).toString())?.maxBytes);
+    return Number((parseSchemaJson(schema) as { maxBytes?: unknown } | null)?.maxBytes);
   } catch {
     return Number.NaN;
   }

@@ -1,9 +1,11 @@
 /** The struct in a file and the class that is to work on it: equal, a prefix, or told apart field by field. */
+
 import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { StructType } from "../struct/declare/composite.ts";
 import { MmapStructureHeader } from "../struct/declare/header.ts";
+import { limitsInFile, type SchemaLimits } from "../struct/declare/limits.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import { atomicRanges } from "../struct/layout/plain-ranges.ts";
 import {
@@ -13,6 +15,7 @@ import {
   type SchemaOptions,
   type StructSchema,
 } from "../struct/schema/schema.ts";
+import { parseSchemaJson } from "../struct/schema/schema-json.ts";
 import { structFromSchema } from "../struct/schema/schema-reader.ts";
 
 /** A header made from a schema, or declared a second time, does as well: its bytes are what counts. */
@@ -65,20 +68,15 @@ export function layoutInFile(file: SegmentFile): Layout {
 
 /**
  * The schema stored in a file, sound or not: `classInFile` decides.
- * @throws FileFormatError when it is not JSON (its checksum held, so it was made so)
+ * @throws FileFormatError when it is not JSON (its checksum held, so it was made so), or more than the limits allow
  */
-export function schemaInFile({ path, schemaBytes }: SegmentFile): StructSchema {
+export function schemaInFile({ path, schemaBytes }: SegmentFile, limits?: SchemaLimits): StructSchema {
   try {
-    return JSON.parse(Buffer.from(schemaBytes).toString());
+    return parseSchemaJson(schemaBytes, limits) as StructSchema;
   } catch (cause) {
-    throw new FileFormatError(
-      path,
-      `the schema in '${path}' is not JSON: ${escapeText(String(cause))}`,
-      false,
-      {
-        cause,
-      },
-    );
+    if (cause instanceof TypeError) throw cause;
+    const reason = escapeText(String(cause));
+    throw new FileFormatError(path, `the schema in '${path}' cannot be read: ${reason}`, false, { cause });
   }
 }
 
@@ -92,7 +90,7 @@ export function classInFile(
   options: SchemaOptions = {},
 ): ReturnType<typeof structFromSchema> {
   try {
-    const cls = structFromSchema(schema, options);
+    const cls = structFromSchema(schema, { ...options, limits: limitsInFile(options.limits) });
     const layout = layoutOfClass(cls);
     if (!hasSharedHeader(layout)) throw new StructDefinitionError(`${layout.name} has no shared header`);
     if (layout.flexible) throw new StructDefinitionError(`${layout.name} ends in a flexible array`);

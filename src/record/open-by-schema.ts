@@ -6,6 +6,7 @@ import { show } from "../errors/show.ts";
 import { type Place, placeOfPath } from "../segment/place.ts";
 import { SegmentFile } from "../segment/segment-file.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
+import type { SchemaLimits } from "../struct/declare/limits.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { classInFile, schemaInFile } from "./layouts.ts";
@@ -16,22 +17,27 @@ import { LEAST_BYTES, recordWords } from "./record-content.ts";
 
 /** See `openReader`. */
 export function openBySchema(path: string, options: OpenReaderOptions): Reader<AnyStruct> {
-  checkOptions("openReader", options, { lockDir: "string", types: "object", ...TRUST_OPTIONS });
+  checkOptions("openReader", options, {
+    lockDir: "string",
+    types: "object",
+    limits: "object",
+    ...TRUST_OPTIONS,
+  });
   if (typeof path !== "string") throw new TypeError(`openReader: expected a path, got ${show(path)}`);
-  const { lockDir, types, ...trust } = options;
+  const { lockDir, types, limits, ...trust } = options;
   const place = placeOfPath(path, lockDir);
-  const cls = classInFile(readSchemaAt(place, trust), place.dataPath, { types });
+  const cls = classInFile(readSchemaAt(place, trust, limits), place.dataPath, { types, limits });
   return new Reader<AnyStruct>(cls as unknown as StructClass<AnyStruct>, { [AT_PLACE]: place, ...trust });
 }
 
-function readSchemaAt(place: Place, trust: Trust): StructSchema {
+function readSchemaAt(place: Place, trust: Trust, limits?: SchemaLimits): StructSchema {
   using file = SegmentFile.open(place.dataPath, {
     access: "read",
     words: recordWords("Class"),
     leastBytes: LEAST_BYTES,
     trust,
   });
-  if (file.footer !== undefined) return schemaInFile(file);
+  if (file.footer !== undefined) return schemaInFile(file, limits);
   throw new FileFormatError(
     file.path,
     `'${file.path}' was made by IPMMAP and has no schema: open it with a class, new Reader(cls, { dir })`,

@@ -1,5 +1,7 @@
 /** What segments a directory has, without opening any: for tools. */
+
 import { FileFormatError, SystemError } from "../errors/errors.ts";
+import { parseSchemaJson } from "../struct/schema/schema-json.ts";
 import { fs } from "../sys/builtin.ts";
 import { closeFile, openFile, readAt } from "../sys/file.ts";
 import { O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
@@ -135,8 +137,8 @@ function stateOf(footer: Footer, path: string, isOdd: boolean, isSuperseded: boo
 /** The name of the struct that a schema describes, or of the messages. */
 function nameIn(schema: Uint8Array): string | undefined {
   try {
-    const parsed = JSON.parse(Buffer.from(schema).toString());
-    const name: unknown = parsed?.name ?? parsed?.payload?.name;
+    const parsed = parseSchemaJson(schema) as { name?: unknown; payload?: { name?: unknown } } | null;
+    const name = parsed?.name ?? parsed?.payload?.name;
     return typeof name === "string" ? name : undefined;
   } catch {
     return undefined;

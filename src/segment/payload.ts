@@ -1,13 +1,16 @@
 /** What the slots of a channel or queue hold: structs of one class, or raw bytes of any length up to the slot's. */
+
 import { FileFormatError, LayoutMismatchError } from "../errors/errors.ts";
 import { escapeText, show } from "../errors/show.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
+import { limitsInFile } from "../struct/declare/limits.ts";
 import type { Struct } from "../struct/declare/struct.ts";
 import type { Init } from "../struct/declare/type-utils.ts";
 import { structByName } from "../struct/functions.ts";
 import { type Layout, layoutOfClass, modeOf } from "../struct/layout/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory/memory.ts";
 import { fingerprintOf, leavesOf, type StructSchema, schemaOf } from "../struct/schema/schema.ts";
+import { parseSchemaJson } from "../struct/schema/schema-json.ts";
 import { structFromSchema } from "../struct/schema/schema-reader.ts";
 import type { View } from "../struct/view/internals.ts";
 import { assignView } from "../struct/view/values.ts";
@@ -112,7 +115,7 @@ export class Payload<T extends Message> {
     const spell = ({ path, type, offset }: ReturnType<typeof leavesOf>[number]): string =>
       `${path} is ${type} at ${offset}`;
     const here = leavesOf(this.#layout).map(spell);
-    const there = leavesOf(layoutOfClass(structFromSchema(payload))).map(spell);
+    const there = leavesOf(layoutOfClass(structFromSchema(payload, { limits: limitsInFile() }))).map(spell);
     const differences = [
       ...there.filter((leaf) => !here.includes(leaf)).map((leaf) => `${leaf} in the file`),
       ...here.filter((leaf) => !there.includes(leaf)).map((leaf) => `${leaf} in ${this.name}`),
@@ -164,15 +167,9 @@ export class Payload<T extends Message> {
 
 function schemaOfFile({ path, schemaBytes }: SegmentFile): Partial<PayloadSchema> {
   try {
-    return JSON.parse(Buffer.from(schemaBytes).toString());
+    return parseSchemaJson(schemaBytes) as Partial<PayloadSchema>;
   } catch (cause) {
-    throw new FileFormatError(
-      path,
-      `the schema in '${path}' is not JSON: ${escapeText(String(cause))}`,
-      false,
-      {
-        cause,
-      },
-    );
+    const reason = escapeText(String(cause));
+    throw new FileFormatError(path, `the schema in '${path}' cannot be read: ${reason}`, false, { cause });
   }
 }

@@ -12,6 +12,7 @@ import { type Layout, layoutOfClass, modeOf, valueMembers } from "./layout/layou
 import { AT_START, assertAttached, FRESH, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
 import { isShared, type MemorySource, memorySource } from "./memory/source.ts";
 import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.ts";
+import { checkCost, MAX_VALUES } from "./view/cost.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
 import { resolvePath } from "./view/path.ts";
 import { goneFor, jsonOf, plainView, readableValue, readOr, unreadable } from "./view/plain.ts";
@@ -182,11 +183,25 @@ function asView(value: unknown, where: string): View {
 
 /**
  * A copy as plain objects and arrays; atomics as their value, 64-bit integers as bigint.
- * @throws TypeError for what is no struct and for memory that was unmapped, RangeError for an `asNumber` beyond 2^53
+ * @param options.maxValues how many numbers the copy may have, 2^21 unless given; an object or an array counts as 4, 8
+ * bytes of text as 1. A file of a few bytes can describe a struct of gigabytes.
+ * @throws TypeError for what is no struct and for memory that was unmapped, RangeError for an `asNumber` beyond 2^53 and
+ * for a struct with more values
  * @example toObject(create(Point2D, { x: 1 }))   // { x: 1, y: 0 }
  */
-export const toObject = <T extends Struct>(view: T): Plain<T> =>
-  plainView(asView(view, "toObject"), {}) as Plain<T>;
+export function toObject<T extends Struct>(
+  view: T,
+  options: { readonly maxValues?: number | undefined } = {},
+): Plain<T> {
+  checkOptions("toObject", options, { maxValues: "number" });
+  const known = asView(view, "toObject");
+  checkCost(
+    known,
+    options.maxValues ?? MAX_VALUES,
+    (values) => `toObject(view, { maxValues: ${values} }) makes them`,
+  );
+  return plainView(known, {}) as Plain<T>;
+}
 
 /**
  * Sets the given members, nested ones too: all of them, or none when one is refused.
@@ -310,6 +325,23 @@ Object.defineProperty(Struct.prototype, Symbol.for("nodejs.util.inspect.custom")
   value(this: Struct) {
     if (!isView(this)) return Object.create(null);
     return isGone(this) ? goneFor(this[LAYOUT].name) : inspectable(this);
+  },
+  writable: true,
+  configurable: true,
+});
+
+/**
+ * A view as text, as by JavaScript's own rules, but a member of the name toString or valueOf is no method: then the text
+ * names the class.
+ */
+Object.defineProperty(Struct.prototype, Symbol.toPrimitive, {
+  value(this: Record<string, unknown>, hint: string) {
+    for (const name of hint === "string" ? ["toString", "valueOf"] : ["valueOf", "toString"]) {
+      const method = this[name];
+      const value: unknown = typeof method === "function" ? method.call(this) : this;
+      if (typeof value !== "object" || value === null) return value;
+    }
+    return `[object ${isView(this) ? this[LAYOUT].name : "Struct"}]`;
   },
   writable: true,
   configurable: true,

@@ -20,6 +20,7 @@ export {
   struct,
 } from "./declare/decorators.ts";
 export { HEADER_CODE, MmapStructure, MmapStructureHeader } from "./declare/header.ts";
+export type { SchemaLimits } from "./declare/limits.ts";
 export { c_longdouble } from "./declare/long-double.ts";
 export { Struct, Union } from "./declare/struct.ts";
 export { chars } from "./declare/text.ts";

@@ -16,11 +16,11 @@ import { isMemberName, isStructName, MAX_ALIGN, nameMust } from "../declare/deco
 import {
   MAX_DEPTH,
   MAX_LABEL_DIGITS,
-  MAX_LABELS,
-  MAX_MEMBERS,
   MAX_NAME_LENGTH,
   MAX_PATH_CHARACTERS,
   MAX_STRUCT_NAME_LENGTH,
+  type SchemaLimits,
+  schemaLimits,
 } from "../declare/limits.ts";
 import { c_longdouble } from "../declare/long-double.ts";
 import { Struct, Union } from "../declare/struct.ts";
@@ -66,10 +66,11 @@ export function structFromSchema(
   schema: StructSchema,
   options: SchemaOptions = {},
 ): StructClass<Struct & Record<string, unknown>> {
-  checkOptions("structFromSchema", options, { types: "any" });
+  checkOptions("structFromSchema", options, { types: "any", limits: "object" });
   const own = ownTypes(options.types);
+  const limits = schemaLimits(options.limits);
   try {
-    return new SchemaReader(own).struct(schema, { depth: 0, pathLength: 0 });
+    return new SchemaReader(own, limits).struct(schema, { depth: 0, pathLength: 0 });
   } catch (error) {
     if (error instanceof StructDefinitionError && error.message.startsWith(UNSOUND)) throw error;
     // The types refuse their arguments with errors of their own, and a schema may be an object that bites.
@@ -117,16 +118,21 @@ interface Place {
 class Allowance {
   readonly #limit: number;
   readonly #what: string;
+  readonly #option: keyof SchemaLimits | undefined;
   #used = 0;
 
-  constructor(limit: number, what: string) {
+  constructor(limit: number, what: string, option?: keyof SchemaLimits) {
     this.#limit = limit;
     this.#what = what;
+    this.#option = option;
   }
 
   use(count: number): void {
     this.#used += count;
-    if (this.#used > this.#limit) throw unsound(`more than ${this.#limit} ${this.#what}`, this.#used);
+    if (this.#used <= this.#limit) return;
+    const raise =
+      this.#option === undefined ? "" : `; the option { limits: { ${this.#option}: … } } raises that`;
+    throw unsound(`more than ${this.#limit} ${this.#what}`, this.#used, raise);
   }
 }
 
@@ -136,11 +142,15 @@ class Allowance {
  */
 class SchemaReader {
   readonly #types: Map<string, CType<unknown>>;
-  readonly #members = new Allowance(MAX_MEMBERS, "members");
+  readonly #members: Allowance;
+  readonly #classes: Allowance;
   readonly #paths = new Allowance(MAX_PATH_CHARACTERS, "characters of paths to members");
-  readonly #labels = new Allowance(MAX_LABELS, "labels of enums");
+  readonly #labels: Allowance;
 
-  constructor(own: readonly CType<unknown>[]) {
+  constructor(own: readonly CType<unknown>[], limits: ReturnType<typeof schemaLimits>) {
+    this.#members = new Allowance(limits.members, "members", "members");
+    this.#classes = new Allowance(limits.classes, "structs and arrays that need a class", "classes");
+    this.#labels = new Allowance(limits.labels, "labels of enums", "labels");
     this.#types = new Map([...builtIns(), ...own.map((type) => [type.name, type] as const)]);
   }
 
@@ -152,6 +162,7 @@ class SchemaReader {
     const { name, kind } = head;
     if (!isObject(fields)) throw unsound(`${name}: fields`, fields);
     const entries = Object.entries(fields);
+    this.#classes.use(1);
     this.#members.use(entries.length);
     const members = entries.flatMap(([key, value]) => this.#member(head, key, value, place));
     const Base = kind === "union" ? Union : Struct;
@@ -215,6 +226,8 @@ class SchemaReader {
     const { array: spelt, length: given, count } = schema;
     const element = this.#type(spelt, where, deeper(place));
     const length = readLength(given, where);
+    // The built-in numbers are the same objects everywhere, and so are the classes of their arrays.
+    if (typeof spelt !== "string") this.#classes.use(1);
     if (isFlexible(element)) throw unsound(`${where}: elements without a length`, length);
     if (length === null && sizeOfType(element) === 0)
       throw unsound(`${where}: elements without bytes`, length);
@@ -350,7 +363,7 @@ function opaque(name: string, size: number, align: number): CType<Uint8Array> {
   });
 }
 
-function unsound(what: string, value: unknown): StructDefinitionError {
+function unsound(what: string, value: unknown, advice = ""): StructDefinitionError {
   const shown = typeof value === "object" ? JSON.stringify(value) : String(value);
-  return new StructDefinitionError(escapeText(`${UNSOUND}: ${what} (${shown?.slice(0, 80)})`));
+  return new StructDefinitionError(escapeText(`${UNSOUND}: ${what} (${shown?.slice(0, 80)})${advice}`));
 }

@@ -3,6 +3,7 @@
  * work on the bytes without the class's source. It stands in every file that a Manager makes.
  */
 import type { FieldType } from "../declare/composite.ts";
+import type { SchemaLimits } from "../declare/limits.ts";
 import { type CType, schemaOfType, type TypeSchema } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { type Layout, layoutOfClass, type Member, typeName, unwrap } from "../layout/layout.ts";
@@ -143,4 +144,6 @@ function computeFingerprint(layout: Layout): bigint {
 export interface SchemaOptions {
   /** Types of your own that the schema names; without them their bytes are read as their base type. */
   readonly types?: readonly CType<unknown>[] | undefined;
+  /** How much the schema may make; see `SchemaLimits`. */
+  readonly limits?: SchemaLimits | undefined;
 }

@@ -7,17 +7,27 @@ import { isAttached, type Memory } from "../memory/memory.ts";
 import { seenFrom } from "../validation-error.ts";
 import { PLACE } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
-import { LAYOUT, type View } from "./internals.ts";
+import { checkCost, MAX_VALUES } from "./cost.ts";
+import { isView, LAYOUT, type View } from "./internals.ts";
 
-/** What JSON has no form of its own for: bigints, and typed arrays. Views and `CArray`s bring a toJSON. */
+/**
+ * What JSON has no form of its own for: bigints, typed arrays, and views with a member of the name toJSON. Others, and
+ * `CArray`s, bring a toJSON.
+ */
 export function forJson(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
+  if (isView(value) && typeof (value as { toJSON?: unknown }).toJSON !== "function") return jsonOf(value);
   const isTypedArray = ArrayBuffer.isView(value) && Symbol.iterator in value && !("toJSON" in value);
   return isTypedArray ? Array.from(value as Iterable<unknown>, forJson) : value;
 }
 
 /** A struct for JSON.stringify, which asks the structs, arrays and atomics in it for theirs. */
 export function jsonOf(view: View): Record<string, unknown> {
+  checkCost(
+    view,
+    MAX_VALUES,
+    (values) => `JSON.stringify(toObject(view, { maxValues: ${values} })) makes them`,
+  );
   const source = view as unknown as Record<string, unknown>;
   return Object.fromEntries(valueMembers(view[LAYOUT]).map(({ name }) => [name, forJson(source[name])]));
 }

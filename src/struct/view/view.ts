@@ -6,7 +6,7 @@
  */
 import type { FieldType } from "../declare/composite.ts";
 import type { Struct } from "../declare/struct.ts";
-import { inOrder, type Layout } from "../layout/layout.ts";
+import { inOrder, type Layout, valueMembers } from "../layout/layout.ts";
 import { AT_START, type Region } from "../memory/memory.ts";
 import { CArray, type Owner } from "./arrays.ts";
 import { Generator } from "./generator.ts";
@@ -32,8 +32,35 @@ export function viewClass(layout: Layout, mode: number): ViewClass {
     const View = evaluate<ViewClass>(source, generator.constants, layout.name);
     Object.defineProperty(View.prototype, LAYOUT, { value: layout });
     // So that `view.constructor` is the user's class, as instanceof suggests.
-    return inheriting(View, layout.cls);
+    const Whole = inheriting(View, layout.cls);
+    return layout.byName.has("toJSON") ? withOwnMembers(Whole, layout) : Whole;
   });
+}
+
+/**
+ * JSON.stringify asks for toJSON. Where that is a member, and so no function, it takes the own properties of the object:
+ * then the members are these, too.
+ */
+function withOwnMembers(View: ViewClass, layout: Layout): ViewClass {
+  const accessors = Object.fromEntries(
+    valueMembers(layout).map(({ name }) => {
+      const { get, set } = Object.getOwnPropertyDescriptor(View.prototype, name) ?? {};
+      return [name, { get, set, enumerable: true }];
+    }),
+  );
+  const Whole = class extends View {
+    constructor(region: Region, byteOffset: number) {
+      super(region, byteOffset);
+      Object.defineProperties(this, accessors as PropertyDescriptorMap);
+    }
+  };
+  Object.defineProperty(Whole.prototype, "constructor", {
+    value: layout.cls,
+    writable: true,
+    configurable: true,
+  });
+  Object.defineProperty(Whole, "name", { value: layout.name });
+  return Whole;
 }
 
 /** The class of arrays of this element type, generated at its first use. */

@@ -1,0 +1,53 @@
+/** What a copy of a struct as plain values costs, known before it is made. */
+import type { FieldType } from "../declare/composite.ts";
+import { forValues, type Visitor, visit } from "../declare/visit.ts";
+import { type Layout, layoutOfClass, sizeOfType, valueMembers } from "../layout/layout.ts";
+import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
+
+/** Some 16 MiB of numbers in arrays. */
+export const MAX_VALUES = 2 ** 21;
+
+/** An object or an array takes as much as so many numbers. */
+const OBJECT_VALUES = 4;
+/** So many bytes of text take as much as one number. */
+const BYTES_A_VALUE = 8;
+
+const known = new WeakMap<Layout, number>();
+
+const costs: Visitor<number> = {
+  ...forValues(({ size }) => Math.max(1, size / BYTES_A_VALUE)),
+  bits: () => 1,
+  atomic: () => 1,
+  array: ({ element, length }) => OBJECT_VALUES + (length ?? 0) * visit(element, costs),
+  struct: ({ cls }) => costOf(layoutOfClass(cls)),
+};
+
+function costOf(layout: Layout): number {
+  const cost =
+    known.get(layout) ??
+    valueMembers(layout).reduce((sum, { type }) => sum + visit(type, costs), OBJECT_VALUES);
+  known.set(layout, cost);
+  return cost;
+}
+
+/** The elements of a flexible array are counted in the memory that is there. */
+function flexibleCost({ [LAYOUT]: layout, [REGION]: region, [OFFSET]: offset }: View): number {
+  const last = layout.members.at(-1);
+  if (!layout.flexible || last?.type.kind !== "array") return 0;
+  const { element }: { readonly element: FieldType } = last.type;
+  const count = Math.floor((region.byteLength - offset - last.offset) / sizeOfType(element));
+  return count * visit(element, costs);
+}
+
+/**
+ * Refuses to make more plain values than that of a struct: a file of a few bytes can describe gigabytes.
+ * @param advice how to get them all the same
+ * @throws RangeError
+ */
+export function checkCost(view: View, maxValues: number, advice: (values: number) => string): void {
+  const values = Math.ceil(costOf(view[LAYOUT]) + flexibleCost(view));
+  if (values <= maxValues) return;
+  throw new RangeError(
+    `${view[LAYOUT].name} takes as much as ${values} numbers as a plain object, more than ${maxValues}; ${advice(values)}`,
+  );
+}
