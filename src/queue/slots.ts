@@ -90,6 +90,16 @@ export interface QueueLimits {
   readonly leaseMs: number;
 }
 
+/** What may go with a job. */
+export interface PublishOptions {
+  /** When it may be taken: the halves of a time. */
+  readonly notBefore?: readonly [low: number, high: number];
+  /** Its bytes for the user. */
+  readonly note?: Uint8Array;
+}
+
+const NO_OPTIONS: PublishOptions = {};
+
 /** How many slots are in which state. */
 export interface SlotCounts {
   free: number;
@@ -100,6 +110,17 @@ export interface SlotCounts {
   delayed: number;
   taken: number;
 }
+
+/** Tickets wrap, so their order is by distance. */
+const ticketOf = ({ header }: SavedJob): number =>
+  new DataView(header.buffer, header.byteOffset).getInt32(TICKET * 4 - 4, true);
+
+/** The jobs among these, the oldest first. */
+export const inOrder = (jobs: readonly (SavedJob | undefined)[]): SavedJob[] =>
+  jobs
+    .filter((job) => job !== undefined)
+    .filter(({ word }) => (stateOf(word) & 2) !== 0)
+    .sort((a, b) => (ticketOf(a) - ticketOf(b)) | 0);
 
 /** A job as it is moved to another file. */
 export interface SavedJob {
@@ -153,6 +174,16 @@ export class Slots {
     this.#ticketHigh = ticketHigh;
   }
 
+  /** How many jobs were pushed, as far as is known; a u32 that wraps. */
+  get pushed(): number {
+    return this.#read(TAIL) >>> 0;
+  }
+
+  /** A slot's number, from 0. */
+  numberOf(slot: number): number {
+    return (slot - this.#first) / this.#stride;
+  }
+
   get limits(): QueueLimits {
     const attempts = this.#read(MAX_ATTEMPTS_WORD) >>> 0;
     return { maxAttempts: Math.min(attempts, MAX_ATTEMPTS), leaseMs: this.words[LEASE_WORD]! >>> 0 };
@@ -190,14 +221,16 @@ export class Slots {
     return FULL;
   }
 
-  /** Makes the written job one that can be taken, `notBefore` it is time. */
-  publish(slot: number, length: number, notBeforeLow = 0, notBeforeHigh = 0): void {
+  /** Makes the written job one that can be taken. */
+  publish(slot: number, length: number, { notBefore, note }: PublishOptions = NO_OPTIONS): void {
     const { words } = this;
     words[slot + LENGTH] = length;
-    words[slot + NOT_BEFORE] = notBeforeLow;
-    words[slot + NOT_BEFORE + 1] = notBeforeHigh;
+    words[slot + NOT_BEFORE] = notBefore?.[0] ?? 0;
+    words[slot + NOT_BEFORE + 1] = notBefore?.[1] ?? 0;
     words[slot + TAKEN_AT] = 0;
     words[slot + TAKEN_AT + 1] = 0;
+    for (let i = 0; i < USER_BYTES / 4; i++) words[slot + USER_BYTE_OFFSET / 4 + i] = 0;
+    if (note !== undefined) this.user(slot).set(note);
     Atomics.store(words, slot, (READY << 30) | (words[slot]! & GENERATION_MASK));
   }
 
@@ -240,6 +273,12 @@ export class Slots {
     this.words[slot + TAKEN_AT + 1] = realtime.high;
   }
 
+  /** Whether the slot still has the job of this lease; a frozen one has it in another file. */
+  isHeld(slot: number, lease: number): boolean {
+    const word = this.#read(slot);
+    return word === lease || (ownerOf(word) === FROZEN && generationOf(word) === generationOf(lease));
+  }
+
   /** The word of a slot, now. */
   word(slot: number): number {
     return this.#read(slot);
@@ -255,6 +294,14 @@ export class Slots {
     if (this.#read(slot) !== lease) return false;
     this.#clearTaken(slot);
     return this.#swap(slot, lease, slotWord(READY, 0, attemptOf(lease), generationOf(lease)));
+  }
+
+  /** Gives a job back with the same attempt, not before the given time. */
+  postpone(slot: number, lease: number, notBeforeLow: number, notBeforeHigh: number): boolean {
+    if (this.#read(slot) !== lease) return false;
+    this.words[slot + NOT_BEFORE] = notBeforeLow;
+    this.words[slot + NOT_BEFORE + 1] = notBeforeHigh;
+    return this.release(slot, lease);
   }
 
   /** Gives a job back for another attempt, not before the given time. */
@@ -289,6 +336,17 @@ export class Slots {
   /** The job's number: unique among all jobs that are there. */
   ticket(slot: number): { low: number; high: number } {
     return { low: this.#read(slot + TICKET), high: this.words[slot + TICKET + 1]! };
+  }
+
+  /** The soonest time at which a delayed job may be taken, in ms since 1970; Infinity: there is none. */
+  nextDueMs(nowMs: number): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (const slot of this) {
+      if (stateOf(this.#read(slot)) !== READY) continue;
+      const notBefore = this.notBeforeMs(slot);
+      if (notBefore > nowMs) due = Math.min(due, notBefore);
+    }
+    return due;
   }
 
   /** When the job was taken, in ms since 1970; 0: not known. */
@@ -397,6 +455,11 @@ export class Slots {
     }
   }
 
+  get isFrozen(): boolean {
+    for (const slot of this) if (ownerOf(this.#read(slot)) === FROZEN) return true;
+    return false;
+  }
+
   /** Undoes `freeze` for all slots: taken jobs are then ready. For the holder of the writer's lock, when the replacer has died. */
   thaw(): number {
     let count = 0;
@@ -412,8 +475,13 @@ export class Slots {
     return slotWord(READY, 0, attemptOf(word), generationOf(word));
   }
 
-  /** A job for another file, copied while this one is in use; undefined: there is none, or it went meanwhile. Taken ones become ready. */
-  copyJob(slot: number): SavedJob | undefined {
+  /** The jobs for a file of their own, copied while this one is in use. Taken ones become ready. */
+  copyJobs(): SavedJob[] {
+    return inOrder([...this].map((slot) => this.#copyJob(slot)));
+  }
+
+  /** Undefined: there is no job, or it went meanwhile. */
+  #copyJob(slot: number): SavedJob | undefined {
     const before = this.#read(slot);
     if ((stateOf(before) & 2) === 0) return undefined;
     const job = this.#save(slot, slotWord(READY, 0, attemptOf(before), generationOf(before)));
@@ -440,7 +508,9 @@ export class Slots {
       this.payload(slot).set(payload);
       this.words[slot] = word;
     }
-    this.words[TAIL] = jobs.length;
+    // Beyond all tickets that are there, and at the first free slot.
+    const last = jobs.length === 0 ? 0 : ticketOf(jobs[jobs.length - 1]!) + 1;
+    this.words[TAIL] = (last + ((jobs.length - last) & this.#mask)) | 0;
   }
 
   /** The slot that holds the job of this lease and ticket; -1: none does. */

@@ -1,0 +1,131 @@
+/** A queue in a segment. */
+import { FileFormatError } from "../errors/errors.ts";
+import type { Content, ContentCopy, ContentType, ContentWords } from "../segment/content.ts";
+import type { SegmentPlan } from "../segment/create.ts";
+import type { Message, Payload } from "../segment/payload.ts";
+import type { SegmentFile } from "../segment/segment-file.ts";
+import { planSlots, type SlotGeometry } from "../segment/slot-geometry.ts";
+import { Sleepers } from "./sleepers.ts";
+import {
+  FREE_WORD,
+  initSlots,
+  MAX_QUEUE_SLOTS,
+  type QueueLimits,
+  READY_WORD,
+  type SavedJob,
+  Slots,
+  slotsBytes,
+  slotsGeometry,
+} from "./slots.ts";
+
+const RECREATE =
+  "new Queue(Job, { create: true, force: true }) recreates it, which erases the jobs that are there";
+
+export const queueWords: ContentWords = {
+  owner: "the queue",
+  file: "queue",
+  create: "create: true makes it: new Queue(Job, { create: true })",
+  recreate: RECREATE,
+  lockFile: "new Queue(Job, { create: true }) makes it",
+  permit:
+    "permission denied: the file has mode 0600 unless another one was given, new Queue(Job, { create: true, mode: 0o660 }); check the directories too",
+};
+
+/** How queues of this payload are opened; without one, any queue is. */
+export const queueType = <T extends Message>(payload?: Payload<T>): ContentType<QueueContent> => ({
+  kind: "queue",
+  words: queueWords,
+  lockKinds: ["flock"],
+  leastBytes: 1,
+  open: (file) => new QueueContent(file, payload),
+});
+
+/** What a queue is made with. */
+export interface QueueShape {
+  readonly slots: number;
+  readonly payloadBytes: number | undefined;
+  readonly limits: QueueLimits;
+}
+
+/**
+ * The plan of a new queue.
+ * @param jobs gives the jobs that it begins with; called when all users of the old file are being told to leave it
+ * @throws RangeError, TypeError for impossible sizes
+ */
+export function queuePlan<T extends Message>(
+  payload: Payload<T>,
+  { slots, payloadBytes, limits }: QueueShape,
+  jobs: () => readonly SavedJob[] = () => [],
+): SegmentPlan {
+  const geometry = planSlots(slots, payload.capacity(payloadBytes), MAX_QUEUE_SLOTS);
+  return {
+    content: "queue",
+    lockKind: "flock",
+    contentBytes: slotsBytes(geometry),
+    fingerprint: payload.fingerprint,
+    schema: payload.schema(geometry.payloadBytes),
+    name: `${slots} jobs of ${payload.name}`,
+    fill: ({ bytes }) => fill(bytes.subarray(0, slotsBytes(geometry)), geometry, limits, jobs()),
+  };
+}
+
+function fill(
+  bytes: Uint8Array,
+  geometry: SlotGeometry,
+  limits: QueueLimits,
+  jobs: readonly SavedJob[],
+): void {
+  if (jobs.length > geometry.slots) {
+    throw new RangeError(`there are ${jobs.length} jobs, too many for ${geometry.slots} slots`);
+  }
+  initSlots(bytes, geometry, limits);
+  new Slots(bytes, geometry).restore(jobs);
+}
+
+export class QueueContent implements Content {
+  readonly file: SegmentFile;
+  readonly geometry: SlotGeometry;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly slots: Slots;
+  readonly limits: QueueLimits;
+  /** Where takers sleep. */
+  readonly ready: Sleepers;
+  /** Where pushers sleep. */
+  readonly free: Sleepers;
+
+  /** @throws FileFormatError when it is no queue, or damaged; LayoutMismatchError */
+  constructor(file: SegmentFile, payload: Payload<Message> | undefined) {
+    if (file.footer === undefined)
+      throw new FileFormatError(file.path, `'${file.path}' has no footer, so it is no queue`);
+    this.file = file;
+    this.bytes = file.bytes.subarray(0, file.contentBytes);
+    this.geometry = slotsGeometry(this.bytes, (reason) => {
+      throw new FileFormatError(
+        file.path,
+        `the queue '${file.path}' is damaged (${reason}); ${RECREATE}`,
+        true,
+      );
+    });
+    payload?.check(file, this.geometry.payloadBytes, RECREATE);
+    this.slots = new Slots(this.bytes, this.geometry, file.generation);
+    this.limits = this.slots.limits;
+    this.ready = new Sleepers(this.slots.words, READY_WORD);
+    this.free = new Sleepers(this.slots.words, FREE_WORD);
+  }
+
+  /** How many jobs were pushed, as a u32 that wraps. */
+  get version(): number {
+    return this.slots.pushed;
+  }
+
+  /** The next to take a job gives back what a dead owner has left; frozen slots are thawed by who finds them. */
+  repair(): void {}
+
+  /** Each job that is there during the whole copy is in it once; taken ones are ready there. */
+  copyCommitted(): ContentCopy {
+    const jobs = this.slots.copyJobs();
+    const bytes = new Uint8Array(slotsBytes(this.geometry));
+    fill(bytes, this.geometry, this.limits, jobs);
+    return { bytes, version: jobs.length };
+  }
+}

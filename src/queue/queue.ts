@@ -1,0 +1,854 @@
+import { checkOptions } from "../errors/check-options.ts";
+import { ClosedError, FileFormatError, FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
+import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
+import { backupSegment } from "../segment/backup.ts";
+import { createSegment, replaceSegment } from "../segment/create.ts";
+import { closeAtWorkerEnd } from "../segment/lifetime.ts";
+import { Owners } from "../segment/owners.ts";
+import { type Message, type MessageInit, Payload, type PayloadClass } from "../segment/payload.ts";
+import { classPlace, ownersPath, type Place } from "../segment/place.ts";
+import { Segment } from "../segment/segment.ts";
+import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
+import { checkMilliseconds, checkSignal, checkTimeout, rest } from "../sync/timeout.ts";
+import { checkMode } from "../sys/arguments.ts";
+import { fromMilliseconds, nowMs } from "../sys/clock.ts";
+import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
+import { type QueueContent, queuePlan, queueType } from "./queue-content.ts";
+import {
+  attemptOf,
+  inOrder,
+  MAX_ATTEMPTS,
+  ownerOf,
+  type SavedJob,
+  type SlotCounts,
+  stateOf,
+  TAKEN,
+} from "./slots.ts";
+
+/** Options of `new Queue`. @example { dir, slots: 1024, create: true, maxAttempts: 5 } */
+export interface QueueOptions {
+  /** Directory of the file. Default `"./.mmap"`. */
+  readonly dir?: string | undefined;
+  /** Tells several queues of one class apart: `<dir>/<Class>_<tag>.queue`. Default empty. */
+  readonly tag?: string | undefined;
+  /** Instead of a directory: the name of a POSIX shared memory object, `"/jobs"` (Linux). */
+  readonly name?: string | undefined;
+  /** The class name in the file's name. Default: the class's own, `Bytes` for `Uint8Array`. */
+  readonly className?: string | undefined;
+  /** Make the queue when there is none. Default false. */
+  readonly create?: boolean | undefined;
+  /** With `create`: replace a queue that is there, with its jobs. Default false. */
+  readonly force?: boolean | undefined;
+  /** How many jobs there may be: a power of two, at most 2^20. Fixed at creation, but see `resize`. Default 1024. */
+  readonly slots?: number | undefined;
+  /** Bytes of a job at most. Default: those of the struct; needed for `Uint8Array`. */
+  readonly payloadBytes?: number | undefined;
+  /** Permissions of the files made, not reduced by the umask. Default 0o600. */
+  readonly mode?: number | undefined;
+  /** Attempts before a job goes to the dead letters, 1 to 254. Fixed at creation. Default: no limit. */
+  readonly maxAttempts?: number | undefined;
+  /**
+   * Milliseconds after which a job that is neither done nor extended is given to another worker, though its worker lives.
+   * Fixed at creation. Default: never; a dead worker's job goes back without it.
+   */
+  readonly leaseMs?: number | undefined;
+}
+
+/** Options of `Queue.open`. */
+export interface OpenQueueOptions extends QueueOptions, WaitForFileOptions {}
+
+/** Options of a push. @example queue.push(job, { delayMs: 60_000 }) */
+export interface PushOptions {
+  /** Milliseconds before the job may be taken. Default 0. */
+  readonly delayMs?: number | undefined;
+  /** Bytes of the job, where a function fills only a part of raw bytes. Default: all of them. */
+  readonly length?: number | undefined;
+}
+
+/** A push that waits while the queue is full. */
+export interface PushWaitOptions extends PushOptions {
+  /** Milliseconds to wait while the queue is full. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface PushAsyncOptions extends PushWaitOptions {
+  /** Aborting it ends the wait with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How long to wait for a job. @example queue.take({ timeoutMs: 200 }) */
+export interface TakeOptions {
+  /** Milliseconds to wait for a job. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface TakeAsyncOptions extends TakeOptions {
+  /** Aborting it ends the wait with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Another shape for a queue. @example queue.resize({ slots: 4096 }) */
+export interface ResizeOptions {
+  readonly slots?: number | undefined;
+  readonly payloadBytes?: number | undefined;
+  readonly maxAttempts?: number | undefined;
+  readonly leaseMs?: number | undefined;
+  /** Milliseconds to wait for another replacement, and for producers that are at work. Default 5000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** A process that has pushed or taken. */
+export interface OwnerInfo {
+  /** Its number in the queue. */
+  readonly owner: number;
+  readonly pid: number;
+  /** Jobs that it has taken. */
+  readonly taken: number;
+  /** Dead: its jobs go back as soon as somebody looks. */
+  readonly isAlive: boolean;
+}
+
+/** What a queue holds. */
+export interface QueueInfo extends SlotCounts {
+  readonly path: string;
+  readonly slots: number;
+  readonly maxAttempts: number;
+  readonly leaseMs: number;
+  /** Since when the job has been taken that was taken first: milliseconds since 1970. */
+  readonly oldestTakenAt: number | undefined;
+  readonly owners: readonly OwnerInfo[];
+}
+
+const known = {
+  dir: "string",
+  tag: "string",
+  name: "string",
+  className: "string",
+  create: "boolean",
+  force: "boolean",
+  slots: "number",
+  payloadBytes: "number",
+  mode: "number",
+  maxAttempts: "number",
+  leaseMs: "number",
+} as const;
+const pushKnown = { delayMs: "number", length: "number" } as const;
+
+const DEFAULT_SLOTS = 1024;
+const NO_OPTIONS = {};
+/** All that sleep look this often, in milliseconds, whether an owner has died. */
+const LOOK_EVERY_MS = 1000;
+/** The dead are looked for at most this often, in milliseconds. */
+const RECOVER_EVERY_MS = 0.2;
+/** Operations between two looks at the file's name. */
+const OPERATIONS_PER_LOOK = 1024;
+/** How long a replacer that stands still is waited for, in milliseconds. */
+const REPLACER_MS_MAX = 30_000;
+/** A dead letter that found no room waits so long, in milliseconds. */
+const NO_ROOM_MS = 1000;
+
+/**
+ * Jobs for workers in any process: many producers, many workers, bounded, at least once. A job belongs to one worker from
+ * `take()` until `done()`; when that worker dies, the job goes back as soon as another process looks. All processes that wait
+ * look at least once a second.
+ * @throws FileMissingError without `create`; LayoutMismatchError; FileFormatError for a damaged file or one made with other
+ *   options; TypeError, RangeError for the options; SystemError
+ * @example
+ * using jobs = new Queue(Job, { dir: "/run/app", slots: 1024, create: true, maxAttempts: 5 });
+ * jobs.push({ id: 1 });
+ * using job = jobs.take({ timeoutMs: 200 });
+ * if (job) { work(job.data); job.done(); }
+ */
+export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T>> {
+  readonly #payload: Payload<T>;
+  readonly #options: QueueOptions;
+  readonly #segment: Segment<QueueContent>;
+  readonly #owners: Owners;
+  readonly #jobs: JobOwner<T>;
+  readonly #cls: PayloadClass<T> | string;
+  #content: QueueContent;
+  /** This queue's number among its owners; 0 until the first push or take. */
+  #owner = 0;
+  /** The jobs in hand, by the number of their slot. */
+  #held: (JobPlace | undefined)[] = [];
+  #views: (T | undefined)[] = [];
+  #recoveredAt = Number.NEGATIVE_INFINITY;
+  #operations = 0;
+  #deadLetters: Queue<T> | undefined;
+  readonly #structBytes: number;
+
+  /** @param cls a struct class, the name of one after `loadStructs`, or `Uint8Array` */
+  constructor(cls: PayloadClass<T> | string, options: QueueOptions = {}) {
+    checkOptions("new Queue", options, known);
+    checkQueueOptions(options);
+    this.#cls = cls;
+    this.#payload = new Payload(cls);
+    this.#options = options;
+    this.#structBytes = this.#payload.isVariable ? 0 : this.#payload.structBytes;
+    const place = classPlace(options.className ?? this.#payload.name, options, "queue");
+    if (options.create) this.#create(place);
+    this.#segment = new Segment(place, queueType(this.#payload), {
+      access: "write",
+      makesLock: options.create === true,
+      mode: options.mode,
+    });
+    this.#content = this.#segment.content;
+    try {
+      this.#checkAgreement();
+      this.#owners = new Owners(ownersPath(place.dataPath), this.#content.file.mode);
+    } catch (error) {
+      this.#segment.close();
+      throw error;
+    }
+    this.#jobs = {
+      path: place.dataPath,
+      end: (job, how, delayMs) => this.#end(job, how, delayMs),
+      read: (job) => this.#read(job),
+      note: (job, bytes) => this.#note(job, bytes),
+      user: (job) => this.#placed(job).slots.user(job.slot).slice(),
+    };
+    closeAtWorkerEnd(this);
+  }
+
+  /**
+   * Opens a queue, and waits for it to be made.
+   * @throws as the constructor; WaitTimeoutError after `waitMs`; the signal's reason
+   * @example const jobs = await Queue.open(Job, { dir, waitMs: 5000 });
+   */
+  static async open<T extends Message>(
+    cls: PayloadClass<T> | string,
+    options: OpenQueueOptions = {},
+  ): Promise<Queue<T>> {
+    checkOptions("Queue.open", options, { ...known, ...WAIT_FOR_FILE_OPTIONS });
+    const { waitMs, signal, ...others } = options;
+    return waitForFile("Queue.open", () => new Queue<T>(cls, others), { waitMs, signal });
+  }
+
+  #create(place: Place): void {
+    const { slots = DEFAULT_SLOTS, payloadBytes, mode = 0o600, force } = this.#options;
+    const { maxAttempts = 0, leaseMs = 0 } = this.#options;
+    const plan = queuePlan(this.#payload, { slots, payloadBytes, limits: { maxAttempts, leaseMs } });
+    createSegment(place, plan, queueType(), { force, mode });
+  }
+
+  #checkAgreement(): void {
+    const { geometry, limits } = this.#content;
+    const made: Record<string, number> = { ...geometry, ...limits };
+    for (const option of ["slots", "payloadBytes", "maxAttempts", "leaseMs"] as const) {
+      const wanted = this.#options[option];
+      if (wanted === undefined || wanted === made[option]) continue;
+      throw new FileFormatError(
+        this.path,
+        `'${this.path}' was made with ${option}: ${made[option]}, not ${wanted}; leave the option out, or change it with resize()`,
+      );
+    }
+  }
+
+  /** The queue's file. */
+  get path(): string {
+    return this.#segment.path;
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#segment.closed;
+  }
+
+  /** Jobs that may be taken now. @throws ClosedError */
+  get size(): number {
+    return this.#current().slots.counts().ready;
+  }
+
+  /** Jobs that workers have in hand. @throws ClosedError */
+  get taken(): number {
+    return this.#current().slots.counts().taken;
+  }
+
+  /** What the queue holds, and who works on it. @throws ClosedError */
+  info(): QueueInfo {
+    const { slots, limits, geometry } = this.#current();
+    const taken = new Map<number, number>();
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const slot of slots) {
+      const word = slots.word(slot);
+      if (stateOf(word) !== TAKEN) continue;
+      taken.set(ownerOf(word), (taken.get(ownerOf(word)) ?? 0) + 1);
+      const takenAt = slots.takenAtMs(slot);
+      if (takenAt > 0) oldest = Math.min(oldest, takenAt);
+    }
+    return {
+      path: this.path,
+      slots: geometry.slots,
+      ...limits,
+      ...slots.counts(),
+      oldestTakenAt: Number.isFinite(oldest) ? oldest : undefined,
+      owners: this.#ownersInfo(taken),
+    };
+  }
+
+  #ownersInfo(taken: ReadonlyMap<number, number>): OwnerInfo[] {
+    const result: OwnerInfo[] = [];
+    for (const [owner, pid] of this.#owners.pids().entries()) {
+      if (owner === 0 || pid === 0) continue;
+      const isAlive = owner === this.#owner || !this.#isDead(owner);
+      const count = taken.get(owner) ?? 0;
+      if (isAlive || count > 0) result.push({ owner, pid, taken: count, isAlive });
+    }
+    return result;
+  }
+
+  #isDead(owner: number): boolean {
+    if (!this.#owners.tryLock(owner)) return false;
+    this.#owners.unlock(owner);
+    return true;
+  }
+
+  // ---- producers
+
+  /**
+   * Pushes a job, if there is room. When `fn` throws, or the value does not fit, there is no job.
+   * @param job a value (members that are not given are 0), or a function that fills the job in its slot. A function may
+   *   return the length of raw bytes
+   * @returns false when the queue is full
+   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError
+   */
+  tryPush(job: MessageInit<T> | ((data: T) => unknown), options: PushOptions = NO_OPTIONS): boolean {
+    if (options !== NO_OPTIONS) checkPushOptions("tryPush", options, pushKnown);
+    return this.#tryPush(job, options);
+  }
+
+  /**
+   * Pushes a job, and waits while the queue is full.
+   * @throws as `tryPush`; WaitTimeoutError when it is full for longer than `timeoutMs`
+   * @example jobs.push({ id: 7 }, { delayMs: 1000 })
+   */
+  push(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions = NO_OPTIONS): void {
+    if (options !== NO_OPTIONS) checkPushOptions("push", options, { ...pushKnown, timeoutMs: "number" });
+    if (this.#tryPush(job, options)) return;
+    const isPushed = this.#wait("free", options.timeoutMs, () => this.#tryPush(job, options) || undefined);
+    if (!isPushed) throw this.#full(options.timeoutMs);
+  }
+
+  /** The same without blocking the event loop. @throws as `push`; the signal's reason */
+  async pushAsync(
+    job: MessageInit<T> | ((data: T) => unknown),
+    options: PushAsyncOptions = NO_OPTIONS,
+  ): Promise<void> {
+    checkPushOptions("pushAsync", options, { ...pushKnown, timeoutMs: "number", signal: "any" });
+    const isPushed = await this.#waitAsync(
+      "pushAsync",
+      options,
+      () => this.#tryPush(job, options) || undefined,
+    );
+    if (!isPushed) throw this.#full(options.timeoutMs);
+  }
+
+  #full(timeoutMs = 0): WaitTimeoutError {
+    return new WaitTimeoutError(
+      this.path,
+      timeoutMs,
+      `the queue '${this.path}' is full, for ${timeoutMs} ms now`,
+    );
+  }
+
+  #tryPush(job: MessageInit<T> | ((data: T) => unknown), options: PushOptions): boolean {
+    const content = this.#ready();
+    let slot = content.slots.claim();
+    if (slot < 0) {
+      // Full may mean that dead owners hold slots, or that another file has taken the place of this one.
+      if (!this.#hasGivenBack()) return false;
+      slot = this.#content.slots.claim();
+      if (slot < 0) return false;
+    }
+    this.#fill(slot, job, options);
+    return true;
+  }
+
+  #fill(
+    slot: number,
+    job: MessageInit<T> | ((data: T) => unknown),
+    { delayMs = 0, length }: PushOptions,
+  ): void {
+    const { slots, ready } = this.#content;
+    let byteLength: number;
+    try {
+      if (this.#structBytes > 0 || typeof job === "function") slots.payload(slot).fill(0);
+      const stored = this.#store(this.#view(slot), job);
+      byteLength = length ?? stored ?? (this.#structBytes || slots.payloadBytes);
+      if (!(byteLength >= 0 && byteLength <= slots.payloadBytes)) {
+        throw new RangeError(`length must be from 0 to ${slots.payloadBytes}, not ${byteLength}`);
+      }
+    } catch (error) {
+      slots.abandon(slot);
+      throw error;
+    }
+    if (delayMs === 0) slots.publish(slot, byteLength);
+    else slots.publish(slot, byteLength, { notBefore: fromMilliseconds(nowMs() + delayMs) });
+    ready.wake();
+    this.#segment.notify();
+  }
+
+  #store(view: T, job: MessageInit<T> | ((data: T) => unknown)): number | undefined {
+    if (typeof job !== "function") return this.#payload.assign(view, job);
+    refuseAsync(job, "push");
+    const result = refusePromise((job as (data: T) => unknown)(view), "push");
+    return typeof result === "number" ? result : undefined;
+  }
+
+  #view(slot: number): T {
+    const { slots, bytes } = this.#content;
+    const number = slots.numberOf(slot);
+    const known = this.#views[number];
+    if (known !== undefined) return known;
+    const region = this.#payload.region(bytes, slots.payloadOffset(slot), slots.payloadBytes, "write");
+    const view = this.#payload.view(region);
+    this.#views[number] = view;
+    return view;
+  }
+
+  // ---- workers
+
+  /**
+   * Takes a job, if there is one.
+   * @returns undefined when there is none whose time has come
+   * @throws ClosedError; TooManyOwnersError; FileMissingError once the file was deleted
+   */
+  tryTake(): Job<T> | undefined {
+    const content = this.#ready();
+    const slot = content.slots.take();
+    if (slot >= 0) return this.#taken(slot);
+    if (!this.#hasGivenBack()) return undefined;
+    const later = this.#content.slots.take();
+    return later < 0 ? undefined : this.#taken(later);
+  }
+
+  /**
+   * Takes a job, and waits for one.
+   * @returns undefined after `timeoutMs`
+   * @throws as `tryTake`
+   * @example using job = jobs.take({ timeoutMs: 200 });
+   */
+  take(options: TakeOptions = NO_OPTIONS): Job<T> | undefined {
+    const job = this.tryTake();
+    if (job !== undefined) return job;
+    checkOptions("take", options, { timeoutMs: "number" });
+    return this.#wait("ready", options.timeoutMs, () => this.tryTake());
+  }
+
+  /** The same without blocking the event loop. @throws as `take`; the signal's reason */
+  async takeAsync(options: TakeAsyncOptions = {}): Promise<Job<T> | undefined> {
+    checkOptions("takeAsync", options, { timeoutMs: "number", signal: "any" });
+    return this.#waitAsync("takeAsync", options, () => this.tryTake());
+  }
+
+  /**
+   * The jobs as they come, each to be ended by the loop's body. Ends with `break` or `close()`.
+   * @example for await (using job of queue) { await work(job.data); job.done(); }
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Job<T>, undefined> {
+    while (!this.closed) {
+      const job = await this.takeAsync();
+      if (job === undefined) return undefined;
+      yield job;
+    }
+    return undefined;
+  }
+
+  #taken(slot: number): Job<T> | undefined {
+    const { slots, limits } = this.#content;
+    const place: JobPlace = { slot, lease: slots.word(slot), ticket: slots.ticket(slot) };
+    this.#held[slots.numberOf(slot)] = place;
+    if (attemptOf(place.lease) >= (limits.maxAttempts || MAX_ATTEMPTS)) {
+      this.#bury(place);
+      return this.tryTake();
+    }
+    return new Job(this.#jobs, place);
+  }
+
+  /** Moves a job whose attempts are used up to the dead letters. Killed in between, it is in both. */
+  #bury(place: JobPlace): void {
+    const { slots } = this.#content;
+    const bytes = slots.payload(place.slot).slice(0, slots.length(place.slot));
+    const note = slots.user(place.slot).slice();
+    if (this.deadLetters.#pushCopy(bytes, note)) {
+      this.#end(place, "done", 0);
+      return;
+    }
+    process.emitWarning(
+      `the dead letters of '${this.path}' are full: a job stays where it is`,
+      "QueueWarning",
+    );
+    this.#end(place, "postpone", NO_ROOM_MS);
+  }
+
+  #pushCopy(bytes: Uint8Array, note: Uint8Array): boolean {
+    const { slots } = this.#ready();
+    const slot = slots.claim();
+    if (slot < 0) return false;
+    slots.payload(slot).set(bytes);
+    slots.publish(slot, bytes.length, { note });
+    this.#content.ready.wake();
+    this.#segment.notify();
+    return true;
+  }
+
+  /**
+   * The jobs whose attempts are used up: a queue beside this one, with the tag `<tag>.dead`, made at the first use.
+   * @throws as the constructor
+   * @example for (let job = queue.deadLetters.tryTake(); job; job = queue.deadLetters.tryTake()) { …; job.done(); }
+   */
+  get deadLetters(): Queue<T> {
+    if (this.#deadLetters === undefined) {
+      const { dir, tag = "", name, className } = this.#options;
+      const { geometry, file } = this.#content;
+      const where = name === undefined ? { dir, tag: `${tag}.dead` } : { name: `${name}.dead` };
+      const { slots, payloadBytes } = geometry;
+      this.#deadLetters = new Queue<T>(this.#cls, {
+        ...where,
+        className,
+        create: true,
+        mode: file.mode,
+        slots,
+        payloadBytes,
+      });
+    }
+    return this.#deadLetters;
+  }
+
+  // ---- jobs in hand
+
+  /** The content that a job in hand is in now. */
+  #placed(_place: JobPlace): QueueContent {
+    return this.#current();
+  }
+
+  #end(place: JobPlace, how: JobEnd, delayMs: number): boolean {
+    const start = performance.now();
+    for (;;) {
+      const { slots } = this.#current();
+      if (this.#tryEnd(place, how, delayMs)) {
+        if (how !== "extend") this.#ended(slots.numberOf(place.slot), how);
+        return true;
+      }
+      // Lost, or the file is being replaced: then the job goes on in the new one, under the same ticket.
+      if (!this.#isBeingReplaced || performance.now() - start > REPLACER_MS_MAX) break;
+      this.#moveOver();
+      if (place.slot < 0) break;
+    }
+    if (place.slot >= 0) this.#held[this.#content.slots.numberOf(place.slot)] = undefined;
+    return false;
+  }
+
+  #tryEnd(place: JobPlace, how: JobEnd, delayMs: number): boolean {
+    const { slots } = this.#content;
+    const { slot, lease } = place;
+    if (slot < 0) return false;
+    if (how === "done") return slots.done(slot, lease);
+    if (how === "release") return slots.release(slot, lease);
+    if (how === "extend") return slots.extend(slot, lease);
+    const [low, high] = delayMs === 0 ? [0, 0] : fromMilliseconds(nowMs() + delayMs);
+    return how === "fail" ? slots.fail(slot, lease, low, high) : slots.postpone(slot, lease, low, high);
+  }
+
+  #ended(number: number, how: JobEnd): void {
+    this.#held[number] = undefined;
+    if (how === "done") this.#content.free.wake();
+    else this.#content.ready.wake();
+    this.#segment.notify();
+  }
+
+  #read(place: JobPlace): { data: T; isHeld: boolean } {
+    const { slots } = this.#placed(place);
+    if (place.slot < 0) return { data: this.#payload.copy(0).view, isHeld: false };
+    const length = slots.length(place.slot);
+    const { bytes, view } = this.#payload.copy(length);
+    const payload = slots.payload(place.slot);
+    bytes.set(length === payload.length ? payload : payload.subarray(0, length));
+    return { data: view, isHeld: slots.isHeld(place.slot, place.lease) };
+  }
+
+  #note(place: JobPlace, bytes: Uint8Array): boolean {
+    const { slots } = this.#placed(place);
+    if (place.slot < 0 || !slots.isHeld(place.slot, place.lease)) return false;
+    const user = slots.user(place.slot);
+    user.set(bytes);
+    user.fill(0, bytes.length);
+    this.#segment.notify();
+    return slots.isHeld(place.slot, place.lease);
+  }
+
+  // ---- the dead, the stuck and the replaced
+
+  /** The content for a push or take: this queue is one of its owners. */
+  #ready(): QueueContent {
+    const content = this.#current();
+    // A queue that is recreated takes no more jobs in its old file. One that is resized goes on until its slots are frozen.
+    if (content.file.isSuperseded) this.#moveOver();
+    if (this.#owner === 0) this.#claim();
+    if (++this.#operations % OPERATIONS_PER_LOOK === 0) this.#look();
+    return this.#content;
+  }
+
+  /** The content as it is attached: another file when the old one says that it is superseded. */
+  #current(): QueueContent {
+    if (this.#segment.closed) throw new ClosedError(`the queue '${this.path}' is closed`);
+    const content = this.#segment.attached;
+    if (content !== this.#content) this.#attach(content ?? this.#segment.content);
+    return this.#content;
+  }
+
+  /** Should the file have been deleted or truncated by hand. */
+  #look(): void {
+    const content = this.#segment.whole() ?? this.#segment.content;
+    if (content !== this.#content) this.#attach(content);
+    if (this.#owners.isDisplaced) {
+      throw new FileMissingError(
+        this.#owners.path,
+        `'${this.#owners.path}' was deleted or replaced: its locks prove who is alive; close all users of the queue and open it again`,
+      );
+    }
+  }
+
+  /** Takes a number that no slot names, and gives back what its last owner has left. Nothing may come between lock and burial. */
+  #claim(): void {
+    const { slots } = this.#content;
+    const named = slots.namedOwners();
+    const owner = this.#owners.claim(process.pid, (candidate) => !named.has(candidate));
+    slots.bury(owner);
+    this.#owner = owner;
+    slots.owner = owner;
+  }
+
+  /** Goes on in another file: jobs in hand are found again, and what else is in this owner's name goes back. */
+  #attach(content: QueueContent): void {
+    const held = this.#held.filter((place) => place !== undefined);
+    this.#content = content;
+    this.#held = [];
+    this.#views = [];
+    const { slots } = content;
+    for (const place of held) {
+      place.slot = slots.find(place.lease, place.ticket);
+      if (place.slot >= 0) this.#held[slots.numberOf(place.slot)] = place;
+    }
+    if (this.#owner === 0) return;
+    slots.owner = this.#owner;
+    slots.bury(this.#owner, (slot) => this.#held[slots.numberOf(slot)] !== undefined);
+  }
+
+  /** Looks for what could make room, or jobs: whether to look once more. */
+  #hasGivenBack(): boolean {
+    const now = performance.now();
+    if (now - this.#recoveredAt < RECOVER_EVERY_MS) return false;
+    this.#recoveredAt = now;
+    return this.#isBeingReplaced ? this.#moveOver() : this.#recover() > 0;
+  }
+
+  /** Gives back what dead owners have left, and jobs whose lease is over. Returns how many. */
+  #recover(): number {
+    const { slots, limits } = this.#content;
+    let count = 0;
+    for (const owner of slots.namedOwners()) {
+      if (!this.#owners.tryLock(owner)) continue;
+      try {
+        count += slots.bury(owner);
+      } finally {
+        this.#owners.unlock(owner);
+      }
+    }
+    if (limits.leaseMs > 0) count += slots.breakLeases(limits.leaseMs, nowMs());
+    return count;
+  }
+
+  get #isBeingReplaced(): boolean {
+    return this.#content.file.isSuperseded || this.#content.slots.isFrozen;
+  }
+
+  /** Goes over to the new file; thaws this one, if its replacer has died. */
+  #moveOver(): boolean {
+    const content = this.#segment.current() ?? this.#segment.content;
+    if (content !== this.#content) {
+      this.#attach(content);
+      return true;
+    }
+    if (!this.#segment.tryAcquire("exclusive")) {
+      rest(5, 1);
+      return true;
+    }
+    try {
+      const current = this.#segment.content;
+      if (current !== this.#content) this.#attach(current);
+      else current.slots.thaw();
+    } finally {
+      this.#segment.releaseIfHeld();
+    }
+    return true;
+  }
+
+  // ---- waiting
+
+  /** Calls `attempt` until it gives something, asleep in between. */
+  #wait<R>(
+    what: "ready" | "free",
+    timeoutMs: number | undefined,
+    attempt: () => R | undefined,
+  ): R | undefined {
+    const deadline = performance.now() + checkTimeout(timeoutMs);
+    for (;;) {
+      const sleepers = this.#current()[what];
+      const seen = sleepers.enter();
+      try {
+        const result = attempt();
+        const left = deadline - performance.now();
+        if (result !== undefined || left <= 0) return result;
+        if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(left, this.#patienceMs));
+      } finally {
+        if (this.#content[what] === sleepers) sleepers.leave();
+      }
+    }
+  }
+
+  /** How long to sleep at most: until a delayed job is due, or the dead are to be looked for. */
+  get #patienceMs(): number {
+    const now = nowMs();
+    const due = this.#content.slots.nextDueMs(now) - now;
+    return Math.max(1, Math.min(LOOK_EVERY_MS, due));
+  }
+
+  async #waitAsync<R>(
+    where: string,
+    { timeoutMs, signal: given }: TakeAsyncOptions,
+    attempt: () => R | undefined,
+  ): Promise<R | undefined> {
+    const deadline = performance.now() + checkTimeout(timeoutMs);
+    const signal = checkSignal(where, given);
+    signal?.throwIfAborted();
+    const atOnce = attempt();
+    if (atOnce !== undefined) return atOnce;
+    await using changes = this.#segment.changes({ signal });
+    for (let next = changes.next(); ; ) {
+      const result = attempt();
+      const left = deadline - performance.now();
+      if (result !== undefined || left <= 0) return result;
+      const turn = await Promise.race([next, Bun.sleep(Math.min(left, this.#patienceMs))]);
+      if (turn?.done || this.closed) return undefined;
+      if (turn !== undefined) next = changes.next();
+    }
+  }
+
+  // ---- files
+
+  /**
+   * Moves all jobs to a file of another shape, while producers and workers go on: they move over at their next call, and jobs
+   * in hand are done in the new file.
+   * @throws RangeError when there are more jobs than slots; LockTimeoutError; WaitTimeoutError when a producer stays in the middle of a push
+   * @example queue.resize({ slots: 4096 })
+   */
+  resize(options: ResizeOptions): void {
+    const shape = {
+      slots: "number",
+      payloadBytes: "number",
+      maxAttempts: "number",
+      leaseMs: "number",
+    } as const;
+    checkOptions("resize", options, { ...shape, timeoutMs: "number" });
+    checkQueueOptions(options);
+    const { timeoutMs = 5000, ...changes } = options;
+    const { geometry, limits, file } = this.#ready();
+    const next = { ...limits, slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...changes };
+    if (next.payloadBytes < geometry.payloadBytes) throw new RangeError("resize: payloadBytes may only grow");
+    const plan = queuePlan(this.#payload, { ...next, limits: next }, () => this.#freeze(timeoutMs));
+    const { place } = this.#segment;
+    replaceSegment(place, queueType(), { mode: file.mode, timeoutMs }, () => plan);
+    this.#moveOver();
+  }
+
+  /** All jobs of the file, which no call can change any more. With the writer's lock held, and the file superseded. */
+  #freeze(timeoutMs: number): SavedJob[] {
+    const content = this.#segment.content;
+    const deadline = performance.now() + timeoutMs;
+    try {
+      return inOrder([...content.slots].map((slot) => this.#freezeSlot(content, slot, deadline)));
+    } catch (error) {
+      content.slots.thaw();
+      throw error;
+    }
+  }
+
+  #freezeSlot(content: QueueContent, slot: number, deadline: number): SavedJob {
+    for (let turn = 0; ; turn++) {
+      const saved = content.slots.freeze(slot);
+      if (saved !== undefined) return saved;
+      this.#buryOwnerOf(content, slot);
+      if (performance.now() > deadline) {
+        throw new WaitTimeoutError(
+          this.path,
+          0,
+          `'${this.path}': a producer is in the middle of a push and does not go on`,
+        );
+      }
+      rest(turn, 1);
+    }
+  }
+
+  #buryOwnerOf({ slots }: QueueContent, slot: number): void {
+    const owner = ownerOf(slots.word(slot));
+    if (owner === 0 || owner === this.#owner || !this.#owners.tryLock(owner)) return;
+    try {
+      slots.bury(owner);
+    } finally {
+      this.#owners.unlock(owner);
+    }
+  }
+
+  /**
+   * Writes the jobs that are there to a file of their own, while producers and workers go on; taken ones are ready there.
+   * @throws FileFormatError when something else than a backup is at `path`; SystemError ENOSPC …
+   * @example queue.backup("/var/backup/Job_.queue")
+   */
+  backup(path: string): void {
+    this.#current();
+    backupSegment(this.#segment, path);
+  }
+
+  /** One turn per change of the queue: a push, an end, a note. @throws ClosedError; the signal's reason */
+  changes(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<number> {
+    this.#current();
+    return this.#segment.changes(options);
+  }
+
+  /** Gives the jobs in hand back, and leaves the queue. */
+  close(): void {
+    if (this.#segment.closed) return;
+    for (const place of this.#held) if (place !== undefined) this.#end(place, "release", 0);
+    this.#deadLetters?.close();
+    this.#views = [];
+    this.#segment.close();
+    this.#owners.close();
+    closeAtWorkerEnd.forget(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function checkQueueOptions(options: QueueOptions): void {
+  const { force, create, mode, maxAttempts, leaseMs } = options;
+  if (force && !create) throw new TypeError("new Queue: force replaces the file, so it needs create: true");
+  checkMode(mode);
+  if (leaseMs !== undefined) checkMilliseconds("leaseMs", leaseMs);
+  const isFine =
+    maxAttempts === undefined ||
+    (Number.isInteger(maxAttempts) && maxAttempts >= 0 && maxAttempts <= MAX_ATTEMPTS);
+  if (!isFine)
+    throw new RangeError(`maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS}, not ${maxAttempts}`);
+}
+
+function checkPushOptions(
+  where: string,
+  options: PushWaitOptions,
+  kinds: Parameters<typeof checkOptions>[2],
+): void {
+  checkOptions(where, options, kinds);
+  if (options.delayMs !== undefined) checkMilliseconds("delayMs", options.delayMs);
+}

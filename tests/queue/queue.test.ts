@@ -1,0 +1,295 @@
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import {
+  ClosedError,
+  FileFormatError,
+  FileMissingError,
+  LayoutMismatchError,
+  LeaseLostError,
+  WaitTimeoutError,
+} from "../../src/index.ts";
+import { Queue } from "../../src/queue/index.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { linesOf } from "../support/tools.ts";
+import { fillWork, isWhole, Work } from "./structs.ts";
+
+const temporary = temporaryDirectory();
+afterAll(() => temporary[Symbol.dispose]());
+let tests = 0;
+let dir = "";
+beforeEach(() => {
+  dir = join(temporary.path, `${tests++}`);
+});
+
+const works = (options: object = {}): Queue<Work> =>
+  new Queue(Work, { dir, create: true, slots: 8, ...options });
+const open = (options: object = {}): Queue<Work> => new Queue(Work, { dir, ...options });
+const child = (...args: string[]) =>
+  Bun.spawn([process.execPath, join(import.meta.dir, "../process/queue-child.ts"), dir, ...args], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+
+describe("jobs", () => {
+  test("a value, a function, raw bytes", () => {
+    using queue = works();
+    queue.push({ id: 1 });
+    queue.push(fillWork(2));
+    {
+      using job = queue.take()!;
+      expect([job.data.id, job.attempt]).toEqual([1, 1]);
+      job.done();
+    }
+    using job = queue.take()!;
+    expect(isWhole(job.data)).toBe(true);
+    job.done();
+    expect(queue.tryTake()).toBeUndefined();
+
+    using bytes = new Queue(Uint8Array, { dir, create: true, slots: 2, payloadBytes: 5 });
+    bytes.push(new Uint8Array([1, 2, 3]));
+    bytes.push((slot) => {
+      slot[0] = 9;
+      return 1;
+    });
+    const [first, second] = [bytes.take()!, bytes.take()!];
+    expect([[...first.data], [...second.data]]).toEqual([[1, 2, 3], [9]]);
+    first.done();
+    expect(() => bytes.push(new Uint8Array(6))).toThrow(RangeError);
+  });
+
+  test("bounded: tryPush says no, push waits for timeoutMs", async () => {
+    using queue = works({ slots: 2 });
+    expect([queue.tryPush({ id: 1 }), queue.tryPush({ id: 2 }), queue.tryPush({ id: 3 })]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(() => queue.push({ id: 3 }, { timeoutMs: 20 })).toThrow(WaitTimeoutError);
+    setTimeout(() => queue.take()!.done(), 20);
+    await queue.pushAsync({ id: 3 });
+    expect([queue.size, queue.taken]).toEqual([2, 0]);
+  });
+
+  test("a job that is not done goes back at the end of its scope, as it was", () => {
+    using queue = works();
+    queue.push({ id: 1 });
+    {
+      using _job = queue.take()!;
+      expect([queue.size, queue.taken]).toEqual([0, 1]);
+    }
+    using again = queue.take()!;
+    expect([again.data.id, again.attempt]).toEqual([1, 1]);
+    again.done();
+    expect(() => again.done()).toThrow(ClosedError);
+    expect(queue.info()).toMatchObject({ ready: 0, taken: 0, free: 8 });
+  });
+
+  test("fail: another attempt, later, with its reason; the last one makes a dead letter", () => {
+    using queue = works({ maxAttempts: 2 });
+    queue.push({ id: 5 });
+    queue.take()!.fail("no answer", { delayMs: 30 });
+    expect(queue.info()).toMatchObject({ delayed: 1, ready: 0 });
+    const again = queue.take({ timeoutMs: 5000 })!;
+    expect([again.attempt, new TextDecoder().decode(again.user).replace(/\0+$/, "")]).toEqual([
+      2,
+      "no answer",
+    ]);
+    again.fail("again");
+    expect(queue.tryTake()).toBeUndefined();
+    using dead = queue.deadLetters.take({ timeoutMs: 0 })!;
+    expect([dead.data.id, dead.attempt]).toEqual([5, 1]);
+    expect(new TextDecoder().decode(dead.user)).toStartWith("again");
+    dead.done();
+  });
+
+  test("a value that does not fit is no job, nor is what a function threw at", () => {
+    using queue = works();
+    expect(() => queue.push({ id: -1 })).toThrow(RangeError);
+    expect(() =>
+      queue.push(() => {
+        throw new Error("mine");
+      }),
+    ).toThrow("mine");
+    expect(queue.info()).toMatchObject({ free: 8, writing: 0, ready: 0 });
+  });
+
+  test("delayMs, and waiting for it", () => {
+    using queue = works();
+    queue.push({ id: 1 }, { delayMs: 40 });
+    expect(queue.tryTake()).toBeUndefined();
+    const start = performance.now();
+    expect(queue.take({ timeoutMs: 5000 })?.data.id).toBe(1);
+    expect(performance.now() - start).toBeLessThan(1500);
+  });
+
+  test("note: progress that others see", () => {
+    using queue = works();
+    queue.push({ id: 1 });
+    using job = queue.take()!;
+    job.note("40 %");
+    expect(new TextDecoder().decode(job.user)).toStartWith("40 %");
+    expect(() => job.note(new Uint8Array(33))).toThrow(RangeError);
+  });
+
+  test("for await, takeAsync with a signal, and timeouts", async () => {
+    using queue = works();
+    expect(await queue.takeAsync({ timeoutMs: 10 })).toBeUndefined();
+    expect(queue.take({ timeoutMs: 10 })).toBeUndefined();
+    const waiting = queue.takeAsync({ signal: AbortSignal.timeout(20) });
+    expect(await waiting.catch((error: Error) => error.name)).toBe("TimeoutError");
+    setTimeout(() => {
+      for (const id of [1, 2, 3]) queue.push({ id });
+    }, 10);
+    const ids: number[] = [];
+    for await (const job of queue) {
+      ids.push(job.data.id);
+      job.done();
+      if (ids.length === 3) break;
+    }
+    expect(ids).toEqual([1, 2, 3]);
+  });
+});
+
+describe("leases", () => {
+  test("a stuck worker's job goes to another; done() of the first says so", async () => {
+    using queue = works({ leaseMs: 30 });
+    using other = open();
+    queue.push({ id: 1 });
+    const stuck = queue.take()!;
+    expect(other.tryTake()).toBeUndefined();
+    const second = other.take({ timeoutMs: 5000 })!;
+    expect([second.data.id, second.attempt]).toEqual([1, 2]);
+    expect(() => stuck.data).toThrow(LeaseLostError);
+    expect(() => stuck.done()).toThrow(ClosedError);
+    second.done();
+  });
+
+  test("extend() keeps it", async () => {
+    using queue = works({ leaseMs: 200 });
+    using other = open();
+    queue.push({ id: 1 });
+    const job = queue.take()!;
+    for (let i = 0; i < 6; i++) {
+      await Bun.sleep(50);
+      job.extend();
+      expect(other.tryTake()).toBeUndefined();
+    }
+    job.done();
+  });
+});
+
+describe("owners", () => {
+  test("a killed worker's job goes back as soon as another looks, with one attempt more", async () => {
+    using queue = works();
+    queue.push(fillWork(7));
+    const victim = child("hold");
+    for await (const line of linesOf(victim.stdout)) if (line === "taken") break;
+    expect(queue.tryTake()).toBeUndefined();
+    expect(queue.info().owners).toContainEqual({
+      owner: expect.any(Number),
+      pid: victim.pid,
+      taken: 1,
+      isAlive: true,
+    });
+    victim.kill(9);
+    await victim.exited;
+    using job = queue.take({ timeoutMs: 5000 })!;
+    expect([job.data.id, job.attempt]).toEqual([7, 2]);
+    job.done();
+  });
+
+  test("a worker thread that ends gives its jobs back", async () => {
+    using queue = works();
+    queue.push({ id: 1 });
+    const worker = new Worker(new URL("../process/queue-worker.ts", import.meta.url).href, { argv: [dir] });
+    await new Promise((resolve) => worker.addEventListener("message", resolve, { once: true }));
+    expect(queue.tryTake()).toBeUndefined();
+    worker.terminate();
+    expect(queue.take({ timeoutMs: 10_000 })?.data.id).toBe(1);
+  });
+
+  test("two queues of one process are two owners; close() gives back", () => {
+    using queue = works();
+    const other = open();
+    queue.push({ id: 1 });
+    expect(other.take({ timeoutMs: 0 })?.data.id).toBe(1);
+    expect(queue.tryTake()).toBeUndefined();
+    other.close();
+    expect(queue.take({ timeoutMs: 0 })?.attempt).toBe(1);
+    expect(() => other.tryPush({ id: 1 })).toThrow(ClosedError);
+  });
+});
+
+describe("files", () => {
+  test("another class, other options, no queue", () => {
+    works({ leaseMs: 5 }).close();
+    expect(() => open({ slots: 16 })).toThrow(FileFormatError);
+    expect(() => open({ leaseMs: 6 })).toThrow("leaseMs: 5, not 6");
+    expect(() => new Queue(Uint8Array, { dir, className: "Work" })).toThrow(LayoutMismatchError);
+    expect(() => open({ tag: "none" })).toThrow(FileMissingError);
+    expect(() => works({ slots: 5 })).toThrow(RangeError);
+    expect(() => works({ maxAttempts: 255 })).toThrow(RangeError);
+  });
+
+  test("resize: jobs that wait and jobs in hand go on in the new file", () => {
+    using queue = works({ slots: 4 });
+    using other = open();
+    for (const id of [1, 2, 3, 4]) queue.push(fillWork(id));
+    const [mine, theirs] = [queue.take()!, other.take()!];
+    queue.resize({ slots: 16, maxAttempts: 7 });
+    for (const id of [5, 6]) other.push(fillWork(id));
+    mine.done();
+    theirs.done();
+    expect(queue.info()).toMatchObject({ slots: 16, maxAttempts: 7, ready: 4, taken: 0 });
+    const ids: number[] = [];
+    for (let job = other.tryTake(); job; job = other.tryTake()) {
+      ids.push(job.data.id);
+      expect(isWhole(job.data)).toBe(true);
+      job.done();
+    }
+    expect(ids).toEqual([3, 4, 5, 6]);
+    expect(() => queue.resize({ slots: 3 })).toThrow(RangeError);
+  });
+
+  test("resize to too few slots changes nothing", () => {
+    using queue = works({ slots: 8 });
+    for (const id of [1, 2, 3]) queue.push({ id });
+    const job = queue.take()!;
+    expect(() => queue.resize({ slots: 2 })).toThrow("3 jobs");
+    expect(queue.info()).toMatchObject({ slots: 8, ready: 3 });
+    expect(() => job.done()).toThrow(LeaseLostError);
+  });
+
+  test("force erases, and users of the old file find the new one", () => {
+    using queue = works();
+    queue.push({ id: 1 });
+    const job = queue.take()!;
+    queue.push({ id: 2 });
+    using fresh = works({ force: true });
+    expect(queue.tryTake()).toBeUndefined();
+    expect(() => job.done()).toThrow(LeaseLostError);
+    queue.push({ id: 3 });
+    expect(fresh.take({ timeoutMs: 0 })?.data.id).toBe(3);
+  });
+
+  test("a backup has each job once, taken ones too", () => {
+    using queue = works();
+    for (const id of [1, 2, 3]) queue.push(fillWork(id));
+    queue.take();
+    const path = join(dir, "Work_copy.queue");
+    queue.backup(path);
+    expect(() => open({ tag: "copy" })).toThrow("backup");
+  });
+
+  test("a deleted file is found out", async () => {
+    using queue = works();
+    queue.push({ id: 1 });
+    rmSync(queue.path);
+    const end = Date.now() + 10_000;
+    const push = (): void => {
+      while (Date.now() < end) if (queue.tryPush({ id: 2 })) queue.tryTake()?.done();
+    };
+    expect(push).toThrow(FileMissingError);
+  });
+});

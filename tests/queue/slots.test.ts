@@ -1,0 +1,229 @@
+import { describe, expect, test } from "bun:test";
+import {
+  attemptOf,
+  FREE,
+  initSlots,
+  inOrder,
+  READY,
+  Slots,
+  slotsBytes,
+  slotsGeometry,
+  stateOf,
+  TAKEN,
+  WRITING,
+} from "../../src/queue/slots.ts";
+import { planSlots } from "../../src/segment/slot-geometry.ts";
+
+const geometry = planSlots(4, 8, 1024);
+
+/** The same queue for several owners. */
+function queue(...owners: number[]): Slots[] {
+  const bytes = new Uint8Array(slotsBytes(geometry));
+  initSlots(bytes, geometry, { maxAttempts: 3, leaseMs: 50 });
+  return owners.map((owner) => {
+    const slots = new Slots(bytes, geometry);
+    slots.owner = owner;
+    return slots;
+  });
+}
+
+function push(slots: Slots, value: number): number {
+  const slot = slots.claim();
+  if (slot < 0) return slot;
+  slots.payload(slot).fill(value);
+  slots.publish(slot, 8);
+  return slot;
+}
+
+/** Takes a job and tells its lease. */
+function take(slots: Slots): { slot: number; lease: number; value: number } | undefined {
+  const slot = slots.take();
+  if (slot < 0) return undefined;
+  return { slot, lease: slots.word(slot), value: slots.payload(slot)[0]! };
+}
+
+describe("push, take, done", () => {
+  test("jobs come in order, and are bounded", () => {
+    const [a] = queue(1);
+    expect([1, 2, 3, 4, 5].map((value) => push(a!, value) >= 0)).toEqual([true, true, true, true, false]);
+    const values: number[] = [];
+    for (let job = take(a!); job !== undefined; job = take(a!)) {
+      values.push(job.value);
+      expect(a!.done(job.slot, job.lease)).toBe(true);
+    }
+    expect(values).toEqual([1, 2, 3, 4]);
+    for (let round = 0; round < 20_000; round++) {
+      push(a!, round);
+      const job = take(a!)!;
+      expect(job.value).toBe(round & 255);
+      a!.done(job.slot, job.lease);
+    }
+    expect(a!.counts()).toEqual({ free: 4, writing: 0, ready: 0, delayed: 0, taken: 0 });
+  });
+
+  test("a job that takes long blocks no other slot", () => {
+    const [a, b] = queue(1, 2);
+    push(a!, 1);
+    const long = take(a!)!;
+    for (let value = 0; value < 100; value++) {
+      push(a!, value);
+      const job = take(b!)!;
+      expect(job.value).toBe(value);
+      expect(b!.done(job.slot, job.lease)).toBe(true);
+    }
+    expect(a!.done(long.slot, long.lease)).toBe(true);
+  });
+
+  test("release keeps the attempt, fail counts it, and neither can be done twice", () => {
+    const [a] = queue(1);
+    push(a!, 7);
+    const first = take(a!)!;
+    expect(a!.release(first.slot, first.lease)).toBe(true);
+    const second = take(a!)!;
+    expect(attemptOf(second.lease)).toBe(0);
+    expect(a!.fail(second.slot, second.lease, 0, 0)).toBe(true);
+    expect(a!.done(second.slot, second.lease)).toBe(false);
+    expect(attemptOf(take(a!)!.lease)).toBe(1);
+  });
+
+  test("a delayed job is not taken before its time", () => {
+    const [a] = queue(1);
+    const slot = a!.claim();
+    a!.publish(slot, 8, { notBefore: [0, 0x7fff_ffff] });
+    expect(take(a!)).toBeUndefined();
+    expect(a!.counts()).toMatchObject({ ready: 0, delayed: 1 });
+    expect(a!.nextDueMs(0)).toBeGreaterThan(1e12);
+  });
+});
+
+describe("the dead", () => {
+  test("a half-written job is free again, a taken one ready, with one attempt more", () => {
+    const [dead, other] = queue(1, 2);
+    push(other!, 1);
+    const job = take(dead!)!;
+    const written = dead!.claim();
+    expect([...other!.namedOwners()]).toEqual([1]);
+    expect(other!.bury(1)).toBe(2);
+    expect([stateOf(other!.word(written)), stateOf(other!.word(job.slot))]).toEqual([FREE, READY]);
+    expect(dead!.done(job.slot, job.lease)).toBe(false);
+    expect(attemptOf(take(other!)!.lease)).toBe(1);
+  });
+
+  test("a lease that is over: the job is another's, and the first worker is told", () => {
+    const [slow, other] = queue(1, 2);
+    push(other!, 1);
+    const job = take(slow!)!;
+    expect(other!.breakLeases(50, slow!.takenAtMs(job.slot) + 49)).toBe(0);
+    expect(other!.breakLeases(50, slow!.takenAtMs(job.slot) + 50)).toBe(1);
+    expect(take(other!)).toBeDefined();
+    expect(slow!.done(job.slot, job.lease)).toBe(false);
+    expect(slow!.extend(job.slot, job.lease)).toBe(false);
+  });
+
+  test("the lease of a worker that has not noted the time yet is not over", () => {
+    const [slow, other] = queue(1, 2);
+    push(other!, 1);
+    const job = take(slow!)!;
+    slow!.words[job.slot + 6] = 0;
+    slow!.words[job.slot + 7] = 0;
+    expect(other!.breakLeases(1, Number.MAX_SAFE_INTEGER)).toBe(0);
+  });
+});
+
+describe("freezing", () => {
+  test("nothing succeeds in a frozen file, and what was there is saved in order", () => {
+    const [a, b] = queue(1, 2);
+    for (const value of [1, 2, 3]) push(a!, value);
+    const job = take(b!)!;
+    const saved = [...a!].map((slot) => a!.freeze(slot)!);
+    expect(push(a!, 9)).toBe(-1);
+    expect(take(a!)).toBeUndefined();
+    expect(b!.done(job.slot, job.lease)).toBe(false);
+    const jobs = inOrder(saved);
+    expect(jobs.map(({ word, payload }) => [stateOf(word), payload[0]])).toEqual([
+      [TAKEN, 1],
+      [READY, 2],
+      [READY, 3],
+    ]);
+
+    const larger = planSlots(8, 16, 1024);
+    const bytes = new Uint8Array(slotsBytes(larger));
+    initSlots(bytes, larger, { maxAttempts: 0, leaseMs: 0 });
+    const moved = new Slots(bytes, larger, 1);
+    moved.owner = 2;
+    moved.restore(jobs);
+    const found = moved.find(job.lease, b!.ticket(job.slot));
+    expect(moved.done(found, job.lease)).toBe(true);
+    expect([take(moved)?.value, take(moved)?.value, take(moved)]).toEqual([2, 3, undefined]);
+    push(moved, 4);
+    expect(take(moved)?.value).toBe(4);
+  });
+
+  test("a producer at work is waited for", () => {
+    const [a] = queue(1);
+    const slot = a!.claim();
+    expect(a!.freeze(slot)).toBeUndefined();
+    a!.publish(slot, 8);
+    expect(stateOf(a!.freeze(slot)!.word)).toBe(READY);
+  });
+
+  test("thawed, all is as before, but taken jobs are ready", () => {
+    const [a] = queue(1);
+    push(a!, 1);
+    push(a!, 2);
+    take(a!);
+    for (const slot of a!) a!.freeze(slot);
+    expect(a!.isFrozen).toBe(true);
+    expect(a!.thaw()).toBe(4);
+    expect(a!.counts()).toMatchObject({ free: 2, ready: 2 });
+    expect([take(a!)?.value, take(a!)?.value]).toEqual([2, 1]);
+  });
+});
+
+describe("hostile content", () => {
+  test("a damaged geometry is refused", () => {
+    for (const [word, value] of [
+      [0, 3],
+      [0, 2 ** 21],
+      [3, 5],
+      [6, 10],
+    ] as const) {
+      const [a] = queue(1);
+      a!.words[word] = value;
+      const bytes = new Uint8Array(a!.words.buffer);
+      expect(() =>
+        slotsGeometry(bytes, (reason) => {
+          throw new Error(reason);
+        }),
+      ).toThrow();
+    }
+  });
+
+  test("any words whatever: calls end, and lengths are clamped", () => {
+    let seed = 3;
+    const random = (): number => {
+      seed = (Math.imul(seed, 1103515245) + 12345) | 0;
+      return seed;
+    };
+    for (let round = 0; round < 300; round++) {
+      const [a] = queue(1);
+      const { words } = a!;
+      for (let i = 16; i < words.length; i++)
+        if ((random() & 7) === 0) words[i] = random() >> (random() & 31);
+      for (let i = 0; i < 6; i++) {
+        push(a!, i);
+        const slot = a!.take();
+        if (slot >= 0) expect(a!.length(slot)).toBeLessThanOrEqual(8);
+      }
+      for (const owner of a!.namedOwners()) a!.bury(owner);
+      a!.breakLeases(1, 1e13);
+      a!.copyJobs();
+      a!.counts();
+    }
+  });
+
+  test("a slot says whose it is", () => {
+    const [a] = queue(1);
+    expect(stateOf(a!.word(a!.claim()))).toBe(WRITING);
+  });
+});
