@@ -7,7 +7,7 @@ import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
 import type { DeepReadonly } from "../struct/declare/type-utils.ts";
-import { checkSignal, checkSpin, checkTimeout } from "../sync/deadline.ts";
+import { checkSignal, checkSpin, checkTimeout, Deadline } from "../sync/deadline.ts";
 import { toMilliseconds } from "../sys/clock.ts";
 import { type ChannelContent, channelType } from "./channel-content.ts";
 import type { ChannelPlace } from "./publisher.ts";
@@ -86,7 +86,8 @@ const FROM: readonly string[] = ["newest", "oldest", "next"];
 export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Message<T>> {
   readonly #payload: Payload<T>;
   readonly #segment: Segment<ChannelContent>;
-  #content: ChannelContent;
+  /** Undefined while there is no file, after it was deleted. */
+  #content: ChannelContent | undefined;
   #reader: RingReader;
   /** Views on the slots for `peek`, each made at its first use. */
   #views = new Map<number, T>();
@@ -100,8 +101,14 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     }
     this.#payload = new Payload(cls);
     const place = classPlace(className ?? this.#payload.name, options, "channel");
-    this.#segment = new Segment(place, channelType(this.#payload), { access: "read", makesLock: false });
-    this.#content = this.#segment.content;
+    const type = channelType(this.#payload);
+    this.#segment = new Segment(place, type, { access: "read", makesLock: false, mayBeMissing: true });
+    try {
+      this.#content = this.#segment.content;
+    } catch (error) {
+      this.#segment.close();
+      throw error;
+    }
     this.#reader = this.#content.reader(from);
   }
 
@@ -136,12 +143,12 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   /** How many messages were published since the channel was made. @throws ClosedError */
   get published(): number {
-    return this.#current().version;
+    return this.#existing().version;
   }
 
   /** Whether the last publisher has closed the channel by itself, and no other has followed. @throws ClosedError */
   get isEnded(): boolean {
-    return this.#current().isClosed;
+    return this.#existing().isClosed;
   }
 
   /**
@@ -161,19 +168,19 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   #spin(spinMs: number): Message<T> | undefined {
     if (spinMs === 0) return undefined;
-    const end = performance.now() + spinMs;
+    const deadline = new Deadline(spinMs);
     do {
       for (let looks = 0; looks < 1000; looks++) {
-        if (this.#reader.find() >= 0) return this.#tryReceive();
+        if (this.#find() >= 0) return this.#tryReceive();
       }
-    } while (performance.now() < end);
+    } while (!deadline.isOver);
     return undefined;
   }
 
   #await(timeoutMs: number): Message<T> | undefined {
-    const end = performance.now() + timeoutMs;
-    for (let left = timeoutMs; left > 0; left = end - performance.now()) {
-      const isChanged = this.#segment.waitForChange({ timeoutMs: left });
+    const deadline = new Deadline(timeoutMs);
+    while (!deadline.isOver) {
+      const isChanged = this.#segment.waitForChange({ timeoutMs: deadline.leftMs });
       const message = this.#tryReceive();
       if (message !== undefined || !isChanged) return message;
     }
@@ -209,8 +216,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
    * @example const pose = subscriber.latest()?.data ?? lastPose;
    */
   latest(): Message<T> | undefined {
-    this.#current();
-    this.#reader.skipToNewest();
+    if (this.#current() !== undefined) this.#reader.skipToNewest();
     return this.#tryReceive();
   }
 
@@ -268,7 +274,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
    * @example subscriber.backup("/var/backup/Price_.channel")
    */
   backup(path: string): number {
-    this.#current();
+    this.#existing();
     return backupSegment(this.#segment, path);
   }
 
@@ -304,22 +310,29 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   #find(): number {
     if (this.#segment.closed) throw this.#closedError();
     // While it looks for changes the segment moves on by itself.
-    if (this.#segment.attached !== this.#content) this.#current();
+    const content = this.#segment.attached;
+    if (content === undefined || content !== this.#content) return this.#findInCurrent();
     const slot = this.#reader.find();
-    if (slot >= 0 || !this.#content.file.isSuperseded) return slot;
-    this.#current();
-    return this.#reader.find();
+    return slot >= 0 || !content.file.isSuperseded ? slot : this.#findInCurrent();
   }
 
-  /** The content that is current. */
-  #current(): ChannelContent {
+  #findInCurrent(): number {
+    return this.#current() === undefined ? -1 : this.#reader.find();
+  }
+
+  /** The content that is current; undefined when there is none. */
+  #current(): ChannelContent | undefined {
     if (this.#segment.closed) throw this.#closedError();
-    const content = this.#segment.current() ?? this.#segment.content;
+    const content = this.#segment.current();
     if (content === this.#content) return content;
     this.#content = content;
-    this.#reader = content.reader("oldest");
     this.#views = new Map();
+    if (content !== undefined) this.#reader = content.reader("oldest");
     return content;
+  }
+
+  #existing(): ChannelContent {
+    return this.#current() ?? this.#segment.content;
   }
 
   #closedError(): ClosedError {
@@ -329,7 +342,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   #view(slot: number): T {
     const known = this.#views.get(slot);
     if (known !== undefined) return known;
-    const { bytes, geometry } = this.#content;
+    const { bytes, geometry } = this.#existing();
     const offset = this.#reader.payloadOffset(slot);
     const view = this.#payload.view(this.#payload.region(bytes, offset, geometry.payloadBytes, "read"));
     this.#views.set(slot, view);

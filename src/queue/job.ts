@@ -1,7 +1,7 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, LeaseLostError } from "../errors/errors.ts";
 import type { Message } from "../segment/payload.ts";
-import { checkMilliseconds } from "../sync/timeout.ts";
+import { checkMilliseconds } from "../sync/deadline.ts";
 import { attemptOf } from "./slots.ts";
 
 /** How a job that failed is tried again. @example job.fail("no answer", { delayMs: 5000 }) */

@@ -118,6 +118,11 @@ export class QueueContent implements Content {
     return this.slots.pushed;
   }
 
+  /** Differs after every push, take, end and note. */
+  get mark(): string {
+    return this.slots.digest();
+  }
+
   /** The next to take a job gives back what a dead owner has left; frozen slots are thawed by who finds them. */
   repair(): void {}
 

@@ -9,7 +9,7 @@ import { type Message, type MessageInit, Payload, type PayloadClass } from "../s
 import { classPlace, ownersPath, type Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
-import { checkMilliseconds, checkSignal, checkTimeout, rest } from "../sync/timeout.ts";
+import { checkMilliseconds, checkSignal, Deadline, sleepMs } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { fromMilliseconds, nowMs } from "../sys/clock.ts";
 import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
@@ -144,6 +144,8 @@ const RECOVER_EVERY_MS = 0.2;
 const OPERATIONS_PER_LOOK = 1024;
 /** How long a replacer that stands still is waited for, in milliseconds. */
 const REPLACER_MS_MAX = 30_000;
+/** Between two looks whether another process has gone on, in milliseconds. */
+const REPLACER_REST_MS = 1;
 /** A dead letter that found no room waits so long, in milliseconds. */
 const NO_ROOM_MS = 1000;
 
@@ -523,7 +525,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   #end(place: JobPlace, how: JobEnd, delayMs: number): boolean {
-    const start = performance.now();
+    const deadline = new Deadline(REPLACER_MS_MAX);
     for (;;) {
       const { slots } = this.#current();
       if (this.#tryEnd(place, how, delayMs)) {
@@ -531,7 +533,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
         return true;
       }
       // Lost, or the file is being replaced: then the job goes on in the new one, under the same ticket.
-      if (!this.#isBeingReplaced || performance.now() - start > REPLACER_MS_MAX) break;
+      if (!this.#isBeingReplaced || deadline.isOver) break;
       this.#moveOver();
       if (place.slot < 0) break;
     }
@@ -671,7 +673,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       return true;
     }
     if (!this.#segment.tryAcquire("exclusive")) {
-      rest(5, 1);
+      sleepMs(REPLACER_REST_MS);
       return true;
     }
     try {
@@ -692,15 +694,15 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     timeoutMs: number | undefined,
     attempt: () => R | undefined,
   ): R | undefined {
-    const deadline = performance.now() + checkTimeout(timeoutMs);
+    const deadline = new Deadline(timeoutMs);
     for (;;) {
       const sleepers = this.#current()[what];
       const seen = sleepers.enter();
       try {
         const result = attempt();
-        const left = deadline - performance.now();
-        if (result !== undefined || left <= 0) return result;
-        if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(left, this.#patienceMs));
+        const { leftMs } = deadline;
+        if (result !== undefined || leftMs === 0) return result;
+        if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(leftMs, this.#patienceMs));
       } finally {
         if (this.#content[what] === sleepers) sleepers.leave();
       }
@@ -719,7 +721,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     { timeoutMs, signal: given }: TakeAsyncOptions,
     attempt: () => R | undefined,
   ): Promise<R | undefined> {
-    const deadline = performance.now() + checkTimeout(timeoutMs);
+    const deadline = new Deadline(timeoutMs);
     const signal = checkSignal(where, given);
     signal?.throwIfAborted();
     const atOnce = attempt();
@@ -727,9 +729,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     await using changes = this.#segment.changes({ signal });
     for (let next = changes.next(); ; ) {
       const result = attempt();
-      const left = deadline - performance.now();
-      if (result !== undefined || left <= 0) return result;
-      const turn = await Promise.race([next, Bun.sleep(Math.min(left, this.#patienceMs))]);
+      const { leftMs } = deadline;
+      if (result !== undefined || leftMs === 0) return result;
+      const turn = await Promise.race([next, Bun.sleep(Math.min(leftMs, this.#patienceMs))]);
       if (turn?.done || this.closed) return undefined;
       if (turn !== undefined) next = changes.next();
     }
@@ -765,7 +767,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /** All jobs of the file, which no call can change any more. With the writer's lock held, and the file superseded. */
   #freeze(timeoutMs: number): SavedJob[] {
     const content = this.#segment.content;
-    const deadline = performance.now() + timeoutMs;
+    const deadline = new Deadline(timeoutMs);
     try {
       return inOrder([...content.slots].map((slot) => this.#freezeSlot(content, slot, deadline)));
     } catch (error) {
@@ -774,19 +776,19 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     }
   }
 
-  #freezeSlot(content: QueueContent, slot: number, deadline: number): SavedJob {
-    for (let turn = 0; ; turn++) {
+  #freezeSlot(content: QueueContent, slot: number, deadline: Deadline): SavedJob {
+    for (;;) {
       const saved = content.slots.freeze(slot);
       if (saved !== undefined) return saved;
       this.#buryOwnerOf(content, slot);
-      if (performance.now() > deadline) {
+      if (deadline.isOver) {
         throw new WaitTimeoutError(
           this.path,
           0,
           `'${this.path}': a producer is in the middle of a push and does not go on`,
         );
       }
-      rest(turn, 1);
+      sleepMs(REPLACER_REST_MS);
     }
   }
 

@@ -396,6 +396,19 @@ export class Slots {
     return counts;
   }
 
+  /** Text that differs when any job has changed hands, or its note. */
+  digest(): string {
+    let digest = 0;
+    for (const slot of this) {
+      const word = this.#read(slot);
+      digest = (Math.imul(digest, 31) + word) | 0;
+      if (word >>> 30 !== TAKEN) continue;
+      const user = slot + USER_BYTE_OFFSET / 4;
+      for (let i = 0; i < USER_BYTES / 4; i++) digest = (Math.imul(digest, 31) + this.words[user + i]!) | 0;
+    }
+    return `${digest}`;
+  }
+
   // ---- the dead and the stuck
 
   /** The owners that slots name, this one excepted. */
