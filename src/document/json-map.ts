@@ -10,6 +10,7 @@ import { escapeText } from "../errors/show.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { backupSegment } from "../segment/backup.ts";
 import { createSegment, putFile, removeSegment } from "../segment/create.ts";
+import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
 import type { Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { SegmentFile } from "../segment/segment-file.ts";
@@ -147,6 +148,13 @@ export interface JsonFollower<T> extends Disposable {
    * @example const config = await follower.waitForFirst({ timeoutMs: 5000 });
    */
   waitForFirst(options?: WaitForFirstOptions): Promise<T>;
+
+  /**
+   * What is known of the file, its lock and its users. Looks through /proc, which takes some milliseconds.
+   * @throws ClosedError, FileMissingError when there is no file, FileFormatError
+   * @example follower.info().lock?.holders
+   */
+  info(): SegmentInfo;
 
   /**
    * Writes a copy of the newest document to `path`, in one step: a file that describes itself, which a follower opens
@@ -528,6 +536,10 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     const options = { mode: file.mode, page, old: file, replaces: true };
     const generation = putFile(this.path, documentPlan(maxBytes, text), options) as number;
     return firstVersion(generation);
+  }
+
+  info(): SegmentInfo {
+    return segmentInfo(this.#segment);
   }
 
   backup(path: string): number {

@@ -1,6 +1,7 @@
 /** Roles: who may do what with a shared struct. */
 
 export type { ContentKind } from "../segment/footer.ts";
+export type { LockInfo, SegmentInfo } from "../segment/info.ts";
 export type { ListedSegment, SegmentState } from "../segment/list.ts";
 export type { WaitForFileOptions } from "../segment/wait-for-file.ts";
 export type { ChangesOptions, SpinOptions, WaitOptions } from "../sync/commit-signal.ts";
@@ -8,8 +9,8 @@ export type { LockKind } from "../sync/file-lock.ts";
 export type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 export type { FieldFate, MigratedField } from "./carry-over.ts";
 export { Editor } from "./editor.ts";
-export { listSegments, segmentAt } from "./listing.ts";
-export { Manager } from "./manager.ts";
+export { listSegments, purgeSegments, segmentAt } from "./listing.ts";
+export { Manager, type RemoveOptions } from "./manager.ts";
 export type { Compatibility, Migrate } from "./migrate.ts";
 export { type AnyStruct, type OpenReaderOptions, openReader } from "./open-reader.ts";
 export type { ManagerOptions, ManagerOptionsOf, RestoreOptions, RoleOptions } from "./options.ts";

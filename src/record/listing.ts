@@ -19,3 +19,15 @@ export function listSegments(directory = "./.mmap"): ListedSegment[] {
 export function segmentAt(path: string): ListedSegment | undefined {
   return opening().segmentAt(path);
 }
+
+/**
+ * Removes from a directory what segments have left that are gone: lock files, lock pages, owners' files and files of
+ * killed creators. What a process uses stays, and so do all files of segments that are there.
+ * @param directory default `"./.mmap"`
+ * @returns the paths that were removed
+ * @throws SystemError ENOENT, EACCES …
+ * @example purgeSegments("/run/robot");
+ */
+export function purgeSegments(directory = "./.mmap"): string[] {
+  return opening().purgeSegments(directory);
+}

@@ -1,3 +1,4 @@
+import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, DeadlockError, FileMissingError, LockTimeoutError } from "../errors/errors.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
@@ -10,6 +11,15 @@ import { Editor } from "./editor.ts";
 import { opening } from "./lazily.ts";
 import type { Compatibility } from "./migrate.ts";
 import type { ManagerOptionsOf, RestoreOptions, RoleOptions } from "./options.ts";
+
+/** Options of `remove`. @example manager.remove({ purge: true }) */
+export interface RemoveOptions extends LockOptions {
+  /**
+   * Remove the lock file, its page and the owners' file as well, unless a process uses them. Versions begin again with the
+   * next file. Default false.
+   */
+  readonly purge?: boolean | undefined;
+}
 
 /**
  * Makes the shared file, and is an Editor of it (IPMMAP's `DataStructMmapManager`). With `create` the file is made when there is none; with `force`
@@ -64,14 +74,15 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
   }
 
   /**
-   * Removes the file and closes. Others find out at their next lock (FileMissingError). The lock
-   * file stays: processes that wait for it would otherwise not meet those that come later.
+   * Removes the file and closes. Others find out at their next lock (FileMissingError). The lock file stays, so that
+   * processes that wait for it meet those that come later; with `purge` it goes too, unless a process uses it.
    * @throws DeadlockError when this thread holds the lock
    * @throws FileFormatError when somebody has put something else in its place; SystemError EACCES when the directory may
    *   not be changed. The role is closed then, and what is there stays
-   * @example manager.remove();
+   * @example manager.remove({ purge: true });
    */
-  remove(options?: LockOptions): void {
+  remove(options: RemoveOptions = {}): void {
+    checkOptions("remove", options, { timeoutMs: "number", purge: "boolean" });
     const { core } = this;
     if (this.closed) throw new ClosedError(`the role on '${this.path}' is closed`);
     core.refuseSecond();
@@ -82,7 +93,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     try {
       isRemoved = removeSegment(segment.place, recordType(undefined, segment.place), {
         mode,
-        timeoutMs: options?.timeoutMs,
+        timeoutMs: options.timeoutMs,
         trust: core.options,
       });
     } catch (error) {
@@ -91,6 +102,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
       throw error;
     }
     this.close();
+    if (options.purge) opening().purgeSegment(segment.place);
     if (!isRemoved)
       throw new FileMissingError(this.path, `'${this.path}' is gone already: it was removed before`);
   }

@@ -3,7 +3,9 @@
  * that only declares structs, or prints its usage, does not pay for files, locks and waiting.
  */
 export { removeSegment } from "../segment/create.ts";
+export { segmentInfo } from "../segment/info.ts";
 export { listSegments, segmentAt } from "../segment/list.ts";
+export { purgeSegment, purgeSegments } from "../segment/purge.ts";
 export { waitForFile } from "../segment/wait-for-file.ts";
 export { Core } from "./core.ts";
 export { backup, canOpen, openAsManager, restore } from "./making.ts";

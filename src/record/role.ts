@@ -1,4 +1,5 @@
 import { refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only.ts";
+import type { SegmentInfo } from "../segment/info.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/declare/type-utils.ts";
@@ -155,6 +156,15 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    */
   backup(path: string): number {
     return opening().backup(this.core, path);
+  }
+
+  /**
+   * What is known of the file, its lock and its users. Looks through /proc, which takes some milliseconds.
+   * @throws ClosedError, FileMissingError, FileFormatError
+   * @example for (const { pid, command, state } of role.info().lock?.holders ?? []) console.log(pid, command, state);
+   */
+  info(): SegmentInfo {
+    return opening().segmentInfo(this.core.segment);
   }
 
   /**

@@ -1,6 +1,6 @@
 /** Making, replacing and removing the files of segments: always whole, always under the writer lock. */
 import { FileFormatError } from "../errors/errors.ts";
-import { sleepMs } from "../sync/deadline.ts";
+import { Deadline, sleepMs } from "../sync/deadline.ts";
 import type { LockKind } from "../sync/file-lock.ts";
 import type { LockPage } from "../sync/lock-page.ts";
 import { makeLock, permit } from "../sync/permit.ts";
@@ -64,7 +64,7 @@ export function createSegment<C extends Content>(
   options: CreateOptions,
 ): boolean {
   if (!options.force && exists(place.dataPath)) {
-    sweepTemporaries(place.dataPath, isOurs);
+    sweepTemporaries(place.dataPath, isOurTemporary);
     return false;
   }
   makeDirectory(directoryOf(place.dataPath));
@@ -85,7 +85,7 @@ function tryCreate<C extends Content>(
   const path = place.dataPath;
   const kinds = new Set([plan.lockKind, ...kindsInUse(place, type, options)]);
   using locks = new ExclusiveLocks(place, kinds, options);
-  sweepTemporaries(path, isOurs);
+  sweepTemporaries(path, isOurTemporary);
   // Only now is it certain what there is: another creator may have been faster.
   const replaces = exists(path);
   if (replaces && !options.force) return false;
@@ -121,7 +121,7 @@ export function replaceSegment<C extends Content>(
     const { words, leastBytes } = type;
     using old = SegmentFile.open(path, { access: "write", words, leastBytes, ...options });
     if (!kinds.has(old.lockKind)) continue;
-    sweepTemporaries(path, isOurs);
+    sweepTemporaries(path, isOurTemporary);
     const plan = makePlan(old);
     if (plan === undefined) return false;
     const page = locks.pageOf(plan.lockKind);
@@ -151,9 +151,7 @@ class ExclusiveLocks implements Disposable {
   constructor(place: Place, kinds: ReadonlySet<LockKind>, { mode, timeoutMs }: CreateOptions) {
     try {
       for (const kind of [...kinds].sort()) {
-        const lock = makeLockOf(place, kind, mode);
-        this.#locks.push(lock);
-        lock.acquire("exclusive", { timeoutMs });
+        this.#locks.push(lockedLock(place, kind, mode, new Deadline(timeoutMs)));
       }
     } catch (error) {
       this[Symbol.dispose]();
@@ -183,6 +181,21 @@ class ExclusiveLocks implements Disposable {
 
   [Symbol.dispose](): void {
     for (const lock of this.#locks) lock.close();
+  }
+}
+
+/** The lock, held. Its files may be purged between their opening and the lock: then they are made again. */
+function lockedLock(place: Place, kind: LockKind, mode: number, deadline: Deadline): RwLock {
+  for (;;) {
+    const lock = makeLockOf(place, kind, mode);
+    try {
+      lock.acquire("exclusive", undefined, deadline);
+      if (!lock.isDisplaced) return lock;
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
+    lock.close();
   }
 }
 
@@ -304,7 +317,7 @@ function setVersion(bytes: Uint8Array<ArrayBuffer>, version: number): void {
 const MARKER = new Uint8Array(BigUint64Array.of(0x7463_7274_736d_6873n).buffer);
 
 /** Whether a temporary file was made by this library: it is empty, begins with the marker, or has a footer. */
-function isOurs(start: Uint8Array, end: Uint8Array): boolean {
+export function isOurTemporary(start: Uint8Array, end: Uint8Array): boolean {
   return start.length === 0 || beginsWith(start, MARKER) || beginsWith(end, MARKER);
 }
 
@@ -367,7 +380,7 @@ export function removeSegment<C extends Content>(
   const path = place.dataPath;
   using locks = new ExclusiveLocks(place, new Set(kindsInUse(place, type, options)), options);
   if (!exists(path)) return false;
-  sweepTemporaries(path, isOurs);
+  sweepTemporaries(path, isOurTemporary);
   using old = openOld(path, type, options);
   if (old === undefined) {
     supersedeDamaged(path);

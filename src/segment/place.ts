@@ -28,6 +28,17 @@ const SIDE_FILE = /\.(?:lock|lockfile|owners)$|\.(?:lock|lockfile)-page$/;
 /** Whether a file with that name lies beside a segment, and is none itself. */
 export const isSideFile = (name: string): boolean => SIDE_FILE.test(name);
 
+/**
+ * The name of the segment that a file with this name lies beside, if it is a lock file of the library's.
+ * @example segmentOfSideFile("Robot_.lock") // "Robot_.mmap"
+ */
+export function segmentOfSideFile(name: string): string | undefined {
+  const [, stem] = /^(.+)\.lock(?:-page)?$/.exec(name) ?? [];
+  if (stem === undefined) return undefined;
+  // Of records the lock file has no ending of its own, of all others it has the whole name.
+  return /^[^_/.]+_[^/.]*$/.test(stem) ? `${stem}.mmap` : stem;
+}
+
 /** Whether a file has a name of one that is being made. */
 export const isTemporary = (name: string): boolean => TEMPORARY_ENDING.test(name);
 

@@ -14,6 +14,7 @@ import type { Changes, ChangesOptions, WaitOptions } from "../sync/commit-signal
 import { Deadline } from "../sync/deadline.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import { type AsyncLockOptions, type LockOptions, RwLock } from "../sync/rw-lock.ts";
+import { monotonicMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
 import { LOOK_FOR_DELETED_MS } from "../sys/status.ts";
 import type { Trust } from "../sys/trust.ts";
@@ -51,7 +52,7 @@ export class Segment<C extends Content> implements Closable {
   /** A backup is read without a lock: no process writes to it. */
   #isReadingBackup = false;
   #closed = false;
-  /** When a deleted file was last looked for, and when the lock was last taken, by `performance.now()`. */
+  /** When a deleted file was last looked for, and when the lock was last taken, by `monotonicMs()`. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #lockedAt = 0;
   #watch: ChangeWatch | undefined;
@@ -252,7 +253,7 @@ export class Segment<C extends Content> implements Closable {
   /** Deleted files are looked for now and then only: at every lock it would cost as much as the lock itself. */
   #isTimeToLook(): boolean {
     // Not the time of day: that may be set back, by hours.
-    this.#lockedAt = performance.now();
+    this.#lockedAt = monotonicMs();
     if (this.#lockedAt - this.#lookedAt < LOOK_FOR_DELETED_MS) return false;
     this.#lookedAt = this.#lockedAt;
     return true;

@@ -3,6 +3,7 @@ import { fs } from "../sys/builtin.ts";
 import { closeFile, openFile } from "../sys/file.ts";
 import { O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
 import { exists, throughFs } from "../sys/paths.ts";
+import { unless } from "../sys/shared-memory-file.ts";
 import { statusAt, statusOf } from "../sys/status.ts";
 import { lockPagePath } from "./lock-page.ts";
 import { RwLock, type RwLockOptions } from "./rw-lock.ts";
@@ -35,7 +36,9 @@ export function permit({ path, page }: RwLock, mode: number): void {
 }
 
 function permitFile(path: string, mode: number): void {
-  const fd = openFile(path, O_RDONLY | O_NONBLOCK);
+  const fd = unless("ENOENT", () => openFile(path, O_RDONLY | O_NONBLOCK));
+  // Purged meanwhile: the lock finds that out.
+  if (fd === undefined) return;
   try {
     const granted = statusOf(fd).mode & 0o777;
     if (granted !== mode) throughFs(() => fs().fchmodSync(fd, mode), path);

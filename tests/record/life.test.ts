@@ -35,6 +35,7 @@ import {
   MmapStructure,
   nested,
   openReader,
+  purgeSegments,
   Reader,
   Struct,
   segmentAt,
@@ -42,8 +43,9 @@ import {
   toObject,
   WaitTimeoutError,
 } from "../../src/index.ts";
+import { RwLock } from "../../src/sync/rw-lock.ts";
 import { Robot } from "./structs.ts";
-import { TempDir, thrownBy } from "./support.ts";
+import { dieMidEdit, runBun, TempDir, thrownBy } from "./support.ts";
 
 const OldMode = { idle: 0, run: 1, stop: 2 } as const;
 const NewMode = { stop: 0, idle: 5, run: 6 } as const;
@@ -339,4 +341,71 @@ describe("listing", () => {
     manager.edit(() => expect(segmentAt(manager.path)).toMatchObject({ state: "busy", version: 1 }));
     expect(segmentAt(temp.file("notes"))).toBeUndefined();
   });
+});
+
+describe("info", () => {
+  test("names file, lock, holders, and whether the last writer died", async () => {
+    using temp = new TempDir();
+    using manager = new Manager(Robot, { dir: temp.dir, create: true });
+    manager.set("count", 1);
+    expect(manager.info()).toMatchObject({
+      path: manager.path,
+      kind: "record",
+      generation: 0,
+      version: 1,
+      bytes: statSync(manager.path).size,
+      transactional: true,
+      deadWriter: false,
+      users: 1,
+      lock: { path: temp.file("Robot_.lock"), kind: "flock", holders: [], waiting: [] },
+    });
+    expect((manager.info().schema as { name: string }).name).toBe("Robot");
+    {
+      using _ = manager.lock();
+      const [holder] = manager.info().lock?.holders ?? [];
+      expect(holder).toMatchObject({ pid: process.pid, mode: "exclusive", state: "running" });
+      expect([holder?.command.includes("bun"), manager.info().deadWriter]).toEqual([true, false]);
+    }
+    dieMidEdit(Robot, temp, (data) => {
+      data.count = 5;
+    });
+    expect(manager.info().deadWriter).toBe(true);
+    manager.set("count", 2);
+    expect([manager.info().deadWriter, manager.info().version]).toEqual([false, 3]);
+  });
+});
+
+describe("purge", () => {
+  test("takes the files beside a removed one away, unless they are in use", () => {
+    using temp = new TempDir();
+    const manager = new Manager(Robot, { dir: temp.dir, create: true });
+    using stays = new Manager(Robot, { dir: temp.dir, tag: "stays", create: true });
+    manager.remove({ purge: true });
+    expect(readdirSync(temp.dir).sort()).toEqual([
+      "Robot_stays.lock",
+      "Robot_stays.lock-page",
+      "Robot_stays.mmap",
+    ]);
+    new Manager(Robot, { dir: temp.dir, tag: "gone", create: true }).remove();
+    writeFileSync(temp.file("Cargo.lock"), "[[package]]");
+    using user = new RwLock({ path: temp.file("Robot_gone.lock") });
+    user.acquire("shared");
+    expect(purgeSegments(temp.dir)).toEqual([]);
+    user.release();
+    expect(purgeSegments(temp.dir).map((path) => path.slice(temp.dir.length + 1))).toEqual([
+      "Robot_gone.lock-page",
+      "Robot_gone.lock",
+    ]);
+    expect(readdirSync(temp.dir)).toContain("Cargo.lock");
+    expect(stays.get("count")).toBe(0);
+  });
+
+  test("against openers at work no two of them ever hold the lock at once", async () => {
+    using temp = new TempDir();
+    const children = Array.from({ length: 3 }, () => runBun("life-opener.ts", [temp.dir, 60]));
+    const purging = setInterval(() => purgeSegments(temp.dir), 1);
+    const outputs = await Promise.all(children);
+    clearInterval(purging);
+    expect(outputs.map((output) => JSON.parse(output).overlaps)).toEqual([0, 0, 0]);
+  }, 30_000);
 });

@@ -1,0 +1,64 @@
+/** Taking away what segments leave behind: lock files, pages and owners' files that no process uses. */
+import { FileMissingError, ShmError } from "../errors/errors.ts";
+import { lockPagePath } from "../sync/lock-page.ts";
+import { RwLock } from "../sync/rw-lock.ts";
+import { fs } from "../sys/builtin.ts";
+import { sweepTemporaries, unlink } from "../sys/new-file.ts";
+import { absolutePath, exists, throughFs } from "../sys/paths.ts";
+import { isOurTemporary } from "./create.ts";
+import { ownersPath, type Place, placeOfPath, segmentOfSideFile } from "./place.ts";
+
+/**
+ * Removes the lock files, lock pages and owners' files of a segment that is gone, and what killed creators left. A lock
+ * that is held or waited for stays with all its files, and so does everything of a segment that is there. A process that
+ * is just opening the lock finds out that its file is gone, and takes the one that is there then.
+ * @returns the paths that were removed
+ * @throws SystemError EACCES …
+ */
+export function purgeSegment({ dataPath, lockPath: locks }: Place): string[] {
+  const removed: string[] = [];
+  for (const lockPath of Object.values(locks)) {
+    if (exists(lockPath)) removed.push(...purgeLock(lockPath, dataPath));
+  }
+  return removed;
+}
+
+/** With the lock held, so that no process can be between looking at the lock file and making the segment. */
+function purgeLock(lockPath: string, dataPath: string): string[] {
+  using lock = openUnused(lockPath);
+  if (lock === undefined || exists(dataPath) || lock.isDisplaced) return [];
+  sweepTemporaries(dataPath, isOurTemporary);
+  const files = [ownersPath(dataPath), lockPagePath(lockPath), lockPath].filter(exists);
+  for (const file of files) unlink(file);
+  // Who waits on the page looks, and goes on with the lock that is there then.
+  lock.page?.announceChange();
+  return files;
+}
+
+/** The lock, taken; undefined when it is in use, or none of ours. */
+function openUnused(path: string): RwLock | undefined {
+  const kind = path.endsWith(".lockfile") ? "fcntl" : "flock";
+  // Ours are empty: what has content is another program's.
+  if (throughFs(() => fs().statSync(path)).size > 0) return undefined;
+  try {
+    const lock = new RwLock({ path, kind });
+    if (lock.tryAcquire("exclusive")) return lock;
+    lock.close();
+    return undefined;
+  } catch (error) {
+    if (error instanceof FileMissingError || error instanceof ShmError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * `remove({ purge: true })` for all that is left in a directory: see there. Segments that are there keep all their files.
+ * @returns the paths that were removed
+ * @throws SystemError ENOENT, EACCES …
+ * @example purgeSegments("./.mmap");
+ */
+export function purgeSegments(directory = "./.mmap"): string[] {
+  const names = throughFs(() => fs().readdirSync(directory));
+  const segments = new Set(names.map(segmentOfSideFile).filter((name) => name !== undefined));
+  return [...segments].flatMap((name) => purgeSegment(placeOfPath(absolutePath(directory, name))));
+}
