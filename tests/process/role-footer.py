@@ -1,4 +1,4 @@
-"""Reads a data file of shmstruct by the description in docs/file-format.md, with nothing but Python's library."""
+"""Reads a data file of shmstruct by the description in docs/internals/file-format.md, with nothing but Python's library."""
 import json
 import struct
 import sys
