@@ -36,17 +36,18 @@ const mappings = () => mappingsOf(dir);
 
 describe("what is mapped", () => {
   test("stores to a 'write' mapping reach the file, and stores to the file reach it", () => {
-    const path = file(8192);
-    using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 5000, path });
-    mapping.bytes.set([1, 2, 3], 4997);
-    expect([...readFileSync(path).subarray(4996, 5001)]).toEqual([0, 1, 2, 3, 0]);
+    const page = pageSize();
+    const path = file(2 * page);
+    using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: page + 904, path });
+    mapping.bytes.set([1, 2, 3], page + 901);
+    expect([...readFileSync(path).subarray(page + 900, page + 905)]).toEqual([0, 1, 2, 3, 0]);
     using second = Mapping.map(openFile(path, O_RDONLY), {
-      byteLength: 4096,
-      byteOffset: 4096,
+      byteLength: page,
+      byteOffset: page,
       access: "read",
     });
     expect([...second.bytes.subarray(900, 905)]).toEqual([0, 1, 2, 3, 0]);
-    expect([second.access, second.byteLength, mapping.access]).toEqual(["read", 4096, "write"]);
+    expect([second.access, second.byteLength, mapping.access]).toEqual(["read", page, "write"]);
   });
 
   test("stores to a 'copy' mapping stay private", () => {
@@ -107,9 +108,10 @@ describe("what is refused, leaking nothing", () => {
 
   test("a mapping longer than the file, with both sizes", () => {
     refuse({ byteLength: 5001 }, FileFormatError);
+    const page = pageSize();
     refuse(
-      { byteLength: 905, byteOffset: 4096 },
-      /5000 bytes long.*905 bytes from offset 4096 \(5001 needed\)/,
+      { byteLength: 5001, byteOffset: page },
+      new RegExp(`5000 bytes long.*5001 bytes from offset ${page} \\(${page + 5001} needed\\)`),
     );
   });
 
