@@ -1,4 +1,4 @@
-/** What readers and writers of text share: one struct in shared memory, and a document that has lost its footer. */
+/** What readers and writers share: a struct in shared memory, a copy of its file, a document that has lost its footer. */
 import { join } from "node:path";
 import { chars, field, MmapStructure } from "../../src/index.ts";
 
@@ -38,6 +38,8 @@ export interface TextPlace {
   name: string;
   dir: string;
   document: string;
+  /** A copy of the struct's file. */
+  record: string;
   /** Which readers or writers, by their names; all when there is none. */
   kinds: string[];
   endsAt: number;
@@ -46,7 +48,14 @@ export interface TextPlace {
 export function placeFromArguments([name, dir, forMs, ...kinds]: string[]): TextPlace {
   if (name === undefined || dir === undefined)
     throw new TypeError("usage: NAME DIRECTORY MILLISECONDS [KIND …]");
-  return { name, dir, document: join(dir, "document"), kinds, endsAt: performance.now() + Number(forMs) };
+  return {
+    name,
+    dir,
+    document: join(dir, "document"),
+    record: join(dir, "Copy_.mmap"),
+    kinds,
+    endsAt: performance.now() + Number(forMs),
+  };
 }
 
 /** Lets each have its turn, of `turnMs`, until the time is over. @returns how often each ran */

@@ -1,8 +1,7 @@
 /** Reads text in every way that the library has: text-readers.ts NAME DIRECTORY MILLISECONDS [KIND …] */
 
 import { JsonMap } from "../../src/document/index.ts";
-import { FileFormatError } from "../../src/errors/errors.ts";
-import { Reader, toObject, viewOf } from "../../src/index.ts";
+import { equals, openReader, Reader, ShmError, toObject, viewOf } from "../../src/index.ts";
 import { MemoryMap } from "../../src/mmap/index.ts";
 import { SharedMemory } from "../../src/posix/index.ts";
 import { Notes, placeFromArguments, takeTurns } from "./text-place.ts";
@@ -17,11 +16,12 @@ const mapped = viewOf(Notes, map);
 const readAll = ({ short, text, long, latin1, utf16 }: Notes): number =>
   short.length + text.length + long.length + latin1.length + utf16.length;
 
-function openDocument(): void {
+/** Other bytes than those of a whole file are an error of the library, at once. */
+function unlessDamaged(open: () => Disposable): void {
   try {
-    new JsonMap({ file: place.document, role: "follower" }).close();
+    using _ = open();
   } catch (error) {
-    if (!(error instanceof FileFormatError)) throw error;
+    if (!(error instanceof ShmError)) throw error;
   }
 }
 
@@ -42,7 +42,9 @@ const readers: Record<string, () => void> = {
     map.seek(0);
     map.readLine();
   },
-  openDocument,
+  openDocument: () => unlessDamaged(() => new JsonMap({ file: place.document, role: "follower" })),
+  openRecord: () => unlessDamaged(() => openReader(place.record)),
+  equals: () => void equals(shared, mapped),
 };
 
 console.log(JSON.stringify(takeTurns(readers, place, 37)));

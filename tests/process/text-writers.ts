@@ -11,6 +11,8 @@ const shared = memory.viewOf(Notes);
 using map = new MemoryMap(editor.path, 0);
 const mapped = viewOf(Notes, map);
 using document = new MemoryMap(place.document, 0);
+using record = new MemoryMap(place.record, 0);
+const wholeRecord = record.slice();
 const [text, long] = [offsetof(Notes, "text"), offsetof(Notes, "long")];
 
 const writers: Record<string, (step: number) => void> = {
@@ -46,6 +48,11 @@ const both = Object.fromEntries(
     (step: number) => {
       write(step);
       document.bytes.set(documentTextAt(step), 3);
+      // Its schema and its footer stand at the end.
+      record.bytes.set(
+        step % 3 === 0 ? wholeRecord : documentTextAt(step),
+        step % 3 === 0 ? 0 : record.length - 60 * (step % 40) - 60,
+      );
     },
   ]),
 );

@@ -1,5 +1,5 @@
 /** Readers of text in one process while writers in another rewrite it, without any lock between most of them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { Manager } from "../../src/index.ts";
@@ -15,6 +15,8 @@ export const READERS: readonly string[] = [
   "memoryMap",
   "mapMethods",
   "openDocument",
+  "openRecord",
+  "equals",
 ];
 export const WRITERS: readonly string[] = [
   "edit",
@@ -55,6 +57,7 @@ export async function readWhileRewritten({
   document.write(`${DOCUMENT_BYTES}:`);
   for (const [file, content] of Object.entries({ document, "document.lock": "", "document.lock-page": "" }))
     writeFileSync(join(dir, file), content);
+  copyFileSync(manager.path, join(dir, "Copy_.mmap"));
   const writing = Bun.spawn(
     [process.execPath, program("text-writers.ts"), name, dir, String(ms + 10_000), ...writers],
     { stdout: "pipe" },

@@ -24,13 +24,13 @@ export interface SchemaLimits {
   /** Bytes of its JSON in a file. Default 4 MiB. */
   readonly bytes?: number | undefined;
   /**
-   * Members of all structs together, those of anonymous members counted again where they appear. Default 8192 in a
+   * Members of all structs together, those of anonymous members counted again where they appear. Default 4096 in a
    * file, 100,000 in `structFromSchema`.
    */
   readonly members?: number | undefined;
   /**
    * Classes that its views need: one for each struct that is spelt out, and one for each level of an array whose elements
-   * are not plain numbers. Default 1024 in a file, 8192 in `structFromSchema`.
+   * are not plain numbers. Default 512 in a file, 8192 in `structFromSchema`.
    */
   readonly classes?: number | undefined;
   /** Labels of all enums together. Default 16,384 in a file, 100,000 in `structFromSchema`. */
@@ -40,7 +40,7 @@ export interface SchemaLimits {
 type Limits = Required<{ readonly [K in keyof SchemaLimits]: number }>;
 
 const GENEROUS: Limits = { bytes: 2 ** 24, members: 100_000, classes: 8192, labels: 100_000 };
-const OF_FILES: Limits = { bytes: 2 ** 22, members: 8192, classes: 1024, labels: 16_384 };
+const OF_FILES: Limits = { bytes: 2 ** 22, members: 4096, classes: 512, labels: 16_384 };
 
 /** The limits of a schema that a program hands over. @throws TypeError as `limitsInFile` */
 export const schemaLimits = (given?: SchemaLimits): Limits => limitsOf(given, GENEROUS);
