@@ -6,17 +6,22 @@
  *
  * Who sleeps enters, looks once more, and sleeps while the first word is what it was. Who has something looks at the second
  * word, so nothing that is there before the last look is slept through. A sleeper that is killed stays counted, which
- * costs its wakers a system call each, until enough of them have found that no one was there.
+ * costs its wakers a system call each, until they have found no one for some seconds: all who live have entered again by then.
  */
+import { monotonicMs } from "../sys/clock.ts";
 import { futexWait, futexWake } from "../sys/libc/futex.ts";
 
-/** So many wakes in a row without a sleeper mean that the count is of the dead. */
-const VAIN_WAKES_MAX = 16;
+/**
+ * Wakes that find no one for so long, in milliseconds, mean that the count is of the dead: the living look each second. One
+ * wake in vain means nothing, as a thread that is about to sleep notices it in time, and does not.
+ */
+const VAIN_MS_MAX = 5000;
 
 export class Sleepers {
   readonly #words: Int32Array;
   readonly #word: number;
-  #vain = 0;
+  /** Since when no wake has found a sleeper. */
+  #vainSince: number | undefined;
 
   constructor(words: Int32Array, word: number) {
     this.#words = words;
@@ -32,11 +37,14 @@ export class Sleepers {
   #wake(count: number): void {
     Atomics.add(this.#words, this.#word, 1);
     if (futexWake(this.#words, this.#word, 1) > 0) {
-      this.#vain = 0;
+      this.#vainSince = undefined;
       return;
     }
-    if (++this.#vain < VAIN_WAKES_MAX) return;
-    this.#vain = 0;
+    const now = monotonicMs();
+    const since = this.#vainSince ?? now;
+    this.#vainSince = since;
+    if (now - since < VAIN_MS_MAX) return;
+    this.#vainSince = undefined;
     Atomics.compareExchange(this.#words, this.#word + 1, count, 0);
   }
 
