@@ -1,0 +1,4 @@
+/** bun channel-kill-child.ts DIR: publishes until it is killed; says "ready" once */
+import { publish } from "../channel/kills.ts";
+
+publish(process.argv[2]!);
