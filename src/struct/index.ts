@@ -22,6 +22,7 @@ export {
 export { HEADER_CODE, MmapStructure, MmapStructureHeader } from "./declare/header.ts";
 export type { SchemaLimits } from "./declare/limits.ts";
 export { c_longdouble } from "./declare/long-double.ts";
+export { type DeclaredStruct, type MemberSpec, structOf, unionOf } from "./declare/object-form.ts";
 export { Struct, Union } from "./declare/struct.ts";
 export { chars } from "./declare/text.ts";
 export type {
@@ -31,6 +32,7 @@ export type {
   FieldNames,
   Init,
   InitValue,
+  Members,
   Path,
   PathValue,
   Plain,

@@ -237,11 +237,20 @@ export class Models {
     return [...own, ...elements.flat()];
   }
 
-  #leavesOfStruct(model: StructModel, path: (string | number)[], c: string, py: string): Leaf[] {
+  /** @param inlined the struct is anonymous and reached without its handle, as those of its own members are then, too */
+  #leavesOfStruct(
+    model: StructModel,
+    path: (string | number)[],
+    c: string,
+    py: string,
+    inlined = false,
+  ): Leaf[] {
     const { base, members, isUnion } = model;
     const fields = members.filter(({ bits }) => bits !== 0);
-    const ofBase = base ? [() => this.#leavesOfStruct(base, path, `${c}.base_${model.name}`, py)] : [];
-    const parts = [...ofBase, ...fields.map((m) => () => this.#leavesOfMember(m, path, c, py))];
+    const ofBase = base
+      ? [() => this.#leavesOfStruct(base, path, `${c}.base_${model.name}`, py, inlined)]
+      : [];
+    const parts = [...ofBase, ...fields.map((m) => () => this.#leavesOfMember(m, path, c, py, inlined))];
     if (isUnion) return this.#random.pick(parts)();
     return parts.flatMap((part) => part());
   }
@@ -251,11 +260,12 @@ export class Models {
     path: (string | number)[],
     c: string,
     py: string,
+    inlined: boolean,
   ): Leaf[] {
     const inPython = `${py}.${name}`;
     if (anonymous && type.kind === "struct") {
-      const flat = this.#random.oneIn(2) ? path : [...path, name];
-      return this.#leavesOfStruct(type.struct, flat, c, inPython);
+      const flat = inlined || this.#random.oneIn(2);
+      return this.#leavesOfStruct(type.struct, flat ? path : [...path, name], c, inPython, flat);
     }
     const here = [...path, name];
     if (bits === undefined) return this.#leavesOfType(type, here, `${c}.${name}`, inPython, false);

@@ -37,6 +37,8 @@ if (Symbol.metadata === undefined) {
   Object.defineProperty(Symbol, "metadata", { value: Symbol.for("Symbol.metadata") });
 }
 
+export declare const DECORATES: unique symbol;
+
 /** The largest alignment in bytes that `@struct({ align })` gives. */
 export const MAX_ALIGN = 4096;
 
@@ -74,10 +76,14 @@ export interface StructOptions {
  * would quote the last one, and not what is wrong with the member.
  * @example const counter: FieldDecorator<Atomic<number>> = field(atomic(c_int32)); // @counter hits!: …
  */
-export type FieldDecorator<Declared> = <K extends PropertyKey>(
-  target: undefined | { readonly [P in K]: Declared },
-  context: K | ClassFieldDecoratorContext<unknown, Declared>,
-) => void;
+export interface FieldDecorator<Declared> {
+  <K extends PropertyKey>(
+    target: undefined | { readonly [P in K]: Declared },
+    context: K | ClassFieldDecoratorContext<unknown, Declared>,
+  ): void;
+  /** Only for the compiler. */
+  readonly [DECORATES]?: Declared;
+}
 
 /**
  * Declares a member of the given type. See `FieldType` for what there is.
@@ -99,9 +105,13 @@ export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Decla
  */
 export function nested<T extends Struct>(cls: StructClass<T>): FieldDecorator<T>;
 export function nested<T extends Struct>(cls: StructClass<T>, count: number): FieldDecorator<CArray<T>>;
-export function nested(cls: StructClass, count?: number): FieldDecorator<unknown> {
+export function nested<T extends Struct>(
+  cls: StructClass<T>,
+  count?: number,
+): FieldDecorator<T> | FieldDecorator<CArray<T>> {
   const type = nestedType(cls, "@nested");
-  return recorder("@nested", { type: count === undefined ? type : array(type, count) });
+  if (count === undefined) return recorder<T>("@nested", { type });
+  return recorder<CArray<T>>("@nested", { type: array(type, count) });
 }
 
 /**

@@ -19,6 +19,13 @@ declare const WRITABLE: unique symbol;
  */
 export type Anonymous<T> = T & { readonly [ANONYMOUS]: true };
 
+/**
+ * All members of a struct but the handles of its anonymous members, which C does not have: for an interface that takes in
+ * several structs whose handles are called alike.
+ * @example interface Both extends Members<First>, Members<Second> {}
+ */
+export type Members<T> = { [K in keyof T as T[K] extends Anonymous<unknown> ? never : K]: T[K] };
+
 /** Of a read-only struct the one it was, in which fields can be told from getters. */
 type Writable<T> = typeof WRITABLE extends keyof T ? NonNullable<T[typeof WRITABLE]> : T;
 

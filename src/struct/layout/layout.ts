@@ -185,18 +185,22 @@ export const atomicAlignOf = (type: FieldType): number => visit(type, atomicAlig
 export const isFlexible = (type: FieldType): boolean =>
   isOpen(type) || (type.kind === "struct" && layoutOfClass(type.cls).flexible);
 
+const valueMembersOf = (members: readonly Member[]): readonly Member[] =>
+  members.filter((member) => !member.anonymous);
+
 const withValues = new WeakMap<Layout, readonly Member[]>();
 
 /** The members that have values of their own: all but the anonymous ones, whose members stand beside them. */
 export function valueMembers(layout: Layout): readonly Member[] {
-  const members = withValues.get(layout) ?? layout.members.filter((member) => !member.anonymous);
+  const members = withValues.get(layout) ?? valueMembersOf(layout.members);
   withValues.set(layout, members);
   return members;
 }
 
 /** The members of an anonymous member as members of the struct around it. */
 export const flattened = (via: string, { members }: Layout, offset: number): Member[] =>
-  members.map((inner) => {
+  // The names of anonymous members within it are handles of its own: C has no such names.
+  valueMembersOf(members).map((inner) => {
     const bits = inner.bits && { ...inner.bits, offset: inner.bits.offset + offset * 8 };
     const access = inner.access && movedAccess(inner.access, offset);
     return { ...inner, offset: inner.offset + offset, via, ...(bits && { bits, access }) };

@@ -8,11 +8,14 @@ import type { Region } from "../memory/memory.ts";
 export const REGION = Symbol("shmstruct:region");
 export const OFFSET = Symbol("shmstruct:offset");
 export const LAYOUT = Symbol("shmstruct:layout");
+/** Makes a view of the same class on other memory. */
+export const ANEW = Symbol("shmstruct:anew");
 
 export interface View extends Struct {
   readonly [REGION]: Region;
   readonly [OFFSET]: number;
   readonly [LAYOUT]: Layout;
+  readonly [ANEW]: (region: Region, byteOffset: number) => View;
 }
 
 /** True for the objects that view classes make. */

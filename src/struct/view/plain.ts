@@ -2,13 +2,14 @@
 import type { FieldType } from "../declare/composite.ts";
 import type { TypedArray } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
-import { valueMembers } from "../layout/layout.ts";
-import { isAttached, type Memory } from "../memory/memory.ts";
+import { type Member, valueMembers } from "../layout/layout.ts";
+import { isAttached, type Memory, Region } from "../memory/memory.ts";
 import { seenFrom } from "../validation-error.ts";
 import { PLACE } from "./arrays.ts";
 import type { Atomic } from "./atomic.ts";
 import { checkCost, MAX_VALUES } from "./cost.ts";
-import { isView, LAYOUT, type View } from "./internals.ts";
+import { ANEW, isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
+import { carry, type Overlap, overlapsOf } from "./overlap.ts";
 
 /**
  * What JSON has no form of its own for: bigints, typed arrays, and views with a member of the name toJSON. Others, and
@@ -44,14 +45,56 @@ export const unreadable = (error: unknown): string =>
 
 /** A copy of the view as plain objects and arrays. */
 export function plainView(view: View, options: PlainOptions): Record<string, unknown> {
-  const source = view as unknown as Record<string, unknown>;
   const layout = view[LAYOUT];
-  const entries = valueMembers(layout).map(({ name, type }) => {
+  const overlaps = overlapsOf(layout);
+  if (overlaps.length === 0 || layout.flexible) return plainMembers(view, valueMembers(layout), options);
+  // All members from the same bytes, which others may be changing.
+  const copy = privateCopy(view);
+  const plain = plainMembers(copy, valueMembers(layout), options);
+  for (const overlap of overlaps) carryBytes(plain, copy, overlap, options);
+  return plain;
+}
+
+function privateCopy(view: View): View {
+  const { [REGION]: region, [OFFSET]: start, [LAYOUT]: layout } = view;
+  const bytes = region.bytes.slice(start, start + layout.size);
+  return view[ANEW](new Region(bytes.buffer, 0, bytes.length, region.mode), 0);
+}
+
+function carryBytes(
+  plain: object,
+  copy: View,
+  { holder, layout, names }: Overlap,
+  options: PlainOptions,
+): void {
+  const { [REGION]: region, [LAYOUT]: outer } = copy;
+  const start = holder?.offset ?? 0;
+  carry(plain, holder?.name ?? "", {
+    layout,
+    littleEndian: region.littleEndian,
+    bytes: region.bytes.slice(start, start + layout.size),
+    decode: () =>
+      plainMembers(
+        copy,
+        valueMembers(outer).filter(({ name }) => names.includes(name)),
+        options,
+      ),
+  });
+}
+
+function plainMembers(
+  view: View,
+  members: readonly Member[],
+  options: PlainOptions,
+): Record<string, unknown> {
+  const source = view as unknown as Record<string, unknown>;
+  const { name: owner } = view[LAYOUT];
+  const entries = members.map(({ name, type }) => {
     try {
       return [name, plainValue(type, () => source[name], options)];
     } catch (error) {
       // A nested struct knows nothing of where it is.
-      throw seenFrom(type.kind === "struct" ? `${layout.name}.${name}` : layout.name, error);
+      throw seenFrom(type.kind === "struct" ? `${owner}.${name}` : owner, error);
     }
   });
   return Object.fromEntries(entries);

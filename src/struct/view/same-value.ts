@@ -11,8 +11,11 @@ export function isSame(a: unknown, b: unknown): boolean {
   return isPlain(a) && isPlain(b) ? hasSameMembers(a, b) : isSameObject(a, b);
 }
 
-const isSameList = (a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean =>
-  a.length === b.length && Array.from(a).every((value, i) => isSame(value, b[i]));
+function isSameList(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!isSame(a[i], b[i])) return false;
+  return true;
+}
 
 function hasSameMembers(a: object, b: object): boolean {
   const names = Object.keys(a);

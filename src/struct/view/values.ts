@@ -19,7 +19,7 @@ import {
   valueMembers,
 } from "../layout/layout.ts";
 import { copyMembers } from "../layout/member-bytes.ts";
-import { assertAttached, type Region } from "../memory/memory.ts";
+import { assertAttached, Region } from "../memory/memory.ts";
 import {
   at,
   itHas,
@@ -33,6 +33,8 @@ import { PLACE } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import { checkBits, isBitMember, writeBits } from "./bits.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
+import { carriedBy, type Overlap, overlapsOf } from "./overlap.ts";
+import { isSame } from "./same-value.ts";
 
 declare const PREPARED: unique symbol;
 /** A checked value in the form that `store` takes; only `prepare` and `store` know which for which type. */
@@ -188,7 +190,85 @@ function prepareStruct(layout: Layout, value: unknown, region: Region, base: num
   // A Map or a Date has no members of its own and would be a silent no-op.
   if (names.length === 0 && prototype !== Object.prototype && prototype !== null)
     throw wrongType(`an object with members of ${layout.name}`, value);
-  return prepareMembers(layout, names, value, region, base);
+  return prepareObject(layout, names, value, region, base);
+}
+
+/** Of an object whose members may overlap in memory. */
+function prepareObject(
+  layout: Layout,
+  names: string[],
+  source: object,
+  region: Region,
+  base: number,
+): PreparedStruct {
+  const exact: [Member, Prepared][] = [];
+  const done = new Set<string>();
+  for (const overlap of overlapsOf(layout)) {
+    const given = names.filter((name) => overlap.names.includes(name));
+    if (given.length < 2) continue;
+    const copy = prepareCarried(overlap, given, source, region, base);
+    if (copy === undefined) assertConsistent(layout, given, source, region, base);
+    else if (overlap.holder === undefined) return copy;
+    else {
+      exact.push([overlap.holder, copy as unknown as Prepared]);
+      for (const name of given) done.add(name);
+    }
+  }
+  const others = names.filter((name) => !done.has(name));
+  return [...exact, ...prepareMembers(layout, others, source, region, base)];
+}
+
+/**
+ * The bytes that a whole plain object of a union was made from, and what was changed in it since; undefined when it
+ * does not carry them, or only some of its members are given.
+ */
+function prepareCarried(
+  { holder, layout, names }: Overlap,
+  given: readonly string[],
+  source: object,
+  region: Region,
+  base: number,
+): PreparedStruct | undefined {
+  const carried = carriedBy(source, holder?.name ?? "");
+  if (carried === undefined || given.length < names.length) return undefined;
+  const isSameForm =
+    carried.layout === layout && carried.littleEndian === inOrder(region, layout).littleEndian;
+  if (!isSameForm) return undefined;
+  const before = carried.decode();
+  const changed = given.filter((name) => !isSame(before[name], (source as Record<string, unknown>)[name]));
+  const start = base + (holder?.offset ?? 0);
+  return { bytes: carried.bytes, rest: prepareMembers(layout, changed, source, region, start) };
+}
+
+/**
+ * Members that overlap may be given together only if they say the same: the last one would silently win.
+ * @throws RangeError
+ */
+function assertConsistent(
+  layout: Layout,
+  given: readonly string[],
+  source: object,
+  region: Region,
+  base: number,
+): void {
+  const bounded = given.filter((name) => !isFlexible((layout.byName.get(name) as Member).type));
+  const members = prepareMembers(layout, bounded, source, region, base);
+  const trial = new Region(new ArrayBuffer(layout.size), 0, layout.size, inOrder(region, layout).mode);
+  const storeAll = (some: PreparedMembers) => {
+    for (const [member, value] of some) writeMember(member, trial, 0, value);
+  };
+  storeAll(members);
+  const together = trial.bytes.slice();
+  for (const one of members) {
+    storeAll([one]);
+    if (isSame(together, trial.bytes)) continue;
+    throw at(
+      `.${one[0].name}`,
+      rangeRefusal(
+        `it shares its bytes with ${bounded.filter((name) => name !== one[0].name).join(", ")}, which say something else: give one of them, or copy the struct itself (assign and create take structs, and what toObject and get made of them)`,
+      ),
+    );
+  }
 }
 
 /** Of a struct of the same class, or of one derived from it, the bytes: they need not be values one could store. */
@@ -197,7 +277,7 @@ function prepareView(layout: Layout, value: View, region: Region, base: number):
   const isSame = own === layout || own.cls.prototype instanceof layout.cls;
   const members = valueMembers(isSame ? layout : own);
   if (!isSame || source.littleEndian !== inOrder(region, layout).littleEndian)
-    return prepareMembers(layout, namesOf(members), value, region, base);
+    return prepareObject(layout, namesOf(members), value, region, base);
   const bytes = copyOf(value, layout.size);
   if (!layout.flexible) return { bytes, rest: [] };
   const flexible = members.filter(({ type }) => isFlexible(type)).slice(0, 1);
@@ -211,7 +291,7 @@ const copyOf = ({ [REGION]: { bytes }, [OFFSET]: start }: View, byteLength: numb
 
 function prepareMembers(
   layout: Layout,
-  names: string[],
+  names: readonly string[],
   source: object,
   region: Region,
   base: number,

@@ -10,7 +10,7 @@ import { inOrder, type Layout, valueMembers } from "../layout/layout.ts";
 import { AT_START, type Region } from "../memory/memory.ts";
 import { CArray, type Owner } from "./arrays.ts";
 import { Generator } from "./generator.ts";
-import { LAYOUT, type View } from "./internals.ts";
+import { ANEW, LAYOUT, type View } from "./internals.ts";
 
 export type ViewClass = new (region: Region, byteOffset: number) => View;
 type ArrayClass = new (
@@ -31,6 +31,9 @@ export function viewClass(layout: Layout, mode: number): ViewClass {
     const source = generator.viewSource(layout);
     const View = evaluate<ViewClass>(source, generator.constants, layout.name);
     Object.defineProperty(View.prototype, LAYOUT, { value: layout });
+    Object.defineProperty(View.prototype, ANEW, {
+      value: (region: Region, byteOffset: number) => new View(region, byteOffset),
+    });
     // So that `view.constructor` is the user's class, as instanceof suggests.
     const Whole = inheriting(View, layout.cls);
     return layout.byName.has("toJSON") ? withOwnMembers(Whole, layout) : Whole;
