@@ -1,6 +1,6 @@
 /** The documents of a JsonMap as they come. */
 
-import type { Changes, ChangesOptions } from "../sync/commit-signal.ts";
+import type { Changes, ChangesOptions } from "../sync/notifier.ts";
 import { timers } from "../sys/builtin.ts";
 
 /** Where the documents come from. */

@@ -13,7 +13,7 @@ export {
   UnsupportedError,
   WaitTimeoutError,
 } from "../errors/errors.ts";
-export type { SpinOptions } from "../sync/commit-signal.ts";
+export type { SpinOptions } from "../sync/notifier.ts";
 export type { LockOptions } from "../sync/rw-lock.ts";
 export {
   type DocumentChangesOptions,

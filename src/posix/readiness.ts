@@ -3,8 +3,8 @@
  * process sleeps in epoll_wait and tells. It only tells, it never receives: nothing can be lost in it.
  */
 
-import type { BunThread } from "../sync/change-bell.ts";
 import type { Pause } from "../sync/wait-line.ts";
+import type { BunThread } from "../sync/waker.ts";
 import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,

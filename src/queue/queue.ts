@@ -603,7 +603,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   #look(): void {
     const content = this.#segment.whole() ?? this.#segment.content;
     if (content !== this.#content) this.#attach(content);
-    if (this.#owners.isDisplaced) {
+    if (this.#owners.isUnlinkedOrReplaced) {
       throw new FileMissingError(
         this.#owners.path,
         `'${this.#owners.path}' was deleted or replaced: its locks prove who is alive; close all users of the queue and open it again`,

@@ -5,7 +5,7 @@ import type { MmapStructure } from "../struct/declare/header.ts";
 import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import { plainPath, resolvePath } from "../struct/view/path.ts";
-import type { ChangesOptions, WaitOptions } from "../sync/commit-signal.ts";
+import type { ChangesOptions, WaitOptions } from "../sync/notifier.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
 import type { Core } from "./core.ts";
 import { opening } from "./lazily.ts";

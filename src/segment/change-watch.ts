@@ -1,7 +1,7 @@
 /** How the users of a segment learn that its content has changed, whichever file holds it. */
 import { DeadlockError, ShmError } from "../errors/errors.ts";
-import { type Changes, type ChangesOptions, CommitSignal, type WaitOptions } from "../sync/commit-signal.ts";
 import type { LockPage } from "../sync/lock-page.ts";
+import { type Changes, type ChangesOptions, Notifier, type WaitOptions } from "../sync/notifier.ts";
 import type { RwLock } from "../sync/rw-lock.ts";
 import type { Content } from "./content.ts";
 import type { Segment } from "./segment.ts";
@@ -26,7 +26,7 @@ export interface State {
  */
 export class ChangeWatch {
   readonly #segment: Segment<Content>;
-  readonly #signal: CommitSignal;
+  readonly #signal: Notifier;
   /** What `wait` has reported. */
   #reported = 0;
   #states = 0;
@@ -41,7 +41,7 @@ export class ChangeWatch {
     this.#state = opened;
     this.#page = pageOf(segment);
     this.#lead = leadOf(this.#page, opened.version);
-    this.#signal = new CommitSignal({ lock: segment.lock, read: () => this.#count() });
+    this.#signal = new Notifier({ lock: segment.lock, read: () => this.#count() });
   }
 
   /** How many states were seen up to the present one. */

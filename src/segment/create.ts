@@ -190,7 +190,7 @@ function lockedLock(place: Place, kind: LockKind, mode: number, deadline: Deadli
     const lock = makeLockOf(place, kind, mode);
     try {
       lock.acquire("exclusive", undefined, deadline);
-      if (!lock.isDisplaced) return lock;
+      if (!lock.isUnlinkedOrReplaced) return lock;
     } catch (error) {
       lock.close();
       throw error;

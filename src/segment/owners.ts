@@ -22,7 +22,7 @@ import {
 import { libc } from "../sys/libc/symbols.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
 import { throughFs } from "../sys/paths.ts";
-import { isDisplaced, statusOf } from "../sys/status.ts";
+import { isUnlinkedOrReplaced, statusOf } from "../sys/status.ts";
 
 /** So many owners there may be at once. */
 export const MAX_OWNERS = 1022;
@@ -55,8 +55,8 @@ export class Owners implements Disposable {
   }
 
   /** Whether the file was deleted or replaced: then its locks prove nothing to those who come later. */
-  get isDisplaced(): boolean {
-    return isDisplaced(this.#file.fd, this.path, this.#id);
+  get isUnlinkedOrReplaced(): boolean {
+    return isUnlinkedOrReplaced(this.#file.fd, this.path, this.#id);
   }
 
   /**

@@ -26,7 +26,7 @@ export function purgeSegment({ dataPath, lockPath: locks }: Place): string[] {
 /** With the lock held, so that no process can be between looking at the lock file and making the segment. */
 function purgeLock(lockPath: string, dataPath: string): string[] {
   using lock = openUnused(lockPath);
-  if (lock === undefined || exists(dataPath) || lock.isDisplaced) return [];
+  if (lock === undefined || exists(dataPath) || lock.isUnlinkedOrReplaced) return [];
   sweepTemporaries(dataPath, isOurTemporary);
   const files = [ownersPath(dataPath), lockPagePath(lockPath), lockPath].filter(exists);
   for (const file of files) unlink(file);

@@ -9,7 +9,7 @@ import { systemError } from "../sys/libc/call.ts";
 import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import { MAX_MAPPING_BYTES, Mapping } from "../sys/mapping.ts";
 import { throughFs } from "../sys/paths.ts";
-import { type FileStatus, fileSystemOf, isDisplaced, statusAt, statusOf } from "../sys/status.ts";
+import { type FileStatus, fileSystemOf, isUnlinkedOrReplaced, statusAt, statusOf } from "../sys/status.ts";
 import { checkTrust, type Trust } from "../sys/trust.ts";
 import type { ContentWords } from "./content.ts";
 import { AT, FOOTER_BYTES, type Footer, readFooter, type WordIndices, wordIndices } from "./footer.ts";
@@ -169,7 +169,9 @@ export class SegmentFile implements Disposable {
    * @throws SystemError EBADF
    */
   get isUnlinkedOrReplaced(): boolean {
-    return isDisplaced(this.#mapping.fd, this.path, this.#id) || (this.#isOverlaid && this.#isCopiedUp());
+    return (
+      isUnlinkedOrReplaced(this.#mapping.fd, this.path, this.#id) || (this.#isOverlaid && this.#isCopiedUp())
+    );
   }
 
   /**

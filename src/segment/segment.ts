@@ -10,9 +10,9 @@
  *     any                close()                                      closed: ClosedError
  */
 import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
-import type { Changes, ChangesOptions, WaitOptions } from "../sync/commit-signal.ts";
 import { Deadline } from "../sync/deadline.ts";
 import type { LockMode } from "../sync/file-lock.ts";
+import type { Changes, ChangesOptions, WaitOptions } from "../sync/notifier.ts";
 import { type AsyncLockOptions, type LockOptions, RwLock } from "../sync/rw-lock.ts";
 import { monotonicMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
@@ -247,7 +247,7 @@ export class Segment<C extends Content> implements Closable {
   }
 
   #isLockLost(): boolean {
-    return this.#lock?.isDisplaced === true;
+    return this.#lock?.isUnlinkedOrReplaced === true;
   }
 
   /** Deleted files are looked for now and then only: at every lock it would cost as much as the lock itself. */

@@ -1,6 +1,6 @@
 /**
  * The kernel's lock on one open file, of two kinds behind the same signatures. Both belong to the open file
- * description: a second `open` in the same process, or in another thread, is somebody else, and the kernel gives
+ * description: a second `open` in the same process, or in another thread, is another holder, and the kernel gives
  * the lock back when the last descriptor is closed, `kill -9` included.
  */
 import { UnsupportedError } from "../errors/errors.ts";
@@ -29,7 +29,7 @@ import { libc } from "../sys/libc/symbols.ts";
  */
 export type LockKind = "flock" | "fcntl";
 
-/** Many may hold a shared lock at once; an exclusive one excludes everybody else. */
+/** Many may hold a shared lock at once; an exclusive one excludes all others. */
 export type LockMode = "shared" | "exclusive";
 
 /** One system call per method, no allocation. */
@@ -112,7 +112,7 @@ class RecordLock implements FileLock {
   }
 }
 
-/** After a failed call: true when somebody else holds the lock, false when a signal came and it is to be repeated. */
+/** After a failed call: true when another holds the lock, false when a signal came and it is to be repeated. */
 function busy(syscall: string, path: string): boolean {
   const errno = lastErrno();
   if (errno === E.EINTR) return false;

@@ -3,7 +3,7 @@ import type { LockUser, LockUsers } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
 import { fs } from "../sys/builtin.ts";
 import { throughFs } from "../sys/paths.ts";
-import { Deadline } from "./deadline.ts";
+import { after, Deadline } from "./deadline.ts";
 import type { LockKind, LockMode } from "./file-lock.ts";
 
 /** Which lock on which open file. */
@@ -63,7 +63,7 @@ export async function findUsersAsync(question: LockQuestion): Promise<LockUsers>
     const { done, value } = search.next();
     if (done) return value;
     if (!slice.isOver) continue;
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => after(0, resolve));
     slice = new Deadline(SLICE_MS);
   }
 }

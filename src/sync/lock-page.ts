@@ -120,7 +120,7 @@ export class LockPage {
 
   /** Another descriptor of the page, for the thread that will adopt it. @throws ClosedError, SystemError EMFILE */
   duplicateFd(): number {
-    // The number may be somebody else's file by now.
+    // The number may belong to another file by now.
     if (this.#mapping.closed) throw new ClosedError(`the lock page '${this.#mapping.path}' is closed`);
     return check("fcntl", libc().fcntl(this.#mapping.fd, F_DUPFD_CLOEXEC, null));
   }

@@ -22,7 +22,7 @@ export interface OpenedFile {
 
 /**
  * Opens a regular file for reading and writing, or only for reading where no more is permitted.
- * @throws FileMissingError when there is none and `create` is not set
+ * @throws FileMissingError when it is missing and `create` is not set
  * @throws FileFormatError for a FIFO, a socket or a device, which are left alone
  * @throws SystemError EACCES, ELOOP for a symbolic link, EISDIR for a directory …
  */

@@ -27,7 +27,7 @@ export function makeLock(options: RwLockOptions & { mode: number }): RwLock {
 
 /**
  * Gives the files of a lock these permissions, exactly: the umask has no say, as it has none on the data file.
- * @throws SystemError EPERM for somebody else's lock file that grants less than is wanted
+ * @throws SystemError EPERM for another user's lock file that grants less than is wanted
  */
 export function permit({ path, page }: RwLock, mode: number): void {
   // Ours are empty: what has content is another program's, though its name serves as a lock.

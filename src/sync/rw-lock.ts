@@ -16,7 +16,7 @@ import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, DeadlockError, LockTimeoutError, type LockUsers, ShmError } from "../errors/errors.ts";
 import { monotonicMs } from "../sys/clock.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
-import { isDisplaced } from "../sys/status.ts";
+import { isUnlinkedOrReplaced } from "../sys/status.ts";
 import { checkSignal, Deadline } from "./deadline.ts";
 import { type FileLock, fileLock, type LockKind, type LockMode } from "./file-lock.ts";
 import { describeUsers, findUsers, findUsersAsync, isHeldByThisProcess } from "./holders.ts";
@@ -160,8 +160,8 @@ export class RwLock {
   }
 
   /** Whether the lock file was unlinked or replaced: who opens the path next gets another lock than this one. */
-  get isDisplaced(): boolean {
-    return !this.#closed && isDisplaced(this.#fd, this.path, this.#id);
+  get isUnlinkedOrReplaced(): boolean {
+    return !this.#closed && isUnlinkedOrReplaced(this.#fd, this.path, this.#id);
   }
 
   /** Whether `close()` was called. */

@@ -87,7 +87,7 @@ export const LOOK_FOR_DELETED_MS = 100;
  * A file that was only moved away still is the one that everybody has. One call where nothing is wrong.
  * @throws SystemError EBADF
  */
-export function isDisplaced(fd: number, path: string, id: string): boolean {
+export function isUnlinkedOrReplaced(fd: number, path: string, id: string): boolean {
   const there = idAt(path);
   return there === undefined ? statusOf(fd).links === 0 : there !== id;
 }

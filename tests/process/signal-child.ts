@@ -5,11 +5,11 @@
  *   wait <path> <turns>       the same with wait()
  *   commit <path> <times>     commits so many times, after a moment
  */
-import { CommitSignal } from "../../src/sync/commit-signal.ts";
+import { Notifier } from "../../src/sync/notifier.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
 
 const [, , action, path, turns] = process.argv as string[];
-const signal = new CommitSignal({ lock: new RwLock({ path: path! }) });
+const signal = new Notifier({ lock: new RwLock({ path: path! }) });
 let left = Number(turns);
 
 if (action === "commit") {

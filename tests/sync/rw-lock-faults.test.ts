@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeadlockError, LockTimeoutError, SystemError } from "../../src/errors/errors.ts";
 import type { LockKind } from "../../src/sync/file-lock.ts";
-import { RwLock } from "../../src/sync/rw-lock.ts";
+import { LOCK_TRANSITIONS, type LockState, RwLock } from "../../src/sync/rw-lock.ts";
 import type { ThreadTask } from "../process/lock-thread.ts";
 import { readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
@@ -116,13 +116,16 @@ describe("a stack overflow inside a call", () => {
 test("a lock that the kernel does not take back is not held any more", () => {
   const lock = open();
   lock.acquire("exclusive");
-  const fd = readdirSync("/proc/self/fd").find((name) => linkOf(name) === path);
-  closeSync(Number(fd));
+  closeSync(descriptorOf(path));
   expect(() => lock.release()).toThrow(SystemError);
   expect(lock.held).toBeUndefined();
   expect(() => lock.acquire("exclusive")).toThrow(SystemError);
   expect(lock.held).toBeUndefined();
 });
+
+/** The first one that is open on the file. */
+const descriptorOf = (file: string): number =>
+  Number(readdirSync("/proc/self/fd").find((name) => linkOf(name) === file));
 
 function linkOf(descriptor: string): string {
   try {
@@ -212,6 +215,57 @@ describe.each(KINDS)("a worker that is terminated, kind %s,", (kind) => {
       expect(lock.page!.waiting).toBe(false);
     },
   );
+});
+
+describe("the table of states", () => {
+  /** Brings a lock into a state, with another one that is in the way where the event needs it. */
+  async function prepare(from: LockState, event: string) {
+    const lock = open();
+    const other = open();
+    const inTheWay = from === "queued" || event.endsWith("not free");
+    if (inTheWay) other.acquire("shared");
+    if (from === "held") lock.acquire("exclusive");
+    if (from === "closed") lock.close();
+    const controller = new AbortController();
+    const wait =
+      from === "queued"
+        ? lock.acquireAsync("exclusive", { signal: controller.signal }).catch(() => {})
+        : undefined;
+    expect(lock.state).toBe(from);
+    return { lock, other, controller, wait };
+  }
+
+  const EVENTS: Record<string, (prepared: Awaited<ReturnType<typeof prepare>>) => unknown> = {
+    "acquire: free": ({ lock }) => lock.acquire("exclusive"),
+    "acquire: not free": ({ lock }) => void lock.acquireAsync("exclusive").catch(() => {}),
+    "tryAcquire: not free": ({ lock }) => lock.tryAcquire("exclusive"),
+    "look: free": ({ other, wait }) => {
+      other.release();
+      return wait;
+    },
+    "look: not free": () => Bun.sleep(5),
+    "timeout, abort, interrupted": ({ controller, wait }) => {
+      controller.abort();
+      return wait;
+    },
+    release: ({ lock }) => lock.release(),
+    "release fails": ({ lock }) => {
+      closeSync(descriptorOf(path));
+      expect(() => lock.release()).toThrow(SystemError);
+    },
+    acquire: ({ lock }) => expect(() => lock.acquire("shared")).toThrow(DeadlockError),
+    close: ({ lock }) => lock.close(),
+  };
+
+  test.each(LOCK_TRANSITIONS)("%s, %s: %s", async (from, event, to) => {
+    const prepared = await prepare(from, event);
+    await EVENTS[event]!(prepared);
+    expect(prepared.lock.state).toBe(to);
+    if (event === "release fails") return;
+    prepared.lock.close();
+    prepared.other.close();
+    await prepared.wait;
+  });
 });
 
 describe("the library twice in one thread", () => {

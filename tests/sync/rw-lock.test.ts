@@ -21,6 +21,9 @@ import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
 import { hasTool } from "../support/tools.ts";
 
+// Children, threads and long loops take their time on a busy machine.
+setDefaultTimeout(60_000);
+
 const CHILD = join(import.meta.dir, "../process/lock-child.ts");
 const WORKER = join(import.meta.dir, "../process/lock-worker.ts");
 const KINDS: LockKind[] = ["flock", "fcntl"];

@@ -1,12 +1,13 @@
 /** How commits are told to those who wait for one: in other processes, in other threads, and in this one. */
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError } from "../errors/errors.ts";
-import { type ChangeBell, changeBell, POLL_EVERY_MS } from "./change-bell.ts";
-import { checkSignal, checkSpin, checkTimeout } from "./deadline.ts";
+import { monotonicMs } from "../sys/clock.ts";
+import { checkSignal, checkSpin, Deadline, sleepMs } from "./deadline.ts";
 import type { LockPage } from "./lock-page.ts";
 import type { RwLock } from "./rw-lock.ts";
+import { makeWaker, POLL_EVERY_MS, type Waker } from "./waker.ts";
 
-export interface CommitSignalOptions {
+export interface NotifierOptions {
   /** The lock under which the commits are made; its page carries the signal. Stays open until the signal is closed or follows another one. */
   lock: RwLock;
   /**
@@ -16,11 +17,11 @@ export interface CommitSignalOptions {
   read?: (() => number) | undefined;
 }
 
-/** How who waits for commits may trade processor time for speed. @example reader.changes({ spinMs: 5 }) */
+/** How a waiter may trade processor time for speed. @example reader.changes({ spinMs: 5 }) */
 export interface SpinOptions {
   /**
-   * Milliseconds for which whoever waits looks again and again before it sleeps. A commit that comes while it looks is
-   * seen within some 10 µs, as nobody has to be woken, and its writer makes no system call for it. The price is a whole
+   * Milliseconds for which a waiter looks again and again before it sleeps. A commit that comes while it looks is
+   * seen within some 10 µs, as no sleeper has to be woken, and its writer makes no system call for it. The price is a whole
    * core meanwhile; `changes()` serves other events every 20 µs. Default: 0.
    */
   spinMs?: number | undefined;
@@ -48,36 +49,47 @@ const LOOKS_PER_TURN = 40_000;
 
 interface Waiter {
   lastSeen: number;
-  /** Until when to look instead of sleeping, by `performance.now()`. */
+  /** Until when to look instead of sleeping, by `monotonicMs()`. */
   spinUntil: number;
   settle(version: number): void;
 }
 
 /**
- * Tells commits. Telling costs an atomic addition as long as nobody waits, and one system call when somebody does;
+ * Tells commits. Telling costs an atomic addition as long as no process waits, and one system call however many do;
  * waiting costs nothing until it ends, and ends within some 20 µs of the commit.
  *
- * Without a writable page (kind `"fcntl"`, or no write permission on the lock file) whoever waits looks every 5 ms
+ * Without a writable page (kind `"fcntl"`, or no write permission on the lock file) a waiter looks every 5 ms
  * instead, and `notify()` has no effect.
+ *
+ * | state | event | next |
+ * | --- | --- | --- |
+ * | idle | a turn is asked for | looking |
+ * | looking | new version | idle, the turn is told |
+ * | looking | same version, `spinMs` left | looking, after other events |
+ * | looking | same version | asleep, the waker is asked |
+ * | asleep | wake, also without a commit | looking |
+ * | asleep | follow | looking, with another page |
+ * | looking, asleep | return, abort | idle, the waker is calmed |
+ * | any | close | closed, all iterations end |
  * @example
- * const signal = new CommitSignal({ lock });
+ * const signal = new Notifier({ lock });
  * signal.notify();                                          // the writer, after its commit
- * for await (const version of signal.changes()) { … }       // everybody else
+ * for await (const version of signal.changes()) { … }       // all others
  */
-export class CommitSignal {
+export class Notifier {
   #path: string;
   /** Undefined where commits may go untold: IPMMAP's processes make them too, and know nothing of pages. */
   #page: LockPage | undefined;
   readonly #read: () => number;
   readonly #waiters = new Set<Waiter>();
   readonly #open = new Set<ChangeIterator>();
-  #bell: ChangeBell | undefined;
+  #waker: Waker | undefined;
   #nextLook: ReturnType<typeof setImmediate> | undefined;
   #closed = false;
 
   /** @throws TypeError when `read` is missing and needed */
-  constructor(options: CommitSignalOptions) {
-    checkOptions("new CommitSignal", options, { lock: "object", read: "function" });
+  constructor(options: NotifierOptions) {
+    checkOptions("new Notifier", options, { lock: "object", read: "function" });
     const { lock, read } = options;
     const page = pageOf(lock);
     if (read === undefined && page === undefined) {
@@ -93,7 +105,7 @@ export class CommitSignal {
     return this.#read();
   }
 
-  /** Tells everybody that a commit was made: after the data is in place, with or without the lock. */
+  /** Tells all waiters that a commit was made: after the data is in place, with or without the lock. */
   notify(): void {
     this.#checkOpen();
     this.#page?.announceChange();
@@ -106,30 +118,29 @@ export class CommitSignal {
   follow(lock: RwLock): void {
     this.#path = lock.path;
     this.#page = pageOf(lock);
-    this.#bell?.stop();
-    this.#bell = undefined;
+    this.#waker?.stop();
+    this.#waker = undefined;
     if (this.#waiters.size > 0) this.#lookSoon();
   }
 
   /**
    * Blocks this thread while `version` is `lastSeen`.
    * @returns whether it has changed: false after `timeoutMs`
-   * @throws ClosedError after `close()`; TypeError or RangeError for a timeout that is none
+   * @throws ClosedError after `close()`; TypeError or RangeError for a wrong timeout
    * @example const before = signal.version; …; signal.wait(before, { timeoutMs: 1000 });
    */
   wait(lastSeen: number, options: WaitOptions = {}): boolean {
     checkOptions("waitForChange", options, { timeoutMs: "number", spinMs: "number" });
-    const start = performance.now();
-    const deadline = start + checkTimeout(options.timeoutMs);
-    const spinUntil = start + checkSpin(options.spinMs);
+    const deadline = new Deadline(options.timeoutMs);
+    const spin = new Deadline(checkSpin(options.spinMs));
     this.#checkOpen();
     for (;;) {
       // First the count of the commits, then what they change: a commit in between ends the sleep at once.
       const seen = this.#seen();
       if (this.#read() !== lastSeen) return true;
-      const now = performance.now();
-      if (now >= deadline) return false;
-      if (now >= spinUntil) this.#sleep(seen, deadline - now);
+      const { leftMs } = deadline;
+      if (leftMs === 0) return false;
+      if (spin.isOver) this.#sleep(seen, leftMs);
     }
   }
 
@@ -165,7 +176,7 @@ export class CommitSignal {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new ClosedError(`the commit signal of '${this.#path}' is closed`);
+    if (this.#closed) throw new ClosedError(`the notifier of '${this.#path}' is closed`);
   }
 
   #seen(): number {
@@ -174,7 +185,7 @@ export class CommitSignal {
 
   #sleep(seen: number, timeoutMs: number): void {
     if (this.#page?.writable) this.#page.sleepUntilChange(seen, timeoutMs);
-    else Bun.sleepSync(Math.min(POLL_EVERY_MS, timeoutMs));
+    else sleepMs(Math.min(POLL_EVERY_MS, timeoutMs));
   }
 
   #wait(waiter: Waiter): void {
@@ -185,7 +196,7 @@ export class CommitSignal {
   #forget(waiter: Waiter): void {
     this.#waiters.delete(waiter);
     if (this.#waiters.size > 0) return;
-    this.#bell?.calm();
+    this.#waker?.calm();
     clearImmediate(this.#nextLook);
   }
 
@@ -204,7 +215,7 @@ export class CommitSignal {
     if (this.#waiters.size > 0) this.#lookAgain(seen);
   };
 
-  /** Soon, as long as somebody spins, and otherwise when `seen` has changed. */
+  /** Soon, as long as a waiter spins, and otherwise when `seen` has changed. */
   #lookAgain(seen: number): void {
     if (this.#isSpinning()) {
       // Other events have their turn only now and then: each costs a microsecond, and an object to be collected.
@@ -213,8 +224,8 @@ export class CommitSignal {
       return;
     }
     clearImmediate(this.#nextLook);
-    this.#bell ??= changeBell(this.#page, this.#path, this.#look);
-    this.#bell.request(seen);
+    this.#waker ??= makeWaker(this.#page, this.#path, this.#look);
+    this.#waker.request(seen);
   }
 
   #lookSoon(): void {
@@ -223,7 +234,7 @@ export class CommitSignal {
   }
 
   #isSpinning(): boolean {
-    const now = performance.now();
+    const now = monotonicMs();
     for (const { spinUntil } of this.#waiters) if (spinUntil > now) return true;
     return false;
   }
@@ -231,8 +242,8 @@ export class CommitSignal {
   #end(changes: ChangeIterator): void {
     this.#open.delete(changes);
     if (this.#open.size > 0) return;
-    this.#bell?.stop();
-    this.#bell = undefined;
+    this.#waker?.stop();
+    this.#waker = undefined;
   }
 }
 
@@ -246,7 +257,7 @@ interface Source {
   end(): void;
 }
 
-/** An iteration that can be ended from outside while somebody waits for its next turn. */
+/** An iteration that can be ended from outside while a caller waits for its next turn. */
 class ChangeIterator implements Changes {
   #ended = false;
   #reason: { error: unknown } | undefined;
@@ -293,7 +304,7 @@ class ChangeIterator implements Changes {
   }
 
   #wait(): void {
-    if (this.#spinMs > 0) this.#waiter.spinUntil = performance.now() + this.#spinMs;
+    if (this.#spinMs > 0) this.#waiter.spinUntil = monotonicMs() + this.#spinMs;
     this.#source.wait(this.#waiter);
   }
 

@@ -1,9 +1,9 @@
-import { afterAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { afterAll, beforeEach, describe, expect, jest, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClosedError } from "../../src/errors/errors.ts";
-import { type ChangesOptions, CommitSignal } from "../../src/sync/commit-signal.ts";
+import { type ChangesOptions, Notifier } from "../../src/sync/notifier.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
 import { openFile } from "../../src/sys/file.ts";
 import { futexWake } from "../../src/sys/libc/futex.ts";
@@ -18,22 +18,22 @@ const CHILD = join(import.meta.dir, "../process/signal-child.ts");
 const RESOURCES = join(import.meta.dir, "../support/resources.ts");
 const LOCKS = join(import.meta.dir, "../../src/sync");
 
-const dir = mkdtempSync(join(tmpdir(), "commit-signal-"));
+const dir = mkdtempSync(join(tmpdir(), "notifier-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 
 let path = "";
 let files = 0;
 let lock: RwLock;
-let signal: CommitSignal;
+let signal: Notifier;
 beforeEach(() => {
   path = join(dir, `${files++}.lock`);
   lock = new RwLock({ path, create: true });
-  signal = new CommitSignal({ lock });
+  signal = new Notifier({ lock });
 });
 
 /** Threads of other test files in this process do not count. */
 const others = workers();
-const bells = (): number => workers() - others;
+const wakers = (): number => workers() - others;
 
 async function until(condition: () => boolean): Promise<void> {
   for (let turn = 0; !condition(); turn++) {
@@ -115,7 +115,7 @@ describe("wait", () => {
     signal.close();
     expect(() => signal.wait(0)).toThrow(ClosedError);
     expect(() => signal.notify()).toThrow(ClosedError);
-    expect(() => signal.changes()).toThrow(`the commit signal of '${path}' is closed`);
+    expect(() => signal.changes()).toThrow(`the notifier of '${path}' is closed`);
   });
 });
 
@@ -135,19 +135,19 @@ describe("changes", () => {
   });
 
   test("several iterations of one signal share a thread, which ends with the last of them", async () => {
-    await until(() => bells() === 0);
+    await until(() => wakers() === 0);
     const [first, second] = [signal.changes(), signal.changes()];
     const turns = [first.next(), second.next()];
-    await until(() => bells() === 1);
+    await until(() => wakers() === 1);
     signal.notify();
     expect(await Promise.all(turns)).toEqual(Array(2).fill({ done: false, value: 1 }));
     await first.return();
     const turn = second.next();
     signal.notify();
     expect((await turn).value).toBe(2);
-    expect(bells()).toBe(1);
+    expect(wakers()).toBe(1);
     await second.return();
-    await until(() => bells() === 0);
+    await until(() => wakers() === 0);
   });
 
   test("options that are none are TypeErrors that name them", () => {
@@ -158,7 +158,7 @@ describe("changes", () => {
     expect(() => signal.wait(0, { timeout: 5 } as object)).toThrow(
       /^waitForChange: there is no option "timeout"/,
     );
-    expect(() => new CommitSignal({ lock, reed: () => 1 } as { lock: RwLock })).toThrow(/no option "reed"/);
+    expect(() => new Notifier({ lock, reed: () => 1 } as { lock: RwLock })).toThrow(/no option "reed"/);
   });
 
   test("returning ends it, a turn that is waited for included", async () => {
@@ -212,7 +212,7 @@ describe("follow", () => {
     using next = new RwLock({ path: `${path}-next`, create: true });
     const old = new RwLock({ path: `${path}-old`, create: true });
     let version = 0;
-    const moving = new CommitSignal({ lock: old, read: () => version });
+    const moving = new Notifier({ lock: old, read: () => version });
     const changes = moving.changes();
     const turn = changes.next();
     await Bun.sleep(20);
@@ -233,9 +233,9 @@ describe("follow", () => {
 function run(script: string): string {
   const prologue = `
     import { RwLock } from ${JSON.stringify(join(LOCKS, "rw-lock.ts"))};
-    import { type ChangesOptions, CommitSignal } from ${JSON.stringify(join(LOCKS, "commit-signal.ts"))};
+    import { type ChangesOptions, Notifier } from ${JSON.stringify(join(LOCKS, "notifier.ts"))};
     const lock = new RwLock({ path: process.argv[1] });
-    const signal = new CommitSignal({ lock });
+    const signal = new Notifier({ lock });
   `;
   const command = [process.execPath, "-e", prologue + script, path];
   const { stdout, stderr, exitCode } = Bun.spawnSync(command, { timeout: 30_000 });
@@ -308,12 +308,10 @@ describe("the process", () => {
 describe("where nothing can wake us", () => {
   test("kind fcntl looks at the given number every few milliseconds", async () => {
     using ipmmap = new RwLock({ path: `${path}file`, kind: "fcntl", create: true });
-    expect(() => new CommitSignal({ lock: ipmmap })).toThrow(
-      /no page that counts all commits: pass read\(\)/,
-    );
+    expect(() => new Notifier({ lock: ipmmap })).toThrow(/no page that counts all commits: pass read\(\)/);
     let version = 7;
-    using polling = new CommitSignal({ lock: ipmmap, read: () => version });
-    await until(() => bells() === 0);
+    using polling = new Notifier({ lock: ipmmap, read: () => version });
+    await until(() => wakers() === 0);
     const changes = polling.changes();
     const turn = changes.next();
     polling.notify();
@@ -321,7 +319,7 @@ describe("where nothing can wake us", () => {
       version = 8;
     }, 20);
     expect(await turn).toEqual({ done: false, value: 8 });
-    expect(bells()).toBe(0);
+    expect(wakers()).toBe(0);
     expect(polling.wait(8, { timeoutMs: 12 })).toBe(false);
     expect(polling.wait(7, { timeoutMs: 12 })).toBe(true);
     await changes.return();
@@ -335,8 +333,8 @@ describe("where nothing can wake us", () => {
     const script = `
       if (process.getuid() === 0) { process.setgid(65534); process.setuid(65534); }
       const { RwLock } = await import(${JSON.stringify(copy.of(join(LOCKS, "rw-lock.ts")))});
-      const { CommitSignal } = await import(${JSON.stringify(copy.of(join(LOCKS, "commit-signal.ts")))});
-      const signal = new CommitSignal({ lock: new RwLock({ path: process.argv[1] }) });
+      const { Notifier } = await import(${JSON.stringify(copy.of(join(LOCKS, "notifier.ts")))});
+      const signal = new Notifier({ lock: new RwLock({ path: process.argv[1] }) });
       const seen = signal.version;
       const changes = signal.changes();
       console.log("ready");
@@ -363,12 +361,12 @@ describe("spinMs", () => {
       setTimeout(() => signal.notify(), 2);
       expect((await turn).value).toBe(commit);
     }
-    expect(bells()).toBe(0);
+    expect(wakers()).toBe(0);
     await changes.return();
 
     const tired = signal.changes({ spinMs: 1 });
     const turn = tired.next();
-    await until(() => bells() === 1);
+    await until(() => wakers() === 1);
     signal.notify();
     expect((await turn).value).toBe(21);
     await tired.return();
@@ -415,4 +413,72 @@ describe("spinMs", () => {
       expect(use).toThrow("spinMs");
     }
   });
+});
+
+describe("a wake is handed on", () => {
+  test("from sleeper to sleeper, also past one that is stopped", async () => {
+    const children = await Promise.all(Array.from({ length: 8 }, () => spawnChild("wait", 3)));
+    children[0]!.child.kill("SIGSTOP");
+    for (let commit = 1; commit <= 3; commit++) {
+      await Bun.sleep(20);
+      signal.notify();
+      await until(() => children.slice(1).every(({ lines }) => lines().at(-1) === commit));
+    }
+    children[0]!.child.kill("SIGCONT");
+    // It missed commits: its turns are fewer, and the newest count is told.
+    await until(() => children[0]!.lines().at(-1) === 3);
+    for (const { child } of children) child.kill("SIGKILL");
+    await Promise.all(children.map(({ child }) => child.exited));
+  });
+
+  test("a writer that only has file calls tells by a word of the page that sleepers have to look themselves", async () => {
+    const page = openSync(`${path}-page`, "r+");
+    writeSync(page, new Int32Array([1]), 0, 4, 136);
+    const waiter = await spawnChild("wait", 1);
+    writeSync(page, new Int32Array([signal.version + 1]), 0, 4, 128);
+    closeSync(page);
+    await waiter.read;
+    expect(waiter.lines()).toEqual([1]);
+    const seen = signal.version;
+    expect(signal.wait(seen, { timeoutMs: 30 })).toBe(false);
+  });
+});
+
+test("with too few descriptors for a thread, changes are looked for", () => {
+  const script = `
+    const { RwLock } = await import(${JSON.stringify(join(LOCKS, "rw-lock.ts"))});
+    const { Notifier } = await import(${JSON.stringify(join(LOCKS, "notifier.ts"))});
+    const { openSync, closeSync } = await import("node:fs");
+    const notifier = new Notifier({ lock: new RwLock({ path: ${JSON.stringify(path)} }) });
+    const eaten = [];
+    try { for (;;) eaten.push(openSync("/dev/null")); } catch {}
+    for (let left = 0; left < 3; left++) {
+      const changes = notifier.changes();
+      const turn = changes.next();
+      notifier.notify();
+      console.log((await turn).value);
+      await changes.return();
+      closeSync(eaten.pop());
+    }
+  `;
+  const command = `ulimit -n 100; exec "$0" -e "$1"`;
+  const { stdout, stderr } = Bun.spawnSync(["sh", "-c", command, process.execPath, script], {
+    timeout: 30_000,
+  });
+  expect(stderr.toString()).toBe("");
+  expect(stdout.toString()).toBe("1\n2\n3\n");
+});
+
+test("under fake timers waits end and changes come", async () => {
+  jest.useFakeTimers();
+  try {
+    expect(signal.wait(signal.version, { timeoutMs: 5 })).toBe(false);
+    const changes = signal.changes();
+    const turn = changes.next();
+    signal.notify();
+    expect((await turn).value).toBe(1);
+    await changes.return();
+  } finally {
+    jest.useRealTimers();
+  }
 });
