@@ -4,9 +4,9 @@ import { killRun } from "./kills.ts";
 
 test("producers and workers are killed: no job is lost or torn, no slot is stuck", async () => {
   using dir = temporaryDirectory();
-  const { kills, jobs, done, lost, torn, stuck, twice, workerKills } = await killRun(dir.path, 40);
+  const { kills, jobs, done, lost, torn, stuck, twice, workerKills } = await killRun(dir.path, 25);
   expect({ lost, torn, stuck }).toEqual({ lost: 0, torn: 0, stuck: 0 });
-  expect(kills).toBe(40);
+  expect(kills).toBe(25);
   expect(done).toBeGreaterThan(100);
   expect(jobs - done).toBeLessThanOrEqual(kills);
   expect(twice).toBeLessThanOrEqual(workerKills + 3);
@@ -14,7 +14,7 @@ test("producers and workers are killed: no job is lost or torn, no slot is stuck
 
 test("the same while the queue is moved to other files", async () => {
   using dir = temporaryDirectory();
-  const { lost, torn, stuck, twice, workerKills } = await killRun(dir.path, 16, 8);
+  const { lost, torn, stuck, twice, workerKills } = await killRun(dir.path, 12, 6);
   expect({ lost, torn, stuck }).toEqual({ lost: 0, torn: 0, stuck: 0 });
   expect(twice).toBeLessThanOrEqual(workerKills + 3);
 }, 60_000);

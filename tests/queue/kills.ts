@@ -49,11 +49,12 @@ export async function killRun(dir: string, kills: number, resizes = 0): Promise<
     seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
     return seed / 2 ** 32;
   };
-  // Until all have started: a kill during the start tells nothing.
-  await Bun.sleep(200);
   while (counts.killed < kills) {
     await Bun.sleep(2 + random() * 25);
     const i = Math.floor(random() * children.length);
+    // Most are at work; a kill during the start tells little.
+    const { pid } = children[i]!.process;
+    if (!queue.info().owners.some((owner) => owner.pid === pid) && random() > 0.02) continue;
     const [{ role, process }] = children.splice(i, 1) as [ReturnType<typeof start>];
     process.kill(9);
     await process.exited;
@@ -62,7 +63,7 @@ export async function killRun(dir: string, kills: number, resizes = 0): Promise<
     if (role === "work") counts.workerKills++;
     children.push(start(dir, role));
     if (resizes > 0 && counts.killed % Math.ceil(kills / resizes) === 0)
-      queue.resize({ slots: counts.killed % 2 ? 128 : 64 });
+      queue.resize({ maxAttempts: 100 + (counts.killed % 100) });
   }
   for (const { process } of children) process.kill(9);
   await Promise.all(children.map(({ process }) => process.exited));
