@@ -1,4 +1,4 @@
-/** Whether a run says the same as the one before it on this machine: what docs/performance.json holds until it is replaced. */
+/** Whether a run says the same as the one before it on this machine: what docs/internals/performance.json holds until it is replaced. */
 import { readFileSync } from "node:fs";
 import type { RowResult, Spread, SuiteResult } from "./compare.ts";
 import type { Row } from "./harness.ts";

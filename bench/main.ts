@@ -1,5 +1,5 @@
 /**
- * bun run bench: every benchmark, one after the other, and what came out in docs/performance.md, .json and .svg.
+ * bun run bench: every benchmark, one after the other, and what came out in docs/internals/performance.md, .json and .svg.
  * With names it runs only those suites (`bun run bench view text`) and writes nothing.
  */
 import { writeFileSync } from "node:fs";
@@ -21,7 +21,7 @@ import text from "./text.bench.ts";
 import view from "./view.bench.ts";
 
 const suites = { view, text, lock, snapshot, notify, contend, start, growth };
-const docs = join(import.meta.dirname, "..", "docs");
+const docs = join(import.meta.dirname, "..", "docs", "internals");
 
 const version = (command: string[]): string => {
   const { stdout, stderr, success } = Bun.spawnSync(command, { env: { ...process.env, LC_ALL: "C" } });
@@ -148,5 +148,7 @@ if (names.length === 0) {
   }));
   writeFileSync(json, `${JSON.stringify({ about, suites: data, metrics }, undefined, 1)}\n`);
   writeFileSync(join(docs, "performance.svg"), drawCharts(charts(metrics[growth.title] ?? {})));
-  console.log("\nwritten to docs/performance.md, docs/performance.json and docs/performance.svg");
+  console.log(
+    "\nwritten to docs/internals/performance.md, docs/internals/performance.json and docs/internals/performance.svg",
+  );
 }

@@ -1,4 +1,4 @@
-/** Results as text: for the terminal, and as the tables of docs/performance.md. */
+/** Results as text: for the terminal, and as the tables of docs/internals/performance.md. */
 import type { FigureResult, RowResult, Spread, SuiteResult } from "./compare.ts";
 import type { Row } from "./harness.ts";
 

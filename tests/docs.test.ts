@@ -1,6 +1,7 @@
 /** The examples in README.md and docs/ run as pasted, in both decorator styles, and print what they say. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -15,7 +16,8 @@ import { build, root } from "./support/built.ts";
 
 const pages = [
   "README.md",
-  ...readdirSync(join(root, "docs"))
+  "CONTRIBUTING.md",
+  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".md"))
     .map((name) => `docs/${name}`),
 ];
@@ -46,8 +48,10 @@ const examples = pages.flatMap(examplesOf);
 const styles = { legacy: { experimentalDecorators: true, emitDecoratorMetadata: true }, standard: {} };
 let home = "";
 
+// Not in a hook, which has five seconds.
+build();
+
 beforeAll(() => {
-  build();
   home = mkdtempSync(join(tmpdir(), "shmstruct-docs-"));
   mkdirSync(join(home, "node_modules"));
   symlinkSync(root, join(home, "node_modules", "shmstruct"));
@@ -84,13 +88,37 @@ for (const [style, compilerOptions] of Object.entries(styles)) {
   });
 }
 
-test("links between the pages lead somewhere", () => {
+/** The anchors of a page's headings, as GitHub and the site make them. */
+function anchorsOf(page: string): Set<string> {
+  const headings = readFileSync(page, "utf8").matchAll(/^#+ (.*)$/gm);
+  const slug = (heading: string): string =>
+    heading
+      .toLowerCase()
+      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+      .trim()
+      .replaceAll(/\s/g, "-");
+  return new Set(Array.from(headings, ([, heading = ""]) => slug(heading)));
+}
+
+test("links between the pages, and to their headings, lead somewhere", () => {
   const broken = pages.flatMap((page) => {
     const text = readFileSync(join(root, page), "utf8");
-    const links = Array.from(text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g), ({ 1: link = "" }) => link);
-    return links
-      .filter((link) => !Bun.file(join(root, page, "..", link)).size)
-      .map((link) => `${page}: ${link}`);
+    const links = Array.from(text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g), ({ 1: link = "" }) => link);
+    return links.filter((link) => {
+      const [path = "", anchor] = link.split("#");
+      const target = path === "" ? join(root, page) : join(root, page, "..", path);
+      if (!existsSync(target)) return true;
+      return anchor !== undefined && !anchorsOf(target).has(anchor);
+    });
   });
   expect(broken).toEqual([]);
+});
+
+test("every page is in a part of the site", () => {
+  const parts = ["guide", "interop", "internals"];
+  const elsewhere = pages.filter(
+    (page) => page.startsWith("docs/") && !parts.includes(page.split("/")[1] ?? ""),
+  );
+  expect(elsewhere).toEqual([]);
 });

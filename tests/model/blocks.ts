@@ -1,5 +1,5 @@
 /**
- * Records that keep their pre-image by blocks (docs/file-format.md): a writer saves a block before its first store into it.
+ * Records that keep their pre-image by blocks (docs/internals/file-format.md): a writer saves a block before its first store into it.
  * Block 0 is words 0 and 1, block 1 is word 2.
  *
  *     begin      if odd: repair. before := commits, release sequence + 1 =: e, StoreStore

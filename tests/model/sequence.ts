@@ -1,5 +1,5 @@
 /**
- * The sequence lock of records and documents with a whole pre-image (docs/file-format.md): writers one at a time, each
+ * The sequence lock of records and documents with a whole pre-image (docs/internals/file-format.md): writers one at a time, each
  * may die anywhere, and a reader without any lock.
  *
  *     begin   if odd: live := pre, commits := before, sequence := (sequence | 1) + 1

@@ -66,5 +66,5 @@ for (const [i, [title, compilerOptions]] of Object.entries(settings).entries()) 
     const dir = shop.project({ ...compilerOptions, ...style }, { "example.ts": code }, typePackages);
     expect(run([tsc, "-p", "."], dir)).toEqual({ exitCode: 0, output: "" });
     expect(existsSync(join(dir, "out", "example.js"))).toBe("outDir" in compilerOptions);
-  });
+  }, 30_000);
 }

@@ -74,7 +74,11 @@ export interface StructOptions {
 /**
  * A decorator for a member declared as `Declared`. One signature for both decorator styles: of several the compiler
  * would quote the last one, and not what is wrong with the member.
- * @example const counter: FieldDecorator<Atomic<number>> = field(atomic(c_int32)); // @counter hits!: …
+ * @example
+ * ```ts
+ * const counter: FieldDecorator<Atomic<number>> = field(atomic(c_int32));
+ * class Page extends Struct { @counter hits!: Atomic<number> }
+ * ```
  */
 export interface FieldDecorator<Declared> {
   <K extends PropertyKey>(
@@ -97,7 +101,6 @@ export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Decla
 
 /**
  * Declares a nested struct, or an array of `count` of them.
- * @param count elements
  * @example @nested(Point2D) position!: Point2D
  * @example @nested(Point2D, 24) path!: StructArray<Point2D>
  * @throws StructDefinitionError when given something else than a struct class, RangeError for a count that is no
