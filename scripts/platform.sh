@@ -63,7 +63,7 @@ run_other_bun() {
   local version=${platform#bun-} machine bun
   machine=$(uname -m | sed 's/x86_64/x64/')
   bun=$(bun_of "bun-linux-$machine" "$version") || skip "npm has no @oven/bun-linux-$machine@$version for this machine"
-  PATH=$(tools_folder "$bun"):$PATH bun test --parallel=2 "$@"
+  PATH=$(tools_folder "$bun"):$PATH bun test --parallel=2 --timeout=60000 "$@"
 }
 
 # A libstdc++ of those symbols that Bun needs, made of Debian's position-independent archive.
@@ -97,11 +97,11 @@ run_musl() {
   libstdcxx=$(musl_libstdcxx "$bun")
   tools=$(tools_folder "$bun" "$(command -v musl-gcc)")
   # Without CI: what needs a tool that musl does not have skips visibly.
-  env -u CI PATH="$tools:$PATH" "$parts/enter-musl.sh" "$libstdcxx" bun test --parallel=2 "$@"
+  env -u CI PATH="$tools:$PATH" "$parts/enter-musl.sh" "$libstdcxx" bun test --parallel=2 --timeout=60000 "$@"
 }
 
 ARM64_PACKAGES=gcc,g++,libc6-dev,python3,python3-fasteners,util-linux,procps,dash,coreutils,bash,mawk,sed,grep,findutils,make,mount
-ARM64_TESTS=(tests/struct tests/sys tests/sync tests/record tests/mmap tests/posix tests/channel tests/queue tests/interop)
+ARM64_TESTS=(tests/struct tests/sys tests/sync tests/record tests/mmap tests/posix tests/segment tests/channel tests/queue tests/interop)
 
 # Registers qemu for the programs of arm64, as the package's own file says; the kernel keeps the interpreter open, also in a chroot.
 register_qemu() {

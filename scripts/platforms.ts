@@ -88,7 +88,9 @@ function resultOf(log: string, exitCode: number): Result {
 async function run({ name, title }: Platform): Promise<Result> {
   console.log(`\n== ${title}`);
   const command =
-    name === "x64" ? [process.execPath, "test", "--parallel=2"] : [join(root, "scripts/platform.sh"), name];
+    name === "x64"
+      ? [process.execPath, "test", "--parallel=2", "--timeout=60000"]
+      : [join(root, "scripts/platform.sh"), name];
   const child = Bun.spawn(["sh", "-c", 'exec "$0" "$@" 2>&1', ...command], {
     cwd: root,
     stdin: "ignore",

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 
 test("the whole struct suite passes with standard decorators, too", async () => {
-  const child = Bun.spawn([process.execPath, "test", "../struct"], {
+  const child = Bun.spawn([process.execPath, "test", "--timeout=60000", "../struct"], {
     cwd: join(import.meta.dir, "standard"),
     // decorators.test.ts looks at what decorators get and compares it with this.
     env: { ...process.env, DECORATORS: "standard" },
