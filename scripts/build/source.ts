@@ -87,10 +87,13 @@ export function threadModules(module: string): string[] {
   return [...textOf(module).matchAll(THREAD_URL)].map(([, path]) => at(module, path!));
 }
 
-/** Puts the code of threads in the place of their URLs. A `blob:` URL works in every kind of bundle. */
+/** Puts the code of threads in the place of their URLs. A `blob:` URL, made once, works in every kind of bundle. */
 export function embedThreads(source: string, module: string, threads: ReadonlyMap<string, string>): string {
-  return source.replace(THREAD_URL, (_, path: string) => {
-    const code = threads.get(at(module, path));
-    return `URL.createObjectURL(new Blob([${JSON.stringify(code)}], { type: "text/javascript" }))`;
+  let count = 0;
+  const embedded = source.replace(THREAD_URL, (_, path: string) => {
+    const code = JSON.stringify(threads.get(at(module, path)));
+    return `(threadUrl${count++} ??= URL.createObjectURL(new Blob([${code}], { type: "text/javascript" })))`;
   });
+  const urls = Array.from({ length: count }, (_, i) => `let threadUrl${i}: string | undefined; `);
+  return urls.join("") + embedded;
 }

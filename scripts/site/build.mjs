@@ -24,7 +24,7 @@ const parts = {
   guide: {
     title: "Guide",
     text: "How to do things, from the first two processes to large data, containers and bundles.",
-    pages: ["tutorial", "structs", "roles", "json", "mmap", "posix"],
+    pages: ["tutorial", "structs", "roles", "life-of-a-file", "channel", "queue", "json", "mmap", "posix"],
     last: ["bundles", "troubleshooting", "glossary"],
   },
   interop: {
@@ -36,7 +36,7 @@ const parts = {
   internals: {
     title: "Under the hood",
     text: "The bytes, the protocols and the figures: for those who write another participant, or change this one.",
-    pages: ["memory-layout", "file-format", "locking", "memory-order"],
+    pages: ["memory-layout", "schema", "file-format", "locking", "memory-order"],
     last: ["performance"],
   },
 };

@@ -32,7 +32,7 @@ class Watcher {
   readonly #epollFd = posixCheck("epoll_create1", linuxEvents().epoll_create1(EPOLL_CLOEXEC));
   readonly #interests = new Map<number, Set<Interest>>();
   readonly #worker: Worker & BunThread;
-  /** The thread did not start, as in a bundle that leaves its file out: everybody polls instead. */
+  /** The thread did not start: all waits poll instead. */
   failed = false;
 
   constructor() {

@@ -47,7 +47,7 @@ export function makeWaker(page: LockPage | undefined, path: string, wake: () => 
     : new ThreadWaker(page, pageFd, path, wake);
 }
 
-/** False once a thread could not start, as in a bundle that leaves its file out: timers have to do then. */
+/** False once a thread could not start: timers have to do then. */
 let threadsStart = true;
 
 /** A thread opens some descriptors of its own, and Bun ends the process when it cannot. */
