@@ -148,10 +148,10 @@ function kindsInUse<C extends Content>(
 class ExclusiveLocks implements Disposable {
   readonly #locks: RwLock[] = [];
 
-  constructor(place: Place, kinds: ReadonlySet<LockKind>, { mode, timeoutMs }: CreateOptions) {
+  constructor(place: Place, kinds: ReadonlySet<LockKind>, options: CreateOptions) {
     try {
       for (const kind of [...kinds].sort()) {
-        this.#locks.push(lockedLock(place, kind, mode, new Deadline(timeoutMs)));
+        this.#locks.push(lockedLock(place, kind, options, new Deadline(options.timeoutMs)));
       }
     } catch (error) {
       this[Symbol.dispose]();
@@ -185,9 +185,14 @@ class ExclusiveLocks implements Disposable {
 }
 
 /** The lock, held. Its files may be purged between their opening and the lock: then they are made again. */
-function lockedLock(place: Place, kind: LockKind, mode: number, deadline: Deadline): RwLock {
+function lockedLock(
+  place: Place,
+  kind: LockKind,
+  { mode, trust }: CreateOptions,
+  deadline: Deadline,
+): RwLock {
   for (;;) {
-    const lock = makeLockOf(place, kind, mode);
+    const lock = makeLockOf(place, kind, mode, trust);
     try {
       lock.acquire("exclusive", undefined, deadline);
       if (!lock.isUnlinkedOrReplaced) return lock;
@@ -200,10 +205,10 @@ function lockedLock(place: Place, kind: LockKind, mode: number, deadline: Deadli
 }
 
 /** The lock of a place; what is missing is made, with exactly these permissions. */
-export function makeLockOf(place: Place, kind: LockKind, mode: number): RwLock {
+export function makeLockOf(place: Place, kind: LockKind, mode: number, trust?: Trust): RwLock {
   const path = place.lockPath[kind];
   makeDirectory(directoryOf(path));
-  return makeLock({ path, kind, mode });
+  return makeLock({ path, kind, mode, trust });
 }
 
 export interface PutOptions {

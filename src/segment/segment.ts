@@ -13,7 +13,7 @@ import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../
 import { Deadline } from "../sync/deadline.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { Changes, ChangesOptions, WaitOptions } from "../sync/notifier.ts";
-import { type AsyncLockOptions, type LockOptions, RwLock } from "../sync/rw-lock.ts";
+import { type AsyncLockOptions, type LockOptions, RwLock, type RwLockOptions } from "../sync/rw-lock.ts";
 import { monotonicMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
 import { LOOK_FOR_DELETED_MS } from "../sys/status.ts";
@@ -353,13 +353,19 @@ export class Segment<C extends Content> implements Closable {
   /** The lock that users of the file go by, made where it is missing and this process may make it. */
   #openLockFor(content: C | undefined): RwLock {
     const file = content?.file;
-    const { makesLock, mode = 0o600 } = this.#options;
+    const { makesLock, mode = 0o600, trust } = this.#options;
     const kind = file?.lockKind ?? "flock";
     // Another library's lock file is made by the first who comes. Ours was made with the file; if it is missing, then
     // beside the file it can only have been deleted, but in a lockDir it may be that the others' is another one.
     const makes = file !== undefined && file.footer === undefined ? true : makesLock && kind === "flock";
-    if (makes) return makeLockOf(this.place, kind, file?.mode ?? mode);
-    return openLockOf(this.place.lockPath[kind], this.path, this.type.words.lockFile);
+    // Who may truncate the file was accepted when it was opened, and may do no more with its lock's page.
+    const files = { mode: file?.mode ?? mode, trust };
+    if (makes) return makeLockOf(this.place, kind, files.mode, trust);
+    return openLockOf(
+      { ...files, path: this.place.lockPath[kind], kind },
+      this.path,
+      this.type.words.lockFile,
+    );
   }
 
   /** After a commit, without the lock: wakes those who wait for changes. Without any it is one addition. */
@@ -445,10 +451,10 @@ function missingAllowed<T>(isAllowed: boolean, path: string, open: () => T): T |
   }
 }
 
-function openLockOf(path: string, dataPath: string, advice: string): RwLock {
-  const kind = path.endsWith(".lockfile") ? "fcntl" : "flock";
+function openLockOf(options: RwLockOptions, dataPath: string, advice: string): RwLock {
+  const { path } = options;
   try {
-    return new RwLock({ path, kind });
+    return new RwLock(options);
   } catch (error) {
     if (!(error instanceof FileMissingError)) throw error;
     throw new FileMissingError(path, `the lock file '${path}' of '${dataPath}' does not exist: ${advice}`);

@@ -270,7 +270,7 @@ const isAhead = (wakeUntil: number, number: number): boolean => ((wakeUntil - nu
 
 function openIfPossible(path: string, options: OpenOptions): OpenedFile | undefined {
   try {
-    return openLockFile(path, options);
+    return openLockFile(path, { ...options, isMapped: true });
   } catch (error) {
     if (error instanceof FileMissingError) return undefined;
     if (error instanceof SystemError && ["EACCES", "EROFS", "EPERM"].includes(error.code)) return undefined;

@@ -5,12 +5,17 @@ import { closeFile, openFile } from "../sys/file.ts";
 import { O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import { throughFs } from "../sys/paths.ts";
 import { type FileStatus, statusOf } from "../sys/status.ts";
+import { checkTrust, type Trust } from "../sys/trust.ts";
 
 export interface OpenOptions {
   /** Make the file when it is missing. Default false. */
   create?: boolean | undefined;
-  /** Permissions of a file that is made, whatever the umask. Default 0o600. */
+  /** Permissions of a file that is made, whatever the umask; who may write by them may also truncate. Default 0o600. */
   mode?: number | undefined;
+  /** Whose file it may be, besides this user's and root's. */
+  trust?: Trust | undefined;
+  /** The file will be mapped, so it matters who could truncate it. Default false. */
+  isMapped?: boolean | undefined;
 }
 
 /** A descriptor, whether it was opened for writing too, and what the file was like then. */
@@ -24,15 +29,25 @@ export interface OpenedFile {
  * Opens a regular file for reading and writing, or only for reading where no more is permitted.
  * @throws FileMissingError when it is missing and `create` is not set
  * @throws FileFormatError for a FIFO, a socket or a device, which are left alone
+ * @throws UntrustedFileError for one that another user put where everybody may make files, or could truncate if it is mapped
  * @throws SystemError EACCES, ELOOP for a symbolic link, EISDIR for a directory …
  */
-export function openLockFile(path: string, { create = false, mode = 0o600 }: OpenOptions): OpenedFile {
+export function openLockFile(
+  path: string,
+  { create = false, mode = 0o600, trust = {}, isMapped = false }: OpenOptions,
+): OpenedFile {
   const opened = openEitherWay(path, create, mode);
   // Opening a FIFO does not block, as O_NONBLOCK says; it shows itself here.
   const status = statusOf(opened.fd);
-  if (status.isFile) return { ...opened, status };
-  closeFile(opened.fd);
-  throw new FileFormatError(path, `'${path}' is not a regular file, so it cannot be a lock file`);
+  try {
+    if (!status.isFile)
+      throw new FileFormatError(path, `'${path}' is not a regular file, so it cannot be a lock file`);
+    checkTrust({ path, status, wantedMode: mode, isMapped }, trust);
+    return { ...opened, status };
+  } catch (error) {
+    closeFile(opened.fd);
+    throw error;
+  }
 }
 
 function openEitherWay(path: string, create: boolean, mode: number): Omit<OpenedFile, "status"> {

@@ -117,15 +117,16 @@ export class RwLock {
    * cannot raise the flag, and so may wait longer than others.
    * @throws FileMissingError when there is no such file and `create` is not set
    * @throws FileFormatError for a FIFO or a device, or a large file in the place of the page
+   * @throws UntrustedFileError when another user made the file or the page, or could truncate the page
    * @throws SystemError EACCES, ELOOP for a symbolic link, EISDIR, ENOSPC …; UnsupportedError outside Linux
    */
-  constructor({ path, kind = "flock", create, mode }: RwLockOptions) {
-    const { fd, writable, status } = openLockFile(path, { create, mode });
+  constructor({ path, kind = "flock", create, mode, trust }: RwLockOptions) {
+    const { fd, writable, status } = openLockFile(path, { create, mode, trust });
     this.#file = new OwnedFd(fd);
     try {
       this.#lock = fileLock(kind, this.#fd, path);
       const gate = fileLock(kind === "flock" ? "fcntl" : "flock", this.#fd, path);
-      this.page = LockPage.open(lockPagePath(path), { create, mode });
+      this.page = LockPage.open(lockPagePath(path), { create, mode, trust });
       // A writer that may only read the file cannot close the turnstile behind it: record locks want write permission.
       const mayExclude = writable || kind === "fcntl";
       this.#turnstile = new Turnstile(gate, this.page, { mayExclude, mayJudge: writable });

@@ -58,7 +58,8 @@ export function checkTrust(
   const trusted = trustedOwners(trust);
   if (trusted.includes(owner)) return;
   const isOwnOrRoots = owner === ROOT || owner === process.geteuid?.();
-  if (!isOwnOrRoots && isWorldWritable(directoryOf(path))) throw untrusted(path, status, foreignFile(status));
+  if (!isOwnOrRoots && isWorldWritable(directoryOf(path)))
+    throw untrusted(path, status, strangersFile(status));
   if (!isMapped || (trust.shared ?? (wantedMode & WRITABLE_BY_OTHERS) !== 0)) return;
   if (!isOwnOrRoots) throw untrusted(path, status, foreignFile(status));
   if ((mode & WRITABLE_BY_OTHERS) !== 0) throw untrusted(path, status, writableFile(status));
@@ -88,8 +89,11 @@ function isWorldWritable(directory: string): boolean {
 const untrusted = (path: string, { owner, mode }: FileStatus, why: string): UntrustedFileError =>
   new UntrustedFileError(path, owner, mode & 0o777, `'${path}' ${why}`);
 
+const strangersFile = ({ owner }: FileStatus): string =>
+  `belongs to user ${owner}, not to this user (${process.geteuid?.()}) or root, in a directory where everybody may make files; { trustOwner: ${owner} } accepts that`;
+
 const foreignFile = ({ owner }: FileStatus): string =>
-  `belongs to user ${owner}, not to this user (${process.geteuid?.()}) or root: the owner can truncate it, which kills every process that touches it; { trustOwner: ${owner} } accepts that`;
+  `belongs to user ${owner}, not to this user (${process.geteuid?.()}) or root: the owner can truncate it, which kills every process that touches it; { trustOwner: ${owner} } or { shared: true } accepts that`;
 
 const writableFile = ({ mode }: FileStatus): string =>
   `has mode 0${(mode & 0o777).toString(8)}: other users can truncate it, which kills every process that touches it; { shared: true } accepts that, or chmod it to 0${(mode & 0o755).toString(8)}`;

@@ -86,7 +86,7 @@ test("the error says who owns it, and what would accept it", () => {
   const check = (): void => checkTrust({ path: "/nowhere/file", status }, {});
   expect(check).toThrow(UntrustedFileError);
   expect(check).toThrow(
-    `'/nowhere/file' belongs to user 12345, not to this user (${me}) or root: the owner can truncate it, which kills every process that touches it; { trustOwner: 12345 } accepts that`,
+    `'/nowhere/file' belongs to user 12345, not to this user (${me}) or root, in a directory where everybody may make files; { trustOwner: 12345 } accepts that`,
   );
 });
 
