@@ -76,6 +76,9 @@ class Header {
       "",
       "/* The first eight bytes of the SHA-256 of the layout: it is also in every file of this struct. */",
       `#define ${name}_FINGERPRINT ${hex(this.#fingerprint)}`,
+      "",
+      "/* The layout as JSON, for shms_create. */",
+      ...schemaLines(this.#plan.root),
       ...this.#orders(),
       ...section([...this.#typedefs.values()]),
       ...[...this.#enums.values()].flatMap((lines) => ["", ...lines]),
@@ -298,6 +301,23 @@ function literal(value: bigint): string {
   if (value === -(2n ** 63n)) return "(-INT64_C(9223372036854775807) - 1)";
   if (BigInt.asIntN(32, value) === value) return `${value}`;
   return value < 2n ** 63n ? `(INT64_C(${value}))` : `UINT64_C(${value})`;
+}
+
+/** JSON as a constant, in lines that a person can scroll past. */
+function schemaLines({ name, schema }: Declaration): string[] {
+  const text = JSON.stringify(schema).replace(
+    /[^\x20-\x7e]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  const lines = text.match(/.{1,100}/g) ?? [];
+  return [
+    "#if defined(__GNUC__)",
+    "__attribute__((unused))",
+    "#endif",
+    `static const char ${name}_SCHEMA[] =`,
+    ...lines.map((line) => `  "${line.replace(/["\\]/g, "\\$&")}"`),
+    "  ;",
+  ];
 }
 
 const extraDims = (spec: Spec): number[] => {

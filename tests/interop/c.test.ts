@@ -1,0 +1,256 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Publisher, Subscriber } from "../../src/channel/index.ts";
+import { exportStruct } from "../../src/codegen/index.ts";
+import { JsonMap } from "../../src/document/index.ts";
+import { Editor, Manager, Reader } from "../../src/index.ts";
+import { run } from "../codegen/peers.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
+import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
+
+const header = join(import.meta.dir, "../../interop/c");
+const source = join(import.meta.dir, "peer.c");
+const STRICT = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion", `-I${header}`];
+
+/** What the C program is compiled by; the first is used for all that follows. */
+const compilers: [command: string, flags: string[], language: "c" | "cpp"][] = [
+  ["gcc", ["-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], "c"],
+  ["clang", ["-std=c11"], "c"],
+  ["g++", ["-std=c++17"], "cpp"],
+];
+
+let root: string;
+const peerOf = (compiler: string) => join(root, `peer-${compiler}`);
+
+function compile([command, flags, language]: (typeof compilers)[number], output: string): void {
+  const include = join(root, language);
+  mkdirSync(include, { recursive: true });
+  writeFileSync(join(include, "Ledger.h"), exportStruct(Ledger, language));
+  writeFileSync(join(include, "Item.h"), exportStruct(Item, language));
+  const input = language === "cpp" ? ["-x", "c++", source] : [source];
+  run([command, ...flags, ...STRICT, `-I${include}`, ...input, "-o", output, "-pthread"], root);
+}
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "shmstruct-c-"));
+  for (const one of compilers) if (hasTool(one[0])) compile(one, peerOf(one[0]));
+}, 60_000);
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+let directories = 0;
+const newDirectory = (): string => {
+  const dir = join(root, `d${directories++}`);
+  mkdirSync(dir);
+  return dir;
+};
+
+const ask = (command: string[], compiler = "gcc"): string => run([peerOf(compiler), ...command], root).trim();
+
+const spawn = (command: string[], compiler = "gcc") =>
+  Bun.spawn([peerOf(compiler), ...command], { stdout: "pipe", stderr: "inherit" });
+
+describe.skipIf(!hasTool("gcc"))("the C header", () => {
+  for (const [compiler] of compilers) {
+    test.skipIf(!hasTool(compiler))(`${compiler}: edits, rolls back, and is read by Bun`, () => {
+      const dir = newDirectory();
+      using manager = new Manager(Ledger, { dir, create: true });
+      ask(["edits", dir, "100"], compiler);
+      const data = manager.snapshot();
+      expect(isWhole(data)).toBe(true);
+      expect(data.count).toBe(BigInt(100 - 14));
+      // Atomics belong to no transaction: rolling back leaves them.
+      expect(manager.live.hits.load()).toBe(100);
+      expect(manager.version).toBe(86);
+      expect(Math.abs(data.header.time_stamp * 1000 - Date.now())).toBeLessThan(60_000);
+    });
+  }
+
+  test("creates a file that Bun opens, with what init wrote; and replaces it under an open Reader", () => {
+    const dir = newDirectory();
+    expect(ask(["create", dir, "7"])).toBe("created");
+    using reader = new Reader(Ledger, { dir });
+    expect(reader.snapshot().count).toBe(7n);
+    expect(() => ask(["create", dir, "8"])).toThrow("ended with 1");
+    const { version } = reader;
+    expect(ask(["replace", dir, "9"])).toBe("created");
+    expect(reader.snapshot().count).toBe(9n);
+    expect(reader.version).toBeGreaterThan(version);
+  });
+
+  test("a writer killed anywhere is repaired by either side, readers of both never see half an edit", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    const reader = spawn(["snapshots", dir, "2000"]);
+    const kills = 12;
+    for (let i = 0; i < kills; i++) {
+      const writer = spawn(["edits", dir, "-1"], i % 2 === 0 ? "gcc" : "clang");
+      for await (const _ of linesOf(writer.stdout)) break;
+      await Bun.sleep(1 + ((i * 7) % 13));
+      writer.kill("SIGKILL");
+      await writer.exited;
+      for (let look = 0; look < 100; look++) expect(isWhole(manager.snapshot())).toBe(true);
+      if (i % 3 === 0) manager.edit((data) => expect(isWhole(data)).toBe(true));
+    }
+    const [copies, torn, older] = (await new Response(reader.stdout).text()).trim().split(" ").map(Number);
+    expect(copies).toBeGreaterThan(1000);
+    expect([torn, older]).toEqual([0, 0]);
+  }, 30_000);
+
+  test("takes its turn: a lock that Bun holds is waited for, and given up on after the time limit", () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    using session = manager.lock();
+    expect(session.data.count).toBe(0n);
+    expect(ask(["timeout", dir, "30"])).toBe("not within the timeout");
+  });
+
+  test("is woken by Bun's commits, and wakes Bun with its own", async () => {
+    const dir = newDirectory();
+    using editor = new Manager(Ledger, { dir, create: true });
+    for (const command of ["waits", "watches"]) {
+      const waiter = spawn([command, dir, "3"]);
+      const lines = linesOf(waiter.stdout);
+      await lines.next();
+      // Commits in a burst are one change: go on until it has seen three.
+      const answer = lines.next();
+      while (waiter.exitCode === null && (await Promise.race([answer, Bun.sleep(20)])) === undefined) {
+        editor.edit((data) => {
+          data.writer++;
+        });
+      }
+      const { value } = await answer;
+      if (command === "waits") expect(Number(value)).toBeGreaterThanOrEqual(3);
+      else expect(value).toBe("seen");
+      await waiter.exited;
+    }
+    const { version } = editor;
+    const versions = editor.changes();
+    const turn = versions.next();
+    ask(["edits", dir, "1"]);
+    expect((await turn).value).toBe(version + 1);
+    await versions.return?.();
+  }, 20_000);
+
+  test("a forked child keeps no lock of its parent", async () => {
+    const dir = newDirectory();
+    using editor = new Manager(Ledger, { dir, create: true });
+    const parent = spawn(["fork", dir]);
+    const lines: string[] = [];
+    for await (const line of linesOf(parent.stdout)) if (lines.push(line) === 2) break;
+    const child = Number(lines.find((line) => Number(line) > 1));
+    try {
+      expect(lines).toContain("1");
+      using session = editor.lock({ timeoutMs: 2000 });
+      expect(session.data.count).toBe(0n);
+    } finally {
+      process.kill(child, "SIGKILL");
+    }
+  });
+
+  test("reads and writes documents", () => {
+    const path = join(newDirectory(), "config.json");
+    using master = new JsonMap({ file: path, role: "master" } as never);
+    master.write({ from: "Bun" });
+    expect(ask(["document", path])).toBe('1 {"from":"Bun"}');
+    expect(ask(["document", path, '{"from":"C"}'])).toBe('2 {"from":"C"}');
+    expect(master.read() as unknown).toEqual({ from: "C" });
+  });
+
+  test("a channel: Bun receives what C publishes, and C what Bun publishes", async () => {
+    const dir = newDirectory();
+    ask(["publishes", dir, "40"]);
+    using subscriber = new Subscriber(Item, { dir, from: "oldest" });
+    for (let i = 0; i < 40; i++) {
+      const message = subscriber.receive();
+      expect(message).toMatchObject({ index: i, missed: 0, type: 7, epoch: 1, length: 128 });
+      expect(message?.data.number).toBe(BigInt(i));
+      expect(Math.abs((message?.sentAt ?? 0) - Date.now())).toBeLessThan(60_000);
+    }
+    using publisher = new Publisher(Item, { dir });
+    expect([publisher.index, publisher.epoch]).toEqual([40, 2]);
+    const receiver = spawn(["receives", dir, "540"]);
+    const lines = linesOf(receiver.stdout);
+    await lines.next();
+    for (let i = 40; i < 540; i++) {
+      publisher.send(itemOf(i));
+      if (i % 50 === 0) await Bun.sleep(1);
+    }
+    expect((await lines.next()).value).toBe("540 0");
+  });
+
+  test("a publisher in C killed anywhere is taken over, and no message is torn", async () => {
+    const dir = newDirectory();
+    ask(["publishes", dir, "1"]);
+    using subscriber = new Subscriber(Item, { dir, from: "oldest" });
+    let [next, torn] = [0, 0];
+    const receive = (): void => {
+      for (let message = subscriber.receive(); message !== undefined; message = subscriber.receive()) {
+        next += 1 + message.missed;
+        const { number, values } = message.data;
+        if (number !== BigInt(message.index) || !values.every((value) => value === number)) torn++;
+      }
+    };
+    for (let i = 0; i < 10; i++) {
+      const publisher = spawn(["publishes", dir, "-1"], i % 2 === 0 ? "gcc" : "clang");
+      for await (const line of linesOf(publisher.stdout)) {
+        expect(line.split(" ")[1]).toBe(String(i + 2));
+        break;
+      }
+      const end = performance.now() + 5 + (i % 7);
+      while (performance.now() < end) receive();
+      publisher.kill("SIGKILL");
+      await publisher.exited;
+    }
+    receive();
+    expect(next).toBe(subscriber.published);
+    expect(torn).toBe(0);
+  }, 30_000);
+
+  test("a queue: workers in C are killed, and no job is lost", async () => {
+    const dir = newDirectory();
+    ask(["pushes", dir, "0", "1"]);
+    const producer = spawn(["pushes", dir, "1", "1499"], "clang");
+    const log = join(dir, "done.txt");
+    // Into a file: what a killed process has written to a pipe may be lost.
+    const work = (compiler: string) => {
+      const stdout = openSync(log, "a");
+      const worker = Bun.spawn([peerOf(compiler), "takes", dir, "300"], { stdout, stderr: "inherit" });
+      closeSync(stdout);
+      return worker;
+    };
+    for (let i = 0; i < 10; i++) {
+      const workers = [work("gcc"), work("clang")];
+      await Bun.sleep(40 + ((i * 7) % 13));
+      for (const worker of workers) worker.kill("SIGKILL");
+      await Promise.all(workers.map((worker) => worker.exited));
+    }
+    const last = work("gcc");
+    expect(await producer.exited).toBe(0);
+    expect(await last.exited).toBe(0);
+    expect(await work("gcc").exited).toBe(0);
+    const seen = new Map<number, number>();
+    for (const line of readFileSync(log, "utf8").trim().split("\n")) {
+      const [number, whole] = line.split(" ").map(Number);
+      expect(whole).toBe(1);
+      seen.set(number!, (seen.get(number!) ?? 0) + 1);
+    }
+    expect(seen.size).toBe(1500);
+    // Those in hand when a worker was killed are done twice, and no others.
+    expect([...seen.values()].reduce((sum, count) => sum + count - 1, 0)).toBeLessThanOrEqual(20);
+  }, 60_000);
+
+  test("a file of another struct is refused", () => {
+    const dir = newDirectory();
+    writeFileSync(
+      join(dir, "Ledger_.mmap"),
+      "nothing of ours, but longer than sixty-four bytes, so that it could be one",
+    );
+    expect(() => ask(["edits", dir, "1"])).toThrow("ended with 1");
+    const another = newDirectory();
+    ask(["create", another, "1"]);
+    using other = new Editor(Ledger, { dir: another });
+    expect(other.snapshot().count).toBe(1n);
+  });
+});

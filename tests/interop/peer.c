@@ -1,0 +1,288 @@
+/* A participant in C: one command a run, results on stdout. Compiled as C11 and as C++17 by the tests. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "Item.h"
+#include "Ledger.h"
+#include "shmstruct.h"
+#include <poll.h>
+
+static shms_place place;
+static shms_segment file;
+
+static int fail(const char *what, int error) {
+  printf("%s: %s (%s)\n", what, shms_error_text(error), error == SHMS_E_SYSTEM ? strerror(errno) : "");
+  fflush(stdout);
+  return 1;
+}
+
+static int is_whole(const Ledger *ledger) {
+  for (int i = 0; i < 60; i++)
+    if (ledger->values[i] != ledger->count) return 0;
+  return 1;
+}
+
+static void set(Ledger *ledger, uint64_t count) {
+  ledger->count = count;
+  for (int i = 0; i < 60; i++) ledger->values[i] = count;
+}
+
+static int init(void *content, size_t bytes, void *argument) {
+  (void)bytes;
+  set((Ledger *)content, *(const uint64_t *)argument);
+  return SHMS_OK;
+}
+
+static int create(uint64_t count, unsigned flags) {
+  shms_new wanted;
+  memset(&wanted, 0, sizeof wanted);
+  wanted.kind = SHMS_RECORD;
+  wanted.content_bytes = sizeof(Ledger);
+  wanted.fingerprint = Ledger_FINGERPRINT;
+  wanted.schema = Ledger_SCHEMA;
+  wanted.flags = flags;
+  wanted.init = init;
+  wanted.argument = &count;
+  return shms_create(&place, &wanted);
+}
+
+static int edits(long count) {
+  for (long i = 0; count < 0 || i < count; i++) {
+    int error = shms_edit(&file, -1);
+    if (error) return fail("edit", error);
+    Ledger *ledger = (Ledger *)file.content;
+    __atomic_fetch_add((uint32_t *)(void *)((char *)ledger + offsetof(Ledger, hits)), 1u, __ATOMIC_SEQ_CST);
+    set(ledger, ledger->count + 1);
+    if (i % 7 == 3) {
+      set(ledger, 12345);
+      error = shms_roll_back(&file);
+      if (error) return fail("roll back", error);
+      continue;
+    }
+    error = shms_commit(&file);
+    if (error) return fail("commit", error);
+    if (count < 0 && i == 0) {
+      printf("%ld\n", i);
+      fflush(stdout);
+    }
+  }
+  return 0;
+}
+
+static int snapshots(int64_t ms) {
+  int64_t end = shms_i_now_ns(CLOCK_MONOTONIC) + ms * 1000000;
+  uint64_t last = 0, copies = 0, torn = 0, older = 0;
+  while (shms_i_now_ns(CLOCK_MONOTONIC) < end) {
+    Ledger copy;
+    uint64_t version;
+    int error = shms_snapshot(&file, &copy, sizeof copy, &version);
+    if (error) return fail("snapshot", error);
+    if (!is_whole(&copy)) torn++;
+    if (version < last) older++;
+    last = version;
+    copies++;
+  }
+  printf("%llu %llu %llu\n", (unsigned long long)copies, (unsigned long long)torn, (unsigned long long)older);
+  return 0;
+}
+
+/* Waits for versions until there was no change for a second; how many it saw. */
+static int waits(long count) {
+  uint64_t version = 0;
+  int error = shms_version(&file, &version);
+  printf("ready\n");
+  fflush(stdout);
+  for (long i = 0; i < count && !error; i++) error = shms_wait_for_change(&file, version, 5000, &version);
+  if (error) return fail("wait", error);
+  printf("%llu\n", (unsigned long long)(version & 0xffffffffu));
+  return 0;
+}
+
+static int watches(long count) {
+  shms_watch watch;
+  int error = shms_watch_start(&watch, &file);
+  if (error) return fail("watch", error);
+  printf("ready\n");
+  fflush(stdout);
+  for (long i = 0; i < count; i++) {
+    struct pollfd wanted = {watch.fd, POLLIN, 0};
+    uint64_t events;
+    if (poll(&wanted, 1, 5000) != 1 || read(watch.fd, &events, sizeof events) != sizeof events) return fail("poll", SHMS_E_TIMEOUT);
+  }
+  shms_watch_stop(&watch);
+  printf("seen\n");
+  return 0;
+}
+
+static int fork_closes(void) {
+  int error = shms_lock(&file, SHMS_EXCLUSIVE, -1);
+  if (error) return fail("lock", error);
+  pid_t child = fork();
+  if (child == 0) {
+    int in_child = shms_lock(&file, SHMS_SHARED, 0);
+    printf("%d\n", in_child == SHMS_E_CLOSED);
+    fflush(stdout);
+    sleep(10);
+    _exit(0);
+  }
+  shms_unlock(&file);
+  shms_close(&file);
+  printf("%d\n", (int)child);
+  fflush(stdout);
+  return 0;
+}
+
+static int document(const char *path, const char *text) {
+  char copy[4096];
+  size_t length;
+  uint64_t version;
+  shms_place_at(&place, path);
+  int error = shms_open(&file, &place, SHMS_WRITE, SHMS_DOCUMENT, 0, 0);
+  if (error) return fail("open", error);
+  if (text != NULL) error = shms_document_write(&file, text, strlen(text), 1000, &version);
+  if (error) return fail("write", error);
+  error = shms_document_read(&file, copy, sizeof copy, &length, &version);
+  if (error) return fail("read", error);
+  printf("%llu %s\n", (unsigned long long)(version & 0xffffffffu), copy);
+  shms_close(&file);
+  return 0;
+}
+
+static int is_item(const Item *item) {
+  for (int i = 0; i < 15; i++)
+    if (item->values[i] != item->number) return 0;
+  return 1;
+}
+
+static Item item_of(uint64_t number) {
+  Item item;
+  item.number = number;
+  for (int i = 0; i < 15; i++) item.values[i] = number;
+  return item;
+}
+
+static int create_slots(int kind) {
+  shms_slots_new wanted;
+  memset(&wanted, 0, sizeof wanted);
+  wanted.kind = kind;
+  wanted.slots = 64;
+  wanted.payload_bytes = sizeof(Item);
+  wanted.fingerprint = Item_FINGERPRINT;
+  wanted.schema = Item_SCHEMA;
+  int error = shms_create_slots(&place, &wanted);
+  return error == SHMS_E_EXISTS ? SHMS_OK : error;
+}
+
+/* Publishes that many messages, numbered by their index; without end when negative. */
+static int publishes(long count) {
+  shms_channel channel;
+  int error = create_slots(SHMS_CHANNEL);
+  if (!error) error = shms_publisher_open(&channel, &place, sizeof(Item), Item_FINGERPRINT, 2000);
+  if (error) return fail("publisher", error);
+  printf("%llu %u\n", (unsigned long long)channel.cursor, channel.epoch);
+  fflush(stdout);
+  for (long i = 0; (count < 0 || i < count) && !error; i++) {
+    Item item = item_of(channel.cursor);
+    error = shms_publish(&channel, &item, sizeof item, 7);
+  }
+  shms_publisher_close(&channel);
+  return error ? fail("publish", error) : 0;
+}
+
+/* Receives until that many messages have come or were missed. */
+static int receives(long count) {
+  shms_channel channel;
+  shms_message message;
+  Item item;
+  uint64_t got = 0, missed = 0, torn = 0;
+  int error = shms_subscriber_open(&channel, &place, sizeof(Item), Item_FINGERPRINT, SHMS_OLDEST);
+  if (error) return fail("subscriber", error);
+  printf("ready\n");
+  fflush(stdout);
+  while (got + missed < (uint64_t)count) {
+    error = shms_receive(&channel, &item, sizeof item, &message, 5000);
+    if (error) return fail("receive", error);
+    if (!is_item(&item) || item.number != message.index) torn++;
+    got++;
+    missed += message.missed;
+  }
+  shms_subscriber_close(&channel);
+  printf("%llu %llu\n", (unsigned long long)(got + missed), (unsigned long long)torn);
+  return 0;
+}
+
+/* Pushes jobs with numbers from `first`. */
+static int pushes(long first, long count) {
+  shms_queue queue;
+  int error = create_slots(SHMS_QUEUE);
+  if (!error) error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
+  for (long i = 0; i < count && !error; i++) {
+    Item item = item_of((uint64_t)(first + i));
+    error = shms_push(&queue, &item, sizeof item, 0, 10000);
+  }
+  if (error) return fail("push", error);
+  shms_queue_close(&queue);
+  printf("pushed\n");
+  return 0;
+}
+
+/* Takes jobs and prints their numbers, until there was none for a while. */
+static int takes(int ms) {
+  shms_queue queue;
+  shms_job job;
+  int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
+  while (!error && !(error = shms_take(&queue, &job, ms))) {
+    const Item *item = (const Item *)job.data;
+    unsigned long long number = item->number;
+    int whole = is_item(item);
+    /* Before it is done: a job is done at least once, and told at least once. */
+    printf("%llu %d\n", number, whole);
+    fflush(stdout);
+    error = shms_done(&queue, &job);
+  }
+  if (error != SHMS_E_EMPTY) return fail("take", error);
+  shms_queue_close(&queue);
+  return 0;
+}
+
+int main(int count, char **words) {
+  if (count < 3) return 2;
+  const char *command = words[1];
+  long number = count > 3 ? atol(words[3]) : 0;
+  if (strcmp(command, "document") == 0) return document(words[2], count > 3 ? words[3] : NULL);
+  if (strcmp(command, "publishes") == 0 || strcmp(command, "receives") == 0) {
+    int bad = shms_place_of(&place, words[2], "Item", "", SHMS_CHANNEL);
+    return bad ? fail("place", bad) : strcmp(command, "publishes") == 0 ? publishes(number) : receives(number);
+  }
+  if (strcmp(command, "pushes") == 0 || strcmp(command, "takes") == 0) {
+    int bad = shms_place_of(&place, words[2], "Item", "", SHMS_QUEUE);
+    if (bad) return fail("place", bad);
+    return strcmp(command, "pushes") == 0 ? pushes(number, count > 4 ? atol(words[4]) : 1) : takes((int)number);
+  }
+  int error = shms_place_of(&place, words[2], "Ledger", "", SHMS_RECORD);
+  if (error) return fail("place", error);
+  if (strcmp(command, "create") == 0) {
+    error = create((uint64_t)number, 0);
+    return error ? fail("create", error) : printf("created\n") < 0;
+  }
+  if (strcmp(command, "replace") == 0) {
+    error = create((uint64_t)number, SHMS_FORCE);
+    return error ? fail("create", error) : printf("created\n") < 0;
+  }
+  int reads = strcmp(command, "snapshots") == 0;
+  error = shms_open(&file, &place, reads ? SHMS_READ : SHMS_WRITE, SHMS_RECORD, sizeof(Ledger), Ledger_FINGERPRINT);
+  if (error) return fail("open", error);
+  int result = 2;
+  if (strcmp(command, "edits") == 0) result = edits(number);
+  if (reads) result = snapshots(number);
+  if (strcmp(command, "waits") == 0) result = waits(number);
+  if (strcmp(command, "watches") == 0) result = watches(number);
+  if (strcmp(command, "fork") == 0) result = fork_closes();
+  if (strcmp(command, "timeout") == 0) {
+    error = shms_lock(&file, SHMS_EXCLUSIVE, (int)number);
+    printf("%s\n", shms_error_text(error));
+    result = 0;
+  }
+  shms_close(&file);
+  return result;
+}

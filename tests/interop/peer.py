@@ -1,0 +1,175 @@
+"""A participant in Python: one command a run, results on stdout."""
+import os
+import sys
+import time
+
+import shmstruct
+from shmstruct import Document, Editor, FileFormatError, LayoutMismatchError, LockTimeoutError, Reader
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def is_whole(ledger):
+    return list(ledger.values) == [ledger.count] * 60
+
+
+def fill(ledger, count):
+    ledger.count = count
+    ledger.values[:] = [count] * 60
+
+
+def edits(path, count):
+    editor = Editor("Ledger", dir=path)
+    i = 0
+    while count < 0 or i < count:
+        try:
+            with editor.edit() as ledger:
+                ledger.hits += 1
+                fill(ledger, ledger.count + 1)
+                if i % 7 == 3:
+                    fill(ledger, 12345)
+                    raise KeyError
+        except KeyError:
+            pass
+        if count < 0 and i == 0:
+            say(i)
+        i += 1
+    say(editor.version)
+    editor.close()
+
+
+def snapshots(path, milliseconds):
+    reader = Reader("Ledger", dir=path)
+    end = time.monotonic() + milliseconds / 1000
+    copies = torn = older = last = 0
+    while time.monotonic() < end:
+        version = reader.version
+        torn += not is_whole(reader.snapshot())
+        older += version < last
+        last = version
+        copies += 1
+    say(copies, torn, older)
+
+
+def waits(path, count):
+    reader = Reader("Ledger", dir=path)
+    say("ready")
+    for _ in range(count):
+        assert reader.wait_for_change(5)
+    say(reader.version & 0xFFFFFFFF)
+
+
+def timeout(path, milliseconds):
+    with Editor("Ledger", dir=path) as editor:
+        try:
+            with editor.edit(timeout=milliseconds / 1000):
+                say("held")
+        except LockTimeoutError:
+            say("timeout")
+
+
+def shared(path, _):
+    with Reader("Ledger", dir=path) as reader, reader.lock() as ledger:
+        say(ledger.count)
+
+
+def mine(path, _):
+    sys.path.insert(0, os.environ["MINE"])
+    from Ledger import Ledger
+
+    say(Reader(Ledger, dir=path).snapshot().count)
+    Ledger._fields_[1]
+
+    class Other(shmstruct.ctypes.Structure):
+        _fields_ = [("header", shmstruct.ctypes.c_uint8 * 16), ("values", shmstruct.ctypes.c_uint64 * 60)]
+
+    Other.__name__ = "Ledger"
+    try:
+        Reader(Other, dir=path)
+    except LayoutMismatchError as error:
+        say("mismatch", "values" in str(error))
+
+
+def fork(path, _):
+    editor = Editor("Ledger", dir=path)
+    transaction = editor.edit()
+    transaction.__enter__()
+    child = os.fork()
+    if child == 0:
+        try:
+            editor.snapshot()
+        except shmstruct.ClosedError:
+            say("closed")
+        time.sleep(10)
+        os._exit(0)
+    transaction.__exit__(None)
+    editor.close()
+    say(child)
+
+
+def document(path, text):
+    with Document(path) as file:
+        if text is not None:
+            file.write({"from": text})
+        say(file.version & 0xFFFFFFFF, file.read())
+
+
+def damaged(path, _):
+    try:
+        Reader("Ledger", dir=path)
+    except FileFormatError:
+        say("refused")
+
+
+def is_item(item):
+    return list(item.values) == [item.number] * 15
+
+
+def item_of(number):
+    return {"number": number, "values": [number] * 15}
+
+
+def publishes(path, count):
+    with shmstruct.Publisher("Item", dir=path) as publisher:
+        say(publisher.index, publisher.epoch)
+        i = 0
+        while count < 0 or i < count:
+            publisher.send(item_of(publisher.index), type=7)
+            i += 1
+
+
+def receives(path, count):
+    subscriber = shmstruct.Subscriber("Item", dir=path, start="oldest")
+    say("ready")
+    seen = torn = 0
+    while seen < count:
+        message = subscriber.receive(timeout=5)
+        torn += not is_item(message.data) or message.data.number != message.index
+        seen += 1 + message.missed
+    say(seen, torn)
+
+
+def pushes(path, first):
+    with shmstruct.Queue("Item", dir=path) as queue:
+        for number in range(first, first + int(os.environ["COUNT"])):
+            assert queue.push(item_of(number), timeout=10)
+
+
+def takes(path, milliseconds):
+    queue = shmstruct.Queue("Item", dir=path)
+    while True:
+        job = queue.take(timeout=milliseconds / 1000)
+        if job is None:
+            break
+        say(job.data.number, int(is_item(job.data)))
+        job.done()
+
+
+if __name__ == "__main__":
+    command, where, *rest = sys.argv[1:]
+    if command == "document":
+        document(where, rest[0] if rest else None)
+    else:
+        globals()[command](where, int(rest[0]) if rest else 0)

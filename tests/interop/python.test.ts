@@ -1,0 +1,188 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Publisher, Subscriber } from "../../src/channel/index.ts";
+import { exportStruct } from "../../src/codegen/index.ts";
+import { JsonMap } from "../../src/document/index.ts";
+import { Manager } from "../../src/index.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
+import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
+
+const peer = join(import.meta.dir, "peer.py");
+const root = mkdtempSync(join(tmpdir(), "shmstruct-py-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+const env = {
+  ...process.env,
+  PYTHONPATH: join(import.meta.dir, "../../interop/python"),
+  PYTHONDONTWRITEBYTECODE: "1",
+  MINE: root,
+};
+
+let directories = 0;
+const newDirectory = (): string => {
+  const dir = join(root, `d${directories++}`);
+  mkdirSync(dir);
+  return dir;
+};
+
+const spawn = (command: string[]) =>
+  Bun.spawn(["python3", "-W", "error", peer, ...command], { env, stdout: "pipe", stderr: "inherit" });
+
+async function ask(command: string[]): Promise<string> {
+  const child = spawn(command);
+  const text = await new Response(child.stdout).text();
+  expect(await child.exited).toBe(0);
+  return text.trim();
+}
+
+describe.skipIf(!hasTool("python3"))("the Python module", () => {
+  test("edits, rolls back, and is read by Bun", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    expect(await ask(["edits", dir, "50"])).toBe("43");
+    const data = manager.snapshot();
+    expect(isWhole(data)).toBe(true);
+    expect(data.count).toBe(43n);
+    expect(manager.live.hits.load()).toBe(50);
+    expect(await ask(["shared", dir])).toBe("43");
+  });
+
+  test("a writer killed anywhere is repaired by either side, readers of both never see half an edit", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    const reader = spawn(["snapshots", dir, "1500"]);
+    for (let i = 0; i < 5; i++) {
+      const writer = spawn(["edits", dir, "-1"]);
+      for await (const _ of linesOf(writer.stdout)) break;
+      await Bun.sleep(1 + ((i * 7) % 13));
+      writer.kill("SIGKILL");
+      await writer.exited;
+      for (let look = 0; look < 100; look++) expect(isWhole(manager.snapshot())).toBe(true);
+      if (i % 3 === 0) manager.edit((data) => expect(isWhole(data)).toBe(true));
+    }
+    const [copies, torn, older] = (await new Response(reader.stdout).text()).trim().split(" ").map(Number);
+    expect(copies).toBeGreaterThan(100);
+    expect([torn, older]).toEqual([0, 0]);
+  }, 60_000);
+
+  test("waits for a lock that Bun holds, and gives up after its time", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    using session = manager.lock();
+    expect(session.data.count).toBe(0n);
+    expect(await ask(["timeout", dir, "30"])).toBe("timeout");
+  });
+
+  test("is woken by Bun's commits, and wakes Bun with its own", async () => {
+    const dir = newDirectory();
+    using editor = new Manager(Ledger, { dir, create: true });
+    const waiter = spawn(["waits", dir, "3"]);
+    const lines = linesOf(waiter.stdout);
+    await lines.next();
+    // Commits in a burst are one change: go on until it has seen three.
+    const answer = lines.next();
+    while (waiter.exitCode === null && (await Promise.race([answer, Bun.sleep(20)])) === undefined)
+      editor.touch();
+    expect(Number((await answer).value)).toBeGreaterThanOrEqual(3);
+    const { version } = editor;
+    const versions = editor.changes();
+    const turn = versions.next();
+    await ask(["edits", dir, "1"]);
+    expect((await turn).value).toBe(version + 1);
+    await versions.return?.();
+  }, 20_000);
+
+  test("takes a class that was exported, and refuses one that does not fit", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    manager.edit((data) => {
+      data.count = 5n;
+    });
+    writeFileSync(join(root, "Ledger.py"), exportStruct(Ledger, "python"));
+    expect(await ask(["mine", dir])).toBe("5\nmismatch True");
+    writeFileSync(join(dir, "Ledger_.mmap"), "x".repeat(256));
+    expect(await ask(["damaged", dir])).toBe("refused");
+  });
+
+  test("a forked child keeps no lock of its parent", async () => {
+    const dir = newDirectory();
+    using editor = new Manager(Ledger, { dir, create: true });
+    const parent = spawn(["fork", dir]);
+    const lines: string[] = [];
+    for await (const line of linesOf(parent.stdout)) if (lines.push(line) === 2) break;
+    const child = Number(lines.find((line) => line !== "closed"));
+    try {
+      expect(lines).toContain("closed");
+      using session = editor.lock({ timeoutMs: 2000 });
+      expect(session.data.count).toBe(0n);
+    } finally {
+      process.kill(child, "SIGKILL");
+    }
+  });
+
+  const hasAtomics =
+    hasTool("python3") &&
+    Bun.spawnSync(["python3", "-c", "import ctypes; ctypes.CDLL('libatomic.so.1')"], { stderr: "ignore" })
+      .exitCode === 0;
+
+  test.skipIf(!hasAtomics)(
+    "a channel: Bun receives what Python publishes, and Python what Bun publishes (needs libatomic)",
+    async () => {
+      const dir = newDirectory();
+      new Publisher(Item, { dir, create: true, slots: 64 }).close();
+      await ask(["publishes", dir, "40"]);
+      using subscriber = new Subscriber(Item, { dir, from: "oldest" });
+      for (let i = 0; i < 40; i++) {
+        const message = subscriber.receive();
+        expect(message).toMatchObject({ index: i, missed: 0, type: 7, epoch: 2, length: 128 });
+        expect(message?.data.values.at(3)).toBe(BigInt(i));
+        expect(Math.abs((message?.sentAt ?? 0) - Date.now())).toBeLessThan(60_000);
+      }
+      using publisher = new Publisher(Item, { dir });
+      expect([publisher.index, publisher.epoch]).toEqual([40, 3]);
+      const receiver = spawn(["receives", dir, "340"]);
+      const lines = linesOf(receiver.stdout);
+      await lines.next();
+      for (let i = 40; i < 340; i++) {
+        publisher.send(itemOf(i));
+        if (i % 20 === 0) await Bun.sleep(1);
+      }
+      expect((await lines.next()).value).toBe("340 0");
+    },
+    20_000,
+  );
+
+  test.skipIf(!hasAtomics)(
+    "a publisher in Python killed anywhere is taken over (needs libatomic)",
+    async () => {
+      const dir = newDirectory();
+      new Publisher(Item, { dir, create: true, slots: 64 }).close();
+      using subscriber = new Subscriber(Item, { dir, from: "oldest" });
+      let [next, torn] = [0, 0];
+      for (let i = 0; i < 4; i++) {
+        const publisher = spawn(["publishes", dir, "-1"]);
+        for await (const _ of linesOf(publisher.stdout)) break;
+        await Bun.sleep(10 + i);
+        publisher.kill("SIGKILL");
+        await publisher.exited;
+        for (let message = subscriber.receive(); message !== undefined; message = subscriber.receive()) {
+          next += 1 + message.missed;
+          if (!message.data.values.every((value) => value === BigInt(message.index))) torn++;
+        }
+      }
+      expect(next).toBe(subscriber.published);
+      expect(torn).toBe(0);
+    },
+    20_000,
+  );
+
+  test("reads and writes documents", async () => {
+    const path = join(newDirectory(), "config.json");
+    using master = new JsonMap({ file: path, role: "master" });
+    master.write({ from: "Bun" });
+    expect(await ask(["document", path])).toBe("1 {'from': 'Bun'}");
+    expect(await ask(["document", path, "Python"])).toBe("2 {'from': 'Python'}");
+    expect(master.read() as unknown).toEqual({ from: "Python" });
+  });
+});

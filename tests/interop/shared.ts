@@ -1,0 +1,35 @@
+/** The struct that all languages share in these tests, and its invariant. */
+import {
+  type Atomic,
+  array,
+  atomic,
+  c_uint32,
+  c_uint64,
+  field,
+  MmapStructure,
+  Struct,
+} from "../../src/index.ts";
+
+/** Every committed state has all of `values` equal to `count`; `hits` counts without a lock. */
+export class Ledger extends MmapStructure {
+  @field(c_uint64) count!: bigint;
+  @field(array(c_uint64, 60)) values!: BigUint64Array;
+  @field(atomic(c_uint32)) hits!: Atomic<number>;
+  @field(c_uint32) writer!: number;
+}
+
+/** Whether a state is one that was committed. */
+export const isWhole = ({ count, values }: { count: bigint; values: Iterable<bigint> }): boolean =>
+  [...values].every((value) => value === count);
+
+/** A message, or a job: all of `values` are `number`. */
+export class Item extends Struct {
+  @field(c_uint64) number!: bigint;
+  @field(array(c_uint64, 15)) values!: BigUint64Array;
+}
+
+/** A whole message, as it was sent. */
+export const itemOf = (number: number): { number: bigint; values: bigint[] } => ({
+  number: BigInt(number),
+  values: Array.from({ length: 15 }, () => BigInt(number)),
+});
