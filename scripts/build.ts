@@ -37,12 +37,16 @@ const fresh = `${dist}.${process.pid}`;
 /** `dist/document/index.js` is compiled from `src/document/index.ts`. */
 function publicModules(): string[] {
   const { exports, bin = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-    exports: Record<string, string | { bun: string }>;
+    exports: Record<string, string | Record<string, string>>;
     bin?: Record<string, string>;
   };
-  const targets = Object.values(exports).map((target) => (typeof target === "string" ? target : target.bun));
-  const compiled = [...targets, ...Object.values(bin)].filter((path) => path.startsWith("./dist/"));
-  return compiled.map((path) => {
+  const targets = Object.values(exports).flatMap((target) =>
+    typeof target === "string" ? target : Object.values(target),
+  );
+  const compiled = [...targets, ...Object.values(bin)].filter((path) =>
+    /^\.\/dist\/.*(?<!not-bun)\.js$/.test(path),
+  );
+  return Array.from(new Set(compiled), (path) => {
     const module = join(src, path.slice("./dist/".length).replace(/\.js$/, ".ts"));
     if (existsSync(module)) return module;
     throw new Error(`package.json names ${path}, which would be compiled from ${module}, which is missing`);

@@ -1,15 +1,50 @@
-/** Other runtimes are told what is wrong, in one sentence. */
+/** Other runtimes have structs, and are told in one sentence that the rest needs Bun. */
 import { afterAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as inBun from "../../src/index.ts";
+import * as elsewhere from "../../src/without-bun.ts";
+import { root } from "../support/built.ts";
 import { hasTool } from "../support/tools.ts";
 import { run, Workshop } from "./support.ts";
 
 const shop = new Workshop();
 afterAll(() => shop[Symbol.dispose]());
 
-test.skipIf(!hasTool("node"))("Node.js is told that this needs Bun (needs node)", () => {
+const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object };
+const node = (code: string, dir: string) => run(["node", "--input-type=module", "-e", code], dir);
+
+test("every name of the main module exists elsewhere, too", () => {
+  expect(Object.keys(elsewhere).sort()).toEqual(Object.keys(inBun).sort());
+});
+
+test.skipIf(!hasTool("node"))("Node.js works with structs on memory of its own (needs node)", () => {
+  const code = `
+    import { array, c_double, c_int32, create, layoutOf, structOf, toObject, viewOf } from "shmstruct";
+    class Robot extends structOf({ tick: c_int32, joints: array(c_double, 2) }) {}
+    const bytes = new Uint8Array(24);
+    const robot = viewOf(Robot, bytes);
+    robot.tick = 258;
+    robot.joints[1] = 0.5;
+    console.log(bytes[0], bytes[1], layoutOf(Robot).size, JSON.stringify(toObject(robot)));`;
+  expect(node(code, shop.project({}, {}))).toEqual({
+    exitCode: 0,
+    output: `2 1 24 {"tick":258,"joints":[0,0.5]}\n`,
+  });
+});
+
+test.skipIf(!hasTool("node"))("Node.js is told that shared files need Bun (needs node)", () => {
   const dir = shop.project({}, {});
-  for (const entry of ["shmstruct", "shmstruct/mmap", "shmstruct/json", "shmstruct/posix"]) {
-    const { output } = run(["node", "--input-type=module", "-e", `import ${JSON.stringify(entry)};`], dir);
-    expect(output).toContain("shmstruct runs on Bun");
+  const roles = `import { c_int32, Reader, Manager, structOf } from "shmstruct";
+    for (const attempt of [() => new Reader("Robot"), () => new Manager("Robot", { create: true })])
+      try { attempt() } catch (error) { console.log(error.name, error.code, error.message) }`;
+  const { output } = node(roles, dir);
+  expect(output).toMatch(
+    /^UnsupportedError UNSUPPORTED new Reader: shmstruct runs on Bun .*\n.*new Manager: .*\n$/,
+  );
+
+  const others = Object.keys(exports).filter((name) => name !== "." && name !== "./package.json");
+  for (const entry of others) {
+    expect(node(`import "shmstruct${entry.slice(1)}";`, dir).output).toContain("shmstruct runs on Bun");
   }
 });
