@@ -7,6 +7,7 @@ import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
 import type { DeepReadonly } from "../struct/declare/type-utils.ts";
+import type { Changes, WaitOptions } from "../sync/notifier.ts";
 import { checkSignal, checkSpin, checkTimeout, Deadline } from "../sync/deadline.ts";
 import { toMilliseconds } from "../sys/clock.ts";
 import { type ChannelContent, channelType } from "./channel-content.ts";
@@ -261,6 +262,29 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
       if ((await changes.next()).done) return undefined;
       if (this.closed) return undefined;
     }
+  }
+
+  /**
+   * One turn per burst of messages, for those who look at them with `peek` or `latest`. Its value is how many were published.
+   * Begins with the first message after this call; look once before. Ends with `break`, `signal` or `close()`.
+   * @throws ClosedError; the signal's reason; TypeError for the options
+   * @example for await (const _ of frames.changes()) while (frames.peek(show));
+   */
+  changes(options: MessagesOptions = {}): Changes {
+    checkOptions("changes", options, { signal: "any", spinMs: "number" });
+    this.#current();
+    return this.#segment.changes(options);
+  }
+
+  /**
+   * Blocks this thread until a message was published since the last call (the first: since the channel was opened).
+   * @returns false after `timeoutMs` (default: no limit)
+   * @throws ClosedError; DeadlockError in the thread of the publisher; TypeError, RangeError for the options
+   * @example while (frames.waitForChange({ timeoutMs: 1000 })) while (frames.peek(show));
+   */
+  waitForChange(options: WaitOptions = {}): boolean {
+    this.#current();
+    return this.#segment.waitForChange(options);
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<Message<T>, undefined> {
