@@ -86,8 +86,18 @@ async function compileThreads(modules: Iterable<string>): Promise<Map<string, st
 
 const START = "start-of-file";
 
+/** For runtimes that lack what the rest of the main module needs, a name that says so is better than a name that is missing. */
+function startWithoutBun(module: string): string {
+  const there = exportedNames(module).filter((name) => name !== "needsBun");
+  const missing = exportedNames(join(src, "index.ts")).filter((name) => !there.includes(name));
+  const standIns = missing.map((name) => `export const ${name} = needsBun("${name}");`);
+  const path = JSON.stringify(module);
+  return `import { needsBun } from ${path};\nexport { ${there.join(", ")} } from ${path};\n${standIns.join("\n")}`;
+}
+
 /** The text that a file of dist/ begins with: it exports what its modules export. */
 function startOf(file: string, modules: readonly string[]): string {
+  if (file === "without-bun.js") return startWithoutBun(modules[0]!);
   if (!file.startsWith("chunks/")) return `export * from ${JSON.stringify(modules[0])};`;
   const origins = new Map<string, string>();
   const lines = modules.map((module) => {
