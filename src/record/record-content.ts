@@ -282,7 +282,7 @@ function checkIpmmap(file: SegmentFile, { lockPath }: Place, layout: Layout | un
   if (bytes[0] !== (HEADER_CODE & 0xff) || bytes[1] !== HEADER_CODE >> 8) {
     throw new FileFormatError(
       path,
-      `'${path}' is no shared file: it has no footer of shmstruct, and does not begin with the header code ${code} of IPMMAP's`,
+      `'${path}' is no shared file: it has no footer of shmstruct, and does not begin with the header code ${code} of IPMMAP's; if you need nothing of it, delete it`,
     );
   }
   // Users of a file that lost its footer go by the flock; as a file of IPMMAP it would be used under the other lock.

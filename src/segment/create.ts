@@ -169,9 +169,9 @@ class ExclusiveLocks implements Disposable {
   }
 
   /** Notes on the pages, which outlive the file, which generation it was. */
-  remember({ generation }: SegmentFile): void {
+  remember({ generations }: SegmentFile): void {
     for (const { page } of this.#locks)
-      if (page !== undefined) page.generations = Math.max(page.generations, generation + 1);
+      if (page !== undefined) page.generations = Math.max(page.generations, generations);
   }
 
   /** Wakes those who wait for changes: there is another file now. */
@@ -229,7 +229,7 @@ export interface PutOptions {
  */
 export function putFile(path: string, plan: SegmentPlan, options: PutOptions): number | undefined {
   const { mode, page, old, replaces, leastGeneration = 0 } = options;
-  const generation = Math.max((old?.generation ?? -1) + 1, page?.generations ?? 0, leastGeneration);
+  const generation = Math.max(old?.generations ?? 0, page?.generations ?? 0, leastGeneration);
   const isMade = makeNew(path, plan, { mode, generation }, (temporary) => {
     if (!replaces) return linkNew(temporary, path);
     if (old !== undefined) superseding(old, () => rename(temporary, path));

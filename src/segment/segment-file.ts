@@ -30,6 +30,9 @@ export interface OpenSegmentOptions {
 
 const TWO_TO_THE_32 = 2 ** 32;
 
+/** The versions of the next generation are exact in JavaScript, too. */
+const MAX_GENERATION = 2 ** 21 - 2;
+
 export class SegmentFile implements Disposable {
   readonly path: string;
   readonly access: SegmentAccess;
@@ -123,6 +126,12 @@ export class SegmentFile implements Disposable {
   /** Which of the files that had this name this one is, counted from 0; 0 in a file without a footer. */
   get generation(): number {
     return this.footer === undefined ? 0 : this.load(this.at.generation) >>> 0;
+  }
+
+  /** How many files had the name up to this one; 0 when the number is nonsense, as versions would not be exact. */
+  get generations(): number {
+    const { generation } = this;
+    return this.footer === undefined || generation > MAX_GENERATION ? 0 : generation + 1;
   }
 
   /** Counts a commit: commits + 1, which carries into the generation. */

@@ -437,7 +437,7 @@ export class Segment<C extends Content> implements Closable {
 
 /** One more than the generation of a file; 0 of one that must not be touched any more. */
 const generationsOf = (file: SegmentFile | undefined): number =>
-  file?.footer !== undefined && file.isWhole ? file.generation + 1 : 0;
+  file?.isWhole === true ? file.generations : 0;
 
 /** What `open` gives; undefined when the file at `path` is missing and that is allowed. */
 function missingAllowed<T>(isAllowed: boolean, path: string, open: () => T): T | undefined {

@@ -6,11 +6,8 @@
  * Programs of tests/process import this file too, and copies of the library bring a copy of it.
  */
 import { join } from "node:path";
-import { type JsonFollower, JsonMap, type JsonMaster } from "../../src/document/json-map.ts";
-import { FileMissingError } from "../../src/errors/errors.ts";
-import { Editor } from "../../src/record/editor.ts";
-import { Manager } from "../../src/record/manager.ts";
-import { Reader } from "../../src/record/reader.ts";
+import { type JsonFollower, JsonMap, type JsonMaster } from "../../src/document/index.ts";
+import { Editor, FileMissingError, Manager, Reader } from "../../src/index.ts";
 import { fillPattern, Pattern, stateOf } from "../record/structs.ts";
 import { Large } from "./large.ts";
 
@@ -18,7 +15,12 @@ export interface Wait {
   readonly timeoutMs?: number | undefined;
 }
 
-export interface Creation extends Wait {
+export interface Opening {
+  /** Others may truncate the file. */
+  readonly shared?: boolean;
+}
+
+export interface Creation extends Wait, Opening {
   readonly force?: boolean;
   readonly mode?: number;
   /** A file of more than 1 MiB. */
@@ -43,6 +45,8 @@ export interface ReaderOf extends Disposable {
 /** A content that is open for writing. */
 export interface WriterOf extends ReaderOf {
   commit(state: number, wait?: Wait): void;
+  /** Like `commit`, without blocking the event loop, where the content can do that. */
+  commitAsync?(state: number, wait?: Wait): Promise<void>;
   /** Commits the state after the newest one, which no other writer does meanwhile. */
   advance(wait?: Wait): void;
   /** Runs `fn` while others are kept out, then commits the state that there was. */
@@ -59,8 +63,8 @@ export interface ContentUnderTest {
   readonly lockFile: string;
   /** Makes the file where there is none, in state 0, and opens it. */
   create(dir: string, options?: Creation): WriterOf;
-  openWriter(dir: string): WriterOf;
-  openReader(dir: string): ReaderOf;
+  openWriter(dir: string, options?: Opening): WriterOf;
+  openReader(dir: string, options?: Opening): ReaderOf;
 }
 
 const torn = (what: string): Error => new Error(`a mix of states: ${what}`);
@@ -96,7 +100,7 @@ class RecordReader<R extends Reader<Pattern> | Editor<Pattern>> implements Reade
     return this.role.version;
   }
 
-  newest(wait: Wait = {}): number | undefined {
+  newest(wait: Wait = { timeoutMs: 5000 }): number | undefined {
     return unlessMissing(() => this.role.read(whole as (data: unknown) => number, wait), this.path);
   }
 
@@ -120,6 +124,10 @@ class RecordReader<R extends Reader<Pattern> | Editor<Pattern>> implements Reade
 class RecordWriter extends RecordReader<Editor<Pattern>> implements WriterOf {
   commit(state: number, wait: Wait = {}): void {
     this.role.edit((data) => fillPattern(data, state), wait);
+  }
+
+  async commitAsync(state: number, wait: Wait = {}): Promise<void> {
+    await this.role.editAsync((data) => fillPattern(data, state), wait);
   }
 
   advance(wait: Wait = {}): void {
@@ -148,8 +156,8 @@ const record: ContentUnderTest = {
     const cls = large ? Large : Pattern;
     return new RecordWriter(new Manager(cls, { dir, className: "Pattern", create: true, ...options }));
   },
-  openWriter: (dir) => new RecordWriter(new Editor(Pattern, { dir })),
-  openReader: (dir) => new RecordReader(new Reader(Pattern, { dir })),
+  openWriter: (dir, options) => new RecordWriter(new Editor(Pattern, { dir, ...options })),
+  openReader: (dir, options) => new RecordReader(new Reader(Pattern, { dir, ...options })),
 };
 
 interface Numbered {
@@ -240,9 +248,13 @@ const document: ContentUnderTest = {
       new JsonMap<Numbered>({ dir, file: "d", role: "master", maxBytes, initial, ...options }),
     );
   },
-  openWriter: (dir) =>
-    new DocumentWriter(new JsonMap<Numbered>({ dir, file: "d", role: "master", create: false })),
-  openReader: (dir) => new DocumentReader(new JsonMap<Numbered>({ dir, file: "d", role: "follower" })),
+  openWriter(dir, options) {
+    const how = { dir, file: "d", create: false, ...options };
+    return new DocumentWriter(new JsonMap<Numbered>({ ...how, role: "master" }));
+  },
+  openReader(dir, options) {
+    return new DocumentReader(new JsonMap<Numbered>({ dir, file: "d", role: "follower", ...options }));
+  },
 };
 
 export const CONTENTS: readonly ContentUnderTest[] = [record, document];

@@ -3,7 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, chownSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { randomFrom, seedOfRun } from "../support/random.ts";
-import { readableCopy } from "../support/readable-copy.ts";
+import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { hasTool } from "../support/tools.ts";
 import { CONTENTS } from "./contents.ts";
 import { Bench, CHILD, Child, rounds, rowTimeout } from "./support.ts";
@@ -95,14 +95,10 @@ describe.each([...CONTENTS])("$name", (content) => {
   });
 
   /** A child as another user, from a copy of the library that it may read. */
-  function asUser(
-    bench: Bench,
-    copy: Disposable & { of(path: string): string },
-    action: string,
-    argument = 5,
-  ): Child {
+  function asUser(bench: Bench, copy: ReadableCopy, action: string, ...args: (string | number)[]): Child {
     const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    return new Child([copy.of(CHILD), content.name, action, bench.dir, String(argument)], { through: user });
+    const program = [copy.of(CHILD), content.name, action, bench.dir, ...args.map(String)];
+    return new Child(program, { through: user });
   }
 
   test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(
@@ -116,12 +112,19 @@ describe.each([...CONTENTS])("$name", (content) => {
       ] as const) {
         using bench = new Bench(content);
         chmodSync(bench.dir, 0o1777);
-        const writer = bench.create({ mode });
+        const shared = mode === 0o666;
+        const writer = bench.create({ mode, shared });
         writer.commit(1);
         for (const name of bench.ownFiles()) expect(statSync(join(bench.dir, name)).mode & 0o777).toBe(mode);
-        using reading = asUser(bench, copy, "look");
+        if (shared) {
+          using trusting = asUser(bench, copy, "look");
+          expect(await trusting.line()).toMatch(
+            /^UntrustedFileError .*other users can truncate it.*shared: true/,
+          );
+        }
+        using reading = asUser(bench, copy, "look", "shared");
         expect(await reading.line()).toMatch(reads ? /^state 1$/ : /^SystemError EACCES .*mode 0600/);
-        using committing = asUser(bench, copy, "attempt");
+        using committing = asUser(bench, copy, "attempt", 5, "shared");
         expect(await committing.line()).toMatch(writes ? /^committed 5$/ : /^SystemError EACCES .*mode/);
         expect(writer.newest()).toBe(writes ? 5 : 1);
       }
@@ -135,7 +138,7 @@ describe.each([...CONTENTS])("$name", (content) => {
       for (const umask of [0, 0o777]) {
         using bench = new Bench(content);
         chownSync(bench.dir, 65534, 65534);
-        using child = asUser(bench, copy, "createWith", umask);
+        using child = asUser(bench, copy, "createWith", umask, "shared");
         expect(await child.line()).toBe("state 5");
         for (const name of bench.ownFiles())
           expect([name, statSync(join(bench.dir, name)).mode & 0o777]).toEqual([name, 0o660]);

@@ -491,7 +491,7 @@ describe("versions grow", () => {
     for (const nonsense of [2 ** 21, 2 ** 31, 2 ** 32 - 1]) {
       rmSync(file);
       const page = readFileSync(lockPagePath(`${file}.lock`));
-      page.writeUInt32LE(nonsense, 136);
+      page.writeUInt32LE(nonsense, 192);
       writeFileSync(lockPagePath(`${file}.lock`), page);
       using master = masterOf(file);
       expect(master.write(1)).toBe(1);

@@ -3,10 +3,12 @@
  * prints is what the row waits for.
  */
 import { readSync } from "node:fs";
+import { LockTimeoutError } from "../../src/index.ts";
 import { contentNamed } from "../conformance/contents.ts";
 
 const [name, action = "", dir = "", ...args] = process.argv.slice(2);
 const content = contentNamed(name);
+const options = { shared: args.includes("shared") };
 
 /** Blocks until the row says something. */
 function awaitRow(): void {
@@ -36,7 +38,7 @@ function replace(): void {
   console.log("ready");
   for (let turn = 0; ; turn++) {
     using writer = content.create(dir, { force: turn % 3 !== 0 });
-    writer.commit(turn);
+    writer.commit(turn + 1);
     if (turn % 4 === 3) writer.remove();
   }
 }
@@ -49,6 +51,26 @@ function hold(): void {
     awaitRow();
   });
   console.log("released");
+}
+
+/** The same with lock files of its own, where they were deleted. */
+function createAndHold(): void {
+  using _creator = content.create(dir);
+  hold();
+}
+
+/** How long a wait takes that ends by its limit, in milliseconds. */
+function timed(): void {
+  using writer = content.openWriter(dir);
+  writer.peek();
+  console.log("waiting");
+  const began = Bun.nanoseconds();
+  try {
+    writer.commit(1, { timeoutMs: Number(args[0]) });
+    console.log("no limit");
+  } catch (error) {
+    console.log(error instanceof LockTimeoutError ? (Bun.nanoseconds() - began) / 1e6 : String(error));
+  }
 }
 
 /** Ends in the middle of a write, in one way or another. */
@@ -83,14 +105,14 @@ function say(attempt: () => string): void {
 
 function look(): void {
   say(() => {
-    using reader = content.openReader(dir);
+    using reader = content.openReader(dir, options);
     return `state ${reader.newest()}`;
   });
 }
 
 function attempt(): void {
   say(() => {
-    using writer = content.openWriter(dir);
+    using writer = content.openWriter(dir, options);
     writer.commit(Number(args[0]));
     return `committed ${writer.newest()}`;
   });
@@ -102,11 +124,11 @@ function createWith(): void {
   say(() => {
     using elsewhere = content.create(`${dir}/new/directories`);
     elsewhere.commit(1);
-    using first = content.create(dir, { mode: 0o660 });
+    using first = content.create(dir, { mode: 0o660, ...options });
     first.commit(4);
-    using second = content.create(dir, { mode: 0o660 });
+    using second = content.create(dir, { mode: 0o660, ...options });
     second.advance();
-    using reader = content.openReader(dir);
+    using reader = content.openReader(dir, options);
     return `state ${reader.newest()}`;
   });
 }
@@ -121,5 +143,7 @@ const actions: Record<string, () => void> = {
   look,
   attempt,
   createWith,
+  createAndHold,
+  timed,
 };
 actions[action]?.();

@@ -1,0 +1,204 @@
+/** Time limits, full disks, full stacks, too few descriptors, layers, copies of the library: on every content. */
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { appendFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { LockTimeoutError } from "../../src/errors/errors.ts";
+import { seedOfRun } from "../support/random.ts";
+import { readableCopy } from "../support/readable-copy.ts";
+import { hasTool } from "../support/tools.ts";
+import { CONTENTS } from "./contents.ts";
+import { Bench, Child, type ChildOptions, rounds, rowTimeout } from "./support.ts";
+
+setDefaultTimeout(rowTimeout());
+
+const STRAIN = join(import.meta.dir, "../process/conformance-strain.ts");
+const CONTENTS_FILE = join(import.meta.dir, "contents.ts");
+
+const seed = seedOfRun();
+console.log(`SEED=${seed}`);
+
+/** A mount namespace of its own, if there may be one: `sh` runs the script, then what follows. */
+const inNamespace = (script: string): string[] => [
+  "unshare",
+  "-m",
+  "sh",
+  "-c",
+  `${script} && exec "$@"`,
+  "sh",
+];
+const can = (script: string): boolean =>
+  hasTool("unshare") && Bun.spawnSync([...inNamespace(script), "true"]).success;
+
+const SMALL_DISK = "mount -t tmpfs -o size=1m none /dev/shm && mkdir /dev/shm/here";
+const OVERLAY = (lower: string): string =>
+  `mount -t tmpfs none /mnt && mkdir /mnt/upper /mnt/work /mnt/merged && mount -t overlay overlay -o lowerdir=${lower},upperdir=/mnt/upper,workdir=/mnt/work /mnt/merged`;
+
+/** How long `call` waits for a lock that it does not get, in milliseconds. */
+function waited(call: () => void): number {
+  const began = Bun.nanoseconds();
+  expect(call).toThrow(LockTimeoutError);
+  return (Bun.nanoseconds() - began) / 1e6;
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+
+/** Never early; late by 50 ms and a tenth at most, where the machine lets the thread run. */
+function expectLimit(took: readonly number[], timeoutMs: number): void {
+  expect(Math.min(...took)).toBeGreaterThanOrEqual(timeoutMs);
+  expect(median(took)).toBeLessThan(timeoutMs * 1.1 + 50);
+}
+
+describe.each([...CONTENTS])("$name", (content) => {
+  const strain = (
+    bench: Bench,
+    action: string,
+    args: readonly (string | number)[],
+    options?: ChildOptions,
+  ): Child => new Child([STRAIN, content.name, action, bench.dir, ...args.map(String)], options);
+
+  /** Its last line, of a program that is to end well. */
+  async function outcome(child: Child, timeoutMs = 20_000): Promise<string> {
+    using _ = child;
+    const line = await child.line(timeoutMs);
+    expect([line, await child.end()]).toEqual([line, 0]);
+    return line;
+  }
+
+  test("time limits: never early, at most 50 ms and a tenth late", async () => {
+    using bench = new Bench(content);
+    const writer = bench.create();
+    const child = bench.child("hold");
+    await child.line();
+    for (const timeoutMs of [0, 1, 33.5, 120]) {
+      const wait = { timeoutMs };
+      const calls = [
+        () => writer.commit(1, wait),
+        () => writer.hold(() => {}, wait),
+        () => writer.remove(wait),
+        () => content.create(bench.dir, { force: true, ...wait }).close(),
+      ];
+      for (const call of calls) expectLimit([waited(call), waited(call), waited(call)], timeoutMs);
+    }
+  });
+
+  test("time limits hold although the lock file is replaced meanwhile", async () => {
+    const took: number[] = [];
+    const timeoutMs = 400;
+    for (let i = 0; i < rounds(1); i++) {
+      using bench = new Bench(content);
+      bench.create();
+      const first = bench.child("hold");
+      await first.line();
+      const waiter = bench.child("timed", timeoutMs);
+      expect(await waiter.line()).toBe("waiting");
+      rmSync(bench.lockPath);
+      const second = bench.child("createAndHold");
+      await second.line();
+      first.say();
+      took.push(Number(await waiter.line()));
+    }
+    expectLimit(took, timeoutMs);
+  });
+
+  test("a stack overflow at every depth leaves no lock, no session and no half state", async () => {
+    using bench = new Bench(content);
+    expect(await outcome(strain(bench, "stack", [rounds(8)]), 60_000)).toBe("overflows enough");
+    const writer = bench.writer();
+    writer.advance({ timeoutMs: 0 });
+    expect(writer.peek()).toBe(writer.newest() as number);
+  });
+
+  test("fake timers do not keep a time limit from ending", async () => {
+    using bench = new Bench(content);
+    bench.create();
+    const child = bench.child("hold");
+    await child.line();
+    const program = join(import.meta.dir, "../process/conformance-fake-timers.ts");
+    const env = { CONTENT: content.name, DIR: bench.dir };
+    using runner = new Child(["test", program], { env });
+    const end = await runner.end().catch(String);
+    expect([end, end === 0 ? "" : await runner.errors()]).toEqual([0, ""]);
+  });
+
+  test("bun --hot: what the code before the reload has left open is no wait without end", async () => {
+    using bench = new Bench(content);
+    const main = join(bench.dir, "main.ts");
+    writeFileSync(
+      main,
+      `import { contentNamed } from ${JSON.stringify(CONTENTS_FILE)};
+       const turn = (globalThis.turn = (globalThis.turn ?? 0) + 1);
+       const writer = contentNamed("${content.name}").create(${JSON.stringify(bench.dir)});
+       if (turn === 1) {
+         void writer.changes().next();
+         globalThis.kept = writer.holdOpen?.();
+         console.log("open", globalThis.kept === undefined ? "no session" : "a session");
+       } else {
+         try { writer.commit(2); console.log("committed"); } catch (error) { console.log(error.name); }
+       }\n`,
+    );
+    using child = new Child(["--hot", "--no-clear-screen", main]);
+    const open = await child.line();
+    await Bun.sleep(50);
+    appendFileSync(main, "// changed\n");
+    expect(await child.line(5000)).toBe(open === "open a session" ? "DeadlockError" : "committed");
+  });
+
+  test("bun test --isolate: what the file before has left open is no wait without end", async () => {
+    using bench = new Bench(content);
+    const setup = `import { expect, test } from "bun:test";
+      import { contentNamed } from ${JSON.stringify(CONTENTS_FILE)};
+      const writer = contentNamed("${content.name}").create(${JSON.stringify(bench.dir)});\n`;
+    writeFileSync(
+      join(bench.dir, "a.test.ts"),
+      `${setup} test("leaves a session open", () => { globalThis.kept = writer.holdOpen?.(); writer.peek(); });\n`,
+    );
+    writeFileSync(
+      join(bench.dir, "b.test.ts"),
+      `${setup} test("writes", () => {
+        try { writer.commit(2); } catch (error) { expect(error.name).toBe("DeadlockError"); }
+      });\n`,
+    );
+    using runner = new Child(["test", "--isolate", "a.test.ts", "b.test.ts"], { cwd: bench.dir });
+    const end = await runner.end(8000).catch(String);
+    expect([end, end === 0 ? "" : await runner.errors()]).toEqual([0, ""]);
+  });
+
+  test("two copies of the library in one thread: a DeadlockError instead of a wait for oneself", async () => {
+    using bench = new Bench(content);
+    using copy = readableCopy();
+    expect(await outcome(strain(bench, "twoCopies", [copy.of(CONTENTS_FILE)]), 5000)).toMatch(/^state [23]$/);
+  });
+
+  test("the descriptor limit: SystemErrors and no other, nothing leaks, changes are told all the same", async () => {
+    using bench = new Bench(content);
+    const through = ["sh", "-c", 'ulimit -n 60 && exec "$@"', "sh"];
+    expect(await outcome(strain(bench, "descriptors", [], { through }))).toBe("done");
+  });
+
+  test.skipIf(!can(SMALL_DISK))("a /dev/shm of 1 MiB (needs the right to mount)", async () => {
+    const args = [STRAIN, content.name, "fullDisk", "/dev/shm/here"];
+    expect(await outcome(new Child(args, { through: inNamespace(SMALL_DISK) }))).toBe("done");
+  });
+
+  test.skipIf(!can(OVERLAY("/tmp")))(
+    "overlayfs: a reader that opened the file before its first writer follows (needs the right to mount)",
+    async () => {
+      using bench = new Bench(content);
+      const writer = bench.create();
+      writer.commit(1);
+      writer.close();
+      const args = [STRAIN, content.name, "overlay", "/mnt/merged"];
+      expect(await outcome(new Child(args, { through: inNamespace(OVERLAY(bench.dir)) }))).toBe("done");
+    },
+  );
+
+  test.each(["tamperBefore", "tamperInUse"])(
+    "random words and lengths in footer, header and lock page: only the library's errors (%s)",
+    async (action) => {
+      using bench = new Bench(content);
+      const line = await outcome(strain(bench, action, [rounds(60), seed]), 30_000 * rounds(1));
+      expect(line).toStartWith("done");
+    },
+  );
+});
