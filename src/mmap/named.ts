@@ -1,5 +1,6 @@
 /** Named memory for a `tagName`: whoever opens the name first makes it, everybody gets the same bytes. */
 
+import { Deadline, sleepMs } from "../sync/deadline.ts";
 import { allocate, closeFile, fileSize } from "../sys/file.ts";
 import { O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import {
@@ -82,8 +83,8 @@ function found(fd: number, byteLength: number, name: string, options: NamedOptio
   try {
     const path = sharedMemoryFile(name);
     checkTrust({ path, status: statusOf(fd), wantedMode: options.mode }, options);
-    const deadline = performance.now() + CREATION_TIMEOUT_MS;
-    while (fileSize(fd, name) === 0 && performance.now() < deadline) Bun.sleepSync(1);
+    const deadline = new Deadline(CREATION_TIMEOUT_MS);
+    while (fileSize(fd, name) === 0 && !deadline.isOver) sleepMs(1);
     if (fileSize(fd, name) === 0) allocate(fd, byteLength, name);
     return { fd, made: false };
   } catch (error) {

@@ -1,4 +1,5 @@
 /** The few C structs that cross the border here, as bytes. All of 64-bit Linux; `long` is 8 bytes. */
+import { nowMs } from "../sys/clock.ts";
 
 const EPOLL_EVENT_INTS = process.arch === "arm64" ? 4 : 3;
 const EPOLL_FD_INT = process.arch === "arm64" ? 2 : 1;
@@ -10,7 +11,7 @@ const EPOLL_FD_INT = process.arch === "arm64" ? 2 : 1;
  *     | tv_sec  | tv_nsec  |
  */
 export function timespecIn(fromNowMs: number): BigInt64Array {
-  const epochMs = Date.now() + fromNowMs;
+  const epochMs = nowMs() + fromNowMs;
   const seconds = Math.floor(epochMs / 1000);
   // Rounded up: a wait that ends early would report a timeout that has not passed.
   const nanoseconds = Math.min(999_999_999, Math.ceil((epochMs - seconds * 1000) * 1e6));

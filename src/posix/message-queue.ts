@@ -3,6 +3,7 @@ import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, UnsupportedError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
 import type { StructClass } from "../struct/index.ts";
+import { Deadline } from "../sync/deadline.ts";
 import { WaitLine } from "../sync/wait-line.ts";
 import { cstring, lastErrno } from "../sys/libc/call.ts";
 import { E, INT_MAX, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../sys/libc/constants.ts";
@@ -342,11 +343,11 @@ export class MessageQueue<M = Uint8Array> {
     attempt: () => T | undefined,
   ): T {
     const timeoutMs = timeoutMsOf(options ?? NONE);
-    const deadline = performance.now() + timeoutMs;
+    const deadline = new Deadline(timeoutMs);
     for (;;) {
       const result = attempt();
       if (result !== undefined) return result;
-      const leftMs = this.#block ? deadline - performance.now() : 0;
+      const leftMs = this.#block ? deadline.leftMs : 0;
       if (leftMs <= 0) throw timedOut(syscall, this.#name, this.#block ? timeoutMs : 0);
       // What waits longer than 24 days waits again.
       const pollMs = Math.ceil(Math.min(leftMs, INT_MAX));

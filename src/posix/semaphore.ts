@@ -1,7 +1,9 @@
 /** Named POSIX semaphores: a counter that processes take from and give to, and wait for. */
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, UnsupportedError } from "../errors/errors.ts";
+import { Deadline } from "../sync/deadline.ts";
 import { WaitLine } from "../sync/wait-line.ts";
+import { monotonicMs } from "../sys/clock.ts";
 import { cstring, type Hints, lastErrno } from "../sys/libc/call.ts";
 import { E, isLinux, O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
 import { ownedBuffer } from "../sys/libc/ffi.ts";
@@ -343,10 +345,10 @@ const SLICE_MS = 60_000;
  * happened; sem_timedwait comes back with EINTR all the same, so it serves for waiting forever too.
  */
 function timedWait(semaphore: number, name: string, timeoutMs: number): void {
-  const deadline = performance.now() + timeoutMs;
+  const deadline = new Deadline(timeoutMs);
   for (;;) {
-    const leftMs = deadline - performance.now();
-    if (leftMs <= 0) throw timedOut("sem_timedwait", name, timeoutMs);
+    const { leftMs } = deadline;
+    if (leftMs === 0) throw timedOut("sem_timedwait", name, timeoutMs);
     // SAFETY: the semaphore is open, and this thread is busy until it returns; libc reads the 16 bytes of `until`.
     const until = timespecIn(Math.min(leftMs, SLICE_MS));
     if (timedSemaphores().sem_timedwait(semaphore, until) === 0) return;
@@ -361,9 +363,9 @@ function timedWait(semaphore: number, name: string, timeoutMs: number): void {
  * way lets a signal through there. poll(2) is never restarted after a signal.
  */
 export function pollingWait(tryTake: () => boolean, name: string, timeoutMs: number): void {
-  const began = performance.now();
+  const began = monotonicMs();
   while (!tryTake()) {
-    const waitedMs = performance.now() - began;
+    const waitedMs = monotonicMs() - began;
     if (waitedMs >= timeoutMs) throw timedOut("sem_trywait", name, timeoutMs);
     const pauseMs = Math.ceil(Math.min(napMs(waitedMs), timeoutMs - waitedMs));
     if (polling().poll(null, 0, pauseMs) < 0) letSignalThrough("poll", name);
