@@ -12,7 +12,7 @@ export { Editor } from "./editor.ts";
 export { listSegments, purgeSegments, segmentAt } from "./listing.ts";
 export { Manager, type RemoveOptions } from "./manager.ts";
 export type { Compatibility, Migrate } from "./migrate.ts";
-export { type AnyStruct, type OpenReaderOptions, openReader } from "./open-reader.ts";
+export { type AnyStruct, type OpenReaderOptions, openEditor, openReader } from "./open-reader.ts";
 export type { ManagerOptions, ManagerOptionsOf, RestoreOptions, RoleOptions } from "./options.ts";
 export { Reader } from "./reader.ts";
 export { Role } from "./role.ts";

@@ -1,6 +1,7 @@
 import type { MmapStructure } from "../struct/declare/header.ts";
 
 import type { SchemaOptions } from "../struct/schema/schema.ts";
+import type { Editor } from "./editor.ts";
 import { opening } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
 import type { Reader } from "./reader.ts";
@@ -23,4 +24,13 @@ export type AnyStruct = MmapStructure & Record<string, unknown>;
  */
 export function openReader(path: string, options: OpenReaderOptions = {}): Reader<AnyStruct> {
   return opening().openBySchema(path, options);
+}
+
+/**
+ * The same to write, under the lock. Values are checked as the file's schema says.
+ * @throws as `openReader`; FileFormatError for a backup, which is only read
+ * @example using editor = openEditor("./.mmap/Robot_.mmap"); editor.set("speed", 1.5);
+ */
+export function openEditor(path: string, options: OpenReaderOptions = {}): Editor<AnyStruct> {
+  return opening().editBySchema(path, options);
 }

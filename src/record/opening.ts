@@ -9,6 +9,6 @@ export { purgeSegment, purgeSegments } from "../segment/purge.ts";
 export { waitForFile } from "../segment/wait-for-file.ts";
 export { Core } from "./core.ts";
 export { backup, canOpen, openAsManager, restore } from "./making.ts";
-export { openBySchema } from "./open-by-schema.ts";
+export { editBySchema, openBySchema } from "./open-by-schema.ts";
 export { checkRoleOptions, refuseManagerOptions, roleLayout } from "./options.ts";
 export { recordType } from "./record-content.ts";

@@ -65,7 +65,7 @@ export function segmentInfo<C extends Content>(segment: Segment<C>): SegmentInfo
     lock,
     // A writer that lives holds the lock.
     deadWriter: (file.sequence & 1) === 1 && lock?.holders.every(({ mode }) => mode === "shared") === true,
-    users: usersOf(file.path),
+    users: processesOf(file.path)?.length,
   };
 }
 
@@ -83,15 +83,16 @@ function parsed(schema: Uint8Array): unknown {
   }
 }
 
-/** Processes that have a file mapped, by the inode in /proc/<pid>/maps. */
-export function usersOf(path: string): number | undefined {
+/** Processes that have a file mapped, by the inode in /proc/<pid>/maps (proc(5)); undefined where there is no /proc. */
+export function processesOf(path: string): number[] | undefined {
   const inode = statusAt(path)?.id.split(":").at(-1);
   if (inode === undefined) return undefined;
   const line = new RegExp(` ${inode} +/`);
   try {
     return fs()
       .readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name) && line.test(mapsOf(name))).length;
+      .filter((name) => /^\d+$/.test(name) && line.test(mapsOf(name)))
+      .map(Number);
   } catch {
     return undefined;
   }

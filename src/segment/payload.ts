@@ -1,6 +1,6 @@
 /** What the slots of a channel or queue hold: structs of one class, or raw bytes of any length up to the slot's. */
 
-import { FileFormatError, LayoutMismatchError } from "../errors/errors.ts";
+import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors/errors.ts";
 import { escapeText, show } from "../errors/show.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import { limitsInFile } from "../struct/declare/limits.ts";
@@ -13,6 +13,7 @@ import { fingerprintOf, leavesOf, type StructSchema, schemaOf } from "../struct/
 import { parseSchemaJson } from "../struct/schema/schema-json.ts";
 import { structFromSchema } from "../struct/schema/schema-reader.ts";
 import type { View } from "../struct/view/internals.ts";
+import { plainView, unreadable } from "../struct/view/plain.ts";
 import { assignView } from "../struct/view/values.ts";
 import { makeView } from "../struct/view/view.ts";
 import type { SegmentFile } from "./segment-file.ts";
@@ -79,6 +80,11 @@ export class Payload<T extends Message> {
       throw new RangeError(`option payloadBytes is ${payloadBytes}, but ${name} takes ${structBytes} bytes`);
     }
     return payloadBytes;
+  }
+
+  /** Of the struct; undefined for raw bytes. */
+  get structSchema(): StructSchema | undefined {
+    return this.#layout && schemaOf(this.#layout);
   }
 
   schema(payloadBytes: number): PayloadSchema {
@@ -164,6 +170,23 @@ export class Payload<T extends Message> {
     return value.byteLength;
   }
 }
+
+/** The payload that a file says it has, for tools. @throws FileFormatError when what it says is not sound */
+export function payloadInFile(file: SegmentFile): Payload<Message> {
+  const { payload } = schemaOfFile(file);
+  if (payload === undefined || "bytes" in payload) return new Payload<Message>(Uint8Array);
+  try {
+    return new Payload<Message>(structFromSchema(payload, { limits: limitsInFile() }) as never);
+  } catch (cause) {
+    if (!(cause instanceof StructDefinitionError)) throw cause;
+    const reason = `the messages that '${file.path}' describes cannot be: ${cause.message}`;
+    throw new FileFormatError(file.path, reason, false, { cause });
+  }
+}
+
+/** The plain value of a message in private memory: of raw bytes, those. */
+export const plainMessage = (view: Message): unknown =>
+  view instanceof Uint8Array ? view : plainView(view as unknown as View, { unreadable });
 
 function schemaOfFile({ path, schemaBytes }: SegmentFile): Partial<PayloadSchema> {
   try {

@@ -93,6 +93,17 @@ export function ownDescriptors({ fd, kind }: LockQuestion): { fd: number; mode: 
   );
 }
 
+/** Processes that hold locks, by the inode of the file; those that the kernel names without a search. */
+export function holdersByInode(): Map<string, number[]> {
+  const holders = new Map<string, number[]>();
+  for (const { inode, isWaiting, pid } of locksIn("/proc/locks")) {
+    if (isWaiting || pid <= 0) continue;
+    const others = holders.get(inode) ?? [];
+    if (!others.includes(pid)) holders.set(inode, [...others, pid]);
+  }
+  return holders;
+}
+
 /** Searches in small steps: each `yield` is a moment to stop for a while. */
 function* users(question: LockQuestion): Generator<undefined, LockUsers> {
   const { fd, kind } = question;

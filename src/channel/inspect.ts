@@ -1,0 +1,90 @@
+/** Channels for tools that do not have the class. */
+import {
+  type InspectOptions,
+  type Inspector,
+  type InspectorType,
+  type Look,
+  type LookedAtMessage,
+  type MessagesOptions,
+  refuseWriting,
+  segmentInspector,
+} from "../segment/inspector.ts";
+import { type Message, type Payload, payloadInFile, plainMessage } from "../segment/payload.ts";
+import { placeOfPath } from "../segment/place.ts";
+import { Segment } from "../segment/segment.ts";
+import { toMilliseconds } from "../sys/clock.ts";
+import { type ChannelContent, channelType } from "./channel-content.ts";
+import type { RingReader } from "./ring.ts";
+
+/** How channels are inspected. */
+export const channelInspector: InspectorType = {
+  read: inspectChannel,
+  write: (path) =>
+    refuseWriting(path, "is a channel: its messages come from its publisher, and are not changed"),
+};
+
+function inspectChannel(path: string, { timeoutMs: _, ...trust }: InspectOptions): Inspector {
+  const segment = new Segment(placeOfPath(path), channelType(), { access: "read", makesLock: false, trust });
+  try {
+    const payload = payloadInFile(segment.content.file);
+    return segmentInspector(segment, {
+      kind: "channel",
+      schema: payload.structSchema,
+      look: () => look(segment.current() ?? segment.content, payload),
+      messages: (options) => messages(segment, payload, options),
+    });
+  } catch (error) {
+    segment.close();
+    throw error;
+  }
+}
+
+function look(content: ChannelContent, payload: Payload<Message>): Look {
+  const reader = content.reader("newest");
+  const newest = next(reader, payload);
+  const value = {
+    slots: content.geometry.slots,
+    payloadBytes: content.geometry.payloadBytes,
+    published: content.version,
+    publisher: { pid: content.publisherPid, count: content.epoch, isClosed: content.isClosed },
+    newest,
+  };
+  return { version: content.version, value, bytes: undefined };
+}
+
+/** The next message; undefined when there is none. */
+function next(reader: RingReader, payload: Payload<Message>): LookedAtMessage | undefined {
+  const { bytes, view } = payload.copy(reader.payloadBytes);
+  const target = bytes.byteLength < reader.payloadBytes ? new Uint8Array(reader.payloadBytes) : bytes;
+  if (!reader.receive(target, 0)) return undefined;
+  if (target !== bytes) bytes.set(target.subarray(0, bytes.byteLength));
+  const { index, length, type, timeLow, timeHigh } = reader;
+  return {
+    index,
+    missed: reader.takeMissed(),
+    sentAt: toMilliseconds(timeLow, timeHigh),
+    type,
+    length,
+    value: payload.isBytes ? bytes.slice(0, length) : plainMessage(view),
+  };
+}
+
+/** Goes on in the file that takes the place of a replaced one. */
+async function* messages(
+  segment: Segment<ChannelContent>,
+  payload: Payload<Message>,
+  { from, signal }: MessagesOptions,
+): AsyncGenerator<LookedAtMessage> {
+  const changes = segment.changes({ signal });
+  let { content } = segment;
+  let reader = content.reader(from);
+  for (;;) {
+    for (let message = next(reader, payload); message !== undefined; message = next(reader, payload))
+      yield message;
+    if ((await changes.next()).done) return;
+    const current = segment.current();
+    if (current === undefined || current === content) continue;
+    content = current;
+    reader = content.reader("oldest");
+  }
+}

@@ -1,0 +1,29 @@
+/** Every command, loaded when it is called. */
+import type { Command } from "./command.ts";
+
+interface Entry {
+  readonly summary: string;
+  readonly load: () => Command;
+}
+
+const of = (module: { command: Command }): Command => module.command;
+
+export const commands = {
+  ls: { summary: "list segments", load: () => of(require("./commands/ls.ts")) },
+  show: { summary: "show what is in a file", load: () => of(require("./commands/show.ts")) },
+  watch: { summary: "show what changes", load: () => of(require("./commands/watch.ts")) },
+  get: { summary: "print one value", load: () => of(require("./commands/get.ts")) },
+  set: { summary: "set one value", load: () => of(require("./commands/set.ts")) },
+  edit: { summary: "edit a file as JSON in $EDITOR", load: () => of(require("./commands/edit.ts")) },
+  layout: { summary: "show how a struct lies in memory", load: () => of(require("./commands/layout.ts")) },
+  diff: { summary: "compare two files", load: () => of(require("./commands/diff.ts")) },
+  who: { summary: "show who uses a file", load: () => of(require("./commands/who.ts")) },
+  tail: {
+    summary: "print messages of a channel as they come",
+    load: () => of(require("./commands/tail.ts")),
+  },
+  backup: { summary: "copy a file, whole", load: () => of(require("./commands/backup.ts")) },
+  purge: { summary: "remove what segments have left", load: () => of(require("./commands/purge.ts")) },
+  export: { summary: "write a layout in another language", load: () => of(require("./commands/export.ts")) },
+  import: { summary: "make classes from a C header", load: () => of(require("./commands/import.ts")) },
+} as const satisfies Readonly<Record<string, Entry>>;

@@ -1,0 +1,28 @@
+import { writeFileSync } from "node:fs";
+import { type ExportLanguage, exportLanguages, exportStruct } from "../../codegen/export.ts";
+import { type Command, define, TRUST, UsageError } from "../command.ts";
+import { escapeText } from "../output.ts";
+import { SOURCE_HELP } from "../source.ts";
+import { schemaOfSource } from "./layout.ts";
+
+export const command: Command = define({
+  args: "FORMAT SOURCE",
+  count: [2, 2],
+  details: `FORMAT: ${exportLanguages.join(", ")}. ${SOURCE_HELP}`,
+  options: {
+    output: { type: "string", short: "o", value: "FILE", help: "write there (default: stdout)" },
+    ...TRUST,
+  },
+  examples: ["shmstruct export c Robot -o robot.h", "shmstruct export python ./structs.ts#Robot"],
+  async run([format = "", source = ""], { output, ...trust }, out) {
+    const language = exportLanguages.find((known) => known === format) as ExportLanguage | undefined;
+    if (language === undefined)
+      throw new UsageError(
+        `FORMAT must be one of ${exportLanguages.join(", ")}, got '${escapeText(format)}'`,
+      );
+    const text = exportStruct(await schemaOfSource(source, trust), language);
+    if (output === undefined) out.write(text);
+    else writeFileSync(output, text);
+    return undefined;
+  },
+});

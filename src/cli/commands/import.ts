@@ -1,0 +1,34 @@
+import { writeFileSync, writeSync } from "node:fs";
+import { importBinary, importHeader } from "../../codegen/import/import.ts";
+import { type Command, define, EXIT } from "../command.ts";
+import { escapeText } from "../output.ts";
+
+const list = (text: string | undefined): string[] | undefined => text?.split(",").map((item) => item.trim());
+
+export const command: Command = define({
+  args: "HEADER",
+  count: [1, 1],
+  details:
+    "Classes for the structs of a C header, or of a binary with BTF, as the compiler lays them out. Each has its C name.",
+  options: {
+    struct: { type: "string", value: "NAME,…", help: "only these (default: all that the header declares)" },
+    include: { type: "string", short: "I", value: "DIR,…", help: "where the header's includes are" },
+    define: { type: "string", short: "D", value: "NAME=V,…", help: "macros" },
+    compiler: { type: "string", value: "CC", help: "gcc or clang (default: the first that is there)" },
+    btf: { type: "boolean", help: "HEADER is a binary with a section .BTF" },
+    output: { type: "string", short: "o", value: "FILE", help: "write there (default: stdout)" },
+  },
+  examples: [
+    "shmstruct import robot.h -o robot.ts",
+    "shmstruct import --btf --struct task_struct /sys/kernel/btf/vmlinux",
+  ],
+  run([header = ""], { struct, include, define: defines, compiler, btf, output }, out) {
+    const options = { structs: list(struct), includes: list(include), defines: list(defines), compiler };
+    const { text, refused } = btf ? importBinary(header, options) : importHeader(header, options);
+    if (output === undefined) out.write(text);
+    else writeFileSync(output, text);
+    for (const { name, reason } of refused)
+      writeSync(2, `shmstruct: ${escapeText(name)} was left out: ${escapeText(reason)}\n`);
+    return refused.length > 0 ? EXIT.differs : EXIT.done;
+  },
+});

@@ -1,0 +1,22 @@
+import { purgeSegments } from "../../segment/purge.ts";
+import { exists } from "../../sys/paths.ts";
+import { type Command, define } from "../command.ts";
+import { DIRECTORIES } from "../open.ts";
+import { escapeText } from "../output.ts";
+
+export const command: Command = define({
+  args: "[DIR…]",
+  count: [0, 1000],
+  details:
+    "Lock files and the like of segments that are gone. What a process uses stays, and so does every segment.",
+  options: {},
+  examples: ["shmstruct purge", "shmstruct purge /run/robot"],
+  run(directories, _, out) {
+    const where = directories.length > 0 ? directories : DIRECTORIES.filter((directory) => exists(directory));
+    for (const path of where.flatMap(purgeSegments)) {
+      if (out.isJson) out.json({ path });
+      else out.line(escapeText(path));
+    }
+    return undefined;
+  },
+});

@@ -1,0 +1,97 @@
+#!/usr/bin/env bun
+/** The command `shmstruct`. */
+import "../sys/bytes-backend.ts";
+import "../sys/futex-backend.ts";
+import "../sys/reflect-metadata.ts";
+import { writeSync } from "node:fs";
+import { FileFormatError, ShmError, SystemError, UntrustedFileError } from "../errors/errors.ts";
+import { escapeLines, escapeText } from "../errors/show.ts";
+import {
+  type Command,
+  EXIT,
+  helpOf,
+  NotFoundError,
+  type Options,
+  parse,
+  UsageError,
+  type Values,
+} from "./command.ts";
+import { commands } from "./commands.ts";
+import { ClosedPipeError, Output } from "./output.ts";
+
+const usage = (): string =>
+  [
+    "usage: shmstruct COMMAND …",
+    "",
+    "Looks into shared files and works on them: records, documents, channels and queues, live ones and backups.",
+    "",
+    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`),
+    "",
+    "A FILE is a path, or the name of a segment in ./.mmap or /dev/shm. shmstruct COMMAND --help tells more.",
+    "Exit codes: 0 done, 1 differs or not found, 2 wrong usage, 3 no permission, 4 damaged.",
+  ].join("\n");
+
+function find(name: string): { summary: string; command: Command } {
+  const entry = Object.hasOwn(commands, name) ? commands[name as keyof typeof commands] : undefined;
+  if (entry !== undefined) return { summary: entry.summary, command: entry.load() };
+  throw new UsageError(`there is no command '${escapeText(name)}': see shmstruct --help`);
+}
+
+function help(name: string): string {
+  const { summary, command } = find(name);
+  return helpOf(name, summary, command);
+}
+
+async function run(words: readonly string[]): Promise<number> {
+  const [name, ...rest] = words;
+  if (name === undefined) throw new UsageError(usage());
+  if (name === "--help" || name === "-h" || name === "help") {
+    const [topic] = rest;
+    new Output(false).line(topic === undefined ? usage() : help(topic));
+    return EXIT.done;
+  }
+  const { command } = find(name);
+  const { args, values } = parse(name, command, rest);
+  const out = new Output(values.json === true);
+  if (values.help) {
+    out.line(help(name));
+    return EXIT.done;
+  }
+  return (await command.run(args, values as Values<Options>, out)) ?? EXIT.done;
+}
+
+const PERMISSION: ReadonlySet<string> = new Set(["EACCES", "EPERM"]);
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof UntrustedFileError) return EXIT.permission;
+  if (error instanceof SystemError && PERMISSION.has(error.code)) return EXIT.permission;
+  if (error instanceof FileFormatError) return EXIT.damaged;
+  return EXIT.differs;
+}
+
+/** Faults of ours are shown with where they are; all else is for the user. */
+function textOf(error: unknown): string {
+  const isToldWhole =
+    error instanceof ShmError ||
+    error instanceof UsageError ||
+    error instanceof NotFoundError ||
+    error instanceof TypeError ||
+    error instanceof RangeError;
+  const text =
+    error instanceof Error ? (isToldWhole ? error.message : (error.stack ?? error.message)) : `${error}`;
+  return escapeLines(text);
+}
+
+function main(): void {
+  run(process.argv.slice(2)).then(
+    (code) => process.exit(code),
+    (error) => {
+      if (error instanceof ClosedPipeError) process.exit(EXIT.done);
+      writeSync(2, `shmstruct: ${textOf(error)}\n`);
+      process.exit(exitCodeOf(error));
+    },
+  );
+}
+
+main();

@@ -1,0 +1,89 @@
+/** From what a user types to an open segment. */
+import { FileFormatError } from "../errors/errors.ts";
+import { escapeText } from "../errors/show.ts";
+import type { ContentKind } from "../segment/footer.ts";
+import type { EditingInspector, InspectOptions, Inspector, InspectorType } from "../segment/inspector.ts";
+import { type ListedSegment, segmentAt } from "../segment/list.ts";
+import { absolutePath, exists } from "../sys/paths.ts";
+import { NotFoundError, numberOption, UsageError } from "./command.ts";
+
+/** Where segments are as a rule. */
+export const DIRECTORIES = ["./.mmap", "/dev/shm"] as const;
+
+const ENDINGS = ["", ".mmap", "_.mmap", ".channel", "_.channel", ".queue", "_.queue"];
+
+/**
+ * The file that a name stands for: a path, or a file in `./.mmap` or `/dev/shm`, whose ending may be left out.
+ * @throws NotFoundError
+ * @example findFile("Robot") // "/home/me/app/.mmap/Robot_.mmap"
+ */
+export function findFile(name: string): string {
+  if (name === "" || name.includes("\0")) throw new UsageError("the name of a file is empty, or no name");
+  if (exists(name)) return absolutePath(".", name);
+  const bare = name.replace(/^\//, "");
+  if (!bare.includes("/")) {
+    for (const directory of DIRECTORIES) {
+      for (const ending of ENDINGS) {
+        const path = absolutePath(directory, bare + ending);
+        if (exists(path)) return path;
+      }
+    }
+  }
+  throw new NotFoundError(
+    `there is no '${escapeText(name)}', and no segment of that name in ${DIRECTORIES.join(" or ")}: see shmstruct ls`,
+  );
+}
+
+/** What the footer of a file says. @throws NotFoundError, FileFormatError for what is no segment, or damaged */
+export function describeFile(name: string): ListedSegment & { readonly kind: ContentKind } {
+  const path = findFile(name);
+  const segment = segmentAt(path);
+  if (segment === undefined)
+    throw new FileFormatError(
+      path,
+      `'${escapeText(path)}' is no shared file with a description in it, or may not be read: files of other libraries have none`,
+    );
+  const { kind } = segment;
+  if (kind === undefined)
+    throw new FileFormatError(path, segment.problem ?? `'${escapeText(path)}' is damaged`);
+  return { ...segment, kind };
+}
+
+/** Each room opens its own content; only what is looked at is loaded. */
+const rooms: Readonly<Record<ContentKind, () => InspectorType>> = {
+  record: () => record().recordInspector,
+  document: () => document().documentInspector,
+  channel: () => channel().channelInspector,
+  queue: () => queue().queueInspector,
+};
+const record = (): typeof import("../record/inspect.ts") => require("../record/inspect.ts");
+const document = (): typeof import("../document/inspect.ts") => require("../document/inspect.ts");
+const channel = (): typeof import("../channel/inspect.ts") => require("../channel/inspect.ts");
+const queue = (): typeof import("../queue/inspect.ts") => require("../queue/inspect.ts");
+
+/** Values of the options that all commands have which open a file. */
+export interface OpenValues {
+  readonly shared?: boolean | undefined;
+  readonly "trust-owner"?: string | undefined;
+  readonly timeout?: string | undefined;
+}
+
+export function openOptions(values: OpenValues): InspectOptions {
+  return {
+    shared: values.shared,
+    trustOwner: numberOption("trust-owner", values["trust-owner"]),
+    timeoutMs: numberOption("timeout", values.timeout),
+  };
+}
+
+/** Opens any segment to look at it. @throws NotFoundError, FileFormatError, UntrustedFileError, SystemError */
+export function openInspector(name: string, values: OpenValues): Inspector {
+  const { path, kind } = describeFile(name);
+  return rooms[kind]().read(path, openOptions(values));
+}
+
+/** Opens any segment to write. @throws as `openInspector`; UnsupportedError for contents that are not set */
+export function openForWriting(name: string, values: OpenValues): EditingInspector {
+  const { path, kind } = describeFile(name);
+  return rooms[kind]().write(path, openOptions(values));
+}
