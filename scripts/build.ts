@@ -26,6 +26,7 @@ import {
   nameClasses,
   originOf,
   spellOutStars,
+  textOf,
   threadModules,
 } from "./build/source.ts";
 
@@ -142,7 +143,7 @@ function splitter(
         return { path: from.startsWith(".") ? from : `./${from}`, external: true };
       });
       build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
-        const source = spellOutStars(readFileSync(path, "utf8"), path, isElsewhere);
+        const source = spellOutStars(textOf(path), path, isElsewhere);
         return { contents: embedThreads(nameClasses(source), path, threads), loader: "ts" };
       });
     },
@@ -155,13 +156,16 @@ const plainRequire = (code: string): string =>
     .replace(/^var __require = import\.meta\.require;$/m, "")
     .replace(/\b(?:__require|import\.meta\.require)\(/g, "require(");
 
+const SHEBANG = "#!/usr/bin/env bun";
+const isCommand = (file: string): boolean => file.startsWith("cli/");
+
 /**
  * Text without `require` tells Bun that there is nothing to transpile, which saves a part of the time to load it.
  * No line is added or removed, as the source map counts them.
  */
 function finished(file: string, { code, map }: Text): Text {
   const text = plainRequire(code);
-  const pragma = /\brequire\(/.test(text) ? "// shmstruct" : "// @bun";
+  const pragma = isCommand(file) ? SHEBANG : /\brequire\(/.test(text) ? "// shmstruct" : "// @bun";
   const folder = join(fresh, dirname(file));
   const sources = JSON.parse(map) as { sources: string[]; sourcesContent: string[] };
   const modules = sources.sources.map((source) => resolve(root, source));
@@ -177,12 +181,12 @@ function finished(file: string, { code, map }: Text): Text {
 function write(file: string, text: string): void {
   const path = join(fresh, file);
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text);
+  writeFileSync(path, text, { mode: isCommand(file) && file.endsWith(".js") ? 0o755 : 0o644 });
 }
 
 /** Files whose names do not fit together fail here, and not at a user's. */
 async function check(files: Iterable<string>): Promise<void> {
-  for (const file of files) if (!file.startsWith("cli/")) await import(join(fresh, file));
+  for (const file of files) if (!isCommand(file)) await import(join(fresh, file));
 }
 
 async function build(): Promise<void> {

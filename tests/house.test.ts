@@ -56,7 +56,7 @@ const SPECIFIERS =
   /^\s*(?:import|export)\b(?:[^;"'`=(]*?\bfrom)?\s*["']([^"']+)["']|(?:\bimport|\brequire|new URL)\(\s*["']([^"']+)["']/gm;
 
 function read(path: string): Source {
-  const text = readFileSync(join(root, path), "utf8");
+  const text = readFileSync(join(root, path), "utf8").replace(/^#!.*/, "");
   const imports = [...text.matchAll(SPECIFIERS)].map(([, statement, call]) => (statement ?? call) as string);
   const transpiler = new Bun.Transpiler({ loader: path.endsWith(".ts") ? "ts" : "js" });
   const importsAtLoad = transpiler

@@ -5,8 +5,11 @@ import { dirname, resolve } from "node:path";
 const transpiler = new Bun.Transpiler({ loader: "ts" });
 const texts = new Map<string, string>();
 
-function textOf(module: string): string {
-  const text = texts.get(module) ?? readFileSync(module, "utf8");
+const SHEBANG = /^#!.*/;
+
+/** The text of a module; what tells the shell how to run it is put back in the end. */
+export function textOf(module: string): string {
+  const text = texts.get(module) ?? readFileSync(module, "utf8").replace(SHEBANG, "//");
   texts.set(module, text);
   return text;
 }

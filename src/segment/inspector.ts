@@ -1,7 +1,7 @@
 /** A segment opened by what it says of itself, for tools that look at any: each content's room makes its own. */
 import { UnsupportedError } from "../errors/errors.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
-import type { Changes, ChangesOptions } from "../sync/commit-signal.ts";
+import type { Changes, ChangesOptions } from "../sync/notifier.ts";
 import type { Trust } from "../sys/trust.ts";
 import { backupSegment } from "./backup.ts";
 import type { Content } from "./content.ts";
