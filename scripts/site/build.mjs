@@ -24,8 +24,19 @@ const parts = {
   guide: {
     title: "Guide",
     text: "How to do things, from the first two processes to large data, containers and bundles.",
-    pages: ["tutorial", "structs", "roles", "life-of-a-file", "channel", "queue", "json", "mmap", "posix"],
-    last: ["bundles", "troubleshooting", "glossary"],
+    pages: [
+      "tutorial",
+      "choosing",
+      "structs",
+      "roles",
+      "life-of-a-file",
+      "channels",
+      "queues",
+      "json",
+      "mmap",
+      "posix",
+    ],
+    last: ["deployment", "bundles", "troubleshooting", "glossary"],
   },
   interop: {
     title: "Other languages and libraries",
