@@ -2132,7 +2132,7 @@ typedef struct shms_queue {
 typedef struct shms_job {
   void *data; /* in shared memory; when the lease is lost another worker may have it: check with shms_job_is_held */
   size_t length;
-  uint32_t attempt; /* how often it was tried before */
+  uint32_t attempt; /* which attempt this is, from 1 */
   uint32_t lease, number;
   uint64_t ticket;
 } shms_job;
@@ -2363,7 +2363,7 @@ static inline int shms_i_try_take(shms_queue *queue, shms_job *job) {
     shms_i_store64(slot + 6, (uint64_t)shms_i_now_ns(CLOCK_REALTIME));
     job->data = slot + 16;
     job->length = slot[1] <= queue->slots.payload_bytes ? slot[1] : queue->slots.payload_bytes;
-    job->attempt = shms_i_word_attempt(taken);
+    job->attempt = shms_i_word_attempt(taken) + 1;
     job->lease = taken;
     job->number = (head + j) & (queue->slots.count - 1);
     job->ticket = shms_i_load64(slot + 2);
@@ -2476,7 +2476,7 @@ static inline int shms_done(shms_queue *queue, shms_job *job) {
 
 /** Gives a job back as it was. @return SHMS_E_LEASE_LOST */
 static inline int shms_job_release(shms_queue *queue, shms_job *job) {
-  return shms_i_end_job(queue, job, shms_i_word(SHMS_I_IS_READY, 0, job->attempt, job->lease), -1, SHMS_I_READY);
+  return shms_i_end_job(queue, job, shms_i_word(SHMS_I_IS_READY, 0, shms_i_word_attempt(job->lease), job->lease), -1, SHMS_I_READY);
 }
 
 /** Gives a job back for another attempt, after `delay_ms`. @return SHMS_E_LEASE_LOST */

@@ -1651,11 +1651,11 @@ def _buried(word):
 
 
 class Job:
-    """A job in hand. `data` is a private copy; it is this worker's until done(), release() or fail()."""
+    """A job in hand. `data` is a private copy, `attempt` counts from 1; it is this worker's until done(), release() or fail()."""
 
     def __init__(self, queue, number, lease, ticket, data):
         self._queue, self._number, self._lease, self._ticket = queue, number, lease, ticket
-        self.data, self.attempt, self._ended = data, _attempt_of(lease), False
+        self.data, self.attempt, self._ended = data, _attempt_of(lease) + 1, False
 
     def done(self):
         """Ends the job. :raises LeaseLostError: when another worker has it."""
@@ -1663,7 +1663,7 @@ class Job:
 
     def release(self):
         """Gives it back as it was."""
-        self._end(_word(_IS_READY, 0, self.attempt, self._lease), None, _READY)
+        self._end(_word(_IS_READY, 0, _attempt_of(self._lease), self._lease), None, _READY)
 
     def fail(self, delay=0.0):
         """Gives it back for another attempt, after `delay` seconds."""

@@ -6,6 +6,7 @@ import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { Editor, Manager, Reader } from "../../src/index.ts";
+import { Queue } from "../../src/queue/index.ts";
 import { run } from "../codegen/peers.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
@@ -240,6 +241,41 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     // Those in hand when a worker was killed are done twice, and no others.
     expect([...seen.values()].reduce((sum, count) => sum + count - 1, 0)).toBeLessThanOrEqual(20);
   }, 60_000);
+
+  test("a queue: Bun works on what C pushes, and C on what Bun pushes; a dead worker's job goes to the other", async () => {
+    const dir = newDirectory();
+    ask(["pushes", dir, "0", "10"]);
+    using queue = new Queue(Item, { dir });
+    for (let i = 0; i < 10; i++) {
+      using job = queue.take({ timeoutMs: 1000 });
+      expect(job?.data.number).toBe(BigInt(i));
+      expect(job?.done()).toBeUndefined();
+    }
+    for (let i = 10; i < 30; i++) queue.push(itemOf(i));
+    const lines = ask(["takes", dir, "100"]).split("\n");
+    expect(lines).toEqual(Array.from({ length: 20 }, (_, i) => `${i + 10} 1`));
+    queue.push(itemOf(30));
+    const holder = spawn(["holds", dir]);
+    for await (const _ of linesOf(holder.stdout)) break;
+    expect(queue.take({ timeoutMs: 0 })).toBeUndefined();
+    holder.kill("SIGKILL");
+    await holder.exited;
+    using back = queue.take({ timeoutMs: 2000 });
+    expect([back?.data.number, back?.attempt]).toEqual([30n, 2]);
+  });
+
+  test("a queue that is resized takes C along, with the job that it has in hand", async () => {
+    const dir = newDirectory();
+    ask(["pushes", dir, "0", "3"]);
+    using queue = new Queue(Item, { dir });
+    const holder = spawn(["holds", dir, "300"]);
+    const lines = linesOf(holder.stdout);
+    await lines.next();
+    queue.resize({ slots: 128 });
+    expect((await lines.next()).value).toBe("no error");
+    expect(await holder.exited).toBe(0);
+    expect(queue.info()).toMatchObject({ slots: 128, ready: 2, taken: 0 });
+  });
 
   test("a file of another struct is refused", () => {
     const dir = newDirectory();

@@ -245,6 +245,22 @@ static int takes(int ms) {
   return 0;
 }
 
+/* Takes a job and keeps it for that long; without end when 0. */
+static int holds(long ms) {
+  shms_queue queue;
+  shms_job job;
+  int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
+  if (!error) error = shms_take(&queue, &job, 1000);
+  if (error) return fail("take", error);
+  printf("taken\n");
+  fflush(stdout);
+  if (ms == 0) sleep(10);
+  usleep((useconds_t)ms * 1000);
+  printf("%s\n", shms_error_text(shms_done(&queue, &job)));
+  shms_queue_close(&queue);
+  return 0;
+}
+
 int main(int count, char **words) {
   if (count < 3) return 2;
   const char *command = words[1];
@@ -254,9 +270,10 @@ int main(int count, char **words) {
     int bad = shms_place_of(&place, words[2], "Item", "", SHMS_CHANNEL);
     return bad ? fail("place", bad) : strcmp(command, "publishes") == 0 ? publishes(number) : receives(number);
   }
-  if (strcmp(command, "pushes") == 0 || strcmp(command, "takes") == 0) {
+  if (strcmp(command, "pushes") == 0 || strcmp(command, "takes") == 0 || strcmp(command, "holds") == 0) {
     int bad = shms_place_of(&place, words[2], "Item", "", SHMS_QUEUE);
     if (bad) return fail("place", bad);
+    if (strcmp(command, "holds") == 0) return holds(number);
     return strcmp(command, "pushes") == 0 ? pushes(number, count > 4 ? atol(words[4]) : 1) : takes((int)number);
   }
   int error = shms_place_of(&place, words[2], "Ledger", "", SHMS_RECORD);

@@ -167,6 +167,13 @@ def takes(path, milliseconds):
         job.done()
 
 
+def holds(path, _):
+    queue = shmstruct.Queue("Item", dir=path)
+    job = queue.take(timeout=1)
+    say(job.data.number)
+    time.sleep(10)
+
+
 if __name__ == "__main__":
     command, where, *rest = sys.argv[1:]
     if command == "document":

@@ -6,6 +6,7 @@ import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { Manager } from "../../src/index.ts";
+import { Queue } from "../../src/queue/index.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
 
@@ -17,6 +18,7 @@ const env = {
   PYTHONPATH: join(import.meta.dir, "../../interop/python"),
   PYTHONDONTWRITEBYTECODE: "1",
   MINE: root,
+  COUNT: "20",
 };
 
 let directories = 0;
@@ -173,6 +175,31 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
       }
       expect(next).toBe(subscriber.published);
       expect(torn).toBe(0);
+    },
+    20_000,
+  );
+
+  test.skipIf(!hasAtomics)(
+    "a queue: Bun and Python work on each other's jobs (needs libatomic)",
+    async () => {
+      const dir = newDirectory();
+      using queue = new Queue(Item, { dir, create: true, slots: 64 });
+      await ask(["pushes", dir, "0"]);
+      for (let i = 0; i < 20; i++) {
+        using job = queue.take({ timeoutMs: 1000 });
+        expect(job?.data.number).toBe(BigInt(i));
+        expect(job?.done()).toBeUndefined();
+      }
+      for (let i = 20; i < 40; i++) queue.push(itemOf(i));
+      const lines = (await ask(["takes", dir, "200"])).split("\n");
+      expect(lines).toEqual(Array.from({ length: 20 }, (_, i) => `${i + 20} 1`));
+      queue.push(itemOf(40));
+      const holder = spawn(["holds", dir]);
+      for await (const _ of linesOf(holder.stdout)) break;
+      holder.kill("SIGKILL");
+      await holder.exited;
+      using back = queue.take({ timeoutMs: 2000 });
+      expect([back?.data.number, back?.attempt]).toEqual([40n, 2]);
     },
     20_000,
   );
