@@ -10,6 +10,8 @@ import {
 import { layoutOfClass } from "../struct/layout/layout.ts";
 import { fingerprintOf } from "../struct/schema/schema.ts";
 import { writeC } from "./c.ts";
+import { writeImHex } from "./imhex.ts";
+import { writeKaitai } from "./kaitai.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { writePython } from "./python.ts";
 import { writeRust } from "./rust.ts";
@@ -20,6 +22,8 @@ const writers = {
   cpp: (plan: Plan, hash: bigint) => writeC(plan, hash, "C++"),
   python: writePython,
   rust: writeRust,
+  ksy: writeKaitai,
+  hexpat: writeImHex,
   ts: ({ declarations, root }: Plan) => writeTypeScript(declarations, { from: `the layout of ${root.name}` }),
 } satisfies Record<string, (plan: Plan, hash: bigint) => string>;
 
@@ -35,6 +39,7 @@ export const exportLanguages: readonly ExportLanguage[] = Object.freeze(Object.k
  *
  * - `"c"`: C11, a header for gcc and clang. `"cpp"`: C++17. `"python"`: ctypes, Python 3.9 and later.
  * - `"rust"`: `#[repr(C)]`, no crate needed. `"ts"`: classes again.
+ * - `"ksy"`: Kaitai Struct. `"hexpat"`: a pattern for ImHex.
  * @param source a struct class, or its schema as `layoutOf` or a data file gives it
  * @returns the text of one file
  * @throws CodegenError for a member that the language cannot express, which `path` names

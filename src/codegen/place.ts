@@ -42,6 +42,8 @@ export interface Rules {
   readonly aligns: { readonly natural: boolean; readonly packed: boolean };
   /** Whether the alignment itself must be right, or only offsets and size. */
   readonly exactAlign: boolean;
+  /** False: a struct that ends in a flexible array may lack the padding behind it. */
+  readonly exactSize?: boolean;
 }
 
 /** The prefix of padding's names, which an import knows and leaves out. */
@@ -162,8 +164,9 @@ class Attempt {
     this.#position = this.#declaration.kind === "union" ? 0 : this.#end;
     const natural = roundUp(Math.ceil(this.#end / 8), reached);
     if (natural > size || size % reached !== 0) return undefined;
-    if (natural < size && isOpen(this.#declaration)) return undefined;
-    if (natural < size) this.#padTo(size * 8);
+    const endsOpen = natural < size && isOpen(this.#declaration);
+    if (endsOpen && this.#rules.exactSize !== false) return undefined;
+    if (natural < size && !endsOpen) this.#padTo(size * 8);
     return {
       declaration: this.#declaration,
       parts: this.#parts,

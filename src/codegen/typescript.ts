@@ -70,7 +70,10 @@ class Module {
     const constants = (this.#parts.constants ?? []).map(
       ([name, value]) => `export const ${name} = ${literal(value)};`,
     );
-    const imports = [...[...this.#values].sort(), ...[...this.#types].sort().map((name) => `type ${name}`)];
+    const imports = [
+      ...[...this.#values].sort(),
+      ...[...this.#types.difference(this.#values)].sort().map((name) => `type ${name}`),
+    ];
     return [
       `// Made by shmstruct from ${this.#parts.from}. Do not edit: make it again.`,
       `import { ${imports.join(", ")} } from "shmstruct";`,
@@ -141,6 +144,7 @@ class Module {
       ...(pack === undefined ? [] : [`pack: ${pack}`]),
       ...(align < declaration.align ? [`align: ${declaration.align}`] : []),
       ...(this.#someBig ? [`endian: "${declaration.big ? "big" : "little"}"`] : []),
+      ...(declaration.items.length === 0 ? ["empty: true"] : []),
       ...(name === declaration.name ? [] : [`name: "${declaration.name}"`]),
     ];
     return options.length === 0 ? [] : [`@${this.#value("struct")}({ ${options.join(", ")} })`];

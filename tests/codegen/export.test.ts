@@ -160,6 +160,46 @@ const bytesOfBits = (): string => {
   return Buffer.from([word & 0xff, word >> 8]).toString("hex");
 };
 
+test("Kaitai Struct: members in order, padding, bit-fields with a sign, enums, substreams", () => {
+  const text = exportStruct(Robot, "ksy");
+  const spec = Bun.YAML.parse(text) as Record<string, never>;
+  expect(spec).toMatchObject({
+    meta: { id: "robot", endian: "le", "bit-endian": "le" },
+    seq: [
+      { id: "tick", type: "s4le" },
+      { id: "name", type: "str", size: 10, terminator: 0, encoding: "UTF-8" },
+      { id: "mode", type: "b3le" },
+      { id: "level_raw", "-orig-id": "level", type: "b12le" },
+      { id: "at", type: "t_point", size: 16 },
+      { id: "state", type: "u4le", enum: "robot_state" },
+      { id: "hits", type: "s4le" },
+      { id: "tail", type: "u1", repeat: "eos" },
+    ],
+    types: {
+      t_point: {
+        seq: [
+          { id: "x", type: "f8le" },
+          { id: "y", type: "f8le" },
+        ],
+      },
+    },
+    enums: { robot_state: { 0: "idle", 5: "run", 4000000000: "far" } },
+  });
+  expect(Object.keys(spec.instances!)).toEqual(["level"]);
+});
+
+test("ImHex: a bitfield for bit-fields, padding, byte order", () => {
+  const text = exportStruct(Robot, "hexpat");
+  expect(text).toContain(
+    "bitfield Robot_shms_bits_0 {\n    mode : 3;\n    signed level : 12;\n    padding : 1;\n};",
+  );
+  expect(text).toContain("char name[10];");
+  expect(text).toContain("u8 tail[while(!std::mem::eof())];");
+  expect(text).toContain("enum Robot_state : u32 {");
+  expect(text).toContain("Robot robot @ 0x00;");
+  expect(exportStruct(Wire, "hexpat")).toContain("be s16 length;\n    padding[6];\n    be double at;");
+});
+
 test("what a language cannot express is refused with the member's path", () => {
   class Inner extends Struct {
     @field(c_longdouble) precise!: number;
