@@ -30,6 +30,13 @@ const withoutHandles = (schema: StructSchema): string[] =>
 
 for (const compiler of ["gcc", "clang"]) {
   const isThere = hasTool(compiler);
+  test.skipIf(!isThere)(`a header whose path needs escapes, by ${compiler}`, () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "größe 1.h");
+    writeFileSync(header, "#define JOINTS 6\nstruct arm { int joints[JOINTS]; };\n");
+    expect(importHeader(header, { structs: ["arm"], compiler }).constants.get("JOINTS")).toBe(6n);
+  });
+
   test.skipIf(!isThere)(`a header with everything, by ${compiler}`, async () => {
     using dir = temporaryDirectory();
     const { text, refused, structs, constants } = importHeader(robot, { structs: ["robot_t"], compiler });

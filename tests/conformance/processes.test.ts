@@ -98,7 +98,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   function asUser(bench: Bench, copy: ReadableCopy, action: string, ...args: (string | number)[]): Child {
     const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     const program = [copy.of(CHILD), content.name, action, bench.dir, ...args.map(String)];
-    return new Child(program, { through: user });
+    return new Child(program, { through: user, bun: copy.bun });
   }
 
   test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(

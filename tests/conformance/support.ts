@@ -76,6 +76,8 @@ export interface ChildOptions {
   readonly env?: Record<string, string>;
   /** Before `bun` and its arguments. */
   readonly through?: readonly string[];
+  /** Instead of the Bun of this process. */
+  readonly bun?: string;
 }
 
 /** A Bun program whose lines are read one by one. */
@@ -84,8 +86,11 @@ export class Child implements Disposable {
   readonly #lines: AsyncGenerator<string>;
   readonly #errors: Promise<string>;
 
-  constructor(args: readonly string[], { cwd, env = {}, through = [] }: ChildOptions = {}) {
-    this.process = spawn([...through, process.execPath, ...args], {
+  constructor(
+    args: readonly string[],
+    { cwd, env = {}, through = [], bun = process.execPath }: ChildOptions = {},
+  ) {
+    this.process = spawn([...through, bun, ...args], {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",

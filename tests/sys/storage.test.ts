@@ -52,7 +52,7 @@ test.skipIf(!canBecomeAnother)("a reader that may not reserve is told why (as ro
   const program = copy.of(join(import.meta.dir, "../process/sparse-reader.ts"));
   const other =
     process.getuid?.() === 0 ? ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] : [];
-  const run = Bun.spawnSync([...other, process.execPath, program, path], {
+  const run = Bun.spawnSync([...other, copy.bun, program, path], {
     cwd: copy.of(join(import.meta.dir, "../..")),
   });
   expect(run.stdout.toString()).toMatch(/EACCES.*the file has holes/);
