@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { type About, comparedWithBefore } from "./before.ts";
+import channel from "./channel.bench.ts";
 import { type Chart, drawCharts, type Line } from "./chart.ts";
 import { runSuites, type SuiteResult } from "./compare.ts";
 import contend from "./contend.bench.ts";
@@ -14,13 +15,14 @@ import type { Metrics } from "./harness.ts";
 import lock from "./lock.bench.ts";
 import notify from "./notify.bench.ts";
 import { installPackages, packageVersions } from "./prepare.ts";
+import queue from "./queue.bench.ts";
 import { duration, figureMet, printSuite, suiteSection } from "./report.ts";
 import snapshot from "./snapshot.bench.ts";
 import start from "./start.bench.ts";
 import text from "./text.bench.ts";
 import view from "./view.bench.ts";
 
-const suites = { view, text, lock, snapshot, notify, contend, start, growth };
+const suites = { view, text, lock, snapshot, notify, contend, start, growth, channel, queue };
 const docs = join(import.meta.dirname, "..", "docs", "internals");
 
 const version = (command: string[]): string => {

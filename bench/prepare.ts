@@ -57,6 +57,19 @@ export function cProgram(name: string, ...args: string[]): Program {
   return [binary, ...args];
 }
 
+/** A program from peers/<name>.cpp, which needs Boost.Interprocess (Debian: libboost-dev). */
+export function boostProgram(name: string, ...args: string[]): Program {
+  const [source, binary] = [join(peers, `${name}.cpp`), join(build, name)];
+  if (Bun.which("g++") === null) return { missing: "g++ is not installed" };
+  if (!isNewer(binary, source)) {
+    mkdirSync(build, { recursive: true });
+    const { exitCode, stderr } = Bun.spawnSync(["g++", "-O2", "-o", binary, source]);
+    if (exitCode !== 0)
+      return { missing: `g++ refused it, is libboost-dev there? ${stderr.toString().slice(0, 100)}` };
+  }
+  return [binary, ...args];
+}
+
 /** A program peers/<name>.py, run by a Python that has the modules it needs. */
 export function pythonProgram(name: string, modules: readonly string[], ...args: string[]): Program {
   const python = pythonWith(modules);

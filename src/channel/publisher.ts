@@ -85,7 +85,7 @@ export class Publisher<T extends Message> implements Disposable {
   readonly #segment: Segment<ChannelContent>;
   #writer: RingWriter;
   /** Views on the slots, each made at its first use. */
-  #views = new Map<number, T>();
+  #views: (T | undefined)[] = [];
   #loan: Loan<T> | undefined;
   readonly #clear: boolean;
   readonly #structBytes: number;
@@ -182,7 +182,9 @@ export class Publisher<T extends Message> implements Disposable {
    */
   send(message: MessageInit<T> | ((data: T) => unknown), options: SendOptions = NO_OPTIONS): void {
     const writer = this.#begin();
-    const view = this.#open(writer);
+    // Raw bytes that are given as such fill all of their message.
+    const isFilled = this.#structBytes === 0 && typeof message !== "function";
+    const view = this.#open(writer, isFilled);
     let length: number | undefined;
     try {
       if (typeof message === "function") {
@@ -227,21 +229,21 @@ export class Publisher<T extends Message> implements Disposable {
     return this.#writer;
   }
 
-  #open(writer: RingWriter): T {
+  #open(writer: RingWriter, isFilled: boolean): T {
     const slot = writer.loan();
-    if (this.#clear) writer.payload(slot).fill(0);
+    if (this.#clear && !isFilled) writer.payload(slot).fill(0);
     return this.#view(writer, slot);
   }
 
   #view(writer: RingWriter, slot: number): T {
-    return this.#views.get(slot) ?? this.#makeView(writer, slot);
+    return this.#views[writer.numberOf(slot)] ?? this.#makeView(writer, slot);
   }
 
   #makeView(writer: RingWriter, slot: number): T {
     const { bytes } = this.#segment.content;
     const region = this.#payload.region(bytes, writer.payloadOffset(slot), writer.payloadBytes, "write");
     const view = this.#payload.view(region);
-    this.#views.set(slot, view);
+    this.#views[writer.numberOf(slot)] = view;
     return view;
   }
 
@@ -282,7 +284,7 @@ export class Publisher<T extends Message> implements Disposable {
     const { create, waitMs = DEFAULT_WAIT_MS } = this.#options;
     if (create) this.#create(this.#segment.place, false);
     this.#segment.acquire("exclusive", { timeoutMs: waitMs });
-    this.#views = new Map();
+    this.#views = [];
     this.#writer = this.#takeOver();
     this.#isLost = false;
   }
@@ -293,7 +295,7 @@ export class Publisher<T extends Message> implements Disposable {
     this.#loan?.[Symbol.dispose]();
     if (!this.#isLost) this.#writer.close();
     this.#segment.notify();
-    this.#views.clear();
+    this.#views = [];
     this.#segment.close();
   }
 

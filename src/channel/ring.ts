@@ -264,6 +264,11 @@ export class RingWriter {
     return this.#ring.payload(slot);
   }
 
+  /** A slot's number, from 0. */
+  numberOf(slot: number): number {
+    return (slot - this.#ring.first) / this.#ring.stride;
+  }
+
   /** Where it begins, in bytes of the content. */
   payloadOffset(slot: number): number {
     return this.#ring.payloadOffset(slot);

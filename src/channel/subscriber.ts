@@ -73,6 +73,8 @@ export interface Message<T> extends MessageInfo {
 
 const known = { dir: "string", tag: "string", name: "string", className: "string", from: "string" } as const;
 const receiveKnown = { timeoutMs: "number", spinMs: "number" } as const;
+/** Looks for a message between two looks at the clock: some 20 µs. */
+const LOOKS_PER_CLOCK = 1000;
 const FROM: readonly string[] = ["newest", "oldest", "next"];
 
 /**
@@ -169,11 +171,13 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   #spin(spinMs: number): Message<T> | undefined {
     if (spinMs === 0) return undefined;
-    const deadline = new Deadline(spinMs);
+    // The clock takes as long as several looks: at first there is none.
+    let deadline: Deadline | undefined;
     do {
-      for (let looks = 0; looks < 1000; looks++) {
+      for (let looks = 0; looks < LOOKS_PER_CLOCK; looks++) {
         if (this.#find() >= 0) return this.#tryReceive();
       }
+      deadline ??= new Deadline(spinMs);
     } while (!deadline.isOver);
     return undefined;
   }

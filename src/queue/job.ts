@@ -15,7 +15,8 @@ export interface JobPlace {
   slot: number;
   /** The slot's word while this worker has the job. */
   readonly lease: number;
-  readonly ticket: { readonly low: number; readonly high: number };
+  readonly ticketLow: number;
+  readonly ticketHigh: number;
 }
 
 /** How a job ends. */

@@ -458,7 +458,12 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   #taken(slot: number): Job<T> | undefined {
     const { slots, limits } = this.#content;
-    const place: JobPlace = { slot, lease: slots.word(slot), ticket: slots.ticket(slot) };
+    const place: JobPlace = {
+      slot,
+      lease: slots.word(slot),
+      ticketLow: slots.ticketLow(slot),
+      ticketHigh: slots.ticketHigh(slot),
+    };
     this.#held[slots.numberOf(slot)] = place;
     if (attemptOf(place.lease) >= (limits.maxAttempts || MAX_ATTEMPTS)) {
       this.#bury(place);
@@ -525,17 +530,25 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   #end(place: JobPlace, how: JobEnd, delayMs: number): boolean {
+    const { slots } = this.#current();
+    if (!this.#tryEnd(place, how, delayMs)) return this.#endInNewFile(place, how, delayMs);
+    if (how !== "extend") this.#ended(slots.numberOf(place.slot), how);
+    return true;
+  }
+
+  /** The lease is lost, or the file is being replaced: then the job goes on in the new one, under the same ticket. */
+  #endInNewFile(place: JobPlace, how: JobEnd, delayMs: number): boolean {
     const deadline = new Deadline(REPLACER_MS_MAX);
-    for (;;) {
-      const { slots } = this.#current();
-      if (this.#tryEnd(place, how, delayMs)) {
-        if (how !== "extend") this.#ended(slots.numberOf(place.slot), how);
-        return true;
-      }
-      // Lost, or the file is being replaced: then the job goes on in the new one, under the same ticket.
-      if (!this.#isBeingReplaced || deadline.isOver) break;
+    while (place.slot >= 0 && this.#isBeingReplaced && !deadline.isOver) {
       this.#moveOver();
-      if (place.slot < 0) break;
+      if (!this.#tryEnd(place, how, delayMs)) continue;
+      if (how !== "extend") this.#ended(this.#content.slots.numberOf(place.slot), how);
+      return true;
+    }
+    // It may have been thawed, or moved, just before the last look.
+    if (this.#tryEnd(place, how, delayMs)) {
+      if (how !== "extend") this.#ended(this.#content.slots.numberOf(place.slot), how);
+      return true;
     }
     if (place.slot >= 0) this.#held[this.#content.slots.numberOf(place.slot)] = undefined;
     return false;
@@ -629,7 +642,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     this.#views = [];
     const { slots } = content;
     for (const place of held) {
-      place.slot = slots.find(place.lease, place.ticket);
+      place.slot = slots.find(place);
       if (place.slot >= 0) this.#held[slots.numberOf(place.slot)] = place;
     }
     if (this.#owner === 0) return;

@@ -252,7 +252,8 @@ export class Slots {
       if (word >>> 30 !== READY || (word & OWNER_MASK) !== 0 || !this.#isDue(slot)) continue;
       const taken = word | (TAKEN << 30) | (this.owner << 20);
       if (Atomics.compareExchange(words, slot, word, taken) !== word) continue;
-      Atomics.compareExchange(words, HEAD, head, (head + j + 1) | 0);
+      // A hint: that another store comes between does no harm.
+      words[HEAD] = (head + j + 1) | 0;
       this.#stampTaken(slot);
       return slot;
     }
@@ -333,9 +334,13 @@ export class Slots {
     return length <= this.payloadBytes ? length : this.payloadBytes;
   }
 
-  /** The job's number: unique among all jobs that are there. */
-  ticket(slot: number): { low: number; high: number } {
-    return { low: this.#read(slot + TICKET), high: this.words[slot + TICKET + 1]! };
+  /** The job's number, its lower half: the two halves are unique among all jobs that are there. */
+  ticketLow(slot: number): number {
+    return this.#read(slot + TICKET);
+  }
+
+  ticketHigh(slot: number): number {
+    return this.#read(slot + TICKET + 1);
   }
 
   /** The soonest time at which a delayed job may be taken, in ms since 1970; Infinity: there is none. */
@@ -527,11 +532,10 @@ export class Slots {
   }
 
   /** The slot that holds the job of this lease and ticket; -1: none does. */
-  find(lease: number, ticket: { low: number; high: number }): number {
+  find({ lease, ticketLow, ticketHigh }: { lease: number; ticketLow: number; ticketHigh: number }): number {
     for (const slot of this) {
       if (this.#read(slot) !== lease) continue;
-      const there = this.ticket(slot);
-      if (there.low === ticket.low && there.high === ticket.high) return slot;
+      if (this.ticketLow(slot) === ticketLow && this.ticketHigh(slot) === ticketHigh) return slot;
     }
     return -1;
   }

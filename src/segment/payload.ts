@@ -160,6 +160,10 @@ export class Payload<T extends Message> {
       return undefined;
     }
     const target = view as unknown as Uint8Array;
+    if (value instanceof Uint8Array && value.byteLength <= target.byteLength) {
+      target.set(value);
+      return value.byteLength;
+    }
     if (!ArrayBuffer.isView(value) || value.byteLength > target.byteLength) {
       const what = ArrayBuffer.isView(value) ? `${value.byteLength} bytes` : show(value);
       throw new (ArrayBuffer.isView(value) ? RangeError : TypeError)(

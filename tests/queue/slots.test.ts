@@ -152,7 +152,8 @@ describe("freezing", () => {
     const moved = new Slots(bytes, larger, 1);
     moved.owner = 2;
     moved.restore(jobs);
-    const found = moved.find(job.lease, b!.ticket(job.slot));
+    const ticket = { ticketLow: b!.ticketLow(job.slot), ticketHigh: b!.ticketHigh(job.slot) };
+    const found = moved.find({ lease: job.lease, ...ticket });
     expect(moved.done(found, job.lease)).toBe(true);
     expect([take(moved)?.value, take(moved)?.value, take(moved)]).toEqual([2, 3, undefined]);
     push(moved, 4);

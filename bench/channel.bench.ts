@@ -1,0 +1,347 @@
+/** Row 15: a message of 64 bytes or 6 MiB from one process to another. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Publisher, Subscriber } from "../src/channel/index.ts";
+import { MessageQueue, O_CREAT } from "../src/posix/index.ts";
+import { now } from "./clock.ts";
+import { alone, type Case, type Metrics, median, quantile, type Row, type Suite, timed } from "./harness.ts";
+import { boostProgram, inTempDir, stayOn } from "./prepare.ts";
+
+const BYTES = 64;
+const LARGE = 6 << 20;
+const ROUNDS = 20_000;
+/** The first ones find code that is not compiled yet. */
+const WARM_UP = 20_000;
+const SOCKET_ROUNDS = 3000;
+/** Echoes answer for as long as this file's parent asks. */
+const SPIN = { timeoutMs: 10_000, spinMs: 10_000 } as const;
+
+/** A directory in memory: what is on a disk the kernel writes there now and then. */
+async function withMemory<R>(use: (dir: string) => R | Promise<R>): Promise<R> {
+  const dir = mkdtempSync("/dev/shm/shmstruct-bench-");
+  try {
+    return await use(dir);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+const channel = (dir: string, tag: string, payloadBytes = BYTES, slots = 1024): Publisher<Uint8Array> =>
+  new Publisher(Uint8Array, { dir, tag, create: true, payloadBytes, slots, clear: false });
+
+/** Times `send` and `receive` of one process until there and back again: half of it. */
+async function echo(rounds: number, warmUp: number, once: () => unknown): Promise<Metrics> {
+  stayOn(0);
+  const times: number[] = [];
+  for (let i = 0; i < rounds + warmUp; i++) {
+    const start = now();
+    await once();
+    if (i >= warmUp) times.push((now() - start) / 2);
+  }
+  return { p50: median(times), p99: quantile(times, 0.99) };
+}
+
+function peer(
+  role: string,
+  args: string[],
+  ipc?: (message: unknown) => void,
+): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+  return Bun.spawn([process.execPath, import.meta.filename, "peer", role, ...args], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+    ...(ipc && { ipc }),
+  });
+}
+
+const isReady = async (child: Bun.Subprocess<"ignore", "pipe", "inherit">): Promise<void> => {
+  await child.stdout.getReader().read();
+};
+
+/** Each side spins: no wake-ups. The echo is synchronous, so it is timed without awaits. */
+const spinning: Case = () =>
+  withMemory(async (dir) => {
+    using there = channel(dir, "there");
+    channel(dir, "back").close();
+    using back = new Subscriber(Uint8Array, { dir, tag: "back", from: "next" });
+    const child = peer("channel", [dir]);
+    await isReady(child);
+    const message = new Uint8Array(BYTES).fill(1);
+    stayOn(0);
+    const times: number[] = [];
+    for (let i = 0; i < ROUNDS + WARM_UP; i++) {
+      const start = now();
+      there.send(message);
+      back.receive(SPIN);
+      if (i >= WARM_UP) times.push((now() - start) / 2);
+    }
+    child.kill(9);
+    return { p50: median(times), p99: quantile(times, 0.99) };
+  });
+
+/** Both ends wait in their event loops. */
+const asleep: Case = () =>
+  withMemory(async (dir) => {
+    using there = channel(dir, "there");
+    channel(dir, "back").close();
+    using back = new Subscriber(Uint8Array, { dir, tag: "back", from: "next" });
+    const child = peer("channelAsync", [dir]);
+    await isReady(child);
+    const message = new Uint8Array(BYTES).fill(1);
+    const messages = back.messages();
+    const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+      const next = messages.next();
+      there.send(message);
+      return next;
+    });
+    child.kill(9);
+    return metrics;
+  });
+
+const socket: Case = () =>
+  inTempDir(async (dir) => {
+    const path = join(dir, "socket");
+    let answered = (): void => {};
+    const child = peer("socket", [path]);
+    await isReady(child);
+    const connection = await Bun.connect({ unix: path, socket: { data: () => answered() } });
+    const message = new Uint8Array(BYTES).fill(1);
+    const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      answered = resolve;
+      connection.write(message);
+      return promise;
+    });
+    child.kill(9);
+    return metrics;
+  });
+
+const processSend: Case = async () => {
+  let answered = (): void => {};
+  const child = peer("ipc", [], () => answered());
+  await isReady(child);
+  const message = [...new Uint8Array(BYTES).fill(1)];
+  const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    answered = resolve;
+    child.send(message);
+    return promise;
+  });
+  child.kill(9);
+  return metrics;
+};
+
+const broadcast: Case = async () => {
+  const name = `shmstruct-bench-${process.pid}`;
+  const worker = new Worker(import.meta.filename, { argv: ["peer", "broadcast", name] });
+  using there = { channel: new BroadcastChannel(name), [Symbol.dispose]: () => worker.terminate() };
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let answered = resolve;
+  there.channel.onmessage = () => answered();
+  await promise;
+  const message = new Uint8Array(BYTES).fill(1);
+  const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+    const turn = Promise.withResolvers<void>();
+    answered = turn.resolve;
+    there.channel.postMessage(message);
+    return turn.promise;
+  });
+  there.channel.close();
+  return metrics;
+};
+
+/** Both block in mq_receive. */
+const posix: Case = async () => {
+  const name = `/shmstruct-bench-${process.pid}`;
+  const options = { flags: O_CREAT, maxMessages: 8, maxMessageSize: BYTES } as const;
+  using there = new MessageQueue({ name: `${name}-there`, ...options });
+  using back = new MessageQueue({ name: `${name}-back`, ...options });
+  const child = peer("mq", [name]);
+  await isReady(child);
+  const message = new Uint8Array(BYTES).fill(1);
+  const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+    there.send(message);
+    back.receive();
+  });
+  child.kill(9);
+  there.unlink();
+  back.unlink();
+  return metrics;
+};
+
+const publishing: Case = () =>
+  withMemory(async (dir) => {
+    using publisher = channel(dir, "");
+    const message = new Uint8Array(BYTES).fill(1);
+    return await timed(1000, () => {
+      for (let i = 0; i < 1000; i++) publisher.send(message);
+    });
+  });
+
+const publishingTo = (subscribers: number): Case => {
+  return () =>
+    withMemory(async (dir) => {
+      using publisher = channel(dir, "");
+      const child = peer("poll", [dir, String(subscribers)]);
+      await isReady(child);
+      const message = new Uint8Array(BYTES).fill(1);
+      const metrics = await timed(1000, () => {
+        for (let i = 0; i < 1000; i++) publisher.send(message);
+      });
+      child.kill(9);
+      return metrics;
+    });
+};
+
+const large = (isCopied: boolean): Case => {
+  return () =>
+    withMemory(async (dir) => {
+      using publisher = channel(dir, "", LARGE, 4);
+      using subscriber = new Subscriber(Uint8Array, { dir, from: "next" });
+      const message = new Uint8Array(LARGE).fill(1);
+      const copy = new Uint8Array(LARGE);
+      return await timed(1, () => {
+        if (isCopied) {
+          publisher.send(message);
+          subscriber.peek((view) => copy.set(view));
+          return;
+        }
+        using loan = publisher.loan();
+        loan.data[0] = 1;
+        loan.send();
+        subscriber.peek((view) => view[0]);
+      });
+    });
+};
+
+const memcpy: Case = async () => {
+  const [from, to] = [new Uint8Array(LARGE).fill(1), new Uint8Array(LARGE)];
+  return await timed(1, () => to.set(from));
+};
+
+const peers: Readonly<Record<string, (...args: string[]) => unknown>> = {
+  channel(dir = "") {
+    using back = new Publisher(Uint8Array, { dir, tag: "back", clear: false });
+    using there = new Subscriber(Uint8Array, { dir, tag: "there", from: "next" });
+    stayOn(1);
+    console.log("ready");
+    for (;;) back.send(there.receive(SPIN)!.data);
+  },
+  async channelAsync(dir = "") {
+    using back = new Publisher(Uint8Array, { dir, tag: "back", clear: false });
+    using there = new Subscriber(Uint8Array, { dir, tag: "there", from: "next" });
+    stayOn(1);
+    console.log("ready");
+    for await (const { data } of there) back.send(data);
+  },
+  poll(dir = "", count = "1") {
+    const all = Array.from(
+      { length: Number(count) },
+      () => new Subscriber(Uint8Array, { dir, from: "next" }),
+    );
+    console.log("ready");
+    for (;;) for (const subscriber of all) subscriber.receive();
+  },
+  socket(path = "") {
+    Bun.listen({ unix: path, socket: { data: (connection, bytes) => void connection.write(bytes) } });
+    stayOn(1);
+    console.log("ready");
+  },
+  ipc() {
+    process.on("message", (message) => process.send?.(message));
+    stayOn(1);
+    console.log("ready");
+  },
+  broadcast(name = "") {
+    const back = new BroadcastChannel(name);
+    back.onmessage = ({ data }) => back.postMessage(data);
+    back.postMessage("ready");
+  },
+  mq(name = "") {
+    const there = new MessageQueue({ name: `${name}-there` });
+    const back = new MessageQueue({ name: `${name}-back` });
+    stayOn(1);
+    console.log("ready");
+    for (;;) back.send(there.receive()[0]);
+  },
+};
+
+const SPINNING = "channel, both spin";
+const ASLEEP = "channel, for await";
+
+const row = (what: string, ours: string, other: string, aim?: Row["aim"]): Row => ({
+  id: "15",
+  what,
+  ours,
+  peer: other,
+  metric: "p50",
+  ...(aim && { aim }),
+});
+
+const suite: Suite = {
+  title: "Messages between processes: channels",
+  file: import.meta.filename,
+  rounds: 3,
+  honest:
+    "64 bytes there and back again between two processes, each on a processor of its own; half of it is one way. Ours are written into the ring and copied out of it. BroadcastChannel is between two threads.",
+  idle: "nothing; a subscriber that waits is a thread that sleeps in the kernel.",
+  cases: {
+    [SPINNING]: spinning,
+    [ASLEEP]: asleep,
+    "Unix socket": socket,
+    "process.send": processSend,
+    BroadcastChannel: broadcast,
+    "POSIX message queue": posix,
+    "publish 64 B": publishing,
+    "publish 64 B, 1 subscriber polls": publishingTo(1),
+    "publish 64 B, 200 subscribers poll": publishingTo(200),
+    "6 MiB by reference": large(false),
+    "6 MiB copied in and out": large(true),
+    "memcpy of 6 MiB": memcpy,
+  },
+  programs: () => ({ "boost message_queue, both spin": boostProgram("boost-queue", "echo") }),
+  rows: [
+    row("64 B one way, spinning", SPINNING, "boost message_queue, both spin", { atLeast: 1 }),
+    row("64 B one way, receivers asleep", ASLEEP, "Unix socket", { atMost: 1.1 }),
+    row("64 B one way, receivers asleep", ASLEEP, "process.send", { atLeast: 1 }),
+    row("64 B one way, receivers asleep", ASLEEP, "BroadcastChannel"),
+    row("64 B one way, spinning", SPINNING, "POSIX message queue", { atLeast: 1 }),
+    {
+      id: "15",
+      what: "6 MiB in and out",
+      ours: "6 MiB copied in and out",
+      peer: "memcpy of 6 MiB",
+      aim: { atMost: 2.5 },
+    },
+    {
+      id: "15",
+      what: "cost of a message to its publisher, 200 subscribers and 1",
+      ours: "publish 64 B, 200 subscribers poll",
+      peer: "publish 64 B, 1 subscriber polls",
+      aim: { atMost: 1.05 },
+    },
+  ],
+  figures: [
+    {
+      id: "15",
+      what: "64 B one way, both spin, p50",
+      case: SPINNING,
+      metric: "p50",
+      unit: "ns",
+      atMost: 200,
+    },
+    { id: "15", what: "publish 64 B", case: "publish 64 B", metric: "ns", unit: "ns", atMost: 125 },
+    {
+      id: "15",
+      what: "6 MiB by reference: loan, send, peek",
+      case: "6 MiB by reference",
+      metric: "ns",
+      unit: "ns",
+      atMost: 300,
+    },
+  ],
+};
+export default suite;
+
+if (process.argv[2] === "peer") await peers[process.argv[3]!]!(...process.argv.slice(4));
+else if (import.meta.main) await alone(suite);

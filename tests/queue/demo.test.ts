@@ -1,0 +1,13 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { root } from "../support/built.ts";
+
+test("demo/workers.ts: workers are killed, and no job is lost", async () => {
+  const { stdout, exitCode, stderr } = Bun.spawnSync([process.execPath, join(root, "demo/workers.ts"), "3"], {
+    cwd: root,
+  });
+  expect([exitCode, stderr.toString()]).toEqual([0, ""]);
+  expect(stdout.toString()).toMatch(
+    /1000 jobs, \d+ workers killed: \d+ done, \d+ left, \d+ done twice \(.*\), 0 lost/,
+  );
+}, 60_000);
