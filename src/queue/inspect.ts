@@ -53,7 +53,7 @@ function jobIn(slots: Slots, slot: number, payload: Payload<Message>) {
   const notBefore = slots.notBeforeMs(slot);
   const isTaken = stateOf(word) === TAKEN;
   const job = {
-    job: slots.ticket(slot).low,
+    job: slots.ticketLow(slot),
     state: isTaken ? "taken" : notBefore > nowMs() ? "delayed" : "ready",
     attempt: attemptOf(word),
     owner: isTaken ? ownerOf(word) : undefined,
