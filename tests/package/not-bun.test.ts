@@ -1,21 +1,25 @@
 /** Other runtimes have structs, and are told in one sentence that the rest needs Bun. */
 import { afterAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as inBun from "../../src/index.ts";
-import { root } from "../support/built.ts";
+import { build, root } from "../support/built.ts";
 import { hasTool } from "../support/tools.ts";
-import { run, Workshop } from "./support.ts";
+import { run } from "./support.ts";
 
-const shop = new Workshop();
-afterAll(() => shop[Symbol.dispose]());
+build();
+const dir = mkdtempSync(join(tmpdir(), "shmstruct-node-"));
+mkdirSync(join(dir, "node_modules"));
+symlinkSync(root, join(dir, "node_modules", "shmstruct"));
+afterAll(() => rmSync(dir, { recursive: true }));
 
 const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object };
-const node = (code: string, dir: string) => run(["node", "--input-type=module", "-e", code], dir);
+const node = (code: string) => run(["node", "--input-type=module", "-e", code], dir);
 
 test.skipIf(!hasTool("node"))("every name of the main module exists in Node.js (needs node)", () => {
   const names = `console.log(JSON.stringify(Object.keys(await import("shmstruct")).sort()))`;
-  expect(JSON.parse(node(names, shop.project({}, {})).output)).toEqual(Object.keys(inBun).sort());
+  expect(JSON.parse(node(names).output)).toEqual(Object.keys(inBun).sort());
 });
 
 test.skipIf(!hasTool("node"))("Node.js works with structs on memory of its own (needs node)", () => {
@@ -27,24 +31,23 @@ test.skipIf(!hasTool("node"))("Node.js works with structs on memory of its own (
     robot.tick = 258;
     robot.joints[1] = 0.5;
     console.log(bytes[0], bytes[1], layoutOf(Robot).size, JSON.stringify(toObject(robot)));`;
-  expect(node(code, shop.project({}, {}))).toEqual({
+  expect(node(code)).toEqual({
     exitCode: 0,
     output: `2 1 24 {"tick":258,"joints":[0,0.5]}\n`,
   });
 });
 
 test.skipIf(!hasTool("node"))("Node.js is told that shared files need Bun (needs node)", () => {
-  const dir = shop.project({}, {});
   const roles = `import { c_int32, Reader, Manager, structOf } from "shmstruct";
     for (const attempt of [() => new Reader("Robot"), () => new Manager("Robot", { create: true }), () => Reader.open("Robot")])
       try { attempt() } catch (error) { console.log(error.name, error.code, error.message) }`;
-  const { output } = node(roles, dir);
+  const { output } = node(roles);
   expect(output).toMatch(
     /^UnsupportedError UNSUPPORTED new Reader: shmstruct runs on Bun .*\n.*new Manager: .*\n.*Reader\.open: .*\n$/,
   );
 
   const others = Object.keys(exports).filter((name) => name !== "." && name !== "./package.json");
   for (const entry of others) {
-    expect(node(`import "shmstruct${entry.slice(1)}";`, dir).output).toContain("shmstruct runs on Bun");
+    expect(node(`import "shmstruct${entry.slice(1)}";`).output).toContain("shmstruct runs on Bun");
   }
 });

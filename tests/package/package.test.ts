@@ -1,7 +1,7 @@
 /** The packed file, as users install it. */
 import { afterAll, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import * as mainInSource from "../../src/index.ts";
 import { root } from "../support/built.ts";
 import { settings, styles, typePackages } from "./settings.ts";
@@ -48,6 +48,19 @@ test("importing the main module loads structs and roles, and nothing of files, l
   const names = Array.from(loaded, (file) => relative(dist, file)).sort();
   const chunks = ["errors", "record", "struct", "sys"].map((room) => `chunks/${room}.js`);
   expect(names).toEqual([...chunks, "index.js"]);
+});
+
+test("the command that package.json's bin names runs from node_modules/.bin", () => {
+  const dir = shop.project({}, {});
+  const path = `${dirname(process.execPath)}:${process.env.PATH}`;
+  const { stdout, exitCode } = Bun.spawnSync(["node_modules/.bin/shmstruct", "--help"], {
+    cwd: dir,
+    env: { ...process.env, PATH: path },
+  });
+  expect({ exitCode, firstLine: stdout.toString().split("\n")[0] }).toEqual({
+    exitCode: 0,
+    firstLine: "usage: shmstruct COMMAND …",
+  });
 });
 
 test("the stack trace of an error names the source's file", () => {

@@ -17,6 +17,8 @@ export function run(command: readonly string[], cwd: string): Finished {
   return { exitCode, output: `${stdout}${stderr}` };
 }
 
+const MANIFEST = JSON.stringify({ name: "user", private: true, type: "module" });
+
 /** What is packed: the file, and the names in it. */
 export interface Packed {
   readonly path: string;
@@ -27,18 +29,30 @@ export interface Packed {
 export class Workshop implements Disposable {
   readonly dir: string = mkdtempSync(join(tmpdir(), "shmstruct-package-"));
   readonly packed: Packed = this.#pack();
+  readonly #installed: string = this.#install();
   #count = 0;
 
-  /** `npm pack` would compile again, by `prepare`. */
   #pack(): Packed {
     build();
-    const { exitCode, output } = run(
-      ["npm", "pack", root, "--ignore-scripts", "--json", "--loglevel=error"],
-      this.dir,
-    );
-    if (exitCode !== 0) throw new Error(output);
-    const [packed] = JSON.parse(output) as [{ filename: string; files: { path: string }[] }];
+    const [packed] = JSON.parse(this.#npm("pack", root, "--json")) as [
+      { filename: string; files: { path: string }[] },
+    ];
     return { path: join(this.dir, packed.filename), files: packed.files.map(({ path }) => path) };
+  }
+
+  /** By npm from files alone, the dependency included: nothing is fetched. */
+  #install(): string {
+    const dependency = this.#npm("pack", join(root, "node_modules", "reflect-metadata")).trim();
+    writeFileSync(join(this.dir, "package.json"), MANIFEST);
+    this.#npm("install", "--offline", "--no-audit", "--no-fund", `./${dependency}`, this.packed.path);
+    return join(this.dir, "node_modules");
+  }
+
+  /** Without scripts: `prepare` would compile again. */
+  #npm(...args: string[]): string {
+    const { exitCode, output } = run(["npm", ...args, "--ignore-scripts", "--loglevel=error"], this.dir);
+    if (exitCode !== 0) throw new Error(output);
+    return output;
   }
 
   /**
@@ -48,16 +62,7 @@ export class Workshop implements Disposable {
    */
   project(compilerOptions: object, files: Record<string, string>, packages: readonly string[] = []): string {
     const dir = join(this.dir, `project-${this.#count++}`);
-    const own = join(dir, "node_modules", "shmstruct");
-    mkdirSync(own, { recursive: true });
-    const { exitCode, output } = run(
-      ["tar", "xzf", this.packed.path, "--strip-components=1", "-C", own],
-      dir,
-    );
-    if (exitCode !== 0) throw new Error(output);
-    cpSync(join(root, "node_modules", "reflect-metadata"), join(dir, "node_modules", "reflect-metadata"), {
-      recursive: true,
-    });
+    cpSync(this.#installed, join(dir, "node_modules"), { recursive: true, verbatimSymlinks: true });
     for (const name of packages) {
       mkdirSync(dirname(join(dir, "node_modules", name)), { recursive: true });
       symlinkSync(join(root, "node_modules", name), join(dir, "node_modules", name));
@@ -69,7 +74,7 @@ export class Workshop implements Disposable {
       '/// <reference types="bun-types" />\n',
     );
     const all = {
-      "package.json": JSON.stringify({ name: "user", private: true, type: "module" }),
+      "package.json": MANIFEST,
       "tsconfig.json": JSON.stringify({ compilerOptions }),
       ...files,
     };
