@@ -2,7 +2,7 @@ import { refuseAsync, refusePromise, type SyncResult } from "../errors/sync-only
 import type { SegmentInfo } from "../segment/info.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
-import type { CheckedPath, DeepReadonly, PathValue, PlainValue } from "../struct/declare/type-utils.ts";
+import type { CheckedPath, Copied, DeepReadonly, PathValue } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import { plainPath, resolvePath } from "../struct/view/path.ts";
 import type { ChangesOptions, WaitOptions } from "../sync/notifier.ts";
@@ -71,9 +71,9 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * @throws TypeError or RangeError for a path that does not exist; as `lock`
    * @example reader.get("path.3.x")
    */
-  get<P extends string>(path: CheckedPath<T, P>, options?: LockOptions): PlainValue<PathValue<T, P>> {
+  get<P extends string>(path: CheckedPath<T, P>, options?: LockOptions): Copied<PathValue<T, P>> {
     const resolved = resolvePath(this.core.layout, path);
-    return this.core.underLock((data) => plainPath(data, resolved), options) as PlainValue<PathValue<T, P>>;
+    return this.core.underLock((data) => plainPath(data, resolved), options) as Copied<PathValue<T, P>>;
   }
 
   /**

@@ -1,6 +1,7 @@
 /** CLASS DEFINITION, LAYOUT, VIEW: structs in memory, wherever the memory comes from. */
 
 export {
+  type ArrayOptions,
   type ArrayType,
   type AtomicType,
   array,
@@ -14,6 +15,7 @@ export {
   anonymous,
   bits,
   type FieldDecorator,
+  type FieldOptions,
   field,
   nested,
   type StructOptions,
@@ -28,6 +30,7 @@ export { chars } from "./declare/text.ts";
 export type {
   Anonymous,
   CheckedPath,
+  Copied,
   DeepReadonly,
   FieldNames,
   Init,

@@ -48,7 +48,7 @@ describe("reading", () => {
     expect(reader.get("count")).toBe(3);
     expect(reader.get("serial")).toBe(5n);
     expect(reader.get("name")).toBe("Zoë");
-    expect(reader.get("cells")).toEqual([0, 200, 0, 0]);
+    expect(reader.get("cells")).toEqual(new Uint8Array([0, 200, 0, 0]));
     expect(reader.get("cells.1")).toBe(200);
     expect(reader.get("pose")).toEqual({ x: 3, y: 4 });
     expect(reader.get("path")).toEqual([

@@ -1,21 +1,28 @@
 import { describe, expect, test } from "bun:test";
+import { viewAt } from "../../src/struct/functions.ts";
 import {
   array,
+  bytes,
+  bytesOf,
   CArray,
   c_bool,
+  c_double,
   c_float,
   c_int16,
   c_int32,
   chars,
   create,
   field,
+  type Init,
   nested,
   Struct,
   type StructArray,
+  type StructClass,
   sizeof,
   struct,
   viewOf,
 } from "../../src/struct/index.ts";
+import { READ_ONLY, Region } from "../../src/struct/memory/memory.ts";
 
 class Point extends Struct {
   @field(c_int16) x!: number;
@@ -261,5 +268,127 @@ describe("a flexible array", () => {
     const message = viewOf(Message, new ArrayBuffer(sizeof(Message) + 16), 0);
     message.points.set([{ x: 1 }, { x: 2 }]);
     expect([...message.points].map((p) => p.x)).toEqual([1, 2]);
+  });
+});
+
+describe("what JavaScript's arrays have", () => {
+  const { points, names, flags } = shape();
+
+  test("on structs and text", () => {
+    expect(points.map((p) => p.x)).toEqual([0, 1, 2, 3]);
+    expect(points.filter((p) => p.x > 1).map((p) => p.x)).toEqual([2, 3]);
+    expect([points.find((p) => p.x === 2)?.x, points.findIndex((p) => p.x === 9)]).toEqual([2, -1]);
+    expect(points.reduce((sum, p) => sum + p.x, 10)).toBe(16);
+    expect([flags.some((on) => on), flags.every((on) => on)]).toEqual([true, false]);
+    expect([names.includes("ab"), names.indexOf("cdef"), names.indexOf("ab", 1), names.join("+")]).toEqual([
+      true,
+      1,
+      -1,
+      "ab+cdef",
+    ]);
+    expect(points.slice(-2).map((p) => p.x)).toEqual([2, 3]);
+    expect([names.toArray(), [...names.entries()]]).toEqual([
+      ["ab", "cdef"],
+      [
+        [0, "ab"],
+        [1, "cdef"],
+      ],
+    ]);
+    const seen: unknown[] = [];
+    points.forEach(function (this: unknown, p, i, array) {
+      seen.push(this, p.x, i, array === points);
+    }, "self");
+    expect(seen.slice(0, 4)).toEqual(["self", 0, 0, true]);
+  });
+
+  @struct({ endian: "big" })
+  class Swapped extends Struct {
+    @field(array(c_int16, 5)) list!: CArray<number>;
+    @field(bytes(3)) raw!: Uint8Array;
+  }
+  const numbers = [5, -2, 300, 0, -32768];
+
+  test.each([
+    ["read-only", () => readOnly(Numbers, { list: numbers }).list],
+    ["big-endian", () => create(Swapped, { list: numbers }).list],
+  ])("on numbers: %s", (_, make) => {
+    const list = make();
+    expect(list).toBeInstanceOf(CArray);
+    expect([list.reduce((a, b) => a + b), list.map((n) => n * 2)]).toEqual([
+      -32465,
+      [10, -4, 600, 0, -65536],
+    ]);
+    expect([list.includes(300), list.indexOf(0), list.slice(1, 3), list.toArray()]).toEqual([
+      true,
+      3,
+      [-2, 300],
+      numbers,
+    ]);
+    expect(list.copyTo(new Int16Array(7))).toEqual(new Int16Array([...numbers, 0, 0]));
+    expect(list.copyTo(new Int16Array(2))).toEqual(new Int16Array([5, -2]));
+    expect(list.copyTo(new Float64Array(5))).toEqual(new Float64Array(numbers));
+    expect([...list, list[2], list["02" as never], list["-1" as never], list[5]]).toEqual([
+      ...numbers,
+      300,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    const iterator = list[Symbol.iterator]() as IteratorObject<number>;
+    expect([...iterator.map((n) => n + 1)]).toEqual(numbers.map((n) => n + 1));
+    expect(() =>
+      create(Swapped)
+        .list.slice(0, 0)
+        .reduce((a, b) => a + b),
+    ).toThrow(TypeError);
+  });
+
+  class Numbers extends Struct {
+    @field(array(c_int16, 5)) list!: CArray<number>;
+  }
+
+  function readOnly<T extends Struct>(cls: StructClass<T>, init: Init<T>): T {
+    const { buffer, byteLength } = bytesOf(create(cls, init));
+    return viewAt(cls, new Region(buffer, 0, byteLength, READ_ONLY), 0);
+  }
+
+  test("bytes are a Uint8Array in either byte order", () => {
+    expect(create(Swapped, { raw: [1, 2, 3] }).raw).toEqual(new Uint8Array([1, 2, 3]));
+  });
+});
+
+describe("the layout says what an array of numbers is, for all elements alike", () => {
+  @struct({ pack: 4 })
+  class Packed extends Struct {
+    @field(c_int32) n!: number;
+    @field(array(c_double, 2)) list!: CArray<number>;
+  }
+  class Natural extends Struct {
+    @field(c_int32) n!: number;
+    @field(array(c_double, 2)) list!: Float64Array;
+  }
+  @struct({ pack: 4 })
+  class Holder extends Struct {
+    @nested(Natural) odd!: Natural;
+    @nested(Packed, 4) several!: StructArray<Packed>;
+    @field(array(c_int32, 2)) words!: Int32Array;
+  }
+
+  test("where packing may misalign one, none is a typed array", () => {
+    const holder = create(Holder, { odd: { list: [1, 2] }, words: [3, 4] });
+    expect(holder.several.map((p) => p.list instanceof CArray)).toEqual([true, true, true, true]);
+    expect([holder.odd.list instanceof CArray, holder.words instanceof Int32Array]).toEqual([true, true]);
+    expect([[...holder.odd.list], [...holder.words]]).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+  });
+
+  test("else all are", () => {
+    expect(create(Natural).list).toBeInstanceOf(Float64Array);
+    class Several extends Struct {
+      @nested(Natural, 3) list!: StructArray<Natural>;
+    }
+    expect(create(Several).list.every((n) => n.list instanceof Float64Array)).toBe(true);
   });
 });

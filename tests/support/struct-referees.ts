@@ -206,7 +206,8 @@ function compareBytes(one: Case, cls: StructClass, hex: string, referee: string)
   const written = Buffer.from(bytesOf(again)).toString("hex");
   const padded = referee === "ctypes" && hasLongDouble(one.theirs);
   if (!padded && written !== hex) disagree(one, `the bytes (${referee})`, written, hex);
-  if (!equals(view, again)) disagree(one, `equals (${referee})`, false, true);
+  // A union shows that padding by its other members.
+  if (!padded && !equals(view, again)) disagree(one, `equals (${referee})`, false, true);
 }
 
 const readable = (value: unknown): unknown =>

@@ -220,7 +220,7 @@ same<CheckedPath<Robot, "path.x">, `path.${number}`>(true);
 same<CheckedPath<Robot, "mode.x">, never>(true);
 same<CheckedPath<Point, "z">, "x" | "y">(true);
 same<CheckedPath<Robot, Path<Robot>>, Path<Robot>>(true);
-export const got: [number, Plain<Point>, number[], bigint, string, number, number] = [
+export const got: [number, Plain<Point>, Int32Array, bigint, string, number, number] = [
   roles.reader.get("at.x"),
   roles.reader.get("path.3"),
   roles.reader.get("joints"),

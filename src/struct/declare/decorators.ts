@@ -52,6 +52,19 @@ export interface Declaration {
   readonly type: FieldType;
   /** The member's own members are reached through the enclosing struct (C11 anonymous members). */
   readonly anonymous?: boolean;
+  readonly align?: number | undefined;
+  readonly endian?: "little" | "big" | undefined;
+}
+
+/**
+ * What `@field` and `@nested` take besides the type.
+ * @example @field(c_uint64, { align: 64 }) counter!: bigint
+ */
+export interface FieldOptions {
+  /** C's `alignas(n)`: at least this many bytes, a power of two up to 4096; `pack` of the struct still caps it. */
+  readonly align?: number | undefined;
+  /** The byte order of this member alone, and of structs in it without an order of their own. */
+  readonly endian?: "little" | "big" | undefined;
 }
 
 /**
@@ -91,12 +104,24 @@ export interface FieldDecorator<Declared> {
 
 /**
  * Declares a member of the given type. See `FieldType` for what there is.
+ * @param options alignment and byte order of this member alone
+ * @throws TypeError for an option there is not
  * @throws StructDefinitionError for what is no type, and from the class for a member that is no plain field, is
  * declared twice or in a base, or (with `emitDecoratorMetadata`) as something its type does not read as
  * @example @field(c_int32) speed!: number
  */
-export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Declared> {
-  return recorder("@field", { type: fieldType(type, "@field") });
+export function field<Declared>(
+  type: FieldType<Declared>,
+  options: FieldOptions = {},
+): FieldDecorator<Declared> {
+  return recorder("@field", { type: fieldType(type, "@field"), ...checkedOptions("@field", options) });
+}
+
+function checkedOptions(where: string, options: FieldOptions): FieldOptions {
+  checkOptions(where, options, { align: "any", endian: "any" });
+  checkValues(where, options);
+  const { align, endian } = options;
+  return { ...(align !== undefined && { align }), ...(endian !== undefined && { endian }) };
 }
 
 /**
@@ -106,15 +131,22 @@ export function field<Declared>(type: FieldType<Declared>): FieldDecorator<Decla
  * @throws StructDefinitionError when given something else than a struct class, RangeError for a count that is no
  * whole number from 0 on
  */
-export function nested<T extends Struct>(cls: StructClass<T>): FieldDecorator<T>;
-export function nested<T extends Struct>(cls: StructClass<T>, count: number): FieldDecorator<CArray<T>>;
+export function nested<T extends Struct>(cls: StructClass<T>, options?: FieldOptions): FieldDecorator<T>;
 export function nested<T extends Struct>(
   cls: StructClass<T>,
-  count?: number,
+  count: number,
+  options?: FieldOptions,
+): FieldDecorator<CArray<T>>;
+export function nested<T extends Struct>(
+  cls: StructClass<T>,
+  countOrOptions?: number | FieldOptions,
+  options: FieldOptions = {},
 ): FieldDecorator<T> | FieldDecorator<CArray<T>> {
   const type = nestedType(cls, "@nested");
-  if (count === undefined) return recorder<T>("@nested", { type });
-  return recorder<CArray<T>>("@nested", { type: array(type, count) });
+  if (typeof countOrOptions === "object" || countOrOptions === undefined)
+    return recorder<T>("@nested", { type, ...checkedOptions("@nested", countOrOptions ?? options) });
+  const several = array(type, countOrOptions);
+  return recorder<CArray<T>>("@nested", { type: several, ...checkedOptions("@nested", options) });
 }
 
 /**
@@ -165,7 +197,7 @@ export function bits<T extends number | bigint | boolean>(
  */
 export function struct(options: StructOptions): (cls: StructClass, context?: ClassDecoratorContext) => void {
   checkOptions("@struct", options, KNOWN_OPTIONS);
-  checkValues(options);
+  checkValues("@struct", options);
   return (cls) => void optionsOf.set(cls, Object.freeze({ ...options }));
 }
 
@@ -329,24 +361,24 @@ function basesOf(cls: StructClass): StructClass[] {
 
 const KNOWN_OPTIONS = { pack: "any", align: "any", endian: "any", name: "any", empty: "boolean" } as const;
 
-function checkValues({ pack, align, endian, name }: StructOptions = {}): void {
+function checkValues(where: string, { pack, align, endian, name }: StructOptions = {}): void {
   const powers = [1, 2, 4, 8, 16];
   if (pack !== undefined && !powers.includes(pack))
-    throw new StructDefinitionError(`@struct: pack must be 1, 2, 4, 8 or 16, got ${pack}`);
+    throw new StructDefinitionError(`${where}: pack must be 1, 2, 4, 8 or 16, got ${pack}`);
   if (
     align !== undefined &&
     !(Number.isInteger(align) && align >= 1 && align <= MAX_ALIGN && (align & (align - 1)) === 0)
   ) {
     throw new StructDefinitionError(
-      `@struct: align must be a power of two from 1 to ${MAX_ALIGN}, got ${align}`,
+      `${where}: align must be a power of two from 1 to ${MAX_ALIGN}, got ${align}`,
     );
   }
   if (endian !== undefined && endian !== "little" && endian !== "big") {
-    throw new StructDefinitionError(`@struct: endian must be "little" or "big", got ${String(endian)}`);
+    throw new StructDefinitionError(`${where}: endian must be "little" or "big", got ${String(endian)}`);
   }
   if (name !== undefined && !isStructName(name)) {
     throw new StructDefinitionError(
-      `@struct: name ${nameMust(name, MAX_STRUCT_NAME_LENGTH)}, as it becomes part of a file name, got ${show(name)}`,
+      `${where}: name ${nameMust(name, MAX_STRUCT_NAME_LENGTH)}, as it becomes part of a file name, got ${show(name)}`,
     );
   }
 }

@@ -75,6 +75,12 @@ export type InitValue<T> = T extends Scalar
           : T;
 
 /**
+ * What `get(path)` of a role gives for a field: as in plain data, but numbers in their typed array.
+ * @example Copied<Float32Array> is Float32Array, Copied<StructArray<Point>> is Plain<Point>[]
+ */
+export type Copied<T> = T extends TypedArray ? T : PlainValue<T>;
+
+/**
  * What a struct can be assigned from: any of its fields, nested structs as objects, arrays as iterables.
  * @example const init: Init<Robot> = { speed: 1, path: [{ x: 0, y: 0 }, …] }
  */
@@ -105,7 +111,26 @@ type PlainOf<T> = { [K in FieldNamesOf<T>]: PlainValue<T[K]> };
  * An array that can only be read, as in a Reader's data.
  * @example (path: ReadonlyCArray<Point2D>) => path.at(-1).x
  */
-export interface ReadonlyCArray<T> extends Iterable<T> {
+export interface ReadonlyCArray<T>
+  extends Iterable<T>,
+    Pick<
+      CArray<T>,
+      | "copyTo"
+      | "entries"
+      | "every"
+      | "filter"
+      | "find"
+      | "findIndex"
+      | "forEach"
+      | "includes"
+      | "indexOf"
+      | "join"
+      | "map"
+      | "reduce"
+      | "slice"
+      | "some"
+      | "toArray"
+    > {
   /** The element, undefined beyond the end. `at(index)` is faster. */
   readonly [index: number]: T;
   /** Elements. */
@@ -134,6 +159,24 @@ export interface ReadonlyNumbers<T extends number | bigint> extends Iterable<T> 
    * @example reader.snapshot().joints.at(-1)
    */
   at(index: number): T | undefined;
+  /** Calls `f` with each number. @throws TypeError once the memory is unmapped @example joints.forEach((n) => sum(n)) */
+  forEach(f: (value: T, index: number) => void): void;
+  /** One value out of all numbers. @throws TypeError once the memory is unmapped @example joints.reduce((a, b) => a + b, 0) */
+  reduce<U>(f: (result: U, value: T, index: number) => U, initial: U): U;
+  /** The first number for which `f` is true. @throws TypeError once the memory is unmapped @example joints.find((n) => n > 0) */
+  find(f: (value: T, index: number) => unknown): T | undefined;
+  /** Its index, or -1. @throws TypeError once the memory is unmapped @example joints.findIndex((n) => n > 0) */
+  findIndex(f: (value: T, index: number) => unknown): number;
+  /** Whether `f` is true for a number. @throws TypeError once the memory is unmapped @example joints.some((n) => n > 0) */
+  some(f: (value: T, index: number) => unknown): boolean;
+  /** Whether `f` is true for all. @throws TypeError once the memory is unmapped @example joints.every((n) => n > 0) */
+  every(f: (value: T, index: number) => unknown): boolean;
+  /** Whether `value` is there. @throws TypeError once the memory is unmapped @example joints.includes(0) */
+  includes(value: T): boolean;
+  /** The index of the first that is `value`, or -1. @throws TypeError once the memory is unmapped @example joints.indexOf(0) */
+  indexOf(value: T): number;
+  /** The numbers as text. @throws TypeError once the memory is unmapped @example joints.join(" ") */
+  join(separator?: string): string;
 }
 
 /** An atomic that can only be loaded and waited for. @example (counter: ReadonlyAtomic<number>) => counter.load() */

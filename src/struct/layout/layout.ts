@@ -51,6 +51,10 @@ export interface Member {
   /** The member through which a flattened member of an anonymous struct or union is reached. */
   readonly via?: string;
   readonly anonymous?: true;
+  /** What `alignas` gives this member alone, in bytes. */
+  readonly align?: number;
+  /** The byte order of this member alone. */
+  readonly endian?: "little" | "big";
 }
 
 export interface Layout {
@@ -160,10 +164,24 @@ export function unwrap(type: FieldType): { innermost: FieldType; dimensions: str
 }
 
 /** The mode of a nested struct: an order of its own beats the one it stands in. */
-export function modeOf(layout: Layout, mode: number): number {
-  if (layout.endian === undefined) return mode;
-  return layout.endian === "big" ? mode | BIG_ENDIAN : mode & ~BIG_ENDIAN;
+export function modeOf({ endian }: Pick<Layout, "endian">, mode: number): number {
+  if (endian === undefined) return mode;
+  return endian === "big" ? mode | BIG_ENDIAN : mode & ~BIG_ENDIAN;
 }
+
+/** The mode in which a member with an order of its own is read. */
+export const modeOfMember = ({ endian }: Pick<Member, "endian">, mode: number): number =>
+  modeOf({ endian }, mode);
+
+/** The region as a member sees it. */
+export const inOrderOf = (region: Region, member: Pick<Member, "endian">): Region =>
+  modeOfMember(member, region.mode) === region.mode ? region : region.swapped;
+
+/** Whether what lies there in memory that its struct's alignment holds for is aligned by itself. */
+export const isAligned = (type: FieldType, offset: number, struct: Pick<Layout, "align">): boolean => {
+  const align = alignOfType(type);
+  return offset % align === 0 && struct.align % align === 0;
+};
 
 /** The region as a struct of this layout sees it. */
 export function inOrder(region: Region, layout: Layout): Region {
@@ -334,15 +352,16 @@ class Placement {
     if (this.#isUnion) this.#position = 0;
   }
 
-  #placeMember({ name, type, anonymous }: Declaration, where: string): void {
-    const align = Math.min(alignOfType(type), this.#options.pack ?? MAX_ALIGN);
+  #placeMember({ name, type, anonymous, align: wanted = 1, endian }: Declaration, where: string): void {
+    const align = Math.min(Math.max(alignOfType(type), wanted), this.#options.pack ?? MAX_ALIGN);
     const offset = roundUp(Math.ceil(this.#position / 8), align);
     const size = sizeOfType(type);
     this.#apart = false;
-    this.#checkType(type, where, offset);
+    this.#checkType(type, where, offset, endian);
     this.#align = Math.max(this.#align, align);
     this.#position = (offset + size) * 8;
-    this.#add({ name, type, offset, size, ...(anonymous && { anonymous: true }) });
+    const own = { ...(wanted > 1 && { align: wanted }), ...(endian && { endian }) };
+    this.#add({ name, type, offset, size, ...(anonymous && { anonymous: true }), ...own });
     if (anonymous) this.#flatten(name, type as StructType, offset);
   }
 
@@ -371,7 +390,7 @@ class Placement {
     this.#position += width;
   }
 
-  #checkType(type: FieldType, where: string, offset: number): void {
+  #checkType(type: FieldType, where: string, offset: number, endian: Layout["endian"]): void {
     if (isFlexible(type)) this.#flexible = true;
     const { innermost } = unwrap(type);
     if (type.kind === "array") this.#checkElements(type, where);
@@ -379,7 +398,7 @@ class Placement {
     if (atomicAlign === 0) return;
     const stride = type.kind === "array" ? sizeOfType(innermost) : 0;
     const littleInside = innermost.kind === "struct" && layoutOfClass(innermost.cls).endian === "little";
-    this.#checkAtomics(atomicAlign, offset, where, { stride, littleInside });
+    this.#checkAtomics(atomicAlign, offset, where, { stride, littleInside, endian });
   }
 
   #checkElements(type: ArrayType, where: string): void {
@@ -403,7 +422,11 @@ class Placement {
     align: number,
     offset: number,
     where: string,
-    { stride = 0, littleInside = false } = {},
+    {
+      stride = 0,
+      littleInside = false,
+      endian = this.#endian,
+    }: { stride?: number; littleInside?: boolean; endian?: Layout["endian"] } = {},
   ): void {
     this.#atomicAlign = Math.max(this.#atomicAlign, align);
     // Single bytes lie right everywhere and have no order.
@@ -412,7 +435,7 @@ class Placement {
       throw new StructDefinitionError(
         `${where}: an atomic must be aligned to its ${align} bytes, and packing puts it at ${offset}`,
       );
-    if (this.#endian === "big" && !littleInside)
+    if (endian === "big" && !littleInside)
       throw new StructDefinitionError(
         `${where}: atomics work in the machine's byte order only, not in a big-endian struct`,
       );

@@ -125,8 +125,13 @@ const parts: Visitor<Part[], Place> = {
   atomic: (type, { member: { offset, size } }) => [atomsOf(type, offset, size)],
 };
 
-const partsOfMember = (member: Member, littleEndian: boolean): Part[] =>
-  visit(member.type, parts, { member, littleEndian });
+function partsOfMember(member: Member, littleEndian: boolean): Part[] {
+  const { endian } = member;
+  return visit(member.type, parts, {
+    member,
+    littleEndian: endian === undefined ? littleEndian : endian === "little",
+  });
+}
 
 function partsOfStructs({ cls }: StructType, { member, littleEndian }: Place): Part[] {
   const layout = layoutOfClass(cls);

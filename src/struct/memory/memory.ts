@@ -24,6 +24,9 @@ export const BIG_ENDIAN = 4;
 /** Only of view classes: the view is at the region's very beginning. An offset would double the time of an access. */
 export const AT_START = 8;
 
+/** Only of view classes: what lies in the struct is not aligned as it would be by itself. */
+export const UNALIGNED = 16;
+
 export class Region implements Memory {
   readonly buffer: ArrayBufferLike;
   readonly byteOffset: number;

@@ -176,7 +176,7 @@ class SchemaReader {
       throw unsound(`${struct.name}: the name of a member ${nameMust(name, MAX_NAME_LENGTH)}`, name);
     const where = `${struct.name}.${name}`;
     if (!isObject(schema)) throw unsound(where, schema);
-    const { type: spelt, offset, size, bits, anonymous } = schema;
+    const { type: spelt, offset, size, bits, anonymous, endian } = schema;
     const place = { depth, pathLength: pathLength + name.length + 1 };
     this.#paths.use(place.pathLength);
     const declared = this.#type(spelt, where, place);
@@ -186,9 +186,13 @@ class SchemaReader {
     const type = span === undefined ? declared : new BitsType(declared as CType<unknown>, span.width);
     if (offset + (span ? 1 : size) > struct.size && !(isFlexible(type) && offset <= struct.size))
       throw unsound(`${where} reaches beyond the struct`, offset + size);
-    checkAtomics(type, offset, where, struct);
+    if (endian !== undefined && (!isEndian(endian) || span !== undefined || anonymous === true))
+      throw unsound(`${where}: endian`, endian);
+    checkAtomics(type, offset, where, isEndian(endian) ? { ...struct, endian } : struct);
+    const order = isEndian(endian) ? { endian } : undefined;
     const flat = anonymous === true ? ({ anonymous: true } as const) : undefined;
-    const member = Object.freeze({ name, type, offset, size, ...(span && { bits: span }), ...flat });
+    const more = { ...(span && { bits: span }), ...flat, ...order, ...readAlign(schema.align, where) };
+    const member = Object.freeze({ name, type, offset, size, ...more });
     return flat ? [member, ...this.#anonymous(member, where, struct)] : [member];
   }
 
@@ -293,6 +297,13 @@ function readHead({ name, kind, size, align, endian }: AnyObject): Head {
 }
 
 const isEndian = (value: unknown): value is "little" | "big" => value === "little" || value === "big";
+
+/** What `alignas` gave a member; where it lies is known already. */
+function readAlign(align: unknown, where: string): { align: number } | undefined {
+  if (align === undefined) return undefined;
+  if (isCount(align, MAX_ALIGN) && align > 0 && (align & (align - 1)) === 0) return { align };
+  throw unsound(`${where}: align`, align);
+}
 
 /** Of an array; null for a flexible one. */
 function readLength(length: unknown, where: string): number | null {

@@ -26,6 +26,10 @@ export interface MemberSchema {
   readonly tears?: true;
   /** Its own members are members of this struct, too. */
   readonly anonymous?: true;
+  /** The alignment in bytes that this member alone was given. */
+  readonly align?: number;
+  /** The byte order of this member alone. */
+  readonly endian?: "little" | "big";
 }
 
 /**
@@ -70,7 +74,7 @@ export function schemaOf(layout: Layout): StructSchema {
   return schema;
 }
 
-const memberSchema = ({ type, offset, size, bits, access, anonymous }: Member): MemberSchema =>
+const memberSchema = ({ type, offset, size, bits, access, anonymous, align, endian }: Member): MemberSchema =>
   Object.freeze({
     type: typeSchema(type),
     offset,
@@ -78,6 +82,8 @@ const memberSchema = ({ type, offset, size, bits, access, anonymous }: Member): 
     ...(bits && { bits: Object.freeze({ ...bits }) }),
     ...(access?.tears && { tears: true as const }),
     ...(anonymous && { anonymous }),
+    ...(align && { align }),
+    ...(endian && { endian }),
   });
 
 const spellings: Visitor<TypeSchema> = {
@@ -108,10 +114,10 @@ export interface Leaf {
 
 /** All fields of a layout in order, nested ones by dotted path, elements of struct arrays as `points[].x`. */
 export function leavesOf(layout: Layout, prefix = "", base = 0, endian = layout.endian): Leaf[] {
-  const order = endian === "big" ? " big-endian" : "";
   return layout.members.flatMap((member) => {
     if (member.via !== undefined) return [];
     const { name, type, bits } = member;
+    const order = (member.endian ?? endian) === "big" ? " big-endian" : "";
     const path = prefix + name;
     const place = { path, offset: base + member.offset, size: member.size };
     if (bits !== undefined)
@@ -121,7 +127,7 @@ export function leavesOf(layout: Layout, prefix = "", base = 0, endian = layout.
     const inner = layoutOfClass(innermost.cls);
     const head = { ...place, type: `${inner.kind}${dimensions}` };
     const below = `${path}${dimensions && "[]"}.`;
-    return [head, ...leavesOf(inner, below, place.offset, inner.endian ?? endian)];
+    return [head, ...leavesOf(inner, below, place.offset, inner.endian ?? member.endian ?? endian)];
   });
 }
 

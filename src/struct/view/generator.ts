@@ -6,6 +6,7 @@
 import type { ArrayType, BitsType, FieldType, StructType } from "../declare/composite.ts";
 import { isOpenText } from "../declare/text.ts";
 import {
+  type ConvertedType,
   type CType,
   type Inline,
   isNumeric,
@@ -15,11 +16,19 @@ import {
   typedArrays,
 } from "../declare/types.ts";
 import { forValues, type Kind, kindOf, type Visitor, visit } from "../declare/visit.ts";
-import { type Layout, layoutOfClass, type Member, modeOf, sizeOfType } from "../layout/layout.ts";
+import {
+  isAligned,
+  type Layout,
+  layoutOfClass,
+  type Member,
+  modeOf,
+  modeOfMember,
+  sizeOfType,
+} from "../layout/layout.ts";
 import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
-import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region } from "../memory/memory.ts";
+import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region, UNALIGNED } from "../memory/memory.ts";
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
-import { normalIndex, PLACE, placeOf } from "./arrays.ts";
+import { copyNumbers, IteratorPrototype, normalIndex, PLACE, placeOf } from "./arrays.ts";
 import { Atomic } from "./atomic.ts";
 import {
   type BitMember,
@@ -46,9 +55,19 @@ export interface Classes {
 
 /** Where a value lies, as source text. */
 interface Place {
+  /** The mode of the region that it is read from. */
+  readonly mode: number;
+  /** Whether it is aligned as it would be by itself. */
+  readonly aligned: boolean;
   readonly offset: string;
   /** The arguments that tell an array or an atomic where it stands, for messages. */
   readonly owner: string;
+}
+
+/** Where a value is stored: the offset as source text, and the mode of the region. */
+interface Destination {
+  readonly place: string;
+  readonly mode: number;
 }
 
 /** Kinds whose value is an object on the memory: made once per view, and kept. */
@@ -64,8 +83,9 @@ export class Generator {
   /** The other way round, and how many constants of a name there are: a struct may have thousands of types. */
   readonly #names = new Map<unknown, string>();
   readonly #used = new Map<string, number>();
-  /** The region's mode, without AT_START. */
+  /** The region's mode, without what only view classes have. */
   readonly #mode: number;
+  readonly #isUnaligned: boolean;
   readonly #readOnly: boolean;
   readonly #fresh: boolean;
   /** The last argument of DataView's methods. */
@@ -76,8 +96,9 @@ export class Generator {
 
   constructor(mode: number, classes: Classes) {
     this.#classes = classes;
-    this.#mode = mode & ~AT_START;
-    this.#start = this.#mode === mode ? "this.#offset + " : "";
+    this.#mode = mode & ~(AT_START | UNALIGNED);
+    this.#start = (mode & AT_START) === 0 ? "this.#offset + " : "";
+    this.#isUnaligned = (mode & UNALIGNED) !== 0;
     this.#littleEndian = (mode & BIG_ENDIAN) === 0;
     this.#readOnly = (mode & READ_ONLY) !== 0;
     this.#fresh = (mode & FRESH) !== 0;
@@ -112,6 +133,7 @@ export class Generator {
   arraySource(element: FieldType): string {
     const out = new SourceWriter();
     out.line('"use strict";');
+    this.#iterator(out, element);
     out.block("return class", () => {
       out.line("#region; #view; #offset; #length; #owner; #row;");
       out.block("constructor(region, offset, length, owner, row)", [
@@ -135,7 +157,10 @@ export class Generator {
 
   #elementReaders(out: SourceWriter, element: FieldType): void {
     const size = sizeOfType(element);
-    const value = this.#read(element, { offset: `this.#offset + i * ${size}`, owner: "this, i" });
+    const value = (array: string) => {
+      const at = { offset: `this.#offset + i * ${size}`, owner: `${array}, i` };
+      return this.#read(element, { ...at, mode: this.#mode, aligned: !this.#isUnaligned });
+    };
     const isPlain = isScalar(element) || isComposite(element);
     const place = `this[${this.#constant("PLACE", PLACE)}] + "[" + i + "]"`;
     // Once the compiler knows that i is an integer, two unsigned numbers take one comparison, not two. Only of single
@@ -144,11 +169,43 @@ export class Generator {
     const normal = this.#constant("normalIndex", normalIndex);
     out.block("at(i)", [
       `if ((i | 0) !== i || ${isOutside}) i = ${normal}(i, this.#length, this);`,
-      isPlain ? `return ${value};` : this.#guarded(value, place),
+      isPlain ? `return ${value("this")};` : this.#guarded(value("this"), place),
     ]);
-    out.block("*[Symbol.iterator]()", [
-      `for (let i = 0; i < this.#length; i++) yield ${isPlain ? value : "this.at(i)"};`,
+    const each = (array: string) => (isPlain ? value(array) : `${array}.at(i)`);
+    out.block("forEach(f, self)", [
+      `for (let i = 0; i < this.#length; i++) f.call(self, ${each("this")}, i, this);`,
     ]);
+    out.block("[Symbol.iterator]()", [
+      "return new Elements(this.#region, this.#offset, this.#length, this);",
+    ]);
+    if (isNumeric(element)) {
+      const copy = this.#constant("copyNumbers", copyNumbers);
+      const where = `${this.#type(element)}, this.#region, this.#offset, this.#length`;
+      out.block("copyTo(target)", [`return ${copy}(${where}, target, this);`]);
+    }
+  }
+
+  /** The iterator of the array class: a generator would take ten times as long for each element. */
+  #iterator(out: SourceWriter, element: FieldType): void {
+    const size = sizeOfType(element);
+    const isPlain = isScalar(element) || isComposite(element);
+    const at = { offset: `this.#offset + i * ${size}`, owner: "this.#array, i" };
+    const value = this.#read(element, { ...at, mode: this.#mode, aligned: !this.#isUnaligned });
+    out.block("class Elements", () => {
+      out.line("#region; #view; #offset; #length; #array; #next = 0;");
+      out.block("constructor(region, offset, length, array)", [
+        "this.#region = region; this.#view = region.view; this.#offset = offset;",
+        "this.#length = length; this.#array = array;",
+      ]);
+      out.block("next()", [
+        "const i = this.#next;",
+        "if (i >= this.#length) return { done: true, value: undefined };",
+        "this.#next = i + 1;",
+        `return { done: false, value: ${isPlain ? value : "this.#array.at(i)"} };`,
+      ]);
+    });
+    const prototype = this.#constant("IteratorPrototype", IteratorPrototype);
+    out.line(`Object.setPrototypeOf(Elements.prototype, ${prototype});`);
   }
 
   #elementWriters(out: SourceWriter, element: FieldType): void {
@@ -206,8 +263,16 @@ export class Generator {
     const { type, offset, name } = member;
     const place = JSON.stringify(`${layout.name}.${name}`);
     if (isBitMember(member)) return this.#bitsGetter(member, place);
-    const value = this.#read(type, { offset: `${this.#start}${offset}`, owner: `${place}, 0` });
+    const value = this.#read(type, {
+      offset: `${this.#start}${offset}`,
+      owner: `${place}, 0`,
+      mode: modeOfMember(member, this.#mode),
+      aligned: !this.#isUnaligned && isAligned(type, offset, layout),
+    });
     if (isScalar(type)) return [`return ${value};`];
+    const safe = bigintOf(type);
+    if (safe !== undefined)
+      return this.#safeGetter(safe, value, { place, offset: `${this.#start}${offset}`, member });
     if (!isComposite(type)) return [this.#guarded(value, place)];
     // How many elements it has changes with the member that counts them.
     const isCounted = type.kind === "array" && type.count !== undefined;
@@ -235,8 +300,8 @@ export class Generator {
   }
 
   readonly #reads: Visitor<string, Place> = {
-    ...forValues((type, { offset }) => this.#afterBarrier(this.#readValue(type, offset))),
-    scalar: ({ inline }, { offset }) => this.#afterBarrier(this.#readInline(inline, offset)),
+    ...forValues((type, place) => this.#afterBarrier(this.#readValue(type, place))),
+    scalar: ({ inline }, place) => this.#afterBarrier(this.#readInline(inline, place)),
     // Only a member is a bit-field, and reads itself.
     bits: () => "undefined",
     array: (type, place) => this.#readArray(type, place),
@@ -249,35 +314,41 @@ export class Generator {
     return this.#fresh ? `(${BARRIER_SOURCE}, ${value})` : value;
   }
 
-  #readStruct({ cls }: StructType, { offset }: Place): string {
+  /** The region that memory in this mode is reached through. */
+  #regionIn(mode: number): string {
+    return mode === this.#mode ? "this.#region" : "this.#region.swapped";
+  }
+
+  #readStruct({ cls }: StructType, { offset, mode: outer, aligned }: Place): string {
     const layout = layoutOfClass(cls);
-    const mode = modeOf(layout, this.#mode);
-    const region = mode === this.#mode ? "this.#region" : "this.#region.swapped";
-    return `new ${this.#constant("View", this.#classes.viewClass(layout, mode))}(${region}, ${offset})`;
+    const mode = modeOf(layout, outer);
+    const View = this.#classes.viewClass(layout, aligned ? mode : mode | UNALIGNED);
+    return `new ${this.#constant("View", View)}(${this.#regionIn(mode)}, ${offset})`;
   }
 
   /** What somebody else's type hands out may be the memory itself, through which a store would kill the process. */
-  #readValue(type: CType<unknown>, offset: string): string {
+  #readValue(type: CType<unknown>, { offset, mode }: Place): string {
+    const region = this.#regionIn(mode);
     return this.#readOnly && !isOwnType(type)
-      ? `${this.#constant("readCopy", readCopy)}(${this.#type(type)}, this.#region, ${offset})`
-      : `${this.#type(type)}.read(this.#region, ${offset})`;
+      ? `${this.#constant("readCopy", readCopy)}(${this.#type(type)}, ${region}, ${offset})`
+      : `${this.#type(type)}.read(${region}, ${offset})`;
   }
 
-  #readInline({ accessor, boolean }: Inline, offset: string): string {
-    const value = `this.#view.get${accessor}(${offset}, ${this.#littleEndian})`;
+  #readInline({ accessor, boolean }: Inline, { offset, mode }: Pick<Place, "offset" | "mode">): string {
+    const value = `this.#view.get${accessor}(${offset}, ${(mode & BIG_ENDIAN) === 0})`;
     return boolean ? `${value} !== 0` : value;
   }
 
-  #readArray(type: ArrayType, { offset, owner }: Place): string {
+  #readArray(type: ArrayType, { offset, owner, mode, aligned }: Place): string {
     const { element, length } = type;
-    const size = sizeOfType(element);
     const count = length ?? this.#flexibleLength(type, offset);
-    const Class = this.#constant("List", this.#classes.arrayClass(element, this.#mode));
-    const general = `new ${Class}(this.#region, ${offset}, ${count}, ${owner})`;
-    if (!isNumeric(element) || this.#readOnly || !this.#littleEndian) return general;
-    const TypedArray = typedArrays[element.inline.accessor];
-    const first = `this.#region.byteOffset + ${offset}`;
-    return `(${first}) % ${size} === 0 ? new ${this.#constant(TypedArray.name, TypedArray)}(this.#region.buffer, ${first}, ${count}) : ${general}`;
+    if (isNumeric(element) && !this.#readOnly && isTypedArray(element, mode, aligned)) {
+      const TypedArray = typedArrays[element.inline.accessor];
+      const first = `this.#region.byteOffset + ${offset}`;
+      return `new ${this.#constant(TypedArray.name, TypedArray)}(this.#region.buffer, ${first}, ${count})`;
+    }
+    const List = this.#classes.arrayClass(element, aligned ? mode : mode | UNALIGNED);
+    return `new ${this.#constant("List", List)}(${this.#regionIn(mode)}, ${offset}, ${count}, ${owner})`;
   }
 
   #flexibleLength({ element, count }: ArrayType, offset: string): string {
@@ -290,28 +361,61 @@ export class Generator {
   #setter(layout: Layout, member: Member): string[] {
     const { type, name } = member;
     const place = `${this.#start}${member.offset}`;
-    if (isScalar(type)) return this.#storeInline(layout, name, type, place);
+    const mode = modeOfMember(member, this.#mode);
+    if (isScalar(type)) return this.#storeInline(layout, name, type, { place, mode });
     if (isBitMember(member)) return this.#bitsSetter(layout, member);
     if (isComposite(type)) {
       const storeAny = this.#constant("storeMember", storeMember);
       const constants = `${this.#constant("layout", layout)}, ${this.#constant("member", member)}`;
       return [`${storeAny}(${constants}, this.#region, this.#offset, v);`];
     }
-    return this.#storeValue(`${layout.name}.${name}`, type as CType<unknown>, place);
+    const safe = bigintOf(type);
+    if (safe !== undefined) return this.#storeSafe(layout, name, type as CType<unknown>, { place, mode });
+    return this.#storeValue(`${layout.name}.${name}`, type as CType<unknown>, { place, mode });
   }
 
-  #storeInline(layout: Layout, name: string, type: ScalarType<unknown, unknown>, place: string): string[] {
+  /** A bigint that is seen as a number, without the calls that other conversions take. */
+  #safeGetter(
+    { inline }: ScalarType<unknown, unknown>,
+    value: string,
+    { place, offset, member }: { place: string; offset: string; member: Member },
+  ): string[] {
+    const bits = this.#readInline(inline, { offset, mode: modeOfMember(member, this.#mode) });
+    return [
+      `const number = Number(${this.#afterBarrier(bits)});`,
+      "if (Number.isSafeInteger(number)) return number;",
+      this.#guarded(value, place),
+    ];
+  }
+
+  #storeSafe(layout: Layout, name: string, type: CType<unknown>, { place, mode }: Destination): string[] {
+    const { accessor } = (bigintOf(type) as ScalarType<unknown, unknown>).inline;
+    const refuse = this.#constant("refuseValue", refuseValue);
+    const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
+    const isNegative = accessor === "BigUint64" ? " || v < 0" : "";
+    return [
+      `if (!Number.isSafeInteger(v)${isNegative}) ${refuse}(${what});`,
+      `this.#view.set${accessor}(${place}, BigInt(v), ${(mode & BIG_ENDIAN) === 0});`,
+    ];
+  }
+
+  #storeInline(
+    layout: Layout,
+    name: string,
+    type: ScalarType<unknown, unknown>,
+    { place, mode }: Destination,
+  ): string[] {
     const { accessor, refuses, boolean } = type.inline;
     const refuse = this.#constant("refuseValue", refuseValue);
     const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
     return [
       `if (${refuses("v")}) ${refuse}(${what});`,
-      `this.#view.set${accessor}(${place}, ${boolean ? "v ? 1 : 0" : "v"}, ${this.#littleEndian});`,
+      `this.#view.set${accessor}(${place}, ${boolean ? "v ? 1 : 0" : "v"}, ${(mode & BIG_ENDIAN) === 0});`,
     ];
   }
 
   /** Text, and types of one's own; through `storeMember` it would take half as long again. */
-  #storeValue(where: string, type: CType<unknown>, place: string): string[] {
+  #storeValue(where: string, type: CType<unknown>, { place, mode }: Destination): string[] {
     const known = this.#type(type);
     const check = isOpenText(type) ? `checkIn(v, this.#region.byteLength - (${place}))` : "check(v)";
     const refuse = `throw ${this.#constant("at", at)}(${JSON.stringify(where)}, error);`;
@@ -319,7 +423,7 @@ export class Generator {
       "this.#view.byteLength;",
       "let checked;",
       `try { checked = ${known}.${check}; } catch (error) { ${refuse} }`,
-      `${known}.write(this.#region, ${place}, checked);`,
+      `${known}.write(${this.#regionIn(mode)}, ${place}, checked);`,
     ];
   }
 
@@ -357,6 +461,16 @@ function checkBitsOf(layout: Layout, name: string, type: BitsType, value: unknow
     throw at(`${layout.name}.${name}`, error);
   }
 }
+
+/** What an `asNumber` of a built-in type is stored as. */
+function bigintOf(type: FieldType): ScalarType<unknown, unknown> | undefined {
+  const { asNumber, base } = type as Partial<ConvertedType<unknown>>;
+  return asNumber === true && base !== undefined && isScalar(base) ? base : undefined;
+}
+
+/** Whether numbers come as a typed array: the layout says so, for all elements of an array of structs alike. */
+const isTypedArray = ({ size }: ScalarType<unknown, unknown>, mode: number, aligned: boolean): boolean =>
+  size === 1 || (aligned && (mode & BIG_ENDIAN) === 0);
 
 /** What a type makes of a private copy of a field's bytes. */
 function readCopy(type: CType<unknown>, region: Region, byteOffset: number): unknown {

@@ -1,7 +1,7 @@
 /** Dotted paths into a struct: `"multi_pts.multi_points.3.x"`. */
 import { show } from "../../errors/show.ts";
 import { type FieldType, StructType } from "../declare/composite.ts";
-import type { CType } from "../declare/types.ts";
+import { type CType, isNumeric, type TypedArray, typedArrays } from "../declare/types.ts";
 import { type Layout, layoutOfClass, sizeOfType, typeName } from "../layout/layout.ts";
 import { at, itHas, rangeRefusal, seenFrom } from "../validation-error.ts";
 import type { CArray } from "./arrays.ts";
@@ -86,15 +86,25 @@ export function getPath(view: object, { steps }: ResolvedPath): unknown {
   }
 }
 
-/** The value at a path of a view as a plain copy. */
+/** The value at a path of a view as a plain copy; an array of numbers as a typed array, copied as memory is. */
 export function plainPath(view: object, path: ResolvedPath): unknown {
   const value = getPath(view, path);
   try {
+    const numbers = copyOfNumbers(path.type, value);
+    if (numbers !== undefined) return numbers;
     return plainValue(path.type, () => value, {});
   } catch (error) {
     const { steps, type } = path;
     throw fromRoot(view, steps, error, type.kind === "struct" ? steps.length : undefined);
   }
+}
+
+function copyOfNumbers(type: FieldType, value: unknown): TypedArray | undefined {
+  if (type.kind !== "array" || !isNumeric(type.element)) return undefined;
+  const TypedArray = typedArrays[type.element.inline.accessor];
+  if (value instanceof TypedArray) return value.slice();
+  const numbers = value as CArray<number | bigint>;
+  return numbers.copyTo(new TypedArray(numbers.length) as never);
 }
 
 /** Sets the value at a path of a view, checked like any assignment. */

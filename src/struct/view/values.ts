@@ -10,6 +10,7 @@ import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import {
   atomicAlignOf,
   inOrder,
+  inOrderOf,
   isFlexible,
   type Layout,
   layoutOfClass,
@@ -118,12 +119,12 @@ export function storeMember(
   for (const [stored, prepared] of checked) writeMember(stored, region, base, prepared);
 }
 
-const prepareMember = ({ type, offset }: Member, value: unknown, region: Region, base: number): Prepared =>
-  prepare(type, { value, region, base: base + offset });
+const prepareMember = (member: Member, value: unknown, region: Region, base: number): Prepared =>
+  prepare(member.type, { value, region: inOrderOf(region, member), base: base + member.offset });
 
 function writeMember(member: Member, region: Region, base: number, value: Prepared): void {
   if (isBitMember(member)) writeBits(member, region, base, value as unknown as number);
-  else store(member.type, { region, byteOffset: base + member.offset, value });
+  else store(member.type, { region: inOrderOf(region, member), byteOffset: base + member.offset, value });
 }
 
 /**

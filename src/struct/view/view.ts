@@ -7,7 +7,7 @@
 import type { FieldType } from "../declare/composite.ts";
 import type { Struct } from "../declare/struct.ts";
 import { inOrder, type Layout, valueMembers } from "../layout/layout.ts";
-import { AT_START, type Region } from "../memory/memory.ts";
+import { AT_START, type Region, UNALIGNED } from "../memory/memory.ts";
 import { CArray, type Owner } from "./arrays.ts";
 import { Generator } from "./generator.ts";
 import { ANEW, LAYOUT, type View } from "./internals.ts";
@@ -83,7 +83,8 @@ export const sourceOf = (layout: Layout, mode: number): string =>
 /** A view of `layout` at `byteOffset` of the region, in the region's mode. */
 export function makeView<T extends Struct>(layout: Layout, region: Region, byteOffset: number): T {
   const memory = inOrder(region, layout);
-  const mode = byteOffset === 0 ? memory.mode | AT_START : memory.mode;
+  const isMisaligned = (region.byteOffset + byteOffset) % layout.align !== 0;
+  const mode = memory.mode | (byteOffset === 0 ? AT_START : 0) | (isMisaligned ? UNALIGNED : 0);
   return new (viewClass(layout, mode))(memory, byteOffset) as unknown as T;
 }
 
