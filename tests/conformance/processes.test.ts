@@ -1,12 +1,14 @@
 /** What other processes may do to a segment, on every content: come at once, be killed, be of another user. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, chownSync, statSync } from "node:fs";
+import { chmodSync, chownSync, linkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { randomFrom, seedOfRun } from "../support/random.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
 import { CONTENTS } from "./contents.ts";
-import { Bench, CHILD, Child, rounds, rowTimeout } from "./support.ts";
+import { Bench, CHILD, Child, isSoak, rounds, rowTimeout } from "./support.ts";
+import { killAt, type Point, pointsOf } from "./system-calls.ts";
 
 setDefaultTimeout(rowTimeout());
 
@@ -76,6 +78,67 @@ describe.each([...CONTENTS])("$name", (content) => {
       const links = statSync(bench.dataPath).nlink;
       expect([writer.peek() === writer.newest(), links]).toEqual([true, 1]);
     }
+  });
+
+  test.skipIf(!hasTool("strace")).each(["create", "force", "commit", "remove"] as const)(
+    "killed at any system call of %s: all or nothing, no lock held, nothing left that the next does not sweep (needs strace)",
+    (operation) => {
+      const allowed = { create: [undefined, 0], force: [1, 0], commit: [1, 2], remove: [1, undefined] }[
+        operation
+      ];
+      const points = pointsIn(operation);
+      expect(points.length).toBeGreaterThan(operation === "commit" ? 2 : 15);
+      let kills = 0;
+      for (const point of isSoak ? points : [random.pick(points), random.pick(points)]) {
+        using bench = prepared(operation);
+        const reader = operation === "create" ? undefined : bench.reader();
+        const version = reader?.version ?? -1;
+        if (killAt(point, commandOf(bench, operation))) kills++;
+        expect(allowed).toContain(reader?.newest({ timeoutMs: 1000 }) as number);
+        using next = content.create(bench.dir, { timeoutMs: 1000 });
+        expect([point, bench.files()]).toEqual([point, bench.ownFiles()]);
+        expect(statSync(bench.dataPath).nlink).toBe(1);
+        next.commit(5, { timeoutMs: 1000 });
+        expect([next.newest(), next.peek(), next.version > version]).toEqual([5, 5, true]);
+        if (reader !== undefined) expect([reader.newest(), reader.peek()]).toEqual([5, 5]);
+      }
+      // Now and then the program makes a call more or less before.
+      expect(kills).toBeGreaterThan(isSoak ? points.length / 2 : 0);
+    },
+  );
+
+  const commandOf = (bench: Bench, operation: string): string[] => [
+    process.execPath,
+    CHILD,
+    content.name,
+    "traced",
+    bench.dir,
+    operation,
+  ];
+
+  /** Where the operation finds state 1, but for a creation. */
+  function prepared(operation: string): Bench {
+    const bench = new Bench(content);
+    if (operation !== "create") bench.create().commit(1);
+    return bench;
+  }
+
+  function pointsIn(operation: string): Point[] {
+    using bench = prepared(operation);
+    using log = temporaryDirectory();
+    return pointsOf(commandOf(bench, operation), join(log.path, "trace"));
+  }
+
+  test("a second name that a creator killed between link and unlink left is swept, and the file is missed when it is deleted", async () => {
+    using bench = new Bench(content);
+    const writer = bench.create();
+    writer.commit(1);
+    linkSync(bench.dataPath, `${bench.dataPath}.new-0123456789abcdef`);
+    const next = bench.create();
+    expect([bench.files(), next.newest(), statSync(bench.dataPath).nlink]).toEqual([bench.ownFiles(), 1, 1]);
+    rmSync(bench.dataPath);
+    await Bun.sleep(150);
+    expect([writer.newest(), next.newest()]).toEqual([undefined, undefined]);
   });
 
   test("a process that ends in the middle of a write has not written, and the lock is free", async () => {

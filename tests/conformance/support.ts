@@ -9,6 +9,8 @@ import type { ContentUnderTest, ReaderOf, WriterOf } from "./contents.ts";
 /** In the soak every row is tried so many times as often: CONFORMANCE=50. */
 const FACTOR = Number(process.env.CONFORMANCE ?? 1);
 
+export const isSoak = FACTOR > 1;
+
 /** How often a row tries, `count` in the test suite. */
 export const rounds = (count: number): number => Math.ceil(count * FACTOR);
 

@@ -2,9 +2,10 @@
  * The other processes of the conformance suite: `conformance-child.ts <content> <action> <directory> …`. What an action
  * prints is what the row waits for.
  */
-import { readSync } from "node:fs";
+import { readSync, statSync } from "node:fs";
 import { LockTimeoutError } from "../../src/index.ts";
 import { contentNamed } from "../conformance/contents.ts";
+import { MARK } from "../conformance/system-calls.ts";
 
 const [name, action = "", dir = "", ...args] = process.argv.slice(2);
 const content = contentNamed(name);
@@ -57,6 +58,22 @@ function hold(): void {
 function createAndHold(): void {
   using _creator = content.create(dir);
   hold();
+}
+
+/** One operation between two marks, to be killed at each of its system calls. */
+function traced(): void {
+  const operation = args[0];
+  const writer = operation === "commit" || operation === "remove" ? content.openWriter(dir) : undefined;
+  const operations: Record<string, () => unknown> = {
+    create: () => content.create(dir),
+    force: () => content.create(dir, { force: true }),
+    commit: () => writer?.commit(2),
+    remove: () => writer?.remove(),
+  };
+  statSync(MARK.begin, { throwIfNoEntry: false });
+  operations[operation ?? ""]?.();
+  statSync(MARK.end, { throwIfNoEntry: false });
+  process.exit(0);
 }
 
 /** How long a wait takes that ends by its limit, in milliseconds. */
@@ -145,5 +162,6 @@ const actions: Record<string, () => void> = {
   createWith,
   createAndHold,
   timed,
+  traced,
 };
 actions[action]?.();

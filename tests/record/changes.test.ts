@@ -1,7 +1,7 @@
 /** Waiting for changes, whatever becomes of the file and of its lock meanwhile. */
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { Editor, Manager, type ManagerOptions, Reader } from "../../src/index.ts";
+import { Editor, Manager, type ManagerOptions, Reader, sizeof } from "../../src/index.ts";
 import { Robot } from "./structs.ts";
 import { TempDir } from "./support.ts";
 
@@ -21,6 +21,31 @@ async function until(isDone: () => boolean): Promise<void> {
   for (let tries = 0; tries < 1000 && !isDone(); tries++) await Bun.sleep(5);
   expect(isDone()).toBe(true);
 }
+
+test("two commits within one millisecond are two, also where only the header's time stamp tells them apart", async () => {
+  using temp = new TempDir();
+  const options = { dir: temp.dir, lockDir: temp.dir };
+  // A file as IPMMAP makes it: no footer, the header code in front.
+  const bytes = Buffer.alloc(sizeof(Robot));
+  bytes.writeUInt16LE(0x1128);
+  writeFileSync(temp.file("Robot_.mmap"), bytes);
+  using editor = new Editor(Robot, options);
+  using reader = new Reader(Robot, options);
+  const changes = reader.changes();
+  const clock = spyOn(Date, "now").mockReturnValue(1_800_000_000_000);
+  try {
+    for (let count = 1; count <= 20; count++) {
+      const turn = changes.next();
+      await Bun.sleep(count % 3);
+      editor.set("count", count);
+      const told = await Promise.race([turn.then(() => "told"), Bun.sleep(2000).then(() => "not told")]);
+      expect([count, told, reader.get("count")]).toEqual([count, "told", count]);
+    }
+    expect(reader.lastUpdate?.getTime()).toBe(1_800_000_000_000);
+  } finally {
+    clock.mockRestore();
+  }
+});
 
 for (const [before, after] of [
   ["flock", "flock"],
