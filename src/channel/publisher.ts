@@ -8,11 +8,12 @@ import { Segment } from "../segment/segment.ts";
 import { checkMilliseconds } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { realtime } from "../sys/clock.ts";
+import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { type ChannelContent, channelPlan, channelType } from "./channel-content.ts";
 import type { RingWriter } from "./ring.ts";
 
 /** Where a channel is. @example new Subscriber(Frame, { dir: "/dev/shm/camera", tag: "left" }) */
-export interface ChannelPlace {
+export interface ChannelPlace extends Trust {
   /** Directory of the file. Default `"./.mmap"`; large channels belong in memory: `"/dev/shm/…"`. */
   readonly dir?: string | undefined;
   /** Tells several channels of one class apart: `<dir>/<Class>_<tag>.channel`. Default empty. */
@@ -61,6 +62,7 @@ const known = {
   mode: "number",
   waitMs: "number",
   clear: "boolean",
+  ...TRUST_OPTIONS,
 } as const;
 
 const DEFAULT_SLOTS = 8;
@@ -112,6 +114,7 @@ export class Publisher<T extends Message> implements Disposable {
       access: "write",
       makesLock: create === true,
       mode,
+      trust: options,
     });
     try {
       this.#segment.acquire("exclusive", { timeoutMs: waitMs });
@@ -126,7 +129,12 @@ export class Publisher<T extends Message> implements Disposable {
   #create(place: ReturnType<typeof classPlace>, force: boolean): void {
     const { slots = DEFAULT_SLOTS, payloadBytes, mode = 0o600, waitMs = DEFAULT_WAIT_MS } = this.#options;
     const plan = channelPlan(this.#payload, slots, payloadBytes);
-    createSegment(place, plan, channelType(), { force, mode, timeoutMs: waitMs });
+    createSegment(place, plan, channelType(), {
+      force,
+      mode,
+      timeoutMs: waitMs,
+      trust: this.#options,
+    });
   }
 
   #checkAgreement(): void {

@@ -10,6 +10,7 @@ import type { DeepReadonly } from "../struct/declare/type-utils.ts";
 import { checkSignal, checkSpin, checkTimeout, Deadline } from "../sync/deadline.ts";
 import type { Changes, WaitOptions } from "../sync/notifier.ts";
 import { toMilliseconds } from "../sys/clock.ts";
+import { TRUST_OPTIONS } from "../sys/trust.ts";
 import { type ChannelContent, channelType } from "./channel-content.ts";
 import type { ChannelPlace } from "./publisher.ts";
 import type { From, RingReader } from "./ring.ts";
@@ -71,7 +72,14 @@ export interface Message<T> extends MessageInfo {
   readonly data: T;
 }
 
-const known = { dir: "string", tag: "string", name: "string", className: "string", from: "string" } as const;
+const known = {
+  dir: "string",
+  tag: "string",
+  name: "string",
+  className: "string",
+  from: "string",
+  ...TRUST_OPTIONS,
+} as const;
 const receiveKnown = { timeoutMs: "number", spinMs: "number" } as const;
 /** Looks for a message between two looks at the clock: some 20 µs. */
 const LOOKS_PER_CLOCK = 1000;
@@ -105,7 +113,12 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     this.#payload = new Payload(cls);
     const place = classPlace(className ?? this.#payload.name, options, "channel");
     const type = channelType(this.#payload);
-    this.#segment = new Segment(place, type, { access: "read", makesLock: false, mayBeMissing: true });
+    this.#segment = new Segment(place, type, {
+      access: "read",
+      makesLock: false,
+      mayBeMissing: true,
+      trust: options,
+    });
     try {
       this.#content = this.#segment.content;
     } catch (error) {

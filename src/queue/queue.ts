@@ -12,6 +12,7 @@ import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../
 import { checkMilliseconds, checkSignal, Deadline, sleepMs } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { fromMilliseconds, nowMs } from "../sys/clock.ts";
+import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
 import { type QueueContent, queuePlan, queueType } from "./queue-content.ts";
 import {
@@ -26,7 +27,7 @@ import {
 } from "./slots.ts";
 
 /** Options of `new Queue`. @example { dir, slots: 1024, create: true, maxAttempts: 5 } */
-export interface QueueOptions {
+export interface QueueOptions extends Trust {
   /** Directory of the file. Default `"./.mmap"`. */
   readonly dir?: string | undefined;
   /** Tells several queues of one class apart: `<dir>/<Class>_<tag>.queue`. Default empty. */
@@ -131,6 +132,7 @@ const known = {
   mode: "number",
   maxAttempts: "number",
   leaseMs: "number",
+  ...TRUST_OPTIONS,
 } as const;
 const pushKnown = { delayMs: "number", length: "number" } as const;
 
@@ -193,11 +195,12 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       access: "write",
       makesLock: options.create === true,
       mode: options.mode,
+      trust: options,
     });
     this.#content = this.#segment.content;
     try {
       this.#checkAgreement();
-      this.#owners = new Owners(ownersPath(place.dataPath), this.#content.file.mode);
+      this.#owners = new Owners(ownersPath(place.dataPath), this.#content.file.mode, options);
     } catch (error) {
       this.#segment.close();
       throw error;
@@ -230,7 +233,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { slots = DEFAULT_SLOTS, payloadBytes, mode = 0o600, force } = this.#options;
     const { maxAttempts = 0, leaseMs = 0 } = this.#options;
     const plan = queuePlan(this.#payload, { slots, payloadBytes, limits: { maxAttempts, leaseMs } });
-    createSegment(place, plan, queueType(), { force, mode });
+    createSegment(place, plan, queueType(), { force, mode, trust: this.#options });
   }
 
   #checkAgreement(): void {
@@ -506,13 +509,15 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    */
   get deadLetters(): Queue<T> {
     if (this.#deadLetters === undefined) {
-      const { dir, tag = "", name, className } = this.#options;
+      const { dir, tag = "", name, className, trustOwner, shared } = this.#options;
       const { geometry, file } = this.#content;
       const where = name === undefined ? { dir, tag: `${tag}.dead` } : { name: `${name}.dead` };
       const { slots, payloadBytes } = geometry;
       this.#deadLetters = new Queue<T>(this.#cls, {
         ...where,
         className,
+        trustOwner,
+        shared,
         create: true,
         mode: file.mode,
         slots,
@@ -530,6 +535,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   #end(place: JobPlace, how: JobEnd, delayMs: number): boolean {
+    // close() has given back what was in hand.
+    if (this.closed && how === "release") return true;
     const { slots } = this.#current();
     if (!this.#tryEnd(place, how, delayMs)) return this.#endInNewFile(place, how, delayMs);
     if (how !== "extend") this.#ended(slots.numberOf(place.slot), how);
@@ -773,7 +780,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     if (next.payloadBytes < geometry.payloadBytes) throw new RangeError("resize: payloadBytes may only grow");
     const plan = queuePlan(this.#payload, { ...next, limits: next }, () => this.#freeze(timeoutMs));
     const { place } = this.#segment;
-    replaceSegment(place, queueType(), { mode: file.mode, timeoutMs }, () => plan);
+    replaceSegment(place, queueType(), { mode: file.mode, timeoutMs, trust: this.#options }, () => plan);
     this.#moveOver();
   }
 

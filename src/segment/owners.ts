@@ -6,23 +6,15 @@
  *     bytes 4k..4k+4   process id of owner k, u32, for people
  */
 import { TooManyOwnersError } from "../errors/errors.ts";
+import { openLockFile } from "../sync/open.ts";
 import { fs } from "../sys/builtin.ts";
-import { openFile } from "../sys/file.ts";
 import { lastErrno, systemError } from "../sys/libc/call.ts";
-import {
-  E,
-  F_OFD_SETLK,
-  F_UNLCK,
-  F_WRLCK,
-  O_CREAT,
-  O_NONBLOCK,
-  O_RDWR,
-  SEEK_SET,
-} from "../sys/libc/constants.ts";
+import { E, F_OFD_SETLK, F_UNLCK, F_WRLCK, SEEK_SET } from "../sys/libc/constants.ts";
 import { libc } from "../sys/libc/symbols.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
-import { throughFs } from "../sys/paths.ts";
-import { isUnlinkedOrReplaced, statusOf } from "../sys/status.ts";
+import { exists, throughFs } from "../sys/paths.ts";
+import { isUnlinkedOrReplaced } from "../sys/status.ts";
+import type { Trust } from "../sys/trust.ts";
 
 /** So many owners there may be at once. */
 export const MAX_OWNERS = 1022;
@@ -44,14 +36,16 @@ export class Owners implements Disposable {
   /**
    * Opens the file, and makes it where it is missing.
    * @param mode permissions of a file that is made, not reduced by the umask
-   * @throws SystemError EACCES …
+   * @param trust whose file it may be
+   * @throws UntrustedFileError; FileFormatError for what is no regular file; SystemError EACCES …
    */
-  constructor(path: string, mode: number) {
+  constructor(path: string, mode: number, trust: Trust = {}) {
     this.path = path;
-    const isNew = !fs().existsSync(path);
-    this.#file = new OwnedFd(openFile(path, O_RDWR | O_NONBLOCK | (isNew ? O_CREAT : 0), mode));
-    this.#id = statusOf(this.#file.fd).id;
-    if (isNew) throughFs(() => fs().fchmodSync(this.#file.fd, mode), path);
+    const isNew = !exists(path);
+    const { fd, status } = openLockFile(path, { create: true, mode, trust, isMapped: false });
+    this.#file = new OwnedFd(fd);
+    this.#id = status.id;
+    if (isNew) throughFs(() => fs().fchmodSync(fd, mode), path);
   }
 
   /** Whether the file was deleted or replaced: then its locks prove nothing to those who come later. */

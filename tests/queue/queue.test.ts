@@ -151,6 +151,18 @@ describe("jobs", () => {
   });
 });
 
+test("a queue that is closed before its jobs has given them back", () => {
+  using other = works();
+  other.push({ id: 1 });
+  {
+    const queue = open();
+    using job = queue.take()!;
+    queue.close();
+    expect(job.isOpen).toBe(true);
+  }
+  expect(other.take({ timeoutMs: 0 })?.attempt).toBe(1);
+});
+
 describe("leases", () => {
   test("a stuck worker's job goes to another; done() of the first says so", async () => {
     using queue = works({ leaseMs: 30 });
