@@ -39,7 +39,9 @@ function purgeLock(lockPath: string, dataPath: string): string[] {
 function openUnused(path: string): RwLock | undefined {
   const kind = path.endsWith(".lockfile") ? "fcntl" : "flock";
   // Ours are empty: what has content is another program's.
-  if (throughFs(() => fs().statSync(path)).size > 0) return undefined;
+  const status = throughFs(() => fs().statSync(path, { throwIfNoEntry: false }));
+  // Gone: another purge was faster.
+  if (status === undefined || status.size > 0) return undefined;
   try {
     const lock = new RwLock({ path, kind });
     if (lock.tryAcquire("exclusive")) return lock;

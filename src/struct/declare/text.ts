@@ -68,8 +68,9 @@ export function chars(
   sizeOrOptions?: number | { encoding?: TextEncoding | undefined },
   options: { encoding?: TextEncoding | undefined } = {},
 ): CType<string> {
-  if (typeof sizeOrOptions !== "object" && sizeOrOptions !== undefined) return textOf(sizeOrOptions, options);
-  return textOf(undefined, sizeOrOptions ?? options);
+  // In this order also a compiler without strictNullChecks knows which is which.
+  if (typeof sizeOrOptions === "object") return textOf(undefined, sizeOrOptions ?? options);
+  return textOf(sizeOrOptions, options);
 }
 
 function textOf(size: number | undefined, options: { encoding?: TextEncoding | undefined }): CType<string> {
