@@ -347,6 +347,25 @@ export class WaitTimeoutError extends ShmError {
 }
 
 /**
+ * The file was replaced, migrated or removed while a thread slept on an atomic in it: no process will wake it there. Take the
+ * atomic from the role's `live` again. Code `"SUPERSEDED"`.
+ * @example
+ * for (;;) {
+ *   try { editor.live.ready.wait(0); } catch (error) { if (!(error instanceof SupersededError)) throw error; }
+ * }
+ */
+export class SupersededError extends ShmError {
+  /** The file. */
+  readonly path: string;
+
+  /** @param path the file */
+  constructor(path: string, message: string) {
+    super("SUPERSEDED", message);
+    this.path = path;
+  }
+}
+
+/**
  * A job is no longer this worker's: its lease was over and another worker has it, or its file was recreated. What was done
  * for it may be done again. Code `"LEASE_LOST"`.
  * @example try { job.done(); } catch (error) { if (error instanceof LeaseLostError) undo(job); else throw error; }

@@ -15,7 +15,7 @@
  * So the committed state is the live struct while the sequence is even, and the pre-image while it is odd (no process
  * writes that then). Under a shared lock the sequence stands still: odd means a dead writer.
  */
-import { FileFormatError } from "../errors/errors.ts";
+import { FileFormatError, SupersededError } from "../errors/errors.ts";
 import type { Content, ContentCopy, ContentType, ContentWords } from "../segment/content.ts";
 import type { Place } from "../segment/place.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
@@ -27,6 +27,7 @@ import { atomicRanges, type Range, rangesBetween } from "../struct/layout/plain-
 import { FRESH, READ_ONLY, Region } from "../struct/memory/memory.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
 import { fingerprintOf } from "../struct/schema/schema.ts";
+import { guardSleepers } from "../struct/view/atomic.ts";
 import { readConsistent } from "../sync/seqlock.ts";
 import { exists } from "../sys/paths.ts";
 import { checkLayout, layoutInFile, schemaInFile } from "./layouts.ts";
@@ -103,6 +104,7 @@ export class RecordContent implements Content {
       ? bytes.subarray(preImageOffset, preImageOffset + this.structBytes)
       : undefined;
     this.#atomics = layout === undefined ? [] : atomicRanges(wholeLayout(file, layout));
+    if (this.#atomics.length > 0) guardSleepers(buffer, () => this.#refuseToSleep());
     this.#transactional = rangesBetween(this.#atomics, this.structBytes);
     this.#ofClass = {
       live: this.#live.subarray(0, layout?.size),
@@ -112,6 +114,15 @@ export class RecordContent implements Content {
       live: this.plain.with(READ_ONLY),
       preImage: new Region(buffer, preImageOffset, this.structBytes, READ_ONLY),
     };
+  }
+
+  #refuseToSleep(): void {
+    const { path, isSuperseded } = this.file;
+    if (isSuperseded)
+      throw new SupersededError(
+        path,
+        `'${path}' was replaced while this thread waited for an atomic in it: take the atomic from the role's live again`,
+      );
   }
 
   /** What the file says of its struct; undefined for a file of IPMMAP. @throws FileFormatError */

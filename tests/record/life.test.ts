@@ -9,6 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { join } from "node:path";
 import {
   type Atomic,
   array,
@@ -44,6 +45,8 @@ import {
   WaitTimeoutError,
 } from "../../src/index.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
+import { linesOf } from "../support/tools.ts";
+import { Signal } from "./sleeper.ts";
 import { Robot } from "./structs.ts";
 import { dieMidEdit, runBun, TempDir, thrownBy } from "./support.ts";
 
@@ -408,4 +411,22 @@ describe("purge", () => {
     clearInterval(purging);
     expect(outputs.map((output) => JSON.parse(output).overlaps)).toEqual([0, 0, 0]);
   }, 30_000);
+});
+
+test("who sleeps on an atomic of a replaced file is told, and can go on in the new one", async () => {
+  using dir = new TempDir();
+  using manager = new Manager(Signal, { dir: dir.dir, create: true });
+  const sleeper = Bun.spawn([process.execPath, join(import.meta.dir, "sleeper.ts"), dir.dir], {
+    stdout: "pipe",
+  });
+  const lines = linesOf(sleeper.stdout);
+  expect((await lines.next()).value).toBe("ready");
+  await Bun.sleep(50);
+  new Manager(Signal, { dir: dir.dir, create: true, force: true }).close();
+  expect((await lines.next()).value).toBe("SUPERSEDED");
+  await Bun.sleep(50);
+  manager.live.go.store(1);
+  manager.live.go.notify();
+  expect((await lines.next()).value).toBe("gone");
+  expect(await sleeper.exited).toBe(0);
 });

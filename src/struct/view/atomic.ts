@@ -41,6 +41,19 @@ export function provideFutex(backend: FutexBackend): void {
   futex = backend;
 }
 
+const guards = new WeakMap<ArrayBufferLike, () => void>();
+
+/** How often, in milliseconds, a sleeper looks whether the memory it sleeps in is still the one that others use. */
+const LOOK_EVERY_MS = 100;
+
+/**
+ * Lets sleepers find out that no one will wake them any more.
+ * @param check throws once others have left the memory
+ */
+export function guardSleepers(buffer: ArrayBufferLike, check: () => void): void {
+  guards.set(buffer, check);
+}
+
 /** `Atomics` takes any integer array with operands of its kind; the constructor pairs them. */
 const atomics = <T>() => Atomics as unknown as AtomicsOn<T>;
 
@@ -181,6 +194,7 @@ export class Atomic<T extends number | bigint> {
    * @returns `"ok"` when woken (by a signal, too), `"not-equal"` when the value was another one, `"timed-out"`
    * @throws TypeError for an atomic of another width, an option there is not, another kind of value and once the
    * memory is unmapped; RangeError for a timeout that is no time and a value that the type cannot hold
+   * @throws SupersededError within some 100 ms when the file was replaced: take the atomic from `live` again
    * @example while (data.ready.load() === 0) data.ready.wait(0, { timeoutMs: 1000 });
    */
   wait(expected: T, options: { timeoutMs?: number | undefined } = {}): "ok" | "not-equal" | "timed-out" {
@@ -191,7 +205,10 @@ export class Atomic<T extends number | bigint> {
     if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
       throw at(this.#place("wait"), outOfRange("a timeoutMs of 0 or more milliseconds", timeoutMs));
     }
-    return kernel().wait(words, 0, wanted, timeoutMs);
+    const guard = guards.get(words.buffer);
+    return guard === undefined
+      ? kernel().wait(words, 0, wanted, timeoutMs)
+      : sleepGuarded({ words, wanted, timeoutMs, guard });
   }
 
   /**
@@ -277,6 +294,24 @@ export class Atomic<T extends number | bigint> {
     throw new TypeError(
       `${this.#place(operation)} needs a 32-bit atomic (c_int32 or c_uint32), this is a ${this.#type.name}`,
     );
+  }
+}
+
+interface GuardedSleep {
+  readonly words: Int32Array | Uint32Array;
+  readonly wanted: number;
+  readonly timeoutMs: number | undefined;
+  readonly guard: () => void;
+}
+
+/** Sleeps for a while at a time: the wake that belongs to a replacement may come before the sleep. */
+function sleepGuarded({ words, wanted, timeoutMs = Infinity, guard }: GuardedSleep) {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    guard();
+    const left = end - performance.now();
+    const result = kernel().wait(words, 0, wanted, Math.max(0, Math.min(left, LOOK_EVERY_MS)));
+    if (result !== "timed-out" || left <= LOOK_EVERY_MS) return result;
   }
 }
 
