@@ -11,6 +11,9 @@ export const NO_FILE = -1;
 
 const TWO_TO_THE_32 = 2 ** 32;
 
+/** A replacement is announced without a commit, perhaps a moment later, as are the commits of writers before it. */
+const PENDING = 4;
+
 /** What tells one state of the content from another. */
 export interface State {
   readonly version: number;
@@ -87,8 +90,7 @@ export class ChangeWatch {
       state.mark !== this.#state.mark ||
       state.content !== this.#state.content;
     if (page !== this.#page || state.content !== this.#state.content) {
-      // A replacement is announced without a commit, perhaps a moment later.
-      this.#lead = (lead + 1) | 0;
+      this.#lead = (lead + PENDING) | 0;
     } else if (((lead - this.#lead) | 0) > 0) {
       this.#lead = lead;
       if (!isNew) this.#states++;
