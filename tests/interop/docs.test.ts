@@ -1,0 +1,88 @@
+/** The pages on C and Python work as pasted: from nothing to a running pair of programs. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../codegen/peers.ts";
+import { build, root } from "../support/built.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
+
+let home: string;
+
+build();
+
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), "shmstruct-interop-"));
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+/** A directory with the files that a page shows: those code blocks whose first line names one. */
+function directoryOf(page: string): string {
+  const dir = join(home, page);
+  mkdirSync(join(dir, "node_modules"), { recursive: true });
+  symlinkSync(root, join(dir, "node_modules", "shmstruct"));
+  writeFileSync(join(dir, "tsconfig.json"), '{ "compilerOptions": { "experimentalDecorators": true } }');
+  const text = readFileSync(join(root, "docs/interop", `${page}.md`), "utf8");
+  for (const [, code = ""] of text.matchAll(/^```\w+\n([\s\S]*?)^```/gm)) {
+    const [, name] = /^(?:\/\/|\/\*|#) (\w+\.\w+)/.exec(code) ?? [];
+    if (name !== undefined) writeFileSync(join(dir, name), code);
+  }
+  return dir;
+}
+
+const bun = process.execPath;
+
+test.skipIf(!hasTool("gcc"))(
+  "docs/interop/c.md: a sensor in C, a dashboard in Bun (needs gcc)",
+  async () => {
+    const dir = directoryOf("c");
+    const text = readFileSync(join(root, "docs/interop/c.md"), "utf8");
+    const [, script = ""] = /^bun -e '\n([\s\S]*?)^'/m.exec(text) ?? [];
+    run([bun, "-e", script], dir);
+    run(["cp", "node_modules/shmstruct/interop/c/shmstruct.h", "."], dir);
+    run(["gcc", "-Wall", "-Wextra", "-Werror", "-O2", "-o", "sensor", "sensor.c", "-pthread", "-lm"], dir);
+    const start = () => Bun.spawn([join(dir, "sensor")], { cwd: dir, stderr: "inherit" });
+    let sensor = start();
+    const dashboard = Bun.spawn([bun, "dashboard.ts"], { cwd: dir, stdout: "pipe", stderr: "inherit" });
+    const lines = linesOf(dashboard.stdout);
+    try {
+      const ticks: number[] = [];
+      for (let i = 0; i < 4; i++) {
+        const { value = "" } = await lines.next();
+        ticks.push(Number(/tick (\d+)/.exec(value)?.[1]));
+        sensor.kill("SIGKILL");
+        await sensor.exited;
+        sensor = start();
+      }
+      expect(ticks[0]).toBeGreaterThan(0);
+      expect(ticks).toEqual(ticks.toSorted((a, b) => a - b));
+    } finally {
+      sensor.kill("SIGKILL");
+      dashboard.kill("SIGKILL");
+    }
+  },
+  60_000,
+);
+
+test.skipIf(!hasTool("python3"))(
+  "docs/interop/python.md: a robot in Bun, moved from Python",
+  async () => {
+    const dir = directoryOf("python");
+    const robot = Bun.spawn([bun, "robot.ts"], { cwd: dir, stdout: "pipe", stderr: "inherit" });
+    const lines = linesOf(robot.stdout);
+    await Bun.sleep(300);
+    const env = {
+      ...process.env,
+      PYTHONPATH: "node_modules/shmstruct/interop/python",
+      PYTHONDONTWRITEBYTECODE: "1",
+    };
+    const python = Bun.spawn(["python3", "move.py"], { cwd: dir, env, stdout: "pipe", stderr: "inherit" });
+    try {
+      for (let i = 0; i < 5; i++) expect((await lines.next()).value).toMatch(/^1 [-\d]/);
+    } finally {
+      python.kill("SIGKILL");
+      robot.kill("SIGKILL");
+    }
+  },
+  60_000,
+);
