@@ -950,7 +950,7 @@ static inline int shms_open(shms_segment *segment, const shms_place *place, int 
     return error;
   }
   segment->open = 1;
-  segment->looked_at = shms_i_now_ns(CLOCK_MONOTONIC);
+  segment->looked_at = shms_i_now_ns(CLOCK_MONOTONIC_COARSE);
   pthread_once(&shms_i_fork_once, shms_i_watch_forks);
   pthread_mutex_lock(&shms_i_open_mutex);
   segment->next = shms_i_open_segments;
@@ -1005,17 +1005,17 @@ static inline int shms_i_move_on(shms_segment *segment, int *moved) {
   return SHMS_OK;
 }
 
-/* Whether the mapped file is whole, not superseded and, looked at now and then, still has its name. */
+/* Whether the mapped file is whole, not superseded and, looked at now and then, still has its name. One lseek: what it costs
+   to ask more is paid every 100 ms only. */
 static inline int shms_i_is_current(shms_segment *segment, int *error) {
-  struct stat status;
   *error = SHMS_OK;
-  if (fstat(segment->fd, &status) < 0) {
+  off_t size = lseek(segment->fd, 0, SEEK_END);
+  if (size < 0) {
     *error = SHMS_E_SYSTEM;
     return 1;
   }
-  if ((size_t)status.st_size < segment->size || status.st_nlink == 0) return 0;
-  if (shms_i_load(&segment->footer->superseded) != 0) return 0;
-  int64_t now = shms_i_now_ns(CLOCK_MONOTONIC);
+  if ((size_t)size < segment->size || shms_i_load(&segment->footer->superseded) != 0) return 0;
+  int64_t now = shms_i_now_ns(CLOCK_MONOTONIC_COARSE);
   if (now - segment->looked_at < 100000000) return 1;
   segment->looked_at = now;
   return !shms_i_is_displaced(segment->place.data, segment->device, segment->inode) &&
@@ -1023,8 +1023,8 @@ static inline int shms_i_is_current(shms_segment *segment, int *error) {
 }
 
 static inline int shms_i_is_truncated(const shms_segment *segment) {
-  struct stat status;
-  return fstat(segment->fd, &status) == 0 && (size_t)status.st_size < segment->size;
+  off_t size = lseek(segment->fd, 0, SEEK_END);
+  return size >= 0 && (size_t)size < segment->size;
 }
 
 /**
@@ -1290,6 +1290,13 @@ static inline int shms_i_refresh(shms_segment *segment) {
   return !moved && shms_i_is_truncated(segment) ? SHMS_E_TRUNCATED : SHMS_OK;
 }
 
+/* The same for calls that make no system call: what the file itself tells, and now and then all of it. */
+static inline int shms_i_glance(shms_segment *segment) {
+  int64_t now = shms_i_now_ns(CLOCK_MONOTONIC_COARSE);
+  if (now - segment->looked_at < 100000000 && shms_i_load(&segment->footer->superseded) == 0) return SHMS_OK;
+  return shms_i_refresh(segment);
+}
+
 /**
  * Copies the last committed state, without any lock. Only when writers commit without a pause is the shared lock taken instead.
  * Atomics are as they are now: they belong to no transaction.
@@ -1302,7 +1309,7 @@ static inline int shms_i_refresh(shms_segment *segment) {
 static inline int shms_snapshot(shms_segment *segment, void *target, size_t bytes, uint64_t *version) {
   uint64_t found = 0;
   if (!segment->open) return SHMS_E_CLOSED;
-  int error = shms_i_refresh(segment);
+  int error = shms_i_glance(segment);
   if (error) return error;
   if (bytes > segment->content_bytes) return SHMS_E_ARGUMENT;
   int sequenced = segment->pre_image != NULL && segment->lock.kind == SHMS_FLOCK;
@@ -1629,7 +1636,7 @@ static inline int shms_create(const shms_place *place, const shms_new *wanted) {
 static inline int shms_document_read(shms_segment *segment, char *text, size_t room, size_t *length, uint64_t *version) {
   shms_i_document document;
   if (!segment->open) return SHMS_E_CLOSED;
-  int error = shms_i_refresh(segment);
+  int error = shms_i_glance(segment);
   if (!error) error = shms_i_document_format(segment, &document);
   if (error) return error;
   for (int tries = 0;; tries++) {
