@@ -8,6 +8,7 @@ import {
   type MessagesOptions,
   refuseWriting,
   segmentInspector,
+  versionAt,
 } from "../segment/inspector.ts";
 import { type Message, type Payload, payloadInFile, plainMessage } from "../segment/payload.ts";
 import { placeOfPath } from "../segment/place.ts";
@@ -19,6 +20,7 @@ import type { RingReader } from "./ring.ts";
 /** How channels are inspected. */
 export const channelInspector: InspectorType = {
   read: inspectChannel,
+  version: (path, trust) => versionAt(path, channelType(), trust),
   write: (path) =>
     refuseWriting(path, "is a channel: its messages come from its publisher, and are not changed"),
 };

@@ -1,5 +1,5 @@
 /** From what a user types to an open segment. */
-import { FileFormatError } from "../errors/errors.ts";
+import { FileFormatError, ShmError } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
 import type { ContentKind } from "../segment/footer.ts";
 import type { EditingInspector, InspectOptions, Inspector, InspectorType } from "../segment/inspector.ts";
@@ -49,12 +49,18 @@ export function describeFile(name: string): ListedSegment & { readonly kind: Con
   return { ...segment, kind };
 }
 
+interface Room {
+  readonly load: () => InspectorType;
+  /** The version in the footer does not tell: a listing loads the room for it. */
+  readonly counts?: true;
+}
+
 /** Each room opens its own content; only what is looked at is loaded. */
-const rooms: Readonly<Record<ContentKind, () => InspectorType>> = {
-  record: () => record().recordInspector,
-  document: () => document().documentInspector,
-  channel: () => channel().channelInspector,
-  queue: () => queue().queueInspector,
+const rooms: Readonly<Record<ContentKind, Room>> = {
+  record: { load: () => record().recordInspector },
+  document: { load: () => document().documentInspector },
+  channel: { load: () => channel().channelInspector, counts: true },
+  queue: { load: () => queue().queueInspector, counts: true },
 };
 const record = (): typeof import("../record/inspect.ts") => require("../record/inspect.ts");
 const document = (): typeof import("../document/inspect.ts") => require("../document/inspect.ts");
@@ -79,11 +85,26 @@ export function openOptions(values: OpenValues): InspectOptions {
 /** Opens any segment to look at it. @throws NotFoundError, FileFormatError, UntrustedFileError, SystemError */
 export function openInspector(name: string, values: OpenValues): Inspector {
   const { path, kind } = describeFile(name);
-  return rooms[kind]().read(path, openOptions(values));
+  return rooms[kind].load().read(path, openOptions(values));
 }
 
 /** Opens any segment to write. @throws as `openInspector`; UnsupportedError for contents that are not set */
 export function openForWriting(name: string, values: OpenValues): EditingInspector {
   const { path, kind } = describeFile(name);
-  return rooms[kind]().write(path, openOptions(values));
+  return rooms[kind].load().write(path, openOptions(values));
+}
+
+/** A segment of a listing with the version that its content has; a file that may not be opened keeps the footer's. */
+export function withVersion(segment: ListedSegment): ListedSegment {
+  const { path, kind, state } = segment;
+  const room = kind === undefined ? undefined : rooms[kind];
+  const isReadable = state !== "damaged" && state !== "leftover";
+  const version = room?.counts && isReadable ? room.load().version : undefined;
+  if (version === undefined) return segment;
+  try {
+    return { ...segment, version: version(path, {}) };
+  } catch (error) {
+    if (error instanceof ShmError) return segment;
+    throw error;
+  }
 }

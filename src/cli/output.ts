@@ -1,6 +1,6 @@
 /** What a command prints: text for people, with colours on a terminal, or JSON for programs. */
 import { writeSync } from "node:fs";
-import { escapeText } from "../errors/show.ts";
+import { escapeLines, escapeText } from "../errors/show.ts";
 import { forJson } from "../struct/view/plain.ts";
 
 /** Select Graphic Rendition codes of ECMA-48. */
@@ -87,14 +87,19 @@ export class Output {
   }
 }
 
-/** JSON of plain values: bigints as text, bytes as arrays, what JSON has no form for as text. */
+/**
+ * JSON of plain values: bigints as text, bytes as arrays, what JSON has no form for as text. What a terminal would take as an
+ * order is escaped, as JSON allows in text.
+ */
 export const toJson = (value: unknown, space?: number): string =>
-  JSON.stringify(
-    value,
-    (_, item: unknown) =>
-      typeof item === "number" && !Number.isFinite(item) ? String(item) : (forJson(item) ?? null),
-    space,
-  ) ?? "null";
+  escapeLines(
+    JSON.stringify(
+      value,
+      (_, item: unknown) =>
+        typeof item === "number" && !Number.isFinite(item) ? String(item) : (forJson(item) ?? null),
+      space,
+    ) ?? "null",
+  );
 
 /** A time of milliseconds since 1970; what is no time is shown as a number. */
 export function timeText(ms: number | undefined): string {

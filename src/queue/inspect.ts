@@ -6,6 +6,7 @@ import {
   type Look,
   refuseWriting,
   segmentInspector,
+  versionAt,
 } from "../segment/inspector.ts";
 import { type Message, type Payload, payloadInFile, plainMessage } from "../segment/payload.ts";
 import { placeOfPath } from "../segment/place.ts";
@@ -17,6 +18,7 @@ import { attemptOf, ownerOf, type Slots, stateOf, TAKEN } from "./slots.ts";
 /** How queues are inspected. */
 export const queueInspector: InspectorType = {
   read: inspectQueue,
+  version: (path, trust) => versionAt(path, queueType(), trust),
   write: (path) => refuseWriting(path, "is a queue: its jobs are pushed and taken, and not set"),
 };
 

@@ -4,10 +4,11 @@ import type { StructSchema } from "../struct/schema/schema.ts";
 import type { Changes, ChangesOptions } from "../sync/notifier.ts";
 import type { Trust } from "../sys/trust.ts";
 import { backupSegment } from "./backup.ts";
-import type { Content } from "./content.ts";
+import type { Content, ContentType } from "./content.ts";
 import type { ContentKind } from "./footer.ts";
 import { type SegmentInfo, segmentInfo } from "./info.ts";
 import type { Segment } from "./segment.ts";
+import { SegmentFile } from "./segment-file.ts";
 
 /** One committed state. */
 export interface Look {
@@ -78,6 +79,15 @@ export interface InspectOptions extends Trust {
 export interface InspectorType {
   read(path: string, options: InspectOptions): Inspector;
   write(path: string, options: InspectOptions): EditingInspector;
+  /** How far the content has come, for listings: where that is not in the footer. Undefined: the footer has it. */
+  readonly version?: ((path: string, trust: Trust) => number) | undefined;
+}
+
+/** The version of a content that counts for itself. */
+export function versionAt<C extends Content>(path: string, type: ContentType<C>, trust: Trust): number {
+  const { words, leastBytes } = type;
+  using file = SegmentFile.open(path, { access: "read", words, leastBytes, trust });
+  return type.open(file).version;
 }
 
 /** An inspector of an open segment whose content says what it holds. */

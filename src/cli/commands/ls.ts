@@ -4,7 +4,7 @@ import { holdersByInode } from "../../sync/holders.ts";
 import { exists } from "../../sys/paths.ts";
 import { statusAt } from "../../sys/status.ts";
 import { type Command, define, NotFoundError, numberOption } from "../command.ts";
-import { DIRECTORIES } from "../open.ts";
+import { DIRECTORIES, withVersion } from "../open.ts";
 import { ageText, bytesText, escapeText, type Output, type Style } from "../output.ts";
 
 const HEADER = ["NAME", "KIND", "STRUCT", "BYTES", "VERSION", "RATE", "AGE", "HOLDER", "STATE"];
@@ -30,7 +30,7 @@ const STYLES: Partial<Record<ListedSegment["state"], Style>> = {
 export const command: Command = define({
   args: "[DIR…]",
   count: [0, 1000],
-  details: `Without DIR: ${DIRECTORIES.join(" and ")}. Nothing is opened or locked.`,
+  details: `Without DIR: ${DIRECTORIES.join(" and ")}. Nothing is locked.`,
   options: {
     watch: { type: "boolean", short: "w", help: "go on, and show rates" },
     every: {
@@ -64,11 +64,14 @@ function look(
 ): Row[] {
   const old = new Map(before?.rows.map((row) => [row.path, row.version]));
   const holders = holdersByInode();
-  return directories.flatMap(listSegments).map((segment) => {
-    const last = old.get(segment.path);
-    const rate = last === undefined ? undefined : ((segment.version - last) * 1000) / (at - before!.at);
-    return { ...segment, rate, holders: holdersOf(segment.path, holders) };
-  });
+  return directories
+    .flatMap(listSegments)
+    .map(withVersion)
+    .map((segment) => {
+      const last = old.get(segment.path);
+      const rate = last === undefined ? undefined : ((segment.version - last) * 1000) / (at - before!.at);
+      return { ...segment, rate, holders: holdersOf(segment.path, holders) };
+    });
 }
 
 /** Of the lock beside a segment. */

@@ -1,0 +1,168 @@
+/** The commands that look, as processes in a pipe. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { chmodSync, copyFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { linesOf } from "../support/tools.ts";
+import { jsonLines, MAIN, makeFixtures, run } from "./fixtures.ts";
+
+const fixtures = makeFixtures();
+const { dir, robot, config, frames, tasks } = fixtures;
+afterAll(() => fixtures[Symbol.dispose]());
+
+describe("help and mistakes", () => {
+  test("the usage names every command, and each has a help with examples", async () => {
+    const { out, code } = await run(["--help"]);
+    expect(code).toBe(0);
+    for (const name of ["ls", "show", "watch", "who", "export"]) expect(out).toContain(`\n  ${name} `);
+    const help = await run(["show", "--help"]);
+    expect(help.out).toStartWith("usage: shmstruct show [options] FILE [PATH]\n");
+    expect(help.out).toContain("examples:\n  shmstruct show Robot");
+  });
+
+  test.each([
+    [[]],
+    [["nonsense"]],
+    [["show"]],
+    [["show", "--nonsense", "x"]],
+    [["get", "a", "b", "c"]],
+    [["watch", "--hz", "often", "x"]],
+    [["tail", "--from", "somewhere", "x"]],
+  ])("%p is wrong usage: 2", async (args) => {
+    const { code, out, err } = await run(args);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toStartWith("shmstruct: ");
+  });
+});
+
+describe("ls", () => {
+  test("lists all kinds with their versions and holders", async () => {
+    const listed = jsonLines(await run(["ls", "--json", dir])) as Record<string, unknown>[];
+    const rows = Object.fromEntries(listed.map((row) => [row.kind, row]));
+    expect(rows.channel).toMatchObject({ path: frames, struct: "Frame", version: 3, holders: [process.pid] });
+    expect(rows.queue).toMatchObject({ path: tasks, struct: "Task", version: 3, state: "ok" });
+    expect(rows.document).toMatchObject({ path: config, version: 1 });
+    const { out } = await run(["ls", dir]);
+    expect(out).toMatch(/^NAME +KIND +STRUCT +BYTES +VERSION +RATE +AGE +HOLDER +STATE\n/);
+    expect(out).toMatch(/\nRobot_.mmap +record +Robot +1.4 KiB +1 +- +0s +- +ok\n/);
+  });
+
+  test("a directory that is missing: 1", async () => {
+    expect((await run(["ls", join(dir, "missing")])).code).toBe(1);
+  });
+});
+
+describe("show, get and layout", () => {
+  test("a record as a tree, with labels", async () => {
+    const { out, code } = await run(["show", robot]);
+    expect(code).toBe(0);
+    expect(out).toContain("speed c_int32 = 7\nserial c_int64 = 1152921504606846976\n");
+    expect(out).toContain("mode enumOf(c_int32) = 1 moving\n");
+    expect(out).toContain("pose Point\n  x c_double = 1.5\n  y c_double = -2\n");
+  });
+
+  test("offsets and holes, and bytes", async () => {
+    const [layout, hex] = await Promise.all([run(["layout", robot]), run(["show", "--hex", robot])]);
+    expect(layout.out).toContain("      20      4  (hole)\n      24      8  serial c_int64\n");
+    expect(layout.out).toContain("size 120, align 8, cache lines 2, holes 2 (8 bytes)\n");
+    expect(hex.out).toMatch(/000010 {2}07 00 00 00 .* {2}\+0 speed {2}\+8 serial\n/);
+  });
+
+  test("a name is looked for in ./.mmap, without its ending", async () => {
+    const { out } = await run(["get", "Robot", "pose.x"], { cwd: join(dir, "app") });
+    expect(out).toBe("1.5\n");
+  });
+
+  test.each([
+    [robot, "speed", "7\n"],
+    [robot, "mode", "moving\n"],
+    [robot, "name", "arm\n"],
+    [robot, "serial", "1152921504606846976\n"],
+    [robot, "pose", '{"x":1.5,"y":-2}\n'],
+    [config, "port", "80\n"],
+    [frames, "newest.value.width", "3\n"],
+    [tasks, "jobs.1.value.id", "11\n"],
+  ])("get %s %s", async (file, path, expected) => {
+    expect(await run(["get", file, path])).toEqual({ out: expected, err: "", code: 0 });
+  });
+
+  test("what is not there: 1, and the message says what is", async () => {
+    const { code, err } = await run(["get", robot, "pose.z"]);
+    expect(code).toBe(1);
+    expect(err).toBe("shmstruct: there is no 'pose.z': at 'z' there is x, y\n");
+    expect((await run(["show", join(dir, "missing")])).code).toBe(1);
+  });
+});
+
+describe("files that must not be opened", () => {
+  test("a file that others may truncate: 3, until one says --shared", async () => {
+    const open = join(dir, "Open_.mmap");
+    copyFileSync(robot, open);
+    writeFileSync(join(dir, "Open_.lock"), "");
+    chmodSync(open, 0o666);
+    const { code, err } = await run(["show", open]);
+    expect(code).toBe(3);
+    expect(err).toContain("other users can truncate it");
+    expect((await run(["get", "--shared", open, "speed"])).out).toBe("7\n");
+  });
+
+  test("a damaged one, and one that is no segment: 4", async () => {
+    const cut = join(dir, "Cut_.mmap");
+    copyFileSync(robot, cut);
+    // The footer stays whole, and does not fit the file.
+    const bytes = Buffer.from(await Bun.file(cut).bytes());
+    writeFileSync(cut, bytes.subarray(64));
+    writeFileSync(join(dir, "text.mmap"), "no segment");
+    truncateSync(join(dir, "text.mmap"), 4096);
+    for (const file of [cut, join(dir, "text.mmap")]) expect((await run(["show", file])).code).toBe(4);
+  });
+});
+
+describe("who", () => {
+  test("names the holder and its command line", async () => {
+    const rows = jsonLines(await run(["who", "--json", frames])) as {
+      pid: number;
+      does: string[];
+      command: string;
+    }[];
+    const publisher = rows.find(({ pid }) => pid === process.pid);
+    expect(publisher?.does).toContain("holds (exclusive)");
+    expect(publisher?.command).toContain("bun");
+  });
+});
+
+describe("tail and watch", () => {
+  test("prints messages from the oldest, and ends after so many", async () => {
+    const { out } = await run(["tail", "-n", "2", "--from", "oldest", frames]);
+    expect(out).toMatch(/^#0 \S+Z \{ width: 1, pixels: .* \}\n#1 \S+Z \{ width: 2, .*\}\n$/);
+    const messages = jsonLines(await run(["tail", "--json", "-n", "1", frames]));
+    expect(messages).toMatchObject([{ index: 2, missed: 0, value: { width: 3 } }]);
+  });
+
+  test("a record has no messages: 2", async () => {
+    expect((await run(["tail", robot])).code).toBe(2);
+  });
+
+  test("prints a line for a change", async () => {
+    const child = Bun.spawn(
+      [process.execPath, MAIN, "watch", "--json", "--hz", "100", "-n", "1", robot, "speed"],
+      {
+        stdout: "pipe",
+      },
+    );
+    const writing = setInterval(
+      () =>
+        fixtures.manager.edit((data) => {
+          data.speed++;
+        }),
+      5,
+    );
+    try {
+      const { value } = await linesOf(child.stdout).next();
+      expect(JSON.parse(value as string)).toMatchObject({ changed: { speed: expect.any(Number) } });
+      expect(await child.exited).toBe(0);
+    } finally {
+      clearInterval(writing);
+      fixtures.manager.set("speed", 7);
+    }
+  });
+});
