@@ -69,7 +69,7 @@ async function watch(dir: string, jobs: Queue<Job>, done: Queue<Job>, seconds: n
   for (const worker of workers) worker.kill(9);
   await Promise.all(workers.map(({ exited }) => exited));
   const twice = [...times.values()].filter((count) => count > 1).length;
-  const left = jobs.info();
+  const left = jobs.counts();
   return `\n${JOBS} jobs, ${kills} workers killed: ${times.size} done, ${left.ready + left.taken} left, ${twice} done twice (killed between work and done), ${
     JOBS - times.size - left.ready - left.taken
   } lost`;
@@ -78,8 +78,11 @@ async function watch(dir: string, jobs: Queue<Job>, done: Queue<Job>, seconds: n
 /** One line that is written over, on a terminal. */
 function show(jobs: Queue<Job>, done: number, kills: number): void {
   if (!process.stdout.isTTY) return;
-  const { ready, taken, owners } = jobs.info();
-  const hands = owners.map(({ pid, taken: count }) => `${pid}:${count}`).join(" ");
+  const { ready, taken } = jobs.counts();
+  const hands = jobs
+    .owners()
+    .map(({ pid, taken: count }) => `${pid}:${count}`)
+    .join(" ");
   process.stdout.write(
     `\r\u001b[Kready ${ready}  in hand ${taken}  done ${done}  killed ${kills}  ${hands}`.slice(0, 100),
   );

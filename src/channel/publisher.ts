@@ -1,7 +1,9 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, FileFormatError, ShmError } from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
-import { createSegment } from "../segment/create.ts";
+import { restoreSegment } from "../segment/backup.ts";
+import { createSegment, removeSegment } from "../segment/create.ts";
+import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
 import { type Message, type MessageInit, Payload, type PayloadClass } from "../segment/payload.ts";
 import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
@@ -295,6 +297,44 @@ export class Publisher<T extends Message> implements Disposable {
     this.#views = [];
     this.#writer = this.#takeOver();
     this.#isLost = false;
+  }
+
+  /**
+   * What is known of the channel and its users. Looks through /proc, which takes some milliseconds.
+   * @throws ClosedError; FileMissingError; FileFormatError for a truncated file
+   */
+  info(): SegmentInfo {
+    return segmentInfo(this.#segment);
+  }
+
+  /**
+   * Makes the messages of a backup those of a channel, instead of what is there.
+   * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else; LockTimeoutError while a
+   *   publisher is there; SystemError
+   * @example Publisher.restore(Frame, "/var/backup/Frame_.channel", { dir });
+   */
+  static restore<T extends Message>(
+    cls: PayloadClass<T> | string,
+    backup: string,
+    options: PublisherOptions = {},
+  ): void {
+    checkOptions("Publisher.restore", options, known);
+    const payload = new Payload<T>(cls);
+    const place = classPlace(options.className ?? payload.name, options, "channel");
+    const { mode, waitMs: timeoutMs = DEFAULT_WAIT_MS } = options;
+    restoreSegment(place, channelType(payload), backup, { mode, timeoutMs, trust: options });
+  }
+
+  /**
+   * Removes the channel's file, and closes. Subscribers wait for another one. The lock's files stay.
+   * @throws ClosedError; SystemError EACCES …
+   */
+  remove(): void {
+    if (this.closed) throw new ClosedError(`the publisher of '${this.path}' is closed`);
+    const { place } = this.#segment;
+    const { mode } = this.#segment.content.file;
+    this.close();
+    removeSegment(place, channelType(), { mode, timeoutMs: DEFAULT_WAIT_MS, trust: this.#options });
   }
 
   /** Ends the publisher: the next one goes on with the next index. An open loan is given back. */

@@ -2,6 +2,7 @@ import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError } from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { backupSegment } from "../segment/backup.ts";
+import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
 import { type Message as Data, Payload, type PayloadClass } from "../segment/payload.ts";
 import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
@@ -317,6 +318,15 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   backup(path: string): number {
     this.#existing();
     return backupSegment(this.#segment, path);
+  }
+
+  /**
+   * What is known of the channel and its users: the publisher is who holds the lock. Looks through /proc, which takes some milliseconds.
+   * @throws ClosedError; FileMissingError; FileFormatError for a truncated file
+   */
+  info(): SegmentInfo {
+    this.#existing();
+    return segmentInfo(this.#segment);
   }
 
   /** Unmaps the channel. Views that `peek` gave throw from then on. */

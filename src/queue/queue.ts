@@ -1,8 +1,9 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, FileFormatError, FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
-import { backupSegment } from "../segment/backup.ts";
-import { createSegment, replaceSegment } from "../segment/create.ts";
+import { backupSegment, restoreSegment } from "../segment/backup.ts";
+import { createSegment, removeSegment, replaceSegment } from "../segment/create.ts";
+import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
 import { closeAtWorkerEnd } from "../segment/lifetime.ts";
 import { Owners } from "../segment/owners.ts";
 import { type Message, type MessageInit, Payload, type PayloadClass } from "../segment/payload.ts";
@@ -110,8 +111,7 @@ export interface OwnerInfo {
 }
 
 /** What a queue holds. */
-export interface QueueInfo extends SlotCounts {
-  readonly path: string;
+export interface QueueInfo extends SegmentInfo, SlotCounts {
   readonly slots: number;
   readonly maxAttempts: number;
   readonly leaseMs: number;
@@ -269,29 +269,19 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     return this.#current().slots.counts().taken;
   }
 
-  /** What the queue holds, and who works on it. @throws ClosedError */
-  info(): QueueInfo {
-    const { slots, limits, geometry } = this.#current();
-    const taken = new Map<number, number>();
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const slot of slots) {
-      const word = slots.word(slot);
-      if (stateOf(word) !== TAKEN) continue;
-      taken.set(ownerOf(word), (taken.get(ownerOf(word)) ?? 0) + 1);
-      const takenAt = slots.takenAtMs(slot);
-      if (takenAt > 0) oldest = Math.min(oldest, takenAt);
-    }
-    return {
-      path: this.path,
-      slots: geometry.slots,
-      ...limits,
-      ...slots.counts(),
-      oldestTakenAt: Number.isFinite(oldest) ? oldest : undefined,
-      owners: this.#ownersInfo(taken),
-    };
+  /** How many slots are in which state. @throws ClosedError */
+  counts(): SlotCounts {
+    return this.#current().slots.counts();
   }
 
-  #ownersInfo(taken: ReadonlyMap<number, number>): OwnerInfo[] {
+  /** The processes that have pushed or taken and live, and the dead whose jobs have not gone back yet. @throws ClosedError */
+  owners(): OwnerInfo[] {
+    const taken = new Map<number, number>();
+    const { slots } = this.#current();
+    for (const slot of slots) {
+      const word = slots.word(slot);
+      if (stateOf(word) === TAKEN) taken.set(ownerOf(word), (taken.get(ownerOf(word)) ?? 0) + 1);
+    }
     const result: OwnerInfo[] = [];
     for (const [owner, pid] of this.#owners.pids().entries()) {
       if (owner === 0 || pid === 0) continue;
@@ -300,6 +290,27 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       if (isAlive || count > 0) result.push({ owner, pid, taken: count, isAlive });
     }
     return result;
+  }
+
+  /**
+   * All that is known of the queue and its users. Looks through /proc, which takes some milliseconds; `counts` and `owners` do not.
+   * @throws ClosedError; FileMissingError; FileFormatError for a truncated file
+   */
+  info(): QueueInfo {
+    const { slots, limits, geometry } = this.#current();
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const slot of slots) {
+      const takenAt = stateOf(slots.word(slot)) === TAKEN ? slots.takenAtMs(slot) : 0;
+      if (takenAt > 0) oldest = Math.min(oldest, takenAt);
+    }
+    return {
+      ...segmentInfo(this.#segment),
+      slots: geometry.slots,
+      ...limits,
+      ...slots.counts(),
+      oldestTakenAt: Number.isFinite(oldest) ? oldest : undefined,
+      owners: this.owners(),
+    };
   }
 
   #isDead(owner: number): boolean {
@@ -832,10 +843,39 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     backupSegment(this.#segment, path);
   }
 
+  /**
+   * Makes the jobs of a backup those of a queue, instead of what is there.
+   * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else; LockTimeoutError; SystemError
+   * @example Queue.restore(Job, "/var/backup/Job_.queue", { dir: "/run/app" });
+   */
+  static restore<T extends Message>(
+    cls: PayloadClass<T> | string,
+    backup: string,
+    options: QueueOptions = {},
+  ): void {
+    checkOptions("Queue.restore", options, known);
+    const payload = new Payload<T>(cls);
+    const place = classPlace(options.className ?? payload.name, options, "queue");
+    restoreSegment(place, queueType(payload), backup, { mode: options.mode, trust: options });
+  }
+
   /** One turn per change of the queue: a push, an end, a note. @throws ClosedError; the signal's reason */
   changes(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<number> {
     this.#current();
     return this.#segment.changes(options);
+  }
+
+  /**
+   * Removes the queue's file with its jobs, and closes. Others find out at their next look (FileMissingError). The lock's files stay.
+   * @throws LockTimeoutError; SystemError EACCES …
+   */
+  remove(options: { readonly timeoutMs?: number | undefined } = {}): void {
+    checkOptions("remove", options, { timeoutMs: "number" });
+    const { place } = this.#segment;
+    const { mode } = this.#current().file;
+    removeSegment(place, queueType(), { mode, timeoutMs: options.timeoutMs, trust: this.#options });
+    this.#held = [];
+    this.close();
   }
 
   /** Gives the jobs in hand back, and leaves the queue. */

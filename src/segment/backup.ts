@@ -1,10 +1,12 @@
 /** Copies of segments as files of their own: whole, described, and opened without a lock. */
 import { FileFormatError } from "../errors/errors.ts";
 import { rename } from "../sys/new-file.ts";
-import { exists } from "../sys/paths.ts";
-import type { Content, ContentCopy } from "./content.ts";
-import { makeFile } from "./create.ts";
+import { absolutePath, exists } from "../sys/paths.ts";
+import type { Trust } from "../sys/trust.ts";
+import type { Content, ContentCopy, ContentType } from "./content.ts";
+import { createSegment, makeFile, type SegmentPlan } from "./create.ts";
 import type { Footer } from "./footer.ts";
+import type { Place } from "./place.ts";
 import type { Segment } from "./segment.ts";
 import { SegmentFile } from "./segment-file.ts";
 
@@ -34,6 +36,41 @@ export function backupSegment<C extends Content>(segment: Segment<C>, path: stri
     },
   });
   return copy.version;
+}
+
+/** What a backup is restored with. */
+export interface RestoreSegmentOptions {
+  /** Permissions of the new file. Default: those of the backup. */
+  readonly mode?: number | undefined;
+  /** Milliseconds to wait for the lock of a file that is replaced. */
+  readonly timeoutMs?: number | undefined;
+  readonly trust?: Trust | undefined;
+}
+
+/**
+ * Makes the content of a backup the one of a place, instead of what is there.
+ * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else; LockTimeoutError; SystemError
+ */
+export function restoreSegment<C extends Content>(
+  place: Place,
+  type: ContentType<C>,
+  backup: string,
+  { mode, timeoutMs, trust }: RestoreSegmentOptions = {},
+): void {
+  const { words, leastBytes, kind } = type;
+  using old = SegmentFile.open(absolutePath(".", backup), { access: "read", words, leastBytes, trust });
+  if (old.footer?.content !== kind) throw new FileFormatError(backup, `'${backup}' holds no ${kind}`);
+  const { bytes } = type.open(old).copyCommitted(true) as ContentCopy;
+  const plan: SegmentPlan = {
+    content: kind,
+    lockKind: old.lockKind,
+    contentBytes: bytes.byteLength,
+    fingerprint: old.footer.fingerprint,
+    schema: JSON.parse(Buffer.from(old.schemaBytes).toString()),
+    name: `the ${kind} of '${backup}'`,
+    fill: (file) => file.bytes.set(bytes),
+  };
+  createSegment(place, plan, type, { force: true, mode: mode ?? old.mode, timeoutMs, trust });
 }
 
 /** With the shared lock, as part of what the segment's user holds already, if anything. */

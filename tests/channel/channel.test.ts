@@ -326,6 +326,28 @@ describe("backups", () => {
     const ids = [1, 2, 3, 4, 5].map(() => backup.receive()?.data.id);
     expect(ids).toEqual([6, 7, 8, 9, undefined]);
     expect(() => new Publisher(Price, { dir, tag: "old" })).toThrow("backup");
+
+    Publisher.restore(Price, path, { dir, tag: "new" });
+    using restored = new Publisher(Price, { dir, tag: "new" });
+    using reader = new Subscriber(Price, { dir, tag: "new", from: "oldest" });
+    const ids = [1, 2, 3, 4].map(() => reader.receive()?.data.id);
+    expect(ids).toEqual([6, 7, 8, 9]);
+    restored.send({ id: 77 });
+    expect(reader.receive()).toMatchObject({ index: 10, missed: 0 });
+    expect(() => Publisher.restore(Price, path, { dir, waitMs: 0 })).toThrow(LockTimeoutError);
+  });
+
+  test("info tells who publishes; remove() leaves no channel", () => {
+    const publisher = prices();
+    using subscriber = new Subscriber(Price, { dir });
+    publisher.send({ id: 1 });
+    expect(subscriber.info()).toMatchObject({ kind: "channel", version: 1, deadWriter: false });
+    expect(subscriber.info().lock?.holders.map(({ pid }) => pid)).toEqual([process.pid]);
+    publisher.remove();
+    expect(() => new Subscriber(Price, { dir })).toThrow(FileMissingError);
+    // What was left there comes first.
+    expect(subscriber.receive()?.data.id).toBe(1);
+    expect(subscriber.receive()).toBeUndefined();
   });
 });
 

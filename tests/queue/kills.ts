@@ -54,7 +54,7 @@ export async function killRun(dir: string, kills: number, resizes = 0): Promise<
     const i = Math.floor(random() * children.length);
     // Most are at work; a kill during the start tells little.
     const { pid } = children[i]!.process;
-    if (!queue.info().owners.some((owner) => owner.pid === pid) && random() > 0.02) continue;
+    if (!queue.owners().some((owner) => owner.pid === pid) && random() > 0.02) continue;
     const [{ role, process }] = children.splice(i, 1) as [ReturnType<typeof start>];
     process.kill(9);
     await process.exited;
@@ -95,8 +95,8 @@ function report(
     if (done[id]! > 1) result.twice++;
     result.done += Number(done[id]! > 0);
   }
-  const { slots, free } = queue.info();
-  result.stuck = slots - free;
+  const { free, ...others } = queue.counts();
+  result.stuck = Object.values(others).reduce((sum, count) => sum + count, 0);
   return result;
 }
 

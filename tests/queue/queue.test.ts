@@ -292,6 +292,39 @@ describe("files", () => {
     const path = join(dir, "Work_copy.queue");
     queue.backup(path);
     expect(() => open({ tag: "copy" })).toThrow("backup");
+    Queue.restore(Work, path, { dir, tag: "restored" });
+    using restored = open({ tag: "restored" });
+    const ids = [1, 2, 3, 4].map(() => restored.tryTake()?.data.id);
+    expect(ids).toEqual([1, 2, 3, undefined]);
+    restored.push({ id: 4 });
+    expect(restored.tryTake()?.data.id).toBe(4);
+  });
+
+  test("remove: no file is left, and others find out", () => {
+    const queue = works();
+    using other = open();
+    other.push({ id: 1 });
+    queue.remove();
+    expect(queue.closed).toBe(true);
+    expect(() => open()).toThrow(FileMissingError);
+    expect(() => other.tryPush({ id: 2 })).toThrow(FileMissingError);
+  });
+
+  test("info", () => {
+    using queue = works({ leaseMs: 1000, maxAttempts: 3 });
+    for (const id of [1, 2]) queue.push({ id });
+    using _job = queue.take()!;
+    const info = queue.info();
+    expect(info).toMatchObject({
+      kind: "queue",
+      slots: 8,
+      ready: 1,
+      taken: 1,
+      leaseMs: 1000,
+      maxAttempts: 3,
+    });
+    expect(info.owners).toEqual([{ owner: 1, pid: process.pid, taken: 1, isAlive: true }]);
+    expect(Math.abs(info.oldestTakenAt! - Date.now())).toBeLessThan(60_000);
   });
 
   test("a deleted file is found out", async () => {
