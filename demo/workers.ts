@@ -54,10 +54,7 @@ async function watch(dir: string, jobs: Queue<Job>, done: Queue<Job>, seconds: n
   const end = performance.now() + seconds * 1000;
   for (let killAt = performance.now() + 1000; times.size < JOBS && performance.now() < end; ) {
     await Bun.sleep(100);
-    for (let job = done.tryTake(); job !== undefined; job = done.tryTake()) {
-      times.set(job.data.id, (times.get(job.data.id) ?? 0) + 1);
-      job.done();
-    }
+    collect(done, times);
     show(jobs, times.size, kills);
     if (performance.now() < killAt) continue;
     killAt = performance.now() + KILL_EVERY_MS;
@@ -68,11 +65,20 @@ async function watch(dir: string, jobs: Queue<Job>, done: Queue<Job>, seconds: n
   }
   for (const worker of workers) worker.kill(9);
   await Promise.all(workers.map(({ exited }) => exited));
+  collect(done, times);
   const twice = [...times.values()].filter((count) => count > 1).length;
   const left = jobs.counts();
   return `\n${JOBS} jobs, ${kills} workers killed: ${times.size} done, ${left.ready + left.taken} left, ${twice} done twice (killed between work and done), ${
     JOBS - times.size - left.ready - left.taken
   } lost`;
+}
+
+/** Counts how often each job was done. */
+function collect(done: Queue<Job>, times: Map<number, number>): void {
+  for (let job = done.tryTake(); job !== undefined; job = done.tryTake()) {
+    times.set(job.data.id, (times.get(job.data.id) ?? 0) + 1);
+    job.done();
+  }
 }
 
 /** One line that is written over, on a terminal. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import {
   ClosedError,
+  DeadlockError,
   FileFormatError,
   FileMissingError,
   LayoutMismatchError,
@@ -330,11 +331,11 @@ describe("backups", () => {
     Publisher.restore(Price, path, { dir, tag: "new" });
     using restored = new Publisher(Price, { dir, tag: "new" });
     using reader = new Subscriber(Price, { dir, tag: "new", from: "oldest" });
-    const ids = [1, 2, 3, 4].map(() => reader.receive()?.data.id);
-    expect(ids).toEqual([6, 7, 8, 9]);
+    const restoredIds = [1, 2, 3, 4].map(() => reader.receive()?.data.id);
+    expect(restoredIds).toEqual([6, 7, 8, 9]);
     restored.send({ id: 77 });
     expect(reader.receive()).toMatchObject({ index: 10, missed: 0 });
-    expect(() => Publisher.restore(Price, path, { dir, waitMs: 0 })).toThrow(LockTimeoutError);
+    expect(() => Publisher.restore(Price, path, { dir, waitMs: 0 })).toThrow(DeadlockError);
   });
 
   test("info tells who publishes; remove() leaves no channel", () => {

@@ -82,14 +82,14 @@ describe("jobs", () => {
     expect([again.data.id, again.attempt]).toEqual([1, 1]);
     again.done();
     expect(() => again.done()).toThrow(ClosedError);
-    expect(queue.info()).toMatchObject({ ready: 0, taken: 0, free: 8 });
+    expect(queue.counts()).toMatchObject({ ready: 0, taken: 0, free: 8 });
   });
 
   test("fail: another attempt, later, with its reason; the last one makes a dead letter", () => {
     using queue = works({ maxAttempts: 2 });
     queue.push({ id: 5 });
     queue.take()!.fail("no answer", { delayMs: 30 });
-    expect(queue.info()).toMatchObject({ delayed: 1, ready: 0 });
+    expect(queue.counts()).toMatchObject({ delayed: 1, ready: 0 });
     const again = queue.take({ timeoutMs: 5000 })!;
     expect([again.attempt, new TextDecoder().decode(again.user).replace(/\0+$/, "")]).toEqual([
       2,
