@@ -6,12 +6,13 @@ import { Segment } from "../segment/segment.ts";
 import type { Struct } from "../struct/declare/struct.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { Region } from "../struct/memory/memory.ts";
-import { resolvePath } from "../struct/view/path.ts";
+import { getPath, resolvePath } from "../struct/view/path.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import { asyncHooks } from "../sys/builtin.ts";
 import { AT_PLACE, type ManagerOptions, placeOf, type RoleOptions } from "./options.ts";
 import { Ownership } from "./ownership.ts";
+import { Parts } from "./parts.ts";
 import { type RecordContent, recordType } from "./record-content.ts";
 import { Snapshots } from "./snapshots.ts";
 
@@ -76,6 +77,7 @@ export class Core<T extends Struct> {
   /** Views for sessions, by the memory they are on; they go when the file goes. */
   #views = new WeakMap<Region, T>();
   readonly #snapshots: Snapshots<T>;
+  readonly #parts: Parts;
   #ownership: Ownership | undefined;
 
   constructor(layout: Layout, options: RoleOptions, kind: RoleKind) {
@@ -90,6 +92,7 @@ export class Core<T extends Struct> {
       makesLock: kind === "manager" || options[AT_PLACE] !== undefined,
     });
     this.#snapshots = new Snapshots<T>(layout);
+    this.#parts = new Parts(layout);
     try {
       checkAgreement(this.content, options);
     } catch (error) {
@@ -147,6 +150,14 @@ export class Core<T extends Struct> {
     if (!content.isSequenced) this.#copyUnderLock(bytes);
     else while (!content.copyTo(bytes) && !this.#copyLocked(content, bytes));
     return copy;
+  }
+
+  /** One member or element of it, as the snapshot has it, without a copy of the rest. */
+  snapshotAt(path: string): unknown {
+    const content = this.segment.current() ?? this.content;
+    const part = this.#parts.at(path);
+    const value = content.isSequenced ? content.readPart(part, this.layout) : undefined;
+    return value === undefined ? getPath(this.snapshot() as object, part.path) : value;
   }
 
   /** Of a file whose writers keep no sequence. */

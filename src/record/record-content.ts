@@ -31,6 +31,7 @@ import { guardSleepers } from "../struct/view/atomic.ts";
 import { readConsistent } from "../sync/seqlock.ts";
 import { exists } from "../sys/paths.ts";
 import { checkLayout, layoutInFile, schemaInFile } from "./layouts.ts";
+import type { Part } from "./parts.ts";
 
 /** Any record, also one of IPMMAP, has at least the header. */
 export const LEAST_BYTES = 16;
@@ -73,6 +74,27 @@ export function recordType(
   };
 }
 
+/** A copy of a part that is being made. */
+interface PartCopy {
+  readonly part: Part;
+  readonly bytes: Uint8Array;
+}
+
+/** Views of the whole struct for reading a part in place. */
+interface WholeViews {
+  readonly live: object;
+  readonly preImage: object;
+}
+
+/** Stands for a value whose type refuses to read it. */
+class Unreadable {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    this.cause = cause;
+  }
+}
+
 export class RecordContent implements Content {
   readonly file: SegmentFile;
   /** Bytes of the struct in the file, at least those of the class. */
@@ -85,6 +107,7 @@ export class RecordContent implements Content {
   readonly #live: Uint8Array;
   readonly #preImage: Uint8Array | undefined;
   readonly #atomics: readonly Range[];
+  #wholeViews: WholeViews | undefined;
   /** All bytes but those of atomics. */
   readonly #transactional: readonly Range[];
   /** The part that the class knows, of both. */
@@ -247,6 +270,55 @@ export class RecordContent implements Content {
     else this.#copyPreImage(target, preImage);
     return true;
   };
+
+  /**
+   * A part of the last committed state, without a lock; undefined when writers were too busy.
+   * @throws what the part's own type throws for bytes that it cannot read
+   */
+  readPart(part: Part, layout: Layout): unknown {
+    const { words, at } = this.file;
+    if (part.read !== undefined) {
+      this.#wholeViews ??= this.#viewsOf(layout);
+      const value = readConsistent(words, at.sequence, this.#readInPlace, part);
+      if (value instanceof Unreadable) throw value.cause;
+      return value;
+    }
+    const copy = part.make();
+    const isWhole = readConsistent(words, at.sequence, this.#copyPart, { part, bytes: copy.bytes });
+    return isWhole && copy.value;
+  }
+
+  #viewsOf(layout: Layout): WholeViews {
+    const preImage = this.#readable.preImage.with(READ_ONLY | FRESH);
+    return { live: this.view(layout, this.fresh), preImage: this.view(layout, preImage) };
+  }
+
+  readonly #readInPlace = (sequence: number, { read }: Part): unknown => {
+    const { live, preImage } = this.#wholeViews as WholeViews;
+    try {
+      return (read as NonNullable<Part["read"]>)(this.#isLive(sequence) ? live : preImage);
+    } catch (error) {
+      // It may have seen half of a store: that counts only if it was whole.
+      return new Unreadable(error);
+    }
+  };
+
+  readonly #copyPart = (sequence: number, { part, bytes }: PartCopy): true => {
+    const { start, end } = part;
+    const isLive = this.#isLive(sequence);
+    bytes.set((isLive ? this.#live : (this.#preImage as Uint8Array)).subarray(start, end));
+    if (!isLive) this.#copyAtomics(bytes, part);
+    return true;
+  };
+
+  /** Atomics are live whatever a writer does. */
+  #copyAtomics(bytes: Uint8Array, part: Range): void {
+    for (const atomic of this.#atomics) {
+      const start = Math.max(atomic.start, part.start);
+      const end = Math.min(atomic.end, part.end);
+      if (start < end) bytes.set(this.#live.subarray(start, end), start - part.start);
+    }
+  }
 
   /** The state before the writer that is at work; its atomics as they are now, as they belong to no transaction. */
   #copyPreImage(target: Uint8Array, preImage: Uint8Array): void {

@@ -77,6 +77,14 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
   }
 
   /**
+   * One member or element of the last committed state, at a dotted path, without a copy of the rest: a value, or a struct or array in
+   * private memory of yours. On files that Python's IPMMAP edits too, or that are not transactional, it costs as much as a
+   * whole snapshot.
+   * @throws as `snapshot()`; TypeError or RangeError for a path that does not exist
+   * @example const { x, y } = reader.snapshot("path.500");
+   */
+  snapshot<P extends string>(path: CheckedPath<T, P>): PathValue<T, P>;
+  /**
    * The last committed state, in private memory of yours. Takes no lock, makes no system call and waits for no
    * writer, not even for one that was killed halfway; only on files that Python's IPMMAP edits too, or that are not
    * transactional, it takes the reader lock for a moment.
@@ -86,8 +94,9 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * @throws TypeError when `into` is anything else than a snapshot of this class
    * @example const { speed } = reader.snapshot();
    */
-  snapshot(into?: T): T {
-    return this.core.snapshot(into);
+  snapshot(into?: T): T;
+  snapshot(what?: T | string): unknown {
+    return typeof what === "string" ? this.core.snapshotAt(what) : this.core.snapshot(what);
   }
 
   /**

@@ -15,6 +15,8 @@ export interface ResolvedPath {
   /** Bytes from the start of the outermost struct. */
   readonly offset: number;
   readonly type: FieldType;
+  /** The byte order there, if it is not the machine's. */
+  readonly endian?: Layout["endian"];
 }
 
 const resolved = new WeakMap<Layout, Map<string, ResolvedPath>>();
@@ -39,7 +41,8 @@ export function resolvePath(layout: Layout, path: string): ResolvedPath {
 function resolve(layout: Layout, path: string): ResolvedPath {
   if (typeof path !== "string")
     throw new TypeError(`${layout.name}: a path must be a string, got ${show(path)}`);
-  let place: ResolvedPath = { steps: [], offset: 0, type: new StructType(layout.cls) };
+  const { cls, endian } = layout;
+  let place: ResolvedPath = { steps: [], offset: 0, type: new StructType(cls), endian };
   for (const step of path.split("."))
     place = follow(place, step, `${layout.name}: path ${JSON.stringify(path)}`);
   return place;
@@ -54,7 +57,13 @@ function follow(place: ResolvedPath, step: string, where: string): ResolvedPath 
       throw new TypeError(
         `${where}: ${layout.name} has no member ${JSON.stringify(step)}; ${itHas(layout.members)}`,
       );
-    return { steps: [...steps, step], offset: offset + member.offset, type: member.type };
+    const order = member.endian ?? place.endian;
+    return {
+      steps: [...steps, step],
+      offset: offset + member.offset,
+      type: member.type,
+      endian: orderWithin(member.type, order),
+    };
   }
   if (type.kind !== "array")
     throw new TypeError(
@@ -65,8 +74,17 @@ function follow(place: ResolvedPath, step: string, where: string): ResolvedPath 
     throw new TypeError(`${where}: ${JSON.stringify(step)} must be an index into ${typeName(type)}`);
   if (type.length !== null && index >= type.length)
     throw new RangeError(`${where}: index ${step} is outside ${typeName(type)}`);
-  return { steps: [...steps, index], offset: offset + index * sizeOfType(type.element), type: type.element };
+  return {
+    steps: [...steps, index],
+    offset: offset + index * sizeOfType(type.element),
+    type: type.element,
+    endian: orderWithin(type.element, place.endian),
+  };
 }
+
+/** A struct may have a byte order of its own. */
+const orderWithin = (type: FieldType, outer: Layout["endian"]): Layout["endian"] =>
+  type.kind === "struct" ? (layoutOfClass(type.cls).endian ?? outer) : outer;
 
 /** The member or element of a view or array. */
 function child(node: unknown, step: string | number): unknown {
