@@ -20,6 +20,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import type { BunPlugin } from "bun";
 import { compileDeclarations } from "./build/declarations.ts";
 import { filesOfModules } from "./build/files.ts";
+import { mainEntry } from "./build/main-entry.ts";
 import {
   embedThreads,
   exportedNames,
@@ -96,8 +97,14 @@ function startWithoutBun(module: string): string {
   return `import { needsBun } from ${path};\nexport { ${there.join(", ")} } from ${path};\n${standIns.join("\n")}`;
 }
 
+const main = mainEntry(
+  join(src, "index.ts"),
+  ["struct/functions.ts", "struct/schema/schema-reader.ts"].map((path) => join(src, path)),
+);
+
 /** The text that a file of dist/ begins with: it exports what its modules export. */
 function startOf(file: string, modules: readonly string[]): string {
+  if (file === "index.js") return main.text;
   if (file === "without-bun.js") return startWithoutBun(modules[0]!);
   if (!file.startsWith("chunks/")) return `export * from ${JSON.stringify(modules[0])};`;
   const origins = new Map<string, string>();
@@ -190,7 +197,7 @@ async function check(files: Iterable<string>): Promise<void> {
 }
 
 async function build(): Promise<void> {
-  const files = filesOfModules(src, publicModules());
+  const files = filesOfModules(src, publicModules(), main);
   const threads = await compileThreads(files.keys());
   for (const file of new Set(files.values())) {
     const text = finished(file, await bundle(START, { ...FILE, plugins: [splitter(file, files, threads)] }));

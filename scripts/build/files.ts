@@ -1,5 +1,6 @@
 /** Which modules go together into one file of dist/. */
 import { relative } from "node:path";
+import type { MainEntry } from "./main-entry.ts";
 import { importedModules, lazyModules } from "./source.ts";
 
 /** All modules that are loaded when those of `start` are. */
@@ -32,7 +33,11 @@ function lazily(start: Iterable<string>): Set<string> {
  * each other in a circle.
  * @param entries the public modules, the main one first
  */
-export function filesOfModules(src: string, entries: readonly string[]): Map<string, string> {
+export function filesOfModules(
+  src: string,
+  [index, ...entries]: readonly string[],
+  main: MainEntry,
+): Map<string, string> {
   const files = new Map<string, string>();
   const put = (modules: Iterable<string>, nameOf: (room: string) => string): void => {
     for (const module of modules) {
@@ -40,12 +45,15 @@ export function filesOfModules(src: string, entries: readonly string[]): Map<str
       if (!files.has(module)) files.set(module, `chunks/${nameOf(room!)}.js`);
     }
   };
-  for (const entry of entries) files.set(entry, relative(src, entry).replace(/\.ts$/, ".js"));
-  put(eagerly(entries.slice(0, 1)), (room) => room);
+  for (const entry of [index!, ...entries]) files.set(entry, relative(src, entry).replace(/\.ts$/, ".js"));
+  put(eagerly(main.eager), (room) => room);
   const mainFiles = new Set(files.values());
   const others = (room: string): string => (mainFiles.has(`chunks/${room}.js`) ? `${room}-more` : room);
   put(eagerly(entries), others);
-  const lazy = [...lazily(entries)].map((start) => ({ start, modules: eagerly([start]) }));
+  const lazy = [...main.later, ...lazily([...main.eager, ...main.later, ...entries])].map((start) => ({
+    start,
+    modules: eagerly([start]),
+  }));
   const timesLoaded = (module: string): number => lazy.filter(({ modules }) => modules.has(module)).length;
   for (const { modules } of lazy)
     put(

@@ -29,6 +29,11 @@ export function lazyModules(module: string): string[] {
   return [...textOf(module).matchAll(/\brequire\("(\.[^"]+)"\)/g)].map(([, path]) => at(module, path!));
 }
 
+/** The modules that a module imports for their effect alone. */
+export function sideEffects(module: string): string[] {
+  return [...textOf(module).matchAll(/^import "(\.[^"]+)";$/gm)].map(([, path]) => at(module, path!));
+}
+
 const STAR_EXPORT = /^export \* from "(\.[^"]+)";$/gm;
 const NAMED_EXPORT = /^export \{([^}]*)\} from "(\.[^"]+)";$/gm;
 

@@ -10,7 +10,7 @@ import type { Core, Holding } from "./core.ts";
 import { opening } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
 import { Role } from "./role.ts";
-import { WriteSession } from "./session.ts";
+import type { WriteSession } from "./session.ts";
 
 /**
  * Reads and writes a shared struct (IPMMAP's `DataStructMmapEditor`). Its sessions exclude all others and are transactions: a session's stores
@@ -73,6 +73,7 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
 
   #open(holding: Holding): WriteSession<T> {
     try {
+      const { WriteSession } = opening();
       const session = new WriteSession<T>(this.core, holding);
       holding.session = session.held;
       return session;

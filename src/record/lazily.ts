@@ -1,2 +1,9 @@
+type Opening = typeof import("./opening.ts");
+
+let loaded: Opening | undefined;
+
 /** Loads what opening a role takes, once. */
-export const opening = (): typeof import("./opening.ts") => require("./opening.ts");
+export function opening(): Opening {
+  loaded ??= require("./opening.ts") as Opening;
+  return loaded;
+}

@@ -8,7 +8,7 @@ import type { Core, Holding } from "./core.ts";
 import { opening } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
 import { Role } from "./role.ts";
-import { ReadSession } from "./session.ts";
+import type { ReadSession } from "./session.ts";
 
 /**
  * Reads a shared struct (IPMMAP's `DataStructMmapReader`), and cannot write it by any way: the compiler, the views
@@ -74,6 +74,7 @@ export class Reader<T extends MmapStructure> extends Role<T, DeepReadonly<T>> {
   // A private name, so that to the compiler an Editor, whose lock excludes others, is no Reader.
   #open(holding: Holding): ReadSession<T, DeepReadonly<T>> {
     try {
+      const { ReadSession } = opening();
       const session = new ReadSession<T, DeepReadonly<T>>(this.core, holding);
       holding.session = session.held;
       return session;

@@ -4,13 +4,11 @@ import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { CheckedPath, Copied, DeepReadonly, PathValue } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
-import { plainPath, resolvePath } from "../struct/view/path.ts";
 import type { ChangesOptions, WaitOptions } from "../sync/notifier.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
 import type { Core } from "./core.ts";
 import { opening } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
-import { ReadSession } from "./session.ts";
 
 /**
  * What a Reader, an Editor and a Manager have in common. The three are told apart by the compiler: an Editor does not stand
@@ -54,6 +52,7 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
   read<R>(fn: (data: DeepReadonly<T>) => SyncResult<R, "use lockAsync">, options?: LockOptions): R {
     refuseAsync(fn, "read", "lockAsync");
     const { core } = this;
+    const { ReadSession } = opening();
     const holding = core.acquire("shared", "call", options);
     try {
       const session = new ReadSession<T, DeepReadonly<T>>(core, holding);
@@ -72,6 +71,7 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * @example reader.get("path.3.x")
    */
   get<P extends string>(path: CheckedPath<T, P>, options?: LockOptions): Copied<PathValue<T, P>> {
+    const { plainPath, resolvePath } = opening();
     const resolved = resolvePath(this.core.layout, path);
     return this.core.underLock((data) => plainPath(data, resolved), options) as Copied<PathValue<T, P>>;
   }

@@ -1,7 +1,15 @@
 /** Gives `Atomic.wait` and `notify` the kernel: imported for its effect by the main module. */
 
 import { provideFutex } from "../struct/view/atomic.ts";
-import { futexWait, futexWake } from "./libc/futex.ts";
+
+type Futex = typeof import("./libc/futex.ts");
+let loaded: Futex | undefined;
+
+/** Loaded by the first wait or wake, with the tables of libc. */
+function futex(): Futex {
+  loaded ??= require("./libc/futex.ts") as Futex;
+  return loaded;
+}
 
 /** The kernel looks at the four bytes only; which kind of array stands for them is all the same to it. */
 const asInt32 = (words: Int32Array | Uint32Array): Int32Array =>
@@ -9,9 +17,9 @@ const asInt32 = (words: Int32Array | Uint32Array): Int32Array =>
 
 provideFutex({
   wait(words, index, expected, timeoutMs = Infinity) {
-    const result = futexWait(asInt32(words), index, expected, timeoutMs);
+    const result = futex().futexWait(asInt32(words), index, expected, timeoutMs);
     // A signal woke us: callers look at the value again, whatever woke them.
     return result === "interrupted" ? "ok" : result;
   },
-  wake: (words, index, count) => futexWake(asInt32(words), index, count),
+  wake: (words, index, count) => futex().futexWake(asInt32(words), index, count),
 });

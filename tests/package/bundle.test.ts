@@ -30,8 +30,10 @@ async function how<T>(promise: Promise<T>, start: () => void): Promise<[T, strin
   const workers = () =>
     readdirSync("/proc/self/task").filter((id) => readFileSync(\`/proc/self/task/\${id}/comm\`, "utf8") === "Worker\\n").length;
   const before = seenWorkers;
-  await Bun.sleep(50);
-  seenWorkers = workers();
+  for (let looks = 0; looks < 100 && seenWorkers === before; looks++) {
+    await Bun.sleep(20);
+    seenWorkers = workers();
+  }
   start();
   return [await promise, seenWorkers > before ? "with a thread" : "by polling"];
 }

@@ -1,7 +1,7 @@
 /** The packed file, as users install it. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { existsSync, readFileSync, symlinkSync } from "node:fs";
+import { join, relative } from "node:path";
 import * as mainInSource from "../../src/index.ts";
 import { root } from "../support/built.ts";
 import { settings, styles, typePackages } from "./settings.ts";
@@ -52,7 +52,9 @@ test("importing the main module loads structs and roles, and nothing of files, l
 
 test("the command that package.json's bin names runs from node_modules/.bin", () => {
   const dir = shop.project({}, {});
-  const path = `${dirname(process.execPath)}:${process.env.PATH}`;
+  const bin = join(dir, "node_modules", ".bin");
+  symlinkSync(process.execPath, join(bin, "bun"));
+  const path = `${bin}:${process.env.PATH}`;
   const { stdout, exitCode } = Bun.spawnSync(["node_modules/.bin/shmstruct", "--help"], {
     cwd: dir,
     env: { ...process.env, PATH: path },

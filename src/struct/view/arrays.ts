@@ -204,7 +204,7 @@ export abstract class CArray<T> implements Iterable<T> {
 /** What iterators inherit from: `map`, `filter` and the like. */
 export const IteratorPrototype: object = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 
-/** `copyTo` of numbers: as memory where the target is their typed array, which holds them in the machine's order. */
+/** @internal `copyTo` of numbers: as memory where the target is their typed array, which holds them in the machine's order. */
 export function copyNumbers<A extends { readonly length: number; [index: number]: unknown }>(
   { inline, size }: ScalarType<number | bigint, TypedArray>,
   region: Region,
