@@ -5,7 +5,7 @@ import { DemoMmapStructure } from "./demo-struct.ts";
 const random = () => Math.random() * 100;
 
 // Closing is not needed for safety (a lock dies with its process), but polite.
-using manager = new Manager(DemoMmapStructure, { create: true, force: true });
+using manager = new Manager(DemoMmapStructure, { create: true });
 console.log(`memory mapped: ${manager.path}   (Ctrl-C ends)`);
 
 const stop = Promise.withResolvers<void>();
