@@ -75,9 +75,6 @@ function fill(
   limits: QueueLimits,
   jobs: readonly SavedJob[],
 ): void {
-  if (jobs.length > geometry.slots) {
-    throw new RangeError(`there are ${jobs.length} jobs, too many for ${geometry.slots} slots`);
-  }
   initSlots(bytes, geometry, limits);
   new Slots(bytes, geometry).restore(jobs);
 }

@@ -2,7 +2,7 @@ import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError, FileFormatError, FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { backupSegment, restoreSegment } from "../segment/backup.ts";
-import { createSegment, removeSegment, replaceSegment } from "../segment/create.ts";
+import { createSegment, removeSegment, replaceSegment, type SegmentPlan } from "../segment/create.ts";
 import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
 import { closeAtWorkerEnd } from "../segment/lifetime.ts";
 import { Owners } from "../segment/owners.ts";
@@ -15,7 +15,7 @@ import { checkMode } from "../sys/arguments.ts";
 import { fromMilliseconds, nowMs } from "../sys/clock.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
-import { type QueueContent, queuePlan, queueType } from "./queue-content.ts";
+import { QueueContent, queuePlan, queueType } from "./queue-content.ts";
 import {
   attemptOf,
   inOrder,
@@ -261,23 +261,23 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** Jobs that may be taken now. @throws ClosedError */
   get size(): number {
-    return this.#current().slots.counts().ready;
+    return this.#latest().slots.counts().ready;
   }
 
   /** Jobs that workers have in hand. @throws ClosedError */
   get taken(): number {
-    return this.#current().slots.counts().taken;
+    return this.#latest().slots.counts().taken;
   }
 
   /** How many slots are in which state. @throws ClosedError */
   counts(): SlotCounts {
-    return this.#current().slots.counts();
+    return this.#latest().slots.counts();
   }
 
   /** The processes that have pushed or taken and live, and the dead whose jobs have not gone back yet. @throws ClosedError */
   owners(): OwnerInfo[] {
     const taken = new Map<number, number>();
-    const { slots } = this.#current();
+    const { slots } = this.#latest();
     for (const slot of slots) {
       const word = slots.word(slot);
       if (stateOf(word) === TAKEN) taken.set(ownerOf(word), (taken.get(ownerOf(word)) ?? 0) + 1);
@@ -297,7 +297,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * @throws ClosedError; FileMissingError; FileFormatError for a truncated file
    */
   info(): QueueInfo {
-    const { slots, limits, geometry } = this.#current();
+    const { slots, limits, geometry } = this.#latest();
     let oldest = Number.POSITIVE_INFINITY;
     for (const slot of slots) {
       const takenAt = stateOf(slots.word(slot)) === TAKEN ? slots.takenAtMs(slot) : 0;
@@ -630,10 +630,17 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     return this.#content;
   }
 
-  /** Should the file have been deleted or truncated by hand. */
-  #look(): void {
+  /** The content that is current by a look at the disk. */
+  #latest(): QueueContent {
+    this.#current();
     const content = this.#segment.whole() ?? this.#segment.content;
     if (content !== this.#content) this.#attach(content);
+    return content;
+  }
+
+  /** Should the files have been deleted or truncated by hand. */
+  #look(): void {
+    this.#latest();
     if (this.#owners.isUnlinkedOrReplaced) {
       throw new FileMissingError(
         this.#owners.path,
@@ -786,21 +793,34 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     checkOptions("resize", options, { ...shape, timeoutMs: "number" });
     checkQueueOptions(options);
     const { timeoutMs = 5000, ...changes } = options;
-    const { geometry, limits, file } = this.#ready();
-    const next = { ...limits, slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...changes };
-    if (next.payloadBytes < geometry.payloadBytes) throw new RangeError("resize: payloadBytes may only grow");
-    const plan = queuePlan(this.#payload, { ...next, limits: next }, () => this.#freeze(timeoutMs));
+    const { file } = this.#ready();
     const { place } = this.#segment;
-    replaceSegment(place, queueType(), { mode: file.mode, timeoutMs, trust: this.#options }, () => plan);
+    const how = { mode: file.mode, timeoutMs, trust: this.#options };
+    // The file that is there under the lock, which may be another one than this queue has open.
+    replaceSegment(place, queueType(), how, (old) =>
+      this.#resized(new QueueContent(old, this.#payload), changes, timeoutMs),
+    );
     this.#moveOver();
   }
 
+  #resized(content: QueueContent, changes: Omit<ResizeOptions, "timeoutMs">, timeoutMs: number): SegmentPlan {
+    const { geometry, limits, slots } = content;
+    const next = { ...limits, slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...changes };
+    if (next.payloadBytes < geometry.payloadBytes) throw new RangeError("resize: payloadBytes may only grow");
+    const { free } = slots.counts();
+    checkRoom(geometry.slots - free, next.slots);
+    return queuePlan(this.#payload, { ...next, limits: next }, () =>
+      this.#freeze(content, next.slots, timeoutMs),
+    );
+  }
+
   /** All jobs of the file, which no call can change any more. With the writer's lock held, and the file superseded. */
-  #freeze(timeoutMs: number): SavedJob[] {
-    const content = this.#segment.content;
+  #freeze(content: QueueContent, room: number, timeoutMs: number): SavedJob[] {
     const deadline = new Deadline(timeoutMs);
     try {
-      return inOrder([...content.slots].map((slot) => this.#freezeSlot(content, slot, deadline)));
+      const jobs = inOrder([...content.slots].map((slot) => this.#freezeSlot(content, slot, deadline)));
+      checkRoom(jobs.length, room);
+      return jobs;
     } catch (error) {
       content.slots.thaw();
       throw error;
@@ -904,6 +924,10 @@ function checkQueueOptions(options: QueueOptions): void {
     (Number.isInteger(maxAttempts) && maxAttempts >= 0 && maxAttempts <= MAX_ATTEMPTS);
   if (!isFine)
     throw new RangeError(`maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS}, not ${maxAttempts}`);
+}
+
+function checkRoom(jobs: number, slots: number): void {
+  if (jobs > slots) throw new RangeError(`resize: there are ${jobs} jobs, too many for ${slots} slots`);
 }
 
 function checkPushOptions(

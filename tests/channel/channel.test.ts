@@ -234,6 +234,17 @@ describe("one publisher at a time", () => {
     expect(subscriber.receive()).toMatchObject({ index: last.index + 1, epoch: 2 });
   });
 
+  test("six at once that make the channel: one file, and one after the other publishes", async () => {
+    const children = Array.from({ length: 6 }, () => child("some"));
+    expect(await Promise.all(children.map(({ exited }) => exited))).toEqual(Array(6).fill(0));
+    using subscriber = new Subscriber(Price, { dir, from: "oldest" });
+    const all = Array.from({ length: 30 }, () => subscriber.receive());
+    expect(all.map((message) => message?.data.id)).toEqual(Array.from({ length: 30 }, (_, id) => id));
+    expect(all.map((message) => message?.epoch)).toEqual(
+      Array.from({ length: 30 }, (_, i) => 1 + Math.floor(i / 5)),
+    );
+  });
+
   test("close() lets the next one in at once", () => {
     const first = prices();
     first.send({ id: 1 });

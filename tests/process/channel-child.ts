@@ -1,4 +1,4 @@
-/** The other end of a channel: bun channel-child.ts DIR publish | count N | sleep */
+/** The other end of a channel: bun channel-child.ts DIR publish | count N | sleep | some */
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { Price } from "../channel/structs.ts";
 
@@ -36,6 +36,13 @@ function sleep(): void {
   console.log(subscriber.receive({ timeoutMs: 10_000 })?.data.id);
 }
 
-if (what === "publish") await publish();
+/** Publishes five messages, when it is this one's turn. */
+function publishSome(): void {
+  using publisher = new Publisher(Price, { dir, create: true, slots: 64, waitMs: 20_000 });
+  for (let i = 0; i < 5; i++) publisher.send({ id: publisher.index, price: publisher.index / 2 });
+}
+
+if (what === "some") publishSome();
+else if (what === "publish") await publish();
 else if (what === "count") receiveAll();
 else sleep();

@@ -1,9 +1,15 @@
-/** The other end of a queue: bun queue-child.ts DIR hold */
+/** The other end of a queue: bun queue-child.ts DIR hold | push FIRST */
 import { Queue } from "../../src/queue/index.ts";
-import { Work } from "../queue/structs.ts";
+import { fillWork, Work } from "../queue/structs.ts";
 
-const [dir] = process.argv.slice(2);
-const queue = new Queue(Work, { dir });
-queue.take();
-console.log("taken");
-setInterval(() => {}, 1000);
+const [dir, what, first = "0"] = process.argv.slice(2);
+
+if (what === "push") {
+  using queue = new Queue(Work, { dir, create: true, slots: 64 });
+  for (let id = Number(first); id < Number(first) + 10; id++) queue.push(fillWork(id));
+} else {
+  const queue = new Queue(Work, { dir });
+  queue.take();
+  console.log("taken");
+  setInterval(() => {}, 1000);
+}

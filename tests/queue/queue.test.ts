@@ -269,8 +269,30 @@ describe("files", () => {
     for (const id of [1, 2, 3]) queue.push({ id });
     const job = queue.take()!;
     expect(() => queue.resize({ slots: 2 })).toThrow("3 jobs");
-    expect(queue.info()).toMatchObject({ slots: 8, ready: 3 });
-    expect(() => job.done()).toThrow(LeaseLostError);
+    expect(queue.info()).toMatchObject({ slots: 8, ready: 2, taken: 1 });
+    job.done();
+  });
+
+  test("resize by one whose file was replaced meanwhile", () => {
+    using queue = works({ slots: 4 });
+    using other = open();
+    other.push(fillWork(1));
+    queue.resize({ slots: 8 });
+    queue.push(fillWork(2));
+    other.resize({ slots: 16 });
+    expect(queue.info()).toMatchObject({ slots: 16, ready: 2, generation: 2 });
+  });
+
+  test("created by 6 processes at once: one file, and all jobs are in it", async () => {
+    const children = Array.from({ length: 6 }, (_, i) => child("push", String(i * 10)));
+    expect(await Promise.all(children.map(({ exited }) => exited))).toEqual(Array(6).fill(0));
+    using queue = open();
+    const ids: number[] = [];
+    for (let job = queue.tryTake(); job !== undefined; job = queue.tryTake()) {
+      ids.push(job.data.id);
+      job.done();
+    }
+    expect(ids.sort((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, id) => id));
   });
 
   test("force erases, and users of the old file find the new one", () => {
