@@ -41,13 +41,22 @@ const parts = {
   interop: {
     title: "Other languages and libraries",
     text: "C, Python and the libraries that shmstruct takes the place of, or works with.",
-    pages: [],
+    pages: ["c", "python"],
     last: [],
   },
   internals: {
     title: "Under the hood",
     text: "The bytes, the protocols and the figures: for those who write another participant, or change this one.",
-    pages: ["memory-layout", "schema", "file-format", "locking", "memory-order"],
+    pages: [
+      "memory-layout",
+      "schema",
+      "file-format",
+      "channel-format",
+      "queue-format",
+      "locking",
+      "memory-order",
+      "security",
+    ],
     last: ["performance"],
   },
 };
