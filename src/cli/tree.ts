@@ -20,7 +20,8 @@ export function typeText(type: TypeSchema): string {
     return `chars[${type.chars ?? ""}]${type.encoding === undefined ? "" : ` ${escapeText(type.encoding)}`}`;
   if ("array" in type) return arrayText(type);
   if ("struct" in type) return escapeText((type.struct as StructSchema).name);
-  if ("atomic" in type) return type.owner ? "owner" : `atomic ${escapeText(type.atomic)}`;
+  if ("atomic" in type) return type.owner ? "owner" : `atomic ${typeText(type.atomic)}`;
+  if ("wchars" in type) return `wchars[${type.wchars}]`;
   if ("converted" in type) return escapeText(type.converted);
   return escapeText(type.custom);
 }

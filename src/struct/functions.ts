@@ -6,12 +6,14 @@ import { StructDefinitionError } from "../errors/errors.ts";
 import { show } from "../errors/show.ts";
 import type { StructClass } from "./declare/composite.ts";
 import { Struct } from "./declare/struct.ts";
-import type { CheckedPath, Init, MemberNames, Plain } from "./declare/type-utils.ts";
+import type { CheckedPath, Init, MemberNames, Plain, PlainValue } from "./declare/type-utils.ts";
 import { bytesFor, bytesOfInit, flexibleMember } from "./layout/flexible.ts";
 import { type Layout, layoutOfClass, modeOf, valueMembers } from "./layout/layout.ts";
 import { AT_START, assertAttached, FRESH, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
 import { isShared, type MemorySource, memorySource } from "./memory/source.ts";
 import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.ts";
+import { CArray } from "./view/arrays.ts";
+import { AtomicValue } from "./view/atomic.ts";
 import { checkCost, MAX_VALUES } from "./view/cost.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
 import { resolvePath } from "./view/path.ts";
@@ -182,25 +184,40 @@ function asView(value: unknown, where: string): View {
 }
 
 /**
- * A copy as plain objects and arrays; atomics as their value, 64-bit integers as bigint.
- * @param options.maxValues how many numbers the copy may have, 2^21 unless given; an object or an array counts as 4, 8
- * bytes of text as 1. A file of a few bytes can describe a struct of gigabytes.
+ * How `toObject` copies.
+ * @example toObject(robot, { labels: true }).mode   // "Run"
+ */
+export interface ObjectOptions {
+  /** How many numbers the copy may have, 2^21 unless given; an object or an array counts as 4, 8 bytes of text as 1. */
+  readonly maxValues?: number | undefined;
+  /** Values of enums by their names, where they have one: to show them, not to assign them. */
+  readonly labels?: boolean | undefined;
+}
+
+/**
+ * A copy as plain objects and arrays, of a struct or a `CArray`; atomics as their value, 64-bit integers as bigint.
+ * @param options how many values it may have (a file of a few bytes can describe gigabytes), and names of enums
  * @throws TypeError for what is no struct and for memory that was unmapped, RangeError for an `asNumber` beyond 2^53 and
  * for a struct with more values
  * @example toObject(create(Point2D, { x: 1 }))   // { x: 1, y: 0 }
+ * @example console.table(toObject(robot.path))
  */
-export function toObject<T extends Struct>(
-  view: T,
-  options: { readonly maxValues?: number | undefined } = {},
-): Plain<T> {
-  checkOptions("toObject", options, { maxValues: "number" });
-  const known = asView(view, "toObject");
-  checkCost(
-    known,
-    options.maxValues ?? MAX_VALUES,
-    (values) => `toObject(view, { maxValues: ${values} }) makes them`,
-  );
-  return plainView(known, {}) as Plain<T>;
+export function toObject<T extends Struct>(view: T, options?: ObjectOptions): Plain<T>;
+export function toObject<T>(array: CArray<T>, options?: ObjectOptions): PlainValue<T>[];
+export function toObject(given: Struct | CArray<unknown>, options: ObjectOptions = {}): unknown {
+  checkOptions("toObject", options, { maxValues: "number", labels: "boolean" });
+  const { labels = false, maxValues = MAX_VALUES } = options;
+  if (given instanceof CArray) return given.map((element) => plainElement(element, options));
+  const known = asView(given, "toObject");
+  checkCost(known, maxValues, (values) => `toObject(view, { maxValues: ${values} }) makes them`);
+  return plainView(known, { labels });
+}
+
+/** An element of an array, of which only structs and rows are no plain values. */
+function plainElement(element: unknown, options: ObjectOptions): unknown {
+  if (element instanceof AtomicValue) return element.load();
+  if (ArrayBuffer.isView(element)) return Array.from(element as Uint8Array);
+  return isView(element) || element instanceof CArray ? toObject(element as Struct, options) : element;
 }
 
 /**
@@ -363,6 +380,12 @@ function inspectable(view: View): object {
   const source = view as unknown as Record<string, unknown>;
   const fields = valueMembers(view[LAYOUT]);
   // Showing a struct must not throw, even when a value cannot be read.
-  const entries = fields.map((m) => [m.name, readableValue(readOr(unreadable, () => source[m.name]))]);
+  const entries = fields.map((m) => [
+    m.name,
+    readableValue(
+      readOr(unreadable, () => source[m.name]),
+      m.type,
+    ),
+  ]);
   return Object.assign(new Named(), Object.fromEntries(entries));
 }

@@ -24,7 +24,7 @@ export {
 export { HEADER_CODE, MmapStructure, MmapStructureHeader } from "./declare/header.ts";
 export type { SchemaLimits } from "./declare/limits.ts";
 export { c_longdouble } from "./declare/long-double.ts";
-export { type DeclaredStruct, type MemberSpec, structOf, unionOf } from "./declare/object-form.ts";
+export { bigEndian, type DeclaredStruct, type MemberSpec, structOf, unionOf } from "./declare/object-form.ts";
 export { Struct, Union } from "./declare/struct.ts";
 export { chars } from "./declare/text.ts";
 export type {
@@ -84,6 +84,8 @@ export {
   type TypeOf,
   type TypeSchema,
 } from "./declare/types.ts";
+export { wchars } from "./declare/wide-text.ts";
+export { windows } from "./declare/windows.ts";
 export {
   alignof,
   assign,
@@ -93,6 +95,7 @@ export {
   equals,
   layoutOf,
   loadStructs,
+  type ObjectOptions,
   offsetof,
   sizeof,
   toObject,
@@ -105,4 +108,4 @@ export type { Memory } from "./memory/memory.ts";
 export type { MemberSchema, SchemaOptions, StructSchema } from "./schema/schema.ts";
 export { structFromSchema } from "./schema/schema-reader.ts";
 export { CArray, type StructArray } from "./view/arrays.ts";
-export { Atomic } from "./view/atomic.ts";
+export { Atomic, AtomicValue } from "./view/atomic.ts";

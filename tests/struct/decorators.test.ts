@@ -301,8 +301,10 @@ describe("what is refused", () => {
     ["@s.bits(s.c_int8, -1)", "@bits(c_int8, -1): the width must be a whole number from 0 to 8"],
     ["@s.bits(s.c_int8, 1.5)", "@bits(c_int8, 1.5): the width must be a whole number from 0 to 8"],
     ["@s.bits(s.c_bool, 2)", "@bits(c_bool, 2): the width must be a whole number from 0 to 1"],
-    ["@s.field(s.atomic(s.c_double))", "atomic(c_double): expected an integer type, c_int8 … c_uint64"],
-    ["@s.field(s.atomic(s.c_bool))", "atomic(c_bool): expected an integer type, c_int8 … c_uint64"],
+    [
+      "@s.field(s.atomic(s.c_double))",
+      "atomic(c_double): expected an integer type, c_int8 … c_uint64, c_bool, c_void_p, or an enumOf or asNumber of an integer",
+    ],
     [
       "@s.field(s.array(s.array(s.c_int8), 2))",
       "array: the elements must have a length; only the outermost may be flexible",

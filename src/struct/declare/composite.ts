@@ -3,7 +3,7 @@ import { checkOptions } from "../../errors/check-options.ts";
 import { StructDefinitionError } from "../../errors/errors.ts";
 import { show } from "../../errors/show.ts";
 import type { CArray } from "../view/arrays.ts";
-import type { Atomic } from "../view/atomic.ts";
+import type { Atomic, AtomicValue } from "../view/atomic.ts";
 import { Struct } from "./struct.ts";
 import { isOpenText } from "./text.ts";
 import {
@@ -14,6 +14,7 @@ import {
   c_uint32,
   type IntegerArray,
   type IntegerScalar,
+  type IntegerType,
   integerOf,
   isCType,
   isScalar,
@@ -63,25 +64,61 @@ export class ArrayType<Declared = unknown> {
   }
 }
 
+/** What a member of an atomic type is: an `Atomic` of numbers and bigints, an `AtomicValue` of anything else. */
+type AtomicOf<T> = unknown extends T
+  ? unknown
+  : [T] extends [boolean]
+    ? AtomicValue<boolean>
+    : `${number}` extends `${T & number}`
+      ? Atomic<number>
+      : bigint extends T
+        ? Atomic<bigint>
+        : AtomicValue<T>;
+
 /**
  * What `atomic` returns: an integer that processes change without a lock.
  * @example const count: AtomicType<number> = atomic(c_int32)
  */
-export class AtomicType<T extends number | bigint = number | bigint> {
+export class AtomicType<T = unknown> {
   /** Only for the compiler. */
-  declare readonly [DECLARED]?: Atomic<T>;
+  declare readonly [DECLARED]?: AtomicOf<T>;
   /** What types are told apart by. */
   readonly kind = "atomic";
-  /** The integer's type. */
-  readonly integer: ScalarType<T, unknown>;
-
+  /** The declared type. */
+  readonly declared: CType<T>;
+  /** The integer that it is stored as. */
+  readonly integer: ScalarType<number | bigint | boolean, unknown>;
+  /** Whether it counts: a boolean and an enum do not. */
+  readonly isNumber: boolean;
   /** It holds the number of an owner: see `owner`. */
   readonly isOwner: boolean;
+  readonly #conversion: Conversion | undefined;
 
   /** @internal `atomic` and `owner` make them. */
-  constructor(integer: ScalarType<T, unknown>, isOwner = false) {
-    this.integer = integer;
+  constructor(
+    declared: CType<T>,
+    integer: ScalarType<number | bigint | boolean, unknown>,
+    { conversion, isOwner = false }: { conversion?: Conversion | undefined; isOwner?: boolean } = {},
+  ) {
     this.isOwner = isOwner;
+    this.declared = declared;
+    this.integer = integer;
+    this.#conversion = conversion;
+    const { asNumber }: Partial<ConvertedType<unknown>> = declared;
+    this.isNumber = integer.inline.boolean !== true && (conversion === undefined || asNumber === true);
+  }
+
+  /** @internal The value that the stored number means. @throws RangeError for an `asNumber` beyond 2^53 */
+  decode(stored: number | bigint): T {
+    if (this.integer.inline.boolean) return (stored !== 0) as T;
+    return (this.#conversion === undefined ? stored : this.#conversion.decode(stored as never)) as T;
+  }
+
+  /** @internal The number that is stored for a value. @throws TypeError, RangeError */
+  check(value: unknown): number | bigint {
+    const given = this.#conversion === undefined ? value : this.#conversion.encode(value);
+    const checked = this.integer.check(given);
+    return typeof checked === "boolean" ? Number(checked) : checked;
   }
 }
 
@@ -232,17 +269,26 @@ export const bytes = (size: number) => array(c_uint8, size);
 
 /**
  * An integer of 8 to 64 bits that processes change without taking a lock, C11's `_Atomic type`; the member is an
- * `Atomic`. It has the machine's byte order and must be aligned to its size.
+ * `Atomic`. Of a boolean, an enum, a pointer or an `asNumber` as well: a boolean and an enum are an `AtomicValue`, which
+ * does not count. It has the machine's byte order and must be aligned to its size.
  * @throws StructDefinitionError for another type; where it is misaligned or big-endian, when the struct is laid out
  * @example @field(atomic(c_int32)) counter!: Atomic<number>;   data.counter.add(1)
+ * @example @field(atomic(enumOf(c_int32, Mode))) mode!: AtomicValue<Mode>;   data.mode.store(Mode.Run)
  */
-export function atomic<T extends number | bigint>(type: ScalarType<T, IntegerArray>): AtomicType<T> {
-  if (!isScalar(type) || type.integer === undefined || type.inline.boolean) {
+export function atomic<T extends number | bigint | boolean>(
+  type: ScalarType<T, IntegerArray> | IntegerType<T>,
+): AtomicType<T> {
+  const known: CType<unknown> | undefined = isCType(type) ? type : undefined;
+  // A pointer is an address, and so no integer to other types; its bits are.
+  const isPointer = known !== undefined && isScalar(known) && known.inline.accessor === "BigUint64";
+  const found = isPointer ? { scalar: known } : known && integerOf(known);
+  if (known === undefined || found === undefined) {
     throw new StructDefinitionError(
-      `atomic(${type?.name ?? type}): expected an integer type, c_int8 … c_uint64`,
+      `atomic(${known?.name ?? show(type)}): expected an integer type, c_int8 … c_uint64, c_bool, c_void_p, or an enumOf or asNumber of an integer`,
     );
   }
-  return new AtomicType<T>(type);
+  const { scalar, conversion } = found as { scalar: IntegerScalar; conversion?: Conversion };
+  return new AtomicType<T>(known as CType<T>, scalar, { conversion });
 }
 
 /**
@@ -252,7 +298,8 @@ export function atomic<T extends number | bigint>(type: ScalarType<T, IntegerArr
  * class Device extends Struct { @field(owner()) user!: Atomic<number>; @field(chars(16)) name!: string }
  * if (editor.claim("devices.3.user")) …
  */
-export const owner = (): AtomicType<number> => new AtomicType<number>(c_uint32, true);
+export const owner = (): AtomicType<number> =>
+  new AtomicType<number>(c_uint32, c_uint32 as IntegerScalar, { isOwner: true });
 
 export const extendsStruct = (value: unknown): value is StructClass =>
   typeof value === "function" && value.prototype instanceof Struct;

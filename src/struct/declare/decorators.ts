@@ -7,7 +7,7 @@ import { checkOptions } from "../../errors/check-options.ts";
 import { StructDefinitionError } from "../../errors/errors.ts";
 import { show } from "../../errors/show.ts";
 import { CArray } from "../view/arrays.ts";
-import { Atomic } from "../view/atomic.ts";
+import { Atomic, AtomicValue } from "../view/atomic.ts";
 import {
   array,
   BitsType,
@@ -80,6 +80,11 @@ export interface StructOptions {
   readonly endian?: "little" | "big" | undefined;
   /** The struct has no members, and takes no bytes, as GNU C has it; without this that is taken for a mistake. */
   readonly empty?: boolean | undefined;
+  /**
+   * The struct's own members begin in the padding at the end of its base, as g++ and clang lay out a class whose base
+   * is no plain C struct (it has a base, a constructor or private members). C, and C++ with a plain base, do not.
+   */
+  readonly reuseTail?: boolean | undefined;
   /** The name used in files and messages instead of the class's own: an identifier of at most 200 characters. */
   readonly name?: string | undefined;
 }
@@ -143,10 +148,11 @@ export function nested<T extends Struct>(
   options: FieldOptions = {},
 ): FieldDecorator<T> | FieldDecorator<CArray<T>> {
   const type = nestedType(cls, "@nested");
-  if (typeof countOrOptions === "object" || countOrOptions === undefined)
-    return recorder<T>("@nested", { type, ...checkedOptions("@nested", countOrOptions ?? options) });
-  const several = array(type, countOrOptions);
-  return recorder<CArray<T>>("@nested", { type: several, ...checkedOptions("@nested", options) });
+  if (typeof countOrOptions === "number") {
+    const several = array(type, countOrOptions);
+    return recorder<CArray<T>>("@nested", { type: several, ...checkedOptions("@nested", options) });
+  }
+  return recorder<T>("@nested", { type, ...checkedOptions("@nested", countOrOptions ?? options) });
 }
 
 /**
@@ -345,7 +351,7 @@ const valuesOf: Visitor<readonly Constructor[]> = {
   bits: ({ declared }) => declarableAs(declared),
   array: ({ element }) => (isNumeric(element) ? [typedArrays[element.inline.accessor], CArray] : [CArray]),
   struct: ({ cls }) => basesOf(cls),
-  atomic: () => [Atomic],
+  atomic: ({ isNumber }) => (isNumber ? [Atomic, AtomicValue] : [AtomicValue]),
 };
 
 /** The constructors that a member of this type can be declared as; none when that cannot be told. */
@@ -359,7 +365,14 @@ function basesOf(cls: StructClass): StructClass[] {
     : [cls];
 }
 
-const KNOWN_OPTIONS = { pack: "any", align: "any", endian: "any", name: "any", empty: "boolean" } as const;
+const KNOWN_OPTIONS = {
+  pack: "any",
+  align: "any",
+  endian: "any",
+  name: "any",
+  empty: "boolean",
+  reuseTail: "boolean",
+} as const;
 
 function checkValues(where: string, { pack, align, endian, name }: StructOptions = {}): void {
   const powers = [1, 2, 4, 8, 16];

@@ -10,6 +10,7 @@ import {
   type FieldDecorator,
   field,
   nested,
+  ownOptions,
   type StructOptions,
   struct,
 } from "./decorators.ts";
@@ -98,4 +99,26 @@ function decoratorFor(spec: MemberSpec, where: string): FieldDecorator<never> {
   throw new StructDefinitionError(
     `${where}: expected a type, a struct class or a decorator, got ${show(spec)}`,
   );
+}
+
+const swapped = new WeakMap<StructClass, StructClass>();
+
+/**
+ * The same struct in big-endian byte order, nested structs without an order of their own included: a class that
+ * extends it, the same one each time.
+ * @throws StructDefinitionError, at its first use, for a class that has an order of its own or atomics in it
+ * @example const header = viewOf(bigEndian(Header), socketData);
+ */
+export function bigEndian<T extends Struct>(cls: StructClass<T>): StructClass<T> {
+  const known = swapped.get(cls);
+  if (known !== undefined) return known as StructClass<T>;
+  if (!extendsStruct(cls))
+    throw new StructDefinitionError(`bigEndian: expected a class that extends Struct, got ${show(cls)}`);
+  const name = ownOptions(cls).name ?? cls.name;
+  const big = { [name]: class extends (cls as unknown as typeof Struct) {} }[
+    name
+  ] as unknown as StructClass<T>;
+  struct({ ...ownOptions(cls), endian: "big" })(big);
+  swapped.set(cls, big);
+  return big;
 }

@@ -1,6 +1,6 @@
 /** Types that follow from a struct class: what it is built from, what it looks like as plain data, its paths. */
 import type { CArray } from "../view/arrays.ts";
-import type { Atomic } from "../view/atomic.ts";
+import type { AtomicValue } from "../view/atomic.ts";
 import type { IsStruct } from "./struct.ts";
 import type { TypedArray } from "./types.ts";
 
@@ -64,8 +64,8 @@ type ElementOf<T> = T extends TypedArray
  */
 export type InitValue<T> = T extends Scalar
   ? T
-  : T extends Atomic<infer N>
-    ? N | Atomic<N> | ReadonlyAtomic<N>
+  : T extends AtomicValue<infer N>
+    ? N | AtomicValue<N> | ReadonlyAtomic<N>
     : T extends TypedArray
       ? Iterable<NumberIn<T>>
       : T extends CArray<infer E>
@@ -91,7 +91,7 @@ type InitOf<T> = { readonly [K in FieldNamesOf<T>]?: InitValue<T[K]> };
 /** What a field becomes in plain data. @example PlainValue<Float32Array> is number[] */
 export type PlainValue<T> = T extends Scalar
   ? T
-  : T extends Atomic<infer N>
+  : T extends AtomicValue<infer N>
     ? N
     : T extends TypedArray | CArray<unknown>
       ? PlainValue<ElementOf<T>>[]
@@ -180,11 +180,11 @@ export interface ReadonlyNumbers<T extends number | bigint> extends Iterable<T> 
 }
 
 /** An atomic that can only be loaded and waited for. @example (counter: ReadonlyAtomic<number>) => counter.load() */
-export type ReadonlyAtomic<T extends number | bigint> = Pick<Atomic<T>, "load" | "wait">;
+export type ReadonlyAtomic<T> = Pick<AtomicValue<T>, "load" | "wait">;
 
 type ReadonlyValue<T> = T extends Scalar | Method
   ? T
-  : T extends Atomic<infer N>
+  : T extends AtomicValue<infer N>
     ? ReadonlyAtomic<N>
     : T extends TypedArray
       ? ReadonlyNumbers<NumberIn<T>>
@@ -203,7 +203,7 @@ export type DeepReadonly<T> = { readonly [K in keyof T]: ReadonlyValue<T[K]> } &
 // Paths are followed this deep; structs nest by value, so none is infinitely deep, but the compiler cannot know.
 type Depth = [never, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
-type Below<T, D extends number> = T extends Scalar | Atomic<number> | Atomic<bigint>
+type Below<T, D extends number> = T extends Scalar | AtomicValue<never>
   ? never
   : T extends TypedArray
     ? `.${number}`

@@ -20,7 +20,8 @@ export type TypeSchema =
   | { readonly chars: number | null; readonly encoding?: string }
   | { readonly array: TypeSchema; readonly length: number | null; readonly count?: string }
   | { readonly struct: unknown }
-  | { readonly atomic: string; readonly owner?: true }
+  | { readonly wchars: number }
+  | { readonly atomic: TypeSchema; readonly owner?: true }
   | {
       readonly converted: string;
       readonly base: TypeSchema;
@@ -222,6 +223,8 @@ export interface ConvertedType<T> extends CType<T> {
   readonly base: CType<unknown>;
   /** @internal */
   readonly conversion: Conversion;
+  /** @internal The names of an enum's values. */
+  readonly labels?: ReadonlyMap<unknown, string> | undefined;
   /** @internal A bigint type that is seen as a number, and as nothing else. */
   readonly asNumber?: boolean | undefined;
 }
@@ -626,16 +629,19 @@ interface ConversionParts<B, T> {
   readonly storedAs?: "integer";
   readonly asNumber?: boolean;
   readonly values?: ValueClass | undefined;
+  /** The names of an enum's values. */
+  readonly names?: ReadonlyMap<unknown, string>;
 }
 
 function converted<B, T>(base: CType<B>, parts: ConversionParts<B, T>): ConvertedType<T> {
-  const { name, decode, encode, labels, storedAs, asNumber, values } = parts;
+  const { name, decode, encode, labels, storedAs, asNumber, values, names } = parts;
   // What check returns is what write stores, so the encoded value travels between them under the type T.
   const type = {
     kind: "own" as const,
     base,
     conversion: { decode, encode } as Conversion,
     ...(storedAs && { storedAs, asNumber }),
+    ...(names && { labels: names }),
     name,
     size: base.size,
     align: base.align,
@@ -722,6 +728,8 @@ export function enumOf<B extends number | bigint, const E extends Readonly<Recor
   const parts: ConversionParts<B, Extract<E[keyof E], B>> = {
     storedAs: "integer",
     values: valueClassOf(type),
+    // Of two names for one value the first.
+    names: new Map(members.map(([label, value]) => [value as unknown, label] as const).reverse()),
     name: where,
     labels,
     decode: (stored) => stored as Extract<E[keyof E], B>,

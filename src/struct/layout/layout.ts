@@ -64,6 +64,8 @@ export interface Layout {
   /** Bytes. */
   readonly size: number;
   readonly align: number;
+  /** Bytes up to the end of the last member, where that is known: what `reuseTail` begins behind. */
+  readonly dataSize?: number;
   /** The order given by `@struct({ endian })`, if any. */
   readonly endian?: "little" | "big";
   /** In declaration order, bases first; members of anonymous members follow theirs. */
@@ -148,7 +150,7 @@ const names: Visitor<string> = {
     return typeName(innermost) + dimensions;
   },
   struct: ({ cls }) => layoutOfClass(cls).name,
-  atomic: ({ integer }) => `atomic(${integer.name})`,
+  atomic: ({ declared }) => `atomic(${declared.name})`,
 };
 
 /** A type's name in messages and mismatch reports: `c_int32`, `Point2D`, `c_float[3][4]`, `c_uint8:3`. */
@@ -312,7 +314,8 @@ class Placement {
       throw new StructDefinitionError(`${this.#name} has members, but @struct says empty: true`);
     if (size > MAX_BYTES)
       throw new StructDefinitionError(`${this.#name} takes ${size} bytes; the most is ${MAX_BYTES}`);
-    const result = { kind: this.#isUnion ? ("union" as const) : ("struct" as const), size, align };
+    const dataSize = Math.ceil(this.#end / 8);
+    const result = { dataSize, kind: this.#isUnion ? ("union" as const) : ("struct" as const), size, align };
     return {
       cls: this.cls,
       name: this.#name,
@@ -327,8 +330,10 @@ class Placement {
 
   #placeBase(base: Layout): void {
     const where = `${this.#name} extends ${base.name}`;
-    if (base.flexible)
+    const adds = ownDeclarations(this.cls).length > 0;
+    if (base.flexible && adds)
       throw new StructDefinitionError(`${where}, whose flexible array must stay the last member`);
+    this.#flexible = base.flexible;
     this.#endian ??= base.endian;
     if (base.endian !== undefined && base.endian !== this.#endian)
       throw new StructDefinitionError(
@@ -337,7 +342,9 @@ class Placement {
     this.#checkAtomics(base.atomicAlign, 0, where);
     for (const member of base.members) this.#add(member);
     this.#align = Math.min(base.align, this.#options.pack ?? base.align);
-    this.#end = base.size * 8;
+    // Without members of its own it is the base under another name.
+    const reuses = this.#options.reuseTail === true && base.dataSize !== undefined && !this.#isUnion;
+    this.#end = (reuses ? base.dataSize : base.size) * 8;
     this.#position = this.#isUnion ? 0 : this.#end;
   }
 

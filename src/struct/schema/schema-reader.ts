@@ -37,6 +37,7 @@ import {
   ownType,
   type ScalarType,
 } from "../declare/types.ts";
+import { wchars } from "../declare/wide-text.ts";
 import {
   atomicAlignOf,
   flattened,
@@ -214,7 +215,8 @@ class SchemaReader {
     if ("array" in schema) return this.#array(schema, where, place);
     if ("chars" in schema) return readChars(schema, where);
     if (isOwner === true && integer === "c_uint32") return owner();
-    if ("atomic" in schema) return atomic(this.#named(integer, where) as typeof types.c_int32);
+    if ("atomic" in schema) return atomic(this.#type(integer, where, deeper(place)) as typeof types.c_int32);
+    if ("wchars" in schema) return readWide(schema, where);
     if ("converted" in schema) return this.#converted(schema, where, place);
     if ("custom" in schema) return this.#custom(schema, where);
     throw unsound(`${where}: type`, schema);
@@ -340,6 +342,11 @@ function readBits(bits: unknown, type: FieldType, where: string, struct: Head): 
   if (!fits || integer === undefined || width > integer.bits || offset + width > struct.size * 8)
     throw unsound(`${where}: bits`, `${offset}, ${width}`);
   return Object.freeze({ offset, width, ...(apart === true && { apart }) });
+}
+
+function readWide({ wchars: length }: AnyObject, where: string): CType<string> {
+  if (!isCount(length)) throw unsound(`${where}: wchars`, length);
+  return wchars(length);
 }
 
 function readChars({ chars: size, encoding }: AnyObject, where: string): CType<string> {

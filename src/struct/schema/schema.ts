@@ -93,8 +93,8 @@ const spellings: Visitor<TypeSchema> = {
   array: ({ element, length, count }) =>
     Object.freeze({ array: typeSchema(element), length, ...(count !== undefined && { count }) }),
   struct: ({ cls }) => Object.freeze({ struct: schemaOf(layoutOfClass(cls)) }),
-  atomic: ({ integer, isOwner }) =>
-    Object.freeze({ atomic: integer.name, ...(isOwner && ({ owner: true } as const)) }),
+  atomic: ({ declared, isOwner }) =>
+    Object.freeze({ atomic: typeSchema(declared), ...(isOwner && ({ owner: true } as const)) }),
 };
 
 const typeSchema = (type: FieldType): TypeSchema => visit(type, spellings);

@@ -5,7 +5,8 @@
  */
 import { checkOptions } from "../../errors/check-options.ts";
 import { show } from "../../errors/show.ts";
-import { type Inline, type IntegerArray, type ScalarType, typedArrays } from "../declare/types.ts";
+import type { AtomicType } from "../declare/composite.ts";
+import { type Inline, type IntegerArray, typedArrays } from "../declare/types.ts";
 import { barrier } from "../memory/barrier.ts";
 import { READ_ONLY, type Region } from "../memory/memory.ts";
 import { at, outOfRange, readOnlyHere } from "../validation-error.ts";
@@ -13,9 +14,10 @@ import { type Owner, placeOf } from "./arrays.ts";
 
 type IntegerAccessor = Exclude<Inline["accessor"], "Float32" | "Float64">;
 type Operation = "store" | "add" | "sub" | "and" | "or" | "xor" | "exchange";
-type AtomicsOn<T> = Record<Operation, (array: IntegerArray, index: number, value: T) => T> & {
-  load(array: IntegerArray, index: number): T;
-  compareExchange(array: IntegerArray, index: number, expected: T, replacement: T): T;
+type Stored = number | bigint;
+type AtomicsOn = Record<Operation, (array: IntegerArray, index: number, value: Stored) => Stored> & {
+  load(array: IntegerArray, index: number): Stored;
+  compareExchange(array: IntegerArray, index: number, expected: Stored, replacement: Stored): Stored;
 };
 
 /**
@@ -55,20 +57,19 @@ export function guardSleepers(buffer: ArrayBufferLike, check: () => void): void 
 }
 
 /** `Atomics` takes any integer array with operands of its kind; the constructor pairs them. */
-const atomics = <T>() => Atomics as unknown as AtomicsOn<T>;
+const atomics = () => Atomics as unknown as AtomicsOn;
 
 /**
- * One atomic integer in shared memory, handed out by a field of type `atomic(…)`. All operations are sequentially
- * consistent and return what `Atomics` returns: `add`, `sub`, `and`, `or`, `xor`, `exchange` and `compareExchange`
- * the *old* value, `store` the stored one. Results wrap around as C's do; operands are checked.
- * On a Reader's memory only `load` and `wait` work.
+ * One atomic value in shared memory, handed out by a field of type `atomic(…)`: a boolean, a member of an enum, or (an
+ * `Atomic`) a number. All operations are sequentially consistent; `exchange` and `compareExchange` return the *old*
+ * value, `store` the stored one. On a Reader's memory only `load` and `wait` work.
  * @throws TypeError from all of them once the memory is unmapped; from all that store, on a Reader's memory and for
  * an operand of another kind; RangeError for an operand that the type cannot hold
- * @example editor.live.counter.add(1)
+ * @example if (!data.ready.load()) data.ready.store(true);
  */
-export class Atomic<T extends number | bigint> {
+export class AtomicValue<T> {
   readonly #words: IntegerArray;
-  readonly #type: ScalarType<T, unknown>;
+  readonly #type: AtomicType<T>;
   readonly #readOnly: boolean;
 
   readonly #owner: Owner;
@@ -79,20 +80,15 @@ export class Atomic<T extends number | bigint> {
    * @param owner the member it is, or the array whose `element` it is; for messages
    * @throws RangeError for memory that is not aligned to the integer's size
    */
-  constructor(
-    region: Region,
-    byteOffset: number,
-    type: ScalarType<T, unknown>,
-    owner: Owner = "",
-    element = 0,
-  ) {
+  constructor(region: Region, byteOffset: number, type: AtomicType<T>, owner: Owner = "", element = 0) {
     const address = region.byteOffset + byteOffset;
-    if (address % type.size !== 0) {
+    const { size, inline } = type.integer;
+    if (address % size !== 0) {
       throw new RangeError(
-        `an atomic must be aligned to its ${type.size} bytes; this one is at ${address} of its buffer`,
+        `an atomic must be aligned to its ${size} bytes; this one is at ${address} of its buffer`,
       );
     }
-    const TypedArray = typedArrays[type.inline.accessor as IntegerAccessor];
+    const TypedArray = typedArrays[inline.accessor as IntegerAccessor];
     this.#words = new TypedArray(region.buffer as ArrayBuffer, address, 1);
     this.#type = type;
     this.#owner = owner;
@@ -102,11 +98,11 @@ export class Atomic<T extends number | bigint> {
 
   /** The value now. @throws TypeError once the memory is unmapped @example data.counter.load() */
   load(): T {
-    if (!this.#readOnly) return atomics<T>().load(this.#words, 0);
+    if (!this.#readOnly) return this.#type.decode(atomics().load(this.#words, 0));
     barrier();
     const value = this.#words[0];
     if (value === undefined) throw unmapped();
-    return value as T;
+    return this.#type.decode(value);
   }
 
   /**
@@ -115,52 +111,8 @@ export class Atomic<T extends number | bigint> {
    * @example data.counter.store(0)
    */
   store(value: T): T {
-    return this.#change("store", value);
-  }
-
-  /**
-   * Adds; returns the value before.
-   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
-   * @example data.counter.add(1)
-   */
-  add(value: T): T {
-    return this.#change("add", value);
-  }
-
-  /**
-   * Subtracts; returns the value before.
-   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
-   * @example data.counter.sub(1)
-   */
-  sub(value: T): T {
-    return this.#change("sub", value);
-  }
-
-  /**
-   * Bitwise and; returns the value before.
-   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
-   * @example data.flags.and(0b1110)
-   */
-  and(value: T): T {
-    return this.#change("and", value);
-  }
-
-  /**
-   * Bitwise or; returns the value before.
-   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
-   * @example data.flags.or(0b0001)
-   */
-  or(value: T): T {
-    return this.#change("or", value);
-  }
-
-  /**
-   * Bitwise exclusive or; returns the value before.
-   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
-   * @example data.flags.xor(0b0001)
-   */
-  xor(value: T): T {
-    return this.#change("xor", value);
+    this.change("store", value);
+    return value;
   }
 
   /**
@@ -169,7 +121,7 @@ export class Atomic<T extends number | bigint> {
    * @example data.counter.exchange(0)
    */
   exchange(value: T): T {
-    return this.#change("exchange", value);
+    return this.change("exchange", value);
   }
 
   /**
@@ -179,12 +131,8 @@ export class Atomic<T extends number | bigint> {
    */
   compareExchange(expected: T, replacement: T): T {
     const wanted = this.#operand("compareExchange", expected);
-    return atomics<T>().compareExchange(
-      this.#words,
-      0,
-      wanted,
-      this.#operand("compareExchange", replacement),
-    );
+    const given = this.#operand("compareExchange", replacement);
+    return this.#type.decode(atomics().compareExchange(this.#words, 0, wanted, given));
   }
 
   /**
@@ -248,9 +196,9 @@ export class Atomic<T extends number | bigint> {
    * @throws TypeError once the memory is unmapped
    * @example JSON.stringify(data.counter)
    */
-  toJSON(): number | string {
-    const value = this.load();
-    return typeof value === "bigint" ? value.toString() : value;
+  toJSON(): number | string | boolean {
+    const value: unknown = this.load();
+    return typeof value === "bigint" ? value.toString() : (value as number | boolean);
   }
 
   /**
@@ -261,12 +209,13 @@ export class Atomic<T extends number | bigint> {
     return this.#words.length === 0 ? "Atomic(unmapped)" : `Atomic(${show(this.load())})`;
   }
 
-  #change(operation: Operation, value: T): T {
+  /** @internal Does one of `Atomics`' operations. */
+  protected change(operation: Operation, value: T): T {
     const operand = this.#operand(operation, value);
-    return atomics<T>()[operation](this.#words, 0, operand);
+    return this.#type.decode(atomics()[operation](this.#words, 0, operand));
   }
 
-  #operand(operation: string, value: T): T {
+  #operand(operation: string, value: T): number | bigint {
     this.#mayWrite();
     return this.#checked(operation, value);
   }
@@ -275,7 +224,7 @@ export class Atomic<T extends number | bigint> {
     if (this.#readOnly) throw readOnlyHere(placeOf(this.#owner, this.#element));
   }
 
-  #checked(operation: string, value: T): T {
+  #checked(operation: string, value: T): number | bigint {
     try {
       return this.#type.check(value);
     } catch (error) {
@@ -292,7 +241,7 @@ export class Atomic<T extends number | bigint> {
     if (words.length === 0) throw unmapped();
     if (words instanceof Int32Array || words instanceof Uint32Array) return words;
     throw new TypeError(
-      `${this.#place(operation)} needs a 32-bit atomic (c_int32 or c_uint32), this is a ${this.#type.name}`,
+      `${this.#place(operation)} needs a 32-bit atomic (c_int32 or c_uint32), this is a ${this.#type.declared.name}`,
     );
   }
 }
@@ -312,6 +261,60 @@ function sleepGuarded({ words, wanted, timeoutMs = Infinity, guard }: GuardedSle
     const left = end - performance.now();
     const result = kernel().wait(words, 0, wanted, Math.max(0, Math.min(left, LOOK_EVERY_MS)));
     if (result !== "timed-out" || left <= LOOK_EVERY_MS) return result;
+  }
+}
+
+/**
+ * One atomic number in shared memory, handed out by a field of type `atomic(…)`. `add`, `sub`, `and`, `or` and `xor`
+ * return the value before, as `Atomics` does. Results wrap around as C's do; operands are checked.
+ * @throws TypeError from all of them once the memory is unmapped; from all that store, on a Reader's memory and for
+ * an operand of another kind; RangeError for an operand that the type cannot hold
+ * @example editor.live.counter.add(1)
+ */
+export class Atomic<T extends number | bigint> extends AtomicValue<T> {
+  /**
+   * Adds; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.counter.add(1)
+   */
+  add(value: T): T {
+    return this.change("add", value);
+  }
+
+  /**
+   * Subtracts; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.counter.sub(1)
+   */
+  sub(value: T): T {
+    return this.change("sub", value);
+  }
+
+  /**
+   * Bitwise and; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.flags.and(0b1110)
+   */
+  and(value: T): T {
+    return this.change("and", value);
+  }
+
+  /**
+   * Bitwise or; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.flags.or(0b0001)
+   */
+  or(value: T): T {
+    return this.change("or", value);
+  }
+
+  /**
+   * Bitwise exclusive or; returns the value before.
+   * @throws TypeError on a Reader's memory, unmapped or for another kind of value, RangeError if it does not fit
+   * @example data.flags.xor(0b0001)
+   */
+  xor(value: T): T {
+    return this.change("xor", value);
   }
 }
 

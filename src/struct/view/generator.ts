@@ -29,7 +29,7 @@ import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
 import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region, UNALIGNED } from "../memory/memory.ts";
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
 import { copyNumbers, IteratorPrototype, normalIndex, PLACE, placeOf } from "./arrays.ts";
-import { Atomic } from "./atomic.ts";
+import { Atomic, AtomicValue } from "./atomic.ts";
 import {
   type BitMember,
   type BitSource,
@@ -306,8 +306,12 @@ export class Generator {
     bits: () => "undefined",
     array: (type, place) => this.#readArray(type, place),
     struct: (type, place) => this.#readStruct(type, place),
-    atomic: ({ integer }, { offset, owner }) =>
-      `new ${this.#constant("Atomic", Atomic)}(this.#region, ${offset}, ${this.#type(integer)}, ${owner})`,
+    atomic: (type, { offset, owner }) => {
+      const Class = type.isNumber
+        ? this.#constant("Atomic", Atomic)
+        : this.#constant("AtomicValue", AtomicValue);
+      return `new ${Class}(this.#region, ${offset}, ${this.#type(type)}, ${owner})`;
+    },
   };
 
   #afterBarrier(value: string): string {

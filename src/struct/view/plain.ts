@@ -1,12 +1,12 @@
 /** Values going out of memory as plain ones: objects, JSON, and what is shown. */
 import type { FieldType } from "../declare/composite.ts";
-import type { TypedArray } from "../declare/types.ts";
+import { type ConvertedType, type CType, isCType, type TypedArray } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { type Member, valueMembers } from "../layout/layout.ts";
 import { isAttached, type Memory, Region } from "../memory/memory.ts";
 import { seenFrom } from "../validation-error.ts";
 import { PLACE } from "./arrays.ts";
-import type { Atomic } from "./atomic.ts";
+import type { AtomicValue } from "./atomic.ts";
 import { checkCost, MAX_VALUES } from "./cost.ts";
 import { ANEW, isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { carry, type Overlap, overlapsOf } from "./overlap.ts";
@@ -37,6 +37,8 @@ export function jsonOf(view: View): Record<string, unknown> {
 export interface PlainOptions {
   /** Stands for a value that cannot be read, such as an `asNumber` beyond 2^53; without it the error is thrown. */
   readonly unreadable?: (error: unknown) => unknown;
+  /** Values of enums by their names, where they have one. */
+  readonly labels?: boolean;
 }
 
 /** Text for a value that cannot be read. */
@@ -107,18 +109,30 @@ interface Source {
 }
 
 const plainOf: Visitor<unknown, Source> = {
-  ...forValues((_, { read, options }) => readOr(options.unreadable, read)),
-  bits: (_, { read, options }) => readOr(options.unreadable, read),
+  ...forValues((type, source) => labelled(type, source)),
+  bits: ({ declared }, source) => labelled(declared, source),
   array: ({ element }, { read, options }) => plainArray(element, read() as Elements, options),
   struct: (_, { read, options }) => plainView(read() as View, options),
-  atomic: (_, { read }) => (read() as Atomic<number>).load(),
+  atomic: ({ declared }, { read, options }) =>
+    labelled(declared, { read: () => (read() as AtomicValue<unknown>).load(), options }),
 };
+
+function labelled(type: CType<unknown>, { read, options }: Source): unknown {
+  const value = readOr(options.unreadable, read);
+  return options.labels === true ? (labelOf(type, value) ?? value) : value;
+}
+
+/** The name of an enum's value. */
+export const labelOf = (
+  type: CType<unknown> & Partial<ConvertedType<unknown>>,
+  value: unknown,
+): string | undefined => type.labels?.get(value);
 
 /** The value of a field of `type` as a plain one; `read` gives it as a view does. */
 export const plainValue = (type: FieldType, read: () => unknown, options: PlainOptions): unknown =>
   visit(type, plainOf, { read, options });
 
-function plainArray(element: FieldType, array: Elements, options: PlainOptions): unknown[] {
+export function plainArray(element: FieldType, array: Elements, options: PlainOptions): unknown[] {
   return Array.from({ length: array.length }, (_, i) => {
     try {
       return plainValue(element, () => array.at(i), options);
@@ -154,13 +168,19 @@ export function readableElements(array: Elements, memory: Memory): unknown {
  * What is shown of a value. What may lie in shared memory is not given to the runtime's functions, which trust that it
  * stays as it is: of typed arrays it is a copy.
  */
-export function readableValue(value: unknown): unknown {
+export function readableValue(value: unknown, type?: FieldType): unknown {
+  const declared = type?.kind === "bits" ? type.declared : type;
+  const label = declared !== undefined && isCType(declared) ? labelOf(declared, value) : undefined;
+  if (label !== undefined) return shownAs(`${label} (${String(value)})`);
   if (!ArrayBuffer.isView(value) || value instanceof DataView) return value;
   const numbers = value as TypedArray;
   return numbers.length > MAX_SHOWN
     ? shownElements(numbers.length, (i) => numbers[i])
     : Uint8Array.prototype.slice.call(value);
 }
+
+/** Shown as this text, without quotes. */
+const shownAs = (text: string): object => ({ [Symbol.for("nodejs.util.inspect.custom")]: () => text });
 
 /** Shown instead of values that are gone, once and not for each. */
 export const goneFor = (place: string | undefined): string =>

@@ -31,7 +31,7 @@ import {
   wrongType,
 } from "../validation-error.ts";
 import { PLACE } from "./arrays.ts";
-import { Atomic } from "./atomic.ts";
+import { AtomicValue } from "./atomic.ts";
 import { checkBits, isBitMember, writeBits } from "./bits.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { carriedBy, type Overlap, overlapsOf } from "./overlap.ts";
@@ -61,7 +61,7 @@ const preparing: Visitor<unknown, Room> = {
   bits: (type, { value }) => checkBits(type, value),
   array: (type, { value, region, base }) => prepareArray(type, value, region, base),
   struct: ({ cls }, { value, region, base }) => prepareStruct(layoutOfClass(cls), value, region, base),
-  atomic: ({ integer }, { value }) => integer.check(value instanceof Atomic ? value.load() : value),
+  atomic: (type, { value }) => type.check(value instanceof AtomicValue ? value.load() : value),
 };
 
 /**
@@ -85,8 +85,8 @@ const storing: Visitor<void, Target> = {
     storeArray(element, region, byteOffset, value as unknown as PreparedArray),
   struct: ({ cls }, { region, byteOffset, value }) =>
     storeStruct(layoutOfClass(cls), region, byteOffset, value as unknown as PreparedStruct),
-  atomic: ({ integer }, { region, byteOffset, value }) =>
-    void new Atomic(region, byteOffset, integer).store(value as unknown as number),
+  atomic: (type, { region, byteOffset, value }) =>
+    void new AtomicValue(region, byteOffset, type).store(type.decode(value as unknown as number)),
 };
 
 /** Stores what `prepare` returned for the same type. */
