@@ -196,12 +196,14 @@ class Header {
     const body = placed.parts.flatMap((part) => this.#part(part, { isSwapped, owner })).join("\n    ");
     const attributes = attributesOf(placed, isSwapped);
     const [before, after] = this.#language === "C" ? ["", attributes] : [attributes, ""];
-    return `${declaration.kind}${before} {\n    ${body}\n  }${after}; /* ${item.name} */`;
+    // C has no name for it; an import finds that of the class here.
+    return `${declaration.kind}${before} { /* anonymous: ${item.name} */\n    ${body}\n  }${after};`;
   }
 
   #note({ spec, offset, bits }: Item): string {
     const { innermost } = unwrapped(spec);
     const notes = [bits === undefined ? `${offset}` : `bit ${bits.offset}`];
+    if (spec.kind === "array" && spec.count !== undefined) notes.push(`as many as ${spec.count} says`);
     if (innermost.kind === "text") notes.push(innermost.encoding);
     if (innermost.kind === "opaque") notes.push(innermost.name);
     if (innermost.kind === "scalar" && innermost.converted) notes.push(innermost.converted);
@@ -320,8 +322,8 @@ function schemaLines({ name, schema }: Declaration): string[] {
   ];
 }
 
-const extraDims = (spec: Spec): number[] => {
-  if (spec.kind === "text") return [spec.size / spec.unit];
+const extraDims = (spec: Spec): (number | null)[] => {
+  if (spec.kind === "text") return [spec.size === 0 ? null : spec.size / spec.unit];
   return spec.kind === "opaque" ? [spec.size] : [];
 };
 

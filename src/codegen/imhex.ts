@@ -76,7 +76,7 @@ class Writer {
       throw new CodegenError(item.path, "ImHex patterns have arrays of one dimension only");
     const length =
       innermost.kind === "text"
-        ? innermost.size / innermost.unit
+        ? innermost.size / innermost.unit || null
         : innermost.kind === "opaque"
           ? innermost.size
           : undefined;

@@ -185,8 +185,9 @@ function textType({ size, unit, encoding }: TextSpec, { big }: Item): string[] {
   };
   const encodingLine = `  encoding: ${names[encoding]}`;
   // Its terminator is one byte: wider text keeps its NULs.
-  if (unit > 1) return ["  type: str", `  size: ${size}`, encodingLine];
-  return ["  type: str", `  size: ${size}`, "  terminator: 0", encodingLine];
+  const length = size === 0 ? "  size-eos: true" : `  size: ${size}`;
+  if (unit > 1) return ["  type: str", length, encodingLine];
+  return ["  type: str", length, "  terminator: 0", encodingLine];
 }
 
 const isSignedBits = ({ bits, spec }: Item): boolean =>

@@ -3,7 +3,7 @@
  * or packed with padding spelt out. Each language says how it aligns; what it then declares is checked by its compiler.
  */
 import { CodegenError } from "./error.ts";
-import type { Declaration, Item, Spec } from "./plan.ts";
+import { type Declaration, type Item, isOpen, type Spec } from "./plan.ts";
 
 /** What stands in a declaration, in order. */
 export type Part =
@@ -164,7 +164,7 @@ class Attempt {
     this.#position = this.#declaration.kind === "union" ? 0 : this.#end;
     const natural = roundUp(Math.ceil(this.#end / 8), reached);
     if (natural > size || size % reached !== 0) return undefined;
-    const endsOpen = natural < size && isOpen(this.#declaration);
+    const endsOpen = natural < size && isOpen(this.#declaration.items.at(-1)?.spec);
     if (endsOpen && this.#rules.exactSize !== false) return undefined;
     if (natural < size && !endsOpen) this.#padTo(size * 8);
     return {
@@ -175,12 +175,6 @@ class Attempt {
     };
   }
 }
-
-/** Whether it ends in a flexible array, behind which nothing can stand. */
-const isOpen = ({ items }: Declaration): boolean => {
-  const spec = items.at(-1)?.spec;
-  return spec?.kind === "array" && spec.length === null;
-};
 
 const overlaps = (item: Item): CodegenError =>
   new CodegenError(item.path, "it overlaps the member before it, which only a union can declare");

@@ -29,7 +29,7 @@ export interface ScalarSpec {
 /** Text of a fixed size, up to its first NUL. */
 export interface TextSpec {
   readonly kind: "text";
-  /** Bytes of the whole field. */
+  /** Bytes of the whole field; 0 for text that takes all the rest, as `char name[]` at the end. */
   readonly size: number;
   /** Bytes of one unit: `char`, `char16_t`, `wchar_t`. */
   readonly unit: 1 | 2 | 4;
@@ -219,7 +219,7 @@ function scalarOf(spec: Spec, path: string): ScalarSpec {
 }
 
 function textOf({ chars, encoding = "utf8" }: AnyObject, path: string): TextSpec {
-  const size = Number(chars);
+  const size = Number(chars ?? 0);
   if (encoding === "utf16le") return { kind: "text", size, unit: 2, encoding };
   if (encoding === "utf8" || encoding === "latin1") return { kind: "text", size, unit: 1, encoding };
   throw new CodegenError(path, `the encoding ${String(encoding)} is not known`);
@@ -241,6 +241,12 @@ export function sizeOf(spec: Spec): number {
   if (spec.kind === "array") return sizeOf(spec.element) * (spec.length ?? 0);
   return spec.kind === "struct" ? spec.struct.size : spec.size;
 }
+
+/** Whether a member takes all the rest: a flexible array, or text without a size. */
+export const isOpen = (spec: Spec | undefined): boolean => {
+  if (spec?.kind === "text") return spec.size === 0;
+  return spec?.kind === "array" && spec.length === null;
+};
 
 /** Whether a language's scalar has a byte order that matters. */
 export const hasOrder = (spec: Spec): boolean => {

@@ -1,7 +1,15 @@
 /** TypeScript again: classes that check their size and offsets when they are loaded. */
 import { CodegenError } from "./error.ts";
 import { type Part, type Placed, place, type Rules } from "./place.ts";
-import { type Declaration, type Item, type ScalarSpec, type Spec, type TextSpec, unwrapped } from "./plan.ts";
+import {
+  type Declaration,
+  hasOrder,
+  type Item,
+  type ScalarSpec,
+  type Spec,
+  type TextSpec,
+  unwrapped,
+} from "./plan.ts";
 
 const rules: Rules = {
   language: "TypeScript",
@@ -15,7 +23,7 @@ const rules: Rules = {
 function alignOf(spec: Spec): number {
   if (spec.kind === "array") return alignOf(spec.element);
   if (spec.kind === "struct") return spec.struct.align;
-  if (spec.kind === "text") return spec.unit === 4 ? 4 : 1;
+  if (spec.kind === "text") return spec.unit;
   return spec.kind === "scalar" ? spec.size : spec.align;
 }
 
@@ -95,10 +103,15 @@ class Module {
     const name = this.#nameOf(declaration);
     const comment = docComment(this.#parts.comments?.get(declaration.name), "");
     const placed = place(declaration, rules);
-    const isBeyond = placed.parts.some((part) => part.kind === "space" && unitOf(part, placed) === undefined);
+    const isBeyond = placed.parts.some(
+      (part, i) =>
+        part.kind === "space" &&
+        unitOf(part, placed) === undefined &&
+        alignFor(part, placed.parts[i + 1], placed) === undefined,
+    );
     if (isBeyond) return [...comment, ...this.#fromSchema(declaration, name)];
     this.#unnamed = 0;
-    const members = placed.parts.flatMap((part) => this.#part(part, placed, declaration));
+    const members = placed.parts.flatMap((part, i) => this.#part(part, placed, i));
     return [
       ...comment,
       ...this.#interface(declaration, name),
@@ -150,13 +163,20 @@ class Module {
     return options.length === 0 ? [] : [`@${this.#value("struct")}({ ${options.join(", ")} })`];
   }
 
-  #part(part: Part, placed: Placed, declaration: Declaration): string[] {
-    if (part.kind === "space") return [this.#space(part, placed, declaration)];
+  #part(part: Part, placed: Placed, i: number): string[] {
+    const { declaration, parts } = placed;
+    if (part.kind === "space") {
+      const isAligned = alignFor(part, parts[i + 1], placed) !== undefined;
+      return isAligned ? [] : [this.#space(part, placed, declaration)];
+    }
     if (part.kind === "run") return [];
     const { item } = part;
     if (item === declaration.items[0] && hasHeader(declaration)) return [];
     const comment = docComment(this.#parts.comments?.get(`${declaration.name}.${item.name}`), "");
-    return [...comment, `${this.#decorator(item)} ${item.name}!: ${this.#declared(item.spec, item)};`];
+    return [
+      ...comment,
+      `${this.#decorator(item, this.#fieldOptions(item, placed, i))} ${item.name}!: ${this.#declared(item.spec, item)};`,
+    ];
   }
 
   /** A bit-field of no bits goes on at the next boundary of its type, and is no member. */
@@ -167,13 +187,25 @@ class Module {
     return `@${this.#value("bits")}(${this.#value(`c_uint${unit}`)}, 0) ${name}!: ${unit === 64 ? "bigint" : "number"};`;
   }
 
-  #decorator({ spec, bits, anonymous, path }: Item): string {
+  /** What one member has for itself: an alignment, a byte order. */
+  #fieldOptions(item: Item, placed: Placed, i: number): string {
+    const before = placed.parts[i - 1];
+    const align = before?.kind === "space" ? alignFor(before, placed.parts[i], placed) : undefined;
+    const isOther = hasOrder(item.spec) && item.big !== placed.declaration.big && item.bits === undefined;
+    const options = [
+      ...(align === undefined ? [] : [`align: ${align}`]),
+      ...(isOther ? [`endian: "${item.big ? "big" : "little"}"`] : []),
+    ];
+    return options.length === 0 ? "" : `, { ${options.join(", ")} }`;
+  }
+
+  #decorator({ spec, bits, anonymous, path }: Item, options: string): string {
     if (anonymous && spec.kind === "struct")
       return `@${this.#value("anonymous")}(${this.#nameOf(spec.struct)})`;
     if (bits !== undefined) return `@${this.#value("bits")}(${this.#type(spec, path)}, ${bits.width})`;
     const { innermost, dims } = unwrapped(spec);
-    if (innermost.kind !== "struct" || dims.length > 1 || dims[0] === null)
-      return `@${this.#value("field")}(${this.#type(spec, path)})`;
+    if (innermost.kind !== "struct" || dims.length > 1 || dims[0] === null || options !== "")
+      return `@${this.#value("field")}(${this.#type(spec, path)}${options})`;
     const count = dims.length === 0 ? "" : `, ${dims[0]}`;
     return `@${this.#value("nested")}(${this.#nameOf(innermost.struct)}${count})`;
   }
@@ -186,7 +218,8 @@ class Module {
     const { innermost, dims } = unwrapped(spec);
     const lengths = dims[0] === null ? dims.slice(1) : dims;
     const fixed = lengths.length === 0 ? this.#type(innermost, path) : this.#array(innermost, lengths, path);
-    return dims[0] === null ? `${this.#value("array")}(${fixed})` : fixed;
+    const count = spec.count === undefined ? "" : `, { count: ${JSON.stringify(spec.count)} }`;
+    return dims[0] === null ? `${this.#value("array")}(${fixed}${count})` : fixed;
   }
 
   #array(innermost: Spec, lengths: readonly (number | null)[], path: string): string {
@@ -195,8 +228,9 @@ class Module {
 
   #text({ size, unit, encoding }: TextSpec): string {
     if (unit === 4) return `${this.#value("wchars")}(${size / 4})`;
-    const options = encoding === "utf8" ? "" : `, { encoding: "${encoding}" }`;
-    return `${this.#value("chars")}(${size}${options})`;
+    const options = encoding === "utf8" ? "" : `{ encoding: "${encoding}" }`;
+    const given = [...(size === 0 ? [] : [String(size)]), ...(options === "" ? [] : [options])];
+    return `${this.#value("chars")}(${given.join(", ")})`;
   }
 
   #scalar(spec: ScalarSpec, path: string): string {
@@ -312,6 +346,20 @@ function hasHeader({ kind, big, items: [first] }: Declaration): boolean {
 
 const isScalar = ({ spec }: Item, name: string): boolean =>
   spec.kind === "scalar" && spec.name === name && !spec.labels;
+
+/** The alignment that brings a member from where a space begins to where it ends, if one does. */
+function alignFor(
+  { from, to }: { from: number; to: number },
+  next: Part | undefined,
+  { declaration, pack }: Placed,
+): number | undefined {
+  if (pack !== undefined || next?.kind !== "member" || next.item.bits || next.item.anonymous || to % 8 !== 0)
+    return undefined;
+  const byte = Math.ceil(from / 8);
+  for (let align = 2; align <= declaration.align; align *= 2)
+    if (Math.ceil(byte / align) * align === to / 8) return align;
+  return undefined;
+}
 
 /** The bits of the type at whose next boundary a space ends, if there is one. */
 function unitOf({ from, to }: { from: number; to: number }, { declaration }: Placed): number | undefined {

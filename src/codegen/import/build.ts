@@ -35,8 +35,17 @@ interface Holder {
   readonly own: string;
   readonly called: string;
   readonly isLast: boolean;
-  /** The byte order that an anonymous member takes. */
-  readonly around?: StructSchema["endian"];
+  /** The byte order of the struct around it. */
+  readonly endian?: StructSchema["endian"];
+  /** The named struct whose member it is, through anonymous ones. */
+  readonly holder: string;
+  readonly around?: Around;
+}
+
+/** What an anonymous member takes from the struct around it. */
+interface Around {
+  readonly endian: StructSchema["endian"];
+  readonly holder: string;
 }
 
 /** Builds schemas; what it says about members beside them is in `comments` and `enumNames`. */
@@ -61,23 +70,26 @@ export class SchemaBuilder {
   /**
    * The schema of a struct.
    * @param name what it is called if C has no name for it
-   * @param around the byte order of the struct whose anonymous member it is
+   * @param around the struct whose anonymous member it is
    * @throws CodegenError for a member that has no counterpart, which `path` names
    */
-  struct(struct: DebugStruct, name: string, around?: StructSchema["endian"]): StructSchema {
+  struct(struct: DebugStruct, name: string, around?: Around): StructSchema {
     const known = this.#made.get(struct);
     if (known !== undefined) return known;
     const own = this.#facts.names.get(struct) ?? name;
-    const endian = around ?? this.#endianOf(struct, own);
+    const endian = around === undefined ? this.#endianOf(struct, own) : around.endian;
+    const holder = around?.holder ?? own;
     const fields: Record<string, MemberSchema> = {};
     const members = struct.members.filter((member) => !member.name.startsWith(PADDING));
     for (const member of members) {
-      const called = member.name === "" ? `anonymous_${this.#unnamed++}` : member.name;
+      const called = member.name === "" ? this.#handleOf(member) : member.name;
       fields[called] = this.#member(member, {
         own,
         called,
         isLast: member === struct.members.at(-1),
-        ...(member.name === "" && { around: endian }),
+        endian,
+        holder,
+        ...(member.name === "" && { around: { endian, holder } }),
       });
     }
     const comment = this.#facts.comments.of(struct);
@@ -94,6 +106,15 @@ export class SchemaBuilder {
     };
     this.#made.set(struct, schema);
     return schema;
+  }
+
+  /** C has no name for an anonymous member: an export of this library says in a comment what its class calls it. */
+  #handleOf(member: DebugMember): string {
+    const { type } = resolved(member.type);
+    const place = type.kind === "struct" || type.kind === "union" ? type : member;
+    const comment = this.#facts.comments.of(place) ?? "";
+    const [, called] = /^anonymous: (.+)$/.exec(comment) ?? [];
+    return called ?? `anonymous_${this.#unnamed++}`;
   }
 
   /** Spelt out for every struct of a unit that has big-endian ones. */
@@ -115,8 +136,7 @@ export class SchemaBuilder {
     const notes: string[] = [];
     const place = { path, notes };
     const { bitWidth, bitOffset } = member;
-    const holder = at.own.replace(/(_anonymous_\d+)+$/, "");
-    const declared = this.#facts.typedefs.get(`shms_member_${holder}_${member.name}`) ?? member.type;
+    const declared = this.#facts.typedefs.get(`shms_member_${at.holder}_${member.name}`) ?? member.type;
     const type = bitWidth === undefined ? this.#type(declared, place, at) : this.#bitType(member.type, place);
     const comment = member.name === "" ? undefined : this.#facts.comments.of(member);
     const said = [comment, ...notes].filter((text) => text !== undefined).join("\n");
@@ -124,7 +144,10 @@ export class SchemaBuilder {
     const size = bytesOf(member.type, place);
     const offset = Math.floor(bitOffset / 8);
     const bits = bitWidth === undefined ? {} : { bits: { offset: bitOffset, width: bitWidth } };
-    return { type: type as never, offset, size, ...bits, ...(member.name === "" && { anonymous: true }) };
+    const isAlone = at.endian !== "big" && isBigByName(declared);
+    const endian = isAlone ? ({ endian: "big" } as const) : {};
+    const anonymous = member.name === "" ? ({ anonymous: true } as const) : {};
+    return { type: type as never, offset, size, ...bits, ...endian, ...anonymous };
   }
 
   #bitType(type: DebugType, place: Place): unknown {
@@ -163,10 +186,10 @@ export class SchemaBuilder {
   /** An array of characters is text; that takes the innermost dimension. */
   #text(element: DebugType, typedefs: readonly string[], dims: (number | null)[]): unknown {
     const last = dims.at(-1);
-    if (typeof last !== "number" || element.kind !== "integer") return undefined;
+    if (last === undefined || element.kind !== "integer") return undefined;
     if (typedefs.includes("char16_t")) {
       dims.pop();
-      return { chars: last * 2, encoding: "utf16le" };
+      return { chars: last === null ? null : last * 2, encoding: "utf16le" };
     }
     if (element.encoding !== "char" || typedefs.includes("shms_char_t")) return undefined;
     dims.pop();
@@ -247,6 +270,13 @@ export class SchemaBuilder {
     this.enumNames.set(labels, name);
     return { converted: `enumOf(${plain})`, base: plain, labels };
   }
+}
+
+/** Whether a typedef says that a member is big-endian: those of this library's exports, and Linux's `__be32`. */
+function isBigByName(type: DebugType): boolean {
+  const { type: base, typedefs } = resolved(type);
+  if (base.kind === "array") return isBigByName(base.element);
+  return typedefs.some((name) => /^(__be(16|32|64)|shms_(be|number_be)_\w+)$/.test(name));
 }
 
 /** A type that this library's exports mark by a typedef. */
