@@ -1,10 +1,13 @@
 /** Channels for tools that do not have the class. */
 import {
+  type ContentUser,
+  fileCommands,
   type InspectOptions,
   type Inspector,
   type InspectorType,
   type Look,
   type LookedAtMessage,
+  type MessageSender,
   type MessagesOptions,
   refuseWriting,
   segmentInspector,
@@ -13,13 +16,16 @@ import {
 import { type Message, type Payload, payloadInFile, plainMessage } from "../segment/payload.ts";
 import { placeOfPath } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
+import { SegmentFile } from "../segment/segment-file.ts";
 import { toMilliseconds } from "../sys/clock.ts";
 import { type ChannelContent, channelType } from "./channel-content.ts";
-import type { RingReader } from "./ring.ts";
+import type { RingReader, RingWriter } from "./ring.ts";
 
 /** How channels are inspected. */
 export const channelInspector: InspectorType = {
   read: inspectChannel,
+  ...fileCommands(placeOfPath, () => channelType()),
+  sender: openSender,
   version: (path, trust) => versionAt(path, channelType(), trust),
   write: (path) =>
     refuseWriting(path, "is a channel: its messages come from its publisher, and are not changed"),
@@ -33,12 +39,59 @@ function inspectChannel(path: string, { timeoutMs: _, ...trust }: InspectOptions
       kind: "channel",
       schema: payload.structSchema,
       look: () => look(segment.current() ?? segment.content, payload),
+      users: () => publisherOf(segment.content),
       messages: (options) => messages(segment, payload, options),
     });
   } catch (error) {
     segment.close();
     throw error;
   }
+}
+
+/** The publisher, unless it has ended by itself; the lock tells whether it lives. */
+const publisherOf = ({ isClosed, publisherPid: pid, epoch }: ChannelContent): ContentUser[] =>
+  isClosed || pid === 0 ? [] : [{ pid, does: `publishes (publisher ${epoch})` }];
+
+/** A publisher of the channel, which waits for one that is still there. */
+function openSender(path: string, { timeoutMs: waitMs, ...trust }: InspectOptions): MessageSender {
+  const place = placeOfPath(path);
+  const type = channelType();
+  using file = SegmentFile.open(path, { access: "read", words: type.words, leastBytes: 1, trust });
+  const payload = payloadInFile(file);
+  const segment = new Segment(place, type, { access: "write", makesLock: false, trust });
+  try {
+    segment.acquire("exclusive", { timeoutMs: waitMs });
+    const writer = segment.content.writer();
+    writer.takeOver(process.pid);
+    return sender(segment, writer, payload);
+  } catch (error) {
+    segment.close();
+    throw error;
+  }
+}
+
+function sender(
+  segment: Segment<ChannelContent>,
+  writer: RingWriter,
+  payload: Payload<Message>,
+): MessageSender {
+  const { bytes } = segment.content;
+  return {
+    blank: plainMessage(payload.copy(writer.payloadBytes).view),
+    send(value, { type }) {
+      const slot = writer.loan();
+      writer.payload(slot).fill(0);
+      const region = payload.region(bytes, writer.payloadOffset(slot), writer.payloadBytes, "write");
+      const message = payload.isBytes ? Uint8Array.from(value as number[]) : value;
+      const length = payload.assign(payload.view(region), message) ?? payload.structBytes;
+      writer.send(length, type);
+      segment.notify();
+    },
+    [Symbol.dispose]() {
+      writer.close();
+      segment.close();
+    },
+  };
 }
 
 function look(content: ChannelContent, payload: Payload<Message>): Look {

@@ -64,6 +64,11 @@ export const TRUST = {
   "trust-owner": { type: "string", value: "UID", help: "use files of this user as one's own" },
 } as const satisfies Options;
 
+/** The option of commands that take a lock. */
+export const TIMEOUT = {
+  timeout: { type: "string", value: "MS", help: "milliseconds to wait for the lock (default: no limit)" },
+} as const satisfies Options;
+
 /**
  * Reads the arguments of a command.
  * @throws UsageError

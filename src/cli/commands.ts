@@ -23,7 +23,14 @@ export const commands = {
     load: () => of(require("./commands/tail.ts")),
   },
   backup: { summary: "copy a file, whole", load: () => of(require("./commands/backup.ts")) },
+  restore: {
+    summary: "put a backup in the place of a file",
+    load: () => of(require("./commands/restore.ts")),
+  },
+  rm: { summary: "remove files", load: () => of(require("./commands/rm.ts")) },
   purge: { summary: "remove what segments have left", load: () => of(require("./commands/purge.ts")) },
+  migrate: { summary: "give a record another struct", load: () => of(require("./commands/migrate.ts")) },
+  queue: { summary: "show jobs, give them back, drop them", load: () => of(require("./commands/queue.ts")) },
   export: { summary: "write a layout in another language", load: () => of(require("./commands/export.ts")) },
   import: { summary: "make classes from a C header", load: () => of(require("./commands/import.ts")) },
 } as const satisfies Readonly<Record<string, Entry>>;

@@ -94,6 +94,26 @@ export function openForWriting(name: string, values: OpenValues): EditingInspect
   return rooms[kind].load().write(path, openOptions(values));
 }
 
+/** What the room of a file can do with it. @throws NotFoundError, FileFormatError */
+export function roomOf(name: string): {
+  readonly path: string;
+  readonly kind: ContentKind;
+  readonly room: InspectorType;
+} {
+  const { path, kind } = describeFile(name);
+  return { path, kind, room: rooms[kind].load() };
+}
+
+/** The path that a name stands for, whether there is a file or not. */
+export function pathOf(name: string): string {
+  try {
+    return findFile(name);
+  } catch (error) {
+    if (error instanceof NotFoundError) return absolutePath(".", name);
+    throw error;
+  }
+}
+
 /** A segment of a listing with the version that its content has; a file that may not be opened keeps the footer's. */
 export function withVersion(segment: ListedSegment): ListedSegment {
   const { path, kind, state } = segment;

@@ -1,6 +1,7 @@
 /** Documents for tools. */
 import {
   type EditingInspector,
+  fileCommands,
   type InspectOptions,
   type Inspector,
   type InspectorType,
@@ -13,7 +14,15 @@ import { JsonMap } from "./json-map.ts";
 import { documentPlace } from "./place.ts";
 
 /** How documents are inspected. */
-export const documentInspector: InspectorType = { read: inspectDocument, write: editDocument };
+export const documentInspector: InspectorType = {
+  read: inspectDocument,
+  write: editDocument,
+  ...fileCommands(
+    (file) => documentPlace({ file }),
+    () => documentType,
+  ),
+  restore: (backup, file, options) => JsonMap.restore(backup, { file, ...options }),
+};
 
 function inspectDocument(path: string, { timeoutMs: _, ...trust }: InspectOptions): Inspector {
   const segment = new Segment(documentPlace({ file: path }), documentType, {

@@ -1,5 +1,7 @@
 /** Queues for tools that do not have the class. */
 import {
+  type ContentUser,
+  fileCommands,
   type InspectOptions,
   type Inspector,
   type InspectorType,
@@ -8,16 +10,21 @@ import {
   segmentInspector,
   versionAt,
 } from "../segment/inspector.ts";
-import { type Message, type Payload, payloadInFile, plainMessage } from "../segment/payload.ts";
-import { placeOfPath } from "../segment/place.ts";
+import { Owners } from "../segment/owners.ts";
+import { type Message, type Payload, payloadInFile } from "../segment/payload.ts";
+import { ownersPath, placeOfPath } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { nowMs } from "../sys/clock.ts";
+import { exists } from "../sys/paths.ts";
+import { jobsOf, openJobs, pidsOf } from "./control.ts";
 import { type QueueContent, queueType } from "./queue-content.ts";
-import { attemptOf, ownerOf, type Slots, stateOf, TAKEN } from "./slots.ts";
+import { ownerOf, stateOf, TAKEN } from "./slots.ts";
 
 /** How queues are inspected. */
 export const queueInspector: InspectorType = {
   read: inspectQueue,
+  ...fileCommands(placeOfPath, () => queueType()),
+  jobs: openJobs,
   version: (path, trust) => versionAt(path, queueType(), trust),
   write: (path) => refuseWriting(path, "is a queue: its jobs are pushed and taken, and not set"),
 };
@@ -30,6 +37,8 @@ function inspectQueue(path: string, { timeoutMs: _, ...trust }: InspectOptions):
       kind: "queue",
       schema: payload.structSchema,
       look: () => look(segment.current() ?? segment.content, payload),
+      gauges: () => gauges(segment.current() ?? segment.content),
+      users: () => ownersOf(segment.content),
     });
   } catch (error) {
     segment.close();
@@ -38,29 +47,41 @@ function inspectQueue(path: string, { timeoutMs: _, ...trust }: InspectOptions):
 }
 
 function look(content: QueueContent, payload: Payload<Message>): Look {
-  const { slots, limits, geometry } = content;
-  const jobs = [...slots].map((slot) => jobIn(slots, slot, payload)).filter((job) => job !== undefined);
+  const { slots, limits, geometry, file } = content;
   const value = { slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...limits, ...slots.counts() };
-  const inOrder = jobs.sort((a, b) => (a.job - b.job) | 0);
-  return { version: content.version, value: { ...value, jobs: inOrder }, bytes: undefined };
+  const jobs = jobsOf(content, payload, pidsOf(file.path, file.mode));
+  return { version: content.version, value: { ...value, jobs }, bytes: undefined };
 }
 
-/** A job, taken or not; undefined when the slot has none, or changes hands at this moment. */
-function jobIn(slots: Slots, slot: number, payload: Payload<Message>) {
-  const word = slots.word(slot);
-  if ((stateOf(word) & 2) === 0) return undefined;
-  const { bytes, view } = payload.copy(slots.payloadBytes);
-  const length = slots.length(slot);
-  bytes.set(slots.payload(slot).subarray(0, Math.min(length, bytes.byteLength)));
-  const notBefore = slots.notBeforeMs(slot);
-  const isTaken = stateOf(word) === TAKEN;
-  const job = {
-    job: slots.ticketLow(slot),
-    state: isTaken ? "taken" : notBefore > nowMs() ? "delayed" : "ready",
-    attempt: attemptOf(word),
-    owner: isTaken ? ownerOf(word) : undefined,
-    takenAt: isTaken ? slots.takenAtMs(slot) : undefined,
-    value: payload.isBytes ? bytes.slice(0, length) : plainMessage(view),
+/** Its depth, and how long the job has been taken that was taken first. */
+function gauges({ slots }: QueueContent): Record<string, number> {
+  const { ready, delayed, taken } = slots.counts();
+  const times = [...slots]
+    .filter((slot) => stateOf(slots.word(slot)) === TAKEN)
+    .map((slot) => slots.takenAtMs(slot));
+  const oldest = Math.min(...times.filter((time) => time > 0));
+  return {
+    ready,
+    delayed,
+    taken,
+    oldestTakenMs: Number.isFinite(oldest) ? Math.max(0, nowMs() - oldest) : 0,
   };
-  return slots.word(slot) === word ? job : undefined;
+}
+
+/** Those that have pushed or taken and live, and the dead whose jobs have not gone back yet. */
+function ownersOf({ slots, file: { path, mode } }: QueueContent): ContentUser[] {
+  if (!exists(ownersPath(path))) return [];
+  using owners = new Owners(ownersPath(path), mode);
+  const taken = Map.groupBy(
+    [...slots].map((slot) => slots.word(slot)).filter((word) => stateOf(word) === TAKEN),
+    ownerOf,
+  );
+  return [...owners.pids().entries()].flatMap(([owner, pid]) => {
+    if (owner === 0 || pid === 0) return [];
+    const isDead = owners.tryLock(owner);
+    if (isDead) owners.unlock(owner);
+    const jobs = taken.get(owner)?.length ?? 0;
+    if (isDead && jobs === 0) return [];
+    return [{ pid, does: `owner ${owner}${jobs > 0 ? ` with ${jobs} jobs` : ""}${isDead ? ", dead" : ""}` }];
+  });
 }

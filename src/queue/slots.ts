@@ -260,6 +260,20 @@ export class Slots {
     return -1;
   }
 
+  /** Takes the job of this word, due or not: its new word, which is the lease; undefined when it has gone. */
+  takeAt(slot: number, word: number): number | undefined {
+    const taken = word | (TAKEN << 30) | (this.owner << 20);
+    if (stateOf(word) !== READY || ownerOf(word) !== 0) return undefined;
+    if (!this.#swap(slot, word, taken)) return undefined;
+    this.#stampTaken(slot);
+    return taken;
+  }
+
+  /** Takes a job from its worker, who finds out when it ends it. */
+  breakLease(slot: number, word: number): boolean {
+    return stateOf(word) === TAKEN && this.#swap(slot, word, buriedWord(word));
+  }
+
   #isDue(slot: number): boolean {
     const low = this.words[slot + NOT_BEFORE]!;
     const high = this.words[slot + NOT_BEFORE + 1]!;

@@ -1,17 +1,24 @@
 /** Records for tools that do not have the class. */
-import type {
-  EditingInspector,
-  InspectOptions,
-  Inspector,
-  InspectorType,
-  Look,
+import {
+  type EditingInspector,
+  fileCommands,
+  type InspectOptions,
+  type Inspector,
+  type InspectorType,
+  type Look,
 } from "../segment/inspector.ts";
+import { segmentAt } from "../segment/list.ts";
+import { placeOfPath } from "../segment/place.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
 import { bytesOf, layoutOf } from "../struct/functions.ts";
 import type { View } from "../struct/view/internals.ts";
 import { plainView, unreadable } from "../struct/view/plain.ts";
 import type { Editor } from "./editor.ts";
+import { migrateFile } from "./migrate.ts";
 import { editBySchema, openBySchema } from "./open-by-schema.ts";
 import type { AnyStruct } from "./open-reader.ts";
+import { roleLayout } from "./options.ts";
+import { recordType } from "./record-content.ts";
 import type { Role } from "./role.ts";
 
 /** A state that changes all the time is looked at so often; then the version is that of the moment before. */
@@ -21,6 +28,13 @@ const MAX_LOOKS = 8;
 export const recordInspector: InspectorType = {
   read: (path, { timeoutMs: _, ...trust }) => inspecting(openBySchema(path, trust)),
   write: (path, { timeoutMs, ...trust }) => editing(editBySchema(path, trust), { timeoutMs }),
+  ...fileCommands(placeOfPath, (place) => recordType(undefined, place), { transactional: true }),
+  migrate: (path, cls, { isLossy, ...options }) => {
+    const layout = roleLayout(cls as StructClass<AnyStruct>);
+    const { version: before } = segmentAt(path) ?? { version: -1 };
+    migrateFile(layout, placeOfPath(path), options, isLossy ? () => undefined : true);
+    return segmentAt(path)?.version !== before;
+  },
 };
 
 function inspecting(role: Role<AnyStruct, unknown>): Inspector {

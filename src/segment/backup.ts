@@ -42,6 +42,8 @@ export function backupSegment<C extends Content>(segment: Segment<C>, path: stri
 export interface RestoreSegmentOptions {
   /** Permissions of the new file. Default: those of the backup. */
   readonly mode?: number | undefined;
+  /** Whether writers keep the state before them in the new file, where its lock is flock. Default false. */
+  readonly transactional?: boolean | undefined;
   /** Milliseconds to wait for the lock of a file that is replaced. */
   readonly timeoutMs?: number | undefined;
   readonly trust?: Trust | undefined;
@@ -55,7 +57,7 @@ export function restoreSegment<C extends Content>(
   place: Place,
   type: ContentType<C>,
   backup: string,
-  { mode, timeoutMs, trust }: RestoreSegmentOptions = {},
+  { mode, transactional = false, timeoutMs, trust }: RestoreSegmentOptions = {},
 ): void {
   const { words, leastBytes, kind } = type;
   using old = SegmentFile.open(absolutePath(".", backup), { access: "read", words, leastBytes, trust });
@@ -66,6 +68,7 @@ export function restoreSegment<C extends Content>(
     lockKind: old.lockKind,
     contentBytes: bytes.byteLength,
     fingerprint: old.footer.fingerprint,
+    transactional: transactional && old.lockKind === "flock",
     schema: JSON.parse(Buffer.from(old.schemaBytes).toString()),
     name: `the ${kind} of '${backup}'`,
     fill: (file) => file.bytes.set(bytes),

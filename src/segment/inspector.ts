@@ -1,12 +1,16 @@
 /** A segment opened by what it says of itself, for tools that look at any: each content's room makes its own. */
 import { UnsupportedError } from "../errors/errors.ts";
+import type { StructClass } from "../struct/declare/composite.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
 import type { Changes, ChangesOptions } from "../sync/notifier.ts";
 import type { Trust } from "../sys/trust.ts";
-import { backupSegment } from "./backup.ts";
+import { backupSegment, restoreSegment } from "./backup.ts";
 import type { Content, ContentType } from "./content.ts";
+import { removeSegment } from "./create.ts";
 import type { ContentKind } from "./footer.ts";
 import { type SegmentInfo, segmentInfo } from "./info.ts";
+import type { Place } from "./place.ts";
+import { purgeSegment } from "./purge.ts";
 import type { Segment } from "./segment.ts";
 import { SegmentFile } from "./segment-file.ts";
 
@@ -46,6 +50,10 @@ export interface Inspector extends Disposable {
   /** @returns the version of the copy */
   backup(path: string): number;
   changes(options?: ChangesOptions): Changes;
+  /** What there is to know at a glance, as numbers: the depth of a queue, say. */
+  readonly gauges?: (() => Readonly<Record<string, number>>) | undefined;
+  /** Processes that have a part in the content, as far as it tells; beside those that hold its lock or have it mapped. */
+  readonly users?: (() => readonly ContentUser[]) | undefined;
   /** The messages that are there, from the oldest, and all that come; undefined for contents without any. */
   readonly messages?: ((options: MessagesOptions) => AsyncIterable<LookedAtMessage>) | undefined;
 }
@@ -75,13 +83,95 @@ export interface InspectOptions extends Trust {
   readonly timeoutMs?: number | undefined;
 }
 
+/** A process that has a part in a content. */
+export interface ContentUser {
+  readonly pid: number;
+  /** What it does there, in a few words. @example "publishes" */
+  readonly does: string;
+}
+
+/** A job of a content that has some. */
+export interface LookedAtJob {
+  /** Its number, unique among the jobs that are there. */
+  readonly job: number;
+  readonly state: "ready" | "delayed" | "taken";
+  /** Attempts that failed. */
+  readonly attempt: number;
+  /** Milliseconds since 1970 before which it is not taken; 0: at once. */
+  readonly notBefore: number;
+  /** Milliseconds since 1970. */
+  readonly takenAt: number | undefined;
+  /** The process that has taken it, as it said itself. */
+  readonly pid: number | undefined;
+  /** The user's text: the reason of the last failure, as a rule. */
+  readonly note: string;
+  readonly value: unknown;
+}
+
+/** A content of jobs, for people who put things right. */
+export interface JobControl extends Disposable {
+  /** The file whose jobs these are. */
+  readonly path: string;
+  list(): LookedAtJob[];
+  /** Lets a job be taken at once: its delay ends, its worker loses it, a dead letter goes back. @returns false: it has gone */
+  requeue(job: number): boolean;
+  /** Takes a job away for good, unless a worker has it. @returns false: it has gone, or was taken */
+  drop(job: number): boolean;
+}
+
+export interface JobControlOptions extends InspectOptions {
+  /** The jobs whose attempts are used up. */
+  readonly isDead: boolean;
+}
+
+/** What puts recorded messages into a content. */
+export interface MessageSender extends Disposable {
+  /** A message of zeros, as plain values: it tells the types. */
+  readonly blank: unknown;
+  send(value: unknown, options: { readonly type: number }): void;
+}
+
 /** How a room opens its content for inspection. */
 export interface InspectorType {
   read(path: string, options: InspectOptions): Inspector;
   write(path: string, options: InspectOptions): EditingInspector;
+  /** Puts a backup in the place of the file. @throws as `restoreSegment` */
+  restore(backup: string, path: string, options: InspectOptions): void;
+  /** @returns whether there was a file @throws as `removeSegment` */
+  remove(path: string, options: InspectOptions): boolean;
+  /** Removes what `remove` leaves: the files beside it. @returns their paths */
+  purge(path: string): string[];
+  /** Jobs; undefined for contents without any. */
+  readonly jobs?: ((path: string, options: JobControlOptions) => JobControl) | undefined;
+  /** Sends messages; undefined for contents that take none from tools. */
+  readonly sender?: ((path: string, options: InspectOptions) => MessageSender) | undefined;
+  /** Gives the file another struct. @returns whether it had another one @throws MigrationError */
+  readonly migrate?: ((path: string, cls: StructClass, options: MigrateOptions) => boolean) | undefined;
   /** How far the content has come, for listings: where that is not in the footer. Undefined: the footer has it. */
   readonly version?: ((path: string, trust: Trust) => number) | undefined;
 }
+
+export interface MigrateOptions extends InspectOptions {
+  /** Drop what the new struct has no place for. Default: MigrationError. */
+  readonly isLossy: boolean;
+}
+
+/** How the files of a content are removed and restored, where nothing but its type makes a difference. */
+export const fileCommands = <C extends Content>(
+  placeAt: (path: string) => Place,
+  typeAt: (place: Place) => ContentType<C>,
+  { transactional = false }: { readonly transactional?: boolean } = {},
+): Pick<InspectorType, "restore" | "remove" | "purge"> => ({
+  restore: (backup, path, { timeoutMs, ...trust }) => {
+    const place = placeAt(path);
+    restoreSegment(place, typeAt(place), backup, { transactional, timeoutMs, trust });
+  },
+  remove: (path, { timeoutMs, ...trust }) => {
+    const place = placeAt(path);
+    return removeSegment(place, typeAt(place), { mode: 0o600, timeoutMs, trust });
+  },
+  purge: (path) => purgeSegment(placeAt(path)),
+});
 
 /** The version of a content that counts for itself. */
 export function versionAt<C extends Content>(path: string, type: ContentType<C>, trust: Trust): number {
@@ -93,7 +183,7 @@ export function versionAt<C extends Content>(path: string, type: ContentType<C>,
 /** An inspector of an open segment whose content says what it holds. */
 export const segmentInspector = <C extends Content>(
   segment: Segment<C>,
-  parts: Pick<Inspector, "kind" | "schema" | "look" | "messages">,
+  parts: Pick<Inspector, "kind" | "schema" | "look" | "messages" | "gauges" | "users">,
 ): Inspector => ({
   ...parts,
   path: segment.path,

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Command, define, EXIT, NotFoundError, TRUST, UsageError } from "../command.ts";
+import { type Command, define, EXIT, NotFoundError, TIMEOUT, TRUST, UsageError } from "../command.ts";
 import { openForWriting } from "../open.ts";
 import { escapeText, toJson } from "../output.ts";
 import { like } from "../paths.ts";
@@ -12,7 +12,7 @@ export const command: Command = define({
   details:
     "Opens $VISUAL or $EDITOR on the value as JSON, and stores the result as one transaction, if nothing was committed\nmeanwhile. 64-bit integers stand there as text.",
   options: {
-    timeout: { type: "string", value: "MS", help: "milliseconds to wait for the lock (default: no limit)" },
+    ...TIMEOUT,
     ...TRUST,
   },
   examples: ["EDITOR=vi shmstruct edit Config"],

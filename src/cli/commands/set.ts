@@ -1,4 +1,4 @@
-import { type Command, define, TRUST } from "../command.ts";
+import { type Command, define, TIMEOUT, TRUST } from "../command.ts";
 import { openForWriting } from "../open.ts";
 import { follow, parseValue } from "../paths.ts";
 
@@ -8,7 +8,7 @@ export const command: Command = define({
   details:
     "Under the writer lock, checked as by the program's own class. VALUE is text, a number, an enum's label, or JSON.\nA value that begins with a minus sign comes after --.",
   options: {
-    timeout: { type: "string", value: "MS", help: "milliseconds to wait for the lock (default: no limit)" },
+    ...TIMEOUT,
     ...TRUST,
   },
   examples: [

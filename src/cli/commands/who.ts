@@ -7,7 +7,8 @@ import { ageText, escapeText } from "../output.ts";
 export const command: Command = define({
   args: "FILE",
   count: [1, 1],
-  details: "Who holds the lock, who waits for it, who has the file mapped; as far as this user may see.",
+  details:
+    "Who holds the lock, who waits for it, the publisher of a channel, the owners of a queue, and who has the file mapped;\nas far as this user may see.",
   options: { ...TRUST },
   examples: [
     "shmstruct who Robot",
@@ -22,6 +23,7 @@ export const command: Command = define({
     };
     for (const { pid, mode } of lock?.holders ?? []) note(pid, `holds (${mode})`);
     for (const { pid, mode } of lock?.waiting ?? []) note(pid, `waits (${mode})`);
+    for (const { pid, does } of inspector.users?.() ?? []) note(pid, does);
     for (const pid of processesOf(path) ?? []) if (pid !== process.pid) note(pid, "has it open");
     for (const [pid, does] of roles) {
       const { command: line, state, startedAt } = describe(pid);

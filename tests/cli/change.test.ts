@@ -1,0 +1,191 @@
+/** The commands that change files, as processes in a pipe. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { jsonLines, makeFixtures, run } from "./fixtures.ts";
+
+const fixtures = makeFixtures();
+const { dir, robot, config, frames, tasks, manager, queue } = fixtures;
+afterAll(() => fixtures[Symbol.dispose]());
+
+const done = { out: "", err: "", code: 0 };
+
+describe("set", () => {
+  test("numbers, labels, bigints, text and whole members", async () => {
+    const values = [
+      ["speed", "0x10"],
+      ["mode", "idle"],
+      ["serial", "-5"],
+      ["name", "leg"],
+      ["pose", '{"x":3,"y":4}'],
+    ] as const;
+    for (const [path, value] of values) expect(await run(["set", robot, path, "--", value])).toEqual(done);
+    const { speed, mode, serial, name, pose } = manager.snapshot();
+    expect({ speed, mode, serial, name, pose: [pose.x, pose.y] }).toEqual({
+      speed: 16,
+      mode: 0,
+      serial: -5n,
+      name: "leg",
+      pose: [3, 4],
+    });
+  });
+
+  test("a document", async () => {
+    expect(await run(["set", config, "port", "81"])).toEqual(done);
+    expect(await run(["set", config, "hosts.0", "b"])).toEqual(done);
+    expect((await run(["get", config, "port"])).out).toBe("81\n");
+    expect((await run(["get", config, "hosts.0"])).out).toBe("b\n");
+  });
+
+  test("what does not fit stays out", async () => {
+    for (const value of ["many", "1e99", "1.5"]) {
+      const { code, err } = await run(["set", robot, "speed", value]);
+      expect(code).toBeGreaterThan(0);
+      expect(err).not.toContain("    at ");
+    }
+    expect((await run(["set", frames, "newest", "1"])).err).toContain("is a channel");
+    expect(manager.get("speed")).toBe(16);
+  });
+});
+
+describe("edit", () => {
+  const editor = (name: string, script: string): Record<string, string> => {
+    const path = join(dir, name);
+    writeFileSync(path, `#!/bin/sh\n${script}\n`);
+    chmodSync(path, 0o755);
+    return { VISUAL: path };
+  };
+
+  test("stores what the editor leaves as one transaction", async () => {
+    manager.edit((data) => {
+      data.speed = 16;
+      data.pose.x = 3;
+    });
+    const before = manager.version;
+    const env = editor("sed", `sed -i 's/"speed": 16/"speed": 17/; s/"x": 3/"x": 30/' "$1"`);
+    expect(await run(["edit", robot], { env })).toEqual(done);
+    expect([manager.get("speed"), manager.get("pose.x"), manager.version]).toEqual([17, 30, before + 1]);
+  });
+
+  test("nothing is stored when the file has changed meanwhile, or the editor fails", async () => {
+    manager.set("pose.x", 30);
+    expect((await run(["edit", robot], { env: { VISUAL: "true" } })).out).toBe("nothing changed\n");
+    const other = `${process.execPath} ${join(import.meta.dir, "../../src/cli/main.ts")} set ${robot} speed 18`;
+    const { code, err } = await run(["edit", robot], {
+      env: editor("both", `${other}\nsed -i 's/"x": 30/"x": 31/' "$1"`),
+    });
+    expect({ code, pose: manager.get("pose.x"), speed: manager.get("speed") }).toEqual({
+      code: 1,
+      pose: 30,
+      speed: 18,
+    });
+    expect(err).toContain("has changed meanwhile");
+    expect((await run(["edit", robot], { env: editor("fails", "exit 3") })).code).toBe(2);
+  });
+});
+
+describe("backup, diff, restore and rm", () => {
+  const kinds = ["record", "document", "queue"] as const;
+  const files = { record: robot, document: config, queue: tasks };
+
+  test.each(kinds)("a %s comes back as it was", async (kind) => {
+    const [file, copy] = [files[kind], join(dir, `${kind}.backup`)];
+    expect((await run(["backup", file, copy])).code).toBe(0);
+    expect(await run(["diff", file, copy])).toEqual(done);
+    const before = await run(["show", "--json", copy]);
+    const changed = {
+      record: ["set", robot, "speed", "1"],
+      document: ["set", config, "port", "1"],
+      queue: ["queue", tasks, "drop", "0"],
+    };
+    expect((await run(changed[kind])).code).toBe(0);
+    expect((await run(["diff", file, copy])).code).toBe(1);
+    expect((await run(["restore", copy, file])).out).toBe(`${kind} restored to ${file}\n`);
+    expect(await run(["diff", file, copy])).toEqual(done);
+    expect(jsonLines(await run(["show", "--json", file]))).toMatchObject([
+      { value: (jsonLines(before) as { value: unknown }[])[0]!.value },
+    ]);
+  });
+
+  test("to another name, of a channel, and removed with all that is beside it", async () => {
+    const [copy, file] = [join(dir, "frames.backup"), join(dir, "Frame_again.channel")];
+    await run(["backup", frames, copy]);
+    expect((await run(["restore", copy, file])).code).toBe(0);
+    expect((await run(["get", file, "newest.value.width"])).out).toBe("3\n");
+    expect((await run(["rm", "--purge", file])).out.split("\n")).toContain(file);
+    expect([file, `${file}.lock`].filter(existsSync)).toEqual([]);
+  });
+
+  test("what is no backup is not restored, and what is there is not overwritten", async () => {
+    expect((await run(["restore", robot, join(dir, "Robot_2.mmap")])).code).toBe(4);
+    expect((await run(["backup", robot, config])).code).toBe(4);
+  });
+});
+
+describe("queue", () => {
+  test("shows jobs, drops them, takes them from a worker", async () => {
+    const [first, ...others] = jsonLines(await run(["queue", "--json", tasks])) as {
+      job: number;
+      value: object;
+    }[];
+    expect(others.length).toBeGreaterThan(0);
+    const job = queue.take();
+    const [taken] = jsonLines(await run(["queue", "--json", tasks])) as object[];
+    expect(taken).toMatchObject({
+      job: first!.job,
+      state: "taken",
+      pid: process.pid,
+      value: { id: job!.data.id },
+    });
+    expect((await run(["queue", tasks, "drop", String(first!.job)])).code).toBe(1);
+    expect((await run(["queue", tasks, "requeue", String(first!.job)])).out).toBe(`${first!.job} is ready\n`);
+    expect(() => job!.done()).toThrow("is not this worker's any more");
+    queue.push({ id: 99 }, { delayMs: 1e6 });
+    const { out } = await run(["queue", tasks]);
+    expect(out).toMatch(/^ *JOB {2}STATE {4}ATTEMPT/);
+    expect(out).toMatch(/delayed +0 +- +1[56]m +- +\{ id: 99 \}\n$/);
+  });
+
+  test("dead letters go back", async () => {
+    expect((await run(["queue", tasks, "dead"])).code).toBe(1);
+    for (let i = 0; i < 12; i++) queue.tryTake()?.fail("no \u001b[2Janswer");
+    const { out } = await run(["queue", tasks, "dead"]);
+    expect(out).toContain("no \\u001b[2Janswer");
+    const dead = queue.deadLetters.size;
+    expect(dead).toBeGreaterThan(0);
+    const before = queue.size;
+    expect((await run(["queue", tasks, "requeue", "--dead", "all"])).code).toBe(0);
+    expect([queue.deadLetters.size, queue.size]).toEqual([0, before + dead]);
+  });
+
+  test("who names its owners", async () => {
+    const rows = jsonLines(await run(["who", "--json", tasks])) as { pid: number; does: string[] }[];
+    expect(rows.find(({ pid }) => pid === process.pid)?.does.join()).toMatch(/owner \d+/);
+  });
+});
+
+describe("migrate", () => {
+  const source = `
+import { c_double, c_int32, field, MmapStructure } from "${join(import.meta.dir, "../../src/index.ts")}";
+export class Robot extends MmapStructure {
+  @field(c_double) speed!: number;
+  @field(c_int32) added!: number;
+}
+`;
+
+  test("lists what would be lost, and drops it when told to", async () => {
+    const module = join(dir, "structs.ts");
+    writeFileSync(module, source);
+    const { code, err } = await run(["migrate", robot, `${module}#Robot`]);
+    expect(code).toBe(1);
+    expect(err).toContain("  - serial: ");
+    const speed = manager.get("speed");
+    expect(await run(["migrate", "--lossy", robot, `${module}#Robot`])).toEqual({
+      ...done,
+      out: "migrated\n",
+    });
+    expect((await run(["get", robot, "speed"])).out).toBe(`${speed}\n`);
+    expect((await run(["migrate", robot, `${module}#Robot`])).out).toBe("it has that struct already\n");
+    expect((await run(["migrate", config, `${module}#Robot`])).code).toBe(2);
+  });
+});
