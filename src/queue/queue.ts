@@ -740,6 +740,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
         const result = attempt();
         const { leftMs } = deadline;
         if (result !== undefined || leftMs === 0) return result;
+        this.#look();
         if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(leftMs, this.#patienceMs));
       } finally {
         if (this.#content[what] === sleepers) sleepers.leave();
@@ -769,6 +770,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       const result = attempt();
       const { leftMs } = deadline;
       if (result !== undefined || leftMs === 0) return result;
+      this.#look();
       const turn = await Promise.race([next, Bun.sleep(Math.min(leftMs, this.#patienceMs))]);
       if (turn?.done || this.closed) return undefined;
       if (turn !== undefined) next = changes.next();
