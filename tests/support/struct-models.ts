@@ -56,6 +56,7 @@ export type TypeModel =
   | { readonly kind: "asNumber"; readonly name: string }
   | { readonly kind: "atomic"; readonly name: string }
   | { readonly kind: "chars"; readonly size: number; readonly encoding: "utf8" | "latin1" | "utf16le" }
+  | { readonly kind: "wchars"; readonly length: number }
   | { readonly kind: "array"; readonly element: TypeModel; readonly length: number }
   | { readonly kind: "struct"; readonly struct: StructModel };
 
@@ -64,6 +65,10 @@ export interface MemberModel {
   readonly type: TypeModel;
   readonly bits?: number;
   readonly anonymous?: boolean;
+  /** `alignas` of this member alone. */
+  readonly align?: number;
+  /** The byte order of this member alone, other than that of its struct. */
+  readonly endian?: Order;
 }
 
 export interface StructModel {
@@ -125,7 +130,8 @@ export class Models {
     const align = r.oneIn(8) ? r.pick([1, 2, 4, 8, 16, 32]) : undefined;
     const members = this.#members(order, depth, isOutermost && pack === undefined && order === "little");
     const open = isOutermost && !isUnion && r.oneIn(10);
-    const flexible = open ? { member: this.#member(order, 0), length: r.whole(0, 3) } : undefined;
+    const last = open ? { name: this.#name("m"), type: this.#type(order, 0) } : undefined;
+    const flexible = last && { member: last, length: r.whole(0, 3) };
     return {
       name: this.#name("S"),
       isUnion,
@@ -167,15 +173,37 @@ export class Models {
   }
 
   #member(order: Order, depth: number): MemberModel {
-    return { name: this.#name("m"), type: this.#type(order, depth) };
+    const r = this.#random;
+    const align = r.oneIn(12) ? { align: r.pick([1, 2, 4, 8, 16, 32]) } : {};
+    // C has an order for structs only, so an own one is that of a struct around a single number there.
+    if (r.oneIn(15)) {
+      const endian = order === "big" ? ("little" as const) : ("big" as const);
+      const type: TypeModel = { kind: "scalar", name: r.pick(integerNames) };
+      return { name: this.#name("m"), type, endian, ...align };
+    }
+    return { name: this.#name("m"), type: this.#type(order, depth), ...align };
   }
 
   #bits(): MemberModel {
     const r = this.#random;
     const name = r.pick(bitNames);
     const most = name === "c_bool" ? 1 : (scalars[name]?.bits ?? 1);
+    if (r.oneIn(5)) return this.#bitsOfOther();
     const bits = r.oneIn(7) ? 0 : r.oneIn(2) ? r.whole(1, Math.min(most, 7)) : r.whole(1, most);
     return { name: this.#name("m"), type: { kind: "scalar", name }, bits };
+  }
+
+  /** Of an enum, or of an `asNumber`. */
+  #bitsOfOther(): MemberModel {
+    const r = this.#random;
+    if (r.oneIn(2)) {
+      const type: TypeModel = { kind: "asNumber", name: r.pick(["c_int64", "c_uint64"]) };
+      return { name: this.#name("m"), type, bits: r.whole(1, 53) };
+    }
+    const name = r.pick(integerNames);
+    const bits = r.whole(1, scalars[name]?.bits ?? 8);
+    const values = Array.from({ length: r.whole(1, 4) }, () => this.#integer(name, bits));
+    return { name: this.#name("m"), type: { kind: "enum", name, values }, bits };
   }
 
   #type(order: Order, depth: number): TypeModel {
@@ -186,6 +214,7 @@ export class Models {
     }
     if (r.oneIn(4)) return { kind: "array", element: this.#type(order, depth - 1), length: r.whole(1, 4) };
     if (r.oneIn(7)) return this.#chars();
+    if (r.oneIn(20)) return { kind: "wchars", length: r.whole(1, 4) };
     if (r.oneIn(10)) return this.#enum();
     if (r.oneIn(15)) return { kind: "asNumber", name: r.pick(["c_int64", "c_uint64"]) };
     // gcc has no long double in another byte order, and leaves pointers in the machine's.
@@ -256,7 +285,7 @@ export class Models {
   }
 
   #leavesOfMember(
-    { name, type, bits, anonymous }: MemberModel,
+    { name, type, bits, anonymous, endian }: MemberModel,
     path: (string | number)[],
     c: string,
     py: string,
@@ -268,10 +297,18 @@ export class Models {
       return this.#leavesOfStruct(type.struct, flat ? path : [...path, name], c, inPython, flat);
     }
     const here = [...path, name];
-    if (bits === undefined) return this.#leavesOfType(type, here, `${c}.${name}`, inPython, false);
-    const scalar = type as { kind: "scalar"; name: string };
-    const value = scalar.name === "c_bool" ? this.#random.oneIn(2) : this.#integer(scalar.name, bits);
+    // In C it is a member of a struct of its own order.
+    const inC = endian === undefined ? `${c}.${name}` : `${c}.${name}.one`;
+    if (bits === undefined) return this.#leavesOfType(type, here, inC, inPython, false);
+    const scalar = type as Extract<TypeModel, { kind: "scalar" | "enum" | "asNumber" }>;
+    const value = this.#bitValue(scalar, bits);
     return [{ path: here, c: `${c}.${name}`, py: inPython, bits, type: scalar, isElement: false, value }];
+  }
+
+  #bitValue(type: Extract<TypeModel, { kind: "scalar" | "enum" | "asNumber" }>, bits: number): Value {
+    if (type.kind === "enum") return this.#random.pick(type.values);
+    if (type.kind === "asNumber") return Number(this.#wide(bits, type.name === "c_int64"));
+    return type.name === "c_bool" ? this.#random.oneIn(2) : this.#integer(type.name, bits);
   }
 
   #leavesOfType(
@@ -293,6 +330,8 @@ export class Models {
     if (type.kind === "enum") return r.pick(type.values);
     if (type.kind === "asNumber") return Number(this.#wide(53, false));
     if (type.kind === "chars") return this.#text(type.size, type.encoding);
+    if (type.kind === "wchars")
+      return [..."a\u00e9\u20ac\u{1f600}"].slice(0, r.whole(0, type.length)).join("");
     const { kind } = scalars[type.name] as Scalar;
     if (kind === "bool") return r.oneIn(2);
     if (kind === "char") return String.fromCharCode(r.whole(1, 255));

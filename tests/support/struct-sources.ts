@@ -30,6 +30,8 @@ const typeInTypeScript = (type: TypeModel): string => {
       return `s.asNumber(s.${type.name})`;
     case "chars":
       return `s.chars(${type.size}, { encoding: "${type.encoding}" })`;
+    case "wchars":
+      return `s.wchars(${type.length})`;
     case "enum":
       return `s.enumOf(s.${type.name}, { ${type.values.map((v, i) => `V${i}: ${literal(v)}`).join(", ")} } as const)`;
     case "array":
@@ -41,13 +43,12 @@ const typeInTypeScript = (type: TypeModel): string => {
 
 const literal = (value: unknown): string => (typeof value === "bigint" ? `${value}n` : String(value));
 
-function memberInTypeScript({ name, type, bits, anonymous }: MemberModel): string {
+function memberInTypeScript({ name, type, bits, anonymous, align, endian }: MemberModel): string {
   const inner = typeInTypeScript(type);
   if (bits !== undefined) return `  @s.bits(${inner}, ${bits}) ${name}!: unknown;`;
   if (anonymous) return `  @s.anonymous(${inner}) ${name}!: unknown;`;
-  return type.kind === "struct"
-    ? `  @s.nested(${inner}) ${name}!: unknown;`
-    : `  @s.field(${inner}) ${name}!: unknown;`;
+  const options = align === undefined && endian === undefined ? "" : `, ${JSON.stringify({ align, endian })}`;
+  return `  @s.${type.kind === "struct" ? "nested" : "field"}(${inner}${options}) ${name}!: unknown;`;
 }
 
 export function structInTypeScript(model: StructModel): string {
@@ -82,17 +83,24 @@ const typeInC = (type: Exclude<TypeModel, { kind: "array" }>): string => {
   if (type.kind === "struct")
     return `${type.struct.isUnion ? "union" : "struct"} ${tag(type.struct.name, type.struct.order)}`;
   if (type.kind === "chars") return isWide(type) ? "uint16_t" : "unsigned char";
+  if (type.kind === "wchars") return "wchar_t";
   return scalars[type.name]?.c ?? "?";
 };
 
-function declaratorInC({ name, type, bits, anonymous }: MemberModel, open = false): string {
+function declaratorInC({ name, type, bits, anonymous, align, endian }: MemberModel, open = false): string {
   if (bits !== undefined && type.kind !== "array")
     return `  ${typeInC(type)} ${bits === 0 ? "" : name} : ${bits};`;
   let dimensions = open ? "[]" : "";
   let element = type;
   for (; element.kind === "array"; element = element.element) dimensions += `[${element.length}]`;
+  const aligned = align === undefined ? "" : ` __attribute__((aligned(${align})))`;
+  if (endian !== undefined && type.kind === "scalar") {
+    const order = `${endian}-endian`;
+    return `  struct { ${typeInC(type)} one; } __attribute__((scalar_storage_order("${order}"))) ${name}${aligned};`;
+  }
+  if (element.kind === "wchars") dimensions += `[${element.length}]`;
   if (element.kind === "chars") dimensions += `[${element.size / unitOf(element)}]`;
-  return `  ${typeInC(element)}${anonymous ? "" : ` ${name}${dimensions}`};`;
+  return `  ${typeInC(element)}${anonymous ? "" : ` ${name}${dimensions}${aligned}`};`;
 }
 
 export function structInC(model: StructModel): string {
@@ -113,6 +121,12 @@ export function structInC(model: StructModel): string {
   return lines.join("\n");
 }
 
+/** Statements that store or compare wide text, character by character. */
+function wideInC({ type, value }: Leaf): number[] {
+  const codes = [...String(value)].map((letter) => letter.codePointAt(0) as number);
+  return Array.from({ length: type.kind === "wchars" ? type.length : 0 }, (_, i) => codes[i] ?? 0);
+}
+
 /** Text as C has it: the bytes up to the end of the field. */
 export function textBytes(leaf: Leaf): Buffer {
   if (leaf.type.kind !== "chars") throw new TypeError("no text");
@@ -122,7 +136,7 @@ export function textBytes(leaf: Leaf): Buffer {
 }
 
 function literalInC({ type, value }: Leaf): string {
-  const kind = type.kind === "chars" ? "char" : scalars[type.name]?.kind;
+  const kind = type.kind === "chars" || type.kind === "wchars" ? "char" : scalars[type.name]?.kind;
   if (kind === "float")
     return floatInC(value as number, type.kind === "scalar" && type.name === "c_longdouble");
   if (kind === "char") return String((value as string).charCodeAt(0));
@@ -140,14 +154,22 @@ function floatInC(value: number, long: boolean): string {
 }
 
 const writeInC = (leaf: Leaf, target: string): string =>
-  leaf.type.kind === "chars"
-    ? `memcpy(${target}, (unsigned char[]){${[...textBytes(leaf)]}}, ${leaf.type.size});`
-    : `${target} = ${literalInC(leaf)};`;
+  leaf.type.kind === "wchars"
+    ? wideInC(leaf)
+        .map((code, i) => `${target}[${i}] = ${code};`)
+        .join(" ")
+    : leaf.type.kind === "chars"
+      ? `memcpy(${target}, (unsigned char[]){${[...textBytes(leaf)]}}, ${leaf.type.size});`
+      : `${target} = ${literalInC(leaf)};`;
 
 const isOtherInC = (leaf: Leaf, source: string): string =>
-  leaf.type.kind === "chars"
-    ? `memcmp(${source}, (unsigned char[]){${[...textBytes(leaf)]}}, ${leaf.type.size}) != 0`
-    : `${source} != ${literalInC(leaf)}`;
+  leaf.type.kind === "wchars"
+    ? wideInC(leaf)
+        .map((code, i) => `${source}[${i}] != ${code}`)
+        .join(" || ")
+    : leaf.type.kind === "chars"
+      ? `memcmp(${source}, (unsigned char[]){${[...textBytes(leaf)]}}, ${leaf.type.size}) != 0`
+      : `${source} != ${literalInC(leaf)}`;
 
 /** Prints sizes and offsets, the bytes of `theirs`, and every field of `bytes` that does not hold `ours`. */
 function caseInC({ model, theirs, ours, bytes }: Case, index: number): string {
@@ -197,11 +219,15 @@ const typeInPython = (type: TypeModel, order: Order): string => {
     const plain = type.element.kind === "scalar" ? numbers[type.element.name] : undefined;
     return `(${plain ?? typeInPython(type.element, order)} * ${type.length})`;
   }
+  if (type.kind === "wchars") return `(c_wchar * ${type.length})`;
   if (type.kind === "chars") return `(${isWide(type) ? "c_uint16" : "c_char"} * ${type.size / unitOf(type)})`;
   return scalars[type.name]?.py ?? "?";
 };
 
 const packOf = ({ pack, base }: StructModel): number | undefined => pack ?? (base && packOf(base));
+
+const hasWide = (type: TypeModel): boolean =>
+  type.kind === "array" ? hasWide(type.element) : type.kind === "wchars";
 
 /** Why ctypes cannot say this, if it cannot. */
 export function beyondPython(model: StructModel): string | undefined {
@@ -213,6 +239,9 @@ export function beyondPython(model: StructModel): string | undefined {
     if (isUnion && members.some(({ bits }) => bits !== undefined))
       return "bit-fields in a union, at negative offsets";
     if (flexible !== undefined) return "flexible array";
+    if (members.some((m) => m.align !== undefined || m.endian !== undefined))
+      return "alignment or byte order of one member";
+    if (members.some(({ type }) => hasWide(type))) return "arrays of wchar_t in either order";
     if (members.some(({ bits }) => bits === 0)) return "zero-width bit-field";
     const inner = (type: TypeModel): TypeModel => (type.kind === "array" ? inner(type.element) : type);
     const other = ["c_wchar", "c_longdouble", "c_bool", "c_void_p"];
@@ -248,7 +277,7 @@ function structInPython(model: StructModel): string {
 }
 
 function literalInPython({ type, value, isElement }: Leaf): string {
-  const kind = type.kind === "chars" ? "char" : scalars[type.name]?.kind;
+  const kind = type.kind === "chars" || type.kind === "wchars" ? "char" : scalars[type.name]?.kind;
   if (kind === "float")
     return Number.isFinite(value)
       ? Object.is(value, -0)
