@@ -47,7 +47,7 @@ export interface Model {
   /** Called for each new state with the shared words and the ghosts behind them. */
   invariant?: (words: Uint16Array, cpus: Cpu) => string | undefined;
   /** Called for a state from which no thread can go on. */
-  onDeadlock?: () => string | undefined;
+  onDeadlock?: (words: Uint16Array) => string | undefined;
   /** Called once a dead thread's stores have arrived. */
   onGone?: (words: Uint16Array, thread: number) => void;
   /** Entries of a store buffer, fences included: a thread whose buffer is full waits. Default: 4. */
@@ -594,7 +594,8 @@ class Exploration {
   }
 
   #deadlock(): void {
-    const message = this.#model.onDeadlock?.();
+    this.#words.set(this.#before);
+    const message = this.#model.onDeadlock?.(this.#cpu.state);
     if (message !== undefined) throw new Violation(message);
   }
 

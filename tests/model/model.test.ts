@@ -9,6 +9,7 @@ import { check, type Model } from "./checker.ts";
 import { type QueueFault, type QueueOptions, queueModel } from "./queue.ts";
 import { type ReplacementFault, replacementModel } from "./replacement.ts";
 import { type SequenceFault, sequenceModel } from "./sequence.ts";
+import { type SleepersFault, sleepersModel } from "./sleepers.ts";
 
 function holds(model: Model): void {
   const { violation, trace } = check(model);
@@ -171,5 +172,23 @@ describe("replacement of a queue", () => {
   ];
   test.each(faults)("control: %s", (fault) => {
     bites(replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 1, fault }));
+  });
+});
+
+describe("sleepers of a queue", () => {
+  test("no job is slept through", () => {
+    holds(sleepersModel({ order: "sc", takers: 2, jobs: 2 }));
+    holds(sleepersModel({ order: "tso", takers: 2, jobs: 2 }));
+    holds(sleepersModel({ order: "weak", takers: 2, jobs: 2 }));
+  });
+
+  const faults: SleepersFault[] = [
+    "looked before it was counted",
+    "wakes read after the look",
+    "no fence before the count is read",
+    "woken without a wake counted",
+  ];
+  test.each(faults)("control: %s", (fault) => {
+    bites(sleepersModel({ order: "tso", takers: 1, jobs: 1, fault }));
   });
 });
