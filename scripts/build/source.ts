@@ -88,7 +88,7 @@ export function nameClasses(source: string): string {
   );
 }
 
-const THREAD_URL = /new URL\("(\.\/[\w-]+\.ts)", import\.meta\.url\)/g;
+const THREAD_URL = /new URL\("(\.\/[\w/-]+\.ts)", import\.meta\.url\)/g;
 
 /** The modules that a module starts as threads: `new Worker(new URL("./x.ts", import.meta.url))`. */
 export function threadModules(module: string): string[] {

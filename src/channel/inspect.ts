@@ -124,13 +124,18 @@ function next(reader: RingReader, payload: Payload<Message>): LookedAtMessage | 
   };
 }
 
+/** A turn after each pause, until the signal. */
+async function* ticks(everyMs: number, signal: AbortSignal | undefined): AsyncGenerator<void> {
+  for (; !signal?.aborted; yield) await Bun.sleep(everyMs);
+}
+
 /** Goes on in the file that takes the place of a replaced one. */
 async function* messages(
   segment: Segment<ChannelContent>,
   payload: Payload<Message>,
-  { from, signal }: MessagesOptions,
+  { from, signal, everyMs }: MessagesOptions,
 ): AsyncGenerator<LookedAtMessage> {
-  const changes = segment.changes({ signal });
+  const changes = everyMs === undefined ? segment.changes({ signal }) : ticks(everyMs, signal);
   let { content } = segment;
   let reader = content.reader(from);
   for (;;) {

@@ -31,6 +31,10 @@ export const commands = {
   purge: { summary: "remove what segments have left", load: () => of(require("./commands/purge.ts")) },
   migrate: { summary: "give a record another struct", load: () => of(require("./commands/migrate.ts")) },
   queue: { summary: "show jobs, give them back, drop them", load: () => of(require("./commands/queue.ts")) },
+  serve: {
+    summary: "look at segments in a browser",
+    load: () => of(require("./commands/serve.ts")),
+  },
   export: { summary: "write a layout in another language", load: () => of(require("./commands/export.ts")) },
   import: { summary: "make classes from a C header", load: () => of(require("./commands/import.ts")) },
 } as const satisfies Readonly<Record<string, Entry>>;

@@ -83,13 +83,16 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 const TIMES: ReadonlySet<string> = new Set(["c_time_t"]);
 
+/** Whether a number is seconds since 1970. */
+export const isTime = (name: string, type: TypeSchema | undefined): boolean =>
+  (typeof type === "string" && TIMES.has(type)) || name === "last_update" || name === "timestamp";
+
 /** What stands behind a value: an enum's label, or the time that seconds are. */
 function remark(out: Output, name: string, type: TypeSchema, value: unknown): string {
   const label = labelOf(type, value);
   if (label !== undefined) return out.paint("cyan", ` ${escapeText(label)}`);
-  const isTime =
-    (typeof type === "string" && TIMES.has(type)) || name === "last_update" || name === "timestamp";
-  if (isTime && typeof value === "number") return out.paint("dim", ` s, ${timeText(value * 1000)}`);
+  if (isTime(name, type) && typeof value === "number")
+    return out.paint("dim", ` s, ${timeText(value * 1000)}`);
   return "";
 }
 

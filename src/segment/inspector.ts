@@ -62,6 +62,11 @@ export interface Inspector extends Disposable {
 export interface MessagesOptions {
   readonly from: "oldest" | "newest" | "next";
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Milliseconds between looks. Default: none, each message wakes the reader, which costs the writer some hundred
+   * nanoseconds.
+   */
+  readonly everyMs?: number | undefined;
 }
 
 /** An inspector that may write, under the lock. */

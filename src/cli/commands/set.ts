@@ -1,6 +1,6 @@
 import { type Command, define, TIMEOUT, TRUST } from "../command.ts";
 import { openForWriting } from "../open.ts";
-import { follow, parseValue } from "../paths.ts";
+import { setText } from "../set-text.ts";
 
 export const command: Command = define({
   args: "FILE PATH VALUE",
@@ -18,15 +18,7 @@ export const command: Command = define({
   ],
   run([file = "", path = "", text = ""], values) {
     using inspector = openForWriting(file, values);
-    inspector.set(path, parseValue(text, placeOf(inspector, path)));
+    setText(inspector, path, text);
     return undefined;
   },
 });
-
-/** What is at the path; of a document, where members may be added, perhaps nothing. */
-function placeOf(inspector: ReturnType<typeof openForWriting>, path: string): ReturnType<typeof follow> {
-  const { value } = inspector.look();
-  if (inspector.schema !== undefined) return follow(value, inspector.schema, path);
-  // What was text stays no text by chance only: a document takes JSON.
-  return { value: undefined, type: undefined };
-}

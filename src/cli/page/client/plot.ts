@@ -1,0 +1,337 @@
+/** Numbers over the last seconds, drawn at every frame of the screen on one canvas. */
+import type { Row } from "../protocol.ts";
+import { make, visible } from "./dom.ts";
+import type { Live } from "./store.ts";
+
+/** Points of one field, oldest overwritten first: a minute at 60 a second, and more. */
+const CAPACITY = 8192;
+const WINDOWS_S = [5, 15, 60] as const;
+const MARGIN = { left: 64, right: 12, top: 10, bottom: 22 } as const;
+/** A value that stood still until it changed is drawn as a step. */
+const STEP_MS = 60;
+const LEGEND_EVERY_MS = 200;
+const GOLDEN_ANGLE = 137.508;
+
+interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+class Series {
+  readonly live: Live;
+  readonly path: string;
+  readonly hue: number;
+  readonly #times = new Float64Array(CAPACITY);
+  readonly #numbers = new Float64Array(CAPACITY);
+  #count = 0;
+
+  constructor(live: Live, path: string, hue: number) {
+    this.live = live;
+    this.path = path;
+    this.hue = hue;
+  }
+
+  get last(): number {
+    return this.#count === 0 ? Number.NaN : this.#numbers[(this.#count - 1) % CAPACITY]!;
+  }
+
+  sample(at: number): void {
+    const row = this.live.indexOf(this.path);
+    const number = row === undefined ? Number.NaN : Number(this.live.values[row]);
+    if (!Number.isFinite(number) || number === this.last) return;
+    const lastAt = this.#count === 0 ? at : this.#times[(this.#count - 1) % CAPACITY]!;
+    if (at - lastAt > STEP_MS) this.#push(at - 1, this.last);
+    this.#push(at, number);
+  }
+
+  #push(at: number, number: number): void {
+    this.#times[this.#count % CAPACITY] = at;
+    this.#numbers[this.#count % CAPACITY] = number;
+    this.#count++;
+  }
+
+  /** The points from the last one before `start`, and then the last value as it still is. */
+  points(start: number, now: number, visit: (at: number, number: number) => void): void {
+    const oldest = Math.max(0, this.#count - CAPACITY);
+    let first = this.#count;
+    while (
+      first > oldest &&
+      this.#times[first % CAPACITY === 0 ? CAPACITY - 1 : (first - 1) % CAPACITY]! >= start
+    )
+      first--;
+    for (let i = Math.max(oldest, first - 1); i < this.#count; i++)
+      visit(Math.max(start, this.#times[i % CAPACITY]!), this.#numbers[i % CAPACITY]!);
+    if (this.#count > 0) visit(now, this.last);
+  }
+
+  range(start: number, now: number): Range {
+    let least = Number.POSITIVE_INFINITY;
+    let most = Number.NEGATIVE_INFINITY;
+    this.points(start, now, (_, number) => {
+      if (number < least) least = number;
+      if (number > most) most = number;
+    });
+    return { least, most };
+  }
+}
+
+export class Plot {
+  readonly element: HTMLElement;
+  readonly #canvas = make("canvas");
+  readonly #legend = make("div", { class: "legend" });
+  readonly #rate = make("span", { class: "dim" });
+  readonly #onchange: () => void;
+  #series: Series[] = [];
+  #made = 0;
+  #windowS: number = WINDOWS_S[1];
+  #hasOwnScales = false;
+  #isRunning = false;
+  #frames = 0;
+  #legendAt = 0;
+
+  constructor(onchange: () => void) {
+    this.#onchange = onchange;
+    const windows = WINDOWS_S.map((seconds) =>
+      make("button", { text: `${seconds} s`, onclick: () => this.#setWindow(seconds) }),
+    );
+    const own = make("button", { text: "Own scales", title: "each field fills the height" });
+    own.addEventListener("click", () => {
+      this.#hasOwnScales = own.classList.toggle("on");
+    });
+    const clear = make("button", { text: "Clear", onclick: () => this.#remove(() => true) });
+    const bar = make("div", { class: "bar", children: [...windows, own, clear, this.#rate] });
+    const body = make("div", { class: "plot-body", children: [this.#canvas, this.#legend] });
+    this.element = make("section", { class: "plot", children: [bar, body] });
+    this.element.hidden = true;
+    this.element.setAttribute("aria-label", "plot");
+    this.#setWindow(this.#windowS);
+  }
+
+  /** Segments that have plotted fields. */
+  get paths(): string[] {
+    return [...new Set(this.#series.map(({ live }) => live.path))];
+  }
+
+  has(segment: string, path: string): boolean {
+    return this.#series.some((series) => series.live.path === segment && series.path === path);
+  }
+
+  toggle(live: Live, { path }: Row): void {
+    if (this.has(live.path, path))
+      this.#remove((series) => series.live.path === live.path && series.path === path);
+    else {
+      const series = new Series(live, path, (210 + GOLDEN_ANGLE * this.#made++) % 360);
+      series.sample(performance.now());
+      this.#series.push(series);
+      this.#changed();
+    }
+  }
+
+  /** Values of a segment have come. */
+  sample(live: Live): void {
+    const now = performance.now();
+    for (const series of this.#series) if (series.live === live) series.sample(now);
+  }
+
+  #remove(isGone: (series: Series) => boolean): void {
+    this.#series = this.#series.filter((series) => !isGone(series));
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.element.hidden = this.#series.length === 0;
+    this.#legend.replaceChildren(...this.#series.map((series) => this.#legendLine(series)));
+    this.#onchange();
+    if (this.#series.length > 0 && !this.#isRunning) {
+      this.#isRunning = true;
+      requestAnimationFrame(() => this.#frame());
+    }
+  }
+
+  #legendLine(series: Series): HTMLElement {
+    const swatch = make("i");
+    swatch.style.background = colorOf(series.hue);
+    const name = make("span", {
+      class: "name",
+      text: visible(series.path),
+      title: visible(`${series.live.path} ${series.path}`),
+    });
+    const remove = make("button", {
+      text: "×",
+      title: "remove",
+      onclick: () => this.#remove((other) => other === series),
+    });
+    return make("div", { children: [swatch, name, make("span", { class: "value" }), remove] });
+  }
+
+  #setWindow(seconds: number): void {
+    this.#windowS = seconds;
+    for (const button of this.element.querySelectorAll(".bar button"))
+      if (button.textContent?.endsWith(" s"))
+        button.classList.toggle("on", button.textContent === `${seconds} s`);
+  }
+
+  #frame(): void {
+    if (this.#series.length === 0) {
+      this.#isRunning = false;
+      return;
+    }
+    this.#frames++;
+    const now = performance.now();
+    this.#draw(now);
+    if (now - this.#legendAt > LEGEND_EVERY_MS) this.#writeLegend(now);
+    requestAnimationFrame(() => this.#frame());
+  }
+
+  #writeLegend(now: number): void {
+    const rate = (this.#frames * 1000) / (now - this.#legendAt);
+    this.#rate.textContent = `${this.#series.length} ${this.#series.length === 1 ? "field" : "fields"}, ${Math.round(rate)} frames/s`;
+    this.#frames = 0;
+    this.#legendAt = now;
+    for (const [i, line] of [...this.#legend.children].entries())
+      line.querySelector(".value")!.textContent = numberText(this.#series[i]!.last);
+  }
+
+  #draw(now: number): void {
+    const { clientWidth: width, clientHeight: height } = this.#canvas;
+    const context = this.#context(width, height);
+    const start = now - this.#windowS * 1000;
+    const ranges = this.#series.map((series) => series.range(start, now));
+    const common: Range = padded({
+      least: Math.min(...ranges.map(({ least }) => least)),
+      most: Math.max(...ranges.map(({ most }) => most)),
+    });
+    this.#drawGrid(context, { width, height, range: this.#hasOwnScales ? undefined : common });
+    for (const [i, series] of this.#series.entries())
+      drawLine(context, series, {
+        start,
+        now,
+        range: this.#hasOwnScales ? padded(ranges[i]!) : common,
+        width: width - MARGIN.left - MARGIN.right,
+        height: height - MARGIN.top - MARGIN.bottom,
+      });
+  }
+
+  #context(width: number, height: number): CanvasRenderingContext2D {
+    const scale = devicePixelRatio;
+    const context = this.#canvas.getContext("2d")!;
+    if (
+      this.#canvas.width !== Math.round(width * scale) ||
+      this.#canvas.height !== Math.round(height * scale)
+    ) {
+      this.#canvas.width = Math.round(width * scale);
+      this.#canvas.height = Math.round(height * scale);
+    }
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.clearRect(0, 0, width, height);
+    return context;
+  }
+
+  #drawGrid(
+    context: CanvasRenderingContext2D,
+    { width, height, range }: { width: number; height: number; range: Range | undefined },
+  ): void {
+    const style = getComputedStyle(this.element);
+    context.strokeStyle = style.getPropertyValue("--line");
+    context.fillStyle = style.getPropertyValue("--dim");
+    context.font = "11px system-ui, sans-serif";
+    context.lineWidth = 1;
+    const bottom = height - MARGIN.bottom;
+    const tall = bottom - MARGIN.top;
+    context.beginPath();
+    context.textAlign = "right";
+    for (const number of range === undefined ? [] : ticks(range)) {
+      const y = Math.round(bottom - ((number - range!.least) / (range!.most - range!.least)) * tall) + 0.5;
+      line(context, MARGIN.left, y, width - MARGIN.right, y);
+      context.fillText(numberText(number), MARGIN.left - 8, y + 4);
+    }
+    context.textAlign = "center";
+    for (let i = 0; i <= 5; i++) {
+      const x = Math.round(MARGIN.left + ((width - MARGIN.left - MARGIN.right) * i) / 5) + 0.5;
+      line(context, x, MARGIN.top, x, bottom);
+      context.fillText(
+        i === 5 ? "now" : `−${(this.#windowS * (5 - i)) / 5} s`,
+        Math.min(x, width - 18),
+        height - 6,
+      );
+    }
+    context.stroke();
+  }
+}
+
+function line(context: CanvasRenderingContext2D, x: number, y: number, toX: number, toY: number): void {
+  context.moveTo(x, y);
+  context.lineTo(toX, toY);
+}
+
+interface Frame {
+  readonly start: number;
+  readonly now: number;
+  readonly range: Range;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Of the points in one column of pixels the least and the most are drawn: more cannot be seen. */
+function drawLine(
+  context: CanvasRenderingContext2D,
+  series: Series,
+  { start, now, range, width, height }: Frame,
+): void {
+  const scaleX = width / (now - start);
+  const scaleY = height / (range.most - range.least);
+  const bottom = MARGIN.top + height;
+  let column = Number.NaN;
+  let low = 0;
+  let high = 0;
+  const flush = (): void => {
+    if (Number.isNaN(column)) return;
+    context.lineTo(column, low);
+    if (high !== low) context.lineTo(column, high);
+  };
+  context.beginPath();
+  context.strokeStyle = colorOf(series.hue);
+  context.lineWidth = 1.5;
+  series.points(start, now, (at, number) => {
+    const x = Math.round(MARGIN.left + (at - start) * scaleX);
+    const y = bottom - (number - range.least) * scaleY;
+    if (x === column) {
+      low = Math.min(low, y);
+      high = Math.max(high, y);
+      return;
+    }
+    flush();
+    column = x;
+    low = y;
+    high = y;
+  });
+  flush();
+  context.stroke();
+}
+
+const isDark = (): boolean => getComputedStyle(document.documentElement).colorScheme === "dark";
+
+const colorOf = (hue: number): string => `hsl(${hue} 75% ${isDark() ? 65 : 42}%)`;
+
+/** With space above and below, also around a single value. */
+function padded({ least, most }: Range): Range {
+  if (!Number.isFinite(least)) return { least: 0, most: 1 };
+  const space = (most - least) * 0.06 || Math.abs(most) * 0.1 || 1;
+  return { least: least - space, most: most + space };
+}
+
+/** Round numbers in a range. */
+function ticks({ least, most }: Range): number[] {
+  const rough = (most - least) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!;
+  const found: number[] = [];
+  for (let i = Math.ceil(least / step); i * step <= most; i++) found.push(i * step);
+  return found.slice(0, 20);
+}
+
+function numberText(number: number): string {
+  if (Number.isNaN(number)) return "–";
+  if (number !== 0 && (Math.abs(number) >= 1e7 || Math.abs(number) < 1e-4)) return number.toExponential(3);
+  return String(Number(number.toPrecision(7)));
+}
