@@ -15,6 +15,7 @@ import { F_DUPFD_CLOEXEC } from "../sys/libc/constants.ts";
 import { futexWait, futexWake } from "../sys/libc/futex.ts";
 import { libc } from "../sys/libc/symbols.ts";
 import { Mapping } from "../sys/mapping.ts";
+import { OwnedFd } from "../sys/owned-fd.ts";
 import { throughFs } from "../sys/paths.ts";
 import { statusOf } from "../sys/status.ts";
 import { type OpenedFile, type OpenOptions, openLockFile } from "./open.ts";
@@ -73,6 +74,14 @@ const WAKES_PER_STEP = 2;
 /** Where the page of a lock file lives. */
 export const lockPagePath = (lockPath: string): string => `${lockPath}-page`;
 
+/** An open page of one thread, for another: the descriptor stays the first one's, so that it goes when that thread ends. */
+export interface PageHandle {
+  readonly fd: number;
+  /** As `FileStatus.id`. */
+  readonly id: string;
+  readonly path: string;
+}
+
 /** The mapped page. On a read-only one all reads work; the stores are left out, as they would kill the process. */
 export class LockPage {
   readonly #words: Int32Array<ArrayBuffer>;
@@ -108,9 +117,21 @@ export class LockPage {
     return isReady ? LockPage.#map(fd, writable, path, status.mode) : undefined;
   }
 
-  /** Maps the checked page behind a descriptor, which then belongs to the object. */
-  static adopt(fd: number, writable: boolean, path: string): LockPage {
-    return LockPage.#map(fd, writable, path, statusOf(fd).mode);
+  /**
+   * Maps the page of another thread of this process a second time, on a descriptor of its own.
+   * @returns undefined when that thread has closed it, or ended
+   */
+  static share({ fd, id, path }: PageHandle): LockPage | undefined {
+    const number = libc().fcntl(fd, F_DUPFD_CLOEXEC, null);
+    if (number < 0) return undefined;
+    // Owned at once, as this thread may be terminated at any time.
+    const own = new OwnedFd(number);
+    const status = statusOf(own.fd);
+    // Else the number belongs to another file by now.
+    const isPage = status.id === id;
+    const mapped = isPage ? libc().fcntl(own.fd, F_DUPFD_CLOEXEC, null) : -1;
+    own.close();
+    return mapped < 0 ? undefined : LockPage.#map(mapped, true, path, status.mode);
   }
 
   static #map(fd: number, writable: boolean, path: string, mode: number): LockPage {
@@ -118,11 +139,16 @@ export class LockPage {
     return new LockPage(Mapping.map(fd, { byteLength: PAGE_BYTES, access, path, reserve: true }), mode);
   }
 
-  /** Another descriptor of the page, for the thread that will adopt it. @throws ClosedError, SystemError EMFILE */
+  /** What another thread needs to `share` the page, as long as it is open here. @throws ClosedError */
+  get handle(): PageHandle {
+    const { closed, fd, path = "" } = this.#mapping;
+    if (closed) throw new ClosedError(`the lock page '${path}' is closed`);
+    return { fd, id: statusOf(fd).id, path };
+  }
+
+  /** Another descriptor of the page. @throws ClosedError, SystemError EMFILE */
   duplicateFd(): number {
-    // The number may belong to another file by now.
-    if (this.#mapping.closed) throw new ClosedError(`the lock page '${this.#mapping.path}' is closed`);
-    return check("fcntl", libc().fcntl(this.#mapping.fd, F_DUPFD_CLOEXEC, null));
+    return check("fcntl", libc().fcntl(this.handle.fd, F_DUPFD_CLOEXEC, null));
   }
 
   /** A waiter stands in the turnstile: do not overtake. */

@@ -224,7 +224,7 @@ export class Notifier {
       return;
     }
     clearImmediate(this.#nextLook);
-    this.#waker ??= makeWaker(this.#page, this.#path, this.#look);
+    this.#waker ??= makeWaker(this.#page, this.#look);
     this.#waker.request(seen);
   }
 

@@ -9,8 +9,9 @@ self.onmessage = ({ data }: MessageEvent<WakerStart>) => {
   process.exit(); // of this thread
 };
 
-function serve({ pageFd, path, control }: WakerStart): void {
-  const page = LockPage.adopt(pageFd, true, path);
+function serve({ handle, control }: WakerStart): void {
+  const page = LockPage.share(handle);
+  if (page === undefined) return;
   let served = 0;
   const isStopped = (): boolean => Atomics.load(control, CONTROL.stopped) !== 0;
   while (!isStopped()) {

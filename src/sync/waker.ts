@@ -1,8 +1,8 @@
 /** What wakes an event loop when a commit was made: a thread that sleeps until then, or else a timer. */
 import { ClosedError, SystemError } from "../errors/errors.ts";
-import { closeFile } from "../sys/file.ts";
+import { OwnedFd } from "../sys/owned-fd.ts";
 import { after, waitAsync } from "./deadline.ts";
-import type { LockPage } from "./lock-page.ts";
+import type { LockPage, PageHandle } from "./lock-page.ts";
 
 /**
  * One wake per request.
@@ -36,15 +36,13 @@ export interface BunThread {
 export const POLL_EVERY_MS = 5;
 
 /**
- * The best waker to be had. A thread needs a page that it may store to, as commits wake only those that asked, and a
- * descriptor for it; where there is none left, a timer looks instead.
+ * The best waker to be had. A thread needs a page that it may store to, as commits wake only those that asked, and
+ * descriptors; where there are too few left, a timer looks instead.
  * @param wake called on the event loop
  */
-export function makeWaker(page: LockPage | undefined, path: string, wake: () => void): Waker {
-  const pageFd = page?.writable && threadsStart ? descriptorForThread(page) : undefined;
-  return page === undefined || pageFd === undefined
-    ? new TimerWaker(wake)
-    : new ThreadWaker(page, pageFd, path, wake);
+export function makeWaker(page: LockPage | undefined, wake: () => void): Waker {
+  const canStart = page?.writable && threadsStart && hasDescriptorsForThread(page);
+  return canStart ? new ThreadWaker(page, wake) : new TimerWaker(wake);
 }
 
 /** False once a thread could not start: timers have to do then. */
@@ -53,17 +51,17 @@ let threadsStart = true;
 /** A thread opens some descriptors of its own, and Bun ends the process when it cannot. */
 const DESCRIPTORS_OF_THREAD = 12;
 
-/** The page's descriptor for the thread; undefined when there are too few descriptors left for a thread. */
-function descriptorForThread(page: LockPage): number | undefined {
-  const probes: number[] = [];
+function hasDescriptorsForThread(page: LockPage): boolean {
+  // Owned, as this thread may be terminated in between.
+  const probes: OwnedFd[] = [];
   try {
-    while (probes.length < DESCRIPTORS_OF_THREAD) probes.push(page.duplicateFd());
-    return page.duplicateFd();
+    while (probes.length <= DESCRIPTORS_OF_THREAD) probes.push(new OwnedFd(page.duplicateFd()));
+    return true;
   } catch (error) {
-    if (error instanceof SystemError || error instanceof ClosedError) return undefined;
+    if (error instanceof SystemError || error instanceof ClosedError) return false;
     throw error;
   } finally {
-    for (const fd of probes) closeFile(fd);
+    for (const probe of probes) probe.close();
   }
 }
 
@@ -92,8 +90,7 @@ class TimerWaker implements Waker {
 
 /** What the thread is told at its start. */
 export interface WakerStart {
-  pageFd: number;
-  path: string;
+  handle: PageHandle;
   control: Int32Array<SharedArrayBuffer>;
 }
 
@@ -123,7 +120,7 @@ class ThreadWaker implements Waker {
   #isWaiting = false;
   #isStopped = false;
 
-  constructor(page: LockPage, pageFd: number, path: string, wake: () => void) {
+  constructor(page: LockPage, wake: () => void) {
     this.#page = page;
     this.#wake = wake;
     this.#worker = new Worker(new URL("./waker-thread.ts", import.meta.url), {
@@ -136,7 +133,7 @@ class ThreadWaker implements Waker {
       this.#substitute = new TimerWaker(wake);
       if (!this.#isStopped) wake();
     };
-    const start: WakerStart = { pageFd, path, control: this.#control };
+    const start: WakerStart = { handle: page.handle, control: this.#control };
     this.#worker.postMessage(start);
   }
 

@@ -119,10 +119,11 @@ describe.each([...CONTENTS])("$name", (content) => {
     using bench = new Bench(content);
     const writer = bench.create();
     const reader = bench.reader();
-    writer.commit(1);
-    copyFileSync(bench.dataPath, join(bench.dir, "copy"));
     const changes = reader.changes();
     for (let i = 0; i < rounds(1); i++) {
+      writer.commit(1);
+      await within(3000, changes.next());
+      copyFileSync(bench.dataPath, join(bench.dir, "copy"));
       writer.commit(2);
       await within(3000, changes.next());
       const version = reader.version;
