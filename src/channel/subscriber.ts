@@ -220,12 +220,16 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
       (signal) => signal !== undefined,
     );
     const signal = signals.length === 2 ? AbortSignal.any(signals) : signals[0];
+    const messages = this.messages({ signal, spinMs });
     try {
-      const { value } = await this.messages({ signal, spinMs }).next();
+      const { value } = await messages.next();
       return value as Message<T>;
     } catch (error) {
       if (deadline?.aborted && error === deadline.reason) return undefined;
       throw error;
+    } finally {
+      // Otherwise it would wait for changes as long as the subscriber is open.
+      await messages.return(undefined);
     }
   }
 

@@ -10,7 +10,7 @@ import { type Message, type MessageInit, Payload, type PayloadClass } from "../s
 import { classPlace, ownersPath, type Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
-import { checkMilliseconds, checkSignal, Deadline, sleepMs } from "../sync/deadline.ts";
+import { after, checkMilliseconds, checkSignal, Deadline, sleepMs } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { fromMilliseconds, nowMs } from "../sys/clock.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
@@ -771,7 +771,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       const { leftMs } = deadline;
       if (result !== undefined || leftMs === 0) return result;
       this.#look();
-      const turn = await Promise.race([next, Bun.sleep(Math.min(leftMs, this.#patienceMs))]);
+      const turn = await orAfter(Math.min(leftMs, this.#patienceMs), next);
       if (turn?.done || this.closed) return undefined;
       if (turn !== undefined) next = changes.next();
     }
@@ -926,6 +926,17 @@ function checkQueueOptions(options: QueueOptions): void {
     (Number.isInteger(maxAttempts) && maxAttempts >= 0 && maxAttempts <= MAX_ATTEMPTS);
   if (!isFine)
     throw new RangeError(`maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS}, not ${maxAttempts}`);
+}
+
+/** What the promise gives, or undefined after some milliseconds. Leaves no timer behind. */
+async function orAfter<R>(milliseconds: number, promise: Promise<R>): Promise<R | undefined> {
+  const pause = Promise.withResolvers<undefined>();
+  const callOff = after(milliseconds, () => pause.resolve(undefined));
+  try {
+    return await Promise.race([promise, pause.promise]);
+  } finally {
+    callOff();
+  }
 }
 
 function checkRoom(jobs: number, slots: number): void {

@@ -163,6 +163,12 @@ test("a queue that is closed before its jobs has given them back", () => {
   expect(other.take({ timeoutMs: 0 })?.attempt).toBe(1);
 });
 
+test("waits that are over keep no process alive", async () => {
+  using queue = works();
+  queue.push({ id: 1 });
+  expect(await child("async").exited).toBe(0);
+});
+
 describe("leases", () => {
   test("a stuck worker's job goes to another; done() of the first says so", async () => {
     using queue = works({ leaseMs: 30 });
