@@ -131,8 +131,8 @@ test.skipIf(!hasTool("gcc"))(
     expect(fingerprint(same.Hard as StructClass)).toBe(fingerprint(Hard));
     for (const language of ["cpp", "rust", "ksy", "hexpat"] as const)
       expect(exportStruct(Hard, language)).toContain("aligned");
-  // ctypes has no padding behind a flexible array.
-  expect(() => exportStruct(Hard, "python")).toThrow("Hard: Python cannot lay out Hard");
+    // ctypes has no padding behind a flexible array.
+    expect(() => exportStruct(Hard, "python")).toThrow("Hard: Python cannot lay out Hard");
   },
 );
 

@@ -1,4 +1,5 @@
 """A participant in Python: one command a run, results on stdout."""
+import json
 import os
 import sys
 import time
@@ -172,6 +173,20 @@ def holds(path, _):
     job = queue.take(timeout=1)
     say(job.data.number)
     time.sleep(10)
+
+
+def schemas(path, _):
+    """Every member of every layout lies where its schema says."""
+    with open(path) as file:
+        all_of_them = json.load(file)
+    for schema in all_of_them:
+        cls = shmstruct.structure_from_schema(schema)
+        for name, member in schema["fields"].items():
+            if "bits" in member:
+                continue
+            found = getattr(cls, name)
+            assert (found.offset, found.size) == (member["offset"], member["size"]), (schema["name"], name)
+    say(len(all_of_them))
 
 
 if __name__ == "__main__":

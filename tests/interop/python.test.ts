@@ -7,6 +7,8 @@ import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { Manager } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
+import { randomSchemas } from "../codegen/random.ts";
+import { seedOfRun } from "../support/random.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
 
@@ -203,6 +205,13 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     },
     20_000,
   );
+
+  test("makes a ctypes class of any layout, by its schema", async () => {
+    const dir = newDirectory();
+    const path = join(dir, "schemas.json");
+    writeFileSync(path, JSON.stringify(await randomSchemas(seedOfRun(), 60, dir)));
+    expect(await ask(["schemas", path])).toBe("60");
+  });
 
   test("reads and writes documents", async () => {
     const path = join(newDirectory(), "config.json");
