@@ -7,6 +7,11 @@ import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { Editor, Manager, Reader } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
+import { recordType } from "../../src/record/record-content.ts";
+import { recordPlan } from "../../src/record/record-plan.ts";
+import { createSegment } from "../../src/segment/create.ts";
+import { classPlace } from "../../src/segment/place.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { run } from "../codegen/peers.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
@@ -97,6 +102,28 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     const [copies, torn, older] = (await new Response(reader.stdout).text()).trim().split(" ").map(Number);
     expect(copies).toBeGreaterThan(1000);
     expect([torn, older]).toEqual([0, 0]);
+  }, 30_000);
+
+  test("a file whose pre-image is kept by blocks: killed writers are repaired, copies are whole", async () => {
+    const dir = newDirectory();
+    const layout = layoutOfClass(Ledger);
+    const place = classPlace("Ledger", { dir }, "mmap");
+    const plan = { ...recordPlan(layout, {}), blockBytes: 64 };
+    createSegment(place, plan, recordType(layout, place), { mode: 0o600 });
+    ask(["blocks", dir, "14"]);
+    ask(["edits", dir, "7"]);
+    const reader = spawn(["snapshots", dir, "1000"]);
+    for (let i = 0; i < 8; i++) {
+      const writer = spawn([i % 3 === 0 ? "edits" : "blocks", dir, "-1"], i % 2 === 0 ? "gcc" : "clang");
+      for await (const _ of linesOf(writer.stdout)) break;
+      await Bun.sleep(1 + ((i * 7) % 13));
+      writer.kill("SIGKILL");
+      await writer.exited;
+    }
+    const [copies, torn, older] = (await new Response(reader.stdout).text()).trim().split(" ").map(Number);
+    expect(copies).toBeGreaterThan(100);
+    expect([torn, older]).toEqual([0, 0]);
+    expect(ask(["snapshots", dir, "20"]).split(" ").slice(1)).toEqual(["0", "0"]);
   }, 30_000);
 
   test("takes its turn: a lock that Bun holds is waited for, and given up on after the time limit", () => {

@@ -69,6 +69,24 @@ static int edits(long count) {
   return 0;
 }
 
+/* The same on a file with block marks, each store announced; without end when negative. */
+static int blocks(long count) {
+  for (long i = 0; count < 0 || i < count; i++) {
+    int error = shms_lock(&file, SHMS_EXCLUSIVE, -1);
+    if (!error) error = shms_begin_by_blocks(&file);
+    if (!error) error = shms_will_write(&file, offsetof(Ledger, count), sizeof(uint64_t) * 61);
+    if (error) return fail("blocks", error);
+    set((Ledger *)file.content, ((Ledger *)file.content)->count + 1);
+    error = i % 7 == 3 ? shms_roll_back(&file) : shms_commit(&file);
+    if (error) return fail("commit", error);
+    if (count < 0 && i == 0) {
+      printf("ready\n");
+      fflush(stdout);
+    }
+  }
+  return 0;
+}
+
 static int snapshots(int64_t ms) {
   int64_t end = shms_i_now_ns(CLOCK_MONOTONIC) + ms * 1000000;
   uint64_t last = 0, copies = 0, torn = 0, older = 0;
@@ -291,6 +309,7 @@ int main(int count, char **words) {
   if (error) return fail("open", error);
   int result = 2;
   if (strcmp(command, "edits") == 0) result = edits(number);
+  if (strcmp(command, "blocks") == 0) result = blocks(number);
   if (reads) result = snapshots(number);
   if (strcmp(command, "waits") == 0) result = waits(number);
   if (strcmp(command, "watches") == 0) result = watches(number);
