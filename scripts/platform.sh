@@ -86,6 +86,23 @@ musl_libstdcxx() {
   echo "$folder/libstdc++.so.6"
 }
 
+# A gcc for musl that also finds the kernel's headers, as an Alpine system has them; musl has no sanitizers.
+musl_gcc() {
+  local folder=$cache/musl-gcc
+  mkdir -p "$folder/include"
+  ln -sfn /usr/include/linux "$folder/include/linux"
+  ln -sfn /usr/include/asm-generic "$folder/include/asm-generic"
+  ln -sfn /usr/include/x86_64-linux-gnu/asm "$folder/include/asm"
+  cat >"$folder/gcc" <<EOF
+#!/bin/bash
+arguments=()
+for argument; do [[ \$argument == -fsanitize* || \$argument == -fno-sanitize* ]] || arguments+=("\$argument"); done
+exec $(command -v musl-gcc) "\${arguments[@]}" -idirafter "$folder/include"
+EOF
+  chmod +x "$folder/gcc"
+  echo "$folder/gcc"
+}
+
 run_musl() {
   local bun libstdcxx tools
   needs_root
@@ -95,7 +112,7 @@ run_musl() {
     needs libstdc++_pic.a:"libstdc++-$(gcc -dumpversion | cut -d. -f1)-pic"
   bun=$(bun_of bun-linux-x64-musl "$(newest_bun)") || skip "npm does not have Bun for musl"
   libstdcxx=$(musl_libstdcxx "$bun")
-  tools=$(tools_folder "$bun" "$(command -v musl-gcc)")
+  tools=$(tools_folder "$bun" "$(musl_gcc)")
   # Without CI: what needs a tool that musl does not have skips visibly.
   env -u CI PATH="$tools:$PATH" "$parts/enter-musl.sh" "$libstdcxx" bun test --parallel=2 --timeout=60000 "$@"
 }

@@ -15,13 +15,14 @@ afterEach(() => {
 test("a terminated worker gives back its semaphore, queue, shared memory and maps", async () => {
   const name = `/workers-${process.pid}`;
   using memory = new SharedMemory({ name, flags: O_CREAT, size: 4096 });
-  using semaphore = new Semaphore({ name, flags: O_CREAT });
+  // Another name: musl keeps semaphores beside shared memory.
+  using semaphore = new Semaphore({ name: `${name}-s`, flags: O_CREAT });
   const source = `
     const { MessageQueue, O_CREAT, Semaphore, SharedMemory } = await import(${LIBRARY} + "/posix/index.ts");
     const { MemoryMap } = await import(${LIBRARY} + "/mmap/index.ts");
     const name = ${JSON.stringify(name)};
     const memory = new SharedMemory({ name });
-    globalThis.kept = [memory, memory.map(), new Semaphore({ name }), new MessageQueue({ name, flags: O_CREAT })];
+    globalThis.kept = [memory, memory.map(), new Semaphore({ name: name + "-s" }), new MessageQueue({ name, flags: O_CREAT })];
     postMessage("open");`;
   const open = (): number[] => [descriptorsOf(name), mappingsOf(name)];
   const before = open();
