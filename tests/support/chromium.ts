@@ -28,12 +28,16 @@ interface Answer {
   readonly params?: unknown;
 }
 
+/** An answer of the server with an error is no fault of the page. */
+const isOfNetwork = (params: unknown): boolean =>
+  (params as { entry: { source: string } }).entry.source === "network";
+
 export class Chromium implements AsyncDisposable {
   readonly #process: Bun.Subprocess;
   readonly #profile: string;
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
-  /** What pages wrote to the console and what the browser refused. */
+  /** Errors of pages, and what the browser refused them. */
   readonly complaints: string[] = [];
   #last = 0;
 
@@ -94,7 +98,7 @@ export class Chromium implements AsyncDisposable {
     if (id !== undefined) {
       this.#waiting.get(id)?.(answer);
       this.#waiting.delete(id);
-    } else if (method === "Runtime.exceptionThrown" || method === "Log.entryAdded")
+    } else if (method === "Runtime.exceptionThrown" || (method === "Log.entryAdded" && !isOfNetwork(params)))
       this.complaints.push(JSON.stringify(params));
   }
 
@@ -164,6 +168,10 @@ export class Tab {
   /** Into what has the focus, in the place of what is selected. */
   async type(text: string): Promise<void> {
     await this.send("Input.insertText", { text });
+  }
+
+  async close(): Promise<void> {
+    await this.send("Page.close");
   }
 
   async screenshot(path: string): Promise<void> {

@@ -1,5 +1,4 @@
 /** What one open page sees of one segment: looks at display rate, without locks, and tells only what is new. */
-import { ShmError } from "../../errors/errors.ts";
 import type { Inspector, LookedAtMessage } from "../../segment/inspector.ts";
 import { valueText } from "../tree.ts";
 import type { ClientMessage, MessageRow, Row, ServerMessage, Value } from "./protocol.ts";
@@ -65,10 +64,9 @@ export class LiveView implements Disposable {
 
   /** Gone, replaced by something else, or damaged: it is opened again from time to time. */
   #fail(error: unknown, now: number): ServerMessage[] {
-    if (!(error instanceof ShmError || error instanceof Error)) throw error;
     this.#close();
     this.#nextLook = now + REOPEN_EVERY_MS;
-    const text = error.message;
+    const text = error instanceof Error ? error.message : String(error);
     if (text === this.#problem) return [];
     this.#problem = text;
     return [{ do: "problem", path: this.path, text }];
@@ -90,18 +88,18 @@ export class LiveView implements Disposable {
     const schema = inspector.kind === "record" ? inspector.schema : undefined;
     const { rows, values } = rowsOf(value, schema);
     const old = this.#values;
+    const now = performance.now();
     if (this.#rows !== undefined && sameRows(rows, this.#rows)) {
       this.#values = values;
       const changed = values.flatMap((item, i) => (Object.is(item, old[i]) ? [] : [[i, item] as const]));
-      return { do: "values", path, version, changed };
+      return { do: "values", path, version, at: now, changed };
     }
-    const now = performance.now();
     if (now < this.#nextRows) return undefined;
     this.#nextRows = now + ROWS_EVERY_MS;
     this.#rows = rows;
     this.#values = values;
     const { kind } = inspector;
-    const about = { kind, struct: inspector.schema?.name ?? "", size: schema?.size ?? 0, version };
+    const about = { kind, struct: inspector.schema?.name ?? "", size: schema?.size ?? 0, version, at: now };
     return { do: "rows", path, ...about, hasMessages: inspector.messages !== undefined, rows, values };
   }
 

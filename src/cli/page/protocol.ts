@@ -49,7 +49,7 @@ export interface MessageRow {
   readonly text: string;
 }
 
-/** From the server. Times are not sent: the page shows what it sees when it sees it. */
+/** From the server. `at`: when it looked, milliseconds of a clock of its own. */
 export type ServerMessage =
   | {
       readonly do: "hello";
@@ -67,6 +67,7 @@ export type ServerMessage =
       readonly size: number;
       readonly hasMessages: boolean;
       readonly version: number;
+      readonly at: number;
       readonly rows: readonly Row[];
       readonly values: readonly Value[];
     }
@@ -74,6 +75,7 @@ export type ServerMessage =
       readonly do: "values";
       readonly path: string;
       readonly version: number;
+      readonly at: number;
       readonly changed: readonly (readonly [row: number, value: Value])[];
     }
   | {

@@ -4,7 +4,7 @@ import { ShmError } from "../../errors/errors.ts";
 import type { Inspector } from "../../segment/inspector.ts";
 import { type ListedSegment, listSegments } from "../../segment/list.ts";
 import { exists } from "../../sys/paths.ts";
-import { UsageError } from "../command.ts";
+import { NotFoundError, UsageError } from "../command.ts";
 import { commands } from "../commands.ts";
 import { type OpenValues, openForWriting, openInspector } from "../open.ts";
 import { Output, toJson } from "../output.ts";
@@ -41,6 +41,9 @@ const MAX_VISITORS = 64;
 const MAX_VIEWS = 100;
 /** An edit waits so long for the lock, and the page stands still meanwhile. */
 const LOCK_TIMEOUT = "1000";
+
+/** RFC 6455, section 7.4.1. */
+const UNSUPPORTED_DATA = 1003;
 
 /** Commands whose rows the page shows as tables, where they exist. */
 const TABLES = ["who", "doctor"].filter((name) => Object.hasOwn(commands, name));
@@ -166,10 +169,12 @@ export class PageServer implements Disposable {
     socket.data.views.clear();
   }
 
-  #hear({ data: { views } }: ServerWebSocket<Visitor>, text: string): void {
-    const message = JSON.parse(text) as ClientMessage;
-    const view = views.get(message.path);
-    if (message.do === "unwatch") {
+  #hear(socket: ServerWebSocket<Visitor>, text: string): void {
+    const { views } = socket.data;
+    const message = parsed(text);
+    const view = views.get(message?.path ?? "");
+    if (message === undefined) socket.close(UNSUPPORTED_DATA);
+    else if (message.do === "unwatch") {
       view?.[Symbol.dispose]();
       views.delete(message.path);
     } else if (view !== undefined) view.change(message);
@@ -227,6 +232,15 @@ const segmentRow = ({ path, kind, struct, bytes, version, state, problem }: List
   problem: problem ?? "",
 });
 
+function parsed(text: string): ClientMessage | undefined {
+  try {
+    const message = JSON.parse(text) as ClientMessage | null;
+    return typeof message?.path === "string" ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Those that are new or other than the page knows, and those that are gone. */
 function sendSegments(socket: ServerWebSocket<Visitor>, listed: ReadonlyMap<string, ListedSegment>): void {
   const known = socket.data.segments;
@@ -277,6 +291,7 @@ function problem(error: unknown): Response {
   const isTold =
     error instanceof ShmError ||
     error instanceof UsageError ||
+    error instanceof NotFoundError ||
     error instanceof TypeError ||
     error instanceof RangeError ||
     error instanceof SyntaxError;

@@ -49,30 +49,30 @@ button.on { border-color: var(--accent); color: var(--accent); }
 .segments .name { font-weight: 500; }
 .segments .about { grid-column: 2 / 4; padding: 0; color: var(--dim); font-size: 12px; }
 .state { color: var(--dim); font-size: 11px; }
-.tree, .members, .bytes, .table, .json, .edit { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 12.5px; }
+.tree, .members, .bytes, .table, .head, .json, .edit { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 12.5px; }
 .tree .line { height: 24px; line-height: 24px; display: flex; gap: 10px; padding-right: 16px; }
 .tree .line:hover, .table .line:hover { background: var(--panel); }
 .tree .line.selected { background: var(--chosen); }
 .mark { flex: 0 0 16px; text-align: center; color: var(--dim); cursor: pointer; }
 .plot-mark { opacity: .35; } .line:hover .plot-mark { opacity: 1; } .plot-mark.on { opacity: 1; color: var(--accent); font-weight: 700; }
-.tree .name { flex: 0 0 auto; max-width: 40%; min-width: 9em; font-weight: 500; }
-.tree .type { flex: 0 0 15em; color: var(--dim); }
-.tree .value { flex: 1; border-radius: 4px; padding: 0 6px; transition: background 0.4s; }
+.tree .name { flex: 0 0 auto; font-weight: 500; }
+.tree .type { flex: 0 0 12em; color: var(--dim); }
+.tree .value { flex: 0 1 auto; min-width: 4em; border-radius: 4px; padding: 0 6px; transition: background 0.4s; }
 .lit { background: var(--lit); transition: none !important; }
 .number { font-variant-numeric: tabular-nums; }
-.edit { width: 100%; max-width: 420px; height: 22px; padding: 0 5px; border: 1px solid var(--accent); border-radius: 4px; background: var(--back); }
+.edit { width: 320px; height: 22px; padding: 0 5px; border: 1px solid var(--accent); border-radius: 4px; background: var(--back); }
 .edit.bad { border-color: var(--bad); outline-color: var(--bad); }
 .side { flex-direction: row; }
 .members { flex: 1 1 40%; border-right: 1px solid var(--line); }
-.members .line { height: 24px; line-height: 24px; display: grid; grid-template-columns: 5em 4em minmax(9em, 1.2fr) minmax(7em, 1fr) minmax(6em, 1.4fr); gap: 8px; padding: 0 12px; border-left: 8px solid transparent; }
+.members .line { height: 24px; line-height: 24px; display: grid; grid-template-columns: 3.4em 2.6em minmax(9em, 1.5fr) minmax(5em, 1fr) minmax(5em, 1fr); gap: 10px; padding: 0 8px 0 0; border-left: 8px solid transparent; }
 .members .offset, .members .size { text-align: right; color: var(--dim); }
 .members .type { color: var(--dim); }
 .members .hole { font-style: italic; color: var(--dim); background: repeating-linear-gradient(135deg, transparent 0 5px, var(--panel) 5px 10px); }
 .cache-line { border-top: 1px dashed var(--dim); }
-.bytes { flex: 0 0 620px; padding-left: 6px; }
+.bytes { flex: 0 0 540px; padding-left: 6px; }
 .bytes .line { height: 22px; line-height: 22px; display: flex; padding-left: 8px; }
-.bytes b { width: 5em; font-weight: 400; color: var(--dim); }
-.bytes .line > span { width: 24px; text-align: center; flex: none; }
+.bytes b { width: 4.4em; font-weight: 400; color: var(--dim); }
+.bytes .line > span { width: 20.5px; text-align: center; flex: none; }
 .bytes i { margin-left: 12px; font-style: normal; color: var(--dim); white-space: pre; }
 .bytes .hole { color: var(--dim); opacity: .6; }
 .bytes span.c0 { background: var(--c0); } .bytes span.c1 { background: var(--c1); } .bytes span.c2 { background: var(--c2); } .bytes span.c3 { background: var(--c3); }
@@ -82,7 +82,7 @@ button.on { border-color: var(--accent); color: var(--accent); }
 .members .selected { background: var(--chosen); }
 .bytes .selected { outline: 1.5px solid var(--accent); outline-offset: -1.5px; }
 .table .line, .head { height: 24px; line-height: 24px; display: grid; grid-template-columns: var(--columns); gap: 14px; padding: 0 16px; }
-.messages .line { grid-template-columns: 7em 8em 8em 8em 1fr; }
+.messages .line { grid-template-columns: 6em 8em 6em 6em 1fr; }
 .messages .missed span:nth-child(4) { color: var(--bad); }
 .head { color: var(--dim); border-bottom: 1px solid var(--line); }
 .head span { overflow: hidden; text-overflow: ellipsis; }

@@ -82,7 +82,9 @@ class Page {
   #tell(isOpen: boolean): void {
     document.body.classList.toggle("closed", !isOpen);
     this.#status.textContent = isOpen ? "" : "no connection: trying again …";
-    if (!isOpen) this.#segments.clear();
+    if (isOpen) return;
+    this.#segments.clear();
+    for (const live of this.#lives.values()) live.forgetClock();
   }
 
   #hear(message: ServerMessage): void {

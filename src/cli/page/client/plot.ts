@@ -129,8 +129,7 @@ export class Plot {
 
   /** Values of a segment have come. */
   sample(live: Live): void {
-    const now = performance.now();
-    for (const series of this.#series) if (series.live === live) series.sample(now);
+    for (const series of this.#series) if (series.live === live) series.sample(live.lookedAt);
   }
 
   #remove(isGone: (series: Series) => boolean): void {

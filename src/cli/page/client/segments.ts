@@ -90,7 +90,13 @@ export class SegmentList {
     title!.textContent = visible(name);
     mark!.textContent = state === "ok" ? "" : state;
     mark!.className = `state ${state === "damaged" || state === "other format" ? "bad" : ""}`;
-    about!.textContent = `${visible(struct || kind || state)} · ${bytesText(bytes)} · ${versionText(version)}`;
+    about!.textContent = [
+      visible(struct || kind || state),
+      bytesText(bytes),
+      version > 0 ? versionText(version) : "",
+    ]
+      .filter((part) => part !== "")
+      .join(" · ");
   }
 }
 

@@ -20,6 +20,10 @@ export class Live {
   messages: MessageRow[] = [];
   missed = 0;
   problem = "";
+  /** When the server looked last, by the page's clock. */
+  lookedAt = 0;
+  /** The page's clock against the server's, when a frame came with the least delay. */
+  #clocks = Number.POSITIVE_INFINITY;
   readonly #versions: { at: number; version: number }[] = [];
   #indexes: Map<string, number> | undefined;
 
@@ -42,6 +46,12 @@ export class Live {
     return ((last.version - first.version) * 1000) / Math.max(last.at - first.at, 50);
   }
 
+  /** Another server, another clock. */
+  forgetClock(): void {
+    this.#clocks = Number.POSITIVE_INFINITY;
+    this.#versions.length = 0;
+  }
+
   hear(message: ServerMessage): void {
     if (message.do === "rows") this.#setRows(message);
     else if (message.do === "values") this.#setValues(message);
@@ -51,25 +61,27 @@ export class Live {
   }
 
   #setRows(message: Extract<ServerMessage, { do: "rows" }>): void {
-    const { rows, values, kind, struct, size, hasMessages, version } = message;
+    const { rows, values, kind, struct, size, hasMessages, version, at } = message;
     Object.assign(this, { rows, values: [...values], kind, struct, size, hasMessages, problem: "" });
     this.changedAt = new Float64Array(rows.length).fill(Number.NEGATIVE_INFINITY);
     this.#indexes = undefined;
-    this.#note(version);
+    this.#note(version, at);
   }
 
-  #setValues({ version, changed }: Extract<ServerMessage, { do: "values" }>): void {
+  #setValues({ version, at, changed }: Extract<ServerMessage, { do: "values" }>): void {
     const now = performance.now();
     for (const [i, value] of changed) {
       this.values[i] = value;
       this.changedAt[i] = now;
     }
-    this.#note(version);
+    this.#note(version, at);
   }
 
-  #note(version: number): void {
+  #note(version: number, serverAt: number): void {
     this.version = version;
-    const at = performance.now();
+    this.#clocks = Math.min(this.#clocks, performance.now() - serverAt);
+    const at = serverAt + this.#clocks;
+    this.lookedAt = at;
     this.#versions.push({ at, version });
     while (this.#versions.length > 2 && at - this.#versions[0]!.at > RATE_OVER_MS) this.#versions.shift();
   }

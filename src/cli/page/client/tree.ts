@@ -5,6 +5,9 @@ import { VirtualList } from "./list.ts";
 import type { Live } from "./store.ts";
 
 const ROW_HEIGHT = 24;
+/** Pixels: a deeper name is narrower, so that types and values stand in columns. */
+const NAME_WIDTH = 230;
+const INDENT = 16;
 const LIT_MS = 500;
 /** Longer arrays are folded at first. */
 const MAX_UNFOLDED = 16;
@@ -164,13 +167,14 @@ export class TreeView {
     const [mark, name, type, value] = line.children as unknown as HTMLElement[];
     const isFolded = row.isBranch && this.#isFolded(row);
     line.classList.toggle("selected", index === this.#selected);
-    line.style.paddingLeft = `${8 + row.depth * 16}px`;
+    line.style.paddingLeft = `${8 + row.depth * INDENT}px`;
     mark!.textContent = row.isBranch ? (isFolded ? "▸" : "▾") : row.isNumber ? "∿" : "";
     mark!.className = row.isBranch ? "mark" : row.isNumber ? "mark plot-mark" : "mark";
     mark!.classList.toggle("on", row.isNumber === true && this.#actions.isPlotted(row.path));
     mark!.title = row.isNumber ? "plot (p)" : "";
     name!.textContent = visible(row.name);
     name!.title = visible(row.path);
+    name!.style.flexBasis = `${Math.max(80, NAME_WIDTH - row.depth * INDENT)}px`;
     type!.textContent = visible(row.type);
     this.#fillValue(value!, at, row);
   }
