@@ -26,7 +26,7 @@
  * tail and head say where to begin to look. They are hints: any value is right.
  */
 import { contentBytesOf, readGeometry, type SlotGeometry, writeGeometry } from "../segment/slot-geometry.ts";
-import { barrier } from "../struct/memory/barrier.ts";
+import { barrier, loadFence } from "../struct/memory/barrier.ts";
 import { realtime, toMilliseconds } from "../sys/clock.ts";
 
 export const FREE = 0;
@@ -290,6 +290,8 @@ export class Slots {
 
   /** Whether the slot still has the job of this lease; a frozen one has it in another file. */
   isHeld(slot: number, lease: number): boolean {
+    // What was copied before must be older than this look.
+    loadFence();
     const word = this.#read(slot);
     return word === lease || (ownerOf(word) === FROZEN && generationOf(word) === generationOf(lease));
   }
@@ -516,13 +518,16 @@ export class Slots {
   #copyJob(slot: number): SavedJob | undefined {
     const before = this.#read(slot);
     if ((stateOf(before) & 2) === 0) return undefined;
+    loadFence();
     const job = this.#save(slot, slotWord(READY, 0, attemptOf(before), generationOf(before)));
+    loadFence();
     const after = this.#read(slot);
     const isSame = (stateOf(after) & 2) !== 0 && generationOf(after) === generationOf(before);
     return isSame ? job : undefined;
   }
 
   #save(slot: number, word: number): SavedJob {
+    loadFence();
     const start = slot * 4;
     return {
       word,
