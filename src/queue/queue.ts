@@ -210,7 +210,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       end: (job, how, delayMs) => this.#end(job, how, delayMs),
       read: (job) => this.#read(job),
       note: (job, bytes) => this.#note(job, bytes),
-      user: (job) => this.#placed(job).slots.user(job.slot).slice(),
+      user: (job) => this.#current().slots.user(job.slot).slice(),
     };
     closeAtWorkerEnd(this);
   }
@@ -540,11 +540,6 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   // ---- jobs in hand
 
-  /** The content that a job in hand is in now. */
-  #placed(_place: JobPlace): QueueContent {
-    return this.#current();
-  }
-
   #end(place: JobPlace, how: JobEnd, delayMs: number): boolean {
     // close() has given back what was in hand.
     if (this.closed && how === "release") return true;
@@ -591,7 +586,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   #read(place: JobPlace): { data: T; isHeld: boolean } {
-    const { slots } = this.#placed(place);
+    const { slots } = this.#current();
     if (place.slot < 0) return { data: this.#payload.copy(0).view, isHeld: false };
     const length = slots.length(place.slot);
     const { bytes, view } = this.#payload.copy(length);
@@ -601,7 +596,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   #note(place: JobPlace, bytes: Uint8Array): boolean {
-    const { slots } = this.#placed(place);
+    const { slots } = this.#current();
     if (place.slot < 0 || !slots.isHeld(place.slot, place.lease)) return false;
     const user = slots.user(place.slot);
     user.set(bytes);
