@@ -13,8 +13,8 @@ without a lock, the same wake-ups, the same repair.
     for version in reader.changes():
         print(reader.snapshot().speed)
 
-Times are in seconds, as everywhere in Python; None is no limit. Publisher and Queue, and on arm64 everything that reads without
-the lock, need libatomic.so.1 (Debian: libatomic1); what needs it says so. In a forked child all objects are closed.
+Times are in seconds, as everywhere in Python; None is no limit. Publisher and Queue need libatomic.so.1 (Debian: libatomic1) and
+say so without it. In a forked child all objects are closed.
 """
 import ctypes
 import errno
@@ -127,10 +127,18 @@ def _need_atomics(what):
     return _atomics
 
 
+_fence_word = ctypes.c_uint32()
+
+
 def _fence():
     """Keeps loads and stores in order. On x86-64 the processor does, and each call here is one for the compiler."""
-    if _ARM:
-        _need_atomics("reading or writing without the lock on arm64").fence(5)
+    if not _ARM:
+        return
+    if _atomics is not None:
+        _atomics.fence(5)
+    else:
+        # futex(2) begins a wake with a full barrier: it pairs with those who are about to sleep.
+        _futex_wake(ctypes.addressof(_fence_word), 1)
 
 
 def _futex_wait(address, expected, seconds):

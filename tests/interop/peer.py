@@ -8,6 +8,10 @@ import shmstruct
 from shmstruct import Document, Editor, FileFormatError, LayoutMismatchError, LockTimeoutError, Reader
 
 
+if os.environ.get("NO_ATOMICS"):
+    shmstruct._atomics = None
+
+
 def say(*words):
     print(*words, flush=True)
 
@@ -139,6 +143,13 @@ def publishes(path, count):
         while count < 0 or i < count:
             publisher.send(item_of(publisher.index), type=7)
             i += 1
+
+
+def needs(path, _):
+    try:
+        shmstruct.Publisher("Item", dir=path)
+    except shmstruct.UnsupportedError as error:
+        say(error)
 
 
 def receives(path, count):

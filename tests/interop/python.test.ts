@@ -30,11 +30,15 @@ const newDirectory = (): string => {
   return dir;
 };
 
-const spawn = (command: string[]) =>
-  Bun.spawn(["python3", "-W", "error", peer, ...command], { env, stdout: "pipe", stderr: "inherit" });
+const spawn = (command: string[], more: Record<string, string> = {}) =>
+  Bun.spawn(["python3", "-W", "error", peer, ...command], {
+    env: { ...env, ...more },
+    stdout: "pipe",
+    stderr: "inherit",
+  });
 
-async function ask(command: string[]): Promise<string> {
-  const child = spawn(command);
+async function ask(command: string[], more: Record<string, string> = {}): Promise<string> {
+  const child = spawn(command, more);
   const text = await new Response(child.stdout).text();
   expect(await child.exited).toBe(0);
   return text.trim();
@@ -95,6 +99,25 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     await ask(["edits", dir, "1"]);
     expect((await turn).value).toBe(version + 1);
     await versions.return?.();
+  }, 20_000);
+
+  test("without libatomic it edits and waits all the same, and a Publisher names the package", async () => {
+    const without = { NO_ATOMICS: "1" };
+    const dir = newDirectory();
+    using editor = new Manager(Ledger, { dir, create: true });
+    expect(await ask(["edits", dir, "20"], without)).toBe("17");
+    expect(isWhole(editor.snapshot())).toBe(true);
+    const waiter = spawn(["waits", dir, "1"], without);
+    const lines = linesOf(waiter.stdout);
+    await lines.next();
+    editor.touch();
+    expect((await lines.next()).value).toBe("18");
+    const versions = editor.changes();
+    const turn = versions.next();
+    await ask(["edits", dir, "1"], without);
+    expect((await turn).value).toBe(19);
+    await versions.return?.();
+    expect(await ask(["needs", dir], without)).toContain("libatomic1");
   }, 20_000);
 
   test("takes a class that was exported, and refuses one that does not fit", async () => {
