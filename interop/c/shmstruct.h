@@ -322,7 +322,7 @@ typedef struct shms_segment {
   void *content;
   size_t content_bytes;
   shms_place place;
-  int access, kind, open, editing, by_blocks;
+  int access, kind, open, editing, has_header;
   size_t wanted_bytes;
   uint64_t wanted_fingerprint;
   uint8_t *base;
@@ -439,15 +439,24 @@ static inline int shms_i_json_find(shms_i_json object, const char *key, shms_i_j
 
 static inline int shms_i_json_number(shms_i_json object, const char *key, uint64_t *number) {
   shms_i_json value;
+  *number = 0;
   if (!shms_i_json_find(object, key, &value)) return 0;
   shms_i_json_space(&value);
-  *number = 0;
   if (value.at >= value.end || *value.at < '0' || *value.at > '9') return 0;
   for (; value.at < value.end && *value.at >= '0' && *value.at <= '9'; value.at++) {
     if (*number > UINT64_MAX / 20) return 0;
     *number = *number * 10 + (uint64_t)(*value.at - '0');
   }
   return 1;
+}
+
+/* Whether a record begins with the shared header: `short` 0x1128, `double` UNIX time at 8. */
+static inline int shms_i_has_header(shms_i_json schema) {
+  shms_i_json fields, header;
+  uint64_t offset = 0, size = 0;
+  return shms_i_json_find(schema, "fields", &fields) && shms_i_json_find(fields, "header", &header) &&
+         shms_i_json_number(header, "offset", &offset) && shms_i_json_number(header, "size", &size) && offset == 0 &&
+         size == 16;
 }
 
 #define SHMS_I_MAX_DEPTH 64
@@ -478,7 +487,7 @@ static inline int shms_i_find_atomics(shms_segment *segment, shms_i_json structu
 /* The atomics of one value of a type that takes `size` bytes at `base`. */
 static inline int shms_i_atomics_of_type(shms_segment *segment, shms_i_json type, size_t base, size_t size, int depth) {
   shms_i_json inner;
-  uint64_t length;
+  uint64_t length = 0;
   if (depth > SHMS_I_MAX_DEPTH) return SHMS_E_FORMAT;
   if (shms_i_json_find(type, "atomic", &inner)) return shms_i_add_range(segment, base, base + size);
   if (shms_i_json_find(type, "struct", &inner)) return shms_i_find_atomics(segment, inner, base, depth + 1);
@@ -490,8 +499,16 @@ static inline int shms_i_atomics_of_type(shms_segment *segment, shms_i_json type
     size_t end = before == 0 ? 0 : segment->atomics[before - 1].end;
     int error = shms_i_atomics_of_type(segment, inner, base + i * stride, stride, depth + 1);
     if (error) return error;
-    /* The first element has none, so no element has. */
-    if (segment->atomic_count == before && (before == 0 || segment->atomics[before - 1].end == end)) break;
+    if (segment->atomic_count == before && (before == 0 || segment->atomics[before - 1].end == end)) {
+      /* The first element has none, so no element has. */
+      break;
+    }
+    shms_range *last = &segment->atomics[segment->atomic_count - 1];
+    if (i == 0 && last->start <= base && last->end == base + stride) {
+      /* The element is nothing but atomics, so the array is. */
+      last->end = base + size;
+      break;
+    }
   }
   return SHMS_OK;
 }
@@ -500,7 +517,7 @@ static inline int shms_i_find_atomics(shms_segment *segment, shms_i_json structu
   shms_i_json fields, type;
   const char *name;
   size_t length;
-  uint64_t offset, size;
+  uint64_t offset = 0, size = 0;
   if (!shms_i_json_find(structure, "fields", &fields) || !shms_i_json_letter(&fields, '{')) return SHMS_E_FORMAT;
   while (shms_i_json_string(&fields, &name, &length)) {
     if (!shms_i_json_letter(&fields, ':')) return SHMS_E_FORMAT;
@@ -650,6 +667,7 @@ static inline int shms_i_map(shms_segment *segment) {
   shms_i_json schema;
   schema.at = (const char *)segment->base + footer.schema_offset;
   schema.end = schema.at + footer.schema_bytes;
+  segment->has_header = segment->content_bytes >= 16 && shms_i_has_header(schema);
   error = shms_i_find_atomics(segment, schema, 0, 0);
   shms_i_sort_ranges(segment);
   return error;
@@ -974,7 +992,7 @@ static inline int shms_i_move_on(shms_segment *segment, int *moved) {
   int lock_lost = shms_i_is_displaced(segment->place.lock[held_kind], segment->lock.device, segment->lock.inode);
   shms_i_lock lock = segment->lock;
   if (!error && (next.lock.kind != held_kind || lock_lost))
-    error = shms_i_lock_open(&lock, segment->place.lock[next.lock.kind], next.lock.kind, lock_lost, 0600);
+    error = shms_i_lock_open(&lock, segment->place.lock[next.lock.kind], next.lock.kind, 0, 0600);
   if (error || (is_same && lock.fd == segment->lock.fd)) {
     int number = errno;
     shms_i_unmap(&next);
@@ -996,6 +1014,7 @@ static inline int shms_i_move_on(shms_segment *segment, int *moved) {
   segment->footer = next.footer;
   segment->content = next.content;
   segment->content_bytes = next.content_bytes;
+  segment->has_header = next.has_header;
   segment->pre_image = next.pre_image;
   segment->marks = next.marks;
   segment->block_bytes = next.block_bytes;
@@ -1203,7 +1222,7 @@ static inline int shms_commit(shms_segment *segment) {
   if (!segment->open) return SHMS_E_CLOSED;
   if (!segment->editing) return SHMS_E_NOT_HELD;
   shms_i_footer *footer = segment->footer;
-  if (segment->content_bytes >= 16) {
+  if (segment->has_header) {
     int error = shms_will_write(segment, 0, 16);
     if (error) return error;
     shms_i_stamp(segment->content);
@@ -1339,7 +1358,7 @@ typedef struct shms_i_document {
 
 static inline int shms_i_document_format(const shms_segment *segment, shms_i_document *document) {
   shms_i_json schema;
-  uint64_t most;
+  uint64_t most = 0;
   schema.at = (const char *)segment->base + segment->footer->schema_offset;
   schema.end = schema.at + segment->footer->schema_bytes;
   if (segment->footer->content != SHMS_DOCUMENT) return SHMS_E_CONTENT;
@@ -1516,7 +1535,10 @@ static inline int shms_i_fill(uint8_t *base, const shms_i_footer *planned, const
     int error = wanted->init(base, wanted->content_bytes, wanted->argument);
     if (error) return error;
   }
-  if (wanted->kind == SHMS_RECORD && wanted->content_bytes >= 16) shms_i_stamp(base);
+  shms_i_json schema;
+  schema.at = wanted->schema;
+  schema.end = wanted->schema + footer.schema_bytes;
+  if (wanted->kind == SHMS_RECORD && wanted->content_bytes >= 16 && shms_i_has_header(schema)) shms_i_stamp(base);
   return SHMS_OK;
 }
 

@@ -665,7 +665,7 @@ class _Segment:
             self._attach(old)
             return False
         if lost or file.footer.lock != lock.kind:
-            self.lock = _Lock(self.place.locks[file.footer.lock], file.footer.lock, lost)
+            self.lock = _Lock(self.place.locks[file.footer.lock], file.footer.lock)
         if lock.held:
             lock.release()
         if self.lock is not lock:
@@ -855,6 +855,10 @@ def _atomics_of_type(spelt, base, size):
             found = list(_atomics_of_type(spelt["array"], base + i * stride, stride))
             if not found:
                 return
+            if found == [(base, base + stride)]:
+                # The element is nothing but an atomic, so the array is.
+                yield base, base + size
+                return
             yield from found
 
 
@@ -909,6 +913,8 @@ class _Record:
         self.pre_image, self.marks = footer.pre_image_offset, footer.marks_offset // 4
         self.block = footer.block_bytes
         self.sequenced = self.transactional and footer.lock == 0
+        header = file.schema["fields"].get("header", {})
+        self.has_header = (header.get("offset"), header.get("size")) == (0, 16)
         self.saved = None
 
     def blocks(self):
@@ -963,7 +969,7 @@ class _Record:
 
     def commit(self):
         file, map_ = self.file, self.map
-        if self.bytes >= 16:
+        if self.has_header:
             self.stamp()
         map_.set_version(file.commits, map_.version(file.commits) + 1)
         map_.publish(file.sequence, map_.words[file.sequence] + 1)

@@ -111,6 +111,8 @@ def fork(path, _):
         os._exit(0)
     transaction.__exit__(None)
     editor.close()
+    # The child has said what it found by now.
+    time.sleep(0.3)
     say(child)
 
 

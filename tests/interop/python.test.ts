@@ -138,7 +138,8 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     const parent = spawn(["fork", dir]);
     const lines: string[] = [];
     for await (const line of linesOf(parent.stdout)) if (lines.push(line) === 2) break;
-    const child = Number(lines.find((line) => line !== "closed"));
+    const child = Number(lines.find((line) => /^\d+$/.test(line)));
+    expect(lines.length, lines.join(" | ")).toBe(2);
     try {
       expect(lines).toContain("closed");
       using session = editor.lock({ timeoutMs: 2000 });
