@@ -22,6 +22,10 @@ export const commands = {
     summary: "print messages of a channel as they come",
     load: () => of(require("./commands/tail.ts")),
   },
+  hz: { summary: "measure rates and sizes", load: () => of(require("./commands/hz.ts")) },
+  top: { summary: "show all segments at work on one screen", load: () => of(require("./commands/top.ts")) },
+  record: { summary: "record messages and states", load: () => of(require("./commands/record.ts")) },
+  replay: { summary: "play a recording", load: () => of(require("./commands/replay.ts")) },
   backup: { summary: "copy a file, whole", load: () => of(require("./commands/backup.ts")) },
   restore: {
     summary: "put a backup in the place of a file",
@@ -37,4 +41,9 @@ export const commands = {
   },
   export: { summary: "write a layout in another language", load: () => of(require("./commands/export.ts")) },
   import: { summary: "make classes from a C header", load: () => of(require("./commands/import.ts")) },
+  doctor: {
+    summary: "find what is wrong, and say what to do",
+    load: () => of(require("./commands/doctor.ts")),
+  },
+  completion: { summary: "complete words in a shell", load: () => of(require("./commands/completion.ts")) },
 } as const satisfies Readonly<Record<string, Entry>>;

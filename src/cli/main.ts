@@ -42,6 +42,15 @@ function help(name: string): string {
   return helpOf(name, summary, command);
 }
 
+/** For the scripts of `shmstruct completion`. */
+function completions(words: readonly string[]): number {
+  const { complete }: typeof import("./complete.ts") = require("./complete.ts");
+  const load = (name: string): Command | undefined =>
+    Object.hasOwn(commands, name) ? find(name).command : undefined;
+  for (const word of complete(words, { names: Object.keys(commands), load })) new Output(false).line(word);
+  return EXIT.done;
+}
+
 async function run(words: readonly string[]): Promise<number> {
   const [name, ...rest] = words;
   if (name === undefined) throw new UsageError(usage());
@@ -50,6 +59,7 @@ async function run(words: readonly string[]): Promise<number> {
     new Output(false).line(topic === undefined ? usage() : help(topic));
     return EXIT.done;
   }
+  if (name === "__complete") return completions(rest);
   const { command } = find(name);
   const { args, values } = parse(name, command, rest);
   const out = new Output(values.json === true);

@@ -34,19 +34,23 @@ export function findFile(name: string): string {
   );
 }
 
-/** What the footer of a file says. @throws NotFoundError, FileFormatError for what is no segment, or damaged */
-export function describeFile(name: string): ListedSegment & { readonly kind: ContentKind } {
+/** What the footer of a file says, be it damaged. @throws NotFoundError, FileFormatError for what is no segment */
+export function describeAny(name: string): ListedSegment {
   const path = findFile(name);
   const segment = segmentAt(path);
-  if (segment === undefined)
-    throw new FileFormatError(
-      path,
-      `'${escapeText(path)}' is no shared file with a description in it, or may not be read: files of other libraries have none`,
-    );
-  const { kind } = segment;
-  if (kind === undefined)
-    throw new FileFormatError(path, segment.problem ?? `'${escapeText(path)}' is damaged`);
-  return { ...segment, kind };
+  if (segment !== undefined) return segment;
+  throw new FileFormatError(
+    path,
+    `'${escapeText(path)}' is no shared file with a description in it, or may not be read: files of other libraries have none`,
+  );
+}
+
+/** What the footer of a file says. @throws NotFoundError, FileFormatError for what is no segment, or damaged */
+export function describeFile(name: string): ListedSegment & { readonly kind: ContentKind } {
+  const segment = describeAny(name);
+  const { kind, path, problem } = segment;
+  if (kind !== undefined) return { ...segment, kind };
+  throw new FileFormatError(path, problem ?? `'${escapeText(path)}' is damaged`);
 }
 
 interface Room {

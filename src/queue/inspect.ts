@@ -82,6 +82,8 @@ function ownersOf({ slots, file: { path, mode } }: QueueContent): ContentUser[] 
     if (isDead) owners.unlock(owner);
     const jobs = taken.get(owner)?.length ?? 0;
     if (isDead && jobs === 0) return [];
-    return [{ pid, does: `owner ${owner}${jobs > 0 ? ` with ${jobs} jobs` : ""}${isDead ? ", dead" : ""}` }];
+    return [
+      { pid, isDead, does: `owner ${owner}${jobs > 0 ? ` with ${jobs} jobs` : ""}${isDead ? ", dead" : ""}` },
+    ];
   });
 }

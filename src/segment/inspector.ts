@@ -93,6 +93,8 @@ export interface ContentUser {
   readonly pid: number;
   /** What it does there, in a few words. @example "publishes" */
   readonly does: string;
+  /** It died, and what it had has not gone back yet. */
+  readonly isDead?: boolean | undefined;
 }
 
 /** A job of a content that has some. */

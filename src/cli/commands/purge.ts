@@ -1,7 +1,6 @@
 import { purgeSegments } from "../../segment/purge.ts";
-import { exists } from "../../sys/paths.ts";
 import { type Command, define } from "../command.ts";
-import { DIRECTORIES } from "../open.ts";
+import { directoriesOf } from "../listing.ts";
 import { escapeText } from "../output.ts";
 
 export const command: Command = define({
@@ -12,8 +11,7 @@ export const command: Command = define({
   options: {},
   examples: ["shmstruct purge", "shmstruct purge /run/robot"],
   run(directories, _, out) {
-    const where = directories.length > 0 ? directories : DIRECTORIES.filter((directory) => exists(directory));
-    for (const path of where.flatMap(purgeSegments)) {
+    for (const path of directoriesOf(directories).flatMap(purgeSegments)) {
       if (out.isJson) out.json({ path });
       else out.line(escapeText(path));
     }

@@ -1,0 +1,102 @@
+/**
+ * What `record` writes and `replay` reads: lines of JSON, compressed with zstd in frames of their own, so that a recording
+ * whose program was killed can be read up to its last frame.
+ *
+ *     { "recording": 1, "startedAt": 1795919298434, "segments": [{ "path", "kind", "schema" }] }
+ *     { "segment": 0, "at": 12.5, "version": 7, "skipped": 0, "value": … }          a state
+ *     { "segment": 1, "at": 13.1, "index": 4, "missed": 0, "sentAt", "type", "value": … }   a message
+ */
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import type { StructSchema } from "../struct/schema/schema.ts";
+import { UsageError } from "./command.ts";
+import { escapeText, toJson } from "./output.ts";
+
+export interface RecordedSegment {
+  readonly path: string;
+  readonly kind: string;
+  /** The struct that it is, or that its messages are; null for documents and raw bytes. */
+  readonly schema: StructSchema | null;
+}
+
+export interface RecordingHead {
+  readonly recording: 1;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  readonly segments: readonly RecordedSegment[];
+}
+
+/** A state or a message. */
+export interface RecordedItem {
+  /** Index in the head's segments. */
+  readonly segment: number;
+  /** Milliseconds since the start. */
+  readonly at: number;
+  readonly value: unknown;
+  // Of a state.
+  readonly version?: number;
+  /** Commits that were not seen between the state before and this one. */
+  readonly skipped?: number;
+  // Of a message.
+  readonly index?: number;
+  readonly missed?: number;
+  readonly sentAt?: number;
+  readonly type?: number;
+}
+
+const FRAME_CHARACTERS = 256 * 1024;
+const FLUSH_EVERY_MS = 500;
+
+export class RecordingWriter implements Disposable {
+  readonly #fd: number;
+  #lines: string[] = [];
+  #characters = 0;
+  #flushedAt = performance.now();
+
+  constructor(path: string, head: RecordingHead) {
+    this.#fd = openSync(path, "w", 0o600);
+    this.#add(head);
+    this.flush();
+  }
+
+  add(item: RecordedItem): void {
+    this.#add(item);
+    const isTime = performance.now() - this.#flushedAt > FLUSH_EVERY_MS;
+    if (isTime || this.#characters > FRAME_CHARACTERS) this.flush();
+  }
+
+  #add(value: unknown): void {
+    const line = toJson(value);
+    this.#lines.push(line);
+    this.#characters += line.length;
+  }
+
+  flush(): void {
+    this.#flushedAt = performance.now();
+    if (this.#lines.length === 0) return;
+    const frame = Bun.zstdCompressSync(Buffer.from(`${this.#lines.join("\n")}\n`));
+    for (let written = 0; written < frame.length; ) written += writeSync(this.#fd, frame, written);
+    this.#lines = [];
+    this.#characters = 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.flush();
+    closeSync(this.#fd);
+  }
+}
+
+/** @throws UsageError for what is no recording */
+export function readRecording(path: string): { head: RecordingHead; items: RecordedItem[] } {
+  try {
+    const text = Buffer.from(Bun.zstdDecompressSync(readFileSync(path))).toString();
+    const [head, ...items] = text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as unknown);
+    if ((head as RecordingHead | undefined)?.recording === 1)
+      return { head: head as RecordingHead, items: items as RecordedItem[] };
+  } catch (cause) {
+    throw new UsageError(`'${escapeText(path)}' is no recording: ${escapeText(String(cause))}`);
+  }
+  throw new UsageError(`'${escapeText(path)}' is no recording: shmstruct record makes one`);
+}

@@ -1,0 +1,137 @@
+/** hz, top, record, replay and the shells' completion, as processes in a pipe. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { jsonLines, makeFixtures, run } from "./fixtures.ts";
+
+const fixtures = makeFixtures();
+const { dir, robot, config, frames, tasks, manager, publisher, queue } = fixtures;
+afterAll(() => fixtures[Symbol.dispose]());
+
+/** Commits and messages while the command runs. */
+async function busy<T>(work: Promise<T>): Promise<T> {
+  let width = 100;
+  const timer = setInterval(() => {
+    manager.edit((data) => {
+      data.speed++;
+      data.serial = 2n ** 62n;
+    });
+    publisher.send({ width: width++ }, { type: 7 });
+  }, 2);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+describe("hz and top", () => {
+  test("counts messages with their sizes, and commits", async () => {
+    const rows = jsonLines(await busy(run(["hz", "--json", "--for", "0.3", frames, robot, tasks])));
+    expect(rows).toMatchObject([
+      { kind: "channel", missed: 0, rate: expect.any(Number) },
+      { kind: "record" },
+      { kind: "queue", count: 0, inside: { ready: 3, taken: 0 } },
+    ]);
+    const [channel, record] = rows as { count: number; bytes: number }[];
+    expect(channel!.bytes).toBe(8 * channel!.count);
+    expect(Math.min(channel!.count, record!.count)).toBeGreaterThan(1);
+  });
+
+  test("top in a pipe is one snapshot, the busiest first", async () => {
+    const { out, code } = await busy(run(["top", "--every", "0.2", dir]));
+    expect(code).toBe(0);
+    expect(out).toMatch(/^\d+ segments, .*\nNAME +KIND +RATE/);
+    expect(out.split("\n")[2]).toMatch(/^(Frame|Robot)_/);
+    expect(out).toContain("ready 3, delayed 0, taken 0");
+  });
+});
+
+describe("record and replay", () => {
+  const recording = join(dir, "trial.zst");
+
+  test("every message and the states that are seen come back", async () => {
+    const ran = await busy(run(["record", "--for", "0.3", "-o", recording, frames, robot, config]));
+    expect(ran.code).toBe(0);
+    type Item = {
+      path: string;
+      index: number;
+      missed: number;
+      version: number;
+      skipped: number;
+      value: { speed: number };
+    };
+    const items = jsonLines(await run(["replay", "--json", "--speed", "0", recording])) as Item[];
+    const messages = items.filter(({ path }) => path === frames);
+    const states = items.filter(({ path }) => path === robot);
+    expect(messages.map(({ index }) => index)).toEqual(messages.map((_, i) => messages[0]!.index + i));
+    expect(messages[0]).toMatchObject({ type: 7, missed: 0, value: { width: expect.any(Number) } });
+    // The versions and the skipped commits add up.
+    for (const [i, { version, skipped }] of states.entries())
+      if (i > 0) expect(version - skipped - 1).toBe(states[i - 1]!.version);
+    expect(items.filter(({ path }) => path === config)).toHaveLength(1);
+    expect((await run(["replay", "--speed", "0", recording])).out).toContain("Robot_.mmap 0.0");
+  });
+
+  test("into other files", async () => {
+    const states = join(dir, "states.zst");
+    await busy(run(["record", "--for", "0.1", "-o", states, robot]));
+    const recorded = jsonLines(await run(["replay", "--json", "--speed", "0", states])) as {
+      value: { speed: number };
+    }[];
+    manager.edit((data) => {
+      data.speed = -1;
+      data.serial = 0n;
+    });
+    expect((await run(["replay", "--speed", "0", "--to", robot, states])).code).toBe(0);
+    expect([manager.get("speed"), manager.get("serial")]).toEqual([recorded.at(-1)!.value.speed, 2n ** 62n]);
+    const [messages, copy] = [join(dir, "messages.zst"), join(dir, "Frame_copy.channel")];
+    await busy(run(["record", "--for", "0.1", "-o", messages, frames]));
+    await run(["backup", frames, join(dir, "frames.backup")]);
+    await run(["restore", join(dir, "frames.backup"), copy]);
+    expect(await run(["replay", "--speed", "0", "--to", copy, messages])).toEqual({
+      out: "",
+      err: "",
+      code: 0,
+    });
+    const [last] = (
+      jsonLines(await run(["replay", "--json", "--speed", "0", messages])) as { value: object }[]
+    ).slice(-1);
+    expect(jsonLines(await run(["tail", "--json", "-n", "1", copy]))).toMatchObject([
+      { type: 7, value: last!.value },
+    ]);
+  });
+
+  test("what is no recording, or says no place: 2", async () => {
+    expect((await run(["replay", robot])).code).toBe(2);
+    expect((await run(["record", robot])).code).toBe(2);
+  });
+});
+
+describe("completion", () => {
+  const complete = async (...words: string[]): Promise<string[]> =>
+    (await run(["__complete", ...words], { cwd: join(dir, "app") })).out.split("\n").filter(Boolean);
+
+  test("commands, options, segments, members and choices", async () => {
+    expect(await complete("re")).toEqual(["record", "replay", "restore"]);
+    expect(await complete("watch", "--h")).toEqual(["--hz", "--help"]);
+    expect(await complete("show", "Ro")).toEqual(["Robot_.mmap"]);
+    expect(await complete("get", "Robot_.mmap", "po")).toEqual(["pose."]);
+    expect(await complete("get", "Robot_.mmap", "pose.")).toEqual(["pose.x", "pose.y"]);
+    expect(await complete("set", "--timeout", "5", robot, "s")).toEqual(["speed", "serial"]);
+    expect(await complete("completion", "")).toEqual(["bash", "zsh", "fish"]);
+    expect(await complete("queue", tasks, "re")).toEqual(["requeue"]);
+    expect(await complete("show", join(dir, "Frame_."))).toEqual([frames]);
+    expect(await complete("get", "missing", "")).toEqual([]);
+  });
+
+  test("bash takes the script", async () => {
+    const { out } = await run(["completion", "bash"]);
+    const bash = Bun.spawnSync(["bash", "-n"], { stdin: Buffer.from(out) });
+    expect({ code: bash.exitCode, err: bash.stderr.toString() }).toEqual({ code: 0, err: "" });
+    expect((await run(["completion", "csh"])).code).toBe(2);
+  });
+});
+
+test("queue stays as it was", () => {
+  expect(queue.size).toBe(3);
+});
