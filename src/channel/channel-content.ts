@@ -57,6 +57,7 @@ export function channelPlan<T extends Message>(
   };
 }
 
+/** The channel in one open file. */
 export class ChannelContent implements Content {
   readonly file: SegmentFile;
   readonly geometry: SlotGeometry;
@@ -85,6 +86,7 @@ export class ChannelContent implements Content {
     return this.#reader.published;
   }
 
+  /** Publishers so far. */
   get epoch(): number {
     return this.#reader.publisherEpoch;
   }
@@ -93,6 +95,7 @@ export class ChannelContent implements Content {
     return this.#reader.publisherPid;
   }
 
+  /** Whether the last publisher has ended by itself. */
   get isClosed(): boolean {
     return this.#reader.isClosed;
   }

@@ -79,6 +79,7 @@ function fill(
   new Slots(bytes, geometry).restore(jobs);
 }
 
+/** The queue in one open file. */
 export class QueueContent implements Content {
   readonly file: SegmentFile;
   readonly geometry: SlotGeometry;

@@ -47,7 +47,7 @@ export interface QueueOptions extends Trust {
   readonly payloadBytes?: number | undefined;
   /** Permissions of the files made, not reduced by the umask. Default 0o600. */
   readonly mode?: number | undefined;
-  /** Attempts before a job goes to the dead letters, 1 to 254. Fixed at creation. Default: no limit. */
+  /** Attempts before a job goes to the dead letters, 1 to 254. Fixed at creation. Default 254, the most there are. */
   readonly maxAttempts?: number | undefined;
   /**
    * Milliseconds after which a job that is neither done nor extended is given to another worker, though its worker lives.
@@ -56,7 +56,7 @@ export interface QueueOptions extends Trust {
   readonly leaseMs?: number | undefined;
 }
 
-/** Options of `Queue.open`. */
+/** Options of `Queue.open`. @example await Queue.open(Job, { dir, waitMs: 5000 }) */
 export interface OpenQueueOptions extends QueueOptions, WaitForFileOptions {}
 
 /** Options of a push. @example queue.push(job, { delayMs: 60_000 }) */
@@ -73,6 +73,7 @@ export interface PushWaitOptions extends PushOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** A push that waits without blocking the event loop. @example await queue.pushAsync(job, { signal }) */
 export interface PushAsyncOptions extends PushWaitOptions {
   /** Aborting it ends the wait with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
@@ -84,6 +85,7 @@ export interface TakeOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** How long to wait for a job without blocking the event loop. @example await queue.takeAsync({ signal }) */
 export interface TakeAsyncOptions extends TakeOptions {
   /** Aborting it ends the wait with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
@@ -91,9 +93,13 @@ export interface TakeAsyncOptions extends TakeOptions {
 
 /** Another shape for a queue. @example queue.resize({ slots: 4096 }) */
 export interface ResizeOptions {
+  /** How many jobs there may be: a power of two. Default: as before. */
   readonly slots?: number | undefined;
+  /** Bytes of a job at most; may only grow. Default: as before. */
   readonly payloadBytes?: number | undefined;
+  /** Attempts before a job goes to the dead letters. Default: as before. */
   readonly maxAttempts?: number | undefined;
+  /** Milliseconds of a lease. Default: as before. */
   readonly leaseMs?: number | undefined;
   /** Milliseconds to wait for another replacement, and for producers that are at work. Default 5000. */
   readonly timeoutMs?: number | undefined;
@@ -103,6 +109,7 @@ export interface ResizeOptions {
 export interface OwnerInfo {
   /** Its number in the queue. */
   readonly owner: number;
+  /** Its process. */
   readonly pid: number;
   /** Jobs that it has taken. */
   readonly taken: number;
@@ -112,8 +119,11 @@ export interface OwnerInfo {
 
 /** What a queue holds. */
 export interface QueueInfo extends SegmentInfo, SlotCounts {
+  /** How many jobs there may be. */
   readonly slots: number;
+  /** Attempts before a job is a dead letter; 0: 254. */
   readonly maxAttempts: number;
+  /** Milliseconds of a lease; 0: leases do not end. */
   readonly leaseMs: number;
   /** Since when the job has been taken that was taken first: milliseconds since 1970. */
   readonly oldestTakenAt: number | undefined;

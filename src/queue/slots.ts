@@ -29,6 +29,7 @@ import { contentBytesOf, readGeometry, type SlotGeometry, writeGeometry } from "
 import { barrier, loadFence } from "../struct/memory/barrier.ts";
 import { realtime, toMilliseconds } from "../sys/clock.ts";
 
+/** States of a slot, see above. */
 export const FREE = 0;
 export const WRITING = 1;
 export const READY = 2;
@@ -84,7 +85,7 @@ function buriedWord(word: number): number {
 
 /** What all users of a queue agree on. */
 export interface QueueLimits {
-  /** Attempts before a job is a dead letter; 0: any number. */
+  /** Attempts before a job is a dead letter; 0: 254. */
   readonly maxAttempts: number;
   /** Milliseconds after which a job that is not done is given to another worker, though its worker lives; 0: never. */
   readonly leaseMs: number;
@@ -102,12 +103,15 @@ const NO_OPTIONS: PublishOptions = {};
 
 /** How many slots are in which state. */
 export interface SlotCounts {
+  /** Without a job. */
   free: number;
+  /** Being written by a producer. */
   writing: number;
   /** Jobs that may be taken. */
   ready: number;
   /** Jobs whose time has not come. */
   delayed: number;
+  /** Jobs that workers have in hand. */
   taken: number;
 }
 
