@@ -50,6 +50,11 @@ class Slot {
     this.text = this.bytes.subarray(SLOT.text);
   }
 
+  /** What the checksum must be. Only of private memory: it is read twice. */
+  checksum(textBytes: number): number {
+    return Bun.hash.crc32(this.bytes.subarray(SLOT.textBytes, SLOT.text + textBytes));
+  }
+
   get version(): number {
     const { header } = this;
     const high = header.getUint32(SLOT.version + 4, true);
@@ -96,7 +101,8 @@ function writeFirst(
   { version, text }: Committed,
 ): void {
   const [slot] = slotsOf(bytes, format);
-  writeMirror(bytes, slot, writeSlot(slot, version, text));
+  const draft = draftFor(text?.length ?? 0, format.maxBytes);
+  writeMirror(bytes, slot, writeSlot(slot, draft, version, text));
 }
 
 const slotsOf = (bytes: Uint8Array<ArrayBuffer>, format: DocumentFormat): readonly [Slot, Slot] => {
@@ -104,27 +110,26 @@ const slotsOf = (bytes: Uint8Array<ArrayBuffer>, format: DocumentFormat): readon
   return [slot(format.slotOffset[0]), slot(format.slotOffset[1])];
 };
 
-/** @returns the bytes of the text */
-function writeSlot(slot: Slot, version: number, text: string | undefined): number {
-  const { header } = slot;
-  const encoded = text === undefined ? new Uint8Array() : encoder.encode(text);
-  // Private memory until here: the checksum must be of what is stored.
-  slot.text.set(encoded);
-  header.setUint32(SLOT.textBytes, encoded.length, true);
+/**
+ * Composes a slot in private memory, as its checksum must be of what is stored, and copies it to its place.
+ * @returns the bytes of the text
+ */
+function writeSlot(slot: Slot, draft: Slot, version: number, text: string | undefined): number {
+  const { header } = draft;
+  const textBytes = text === undefined ? 0 : encoder.encodeInto(text, draft.text).written;
+  header.setUint32(SLOT.textBytes, textBytes, true);
   header.setUint32(SLOT.version, version % TWO_TO_THE_32, true);
   header.setUint32(SLOT.version + 4, Math.floor(version / TWO_TO_THE_32), true);
-  header.setUint32(SLOT.crc, checksum(version, encoded), true);
-  return encoded.length;
+  header.setUint32(SLOT.crc, draft.checksum(textBytes), true);
+  slot.bytes.set(draft.bytes.subarray(0, SLOT.text + textBytes));
+  return textBytes;
 }
 
-/** Of a slot's content, from private memory. */
-function checksum(version: number, text: Uint8Array): number {
-  const head = new DataView(new ArrayBuffer(SLOT.text - SLOT.textBytes));
-  head.setUint32(0, text.length, true);
-  head.setUint32(4, version % TWO_TO_THE_32, true);
-  head.setUint32(8, Math.floor(version / TWO_TO_THE_32), true);
-  return Bun.hash.crc32(text, Bun.hash.crc32(new Uint8Array(head.buffer)));
-}
+/** A slot in private memory with room for a text of `units` UTF-16 units, which takes at most three bytes for each. */
+const draftFor = (units: number, maxBytes: number): Slot => {
+  const byteLength = SLOT.text + Math.min(3 * units, maxBytes);
+  return new Slot(new ArrayBuffer(byteLength), 0, byteLength);
+};
 
 /**
  * Writes the text at the start for jsonmmap's followers. A colon in the first place keeps them from reading it meanwhile:
@@ -185,13 +190,17 @@ export class DocumentContent implements Content {
     const textBytes = slot.header.getUint32(SLOT.textBytes, true);
     if (textBytes > this.maxBytes) return textBytes;
     const byteLength = SLOT.text + textBytes;
-    if (byteLength > this.#copy.bytes.length) {
-      const room = Math.min(2 * byteLength, SLOT.text + this.maxBytes);
-      this.#copy = new Slot(new ArrayBuffer(room), 0, room);
-    }
+    this.#reserve(byteLength);
     this.#copy.bytes.set(slot.bytes.subarray(0, byteLength));
     return textBytes;
   };
+
+  /** Makes the private slot at least so long. */
+  #reserve(byteLength: number): void {
+    if (byteLength <= this.#copy.bytes.length) return;
+    const room = Math.min(2 * byteLength, SLOT.text + this.maxBytes);
+    this.#copy = new Slot(new ArrayBuffer(room), 0, room);
+  }
 
   /** The copied slot, checked. */
   #decode(textBytes: number): Committed {
@@ -201,7 +210,7 @@ export class DocumentContent implements Content {
     if (textBytes > this.maxBytes || header.getUint32(SLOT.textBytes, true) !== textBytes)
       throw damaged(path, `a document of ${textBytes} bytes in ${this.maxBytes}`);
     const bytes = text.subarray(0, textBytes);
-    if (header.getUint32(SLOT.crc, true) !== checksum(version, bytes))
+    if (header.getUint32(SLOT.crc, true) !== this.#copy.checksum(textBytes))
       throw damaged(path, "checksum of the document");
     this.#checkedVersion(version);
     return { version, text: textBytes === 0 ? undefined : decode(bytes, path) };
@@ -224,7 +233,8 @@ export class DocumentContent implements Content {
     // Even, whatever it was: the other slot than the current one.
     const sequence = ((file.sequence & ~1) + 2) | 0;
     const slot = this.#slots[slotAt(sequence)];
-    const textBytes = writeSlot(slot, version, text);
+    this.#reserve(SLOT.text + Math.min(3 * text.length, this.maxBytes));
+    const textBytes = writeSlot(slot, this.#copy, version, text);
     file.publish(file.at.sequence, sequence);
     this.#storeVersion(version);
     writeMirror(file.bytes, slot, textBytes);
@@ -248,8 +258,8 @@ export class DocumentContent implements Content {
   #isSlotWhole(): boolean {
     const textBytes = this.#copySlot(this.file.sequence);
     if (textBytes > this.maxBytes) return false;
-    const { header, text, version } = this.#copy;
-    return header.getUint32(SLOT.crc, true) === checksum(version, text.subarray(0, textBytes));
+    const { header } = this.#copy;
+    return header.getUint32(SLOT.crc, true) === this.#copy.checksum(textBytes);
   }
 
   #storeVersion(version: number): void {

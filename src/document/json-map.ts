@@ -337,7 +337,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
       mode: this.#master?.mode,
       trust: this.#trust,
       mayBeMissing: true,
-      looksAtEachLock: true,
+      checksEachLock: true,
     });
     if (this.#master !== undefined) this.#repair(deadline);
   }
@@ -466,23 +466,24 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     const deadline = new Deadline(options?.timeoutMs);
     for (;;) {
       this.#acquire(deadline, needsNothing);
-      const version = this.#commitLocked(textOf);
+      const version = this.#commitLocked(textOf, needsNothing);
       if (version !== undefined) {
         segment.notify();
         return version;
       }
-      if (segment.whole() === undefined) this.#recreate(deadline);
+      segment.lookAgain();
+      if (segment.attached === undefined) this.#recreate(deadline);
     }
   }
 
   /** With the lock, which is given back. @returns undefined when there is no file, or another one than `textOf` has seen */
-  #commitLocked(textOf: (content: DocumentContent) => string): number | undefined {
+  #commitLocked(textOf: (content: DocumentContent) => string, needsNothing: boolean): number | undefined {
     try {
       const content = this.#segment.attached;
       if (content === undefined) return undefined;
       const text = textOf(content);
       // Meanwhile the map may have been closed, or the file truncated.
-      this.#segment.whole();
+      if (!needsNothing) this.#segment.whole();
       return this.#put(content, text);
     } finally {
       this.#segment.releaseIfHeld();

@@ -35,8 +35,8 @@ export interface SegmentOptions {
   readonly trust?: Trust | undefined;
   /** The file may come later, and go: then there is no content. Default false: FileMissingError. */
   readonly mayBeMissing?: boolean | undefined;
-  /** Look for deleted files whenever the lock is taken, which costs a system call or two. Default: every 100 ms. */
-  readonly looksAtEachLock?: boolean | undefined;
+  /** Look whether the lock file was deleted whenever the lock is taken: a system call. Default: every 100 ms. */
+  readonly checksEachLock?: boolean | undefined;
 }
 
 /** A writer that is busy looks earlier, after a commit, when no process waits for it: a look takes up to 100 µs. */
@@ -237,13 +237,14 @@ export class Segment<C extends Content> implements Closable {
     if (file === undefined) return !exists(this.path) && !this.#isLockLost();
     const excess = file.excessBytes;
     // What was added hides the footer from a creator, which then cannot tell us that it replaces the file.
-    const isToBeLookedFor = this.#isTimeToLook() || excess > 0 || this.#looksNow;
-    if (isToBeLookedFor && (file.isUnlinkedOrReplaced || this.#isLockLost())) return false;
+    const isToBeLookedFor = this.#isTimeToLook() || excess > 0;
+    if (isToBeLookedFor && file.isUnlinkedOrReplaced) return false;
+    if ((isToBeLookedFor || this.#checksLock) && this.#isLockLost()) return false;
     return excess >= 0 && !file.isSuperseded;
   }
 
-  get #looksNow(): boolean {
-    return this.#options.looksAtEachLock === true && this.held !== undefined;
+  get #checksLock(): boolean {
+    return this.#options.checksEachLock === true && this.held !== undefined;
   }
 
   #isLockLost(): boolean {
