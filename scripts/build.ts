@@ -70,7 +70,7 @@ async function bundle(
   const { outputs } = await Bun.build({
     entrypoints: [entry],
     target: "bun",
-    external: ["reflect-metadata", "bun:*", "node:*"],
+    external: ["reflect-metadata", "@nats-io/*", "bun:*", "node:*"],
     ...options,
   });
   const [code, map] = await Promise.all(outputs.map((output) => output.text()));

@@ -46,4 +46,5 @@ export const commands = {
     load: () => of(require("./commands/doctor.ts")),
   },
   completion: { summary: "complete words in a shell", load: () => of(require("./commands/completion.ts")) },
+  mirror: { summary: "keep a file on several machines", load: () => of(require("./commands/mirror.ts")) },
 } as const satisfies Readonly<Record<string, Entry>>;

@@ -395,3 +395,34 @@ export class TooManyOwnersError extends ShmError {
     this.path = path;
   }
 }
+
+/**
+ * Another process publishes this key now: nothing more of this one's reaches the bucket. The file keeps what was committed
+ * since. Code `"FENCED"`.
+ * @example publisher.ended.catch((error) => { if (error instanceof FencedError) alert(error.message); });
+ */
+export class FencedError extends ShmError {
+  /** The local file. */
+  readonly path: string;
+  /** The last version of it that reached the bucket; undefined when none did. */
+  readonly confirmedVersion: number | undefined;
+
+  /** @param path the local file */
+  constructor(path: string, confirmedVersion: number | undefined, message: string) {
+    super("FENCED", message);
+    this.path = path;
+    this.confirmedVersion = confirmedVersion;
+  }
+}
+
+/**
+ * A value from another machine cannot become a local file: it is damaged, of another machine's layout, or of a kind that is
+ * not mirrored. Code `"MIRROR"`.
+ * @example mirror.ended.catch((error) => { if (error instanceof MirrorError) … });
+ */
+export class MirrorError extends ShmError {
+  /** @param message the whole text */
+  constructor(message: string) {
+    super("MIRROR", message);
+  }
+}

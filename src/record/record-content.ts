@@ -342,6 +342,14 @@ export class RecordContent implements Content {
     return { bytes, version };
   };
 
+  applyCommitted({ bytes, version }: ContentCopy): void {
+    const { file } = this;
+    this.begin();
+    this.#live.set(bytes);
+    file.storeVersion(file.at.commits, version);
+    file.publish(file.at.sequence, file.sequence + 1);
+  }
+
   /** Zeroes the whole live struct, also what a class that is only a prefix of it does not know. The header code stays. */
   clearLive(): void {
     this.#live.fill(0, HEADER_CODE_BYTES);

@@ -25,7 +25,7 @@ export function backupSegment<C extends Content>(segment: Segment<C>, path: stri
       `'${segment.path}' has no footer that describes it: copy it under its lock instead`,
     );
   refuseToReplace(path, segment);
-  const copy = content.copyCommitted(false) ?? copyLocked(segment);
+  const copy = copyOf(segment);
   makeFile(path, backupFooter(footer), schemaBytes, {
     mode,
     version: copy.version,
@@ -74,6 +74,12 @@ export function restoreSegment<C extends Content>(
     fill: (file) => file.bytes.set(bytes),
   };
   createSegment(place, plan, type, { force: true, mode: mode ?? old.mode, timeoutMs, trust });
+}
+
+/** The committed content in private memory; without a lock where that is possible. @throws LockTimeoutError */
+export function copyOf<C extends Content>(segment: Segment<C>): ContentCopy {
+  const content = segment.whole() ?? segment.content;
+  return content.copyCommitted(false) ?? copyLocked(segment);
 }
 
 /** With the shared lock, as part of what the segment's user holds already, if anything. */

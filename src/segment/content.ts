@@ -20,6 +20,11 @@ export interface Content {
    * is not possible (writers too busy, or a content without a sequence): it is asked again with the shared lock held.
    */
   copyCommitted(isLocked: boolean): ContentCopy | undefined;
+  /**
+   * Makes a copy of another file of the same layout the committed state, with its version. With the exclusive lock held.
+   * Undefined where that is not possible in place: then the file is replaced.
+   */
+  applyCommitted?(copy: ContentCopy): void;
 }
 
 /** A committed content and how far it had come. */

@@ -10,7 +10,7 @@ import { MAX_MAPPING_BYTES } from "../sys/mapping.ts";
 import { linkNew, makeTemporary, rename, sweepTemporaries, unlink } from "../sys/new-file.ts";
 import { directoryOf, exists, makeDirectory } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
-import type { Content, ContentType } from "./content.ts";
+import type { Content, ContentCopy, ContentType } from "./content.ts";
 import {
   AT,
   FOOTER_BYTES,
@@ -131,6 +131,48 @@ export function replaceSegment<C extends Content>(
     locks.announce();
     return true;
   }
+}
+
+/** A committed content of elsewhere, and what it says of itself. */
+export interface SegmentImage {
+  readonly plan: Omit<FooterPlan, "schemaBytes" | "createdAt">;
+  readonly schema: Uint8Array;
+  readonly copy: ContentCopy;
+}
+
+/**
+ * Makes a file with that content and version, or replaces the one that is there; its users move over.
+ * @throws FileFormatError for another program's file; LockTimeoutError; SystemError
+ */
+export function installImage<C extends Content>(
+  place: Place,
+  image: SegmentImage,
+  type: ContentType<C>,
+  options: Omit<CreateOptions, "force">,
+): void {
+  const { plan, schema, copy } = image;
+  const { dataPath: path } = place;
+  makeDirectory(directoryOf(path));
+  const kinds = new Set([plan.lockKind, ...kindsInUse(place, type, options)]);
+  using locks = new ExclusiveLocks(place, kinds, options);
+  const replaces = exists(path);
+  using old = replaces ? openOld(path, type, options) : undefined;
+  locks.permit(plan.lockKind, options.mode);
+  const footer = planFooter({ ...plan, schemaBytes: schema.length, createdAt: nowNs() });
+  makeFile(path, footer, schema, {
+    mode: options.mode,
+    version: copy.version,
+    fill: (bytes) => bytes.set(copy.bytes),
+    publish: (temporary) => {
+      if (old !== undefined) superseding(old, () => rename(temporary, path));
+      else rename(temporary, path);
+      return true;
+    },
+  });
+  const page = locks.pageOf(plan.lockKind);
+  const generations = Math.floor(copy.version / TWO_TO_THE_32) + 1;
+  if (page !== undefined) page.generations = Math.max(page.generations, generations);
+  locks.announce();
 }
 
 /** The locks that the users of the file go by which is there; if it is damaged, that cannot be known. */

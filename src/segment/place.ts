@@ -15,6 +15,9 @@ export interface Place {
 /** Where the owners of a segment prove that they live: a byte for each, locked by the kernel. */
 export const ownersPath = (dataPath: string): string => `${dataPath}.owners`;
 
+/** How far a segment that follows one of another machine has come. */
+export const mirrorPath = (dataPath: string): string => `${dataPath}.mirror`;
+
 /** What stands behind the name of a file that is being made: a dot, "new-" and 16 random hexadecimal digits. */
 export const TEMPORARY_ENDING = /\.new-[0-9a-f]{16}$/;
 const LONGEST_ENDING = `.mmap.new-${"0".repeat(16)}`;
@@ -23,7 +26,7 @@ const LONGEST_ENDING = `.mmap.new-${"0".repeat(16)}`;
 const FILE_NAME_BYTES_MAX = 255;
 
 /** Names of the files beside a segment: none of them can be a segment's own. */
-const SIDE_FILE = /\.(?:lock|lockfile|owners)$|\.(?:lock|lockfile)-page$/;
+const SIDE_FILE = /\.(?:lock|lockfile|owners|mirror)$|\.(?:lock|lockfile)-page$/;
 
 /** Whether a file with that name lies beside a segment, and is none itself. */
 export const isSideFile = (name: string): boolean => SIDE_FILE.test(name);
@@ -46,7 +49,7 @@ export const isTemporary = (name: string): boolean => TEMPORARY_ENDING.test(name
 export function refuseSideFile(name: string, option: string): string {
   if (!isSideFile(name) && !isTemporary(name)) return name;
   throw new TypeError(
-    `${option} ${JSON.stringify(name)} ends as the files beside a shared file do (.lock, .lock-page, .lockfile, .lockfile-page, .owners, .new-…); choose another name`,
+    `${option} ${JSON.stringify(name)} ends as the files beside a shared file do (.lock, .lock-page, .lockfile, .lockfile-page, .owners, .mirror, .new-…); choose another name`,
   );
 }
 

@@ -140,6 +140,12 @@ export class SegmentFile implements Disposable {
     if (Atomics.add(this.words, commits, 1) === -1) Atomics.add(this.words, generation, 1);
   }
 
+  /** Stores a 64-bit number, exact up to 2^53, at a pair of words. */
+  storeVersion(index: number, version: number): void {
+    this.words[index] = (version % TWO_TO_THE_32) | 0;
+    this.words[index + 1] = Math.floor(version / TWO_TO_THE_32) | 0;
+  }
+
   /** Copies one 64-bit number of the footer to another place in it. */
   copyVersion(from: number, to: number): void {
     this.words[to] = this.load(from);

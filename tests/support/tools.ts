@@ -6,13 +6,17 @@
  * @example test.skipIf(!hasTool("gcc"))("agrees with gcc (needs gcc)", () => …);
  */
 export function hasTool(name: string): boolean {
-  const found = Bun.which(name) !== null;
+  const found = toolPath(name) !== undefined;
   const ci = process.env.CI;
   if (!found && ci !== undefined && ci !== "" && ci !== "false") {
     throw new Error(`${name} is not in the PATH, and in CI no test is skipped`);
   }
   return found;
 }
+
+/** Where a tool is; servers are in /usr/sbin, which is not in every user's PATH. */
+export const toolPath = (name: string): string | undefined =>
+  Bun.which(name, { PATH: `${process.env.PATH}:/usr/sbin` }) ?? undefined;
 
 /** The lines that a child program prints, as they come. */
 export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -1,0 +1,240 @@
+/** Segments mirrored through a real nats-server, over wires that are cut. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Kvm } from "@nats-io/kv";
+import { connect } from "@nats-io/transport-node";
+import { JsonMap } from "../../src/document/index.ts";
+import { FencedError, Manager, MirrorError, Reader } from "../../src/index.ts";
+import { Mirror } from "../../src/mirror/index.ts";
+import { All, fill } from "../record/parts.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
+import { Server, until, Wire } from "./support.ts";
+
+const KEY = { bucket: "robots", key: "arm" } as const;
+const LEASE_MS = 900;
+
+const record = (server: Server): Manager<All> =>
+  new Manager(All, { dir: server.file("origin"), create: true, init: (data) => fill(data, 1) });
+
+const bucketOf = async (server: Server) => {
+  const nats = await connect({ servers: server.url });
+  return { nats, kv: await new Kvm(nats).create(KEY.bucket, { history: 1 }) };
+};
+
+/** The number that all fields of one edit carry; NaN for half of one. */
+const numberIn = (reader: Reader<All>): number => {
+  const { place, numbers } = reader.snapshot();
+  return place.x === place.n + 0.5 && numbers[0] === place.n ? place.n : Number.NaN;
+};
+
+describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
+  test("a record: the same bytes, versions and changes on the other side", async () => {
+    await using server = await Server.start();
+    using manager = record(server);
+    const options = { ...KEY, servers: server.url };
+    await using publisher = await Mirror.publish(manager.path, options);
+    const path = join(server.file("copy"), "All_.mmap");
+    await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
+    await follower.ready({ timeoutMs: 30_000 });
+    using reader = new Reader(All, { dir: server.file("copy") });
+    expect(numberIn(reader)).toBe(1);
+    const changes = reader.changes();
+    manager.edit((data) => fill(data, 2));
+    expect((await changes.next()).value).toBe(manager.version);
+    expect(numberIn(reader)).toBe(2);
+    expect(follower.info()).toMatchObject({
+      version: manager.version,
+      epoch: 1,
+      lagVersions: 0,
+      problem: undefined,
+    });
+    await until(() => publisher.info().confirmedVersion === manager.version, "the bucket confirms");
+    await changes.return?.();
+  });
+
+  test("a document larger than a message of the server goes in chunks, which do not stay", async () => {
+    await using server = await Server.start();
+    const options = { ...KEY, servers: server.url };
+    using origin = new JsonMap<string[]>({ file: server.file("doc"), role: "master", maxBytes: 4e6 });
+    const texts = ["a", "b", "c", "d"].map((letter) => letter.repeat(2_500_000));
+    origin.write([texts[0]!]);
+    await using publisher = await Mirror.publish(origin.path, options);
+    await using follower = await Mirror.follow(server.file("copy"), options);
+    await follower.ready({ timeoutMs: 30_000 });
+    using copy = new JsonMap<string[]>({ file: server.file("copy"), role: "follower" });
+    for (const text of texts) {
+      origin.write([text]);
+      await until(() => copy.version === origin.version, `version ${origin.version}`);
+      expect(copy.read()?.[0] === text).toBe(true);
+    }
+    const { nats, kv } = await bucketOf(server);
+    const keys = await Array.fromAsync(await kv.keys());
+    const frames = keys
+      .map((key) => /\.chunk\.(\d+-\d+)-/.exec(key)?.[1])
+      .filter((frame) => frame !== undefined);
+    // The newest state, and the one before, which a follower may just be fetching.
+    expect(new Set(frames).size).toBeLessThanOrEqual(3);
+    expect(frames.length).toBeGreaterThan(2);
+    await nats.close();
+    expect(publisher.info().epoch).toBe(1);
+  });
+
+  test("one publisher at a time: who was cut off is fenced, and nothing of it arrives afterwards", async () => {
+    await using server = await Server.start();
+    using first = record(server);
+    using second = new Manager(All, {
+      dir: server.file("second"),
+      create: true,
+      init: (data) => fill(data, 100),
+    });
+    using wire = new Wire(server.port);
+    const options = { ...KEY, servers: server.url, leaseMs: LEASE_MS };
+    const path = join(server.file("copy"), "All_.mmap");
+    await using loser = await Mirror.publish(first.path, {
+      ...options,
+      servers: wire.url,
+      connection: { timeout: 20_000, pingInterval: 300, maxPingOut: 2 },
+    });
+    await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
+    await follower.ready({ timeoutMs: 30_000 });
+    expect(Mirror.publish(second.path, { ...options, waitMs: 0 })).rejects.toThrow(MirrorError);
+
+    wire.cut();
+    first.edit((data) => fill(data, 2));
+    await using winner = await Mirror.publish(second.path, { ...options, waitMs: 60_000 });
+    using reader = new Reader(All, { dir: server.file("copy") });
+    await until(() => numberIn(reader) === 100, "the follower has the winner's state");
+    wire.heal();
+    first.edit((data) => fill(data, 3));
+    const error = await loser.ended.then(
+      () => undefined,
+      (reason) => reason,
+    );
+    expect(error).toBeInstanceOf(FencedError);
+    expect(error.confirmedVersion).toBe(0);
+    second.edit((data) => fill(data, 101));
+    await until(() => numberIn(reader) === 101, "the winner goes on");
+    expect(winner.info()).toMatchObject({ epoch: 2, confirmedVersion: expect.any(Number) });
+    expect(follower.info().epoch).toBe(2);
+    expect(first.snapshot("place.n")).toBe(3);
+  }, 90_000);
+
+  test("versions of the local file never go back, also when another origin counts from 0", async () => {
+    await using server = await Server.start();
+    const options = { ...KEY, servers: server.url, leaseMs: LEASE_MS };
+    const path = join(server.file("copy"), "All_.mmap");
+    using first = record(server);
+    for (let n = 2; n < 50; n++) first.edit((data) => fill(data, n));
+    await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
+    {
+      await using _ = await Mirror.publish(first.path, options);
+      await follower.ready({ timeoutMs: 30_000 });
+    }
+    using reader = new Reader(All, { dir: server.file("copy") });
+    const before = reader.version;
+    using second = new Manager(All, {
+      dir: server.file("second"),
+      create: true,
+      init: (data) => fill(data, 7),
+    });
+    await using _ = await Mirror.publish(second.path, options);
+    await until(() => numberIn(reader) === 7, "the other origin's state");
+    expect(reader.version).toBeGreaterThan(before);
+  });
+
+  test("a server that is killed and comes back: both sides go on by themselves", async () => {
+    await using server = await Server.start();
+    using manager = record(server);
+    const options = { ...KEY, servers: server.url };
+    await using publisher = await Mirror.publish(manager.path, options);
+    await using follower = await Mirror.follow(join(server.file("copy"), "All_.mmap"), options);
+    await follower.ready({ timeoutMs: 30_000 });
+    using reader = new Reader(All, { dir: server.file("copy") });
+    await server.kill();
+    await until(
+      () => follower.info().disconnectedSince !== undefined,
+      "the follower tells that it is cut off",
+    );
+    manager.edit((data) => fill(data, 9));
+    await server.run();
+    await until(() => numberIn(reader) === 9, "the state that was committed meanwhile");
+    await until(() => follower.info().disconnectedSince === undefined, "connected again");
+    expect(publisher.info().epoch).toBe(1);
+  }, 90_000);
+
+  test("followers that are killed at any moment: never a torn or an older state in the file", async () => {
+    await using server = await Server.start();
+    using manager = record(server);
+    const options = { ...KEY, servers: server.url };
+    await using _ = await Mirror.publish(manager.path, options);
+    const path = join(server.file("copy"), "All_.mmap");
+    let n = 1;
+    let seen = 0;
+    const writing = setInterval(() => manager.edit((data) => fill(data, ++n % 200)), 1);
+    for (let kill = 0; kill < 6; kill++) {
+      const args = [process.execPath, join(import.meta.dir, "follower.ts"), path, JSON.stringify(options)];
+      const child = Bun.spawn(args, { stdout: "pipe", stderr: "inherit" });
+      await linesOf(child.stdout).next();
+      using reader = new Reader(All, { dir: server.file("copy") });
+      const end = Date.now() + 40 * (kill + 1);
+      while (Date.now() < end) {
+        expect(Number.isNaN(numberIn(reader))).toBe(false);
+        expect(reader.version).toBeGreaterThanOrEqual(seen);
+        seen = reader.version;
+        await Bun.sleep(1);
+      }
+      child.kill(9);
+      await child.exited;
+    }
+    clearInterval(writing);
+    expect(seen).toBeGreaterThan(0);
+  }, 90_000);
+
+  test("what is no frame, or of another machine, is told and changes nothing", async () => {
+    await using server = await Server.start();
+    using manager = record(server);
+    const options = { ...KEY, servers: server.url };
+    const path = join(server.file("copy"), "All_.mmap");
+    {
+      await using _ = await Mirror.publish(manager.path, options);
+      await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
+      await follower.ready({ timeoutMs: 30_000 });
+    }
+    const { nats, kv } = await bucketOf(server);
+    const good = (await kv.get(KEY.key))!.value;
+    const before = readFileSync(path);
+    const forge = (change: (head: Record<string, unknown>) => void): Uint8Array => {
+      const length = new DataView(good.buffer, good.byteOffset).getUint32(0, true);
+      const head = JSON.parse(Buffer.from(good.subarray(4, 4 + length)).toString());
+      change(head);
+      const text = Buffer.from(JSON.stringify({ ...head, epoch: 9 }));
+      const start = Buffer.alloc(4);
+      start.writeUInt32LE(text.length);
+      return Buffer.concat([start, text, good.subarray(4 + length)]);
+    };
+    const values: [Uint8Array, string][] = [
+      [new Uint8Array(), "is no frame"],
+      [Buffer.from("hello, world"), "is no frame"],
+      [forge((head) => Object.assign(head, { abi: 1 })), "another kind of machine"],
+      [forge((head) => Object.assign(head, { kind: "channel" })), "kind"],
+      [forge((head) => Object.assign(head, { contentBytes: 2 ** 40 })), "maxBytes"],
+      [forge((head) => Object.assign(head, { contentBytes: 8 })), "came as"],
+      [forge((head) => Object.assign(head, { schema: { name: "x" } })), "the struct that"],
+    ];
+    await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
+    for (const [value, problem] of values) {
+      await kv.put(KEY.key, value);
+      await until(() => follower.info().problem?.includes(problem) === true, `a problem: ${problem}`, 8000);
+    }
+    expect(Buffer.compare(before, readFileSync(path))).toBe(0);
+    await nats.close();
+  }, 60_000);
+
+  test("channels and queues, and files that are not there, are refused", async () => {
+    await using server = await Server.start();
+    const options = { ...KEY, servers: server.url };
+    expect(Mirror.publish(server.file("nothing"), options)).rejects.toThrow("no file that can be published");
+    expect(existsSync(server.file("nothing"))).toBe(false);
+  });
+});
