@@ -11,7 +11,7 @@ import { absolutePath, directoryOf, makeDirectory } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
 import { type Mirrored, mirrored } from "./contents.ts";
 import { DEFAULT_MAX_BYTES, decodeFrame, type Head, imageOf, tooLarge } from "./frame.ts";
-import { leaseKey, sleepOr } from "./publisher.ts";
+import { aborted, leaseKey, sleepOr } from "./publisher.ts";
 import { writeState } from "./state.ts";
 import type { Entry, Transport } from "./transport.ts";
 
@@ -130,13 +130,22 @@ export class MirrorFollower implements AsyncDisposable {
   /** Watches a key again whenever the watch ends, as after a restart of the server. */
   async #follow(key: string, take: (entry: Entry) => void | Promise<void>): Promise<void> {
     const { signal } = this.#stop;
+    const stopped = aborted(signal);
     while (!signal.aborted) {
       try {
-        for await (const entry of this.#transport.watch(key)) await take(entry);
+        // A watch that was being set up when the connection was closed never ends.
+        await Promise.race([this.#watch(key, take), stopped]);
       } catch {
         // The connection is gone, or not there yet.
       }
       await sleepOr(signal, RETRY_MS);
+    }
+  }
+
+  async #watch(key: string, take: (entry: Entry) => void | Promise<void>): Promise<void> {
+    for await (const entry of this.#transport.watch(key)) {
+      if (this.#stop.signal.aborted) return;
+      await take(entry);
     }
   }
 
@@ -147,7 +156,7 @@ export class MirrorFollower implements AsyncDisposable {
       if (this.#isNews(head)) {
         const bytes = head.chunks === undefined ? content : await this.#fetch(head);
         // Chunks that are gone were replaced by newer ones, which come next.
-        if (bytes === undefined) return;
+        if (bytes === undefined || this.#stop.signal.aborted) return;
         this.#store(head, imageOf(head, bytes, this.#options.maxBytes ?? DEFAULT_MAX_BYTES));
       }
       this.#problem = undefined;

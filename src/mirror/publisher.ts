@@ -41,6 +41,8 @@ export interface PublisherInfo {
 const DEFAULT_LEASE_MS = 5000;
 /** Between two tries while the server is away. */
 const RETRY_MS = 200;
+/** How long what is on its way may take when the publisher ends. */
+const CLOSING_MS = 1000;
 /** Room for the head beside the content. */
 const CHUNK_MARGIN = 4096;
 
@@ -226,7 +228,8 @@ export class MirrorPublisher implements AsyncDisposable {
   /** Ends publishing and gives the key back, so that another machine need not wait for the lease. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    await this.ended.catch(() => undefined);
+    // A put whose server is away is not waited for.
+    await Promise.race([this.ended.catch(() => undefined), Bun.sleep(CLOSING_MS)]);
     if (this.#transport.disconnectedSince === undefined) await this.#lease.renew(true).catch(() => undefined);
     this.#segment.close();
     await this.#transport.close();
@@ -257,3 +260,10 @@ export async function sleepOr(signal: AbortSignal, ms: number): Promise<void> {
   await promise;
   clearTimeout(timer);
 }
+
+/** Settles with the signal. */
+export const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
