@@ -85,6 +85,7 @@ enum shms_error {
   SHMS_E_EMPTY,       /* nothing there: no message, no job, no document */
   SHMS_E_LEASE_LOST,  /* the job was given to another worker meanwhile */
   SHMS_E_OWNERS,      /* 1,022 queue objects are in use */
+  SHMS_E_UNTRUSTED,   /* other users could truncate the file, which kills who uses it; see shms_trust */
   SHMS_E_OVERWRITTEN  /* the message was overwritten while it was read: throw away what was read */
 };
 
@@ -112,6 +113,7 @@ static inline const char *shms_error_text(int error) {
     case SHMS_E_EMPTY: return "there is nothing";
     case SHMS_E_LEASE_LOST: return "the job was given to another worker";
     case SHMS_E_OWNERS: return "all 1,022 owners of the queue are in use";
+    case SHMS_E_UNTRUSTED: return "another user owns the file or may write to it, and could kill its users by truncating it";
     case SHMS_E_OVERWRITTEN: return "the message was overwritten while it was read";
     default: return "an unknown error";
   }
@@ -207,6 +209,7 @@ typedef struct shms_place {
   char data[PATH_MAX];
   /* By lock kind. */
   char lock[2][PATH_MAX];
+  int trust;
 } shms_place;
 
 static inline int shms_i_text(char *target, const char *a, const char *b, const char *c, const char *d) {
@@ -231,6 +234,7 @@ static inline int shms_i_text(char *target, const char *a, const char *b, const 
  */
 static inline int shms_place_of(shms_place *place, const char *dir, const char *name, const char *tag, int content) {
   char stem[PATH_MAX], path[PATH_MAX];
+  place->trust = 0;
   const char *ending = content == SHMS_CHANNEL ? ".channel" : content == SHMS_QUEUE ? ".queue" : "";
   int error = shms_i_text(stem, name, "_", tag, "");
   if (!error) error = shms_i_text(path, dir, "/", stem, "");
@@ -247,9 +251,22 @@ static inline int shms_place_of(shms_place *place, const char *dir, const char *
  */
 static inline int shms_place_at(shms_place *place, const char *path) {
   int error = shms_i_text(place->data, path, "", "", "");
+  place->trust = 0;
   if (!error) error = shms_i_text(place->lock[SHMS_FLOCK], path, ".lock", "", "");
   if (!error) error = shms_i_text(place->lock[SHMS_FCNTL], path, ".lockfile", "", "");
   return error;
+}
+
+/**
+ * Accepts a file that other users own or may write to. Without this it is refused: who can truncate a file kills every process
+ * that touches what is gone.
+ * @example shms_place_of(&place, "/run/robot", "Robot", "", SHMS_RECORD); shms_trust(&place);
+ */
+static inline void shms_trust(shms_place *place) { place->trust = 1; }
+
+/* Whether only this user and root can truncate a file. */
+static inline int shms_i_is_trusted(const struct stat *status) {
+  return (status->st_uid == 0 || status->st_uid == geteuid()) && (status->st_mode & 022) == 0;
 }
 
 /** Where lock files of kind fcntl are; without this in ./.fasteners. @example shms_lock_dir(&place, "/run/locks"); */
@@ -641,6 +658,7 @@ static inline int shms_i_map(shms_segment *segment) {
   if (segment->fd < 0) return errno == ENOENT || errno == ENOTDIR ? SHMS_E_MISSING : SHMS_E_SYSTEM;
   if (fstat(segment->fd, &status) < 0) return SHMS_E_SYSTEM;
   if (!S_ISREG(status.st_mode) || status.st_size < 64) return SHMS_E_FORMAT;
+  if (!segment->place.trust && !shms_i_is_trusted(&status)) return SHMS_E_UNTRUSTED;
   segment->size = (size_t)status.st_size;
   segment->device = status.st_dev;
   segment->inode = status.st_ino;
@@ -702,7 +720,7 @@ static inline int shms_i_try_gate(shms_i_lock *lock, int mode) {
 }
 
 /* Maps the page of a lock; NULL where there is none that this process may write. `create` makes it. */
-static inline shms_i_page *shms_i_open_page(const char *lock_path, int create, mode_t mode) {
+static inline shms_i_page *shms_i_open_page(const char *lock_path, int create, mode_t mode, int trust) {
   char path[PATH_MAX];
   struct stat status;
   uint32_t header[2] = {0, 0};
@@ -715,6 +733,7 @@ static inline shms_i_page *shms_i_open_page(const char *lock_path, int create, m
   }
   if (fd < 0) return NULL;
   int ok = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && pread(fd, header, 8, 0) >= 0;
+  if (ok && !trust && !shms_i_is_trusted(&status)) ok = 0;
   /* "SHLK" */
   int has_magic = header[0] == 0x4b4c4853;
   if (ok && status.st_size > 4096 && !has_magic) ok = 0;
@@ -742,7 +761,7 @@ static inline void shms_i_lock_close(shms_i_lock *lock) {
   shms_i_lock_init(lock);
 }
 
-static inline int shms_i_lock_open(shms_i_lock *lock, const char *path, int kind, int create, mode_t mode) {
+static inline int shms_i_lock_open(shms_i_lock *lock, const char *path, int kind, int create, mode_t mode, int trust) {
   struct stat status;
   shms_i_lock_init(lock);
   lock->kind = kind;
@@ -763,7 +782,7 @@ static inline int shms_i_lock_open(shms_i_lock *lock, const char *path, int kind
   lock->fd = fd;
   lock->device = status.st_dev;
   lock->inode = status.st_ino;
-  lock->page = shms_i_open_page(path, create, mode);
+  lock->page = shms_i_open_page(path, create, mode, trust);
   return SHMS_OK;
 }
 
@@ -958,7 +977,7 @@ static inline int shms_open(shms_segment *segment, const shms_place *place, int 
   int error = shms_i_map(segment);
   if (!error) {
     int lock_kind = segment->lock.kind;
-    error = shms_i_lock_open(&segment->lock, place->lock[lock_kind], lock_kind, 0, 0600);
+    error = shms_i_lock_open(&segment->lock, place->lock[lock_kind], lock_kind, 0, 0600, place->trust);
   }
   if (error) {
     int number = errno;
@@ -992,7 +1011,7 @@ static inline int shms_i_move_on(shms_segment *segment, int *moved) {
   int lock_lost = shms_i_is_displaced(segment->place.lock[held_kind], segment->lock.device, segment->lock.inode);
   shms_i_lock lock = segment->lock;
   if (!error && (next.lock.kind != held_kind || lock_lost))
-    error = shms_i_lock_open(&lock, segment->place.lock[next.lock.kind], next.lock.kind, 0, 0600);
+    error = shms_i_lock_open(&lock, segment->place.lock[next.lock.kind], next.lock.kind, 0, 0600, segment->place.trust);
   if (error || (is_same && lock.fd == segment->lock.fd)) {
     int number = errno;
     shms_i_unmap(&next);
@@ -1477,7 +1496,7 @@ static inline int shms_watch_start(shms_watch *watch, const shms_segment *segmen
   if (segment->lock.kind != SHMS_FLOCK || segment->lock.page == NULL) return SHMS_E_READ_ONLY;
   if (shms_i_text(path, segment->place.lock[SHMS_FLOCK], "", "", "") != SHMS_OK) return SHMS_E_ARGUMENT;
   /* A mapping of its own: the segment may move on to another lock. */
-  watch->page = shms_i_open_page(path, 0, 0600);
+  watch->page = shms_i_open_page(path, 0, 0600, segment->place.trust);
   if (watch->page == NULL) return SHMS_E_READ_ONLY;
   watch->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   int number = watch->fd < 0 ? errno : pthread_create(&watch->thread, NULL, shms_i_watch_run, watch);
@@ -1621,7 +1640,10 @@ static inline int shms_create(const shms_place *place, const shms_new *wanted) {
   if (wanted->schema == NULL || wanted->content_bytes == 0) return SHMS_E_ARGUMENT;
   if (wanted->kind < SHMS_RECORD || wanted->kind > SHMS_QUEUE) return SHMS_E_ARGUMENT;
   if (!force && access(place->data, F_OK) == 0) return SHMS_E_EXISTS;
-  int error = shms_i_lock_open(&lock, place->lock[SHMS_FLOCK], SHMS_FLOCK, 1, mode);
+  /* A mode that lets others write is a decision to trust them. */
+  shms_place trusting = *place;
+  trusting.trust = place->trust || (mode & 022) != 0;
+  int error = shms_i_lock_open(&lock, place->lock[SHMS_FLOCK], SHMS_FLOCK, 1, mode, trusting.trust);
   if (!error) error = shms_i_acquire(&lock, SHMS_EXCLUSIVE, wanted->timeout_ms <= 0 ? -1 : wanted->timeout_ms);
   if (error) {
     shms_i_lock_close(&lock);
@@ -1629,7 +1651,7 @@ static inline int shms_create(const shms_place *place, const shms_new *wanted) {
   }
   int replaces = access(place->data, F_OK) == 0;
   if (replaces && !force) error = SHMS_E_EXISTS;
-  if (!error && replaces) error = shms_open(&old, place, SHMS_WRITE, 0, 0, 0);
+  if (!error && replaces) error = shms_open(&old, &trusting, SHMS_WRITE, 0, 0, 0);
   int is_open = !error && replaces;
   if (is_open && old.lock.kind != SHMS_FLOCK) error = SHMS_E_CONTENT;
   uint32_t generation = lock.page == NULL ? 0 : shms_i_load(&lock.page->generations);

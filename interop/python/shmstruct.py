@@ -31,7 +31,8 @@ import zlib
 
 __all__ = [
     "ClosedError", "Document", "Editor", "FileFormatError", "FileMissingError", "LayoutMismatchError", "LeaseLostError",
-    "LockTimeoutError", "OverwrittenError", "Publisher", "Queue", "Reader", "ShmError", "Subscriber", "UnsupportedError",
+    "LockTimeoutError", "Publisher", "Queue", "Reader", "ShmError", "Subscriber", "UnsupportedError",
+    "UntrustedFileError",
     "numpy_view", "structure_from_schema",
 ]
 
@@ -60,16 +61,16 @@ class ClosedError(ShmError):
     """Used after close(), or in a forked child."""
 
 
+class UntrustedFileError(ShmError):
+    """Another user owns the file or may write to it, and could kill its users by truncating it; `trust=True` accepts that."""
+
+
 class UnsupportedError(ShmError):
     """Something that this machine lacks, such as libatomic.so.1."""
 
 
 class LeaseLostError(ShmError):
     """The job was given to another worker meanwhile."""
-
-
-class OverwrittenError(ShmError):
-    """A message was overwritten while it was read."""
 
 
 # ---- words of shared memory
@@ -230,7 +231,7 @@ class _Page:
         self.words = self.map.words
 
     @staticmethod
-    def open(lock_path, create):
+    def open(lock_path, create, trust):
         """The page; None where there is none that this process may write."""
         path = lock_path + "-page"
         try:
@@ -238,7 +239,8 @@ class _Page:
         except OSError:
             return None
         try:
-            return _Page(fd) if _Page._prepare(fd) else None
+            is_fine = (trust or _is_trusted(os.fstat(fd))) and _Page._prepare(fd)
+            return _Page(fd) if is_fine else None
         except OSError:
             return None
         finally:
@@ -302,13 +304,13 @@ class _Page:
 class _Lock:
     """One reader-writer lock: the kernel's lock, and the turnstile in front of it, a lock of the other kind on the same file."""
 
-    def __init__(self, path, kind, create=False):
+    def __init__(self, path, kind, create=False, trust=False):
         self.path, self.kind, self.held, self.writable = path, kind, 0, True
         self._entered, self._entered_at, self._stuck = 0, 0.0, False
         self._looks, self._looks_since, self._stuck_until = 0, None, 0.0
         self.fd = self._open(path, create)
         self.id = _identity(os.fstat(self.fd))
-        self.page = _Page.open(path, create)
+        self.page = _Page.open(path, create, trust)
 
     def _open(self, path, create):
         try:
@@ -451,6 +453,11 @@ def _identity(status):
     return status.st_dev, status.st_ino
 
 
+def _is_trusted(status):
+    """Whether only this user and root can truncate a file."""
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
+
+
 def _is_displaced(path, identity):
     try:
         return _identity(os.lstat(path)) != identity
@@ -506,8 +513,8 @@ class _Footer:
 class _File:
     """One open, mapped, checked file."""
 
-    def __init__(self, path, writable):
-        self.path, self.writable = path, writable
+    def __init__(self, path, writable, trust):
+        self.path, self.writable, self._trust = path, writable, trust
         try:
             self.fd = _open(path, os.O_RDWR if writable else os.O_RDONLY)
         except FileNotFoundError:
@@ -524,6 +531,8 @@ class _File:
         self.id, size = _identity(status), status.st_size
         if not stat.S_ISREG(status.st_mode) or size < 64 or size % 64:
             raise FileFormatError("%r is no file of shmstruct, or was truncated" % self.path)
+        if not self._trust and not _is_trusted(status):
+            raise UntrustedFileError("other users could truncate %r and so kill this process; trust=True accepts that" % self.path)
         self.map = _Mapping(self.fd, size, self.writable)
         memory = self.map.memory
         magic, version = struct.unpack("<QI", memory[size - 64 : size - 52])
@@ -573,7 +582,8 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 class _Place:
-    def __init__(self, content, name, dir, tag, path, lock_dir):
+    def __init__(self, content, name, dir, tag, path, lock_dir, trust):
+        self.trust = trust
         if path is not None:
             self.data, self.locks = path, (path + ".lock", path + ".lockfile")
             return
@@ -592,7 +602,7 @@ class _Segment:
         self.closed = False
         self.file = self._open()
         try:
-            self.lock = _Lock(place.locks[self.file.footer.lock], self.file.footer.lock)
+            self.lock = _Lock(place.locks[self.file.footer.lock], self.file.footer.lock, trust=place.trust)
         except BaseException:
             self.file.close()
             raise
@@ -600,7 +610,7 @@ class _Segment:
         _open_segments.add(self)
 
     def _open(self):
-        file = _File(self.place.data, self.writable)
+        file = _File(self.place.data, self.writable, self.place.trust)
         try:
             kind = _CONTENTS[file.footer.content]
             if kind != self.content:
@@ -665,7 +675,7 @@ class _Segment:
             self._attach(old)
             return False
         if lost or file.footer.lock != lock.kind:
-            self.lock = _Lock(self.place.locks[file.footer.lock], file.footer.lock)
+            self.lock = _Lock(self.place.locks[file.footer.lock], file.footer.lock, trust=self.place.trust)
         if lock.held:
             lock.release()
         if self.lock is not lock:
@@ -1031,17 +1041,18 @@ class _Role:
 
     _writable = False
 
-    def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None, lock_dir="./.fasteners"):
+    def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None, lock_dir="./.fasteners", trust=False):
         """
         :param struct_or_name: a ctypes.Structure, whose members are checked against the file's, or the struct's name: then
             the class is made of the schema in the file
         :param dir: the directory of the file, as the option of the same name in TypeScript
         :param path: the data file itself, instead of dir and tag
+        :param trust: accept a file that other users own or may write to
         :raises FileMissingError, FileFormatError, LayoutMismatchError: for what is there
         """
         self._cls = None if isinstance(struct_or_name, str) else struct_or_name
         name = struct_or_name if isinstance(struct_or_name, str) else struct_or_name.__name__
-        place = _Place("record", name, dir, tag, path, lock_dir)
+        place = _Place("record", name, dir, tag, path, lock_dir, trust)
         self._record = None
         self._segment = _Segment(place, "record", self._writable, self._attach)
         self._reported = self.version
@@ -1197,13 +1208,13 @@ def _round_up(value):
 class Document:
     """A JSON document: read() without a lock, write() under it, changes() as they come."""
 
-    def __init__(self, path, *, readonly=False):
+    def __init__(self, path, *, readonly=False, trust=False):
         """
         :param path: the file, as the option `file` of JsonMap in TypeScript
         :raises FileMissingError, FileFormatError: for what is there
         """
         self._format = None
-        self._segment = _Segment(_Place("document", "", "", "", path, ""), "document", not readonly, self._attach)
+        self._segment = _Segment(_Place("document", "", "", "", path, "", trust), "document", not readonly, self._attach)
         self._reported = self.version
 
     def _attach(self, file):
@@ -1430,10 +1441,10 @@ class Message:
 
 
 class _Channel:
-    def __init__(self, struct_or_name, writable, dir, tag, path):
+    def __init__(self, struct_or_name, writable, dir, tag, path, trust):
         self._payload = _Payload(struct_or_name)
         self._slots = None
-        place = _Place("channel", self._payload.name, dir, tag, path, "./.fasteners")
+        place = _Place("channel", self._payload.name, dir, tag, path, "./.fasteners", trust)
         self._segment = _Segment(place, "channel", writable, self._attach)
 
     def _attach(self, file):
@@ -1477,14 +1488,14 @@ class _Channel:
 class Publisher(_Channel):
     """The one publisher of a channel; it holds the channel's lock until close(). Needs libatomic.so.1."""
 
-    def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None, wait=1.0):
+    def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None, wait=1.0, trust=False):
         """
         :param struct_or_name: a ctypes.Structure, the struct's name, or bytes
         :param wait: seconds to wait for a publisher that is still there
         :raises LockTimeoutError: when there is one; FileMissingError: without a channel, which a Publisher in TypeScript or C makes
         """
         _need_atomics("Publisher")
-        super().__init__(struct_or_name, True, dir, tag, path)
+        super().__init__(struct_or_name, True, dir, tag, path, trust)
         self._looked_at = time.monotonic()
         try:
             self._segment.acquire(_EXCLUSIVE, wait)
@@ -1545,13 +1556,13 @@ class Publisher(_Channel):
 class Subscriber(_Channel):
     """Receives the messages of a channel and leaves no trace in it."""
 
-    def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None, start="newest"):
+    def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None, start="newest", trust=False):
         """
         :param start: "newest", "oldest" or "next": the message to begin with
         """
         if start not in ("newest", "oldest", "next"):
             raise ValueError("start must be newest, oldest or next, not %r" % start)
-        super().__init__(struct_or_name, False, dir, tag, path)
+        super().__init__(struct_or_name, False, dir, tag, path, trust)
         following = self._find_next()
         self.index, self._missed = following, 0
         if start == "newest":
@@ -1702,14 +1713,14 @@ class Queue:
     """Jobs for workers in any process. Needs libatomic.so.1. A worker that dies gives its job back. The queue is made by a Queue
     in TypeScript or by C; what its maxAttempts says is for workers in TypeScript: `job.attempt` tells it here."""
 
-    def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None):
+    def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None, trust=False):
         """
         :param struct_or_name: a ctypes.Structure, the struct's name, or bytes
         """
         self._atomics = _need_atomics("Queue")
         self._payload = _Payload(struct_or_name)
         self._slots, self._owner, self._vain = None, 0, {_READY: 0, _FREE: 0}
-        place = _Place("queue", self._payload.name, dir, tag, path, "./.fasteners")
+        place = _Place("queue", self._payload.name, dir, tag, path, "./.fasteners", trust)
         self._segment = _Segment(place, "queue", True, self._attach)
         try:
             self._owners = self._open_owners(place.data + ".owners")

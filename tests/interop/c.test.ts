@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
@@ -302,6 +311,14 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect((await lines.next()).value).toBe("no error");
     expect(await holder.exited).toBe(0);
     expect(queue.info()).toMatchObject({ slots: 128, ready: 2, taken: 0 });
+  });
+
+  test("a file that others may truncate is refused unless it is trusted", () => {
+    const dir = newDirectory();
+    ask(["create", dir, "1"]);
+    chmodSync(join(dir, "Ledger_.mmap"), 0o666);
+    expect(() => ask(["edits", dir, "1"])).toThrow("ended with 1");
+    run(["env", "TRUST=1", peerOf("gcc"), "edits", dir, "1"], root);
   });
 
   test("a file of another struct is refused", () => {

@@ -123,6 +123,14 @@ def document(path, text):
         say(file.version & 0xFFFFFFFF, file.read())
 
 
+def untrusted(path, _):
+    try:
+        Reader("Ledger", dir=path)
+    except shmstruct.UntrustedFileError:
+        say("refused")
+    say(Reader("Ledger", dir=path, trust=True).snapshot().count)
+
+
 def damaged(path, _):
     try:
         Reader("Ledger", dir=path)

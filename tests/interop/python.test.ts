@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
@@ -128,7 +128,10 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     });
     writeFileSync(join(root, "Ledger.py"), exportStruct(Ledger, "python"));
     expect(await ask(["mine", dir])).toBe("5\nmismatch True");
+    chmodSync(join(dir, "Ledger_.mmap"), 0o666);
+    expect(await ask(["untrusted", dir])).toBe("refused\n5");
     writeFileSync(join(dir, "Ledger_.mmap"), "x".repeat(256));
+    chmodSync(join(dir, "Ledger_.mmap"), 0o600);
     expect(await ask(["damaged", dir])).toBe("refused");
   });
 
