@@ -31,7 +31,10 @@ export const channelInspector: InspectorType = {
     refuseWriting(path, "is a channel: its messages come from its publisher, and are not changed"),
 };
 
-function inspectChannel(path: string, { timeoutMs: _, ...trust }: InspectOptions): Inspector {
+function inspectChannel(
+  path: string,
+  { timeoutMs: _, limits: _limits, ...trust }: InspectOptions,
+): Inspector {
   const segment = new Segment(placeOfPath(path), channelType(), { access: "read", makesLock: false, trust });
   try {
     const payload = payloadInFile(segment.content.file);

@@ -78,11 +78,15 @@ export interface OpenValues {
   readonly timeout?: string | undefined;
 }
 
+/** Files of many fields can be shown; a hostile one still cannot take long. */
+const LIMITS = { members: 20_000, classes: 2048 } as const;
+
 export function openOptions(values: OpenValues): InspectOptions {
   return {
     shared: values.shared,
     trustOwner: numberOption("trust-owner", values["trust-owner"]),
     timeoutMs: numberOption("timeout", values.timeout),
+    limits: LIMITS,
   };
 }
 

@@ -24,7 +24,10 @@ export const documentInspector: InspectorType = {
   restore: (backup, file, options) => JsonMap.restore(backup, { file, ...options }),
 };
 
-function inspectDocument(path: string, { timeoutMs: _, ...trust }: InspectOptions): Inspector {
+function inspectDocument(
+  path: string,
+  { timeoutMs: _, limits: _limits, ...trust }: InspectOptions,
+): Inspector {
   const segment = new Segment(documentPlace({ file: path }), documentType, {
     access: "read",
     makesLock: false,
@@ -44,7 +47,7 @@ function look(content: DocumentContent): Look {
 }
 
 function editDocument(path: string, options: InspectOptions): EditingInspector {
-  const { timeoutMs, ...trust } = options;
+  const { timeoutMs, limits: _, ...trust } = options;
   const inspector = inspectDocument(path, options);
   const master = new JsonMap<unknown>({ file: path, role: "master", create: false, ...trust });
   const writing: Omit<EditingInspector, keyof Inspector> = {

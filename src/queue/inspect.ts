@@ -29,7 +29,7 @@ export const queueInspector: InspectorType = {
   write: (path) => refuseWriting(path, "is a queue: its jobs are pushed and taken, and not set"),
 };
 
-function inspectQueue(path: string, { timeoutMs: _, ...trust }: InspectOptions): Inspector {
+function inspectQueue(path: string, { timeoutMs: _, limits: _limits, ...trust }: InspectOptions): Inspector {
   const segment = new Segment(placeOfPath(path), queueType(), { access: "read", makesLock: false, trust });
   try {
     const payload = payloadInFile(segment.content.file);

@@ -1,6 +1,7 @@
 /** A segment opened by what it says of itself, for tools that look at any: each content's room makes its own. */
 import { UnsupportedError } from "../errors/errors.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
+import type { SchemaLimits } from "../struct/declare/limits.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
 import type { Changes, ChangesOptions } from "../sync/notifier.ts";
 import type { Trust } from "../sys/trust.ts";
@@ -86,6 +87,8 @@ export interface EditingInspector extends Inspector {
 export interface InspectOptions extends Trust {
   /** Milliseconds to wait for the lock. Default: no limit. */
   readonly timeoutMs?: number | undefined;
+  /** How much the schema in a file may make; see `SchemaLimits`. */
+  readonly limits?: SchemaLimits | undefined;
 }
 
 /** A process that has a part in a content. */
