@@ -86,20 +86,19 @@ export function openOptions(values: OpenValues): InspectOptions {
     shared: values.shared,
     trustOwner: numberOption("trust-owner", values["trust-owner"]),
     timeoutMs: numberOption("timeout", values.timeout),
-    limits: LIMITS,
   };
 }
 
 /** Opens any segment to look at it. @throws NotFoundError, FileFormatError, UntrustedFileError, SystemError */
 export function openInspector(name: string, values: OpenValues): Inspector {
   const { path, kind } = describeFile(name);
-  return rooms[kind].load().read(path, openOptions(values));
+  return rooms[kind].load().read(path, { ...openOptions(values), limits: LIMITS });
 }
 
 /** Opens any segment to write. @throws as `openInspector`; UnsupportedError for contents that are not set */
 export function openForWriting(name: string, values: OpenValues): EditingInspector {
   const { path, kind } = describeFile(name);
-  return rooms[kind].load().write(path, openOptions(values));
+  return rooms[kind].load().write(path, { ...openOptions(values), limits: LIMITS });
 }
 
 /** What the room of a file can do with it. @throws NotFoundError, FileFormatError */

@@ -1,5 +1,5 @@
 /** What one open page sees of one segment: looks at display rate, without locks, and tells only what is new. */
-import type { Inspector, LookedAtMessage } from "../../segment/inspector.ts";
+import type { Inspector, Look, LookedAtMessage } from "../../segment/inspector.ts";
 import { valueText } from "../tree.ts";
 import type { ClientMessage, MessageRow, Row, ServerMessage, Value } from "./protocol.ts";
 import { rowsOf, sameRows } from "./rows.ts";
@@ -28,7 +28,9 @@ export class LiveView implements Disposable {
   #bytes = new Uint8Array(0);
   #version = -1;
   #stream: MessageStream | undefined;
-  /** Milliseconds of performance.now(): not before this. */
+  /** Milliseconds of performance.now(): the last look at the version. */
+  #lookedAt = 0;
+  /** Not before this. */
   #nextLook = 0;
   #nextRows = 0;
   #problem = "";
@@ -73,33 +75,38 @@ export class LiveView implements Disposable {
   }
 
   #look(inspector: Inspector): ServerMessage[] {
+    const before = this.#lookedAt;
+    this.#lookedAt = performance.now();
     if (inspector.version === this.#version) return [];
     const { version, value, bytes } = inspector.look();
-    const tree = this.#treeFrame(inspector, version, value);
+    const tree = this.#treeFrame(inspector, { version, value, before });
     if (tree === undefined) return [];
     this.#version = version;
     const blocks = bytes !== undefined && this.#wants.bytes ? this.#changedBlocks(bytes) : [];
     return blocks.length === 0 ? [tree] : [tree, { do: "bytes", path: this.path, changed: blocks }];
   }
 
-  #treeFrame(inspector: Inspector, version: number, value: unknown): ServerMessage | undefined {
+  #treeFrame(
+    inspector: Inspector,
+    { version, value, before }: Pick<Look, "version" | "value"> & { before: number },
+  ): ServerMessage | undefined {
     const { path } = this;
+    const at = this.#lookedAt;
     // Of channels and queues the schema is that of their messages.
     const schema = inspector.kind === "record" ? inspector.schema : undefined;
     const { rows, values } = rowsOf(value, schema);
     const old = this.#values;
-    const now = performance.now();
     if (this.#rows !== undefined && sameRows(rows, this.#rows)) {
       this.#values = values;
       const changed = values.flatMap((item, i) => (Object.is(item, old[i]) ? [] : [[i, item] as const]));
-      return { do: "values", path, version, at: now, changed };
+      return { do: "values", path, version, at, before, changed };
     }
-    if (now < this.#nextRows) return undefined;
-    this.#nextRows = now + ROWS_EVERY_MS;
+    if (at < this.#nextRows) return undefined;
+    this.#nextRows = at + ROWS_EVERY_MS;
     this.#rows = rows;
     this.#values = values;
     const { kind } = inspector;
-    const about = { kind, struct: inspector.schema?.name ?? "", size: schema?.size ?? 0, version, at: now };
+    const about = { kind, struct: inspector.schema?.name ?? "", size: schema?.size ?? 0, version, at };
     return { do: "rows", path, ...about, hasMessages: inspector.messages !== undefined, rows, values };
   }
 

@@ -49,7 +49,7 @@ export interface MessageRow {
   readonly text: string;
 }
 
-/** From the server. `at`: when it looked, milliseconds of a clock of its own. */
+/** From the server. `at`: when it looked, milliseconds of a clock of its own; `before`: the look that saw the old values last. */
 export type ServerMessage =
   | {
       readonly do: "hello";
@@ -76,6 +76,7 @@ export type ServerMessage =
       readonly path: string;
       readonly version: number;
       readonly at: number;
+      readonly before: number;
       readonly changed: readonly (readonly [row: number, value: Value])[];
     }
   | {

@@ -7,8 +7,6 @@ import type { Live } from "./store.ts";
 const CAPACITY = 8192;
 const WINDOWS_S = [5, 15, 60] as const;
 const MARGIN = { left: 64, right: 12, top: 10, bottom: 22 } as const;
-/** A value that stood still until it changed is drawn as a step. */
-const STEP_MS = 60;
 const LEGEND_EVERY_MS = 200;
 const GOLDEN_ANGLE = 137.508;
 
@@ -35,12 +33,13 @@ class Series {
     return this.#count === 0 ? Number.NaN : this.#numbers[(this.#count - 1) % CAPACITY]!;
   }
 
-  sample(at: number): void {
+  /** @param before when the old value was seen last: a value that stood still until then is drawn as a step */
+  sample(at: number, before: number): void {
     const row = this.live.indexOf(this.path);
     const number = row === undefined ? Number.NaN : Number(this.live.values[row]);
     if (!Number.isFinite(number) || number === this.last) return;
     const lastAt = this.#count === 0 ? at : this.#times[(this.#count - 1) % CAPACITY]!;
-    if (at - lastAt > STEP_MS) this.#push(at - 1, this.last);
+    if (before > lastAt) this.#push(before, this.last);
     this.#push(at, number);
   }
 
@@ -121,7 +120,7 @@ export class Plot {
       this.#remove((series) => series.live.path === live.path && series.path === path);
     else {
       const series = new Series(live, path, (210 + GOLDEN_ANGLE * this.#made++) % 360);
-      series.sample(performance.now());
+      series.sample(performance.now(), 0);
       this.#series.push(series);
       this.#changed();
     }
@@ -129,7 +128,8 @@ export class Plot {
 
   /** Values of a segment have come. */
   sample(live: Live): void {
-    for (const series of this.#series) if (series.live === live) series.sample(live.lookedAt);
+    for (const series of this.#series)
+      if (series.live === live) series.sample(live.lookedAt, live.lookedBefore);
   }
 
   #remove(isGone: (series: Series) => boolean): void {
@@ -271,7 +271,7 @@ interface Frame {
   readonly height: number;
 }
 
-/** Of the points in one column of pixels the least and the most are drawn: more cannot be seen. */
+/** Of the points in one column of pixels the first, the least, the most and the last are drawn: more cannot be seen. */
 function drawLine(
   context: CanvasRenderingContext2D,
   series: Series,
@@ -281,12 +281,10 @@ function drawLine(
   const scaleY = height / (range.most - range.least);
   const bottom = MARGIN.top + height;
   let column = Number.NaN;
-  let low = 0;
-  let high = 0;
+  let [first, low, high, last] = [0, 0, 0, 0];
   const flush = (): void => {
     if (Number.isNaN(column)) return;
-    context.lineTo(column, low);
-    if (high !== low) context.lineTo(column, high);
+    for (const y of low === high ? [first] : [first, low, high, last]) context.lineTo(column, y);
   };
   context.beginPath();
   context.strokeStyle = colorOf(series.hue);
@@ -297,12 +295,12 @@ function drawLine(
     if (x === column) {
       low = Math.min(low, y);
       high = Math.max(high, y);
+      last = y;
       return;
     }
     flush();
     column = x;
-    low = y;
-    high = y;
+    first = low = high = last = y;
   });
   flush();
   context.stroke();

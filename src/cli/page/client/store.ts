@@ -22,6 +22,8 @@ export class Live {
   problem = "";
   /** When the server looked last, by the page's clock. */
   lookedAt = 0;
+  /** When it saw the old values last. */
+  lookedBefore = 0;
   /** The page's clock against the server's, when a frame came with the least delay. */
   #clocks = Number.POSITIVE_INFINITY;
   readonly #versions: { at: number; version: number }[] = [];
@@ -68,13 +70,14 @@ export class Live {
     this.#note(version, at);
   }
 
-  #setValues({ version, at, changed }: Extract<ServerMessage, { do: "values" }>): void {
+  #setValues({ version, at, before, changed }: Extract<ServerMessage, { do: "values" }>): void {
     const now = performance.now();
     for (const [i, value] of changed) {
       this.values[i] = value;
       this.changedAt[i] = now;
     }
     this.#note(version, at);
+    this.lookedBefore = before + this.#clocks;
   }
 
   #note(version: number, serverAt: number): void {
