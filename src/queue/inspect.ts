@@ -60,12 +60,8 @@ function gauges({ slots }: QueueContent): Record<string, number> {
     .filter((slot) => stateOf(slots.word(slot)) === TAKEN)
     .map((slot) => slots.takenAtMs(slot));
   const oldest = Math.min(...times.filter((time) => time > 0));
-  return {
-    ready,
-    delayed,
-    taken,
-    oldestTakenMs: Number.isFinite(oldest) ? Math.max(0, nowMs() - oldest) : 0,
-  };
+  const gauges = { ready, delayed, taken };
+  return Number.isFinite(oldest) ? { ...gauges, oldestTakenMs: Math.max(0, nowMs() - oldest) } : gauges;
 }
 
 /** Those that have pushed or taken and live, and the dead whose jobs have not gone back yet. */

@@ -90,7 +90,7 @@ async function read({ messages }: Inspector, timeMs: number): Promise<Messages |
 function cells({ path, kind, count: number, rate, bytes, missed = 0, seconds, inside }: Counted): string[] {
   const read = number - missed;
   return [
-    escapeText(path),
+    escapeText(path.slice(path.lastIndexOf("/") + 1)),
     kind,
     String(number),
     rateText(rate),
