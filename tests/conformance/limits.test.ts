@@ -40,13 +40,14 @@ function waited(call: () => void): number {
   return (Bun.nanoseconds() - began) / 1e6;
 }
 
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] as number;
-
-/** Never early; late by 50 ms and a tenth at most, where the machine lets the thread run. */
+/**
+ * Never early; late by 50 ms and a tenth at most. That is said of the best try: on a busy machine a thread may not run for
+ * longer than that, and a limit that begins anew or is not looked at shows at each.
+ */
 function expectLimit(took: readonly number[], timeoutMs: number): void {
-  expect(Math.min(...took)).toBeGreaterThanOrEqual(timeoutMs);
-  expect(median(took)).toBeLessThan(timeoutMs * 1.1 + 50);
+  const best = Math.min(...took);
+  expect(best).toBeGreaterThanOrEqual(timeoutMs);
+  expect(best).toBeLessThan(timeoutMs * 1.1 + 50);
 }
 
 describe.each([...CONTENTS])("$name", (content) => {
@@ -85,7 +86,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   test("time limits hold although the lock file is replaced meanwhile", async () => {
     const took: number[] = [];
     const timeoutMs = 400;
-    for (let i = 0; i < rounds(1); i++) {
+    for (let i = 0; i < rounds(2); i++) {
       using bench = new Bench(content);
       bench.create();
       const first = bench.child("hold");
