@@ -1,3 +1,5 @@
+import { Words } from "./words.ts";
+
 /**
  * A stretch of memory as the generated views see it: one DataView, the byte order, and what may be done with it.
  * Views hold a Region and a byte offset into it; they neither know nor care whether it is a mapped file.
@@ -35,6 +37,7 @@ export class Region implements Memory {
   readonly view: DataView;
   #bytes: Uint8Array | undefined;
   #swapped: Region | undefined;
+  #words: Words | undefined;
 
   constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, mode: number) {
     this.buffer = buffer;
@@ -56,6 +59,12 @@ export class Region implements Memory {
     assertAttached(this);
     this.#bytes ??= new Uint8Array(this.buffer, this.byteOffset, this.byteLength);
     return this.#bytes;
+  }
+
+  /** The whole buffer as typed arrays: an element is loaded and stored at once. */
+  get words(): Words {
+    this.#words ??= new Words(this.buffer);
+    return this.#words;
   }
 
   /** The same memory in the other byte order. */

@@ -53,17 +53,25 @@ function put({ view, littleEndian }: Memory, at: number, size: number, word: big
   else view.setUint8(at, Number(word));
 }
 
-/** How generated code reaches the bytes. */
+/** How generated code reaches the bytes: expressions and statements for one access. */
 export interface BitSource {
   readonly littleEndian: boolean;
-  /** What stands before an offset. */
-  readonly start: string;
+  readonly load: (accessor: WordAccessor, byteOffset: number) => string;
+  readonly store: (accessor: WordAccessor, byteOffset: number, word: string) => string;
 }
 
-const accessor = (size: number): string => (size === 8 ? "BigUint64" : `Uint${size * 8}`);
+type WordAccessor = "Uint8" | "Uint16" | "Uint32" | "BigUint64";
 
-const load = ({ byteOffset, size }: Piece, { start, littleEndian }: BitSource): string =>
-  `this.#view.get${accessor(size)}(${start}${byteOffset}, ${littleEndian})`;
+const accessors: Readonly<Record<number, WordAccessor>> = {
+  1: "Uint8",
+  2: "Uint16",
+  4: "Uint32",
+  8: "BigUint64",
+};
+const accessor = (size: number): WordAccessor => accessors[size] as WordAccessor;
+
+const load = ({ byteOffset, size }: Piece, source: BitSource): string =>
+  source.load(accessor(size), byteOffset);
 
 /** More bits than the operators for numbers take. */
 const isWide = ({ width }: BitsType): boolean => width > 32;
@@ -126,7 +134,7 @@ export function bitsStatements({ type, bits, access }: BitMember, source: BitSou
   return pieces.map((piece) => {
     const { byteOffset, size } = piece;
     const word = size === 8 ? wideWord(type, piece, source) : word32(type, piece, source);
-    return `this.#view.set${accessor(size)}(${source.start}${byteOffset}, ${word}, ${source.littleEndian});`;
+    return source.store(accessor(size), byteOffset, word);
   });
 }
 

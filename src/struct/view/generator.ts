@@ -27,6 +27,7 @@ import {
 } from "../layout/layout.ts";
 import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
 import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region, UNALIGNED } from "../memory/memory.ts";
+import { gone, turned } from "../memory/words.ts";
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
 import { copyNumbers, IteratorPrototype, normalIndex, PLACE, placeOf } from "./arrays.ts";
 import { Atomic, AtomicValue } from "./atomic.ts";
@@ -68,7 +69,24 @@ interface Place {
 interface Destination {
   readonly place: string;
   readonly mode: number;
+  readonly aligned: boolean;
 }
+
+/** An offset as source text, and the mode of the region there. */
+type Spot = Pick<Place, "offset" | "mode">;
+
+const SIZES: Readonly<Record<Inline["accessor"], number>> = {
+  Int8: 1,
+  Uint8: 1,
+  Int16: 2,
+  Uint16: 2,
+  Int32: 4,
+  Uint32: 4,
+  Float32: 4,
+  BigInt64: 8,
+  BigUint64: 8,
+  Float64: 8,
+};
 
 /** Kinds whose value is an object on the memory: made once per view, and kept. */
 const COMPOSITES: readonly Kind[] = ["array", "struct", "atomic"];
@@ -262,7 +280,7 @@ export class Generator {
   #getter(layout: Layout, member: Member): string[] {
     const { type, offset, name } = member;
     const place = JSON.stringify(`${layout.name}.${name}`);
-    if (isBitMember(member)) return this.#bitsGetter(member, place);
+    if (isBitMember(member)) return this.#bitsGetter(layout, member, place);
     const value = this.#read(type, {
       offset: `${this.#start}${offset}`,
       owner: `${place}, 0`,
@@ -272,7 +290,12 @@ export class Generator {
     if (isScalar(type)) return [`return ${value};`];
     const safe = bigintOf(type);
     if (safe !== undefined)
-      return this.#safeGetter(safe, value, { place, offset: `${this.#start}${offset}`, member });
+      return this.#safeGetter(safe, value, {
+        place,
+        offset: `${this.#start}${offset}`,
+        member,
+        aligned: isAligned(type, offset, layout),
+      });
     if (!isComposite(type)) return [this.#guarded(value, place)];
     // How many elements it has changes with the member that counts them.
     const isCounted = type.kind === "array" && type.count !== undefined;
@@ -338,8 +361,8 @@ export class Generator {
       : `${this.#type(type)}.read(${region}, ${offset})`;
   }
 
-  #readInline({ accessor, boolean }: Inline, { offset, mode }: Pick<Place, "offset" | "mode">): string {
-    const value = `this.#view.get${accessor}(${offset}, ${(mode & BIG_ENDIAN) === 0})`;
+  #readInline({ accessor, boolean }: Inline, place: Spot & Pick<Place, "aligned">): string {
+    const value = this.#loadWord(accessor, place, this.#isWhole && place.aligned);
     return boolean ? `${value} !== 0` : value;
   }
 
@@ -366,7 +389,8 @@ export class Generator {
     const { type, name } = member;
     const place = `${this.#start}${member.offset}`;
     const mode = modeOfMember(member, this.#mode);
-    if (isScalar(type)) return this.#storeInline(layout, name, type, { place, mode });
+    const aligned = isAligned(type, member.offset, layout);
+    if (isScalar(type)) return this.#storeInline(layout, name, type, { place, mode, aligned });
     if (isBitMember(member)) return this.#bitsSetter(layout, member);
     if (isComposite(type)) {
       const storeAny = this.#constant("storeMember", storeMember);
@@ -374,17 +398,19 @@ export class Generator {
       return [`${storeAny}(${constants}, this.#region, this.#offset, v);`];
     }
     const safe = bigintOf(type);
-    if (safe !== undefined) return this.#storeSafe(layout, name, type as CType<unknown>, { place, mode });
-    return this.#storeValue(`${layout.name}.${name}`, type as CType<unknown>, { place, mode });
+    if (safe !== undefined)
+      return this.#storeSafe(layout, name, type as CType<unknown>, { place, mode, aligned });
+    return this.#storeValue(`${layout.name}.${name}`, type as CType<unknown>, { place, mode, aligned });
   }
 
   /** A bigint that is seen as a number, without the calls that other conversions take. */
   #safeGetter(
     { inline }: ScalarType<unknown, unknown>,
     value: string,
-    { place, offset, member }: { place: string; offset: string; member: Member },
+    { place, offset, member, aligned }: { place: string; offset: string; member: Member; aligned: boolean },
   ): string[] {
-    const bits = this.#readInline(inline, { offset, mode: modeOfMember(member, this.#mode) });
+    const mode = modeOfMember(member, this.#mode);
+    const bits = this.#readInline(inline, { offset, mode, aligned });
     return [
       `const number = Number(${this.#afterBarrier(bits)});`,
       "if (Number.isSafeInteger(number)) return number;",
@@ -392,14 +418,19 @@ export class Generator {
     ];
   }
 
-  #storeSafe(layout: Layout, name: string, type: CType<unknown>, { place, mode }: Destination): string[] {
+  #storeSafe(
+    layout: Layout,
+    name: string,
+    type: CType<unknown>,
+    { place, mode, aligned }: Destination,
+  ): string[] {
     const { accessor } = (bigintOf(type) as ScalarType<unknown, unknown>).inline;
     const refuse = this.#constant("refuseValue", refuseValue);
     const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
     const isNegative = accessor === "BigUint64" ? " || v < 0" : "";
     return [
       `if (!Number.isSafeInteger(v)${isNegative}) ${refuse}(${what});`,
-      `this.#view.set${accessor}(${place}, BigInt(v), ${(mode & BIG_ENDIAN) === 0});`,
+      this.#storeWord(accessor, { offset: place, mode }, "BigInt(v)", this.#isWhole && aligned),
     ];
   }
 
@@ -407,14 +438,19 @@ export class Generator {
     layout: Layout,
     name: string,
     type: ScalarType<unknown, unknown>,
-    { place, mode }: Destination,
+    { place, mode, aligned }: Destination,
   ): string[] {
     const { accessor, refuses, boolean } = type.inline;
     const refuse = this.#constant("refuseValue", refuseValue);
     const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
     return [
       `if (${refuses("v")}) ${refuse}(${what});`,
-      `this.#view.set${accessor}(${place}, ${boolean ? "v ? 1 : 0" : "v"}, ${(mode & BIG_ENDIAN) === 0});`,
+      this.#storeWord(
+        accessor,
+        { offset: place, mode },
+        boolean ? "v ? 1 : 0" : "v",
+        this.#isWhole && aligned,
+      ),
     ];
   }
 
@@ -431,12 +467,55 @@ export class Generator {
     ];
   }
 
-  get #bitSource(): BitSource {
-    return { littleEndian: this.#littleEndian, start: this.#start };
+  #bitSource({ align }: Layout): BitSource {
+    const isWhole = (size: number, byteOffset: number) =>
+      this.#isWhole && align % size === 0 && byteOffset % size === 0;
+    const at = (byteOffset: number) => ({ offset: `${this.#start}${byteOffset}`, mode: this.#mode });
+    return {
+      littleEndian: this.#littleEndian,
+      load: (accessor, byteOffset) =>
+        this.#loadWord(accessor, at(byteOffset), isWhole(SIZES[accessor], byteOffset)),
+      store: (accessor, byteOffset, word) =>
+        this.#storeWord(accessor, at(byteOffset), word, isWhole(SIZES[accessor], byteOffset)),
+    };
   }
 
-  #bitsGetter(member: BitMember, place: string): string[] {
-    const bits = this.#afterBarrier(bitsExpression(member, this.#bitSource));
+  /** Whether others may store at the same time, and aligned words lie aligned. */
+  get #isWhole(): boolean {
+    return this.#fresh && !this.#isUnaligned;
+  }
+
+  /** An expression that loads one number: at once, where others may be storing it. */
+  #loadWord(accessor: Inline["accessor"], { offset, mode }: Spot, isWhole: boolean): string {
+    const littleEndian = (mode & BIG_ENDIAN) === 0;
+    if (!isWhole) return `this.#view.get${accessor}(${offset}, ${littleEndian})`;
+    const size = SIZES[accessor];
+    const shown = littleEndian || size === 1 ? accessor : size === 8 ? "BigUint64" : `Uint${size * 8}`;
+    const element = `(${this.#element(shown, offset, size)} ?? ${this.#constant("gone", gone)}())`;
+    if (shown === accessor && (littleEndian || size === 1)) return element;
+    return `${this.#constant("turned", turned)}.load${size * 8}(${element}, "${accessor}")`;
+  }
+
+  /** A statement that stores one number. */
+  #storeWord(accessor: Inline["accessor"], { offset, mode }: Spot, word: string, isWhole: boolean): string {
+    const littleEndian = (mode & BIG_ENDIAN) === 0;
+    if (!isWhole) return `this.#view.set${accessor}(${offset}, ${word}, ${littleEndian});`;
+    const size = SIZES[accessor];
+    // A store to memory that is gone would be lost without a word; this throws.
+    const alive = "this.#view.byteLength;";
+    if (littleEndian || size === 1) return `${alive} ${this.#element(accessor, offset, size)} = ${word};`;
+    const stored = size === 8 ? "BigUint64" : `Uint${size * 8}`;
+    const value = `${this.#constant("turned", turned)}.store(${word}, "${accessor}")`;
+    return `${alive} ${this.#element(stored, offset, size)} = ${value};`;
+  }
+
+  #element(accessor: string, offset: string, size: number): string {
+    const byteOffset = `(this.#region.byteOffset + ${offset})`;
+    return `this.#region.words.${accessor}[${size === 1 ? byteOffset : `${byteOffset} >>> ${Math.log2(size)}`}]`;
+  }
+
+  #bitsGetter(layout: Layout, member: BitMember, place: string): string[] {
+    const bits = this.#afterBarrier(bitsExpression(member, this.#bitSource(layout)));
     const { conversion } = member.type;
     if (conversion === undefined) return [`return ${bits};`];
     return [this.#guarded(`${this.#constant("decode", conversion.decode)}(${bits})`, place)];
@@ -452,7 +531,7 @@ export class Generator {
         : [`v = ${check}(${what});`]),
       // The bits beside these must be those that are there now, not those of an earlier look.
       ...(this.#fresh ? [`${BARRIER_SOURCE};`] : []),
-      ...bitsStatements(member, this.#bitSource),
+      ...bitsStatements(member, this.#bitSource(layout)),
     ];
   }
 }

@@ -1,0 +1,20 @@
+/** What one program stores another one loads whole, field by field, with no lock between them. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { compileExchange, loadWhileCStores, storeWhileCLoads, tearing } from "../support/exchange.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { hasTool } from "../support/tools.ts";
+
+const COUNT = 100_000;
+
+test.skipIf(!hasTool("gcc"))(
+  "we load what C stores, and C what we store: no value that was not stored (needs gcc)",
+  async () => {
+    using dir = temporaryDirectory();
+    const exchange = compileExchange(dir.path);
+    expect(tearing()).toEqual([]);
+    expect(await loadWhileCStores(exchange, join(dir.path, "a"), COUNT)).toEqual({});
+    expect(await storeWhileCLoads(exchange, join(dir.path, "b"), COUNT)).toEqual([]);
+  },
+  60_000,
+);
