@@ -20,6 +20,8 @@ function failedFiles(): string[] {
   const failed = new Set<string>();
   for (const line of log.split("\n")) {
     file = /^(tests\/\S+\.test\.ts):$/.exec(line)?.[1] ?? file;
+    // Then they are told once more.
+    if (/^\d+ tests? failed:$/.test(line)) break;
     if (line.startsWith("(fail)") && file !== "") failed.add(file);
   }
   return [...failed];
