@@ -339,7 +339,7 @@ typedef struct shms_segment {
   void *content;
   size_t content_bytes;
   shms_place place;
-  int access, kind, open, editing, has_header;
+  int access, kind, open, editing, has_header, is_backup;
   size_t wanted_bytes;
   uint64_t wanted_fingerprint;
   uint8_t *base;
@@ -681,6 +681,7 @@ static inline int shms_i_map(shms_segment *segment) {
   segment->block_bytes = footer.block_bytes;
   segment->marks = footer.block_bytes != 0 ? (uint32_t *)(void *)(segment->base + footer.marks_offset) : NULL;
   segment->lock.kind = footer.lock;
+  segment->is_backup = (footer.flags & SHMS_I_BACKUP) != 0;
   if (footer.content != SHMS_RECORD) return SHMS_OK;
   shms_i_json schema;
   schema.at = (const char *)segment->base + footer.schema_offset;
@@ -908,6 +909,7 @@ static inline int shms_i_acquire(shms_i_lock *lock, int mode, int timeout_ms) {
 
 static inline void shms_i_release(shms_i_lock *lock) {
   lock->held = 0;
+  if (lock->fd < 0) return;
   shms_i_try(lock, 0);
   if (lock->page == NULL || shms_i_load(&lock->page->waiting) == 0) return;
   __atomic_fetch_add(&lock->page->released, 1u, __ATOMIC_SEQ_CST);
@@ -956,7 +958,7 @@ static inline void shms_i_forget(shms_segment *segment) {
 static inline void shms_close(shms_segment *segment);
 
 /**
- * Opens a segment that exists.
+ * Opens a segment that exists; a backup opens under any name (shms_place_at), for reading, without a lock.
  * @param access SHMS_READ or SHMS_WRITE
  * @param kind of content, SHMS_RECORD …; 0: any
  * @param bytes of your struct, or 0; the file's may have more members behind yours
@@ -975,7 +977,9 @@ static inline int shms_open(shms_segment *segment, const shms_place *place, int 
   segment->fd = segment->also = -1;
   shms_i_lock_init(&segment->lock);
   int error = shms_i_map(segment);
-  if (!error) {
+  /* A backup is no live file: it has no lock, and no writers. */
+  if (!error && segment->is_backup && access == SHMS_WRITE) error = SHMS_E_READ_ONLY;
+  if (!error && !segment->is_backup) {
     int lock_kind = segment->lock.kind;
     error = shms_i_lock_open(&segment->lock, place->lock[lock_kind], lock_kind, 0, 0600, place->trust);
   }
@@ -1076,6 +1080,11 @@ static inline int shms_i_is_truncated(const shms_segment *segment) {
 static inline int shms_lock(shms_segment *segment, int mode, int timeout_ms) {
   if (!segment->open) return SHMS_E_CLOSED;
   if (segment->lock.held) return SHMS_E_HELD;
+  if (segment->is_backup) {
+    if (mode != SHMS_SHARED) return SHMS_E_READ_ONLY;
+    segment->lock.held = mode;
+    return SHMS_OK;
+  }
   for (;;) {
     int moved, error = shms_i_acquire(&segment->lock, mode, timeout_ms);
     if (error) return error;
@@ -1322,7 +1331,7 @@ static inline void shms_i_copy_committed(const shms_segment *segment, uint32_t s
 /* Goes over to another file, if this one says that there is one, or is not whole. */
 static inline int shms_i_refresh(shms_segment *segment) {
   int moved, error;
-  if (segment->lock.held || shms_i_is_current(segment, &error)) return SHMS_OK;
+  if (segment->is_backup || segment->lock.held || shms_i_is_current(segment, &error)) return SHMS_OK;
   error = shms_i_move_on(segment, &moved);
   if (error) return error;
   return !moved && shms_i_is_truncated(segment) ? SHMS_E_TRUNCATED : SHMS_OK;

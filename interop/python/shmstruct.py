@@ -472,7 +472,7 @@ _DOCUMENT_MAGIC_1 = 0x6E6F736A736D6873
 _FOOTER_BYTES = 128
 _FOOTER = struct.Struct("<QIIBBHIQQQIIQQQ16xIIQII8x")
 _CONTENTS = ("", "record", "document", "channel", "queue")
-_TRANSACTIONAL, _BLOCKS = 1, 2
+_TRANSACTIONAL, _BLOCKS, _BACKUP = 1, 2, 4
 _ABI = {"x86_64": 0x18, "aarch64": 0x02}.get(platform.machine())
 
 
@@ -594,6 +594,23 @@ class _Place:
         self.locks = (os.path.join(dir, lock + ".lock"), os.path.join(lock_dir, lock + ".lockfile"))
 
 
+class _NoLock:
+    """Of a backup: it is no live file, and has no writers."""
+
+    fd, kind, page, held, path = -1, 0, None, 0, ""
+
+    def acquire(self, mode, timeout=None):
+        if mode != _SHARED:
+            raise ShmError("a backup is not written to; restore it with a Manager in TypeScript")
+        self.held = mode
+
+    def release(self):
+        self.held = 0
+
+    def close(self):
+        pass
+
+
 class _Segment:
     """The current file of a place, and its lock: what is under the lock is always the file that is current then."""
 
@@ -601,8 +618,9 @@ class _Segment:
         self.place, self.content, self.writable, self._attach = place, content, writable, attach
         self.closed = False
         self.file = self._open()
+        self._is_backup = bool(self.file.footer.flags & _BACKUP)
         try:
-            self.lock = _Lock(place.locks[self.file.footer.lock], self.file.footer.lock, trust=place.trust)
+            self.lock = _NoLock() if self._is_backup else _Lock(place.locks[self.file.footer.lock], self.file.footer.lock, trust=place.trust)
         except BaseException:
             self.file.close()
             raise
@@ -648,6 +666,8 @@ class _Segment:
         self.lock.release()
 
     def _is_current(self):
+        if self._is_backup:
+            return True
         if not self.file.is_current():
             return False
         now = time.monotonic()

@@ -321,6 +321,14 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     run(["env", "TRUST=1", peerOf("gcc"), "edits", dir, "1"], root);
   });
 
+  test("reads a backup", () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    ask(["edits", dir, "3"]);
+    manager.backup(join(dir, "saved"));
+    expect(ask(["backup", join(dir, "saved")])).toBe("the segment was opened for reading only\n3 3");
+  });
+
   test("a file of another struct is refused", () => {
     const dir = newDirectory();
     writeFileSync(

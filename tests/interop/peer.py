@@ -123,6 +123,11 @@ def document(path, text):
         say(file.version & 0xFFFFFFFF, file.read())
 
 
+def backup(path, _):
+    with Reader("Ledger", path=path) as reader, reader.lock() as ledger:
+        say(ledger.count, reader.snapshot().count)
+
+
 def untrusted(path, _):
     try:
         Reader("Ledger", dir=path)

@@ -128,6 +128,8 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     });
     writeFileSync(join(root, "Ledger.py"), exportStruct(Ledger, "python"));
     expect(await ask(["mine", dir])).toBe("5\nmismatch True");
+    manager.backup(join(dir, "saved"));
+    expect(await ask(["backup", join(dir, "saved")])).toBe("5 5");
     chmodSync(join(dir, "Ledger_.mmap"), 0o666);
     expect(await ask(["untrusted", dir])).toBe("refused\n5");
     writeFileSync(join(dir, "Ledger_.mmap"), "x".repeat(256));
