@@ -1,6 +1,6 @@
 /** `shmstruct serve`: its server by requests, and its page in a real browser. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type {
   MessageRow,
@@ -15,6 +15,9 @@ import { array, type CArray, field, Manager, MmapStructure } from "../../src/ind
 import { Chromium, type Tab } from "../support/chromium.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { MAIN, makeFixtures, Point, run } from "./fixtures.ts";
+
+// A browser on a busy machine.
+setDefaultTimeout(60_000);
 
 const EVIL_HTML = "<img src=x onerror=window.isHacked=1>";
 
@@ -297,7 +300,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
   beforeAll(async () => {
     [browser, server] = await Promise.all([Chromium.start(), serve("--port", "0", ...args)]);
     tab = await browser.open(server.address);
-  }, 30_000);
+  });
   afterAll(async () => {
     await Promise.all([browser[Symbol.asyncDispose](), server[Symbol.asyncDispose]()]);
   });
@@ -422,6 +425,21 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     expect(await tab.evaluate<number>("document.images.length")).toBe(0);
     expect(await tab.evaluate<unknown>("window.isHacked ?? null")).toBeNull();
     expect(browser.complaints).toEqual([]);
+  });
+
+  test("tells what is wrong with a damaged segment", async () => {
+    const damaged = join(dir, "Damaged_.mmap");
+    const bytes = readFileSync(robot);
+    bytes[bytes.length - 100]! ^= 1;
+    writeFileSync(damaged, bytes);
+    await tab.click(segment(damaged));
+    const lines = "[...document.querySelectorAll('.place .line:not([hidden])')]";
+    await tab.until(`${lines}.some((line) => line.textContent.includes('Damaged_.mmap'))`);
+    expect(await tab.evaluate<string>("document.querySelector('.about .bad').textContent")).toContain(
+      "is damaged",
+    );
+    rmSync(damaged);
+    await tab.until(`${segment(damaged)} === undefined`);
   });
 
   test("has thousands of fields, of which only those in sight are elements", async () => {

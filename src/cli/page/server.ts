@@ -53,7 +53,8 @@ export class PageServer implements Disposable {
   readonly #server: Server<Visitor>;
   readonly #guard: Guard;
   readonly #visitors = new Set<ServerWebSocket<Visitor>>();
-  readonly #timer: Timer;
+  /** While there is a page to look for. */
+  #timer: Timer | undefined;
   #listed = new Map<string, ListedSegment>();
   #nextList = 0;
 
@@ -72,7 +73,6 @@ export class PageServer implements Disposable {
       },
     });
     this.#guard = new Guard({ ...options, port: this.#server.port! });
-    this.#timer = setInterval(() => this.#tick(), 1000 / options.hz);
   }
 
   /** With the token. */
@@ -83,7 +83,6 @@ export class PageServer implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
     for (const socket of this.#visitors) this.#close(socket);
     this.#server.stop(true);
   }
@@ -141,7 +140,7 @@ export class PageServer implements Disposable {
       throw new UsageError("there is no such segment in the served directories");
     const out = new Lines();
     const command = commands[name as keyof typeof commands].load();
-    await command.run(path === "" ? [] : [path], this.#options.trust as never, out);
+    await command.run(path === "" ? this.#options.directories : [path], this.#options.trust as never, out);
     return json(out.values);
   }
 
@@ -158,6 +157,7 @@ export class PageServer implements Disposable {
 
   #open(socket: ServerWebSocket<Visitor>): void {
     this.#visitors.add(socket);
+    this.#timer ??= setInterval(() => this.#tick(), 1000 / this.#options.hz);
     const { canWrite, hz } = this.#options;
     send(socket, { do: "hello", canWrite, hz, views: TABLES });
     this.#nextList = 0;
@@ -165,8 +165,14 @@ export class PageServer implements Disposable {
 
   #close(socket: ServerWebSocket<Visitor>): void {
     this.#visitors.delete(socket);
+    if (this.#visitors.size === 0) this.#rest();
     for (const view of socket.data.views.values()) view[Symbol.dispose]();
     socket.data.views.clear();
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   #hear(socket: ServerWebSocket<Visitor>, text: string): void {
@@ -184,7 +190,6 @@ export class PageServer implements Disposable {
 
   /** A page that does not keep up is passed over: nothing is lost, as what is sent is the difference to what it has. */
   #tick(): void {
-    if (this.#visitors.size === 0) return;
     const listed = performance.now() >= this.#nextList ? this.#list() : undefined;
     for (const socket of this.#visitors) {
       if (socket.getBufferedAmount() > MAX_WAITING) continue;

@@ -10,7 +10,10 @@ import { JsonView, MessagesView, TableView } from "./tables.ts";
 import { TreeView } from "./tree.ts";
 
 const ASK_EVERY_MS = 250;
-const TABLE_EVERY_MS = 1500;
+/** Processes come and go; what is wrong takes longer to find, and to change. */
+const TABLE_EVERY_MS: Readonly<Record<string, number>> = { Who: 1500, Doctor: 10_000 };
+/** Stands for all segments in the place of a path. */
+const ALL = "";
 const SAY_MS = 6000;
 
 interface View {
@@ -31,6 +34,10 @@ class Page {
   readonly #plot = new Plot(() => this.#watch());
   readonly #lives = new Map<string, Live>();
   readonly #status = make("span", { class: "status" });
+  readonly #doctor = make("button", {
+    text: "Doctor",
+    title: "what is wrong with any segment, or with the machine",
+  });
   readonly #title = make("h1");
   readonly #about = make("p", { class: "remark" });
   readonly #tabs = make("nav", { class: "tabs" });
@@ -51,9 +58,10 @@ class Page {
     this.#said.setAttribute("role", "alert");
     this.#said.hidden = true;
     const theme = make("button", { text: "◐", title: "dark or light (t)", onclick: turnTheme });
+    this.#doctor.addEventListener("click", () => this.choose(ALL));
     const help = make("button", { text: "?", title: KEYS_HELP, onclick: () => this.#say(KEYS_HELP) });
     const brand = make("strong", { text: "shmstruct" });
-    const header = make("header", { children: [brand, this.#status, theme, help] });
+    const header = make("header", { children: [brand, this.#status, this.#doctor, theme, help] });
     const about = make("div", { class: "about", children: [this.#title, this.#about] });
     const main = make("main", { children: [about, this.#tabs, this.#place, this.#plot.element, this.#said] });
     document.body.replaceChildren(header, this.#segments.element, main);
@@ -91,6 +99,7 @@ class Page {
     if (message.do === "hello") {
       this.#canWrite = message.canWrite;
       this.#tables = message.views;
+      this.#doctor.hidden = !message.views.includes("doctor");
       this.#status.textContent = message.canWrite ? "live, with edits" : "live, read-only";
     } else if (message.do === "segments") this.#hearSegments(message);
     else {
@@ -99,7 +108,7 @@ class Page {
       live.hear(message);
       this.#plot.sample(live);
       if (live !== this.#chosen) return;
-      if (live.kind !== kind) this.#open();
+      if (live.kind !== kind || this.#view === undefined) this.#open();
       this.#update();
     }
   }
@@ -117,6 +126,11 @@ class Page {
     const tree = { Values: () => new TreeView(live, this.#treeActions(live)) };
     const json = { JSON: () => new JsonView() };
     const isDocument = live.kind === "document";
+    const doctor = this.#tables.includes("doctor") && {
+      Doctor: () => new TableView({ label: "findings", empty: "nothing is wrong" }),
+    };
+    // Of what cannot be opened, and of all together, only that can be told.
+    if (live.kind === "") return live.path === ALL || live.problem !== "" ? { ...doctor } : {};
     return {
       ...(live.hasMessages && { Messages: () => new MessagesView(live) }),
       ...(live.kind === "queue" && {
@@ -128,9 +142,7 @@ class Page {
       ...(this.#tables.includes("who") && {
         Who: () => new TableView({ label: "processes", empty: "no process uses it" }),
       }),
-      ...(this.#tables.includes("doctor") && {
-        Doctor: () => new TableView({ label: "findings", empty: "nothing is wrong" }),
-      }),
+      ...doctor,
     };
   }
 
@@ -152,7 +164,7 @@ class Page {
     const live = this.#chosen;
     if (live === undefined) return;
     this.#watch();
-    const views = live.kind === "" ? {} : this.#views(live);
+    const views = this.#views(live);
     const names = Object.keys(views);
     if (!names.includes(this.#viewName) && names.length > 0) this.#viewName = names[0]!;
     const buttons = names.map((name) =>
@@ -165,7 +177,7 @@ class Page {
     this.#tabs.replaceChildren(...buttons);
     this.#view = views[this.#viewName]?.();
     this.#place.replaceChildren(...(this.#view === undefined ? [] : [this.#view.element]));
-    this.#askedAt = 0;
+    this.#askedAt = Number.NEGATIVE_INFINITY;
     this.#askedVersion = -1;
     if (names.length > 0)
       history.replaceState(null, "", `#${[live.path, this.#viewName].map(encodeURIComponent).join("|")}`);
@@ -184,6 +196,7 @@ class Page {
     const chosen = this.#chosen?.path;
     const plotted = this.#plot.paths;
     for (const path of this.#lives.keys()) {
+      if (path === ALL) continue;
       const isShown = path === chosen;
       const parts = {
         bytes: isShown && this.#viewName === "Layout",
@@ -197,14 +210,13 @@ class Page {
     const live = this.#chosen;
     if (live === undefined) return;
     const { path, kind, struct, size, version, rate, problem } = live;
-    this.#title.textContent = visible(path.slice(path.lastIndexOf("/") + 1));
+    this.#title.textContent = path === ALL ? "All segments" : visible(path.slice(path.lastIndexOf("/") + 1));
     this.#title.title = visible(path);
     const facts = [
       kind,
       visible(struct),
       size > 0 ? bytesText(size) : "",
-      versionText(version),
-      `${rate.toFixed(rate < 10 ? 1 : 0)}/s`,
+      ...(kind === "" ? [] : [versionText(version), `${rate.toFixed(rate < 10 ? 1 : 0)}/s`]),
     ];
     this.#about.textContent =
       problem === "" ? facts.filter((fact) => fact !== "").join(" · ") : visible(problem);
@@ -222,7 +234,7 @@ class Page {
       if (live.version === this.#askedVersion) return;
       this.#askedVersion = live.version;
       this.#answer(askValue(live.path), ({ value }) => showValue(view, value));
-    } else if (view instanceof TableView && now - this.#askedAt > TABLE_EVERY_MS) {
+    } else if (view instanceof TableView && now - this.#askedAt > (TABLE_EVERY_MS[this.#viewName] ?? 0)) {
       this.#askedAt = now;
       this.#answer(askTable(this.#viewName.toLowerCase(), live.path), (rows) => {
         view.rows = rows;
