@@ -48,18 +48,26 @@ export function valueText(value: unknown): string {
   if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
   if (value === null || value === undefined || typeof value === "boolean") return String(value);
   if (ArrayBuffer.isView(value)) return bytesOrNumbers(value);
-  if (Array.isArray(value)) return `[${value.map(valueText).join(", ")}]`;
+  if (Array.isArray(value)) return `[${elementsText(value)}]`;
   const members = Object.entries(value as object).map(
     ([key, item]) => `${escapeText(key)}: ${valueText(item)}`,
   );
   return `{ ${members.join(", ")} }`;
 }
 
+/** Elements of arrays on one line, at most. */
+const MAX_ON_LINE = 64;
+
+function elementsText(values: readonly unknown[]): string {
+  const shown = values.slice(0, MAX_ON_LINE).map(valueText);
+  const left = values.length - shown.length;
+  return [...shown, ...(left > 0 ? [`… ${left} more`] : [])].join(", ");
+}
+
 function bytesOrNumbers(view: ArrayBufferView): string {
-  const numbers = [...(view as unknown as Iterable<number | bigint>)];
-  if (!(view instanceof Uint8Array)) return `[${numbers.slice(0, 64).join(", ")}]`;
-  const hex = numbers.slice(0, 64).map((byte) => byte.toString(16).padStart(2, "0"));
-  return `<${hex.join(" ")}${numbers.length > 64 ? ` … ${numbers.length} bytes` : ""}>`;
+  if (!(view instanceof Uint8Array)) return `[${elementsText([...(view as unknown as Iterable<number>)])}]`;
+  const hex = Buffer.from(view.subarray(0, MAX_ON_LINE)).toString("hex").match(/../g) ?? [];
+  return `<${hex.join(" ")}${view.length > MAX_ON_LINE ? ` … ${view.length} bytes` : ""}>`;
 }
 
 /** The name that an enum gives a value. */

@@ -34,6 +34,7 @@ export interface LookedAtMessage {
   readonly type: number;
   /** Bytes. */
   readonly length: number;
+  /** Made at each use. */
   readonly value: unknown;
 }
 

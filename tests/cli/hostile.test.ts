@@ -72,6 +72,8 @@ describe("text that is an order to terminals", () => {
     for (const args of [
       ["ls", dir],
       ["ls", "--json", dir],
+      ["top", "--every", "0.05", dir],
+      ["doctor", dir],
       ["show", path],
       ["show", `${path}x`],
     ])

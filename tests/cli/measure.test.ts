@@ -1,7 +1,8 @@
 /** hz, top, record, replay and the shells' completion, as processes in a pipe. */
 import { afterAll, describe, expect, test } from "bun:test";
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import { jsonLines, makeFixtures, run } from "./fixtures.ts";
+import { jsonLines, MAIN, makeFixtures, run } from "./fixtures.ts";
 
 const fixtures = makeFixtures();
 const { dir, robot, config, frames, tasks, manager, publisher, queue } = fixtures;
@@ -100,6 +101,20 @@ describe("record and replay", () => {
     expect(jsonLines(await run(["tail", "--json", "-n", "1", copy]))).toMatchObject([
       { type: 7, value: last!.value },
     ]);
+  });
+
+  test("a recorder that was killed leaves what it had written", async () => {
+    const killed = join(dir, "killed.zst");
+    const child = Bun.spawn([process.execPath, MAIN, "record", "-o", killed, frames], { stdout: "ignore" });
+    await busy(
+      (async () => {
+        // The head alone has less.
+        while ((statSync(killed, { throwIfNoEntry: false })?.size ?? 0) < 400) await Bun.sleep(20);
+      })(),
+    );
+    child.kill("SIGKILL");
+    await child.exited;
+    expect(jsonLines(await run(["replay", "--json", "--speed", "0", killed])).length).toBeGreaterThan(0);
   });
 
   test("what is no recording, or says no place: 2", async () => {
