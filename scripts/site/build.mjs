@@ -35,6 +35,7 @@ const parts = {
       "json",
       "mmap",
       "posix",
+      "command-line",
       "page",
     ],
     last: ["deployment", "bundles", "troubleshooting", "glossary"],

@@ -107,7 +107,7 @@ export function holdersByInode(): Map<string, number[]> {
 /** Searches in small steps: each `yield` is a moment to stop for a while. */
 function* users(question: LockQuestion): Generator<undefined, LockUsers> {
   const { fd, kind } = question;
-  const locks = locksOf(fd);
+  const locks = locksOf(fd).map(withoutDead);
   const holding = locks.filter((lock) => isInTheWay(lock, question));
   // The turnstile is a lock of the other kind on the same file.
   const waiting = locks.filter((lock) => lock.kind !== kind || lock.isWaiting);
@@ -122,6 +122,13 @@ function* users(question: LockQuestion): Generator<undefined, LockUsers> {
     waiters: describedOnce(found.filter((one) => !isHolder(one) && one.pid !== process.pid)),
   };
 }
+
+/**
+ * The kernel names the process that took the lock. Where that has ended, another has its open file: a script that calls
+ * flock(1) on a descriptor of its own, a child. Such a lock is looked for as one that names no process.
+ */
+const withoutDead = (lock: KernelLock): KernelLock =>
+  lock.pid > 0 && !fs().existsSync(`/proc/${lock.pid}`) ? { ...lock, pid: -1 } : lock;
 
 function isInTheWay(lock: KernelLock, { kind, mode }: LockQuestion): boolean {
   return !lock.isWaiting && lock.kind === kind && (mode === "exclusive" || lock.mode === "exclusive");
@@ -141,7 +148,8 @@ function* findByOpenFiles(
     for (const descriptor of list(`/proc/${pid}/fd`).slice(0, MAX_FILES_OF_PROCESS)) {
       // To read the name takes a fifth of the time. The directories may differ: the other process may see other mounts.
       const isOurs = fileName(`/proc/${pid}/fd/${descriptor}`) === name;
-      for (const lock of isOurs ? locksIn(`/proc/${pid}/fdinfo/${descriptor}`) : []) {
+      const locks = isOurs ? locksIn(`/proc/${pid}/fdinfo/${descriptor}`) : [];
+      for (const lock of locks.map(withoutDead)) {
         if (lock.pid !== -1 || !wanted.includes(`${lock.kind} ${lock.mode} ${lock.inode}`)) continue;
         found.push({ pid: Number(pid), lock });
         left -= 1;

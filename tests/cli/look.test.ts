@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { linesOf } from "../support/tools.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
 import { jsonLines, MAIN, makeFixtures, run } from "./fixtures.ts";
 
 const fixtures = makeFixtures();
@@ -128,6 +128,23 @@ describe("who", () => {
     expect(publisher?.does).toContain("holds (exclusive)");
     expect(publisher?.command).toContain("bun");
   });
+});
+
+test.skipIf(!hasTool("flock"))("who finds the script whose flock has ended (needs flock)", async () => {
+  const lock = join(dir, "Robot_.lock");
+  const script = Bun.spawn(["bash", "-c", 'exec 9<"$1"; flock 9; echo held; exec sleep 100', "sh", lock], {
+    stdout: "pipe",
+  });
+  try {
+    await linesOf(script.stdout).next();
+    const rows = jsonLines(await run(["who", "--json", robot]));
+    expect(rows).toContainEqual(
+      expect.objectContaining({ pid: script.pid, command: "sleep 100", state: "running" }),
+    );
+  } finally {
+    script.kill("SIGKILL");
+    await script.exited;
+  }
 });
 
 describe("tail and watch", () => {
