@@ -44,7 +44,11 @@ interface Served extends AsyncDisposable {
 }
 
 async function serve(...args: string[]): Promise<Served> {
-  const child = Bun.spawn([process.execPath, MAIN, "serve", "--json", ...args], { stdout: "pipe" });
+  const child = Bun.spawn([process.execPath, MAIN, "serve", "--json", ...args], {
+    stdout: "pipe",
+    // Not the token of the user's own server.
+    env: { ...process.env, XDG_RUNTIME_DIR: "" },
+  });
   for await (const line of linesOf(child.stdout)) {
     const { address } = JSON.parse(line) as { address: string };
     const end = async (): Promise<void> => {
@@ -438,6 +442,8 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     expect(await tab.evaluate<string>("document.querySelector('.about .bad').textContent")).toContain(
       "is damaged",
     );
+    await tab.click(`${lines}.find((line) => line.textContent.includes('Damaged_.mmap'))`);
+    await tab.until("document.querySelector('[role=alert]').textContent.includes('advice: ')");
     rmSync(damaged);
     await tab.until(`${segment(damaged)} === undefined`);
   });

@@ -126,21 +126,22 @@ class Page {
     const tree = { Values: () => new TreeView(live, this.#treeActions(live)) };
     const json = { JSON: () => new JsonView() };
     const isDocument = live.kind === "document";
+    const say = (text: string): void => this.#say(text);
     const doctor = this.#tables.includes("doctor") && {
-      Doctor: () => new TableView({ label: "findings", empty: "nothing is wrong" }),
+      Doctor: () => new TableView({ label: "findings", empty: "nothing is wrong", say }),
     };
     // Of what cannot be opened, and of all together, only that can be told.
     if (live.kind === "") return live.path === ALL || live.problem !== "" ? { ...doctor } : {};
     return {
       ...(live.hasMessages && { Messages: () => new MessagesView(live) }),
       ...(live.kind === "queue" && {
-        Jobs: () => new TableView({ label: "jobs", groupBy: "state", empty: "no jobs" }),
+        Jobs: () => new TableView({ label: "jobs", groupBy: "state", empty: "no jobs", say }),
       }),
       ...(isDocument ? { ...json, ...tree } : tree),
       ...(live.size > 0 && { Layout: () => new LayoutView(live) }),
       ...(!isDocument && json),
       ...(this.#tables.includes("who") && {
-        Who: () => new TableView({ label: "processes", empty: "no process uses it" }),
+        Who: () => new TableView({ label: "processes", empty: "no process uses it", say }),
       }),
       ...doctor,
     };
@@ -257,7 +258,7 @@ class Page {
   }
 
   #say(text: string): void {
-    this.#said.textContent = visible(text);
+    this.#said.textContent = text.split("\n").map(visible).join("\n");
     this.#said.hidden = false;
     clearTimeout(this.#sayTimer);
     this.#sayTimer = setTimeout(() => {

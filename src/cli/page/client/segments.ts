@@ -75,7 +75,7 @@ export class SegmentList {
     );
     this.#count.textContent =
       this.#shown.length === all.length
-        ? `${all.length} segments`
+        ? `${all.length} ${all.length === 1 ? "segment" : "segments"}`
         : `${this.#shown.length} of ${all.length} segments`;
     this.#list.count = this.#shown.length;
   }

@@ -56,6 +56,15 @@ function timeText(ms: number): string {
 }
 
 /** Rows with the same members, under a line of their names; `groupBy` gives a button for each value of one of them. */
+export interface TableOptions {
+  readonly label: string;
+  readonly groupBy?: string;
+  /** Stands there when there are no rows. */
+  readonly empty: string;
+  /** Shows a row whole, when it is clicked. */
+  readonly say: (text: string) => void;
+}
+
 export class TableView {
   readonly element: HTMLElement;
   readonly search: HTMLInputElement;
@@ -70,7 +79,7 @@ export class TableView {
   #group = "";
   #filter = "";
 
-  constructor({ label, groupBy, empty }: { label: string; groupBy?: string; empty: string }) {
+  constructor({ label, groupBy, empty, say }: TableOptions) {
     this.#groupBy = groupBy;
     this.#empty = empty;
     this.search = searchField(`search ${label}`, "Search  /", (text) => {
@@ -83,6 +92,7 @@ export class TableView {
       rowHeight: ROW_HEIGHT,
       create: () => {},
       fill: (line, index) => this.#fill(line, this.#shown[index]!),
+      onclick: (index) => say(this.#whole(this.#shown[index]!)),
     });
     const children = [this.search, this.#groups, this.#head, this.#list.element];
     this.element = make("section", { class: "view", children });
@@ -104,6 +114,10 @@ export class TableView {
     const names = this.#columns.length > 0 ? this.#columns : [this.#empty];
     this.#head.replaceChildren(...names.map((name) => make("span", { text: visible(name) })));
     this.#list.count = this.#shown.length;
+  }
+
+  #whole(row: TableAnswer[number]): string {
+    return this.#columns.map((name) => visible(`${name}: ${textIn(row, name)}`)).join("\n");
   }
 
   #isShown(row: TableAnswer[number]): boolean {
