@@ -67,6 +67,8 @@ const known = {
   ...TRUST_OPTIONS,
 } as const;
 
+const sendKnown = { type: "number", length: "number" } as const;
+
 const DEFAULT_SLOTS = 8;
 const DEFAULT_WAIT_MS = 1000;
 const NO_OPTIONS: SendOptions = {};
@@ -95,6 +97,8 @@ export class Publisher<T extends Message> implements Disposable {
   readonly #structBytes: number;
   /** The second in which the file was looked at last. */
   #lookedAt = 0;
+  /** A function of `send` is filling a message in its slot. */
+  #isFilling = false;
   /** The file was deleted or replaced, and the current one is not open yet. */
   #isLost = false;
 
@@ -191,6 +195,7 @@ export class Publisher<T extends Message> implements Disposable {
    * @example prices.send({ symbol: "ABC", price: 17.5 }, { type: 1 })
    */
   send(message: MessageInit<T> | ((data: T) => unknown), options: SendOptions = NO_OPTIONS): void {
+    if (options !== NO_OPTIONS) checkSendOptions(options);
     const writer = this.#begin();
     // Raw bytes that are given as such fill all of their message.
     const isFilled = this.#structBytes === 0 && typeof message !== "function";
@@ -208,9 +213,21 @@ export class Publisher<T extends Message> implements Disposable {
     this.#send(writer, options, length);
   }
 
+  /** The slot is this message's until `fn` returns: a message within it would take the same one. */
   #fill(fn: (data: T) => unknown, view: T): unknown {
     refuseAsync(fn, "send");
-    return refusePromise(fn(view), "send");
+    this.#isFilling = true;
+    try {
+      const result = refusePromise(fn(view), "send");
+      if (this.#segment.closed) {
+        throw new ClosedError(
+          `no message was sent: the publisher of '${this.path}' was closed before it was filled`,
+        );
+      }
+      return result;
+    } finally {
+      this.#isFilling = false;
+    }
   }
 
   /**
@@ -234,6 +251,12 @@ export class Publisher<T extends Message> implements Disposable {
     if (this.#segment.closed) throw new ClosedError(`the publisher of '${this.path}' is closed`);
     if (this.#loan !== undefined) {
       throw new ShmError("BUSY", `'${this.path}' has an open loan; send it or give it back first`);
+    }
+    if (this.#isFilling) {
+      throw new ShmError(
+        "BUSY",
+        `a function of send() fills a message of '${this.path}'; let it return first`,
+      );
     }
     if (this.#isLost) this.#moveOver();
     return this.#writer;
@@ -270,9 +293,11 @@ export class Publisher<T extends Message> implements Disposable {
 
   #send(writer: RingWriter, { type = 0, length }: SendOptions, known: number | undefined): void {
     const byteLength = length ?? known ?? (this.#structBytes || writer.payloadBytes);
-    if (!(byteLength >= 0 && byteLength <= writer.payloadBytes)) {
+    if (!(byteLength >= 0 && byteLength <= writer.payloadBytes && Number.isInteger(byteLength))) {
       writer.giveBack();
-      throw new RangeError(`length must be from 0 to ${writer.payloadBytes}, not ${byteLength}`);
+      throw new RangeError(
+        `length must be a whole number from 0 to ${writer.payloadBytes}, not ${byteLength}`,
+      );
     }
     writer.send(byteLength, type);
     this.#segment.notify();
@@ -352,6 +377,13 @@ export class Publisher<T extends Message> implements Disposable {
   }
 }
 
+function checkSendOptions(options: SendOptions): void {
+  checkOptions("send", options, sendKnown);
+  const { type = 0 } = options;
+  if (type >>> 0 !== type)
+    throw new RangeError(`type must be a whole number from 0 to 4294967295, not ${type}`);
+}
+
 interface LoanOwner {
   send(options: SendOptions): void;
   giveBack(): void;
@@ -384,6 +416,7 @@ export class Loan<T extends Message> implements Disposable {
 
   /** Publishes the message. @throws ClosedError once it is sent or given back; RangeError for an impossible length */
   send(options: SendOptions = NO_OPTIONS): void {
+    if (options !== NO_OPTIONS) checkSendOptions(options);
     const owner = this.#check();
     this.#owner = undefined;
     owner.send(options);

@@ -4,6 +4,17 @@ import type { Message } from "../segment/payload.ts";
 import { checkMilliseconds } from "../sync/deadline.ts";
 import { attemptOf } from "./slots.ts";
 
+/** A hundred years: a time in a file ends in the year 2262, and one beyond would wrap to the past. */
+const DELAY_MS_MAX = 3_155_760_000_000;
+
+/** @throws TypeError for what is no number; RangeError for a negative number, or more than a hundred years */
+export function checkDelay(delayMs: number): void {
+  checkMilliseconds("delayMs", delayMs);
+  if (delayMs > DELAY_MS_MAX) {
+    throw new RangeError(`delayMs must be at most ${DELAY_MS_MAX} (a hundred years), not ${delayMs}`);
+  }
+}
+
 /** How a job that failed is tried again. @example job.fail("no answer", { delayMs: 5000 }) */
 export interface FailOptions {
   /** Milliseconds before the next attempt. Default 0: at once. */
@@ -120,7 +131,7 @@ export class Job<T extends Message> implements Disposable {
   fail(reason = "", options: FailOptions = {}): void {
     checkOptions("fail", options, { delayMs: "number" });
     const { delayMs = 0 } = options;
-    checkMilliseconds("delayMs", delayMs);
+    checkDelay(delayMs);
     if (reason !== "") this.note(reason);
     this.#end("fail", delayMs);
   }

@@ -14,7 +14,7 @@ import { after, checkMilliseconds, checkSignal, Deadline, sleepMs } from "../syn
 import { checkMode } from "../sys/arguments.ts";
 import { fromMilliseconds, nowMs } from "../sys/clock.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
-import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
+import { checkDelay, Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
 import { QueueContent, queuePlan, queueType } from "./queue-content.ts";
 import {
   attemptOf,
@@ -401,8 +401,10 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       if (this.#structBytes > 0 || typeof job === "function") slots.payload(slot).fill(0);
       const stored = this.#store(this.#view(slot), job);
       byteLength = length ?? stored ?? (this.#structBytes || slots.payloadBytes);
-      if (!(byteLength >= 0 && byteLength <= slots.payloadBytes)) {
-        throw new RangeError(`length must be from 0 to ${slots.payloadBytes}, not ${byteLength}`);
+      if (!(byteLength >= 0 && byteLength <= slots.payloadBytes && Number.isInteger(byteLength))) {
+        throw new RangeError(
+          `length must be a whole number from 0 to ${slots.payloadBytes}, not ${byteLength}`,
+        );
       }
     } catch (error) {
       slots.abandon(slot);
@@ -797,7 +799,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       maxAttempts: "number",
       leaseMs: "number",
     } as const;
-    checkOptions("resize", options, { ...shape, timeoutMs: "number" });
+    checkOptions("resize", options, { ...shape, timeoutMs: "number" }, true);
     checkQueueOptions(options);
     const { timeoutMs = 5000, ...changes } = options;
     const { file } = this.#ready();
@@ -954,5 +956,5 @@ function checkPushOptions(
   kinds: Parameters<typeof checkOptions>[2],
 ): void {
   checkOptions(where, options, kinds);
-  if (options.delayMs !== undefined) checkMilliseconds("delayMs", options.delayMs);
+  if (options.delayMs !== undefined) checkDelay(options.delayMs);
 }

@@ -53,6 +53,6 @@ function readSchemaAt(place: Place, trust: Trust, limits?: SchemaLimits): Struct
   if (file.footer !== undefined) return schemaInFile(file, limits);
   throw new FileFormatError(
     file.path,
-    `'${file.path}' was made by IPMMAP and has no schema: open it with a class, new Reader(cls, { dir })`,
+    `'${file.path}' has no schema: if it was made by IPMMAP, open it with a class, new Reader(cls, { dir }); otherwise it is no shared file`,
   );
 }

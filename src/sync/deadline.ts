@@ -66,7 +66,7 @@ export function checkSpin(spinMs: number | undefined): number {
 /** @throws TypeError for what is not a number, NaN included; RangeError for a negative number */
 export function checkMilliseconds(name: string, value: number): void {
   if (typeof value !== "number" || Number.isNaN(value)) {
-    throw new TypeError(`${name} must be a number of milliseconds, not ${String(value)}`);
+    throw new TypeError(`${name} must be a number of milliseconds, not ${show(value)}`);
   }
   if (value < 0) throw new RangeError(`${name} must not be negative, as ${value} is`);
 }

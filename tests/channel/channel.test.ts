@@ -115,6 +115,35 @@ describe("messages", () => {
     expect(subscriber.latest()?.data).toMatchObject({ id: 3, price: 1 });
   });
 
+  test("a type that is no u32, a length that is no whole number and an unknown option are refused, and nothing is sent", () => {
+    using publisher = prices();
+    for (const type of [-1, 1.5, 2 ** 32, Number.NaN]) {
+      expect(() => publisher.send({ id: 1 }, { type })).toThrow(RangeError);
+    }
+    expect(() => publisher.send({ id: 1 }, { length: 1.5 })).toThrow(RangeError);
+    const wrong: object[] = [{ type: "x" }, { typ: 1 }];
+    for (const options of wrong) expect(() => publisher.send({ id: 1 }, options)).toThrow(TypeError);
+    {
+      using loan = publisher.loan();
+      expect(() => loan.send({ type: -1 })).toThrow(
+        "type must be a whole number from 0 to 4294967295, not -1",
+      );
+      loan.send({ type: 2 ** 32 - 1 });
+    }
+    expect(publisher.index).toBe(1);
+  });
+
+  test("a message within the function of another, and a close there, are refused; nothing is sent", () => {
+    const publisher = prices();
+    expect(() => publisher.send(() => publisher.send({ id: 1 }))).toThrow("let it return first");
+    expect(() => publisher.send(() => publisher.loan())).toThrow("let it return first");
+    publisher.send({ id: 2 });
+    expect(publisher.index).toBe(1);
+    expect(() => publisher.send(() => publisher.close())).toThrow(ClosedError);
+    using next = prices();
+    expect([next.index, next.epoch]).toEqual([1, 2]);
+  });
+
   test("one loan at a time; one that is not sent is given back at the end of its scope", () => {
     using publisher = prices();
     using subscriber = new Subscriber(Price, { dir, from: "next" });

@@ -32,6 +32,24 @@ const child = (...args: string[]) =>
   });
 
 describe("jobs", () => {
+  test("a delay beyond what a file can hold is refused, and does not wrap to the past", () => {
+    using queue = works();
+    for (const delayMs of [Number.POSITIVE_INFINITY, 1e300, 1e15]) {
+      expect(() => queue.push({ id: 1 }, { delayMs })).toThrow("delayMs must be at most 3155760000000");
+    }
+    queue.push({ id: 2 }, { delayMs: 3_155_760_000_000 });
+    expect(queue.counts()).toMatchObject({ ready: 0, delayed: 1 });
+    queue.push({ id: 3 });
+    using job = queue.take()!;
+    expect(() => job.fail("", { delayMs: 1e300 })).toThrow(RangeError);
+    expect(() => queue.push({ id: 1 }, { length: 1.5 })).toThrow("whole number");
+  });
+
+  test("resize without options says what it takes", () => {
+    using queue = works();
+    expect(() => Reflect.apply(queue.resize, queue, [])).toThrow("resize: expected options such as");
+  });
+
   test("a value, a function, raw bytes", () => {
     using queue = works();
     queue.push({ id: 1 });

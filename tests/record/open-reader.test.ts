@@ -96,7 +96,7 @@ test("refuses what has no schema to go by", () => {
   expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).code).toBe("FILE_FORMAT");
   truncateSync(temp.file("Robot_.mmap"), 200);
   expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).message).toContain(
-    "was made by IPMMAP and has no schema",
+    "has no schema: if it was made by IPMMAP, open it with a class",
   );
 });
 
