@@ -1,7 +1,7 @@
 /** Descriptors that are closed with their owner, also when a worker is terminated. */
-import { closeFile } from "./file.ts";
+import { closeFile, openFile } from "./file.ts";
 import { check } from "./libc/call.ts";
-import { F_DUPFD_CLOEXEC, F_GETFD } from "./libc/constants.ts";
+import { F_DUPFD_CLOEXEC, F_GETFD, O_RDONLY } from "./libc/constants.ts";
 import { ownedBuffer } from "./libc/ffi.ts";
 import { libc } from "./libc/symbols.ts";
 
@@ -63,14 +63,34 @@ export class OwnedFd {
       this.close();
       return true;
     }
-    // The buffer stays in the set: a collected one would close a stranger's file.
-    this.#buffer = undefined;
+    this.#forget(this.#buffer);
     return false;
+  }
+
+  /** Detaches the buffer of a descriptor that is closed already. Kept, it would close a stranger's file when this thread ends. */
+  #forget(buffer: ArrayBuffer): void {
+    this.#buffer = undefined;
+    // Detaching closes the number, so it gets a file for that moment. Taken meanwhile by somebody else, it stays theirs,
+    // and the buffer stays in the set.
+    if (!occupy(this.#fd)) return;
+    buffer.transfer(0);
+    open.delete(buffer);
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Opens a file that has the number `wanted`; false when something else has it. */
+function occupy(wanted: number): boolean {
+  const fd = openFile("/dev/null", O_RDONLY);
+  if (fd === wanted) return true;
+  const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, wanted);
+  closeFile(fd);
+  if (copy === wanted) return true;
+  if (copy >= 0) closeFile(copy);
+  return false;
 }
 
 /** Another number for descriptor 0, which as an address would be null. */
