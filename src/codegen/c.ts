@@ -38,6 +38,13 @@ export function writeC(plan: Plan, fingerprint: bigint, language: Dialect): stri
   return new Header(plan, fingerprint, language).text();
 }
 
+/** The struct around a member. */
+interface Owner {
+  readonly isSwapped: boolean;
+  readonly owner: string;
+  readonly big: boolean;
+}
+
 class Header {
   readonly #plan: Plan;
   readonly #fingerprint: bigint;
@@ -47,6 +54,8 @@ class Header {
   readonly #enums = new Map<string, string[]>();
   readonly #atomics = new Map<string, string>();
   readonly #swapped: string[] = [];
+  /** Members with a byte order of their own: an import reads it back. */
+  readonly #marks = new Set<string>();
   #paddings = 0;
 
   constructor(plan: Plan, fingerprint: bigint, language: Dialect) {
@@ -115,8 +124,13 @@ class Header {
   /** Which structs are big-endian: an import reads it back. */
   #orders(): string[] {
     const big = this.#plan.declarations.filter((declaration) => declaration.big);
-    if (big.length === 0) return [];
-    return ["", "/* Big-endian structs. */", ...big.map(({ name }) => `#define ${name}_BIG_ENDIAN 1`)];
+    if (big.length + this.#marks.size === 0) return [];
+    return [
+      "",
+      "/* Byte orders. */",
+      ...this.#marks,
+      ...big.map(({ name }) => `#define ${name}_BIG_ENDIAN 1`),
+    ];
   }
 
   #struct(declaration: Declaration): string[] {
@@ -127,7 +141,7 @@ class Header {
     const placed = place(declaration, rules(this.#language));
     const isSwapped = this.#isSwapped(declaration);
     const body = placed.parts
-      .flatMap((part) => this.#part(part, { isSwapped, owner: name }))
+      .flatMap((part) => this.#part(part, { isSwapped, owner: name, big: declaration.big }))
       .map((line) => `  ${line}`);
     const attributes = attributesOf(placed, isSwapped);
     const head = this.#language === "C" ? `typedef ${kind} ${name} {` : `${kind}${attributes} ${name} {`;
@@ -162,7 +176,7 @@ class Header {
     ];
   }
 
-  #part(part: Part, at: { isSwapped: boolean; owner: string }): string[] {
+  #part(part: Part, at: Owner): string[] {
     if (part.kind === "space") return this.#space(part);
     return part.kind === "member" ? [this.#member(part.item, at)] : [];
   }
@@ -175,16 +189,18 @@ class Header {
     return [...bits(bitsBefore), ...padding, ...bits(bitsAfter)];
   }
 
-  #member(item: Item, { isSwapped, owner }: { isSwapped: boolean; owner: string }): string {
+  #member(item: Item, { isSwapped, owner, big }: Owner): string {
     const { innermost, dims } = unwrapped(item.spec);
     const type = this.#type(innermost, item, { isSwapped, isArray: dims.length > 0 });
     if (item.anonymous && innermost.kind === "struct") return this.#anonymous(item, innermost.struct, owner);
     const name = nameIn(this.#language, item.name, item.path);
+    if (item.big !== big && innermost.kind !== "struct")
+      this.#marks.add(`#define ${owner}_${name}_${item.big ? "BIG" : "LITTLE"}_ENDIAN 1`);
     const width = item.bits === undefined ? "" : ` : ${item.bits.width}`;
     const sizes = [...dims, ...extraDims(innermost)].map((n) => `[${n ?? ""}]`).join("");
     const space = type.endsWith("*") ? "" : " ";
     // Debug information drops the names of types that stand in the other byte order: an import finds them here.
-    if (isSwapped && item.bits === undefined && !/^u?int\d+_t$/.test(type))
+    if (isSwapped && !/^u?int\d+_t$/.test(type))
       this.#swapped.push(`typedef ${type}${space}shms_member_${owner}_${name}${sizes};`);
     return `${type}${space}${name}${sizes}${width};${this.#note(item)}`;
   }
@@ -193,7 +209,9 @@ class Header {
   #anonymous(item: Item, declaration: Declaration, owner: string): string {
     const placed = place(declaration, rules(this.#language));
     const isSwapped = this.#isSwapped(declaration);
-    const body = placed.parts.flatMap((part) => this.#part(part, { isSwapped, owner })).join("\n    ");
+    const body = placed.parts
+      .flatMap((part) => this.#part(part, { isSwapped, owner, big: declaration.big }))
+      .join("\n    ");
     const attributes = attributesOf(placed, isSwapped);
     const [before, after] = this.#language === "C" ? ["", attributes] : [attributes, ""];
     // C has no name for it; an import finds that of the class here.
@@ -246,6 +264,12 @@ class Header {
     if (spec.labels !== undefined) return this.#enum(spec, plain, item);
     if (spec.asNumber)
       return this.#typedef(`shms_number_${isBig ? "be_" : ""}${spec.name.slice(2)}_t`, plain, "within 2^53");
+    if (spec.name === "c_wchar" && isArray)
+      return this.#typedef(
+        isBig ? "shms_be_wide_t" : "shms_wide_t",
+        isBig ? "uint32_t" : "wchar_t",
+        "characters, not text",
+      );
     if (spec.name === "c_char" && isArray)
       return this.#typedef("shms_char_t", "char", "characters, not text");
     return plain;

@@ -163,7 +163,7 @@ export class Planner {
     if ("array" in parts) return this.#array(parts, at);
     if ("chars" in parts) return textOf(parts, at.path);
     if ("wchars" in parts)
-      return { kind: "text", size: Number(parts.wchars) * 4, unit: 4, encoding: "utf32" };
+      return { kind: "text", size: Number(parts.wchars ?? 0) * 4, unit: 4, encoding: "utf32" };
     if ("atomic" in parts) return { ...scalarOf(this.#spec(parts.atomic, at), at.path), atomic: true };
     if ("converted" in parts) return this.#converted(parts, at);
     if ("custom" in parts)

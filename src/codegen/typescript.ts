@@ -1,15 +1,7 @@
 /** TypeScript again: classes that check their size and offsets when they are loaded. */
 import { CodegenError } from "./error.ts";
 import { type Part, type Placed, place, type Rules } from "./place.ts";
-import {
-  type Declaration,
-  hasOrder,
-  type Item,
-  type ScalarSpec,
-  type Spec,
-  type TextSpec,
-  unwrapped,
-} from "./plan.ts";
+import { type Declaration, type Item, type ScalarSpec, type Spec, type TextSpec, unwrapped } from "./plan.ts";
 
 const rules: Rules = {
   language: "TypeScript",
@@ -68,7 +60,7 @@ class Module {
   constructor(declarations: readonly Declaration[], parts: ModuleParts) {
     this.#declarations = declarations;
     this.#parts = parts;
-    this.#someBig = declarations.some(({ big }) => big);
+    this.#someBig = declarations.some(({ big, schema }) => big || schema.endian !== undefined);
     for (const one of parts.enums ?? []) this.#enums.set(one.name, enumLines(one.name, one.values));
   }
 
@@ -191,7 +183,8 @@ class Module {
   #fieldOptions(item: Item, placed: Placed, i: number): string {
     const before = placed.parts[i - 1];
     const align = before?.kind === "space" ? alignFor(before, placed.parts[i], placed) : undefined;
-    const isOther = hasOrder(item.spec) && item.big !== placed.declaration.big && item.bits === undefined;
+    const isStruct = unwrapped(item.spec).innermost.kind === "struct";
+    const isOther = !isStruct && item.big !== placed.declaration.big && item.bits === undefined;
     const options = [
       ...(align === undefined ? [] : [`align: ${align}`]),
       ...(isOther ? [`endian: "${item.big ? "big" : "little"}"`] : []),
@@ -227,7 +220,7 @@ class Module {
   }
 
   #text({ size, unit, encoding }: TextSpec): string {
-    if (unit === 4) return `${this.#value("wchars")}(${size / 4})`;
+    if (unit === 4) return `${this.#value("wchars")}(${size === 0 ? "" : size / 4})`;
     const options = encoding === "utf8" ? "" : `{ encoding: "${encoding}" }`;
     const given = [...(size === 0 ? [] : [String(size)]), ...(options === "" ? [] : [options])];
     return `${this.#value("chars")}(${given.join(", ")})`;

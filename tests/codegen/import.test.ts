@@ -80,9 +80,17 @@ test.skipIf(!hasTool("gcc"))(
   "random layouts, exported to C and imported again, have the same fingerprint",
   async () => {
     using dir = temporaryDirectory();
+    let refusals = 0;
     for (const schema of await randomSchemas(seed, 40, dir.path)) {
       const header = join(dir.path, `${schema.name}.h`);
-      writeFileSync(header, exportStruct(schema, "c"));
+      try {
+        writeFileSync(header, exportStruct(schema, "c"));
+      } catch (error) {
+        // C has no member in another byte order beside big-endian bit-fields.
+        expect(error, `SEED=${seed}`).toMatchObject({ code: "CODEGEN" });
+        expect(++refusals, `SEED=${seed}`).toBeLessThan(10);
+        continue;
+      }
       const { structs, refused, text } = importHeader(header, { structs: [schema.name], compiler: "gcc" });
       expect(refused, `SEED=${seed}`).toEqual([]);
       const [again] = structs as [StructSchema];

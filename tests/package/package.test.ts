@@ -22,10 +22,17 @@ test("every file that package.json's exports name is packed", () => {
   expect(missing).toEqual([]);
 });
 
-test("only compiled modules are packed, each with its source map, beside declarations and four texts", () => {
+test("only compiled modules are packed, each with its source map, beside declarations, four texts and the modules for C and Python", () => {
   const { files } = shop.packed;
   const other = files.filter((path) => !/^dist\/.*\.(js|js\.map|d\.ts)$/.test(path));
-  expect(other.sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"]);
+  expect(other.sort()).toEqual([
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "interop/c/shmstruct.h",
+    "interop/python/shmstruct.py",
+    "package.json",
+  ]);
   const modules = files.filter((path) => path.endsWith(".js") && path !== "dist/not-bun.js");
   expect(modules.filter((path) => !files.includes(`${path}.map`))).toEqual([]);
 });

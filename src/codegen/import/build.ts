@@ -108,6 +108,13 @@ export class SchemaBuilder {
     return schema;
   }
 
+  /** The byte order that a member alone has, as far as macros of an export or its type tell. */
+  #orderOf(member: string, type: DebugType): StructSchema["endian"] {
+    const isMarked = (order: string) => this.#facts.constants.get(`${member}_${order}_ENDIAN`) === 1n;
+    if (isMarked("LITTLE")) return "little";
+    return isMarked("BIG") || isBigByName(type) ? "big" : undefined;
+  }
+
   /** C has no name for an anonymous member: an export of this library says in a comment what its class calls it. */
   #handleOf(member: DebugMember): string {
     const { type } = resolved(member.type);
@@ -137,15 +144,15 @@ export class SchemaBuilder {
     const place = { path, notes };
     const { bitWidth, bitOffset } = member;
     const declared = this.#facts.typedefs.get(`shms_member_${at.holder}_${member.name}`) ?? member.type;
-    const type = bitWidth === undefined ? this.#type(declared, place, at) : this.#bitType(member.type, place);
+    const type = bitWidth === undefined ? this.#type(declared, place, at) : this.#bitType(declared, place);
     const comment = member.name === "" ? undefined : this.#facts.comments.of(member);
     const said = [comment, ...notes].filter((text) => text !== undefined).join("\n");
     if (said !== "") this.comments.set(path, said);
     const size = bytesOf(member.type, place);
     const offset = Math.floor(bitOffset / 8);
     const bits = bitWidth === undefined ? {} : { bits: { offset: bitOffset, width: bitWidth } };
-    const isAlone = at.endian !== "big" && isBigByName(declared);
-    const endian = isAlone ? ({ endian: "big" } as const) : {};
+    const own = this.#orderOf(`${at.holder}_${member.name}`, declared);
+    const endian = own !== undefined && own !== at.endian ? { endian: own } : {};
     const anonymous = member.name === "" ? ({ anonymous: true } as const) : {};
     return { type: type as never, offset, size, ...bits, ...endian, ...anonymous };
   }
@@ -190,6 +197,11 @@ export class SchemaBuilder {
     if (typedefs.includes("char16_t")) {
       dims.pop();
       return { chars: last === null ? null : last * 2, encoding: "utf16le" };
+    }
+    if (typedefs.some((name) => name === "wchar_t" || name === "shms_be_wchar_t") && element.size === 4) {
+      if (typedefs.includes("shms_wide_t")) return undefined;
+      dims.pop();
+      return { wchars: last };
     }
     if (element.encoding !== "char" || typedefs.includes("shms_char_t")) return undefined;
     dims.pop();
@@ -282,7 +294,7 @@ function isBigByName(type: DebugType): boolean {
 /** A type that this library's exports mark by a typedef. */
 function markedType(typedef: string): string | undefined {
   if (typedef === "shms_be_pointer_t") return "c_void_p";
-  if (typedef === "shms_be_wchar_t") return "c_wchar";
+  if (typedef === "shms_be_wchar_t" || typedef === "shms_be_wide_t") return "c_wchar";
   return /^shms_be_(float|double)_t$/.exec(typedef) ? `c_${typedef.slice(8, -2)}` : undefined;
 }
 
