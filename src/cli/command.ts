@@ -85,17 +85,29 @@ export function parse(
     ]),
   );
   try {
-    const { positionals, values } = parseArgs({ args: [...words], options: config, allowPositionals: true });
+    const parsed = parseArgs({ args: words.map(hideMinus), options: config, allowPositionals: true });
+    const positionals = parsed.positionals.map(showMinus);
+    const values = Object.fromEntries(
+      Object.entries(parsed.values).map(([key, value]) => [
+        key,
+        typeof value === "string" ? showMinus(value) : value,
+      ]),
+    );
     const isEnough = positionals.length >= count[0] && positionals.length <= count[1];
     if (!isEnough && !values.help) throw new UsageError(`usage: shmstruct ${name} ${args}`);
     return { args: positionals, values: values as Values<typeof COMMON> };
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(
-      `${escapeText(error instanceof Error ? error.message : String(error))} (see shmstruct ${name} --help)`,
+      `${escapeText((error instanceof Error ? error.message : String(error)).replaceAll("\n", " "))} (see shmstruct ${name} --help)`,
     );
   }
 }
+
+/** Begins a word that is a negative number, which would look like an option. No argument of a process has a NUL. */
+const HIDDEN = "\0";
+const hideMinus = (word: string): string => (/^-(\.?\d|Infinity$)/.test(word) ? HIDDEN + word : word);
+const showMinus = (word: string): string => (word.startsWith(HIDDEN) ? word.slice(HIDDEN.length) : word);
 
 /** The value of an option as a number. @throws UsageError */
 export function numberOption(name: string, text: string | undefined, least = 0): number | undefined {

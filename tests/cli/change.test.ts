@@ -30,6 +30,19 @@ describe("set", () => {
     });
   });
 
+  test("a negative number needs no --, and is no option", async () => {
+    for (const value of ["-5", "-0.5", "-1e3", "-Infinity"]) {
+      expect(await run(["set", robot, "pose.y", value])).toEqual(done);
+      expect(manager.get("pose.y")).toBe(Number(value));
+    }
+    expect(await run(["set", robot, "pose.y", "--timeout", "1000", "-2"])).toEqual(done);
+    expect(manager.get("pose.y")).toBe(-2);
+    const { code, err } = await run(["tail", frames, "-n", "-1"]);
+    expect([code, err.includes("got '-1'")]).toEqual([2, true]);
+    expect((await run(["set", robot, "-x", "1"])).err).toContain("option '-x'");
+    manager.set("pose.y", 4);
+  });
+
   test("a document", async () => {
     expect(await run(["set", config, "port", "81"])).toEqual(done);
     expect(await run(["set", config, "hosts.0", "b"])).toEqual(done);
