@@ -76,6 +76,7 @@ class Header {
       "#if defined(__GNUC__)",
       "#pragma GCC diagnostic push",
       '#pragma GCC diagnostic ignored "-Wpedantic"',
+      '#pragma GCC diagnostic ignored "-Woverlength-strings"',
       "#if !defined(__clang__)",
       '#pragma GCC diagnostic ignored "-Wpacked-bitfield-compat"',
       '#pragma GCC diagnostic ignored "-Wpacked-not-aligned"',
