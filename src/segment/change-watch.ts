@@ -43,7 +43,9 @@ export class ChangeWatch {
     this.#segment = segment;
     this.#state = opened;
     this.#page = pageOf(segment);
-    this.#lead = leadOf(this.#page, opened.version);
+    const changes = this.#page?.changes ?? 0;
+    // Of now: the commits since the segment was opened stand on the page too.
+    this.#lead = (changes - (this.#look().version % TWO_TO_THE_32)) | 0;
     this.#signal = new Notifier({ lock: segment.lock, read: () => this.#count() });
   }
 
@@ -120,9 +122,6 @@ const pageOf = (segment: Segment<Content>): LockPage | undefined => {
   const { lock } = segment;
   return lock.kind === "flock" && lock.page?.writable ? lock.page : undefined;
 };
-
-const leadOf = (page: LockPage | undefined, version: number): number =>
-  page === undefined ? 0 : (page.changes - (version % TWO_TO_THE_32)) | 0;
 
 /** Changes whose turns tell the version of the state that is newest when they come. */
 class VersionChanges implements Changes {
