@@ -324,7 +324,7 @@ typedef struct shms_i_lock {
   int fd, kind, writable;
   dev_t device;
   ino_t inode;
-  shms_i_page *page; /* NULL: there is none, or this process may not write it */
+  shms_i_page *page; /* NULL: it is missing, or this process may not write it */
   int held, entered, stuck;
   uint32_t looks;
   int64_t entered_at, looks_since, stuck_until;
@@ -720,7 +720,7 @@ static inline int shms_i_try_gate(shms_i_lock *lock, int mode) {
   return shms_i_kernel_lock(lock->fd, lock->kind == SHMS_FLOCK ? SHMS_FCNTL : SHMS_FLOCK, mode);
 }
 
-/* Maps the page of a lock; NULL where there is none that this process may write. `create` makes it. */
+/* Maps the page of a lock; NULL without one that this process may write. `create` makes it. */
 static inline shms_i_page *shms_i_open_page(const char *lock_path, int create, mode_t mode, int trust) {
   char path[PATH_MAX];
   struct stat status;
@@ -920,7 +920,7 @@ static inline void shms_i_release(shms_i_lock *lock) {
 
 static inline int shms_i_is_ahead(uint32_t wake_until, uint32_t number) { return ((wake_until - number) >> 16) == 0; }
 
-/* Counts a commit; one system call, and only if somebody sleeps for it. */
+/* Counts a commit; one system call, and only if another process sleeps for it. */
 static inline void shms_i_announce(shms_i_page *page) {
   if (page == NULL) return;
   uint32_t number = __atomic_fetch_add(&page->changes, 1u, __ATOMIC_SEQ_CST);
@@ -1632,7 +1632,7 @@ static inline int shms_i_make(const shms_place *place, const shms_new *wanted, u
 /**
  * Makes a segment's file, whole from the first moment on: no process ever sees it without what `init` wrote. Its lock is of kind
  * flock. Missing directories are not made. What a killed creator left behind is swept up by the next Manager.
- * @return SHMS_E_EXISTS (without SHMS_FORCE) when there is one; SHMS_E_FORMAT to replace a file that is none of shmstruct's;
+ * @return SHMS_E_EXISTS (without SHMS_FORCE) when there is one; SHMS_E_FORMAT to replace a file that is not one of shmstruct's;
  * SHMS_E_CONTENT to replace one whose lock is of kind fcntl; SHMS_E_TIMEOUT, SHMS_E_SYSTEM, what `init` returns
  * @example
  *     shms_new wanted;
@@ -2127,7 +2127,7 @@ static inline int shms_i_receive_once(shms_channel *channel, void *target, size_
  * Receives the next message, as a copy.
  * @param room bytes of `target`
  * @param timeout_ms to wait for one
- * @return SHMS_E_EMPTY when there is none; SHMS_E_FULL when it is longer than `room`: it was received, as far as there is room
+ * @return SHMS_E_EMPTY when it is missing; SHMS_E_FULL when it is longer than `room`: it was received, as far as there is room
  * @example Frame frame; shms_message message; while (!shms_receive(&frames, &frame, sizeof frame, &message, -1)) show(&frame);
  */
 static inline int shms_receive(shms_channel *channel, void *target, size_t room, shms_message *message, int timeout_ms) {
@@ -2294,7 +2294,7 @@ static inline uint32_t shms_i_recover(shms_queue *queue) {
   return changed;
 }
 
-/* Wakes one sleeper, if there is any. The dead stay counted, until enough wakes have found that nobody was there. */
+/* Wakes one sleeper, if there is any. The dead stay counted, until enough wakes have found that no one was there. */
 static inline void shms_i_wake_sleeper(shms_queue *queue, uint32_t at) {
   uint32_t *words = (uint32_t *)queue->file.content, *vain = &queue->vain[at == SHMS_I_FREE];
   uint32_t count = __atomic_load_n(words + at + 1, __ATOMIC_SEQ_CST);

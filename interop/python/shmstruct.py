@@ -232,7 +232,7 @@ class _Page:
 
     @staticmethod
     def open(lock_path, create, trust):
-        """The page; None where there is none that this process may write."""
+        """The page; None without one that this process may write."""
         path = lock_path + "-page"
         try:
             fd = _open(path, os.O_RDWR | (os.O_CREAT if create else 0))
@@ -1131,7 +1131,7 @@ class _Role:
         return True
 
     def changes(self, timeout=None):
-        """The versions of commits as they come; commits in a burst are one. Ends when there is none for `timeout` seconds."""
+        """The versions of commits as they come; commits in a burst are one. Ends when none comes for `timeout` seconds."""
         while self.wait_for_change(timeout):
             yield self._reported
 
@@ -1593,7 +1593,7 @@ class Subscriber(_Channel):
             self.index = oldest if whole or oldest == following else oldest + 1
 
     def receive(self, timeout=0):
-        """The next Message; None when there is none for `timeout` seconds (None: no limit)."""
+        """The next Message; None when none comes for `timeout` seconds (None: no limit)."""
         self._segment.check()
         message = self._receive()
         if message is not None or timeout == 0:
@@ -1848,7 +1848,7 @@ class Queue:
         return self._wait(_FREE, lambda: self._try_push(data, due), timeout) is not None
 
     def take(self, timeout=None):
-        """Takes a Job; None when there is none for `timeout` seconds. `with` gives it back unless it was ended."""
+        """Takes a Job; None when none comes for `timeout` seconds. `with` gives it back unless it was ended."""
         self._segment.check()
         return self._wait(_READY, self._try_take, timeout)
 

@@ -110,7 +110,7 @@ function look(content: ChannelContent, payload: Payload<Message>): Look {
   return { version: content.version, value, bytes: undefined };
 }
 
-/** The next message; undefined when there is none. */
+/** The next message; undefined without one. */
 function next(reader: RingReader, payload: Payload<Message>): LookedAtMessage | undefined {
   const { bytes, view } = payload.copy(reader.payloadBytes);
   const target = bytes.byteLength < reader.payloadBytes ? new Uint8Array(reader.payloadBytes) : bytes;

@@ -28,7 +28,7 @@ export interface ChannelPlace extends Trust {
 
 /** Options of `new Publisher`. @example { dir, slots: 8, create: true, waitMs: 5000 } */
 export interface PublisherOptions extends ChannelPlace {
-  /** Make the channel when there is none. Default false. */
+  /** Make the channel when it is missing. Default false. */
   readonly create?: boolean | undefined;
   /** With `create`: replace a channel that is there, with its messages. Default false. */
   readonly force?: boolean | undefined;

@@ -188,7 +188,7 @@ function copySlot(ring: RingMemory, from: Uint8Array, to: Uint8Array, slot: numb
   return undefined;
 }
 
-/** The publisher's side. Whoever uses it holds the writer's lock. */
+/** The publisher's side. Its user holds the writer's lock. */
 export class RingWriter {
   readonly #ring: RingMemory;
   /** The message that comes next. */
@@ -383,7 +383,7 @@ export class RingReader {
     this.cursor = newest;
   }
 
-  /** Copies the next message's payload into `target` and its header into the fields. False: there is none. */
+  /** Copies the next message's payload into `target` and its header into the fields. False: without one. */
   receive(target: Uint8Array, byteOffset: number): boolean {
     for (;;) {
       const slot = this.find();
@@ -407,7 +407,7 @@ export class RingReader {
     return this.#ring.user(slot);
   }
 
-  /** The slot of the next message, whose header is then in the fields; -1: there is none. What it holds counts after `finish`. */
+  /** The slot of the next message, whose header is then in the fields; -1: without one. What it holds counts after `finish`. */
   find(): number {
     const ring = this.#ring;
     const { words } = ring;

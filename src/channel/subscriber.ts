@@ -169,7 +169,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   }
 
   /**
-   * The next message as a private copy; undefined when there is none (after `timeoutMs`).
+   * The next message as a private copy; undefined without one (after `timeoutMs`).
    * @throws ClosedError; FileFormatError once the file was truncated; DeadlockError for a wait in the thread of the publisher;
    *   TypeError, RangeError for the options
    * @example const message = subscriber.receive({ timeoutMs: 100 });
@@ -185,7 +185,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   #spin(spinMs: number): Message<T> | undefined {
     if (spinMs === 0) return undefined;
-    // The clock takes as long as several looks: at first there is none.
+    // The clock takes as long as several looks: at first none is there.
     let deadline: Deadline | undefined;
     do {
       for (let looks = 0; looks < LOOKS_PER_CLOCK; looks++) {
@@ -244,7 +244,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   }
 
   /**
-   * Shows the next message in place, without a copy: false when there is none, or when the publisher has overwritten it while
+   * Shows the next message in place, without a copy: false without one, or when the publisher has overwritten it while
    * `fn` ran. Then throw away what `fn` has found: it may be half of one message and half of another. The next call goes on
    * with a later message. Never store into raw bytes: the memory is read-only, and a store kills the process.
    * @throws ClosedError; TypeError for an asynchronous function; what `fn` throws (the message is then not received)
@@ -361,7 +361,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     return { index, missed, sentAt: toMilliseconds(reader.timeLow, reader.timeHigh), type, length, epoch };
   }
 
-  /** The slot of the next message; -1: there is none. What is left in a file that was replaced comes first. */
+  /** The slot of the next message; -1: without one. What is left in a file that was replaced comes first. */
   #find(): number {
     if (this.#segment.closed) throw this.#closedError();
     // While it looks for changes the segment moves on by itself.
@@ -375,7 +375,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     return this.#current() === undefined ? -1 : this.#reader.find();
   }
 
-  /** The content that is current; undefined when there is none. */
+  /** The content that is current; undefined without one. */
   #current(): ChannelContent | undefined {
     if (this.#segment.closed) throw this.#closedError();
     const content = this.#segment.current();

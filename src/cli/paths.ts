@@ -55,7 +55,7 @@ function memberIn(schema: StructSchema, name: string): MemberSchema | undefined 
 
 /**
  * The value that a user typed, of the kind that stands there now: text as it is, numbers, enum labels, JSON for the rest.
- * @throws UsageError for text that is none of it
+ * @throws UsageError for text that is nothing of the kind
  */
 export function parseValue(text: string, { value: current, type }: Found): unknown {
   const label = labelled(text, type);

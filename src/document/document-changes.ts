@@ -18,7 +18,7 @@ export interface ChangeSource<T> {
 /** How often a file that does not exist yet is looked for, in milliseconds. */
 const LOOK_EVERY_MS = 10;
 
-/** An iteration that can be ended from outside while somebody waits for its next turn. */
+/** An iteration that can be ended from outside while its next turn is awaited. */
 export class DocumentChanges<T> implements AsyncIterableIterator<T>, AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #turns: AsyncGenerator<T, undefined>;

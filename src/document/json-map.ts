@@ -60,7 +60,7 @@ export interface MasterOptions extends PlaceOptions, Trust {
   readonly role: "master";
   /** Types what is written and read, and checks both. */
   readonly schema?: StandardSchema | undefined;
-  /** Make the file when there is none. Default true. */
+  /** Make the file when it is missing. Default true. */
   readonly create?: boolean | undefined;
   /** Recreate it without a document (or with `initial`) even when there is one, which erases that. Default false. */
   readonly force?: boolean | undefined;
@@ -113,7 +113,7 @@ export interface JsonFollower<T> extends Disposable {
   readonly closed: boolean;
   /**
    * Room for a document in bytes of UTF-8; undefined as long as there is no file.
-   * @throws ClosedError after `close()`; FileFormatError for a file that is none of a JsonMap, is damaged or truncated;
+   * @throws ClosedError after `close()`; FileFormatError for a file that is no JsonMap's, is damaged or truncated;
    *   SystemError EACCES …
    */
   readonly maxBytes: number | undefined;
@@ -223,8 +223,8 @@ export interface JsonMaster<T, Input = T> extends JsonFollower<T> {
    * Removes the file, if there is one, under the lock. Others have no document from then on; the lock files stay, as they
    * may hold them open, and tell the next write, which makes the file again, where versions go on.
    * @throws LockTimeoutError after `timeoutMs`, DeadlockError within an `update`; ClosedError
-   * @throws FileFormatError when somebody else's file has the name by now, which stays as it is
-   * @throws SystemError EACCES, EPERM where the directory lets nobody remove it: then it stays in use
+   * @throws FileFormatError when another program's file has the name by now, which stays as it is
+   * @throws SystemError EACCES, EPERM where the directory does not let it be removed: then it stays in use
    * @example master.remove();
    */
   remove(options?: LockOptions): void;
@@ -256,7 +256,7 @@ export interface JsonMapConstructor {
   open<T = Json>(options: MasterOptions & WaitForFileOptions): Promise<JsonMaster<T>>;
   /**
    * Puts the document of a backup in the place of the live one, in one step; its users move over, and versions go on. The
-   * file is made if there is none.
+   * file is made if it is missing.
    * @param backup path of a file that `backup()` wrote
    * @throws FileMissingError, FileFormatError for what is no backup of a document; LockTimeoutError; SystemError
    * @example JsonMap.restore("/backups/config", { file: "/run/app/config" });
@@ -707,7 +707,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
  * the text at the start, are jsonmmap's.
  * @throws TypeError for options that there are not, or that make no sense (neither `file` nor `name`, an unknown role, no Standard Schema …)
  * @throws RangeError for `maxBytes` or `mode` out of range, or a `name` that is too long
- * @throws FileFormatError when the file is none of a JsonMap, damaged or truncated; FileMissingError for a master with
+ * @throws FileFormatError when the file is no JsonMap's, damaged or truncated; FileMissingError for a master with
  *   `create: false`; SystemError ENOSPC, EACCES …; UnsupportedError outside Linux
  * @example
  * using master = new JsonMap<Config>({ file: "/run/app/config", role: "master" });

@@ -146,7 +146,7 @@ function inspectArray(array: readonly unknown[], depth: number): Finding | undef
 }
 
 function inspectObject(object: Record<string, unknown>, depth: number): Finding | undefined {
-  // Faster than Object.keys(); what somebody added to Object.prototype is not written, so it may be anything.
+  // Faster than Object.keys(); what was added to Object.prototype is not written, so it may be anything.
   for (const key in object) {
     const finding = inspect(object[key], depth + 1);
     if (finding === undefined || !Object.hasOwn(object, key)) continue;

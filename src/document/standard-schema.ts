@@ -85,7 +85,7 @@ function promised(result: Promise<unknown>, schema: string): TypeError {
   const error = new TypeError(
     `${schema} returned a promise: it validates asynchronously, which JsonMap cannot wait for, or one of its functions has thrown (then see this error's cause, a moment later)`,
   );
-  // Without this a failure that nobody waits for would end the process.
+  // Without this a failure that is not awaited would end the process.
   result.then(undefined, (cause: unknown) => {
     error.cause = cause;
   });

@@ -4,9 +4,9 @@ import { show } from "./show.ts";
 type Kind = "string" | "number" | "boolean" | "function" | "object" | "any";
 
 /**
- * Checks an options object before anything is done with it; ranges are left to whoever uses the values.
+ * Checks an options object before anything is done with it; ranges are left to those who use the values.
  * @param where what the message begins with, e.g. `"new Manager"`
- * @param known the options there are, and the `typeof` of each (`"any"`: checked by whoever uses it)
+ * @param known the options there are, and the `typeof` of each (`"any"`: checked where it is used)
  * @param isRequired whether there must be options at all
  * @throws TypeError naming the option, what it should be, and what there is
  * @example checkOptions("lock", options, { timeoutMs: "number" });

@@ -174,7 +174,7 @@ export class FileMissingError extends ShmError {
 }
 
 /**
- * The file is not one of ours, is damaged, was cut short, or is under another kind of lock than the one asked for.
+ * The file is not one of ours, is damaged, was truncated, or is under another kind of lock than the one asked for.
  * Code `"FILE_FORMAT"`.
  * @example if (error instanceof FileFormatError && error.isOurs) new Manager(Robot, { create: true, force: true });
  */

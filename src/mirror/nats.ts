@@ -8,7 +8,7 @@ import { ConflictError, type Entry, type Transport } from "./transport.ts";
 export interface NatsOptions {
   /** One server or several of a cluster. @example "nats://10.0.0.1:4222" */
   readonly servers: string | readonly string[];
-  /** The key-value bucket; made if there is none. */
+  /** The key-value bucket; made if it is missing. */
   readonly bucket: string;
   /** Credentials, TLS and the rest, as `connect` of @nats-io/transport-node takes them. */
   readonly connection?: NodeConnectionOptions | undefined;

@@ -245,7 +245,7 @@ function openSegment(path: string, trust: Trust): Segment<Content> {
   if (kind === undefined)
     throw new FileFormatError(
       absolute,
-      `'${absolute}' is no file that can be published: there is none, or it is damaged`,
+      `'${absolute}' is no file that can be published: it is missing or damaged`,
     );
   const { place, type } = mirrored(kind, absolute);
   return new Segment(place, type, { access: "read", makesLock: false, trust });

@@ -53,7 +53,7 @@ export class Backing {
   }
 
   /**
-   * Opens named memory, and makes it if it is to be written and there is none.
+   * Opens named memory, and makes it if it is to be written and missing.
    * @throws TypeError for an impossible name; UntrustedFileError; SystemError ENOENT, EACCES, ENOSPC …
    */
   static fromName(tagName: string, byteLength: number, writable: boolean, options: NamedOptions): Backing {

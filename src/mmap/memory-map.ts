@@ -165,7 +165,7 @@ const ITERATION_CHECK_BYTES = 4096;
  * documentation (Unix part) it follows, ValueError, IndexError and OverflowError being RangeError here and OSError
  * `SystemError`. Reads give copies; `bytes` is the memory itself.
  *
- * If somebody cuts the file short, touching what is gone kills the process; no handler helps. Everything that
+ * If the file is truncated, touching what is gone kills the process; no handler helps. Everything that
  * takes or gives more than one byte therefore looks at the file's size first and throws `FileFormatError`; iteration
  * looks every 4096 bytes. After `close()` everything but `closed`, `access`, `offset` and `close()` throws
  * `ClosedError`.
@@ -220,7 +220,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     this.#offset = offset;
     this.#backing = backing;
     this.#how = how;
-    // Without a file, private memory is as good as shared: nobody else could see it.
+    // Without a file, private memory is as good as shared: no other process could see it.
     const isOwn = backing === undefined && access === "copy";
     this.#access = options.access ?? (isOwn ? "write" : access);
   }
@@ -229,7 +229,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * Removes named memory. Maps that have it open keep it; the next `new MemoryMap(-1, n, { tagName })` makes another.
    * As shm_unlink(3).
    * @returns whether there was one
-   * @throws TypeError, RangeError for an impossible name; SystemError EACCES when it is somebody else's
+   * @throws TypeError, RangeError for an impossible name; SystemError EACCES when it is another user's
    * @example MemoryMap.removeTag("weather");
    */
   static removeTag(tagName: string): boolean {
@@ -268,7 +268,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * the process. Use `slice()` or `read()` for a copy and `viewOf(Struct, map)` for a struct, or open the map with
    * `access: "copy"`: that is the same memory without copying, and stores stay private. A file need not be writable for
    * that; memory by `tagName` must be.
-   * @throws TypeError when `access` is "read"; ClosedError after `close()`; FileFormatError when the file was cut short
+   * @throws TypeError when `access` is "read"; ClosedError after `close()`; FileFormatError when the file was truncated
    * @example map.bytes[0] = 1;
    */
   get bytes(): Uint8Array<ArrayBuffer> {
@@ -332,7 +332,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   /**
    * A copy of the next `size` bytes, fewer at the end of the map, and moves past them.
    * @param size in bytes; undefined, null or negative: all that is left
-   * @throws ClosedError after `close()`; FileFormatError when the file was cut short; TypeError for what is no integer
+   * @throws ClosedError after `close()`; FileFormatError when the file was truncated; TypeError for what is no integer
    * @example const header = map.read(16);
    */
   read(size?: number | null): Uint8Array<ArrayBuffer> {
@@ -344,7 +344,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * A copy of the bytes up to and with the next newline (or the end), and moves past them.
-   * @throws ClosedError after `close()`; FileFormatError when the file was cut short
+   * @throws ClosedError after `close()`; FileFormatError when the file was truncated
    * @example new TextDecoder().decode(map.readLine());
    */
   readLine(): Uint8Array<ArrayBuffer> {
@@ -377,7 +377,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @returns how many bytes that were
    * @throws RangeError when it does not fit; nothing is written then
    * @throws TypeError on a read-only map, and for what is neither bytes nor text; ClosedError after `close()`;
-   *   FileFormatError when the file was cut short
+   *   FileFormatError when the file was truncated
    * @example map.write("hello\n"); // 6
    */
   write(data: BytesLike): number {
@@ -415,7 +415,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * that byte.
    * @param start first byte to look at; negative counts from the end. Default: the position
    * @param end byte to stop before; negative counts from the end. Default: the end
-   * @throws ClosedError after `close()`; FileFormatError when the file was cut short; TypeError, RangeError for what is
+   * @throws ClosedError after `close()`; FileFormatError when the file was truncated; TypeError, RangeError for what is
    *   neither bytes, text nor a byte, and for positions that are no integers
    * @example map.find("\0");
    */
@@ -451,7 +451,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   /**
    * Copies `count` bytes from `source` to `destination`, both in bytes from the start of the map; they may overlap.
    * @throws RangeError when that is not within the map; TypeError on a read-only map, and for what is no integer;
-   *   ClosedError after `close()`; FileFormatError when the file was cut short
+   *   ClosedError after `close()`; FileFormatError when the file was truncated
    * @example map.move(0, 512, 256);
    */
   move(destination: number, source: number, count: number): void {
@@ -470,7 +470,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * One byte, 0 to 255; negative counts from the end. Does not look at the file's size. A loop sees what others store.
-   * @throws RangeError when there is none; TypeError for what is no integer; ClosedError after `close()`
+   * @throws RangeError when it is missing; TypeError for what is no integer; ClosedError after `close()`
    * @example map.at(-1); // the last
    */
   at(index: number): number {
@@ -482,7 +482,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * Sets one byte, 0 to 255; a negative index counts from the end. Does not look at the file's size.
-   * @throws RangeError when there is none, or for another value; TypeError on a read-only map, and for what is no
+   * @throws RangeError when it is missing, or for another value; TypeError on a read-only map, and for what is no
    *   integer; ClosedError after `close()`
    * @example map.set(0, 255);
    */
@@ -498,7 +498,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @param end byte to stop before. Default: as far as there are any
    * @param step bytes from one to the next, default 1
    * @throws RangeError for step 0; TypeError for what is no integer; ClosedError after `close()`; FileFormatError when
-   *   the file was cut short
+   *   the file was truncated
    * @example map.slice(0, 5);
    */
   slice(start?: number, end?: number, step?: number): Uint8Array<ArrayBuffer> {
@@ -549,7 +549,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @throws RangeError when `data` has not exactly as many bytes as are to be replaced, or for step 0; nothing is
    *   written then
    * @throws TypeError on a read-only map, for what is neither bytes nor text, and for what is no integer; ClosedError
-   *   after `close()`; FileFormatError when the file was cut short
+   *   after `close()`; FileFormatError when the file was truncated
    * @example map.setSlice("hello", 0, 5);
    */
   setSlice(data: BytesLike, start?: number, end?: number, step?: number): void {
@@ -565,7 +565,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * The bytes as numbers, each as it is when its turn comes.
-   * @throws ClosedError after `close()`; FileFormatError when the file was cut short, which it looks for every 4096 bytes
+   * @throws ClosedError after `close()`; FileFormatError when the file was truncated, which it looks for every 4096 bytes
    * @example for (const byte of map) sum += byte;
    */
   *[Symbol.iterator](): Generator<number, void, void> {

@@ -1,4 +1,4 @@
-/** Named memory for a `tagName`: whoever opens the name first makes it, everybody gets the same bytes. */
+/** Named memory for a `tagName`: the first who opens the name makes it, all get the same bytes. */
 
 import { Deadline, sleepMs } from "../sync/deadline.ts";
 import { allocate, closeFile, fileSize } from "../sys/file.ts";
@@ -33,7 +33,7 @@ export interface NamedMemory {
 }
 
 /**
- * Opens the memory of that name, and makes it when there is none, `byteLength` long and zeroed. Many processes may
+ * Opens the memory of that name, and makes it when it is missing, `byteLength` long and zeroed. Many processes may
  * do this at once: one makes it, all get the same. With `byteLength` 0 it must exist already.
  * @throws TypeError, RangeError for an impossible name; UntrustedFileError; SystemError ENOENT, EACCES, ENOSPC …
  */
@@ -54,7 +54,7 @@ export function openNamedReadOnly(tagName: string, options: NamedOptions = {}): 
 }
 
 /**
- * Removes the name. Whoever has the memory mapped keeps it; it goes when the last of them unmaps.
+ * Removes the name. Those who have the memory mapped keep it; it goes when the last of them unmaps.
  * @returns whether there was one
  * @throws TypeError, RangeError for an impossible name; SystemError EACCES
  */

@@ -10,7 +10,7 @@ import { E, errnoName, O_CREAT } from "../sys/libc/constants.ts";
 import { isMusl } from "../sys/libc/symbols.ts";
 
 /**
- * Base of the errors below, and itself the error for everything that is none of them (`ENOSPC`, `EMFILE` …).
+ * Base of the errors below, and itself the error for everything else (`ENOSPC`, `EMFILE` …).
  * `syscall`, `errno`, `code` (`"EAGAIN"`) and `path` (the object's name) say what happened. Thrown by everything in
  * `shmstruct/posix` that asks the system. As `posix_ipc.Error`.
  * @example catch (error) { if (error instanceof PosixError) console.error(error.code, error.path); }

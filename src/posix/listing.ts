@@ -37,7 +37,7 @@ export interface PosixObjectList {
 const SHARED_MEMORY_DIR = "/dev/shm";
 
 /**
- * Lists shared memory, semaphores and message queues that still have a name, whoever made them. On Linux the first two
+ * Lists shared memory, semaphores and message queues that still have a name, also those of other programs. On Linux the first two
  * are files in /dev/shm; queues show where the file system `mqueue` is mounted, usually at /dev/mqueue. It never
  * throws: what it cannot read is said in `unseen`. On musl a semaphore's file is told from shared memory by its 32 bytes.
  * @example for (const { kind, name } of listPosixObjects().objects) console.log(kind, name);

@@ -198,9 +198,9 @@ export class MessageQueue<M = Uint8Array> {
   }
 
   /**
-   * Takes the oldest message of the highest priority, waiting in this thread while there is none. See `receiveAsync`.
+   * Takes the oldest message of the highest priority, waiting in this thread while the queue is empty. See `receiveAsync`.
    * As mq_receive(3), which waits in poll(2) here.
-   * @throws BusyError when there is none in time, or at once if `block` is false
+   * @throws BusyError when none comes in time, or at once if `block` is false
    * @throws SignalError when a signal arrives that JavaScript listens for
    * @throws MessageFormatError when a queue of structs received something else: it has the bytes
    * @throws PermissionsError when the queue was opened with `read: false`; ClosedError after `close()`; TypeError,
@@ -253,11 +253,11 @@ export class MessageQueue<M = Uint8Array> {
   }
 
   /**
-   * Asks to be told once, when a message comes into the empty queue and nobody is waiting in mq_receive(3); ask again
+   * Asks to be told once, when a message comes into the empty queue and no process is waiting in mq_receive(3); ask again
    * for the next time. As mq_notify(3). One process at a time can have asked. A waiting receive of this class does not count
-   * as one: the kernel sees nobody waiting.
+   * as one: the kernel sees no process waiting.
    * @param target a function, called from the event loop (the process stays alive for it); a signal by number or
-   *   name, for `process.on`; null or nothing takes the request back, also when there is none
+   *   name, for `process.on`; null or nothing takes the request back, also when none is pending
    * @throws BusyError when a request stands already, ours or another process's; ClosedError after `close()`
    * @throws TypeError, RangeError for what is no signal; PosixError where a sandbox refuses the netlink socket that a
    *   function needs
@@ -290,7 +290,7 @@ export class MessageQueue<M = Uint8Array> {
    * Ends the use of this handle: what waits rejects with ClosedError, loops over it end. The queue lives on.
    * The kernel also drops a notification request this process has on the queue, from whatever handle. A second call
    * does nothing. As mq_close(3).
-   * @throws PosixError EBADF when somebody else closed `fd`
+   * @throws PosixError EBADF when `fd` was closed elsewhere
    * @example queue.close();
    */
   close(): void {
@@ -302,9 +302,9 @@ export class MessageQueue<M = Uint8Array> {
   }
 
   /**
-   * Removes the name, also after `close()`. Whoever has the queue open keeps it; a new one of that name is another one.
+   * Removes the name, also after `close()`. Those who have the queue open keep it; a new one of that name is another one.
    * As mq_unlink(3).
-   * @throws ExistentialError when there is none (any more), PermissionsError
+   * @throws ExistentialError when it is gone, or never was, PermissionsError
    * @example queue.unlink();
    */
   unlink(): void {

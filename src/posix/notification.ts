@@ -144,7 +144,7 @@ function watchSocket(fd: number, socket: Bun.SocketHandler<undefined>): void {
   void Bun.connect({ fd, socket } as Bun.FdSocketOptions & Bun.TCPSocketConnectOptions<undefined>);
 }
 
-/** @throws TypeError for a name that is no signal, RangeError for a number that is none */
+/** @throws TypeError for a name that is no signal, RangeError for a number that is not one */
 function signalNumber(signal: number | NodeJS.Signals): number {
   const { signals } = os().constants;
   if (typeof signal === "string" && Object.hasOwn(signals, signal)) return signals[signal];

@@ -57,7 +57,7 @@ function mayBeSemaphore(name: string): boolean {
 
 /**
  * Looks at the semaphore that there is.
- * @returns what tells it from others; undefined when there is none
+ * @returns what tells it from others; undefined without one
  * @throws PermissionsError, PosixError ELOOP … as sem_open; FileFormatError for what is no semaphore, or damaged; UntrustedFileError
  */
 export function checkSemaphoreFile(name: string, wantedMode: number, trust: Trust): string | undefined {

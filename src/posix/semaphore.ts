@@ -82,7 +82,7 @@ export class SemaphoreHold {
  * A handle to a named semaphore (sem_overview(7); `posix_ipc.Semaphore`).
  *
  * A semaphore is not a lock: a process that is killed between `acquire()` and `release()` takes its unit with it,
- * and nobody gives it back. For mutual exclusion that survives crashes use a role's lock, which the kernel frees.
+ * and it is not given back. For mutual exclusion that survives crashes use a role's lock, which the kernel frees.
  *
  * Handles do not close themselves when they are garbage collected, only when their worker ends: use `using`, or call
  * `close()`; afterwards what takes, gives or asks throws `ClosedError`.
@@ -133,9 +133,9 @@ export class Semaphore {
    * Takes one unit, waiting in this thread until there is one: the event loop stands still. See `acquireAsync`. As
    * sem_wait(3) and sem_timedwait(3).
    * @param wait milliseconds, fractions allowed, or `{ timeoutMs }`; undefined waits forever, 0 never waits
-   * @throws BusyError when there is none in time
+   * @throws BusyError when none comes in time
    * @throws SignalError when a signal arrives that JavaScript listens for: its handler runs once the caller returns
-   *   to the event loop. A signal nobody listens for ends the process, as always
+   *   to the event loop. A signal that has no listener ends the process, as always
    * @throws ClosedError after `close()`; TypeError, RangeError for a wrong timeout
    * @throws UnsupportedError for a timeout above 0 on macOS
    * @example semaphore.acquire(500); // half a second at most
@@ -157,7 +157,7 @@ export class Semaphore {
    * Takes one unit without ever blocking the event loop. Callers of one object are served in order. It tries, then
    * polls every 1 to 10 ms (a sixteenth of the time already waited), as no descriptor tells of a semaphore.
    * A unit is taken only at the moment the promise is resolved: aborting or a timeout never loses one.
-   * @throws (rejects with) BusyError when there is none in time; `signal.reason` when aborted; ClosedError when closed
+   * @throws (rejects with) BusyError when none comes in time; `signal.reason` when aborted; ClosedError when closed
    *   before or meanwhile; TypeError, RangeError for wrong options
    * @example await semaphore.acquireAsync({ timeoutMs: 500 });
    */
@@ -243,9 +243,9 @@ export class Semaphore {
   }
 
   /**
-   * Removes the name, also after `close()`. Whoever has the semaphore open keeps it; a new one of that name is another
+   * Removes the name, also after `close()`. Those who have the semaphore open keep it; a new one of that name is another
    * one. As sem_unlink(3).
-   * @throws ExistentialError when there is none (any more), PermissionsError
+   * @throws ExistentialError when it is gone, or never was, PermissionsError
    * @example semaphore.unlink();
    */
   unlink(): void {
@@ -299,7 +299,7 @@ function open(name: string, flags: number, options: SemaphoreOptions): number {
     const opened =
       known === undefined ? openNew(name, flags, options) : openKnown(name, flags & ~O_CREAT, known);
     if (opened !== undefined) return opened;
-    // Somebody made or replaced it meanwhile: it must be looked at again.
+    // It was made or replaced meanwhile: it must be looked at again.
   }
 }
 

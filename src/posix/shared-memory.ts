@@ -48,7 +48,7 @@ const MAP_OPTIONS = { byteLength: "number", byteOffset: "number", access: "strin
 
 /**
  * A handle to a shared memory object (shm_open(3), shm_overview(7); `posix_ipc.SharedMemory`, Python's
- * `multiprocessing.shared_memory`). The memory lives until its name is unlinked and nobody has it open or mapped.
+ * `multiprocessing.shared_memory`). The memory lives until its name is unlinked and no process has it open or mapped.
  *
  * Handles do not close themselves when they are garbage collected: use `using`, or call `close()`; afterwards what maps
  * or asks throws `ClosedError`.
@@ -63,7 +63,7 @@ export class SharedMemory {
   readonly #file: OwnedFd;
 
   /**
-   * Opens or creates an object. Storage stands behind every byte from the start: when there is none left it fails
+   * Opens or creates an object. Storage stands behind every byte from the start: when nothing is left it fails
    * here, where a plain ftruncate would succeed and a later store kill the process.
    * @throws TypeError, RangeError for wrong options (names are at most 255 bytes after the slash)
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
@@ -154,7 +154,7 @@ export class SharedMemory {
 
   /**
    * Closes the descriptor; maps and views made from it live on. A second call does nothing.
-   * @throws SystemError EBADF when somebody else closed `fd`
+   * @throws SystemError EBADF when `fd` was closed elsewhere
    * @example memory.closeFd();
    */
   closeFd(): void {
@@ -179,9 +179,9 @@ export class SharedMemory {
   }
 
   /**
-   * Removes the name, also after `close()`. The memory goes when nobody has it open or mapped; until then a new object
+   * Removes the name, also after `close()`. The memory goes when no process has it open or mapped; until then a new object
    * of that name is another one. As shm_unlink(3).
-   * @throws ExistentialError when there is none (any more), PermissionsError
+   * @throws ExistentialError when it is gone, or never was, PermissionsError
    * @example memory.unlink();
    */
   unlink(): void {
@@ -228,7 +228,7 @@ export function unlinkSharedMemory(name: string): void {
 /** What was made for a size that cannot be had is removed again. */
 function openSized(name: string, flags: number, options: SharedMemoryOptions): number {
   const { mode, size = 0 } = options;
-  // Somebody else's object is not emptied before it is known whose it is.
+  // Another user's object is not emptied before it is known whose it is.
   const { fd, made } = open(name, flags & ~O_TRUNC, mode);
   try {
     const path = sharedMemoryFile(name);
@@ -237,7 +237,7 @@ function openSized(name: string, flags: number, options: SharedMemoryOptions): n
     if (size > 0) asPosixErrors(name, () => resize(fd, size, name), sizeHints(size));
     return fd;
   } catch (error) {
-    // Somebody else may have found it meanwhile, and given it a smaller size: then it is in use.
+    // Another process may have found it meanwhile, and given it a smaller size: then it is in use.
     const isOurs = made && statusOf(fd).byteLength === 0;
     closeFile(fd);
     if (isOurs) unlinkSharedMemoryFile(name);

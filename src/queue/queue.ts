@@ -37,7 +37,7 @@ export interface QueueOptions extends Trust {
   readonly name?: string | undefined;
   /** The class name in the file's name. Default: the class's own, `Bytes` for `Uint8Array`. */
   readonly className?: string | undefined;
-  /** Make the queue when there is none. Default false. */
+  /** Make the queue when it is missing. Default false. */
   readonly create?: boolean | undefined;
   /** With `create`: replace a queue that is there, with its jobs. Default false. */
   readonly force?: boolean | undefined;
@@ -113,7 +113,7 @@ export interface OwnerInfo {
   readonly pid: number;
   /** Jobs that it has taken. */
   readonly taken: number;
-  /** Dead: its jobs go back as soon as somebody looks. */
+  /** Dead: its jobs go back as soon as another process looks. */
   readonly isAlive: boolean;
 }
 
@@ -438,7 +438,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /**
    * Takes a job, if there is one.
-   * @returns undefined when there is none whose time has come
+   * @returns undefined when no job's time has come
    * @throws ClosedError; TooManyOwnersError; FileMissingError once the file was deleted
    */
   tryTake(): Job<T> | undefined {

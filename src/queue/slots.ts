@@ -35,7 +35,7 @@ export const WRITING = 1;
 export const READY = 2;
 export const TAKEN = 3;
 
-/** So many owners fit the word: 0 is none, 1023 says that the slot is frozen. */
+/** So many owners fit the word: 0 means no owner, 1023 says that the slot is frozen. */
 export const MAX_OWNER = 1022;
 const FROZEN = 1023;
 export const MAX_QUEUE_SLOTS = 2 ** 20;
@@ -152,7 +152,7 @@ export const slotsGeometry = (bytes: Uint8Array, refuse: (reason: string) => nev
 
 export { contentBytesOf as slotsBytes };
 
-/** The slots, for one owner. A slot is named by the word at which it begins; -1 is none. */
+/** The slots, for one owner. A slot is named by the word at which it begins; -1 means no slot. */
 export class Slots {
   readonly words: Int32Array;
   readonly payloadBytes: number;
@@ -195,7 +195,7 @@ export class Slots {
 
   // ---- producers
 
-  /** A free slot, which is then this owner's to write; -1: there is none. */
+  /** A free slot, which is then this owner's to write; -1: without one. */
   claim(): number {
     const { words } = this;
     for (;;) {
@@ -245,7 +245,7 @@ export class Slots {
 
   // ---- workers
 
-  /** A job, which is then this owner's; -1: there is none whose time has come. `word(slot)` is its lease. */
+  /** A job, which is then this owner's; -1: no job's time has come. `word(slot)` is its lease. */
   take(): number {
     const { words } = this;
     const head = this.#read(HEAD);
@@ -363,7 +363,7 @@ export class Slots {
     return this.#read(slot + TICKET + 1);
   }
 
-  /** The soonest time at which a delayed job may be taken, in ms since 1970; Infinity: there is none. */
+  /** The soonest time at which a delayed job may be taken, in ms since 1970; Infinity: no job is delayed. */
   nextDueMs(nowMs: number): number {
     let due = Number.POSITIVE_INFINITY;
     for (const slot of this) {

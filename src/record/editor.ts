@@ -54,7 +54,7 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
 
   /**
    * Takes the lock if it is free, else undefined.
-   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or cut short
+   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or truncated
    * @example using session = editor.tryLock(); if (session === undefined) return "busy";
    */
   tryLock(): WriteSession<T> | undefined {
@@ -231,7 +231,7 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
 
   /**
    * Waits until the file on the disk holds what is in memory (msync(2)). Other processes see every commit without it.
-   * @throws SystemError EIO when the disk fails; FileFormatError when somebody has cut the file short; ClosedError
+   * @throws SystemError EIO when the disk fails; FileFormatError when the file was truncated; ClosedError
    * @example editor.edit((data) => { data.count += 1; }); editor.flush();
    */
   flush(): void {

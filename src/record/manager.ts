@@ -22,10 +22,10 @@ export interface RemoveOptions extends LockOptions {
 }
 
 /**
- * Makes the shared file, and is an Editor of it (IPMMAP's `DataStructMmapManager`). With `create` the file is made when there is none; with `force`
+ * Makes the shared file, and is an Editor of it (IPMMAP's `DataStructMmapManager`). With `create` the file is made when it is missing; with `force`
  * it is replaced by an empty one, and those who have the old one open move to the new one at their next lock.
  *
- * Files are made whole under another name and then renamed, so nobody ever sees half of one; their storage is
+ * Files are made whole under another name and then renamed, so that no process ever sees half of one; their storage is
  * reserved, so that a full disk is an error here (`SystemError` ENOSPC) and not the death of a writer later.
  * @throws as Editor; SystemError when the file cannot be made; FileFormatError when the place is taken by
  *   something that is no file of ours, or by one with another kind of lock than `lock` asks for
@@ -59,7 +59,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
 
   /**
    * Puts the content of a backup in the place of the live file, in one step; the file's users move over. The file is made
-   * if there is none. A backup of another struct is migrated.
+   * if it is missing. A backup of another struct is migrated.
    * @param backup path of a file that `backup()` wrote
    * @throws FileMissingError, FileFormatError for what is no backup of a record; MigrationError for one that would lose
    *   something; LockTimeoutError; SystemError
@@ -77,7 +77,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
    * Removes the file and closes. Others find out at their next lock (FileMissingError). The lock file stays, so that
    * processes that wait for it meet those that come later; with `purge` it goes too, unless a process uses it.
    * @throws DeadlockError when this thread holds the lock
-   * @throws FileFormatError when somebody has put something else in its place; SystemError EACCES when the directory may
+   * @throws FileFormatError when something else was put in its place; SystemError EACCES when the directory may
    *   not be changed. The role is closed then, and what is there stays
    * @example manager.remove({ purge: true });
    */

@@ -33,7 +33,7 @@ export interface RoleOptions extends Trust {
 
 /** Options of a Manager (`create` and `force` are IPMMAP's). @example new Manager(Robot, { create: true, mode: 0o660 }) */
 export interface ManagerOptions extends RoleOptions {
-  /** Make the file when there is none. Default false. */
+  /** Make the file when it is missing. Default false. */
   readonly create?: boolean | undefined;
   /**
    * With `create`: replace a file that is there by an empty one, which erases its content. For tests; a program that does

@@ -44,7 +44,7 @@ export class Reader<T extends MmapStructure> extends Role<T, DeepReadonly<T>> {
    * Takes the lock, shared with other Readers; waits for a writer.
    * @param options `timeoutMs` in milliseconds; without it there is no limit
    * @throws LockTimeoutError after `timeoutMs`; DeadlockError when this thread holds a conflicting lock itself; ClosedError
-   * @throws FileMissingError, FileFormatError or LayoutMismatchError when the file was removed, cut short or replaced
+   * @throws FileMissingError, FileFormatError or LayoutMismatchError when the file was removed, truncated or replaced
    * @throws TypeError or RangeError for options that are none
    * @example { using session = reader.lock(); console.log(session.data.pose.x); }
    */
@@ -54,7 +54,7 @@ export class Reader<T extends MmapStructure> extends Role<T, DeepReadonly<T>> {
 
   /**
    * Takes the lock if it is free, else undefined.
-   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or cut short
+   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or truncated
    * @example using session = reader.tryLock(); if (session === undefined) return "busy";
    */
   tryLock(): ReadSession<T, DeepReadonly<T>> | undefined {

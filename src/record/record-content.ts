@@ -110,7 +110,7 @@ export class RecordContent implements Content {
   #wholeViews: WholeViews | undefined;
   /** All bytes but those of atomics. */
   readonly #transactional: readonly Range[];
-  /** The part that the class knows, of both. */
+  /** The part that the class knows, of live and pre-image. */
   readonly #ofClass: { readonly live: Uint8Array; readonly preImage: Uint8Array };
 
   constructor(file: SegmentFile, layout: Layout | undefined) {

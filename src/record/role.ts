@@ -89,7 +89,7 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * writer, not even for one that was killed halfway; only on files that Python's IPMMAP edits too, or that are not
    * transactional, it takes the reader lock for a moment.
    * @throws as `live`; on such files also as `lock`
-   * @param into an earlier snapshot that nobody needs any more: it is overwritten, which is three times as fast as
+   * @param into an earlier snapshot that is not needed any more: it is overwritten, which is three times as fast as
    *   new memory
    * @throws TypeError when `into` is anything else than a snapshot of this class
    * @example const { speed } = reader.snapshot();
@@ -113,7 +113,7 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * How far the struct has come: one more with each commit. A file that replaces another (`force`, `remove()` and a new
    * file, a restore) goes on 2^32 higher, so it never goes back. 0 for IPMMAP's files, which do not count. Two of it tell
    * how many commits there were in between, in one file.
-   * @throws as `live`, and FileFormatError when somebody has cut the file short
+   * @throws as `live`, and FileFormatError when the file was truncated
    */
   get version(): number {
     return this.core.wholeContent().version;

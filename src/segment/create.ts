@@ -53,7 +53,7 @@ export interface CreateOptions extends LockOptions {
 }
 
 /**
- * Makes the file if there is none, or replaces it when forced.
+ * Makes the file if it is missing, or replaces it when forced.
  * @returns whether it was made
  * @throws FileFormatError for a place that is taken by something else; LockTimeoutError; SystemError; what `fill` throws
  */
@@ -105,7 +105,7 @@ function tryCreate<C extends Content>(
  * the new one is filled: what its users store without the lock from then on (atomics, `live`) is lost, not half copied.
  * @param makePlan undefined to leave the file as it is
  * @returns whether it was replaced
- * @throws FileMissingError when there is none; FileFormatError for another program's file, or a damaged one;
+ * @throws FileMissingError when it is missing; FileFormatError for another program's file, or a damaged one;
  *   LockTimeoutError; SystemError; what `makePlan` and its `fill` throw. The file stays as it was then
  */
 export function replaceSegment<C extends Content>(

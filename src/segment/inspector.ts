@@ -20,7 +20,7 @@ export interface Look {
   readonly version: number;
   /** Plain values: objects, arrays, numbers, bigints, text. Undefined for a document that was never written. */
   readonly value: unknown;
-  /** The bytes of the struct; undefined for what is none. */
+  /** The bytes of the struct; undefined for what is no struct. */
   readonly bytes: Uint8Array | undefined;
 }
 

@@ -28,7 +28,7 @@ const FILE_NAME_BYTES_MAX = 255;
 /** Names of the files beside a segment: none of them can be a segment's own. */
 const SIDE_FILE = /\.(?:lock|lockfile|owners|mirror)$|\.(?:lock|lockfile)-page$/;
 
-/** Whether a file with that name lies beside a segment, and is none itself. */
+/** Whether a file with that name lies beside a segment, and is no segment itself. */
 export const isSideFile = (name: string): boolean => SIDE_FILE.test(name);
 
 /**

@@ -298,7 +298,7 @@ export class Segment<C extends Content> implements Closable {
     oldLock?.close();
   }
 
-  /** The current file, opened; undefined when there is none and that is allowed. */
+  /** The current file, opened; undefined without one and that is allowed. */
   #open(): C | undefined {
     const { words, leastBytes } = this.type;
     const { access, mayBeMissing, trust, mode } = this.#options;

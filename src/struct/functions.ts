@@ -319,7 +319,7 @@ function hasFields(cls: StructClass): boolean {
   }
 }
 
-/** The class loaded under a name. @throws StructDefinitionError when there is none */
+/** The class loaded under a name. @throws StructDefinitionError when it is missing */
 export function structByName(name: string): StructClass {
   const cls = registry.get(name);
   if (cls !== undefined) return cls;

@@ -53,7 +53,7 @@ function placed(error: Error, place: string, reason: string): Error {
   return error;
 }
 
-/** True for errors of ours whose place does not begin with a struct yet, and that nobody has frozen. */
+/** True for errors of ours whose place does not begin with a struct yet, and that is not frozen. */
 const isUnderway = (error: unknown): error is Error =>
   Object.isExtensible(error) && /^(?:[.[]|$)/.test(places.get(error as object)?.place ?? "no");
 
@@ -70,7 +70,7 @@ export const readOnlyHere = (place: string): TypeError =>
     `${place} is read-only here: this memory is open, or locked, for reading only; write in a writer's session, or to a map that is opened for writing`,
   );
 
-/** `it has a, b, …`, for a name that is none of theirs. */
+/** `it has a, b, …`, for a name that is not among them. */
 export function itHas(members: readonly { readonly name: string }[]): string {
   const names = members.slice(0, 20).map(({ name }) => name);
   return `it has ${names.join(", ")}${members.length > 20 ? ", …" : ""}`;

@@ -55,7 +55,7 @@ export function resolvePosition(position: number, name: string, length: number):
 
 /**
  * The element that `index` means, negative counting from the end.
- * @throws RangeError when there is none; TypeError for what is not an integer
+ * @throws RangeError when it is missing; TypeError for what is not an integer
  */
 export function resolveIndex(index: number, length: number): number {
   const resolved = integer(index, "index") < 0 ? index + length : index;
@@ -85,7 +85,7 @@ export function integers(values: Record<string, number>): void {
 
 /**
  * Returns a byte as it is.
- * @throws RangeError for an integer that is none; TypeError for anything else
+ * @throws RangeError for an integer that is not one; TypeError for anything else
  */
 export function byte(value: number): number {
   if (integer(value, "value") >= 0 && value <= 255) return value;

@@ -55,7 +55,7 @@ function openOnce(cpath: Buffer, flags: number, mode: number): number {
 
 /**
  * Closes a descriptor.
- * @throws SystemError EBADF when it is not open; never call it twice, the number may be somebody else's by then
+ * @throws SystemError EBADF when it is not open; never call it twice, the number may be another file's by then
  */
 export function closeFile(fd: number): void {
   // EINTR after close(2) means closed all the same on Linux: trying again would close a stranger's descriptor.

@@ -218,7 +218,7 @@ export class Mapping {
    */
   close(): void {
     if (this.#closed) return;
-    // A buffer that somebody else transferred away lives on there, and with it the memory, until it is collected.
+    // A buffer that was transferred away elsewhere lives on there, and with it the memory, until it is collected.
     const mine = !this.buffer.detached;
     if (mine) this.#detach();
     this.#closed = true;

@@ -56,7 +56,7 @@ export class OwnedFd {
 
   /**
    * Like `close`, for a number that users know and may have closed.
-   * @returns false when somebody else closed it already; it is not closed a second time
+   * @returns false when it was closed elsewhere already; it is not closed a second time
    */
   closeKnown(): boolean {
     if (this.#buffer === undefined || libc().fcntl(this.#fd, F_GETFD, null) >= 0) {

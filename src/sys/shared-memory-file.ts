@@ -84,7 +84,7 @@ export function openOrMakeSharedMemory(
     if (made !== undefined) return { fd: made, made: true };
     const found = unless("ENOENT", () => openSharedMemory(name, flags));
     if (found !== undefined) return { fd: found, made: false };
-    // Taken a moment ago, gone now: somebody removed it in between. Begin again.
+    // Taken a moment ago, gone now: it was removed in between. Begin again.
   }
 }
 
@@ -99,7 +99,7 @@ export function unless<T>(code: string, call: () => T): T | undefined {
 }
 
 /**
- * Removes the name; the memory itself lives until nobody has it mapped or open.
+ * Removes the name; the memory itself lives until no process has it mapped or open.
  * @throws TypeError, RangeError for a wrong name; SystemError ENOENT, EACCES
  */
 export function unlinkSharedMemoryFile(name: string): void {

@@ -83,7 +83,7 @@ export function fileSystemOf(fd: number): number {
 export const LOOK_FOR_DELETED_MS = 100;
 
 /**
- * Whether somebody deleted an open file, or put another one in its place: whoever opens the path next gets that one.
+ * Whether an open file was deleted, or another one put in its place: the next who opens the path gets that one.
  * A file that was only moved away still is the one that everybody has. One call where nothing is wrong.
  * @throws SystemError EBADF
  */
@@ -104,7 +104,7 @@ function idAt(path: string): string | undefined {
   }
 }
 
-/** The path that was asked for last, and as C wants it: whoever looks again and again looks at the same. */
+/** The path that was asked for last, and as C wants it: who looks again and again looks at the same. */
 let known = { path: "", cpath: cstring("") };
 
 /** Whether there is an `answer`. */

@@ -18,7 +18,7 @@ const TMPFS_MAGIC = 0x0102_1994;
 /**
  * Gives storage to every byte of an open regular file, before it is mapped. One system call where there is no hole.
  * For reading it only matters on tmpfs, where looking at a hole takes memory, too. Nothing is promised where the file
- * system cannot reserve, on macOS, and when somebody punches holes into the file later.
+ * system cannot reserve, on macOS, and when holes are punched into the file later.
  * @param access what the descriptor was opened for
  * @throws SystemError ENOSPC when there is no room; EACCES or EPERM for a reader that may not write to a file with holes
  * @example Mapping.map(fd, { byteLength, path, reserve: true });

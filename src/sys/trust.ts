@@ -1,5 +1,5 @@
 /**
- * Which files may be mapped. Whoever owns a file or may write to it can truncate it, and the kernel kills (SIGBUS) every
+ * Which files may be mapped. A user who owns a file or may write to it can truncate it, and the kernel kills (SIGBUS) every
  * process that then touches what is gone. Named files cannot be sealed against that, so it is asked who could do it.
  */
 import { UntrustedFileError } from "../errors/errors.ts";
@@ -40,12 +40,12 @@ export interface FileToTrust {
   readonly status: FileStatus;
   /** Permissions that the caller asked for itself. */
   readonly wantedMode?: number | undefined;
-  /** false for files that are only locked: cutting one harms nobody. Default true. */
+  /** false for files that are only locked: truncating one harms no one. Default true. */
   readonly isMapped?: boolean | undefined;
 }
 
 /**
- * Checks that a file that was there already is this user's, root's, or of somebody who is trusted, before it is used.
+ * Checks that a file that was there already is this user's, root's, or of a user who is trusted, before it is used.
  * @throws UntrustedFileError that says who owns it and which option would accept it
  * @throws TypeError, RangeError for a wrong `trustOwner`
  * @example checkTrust({ path, status: statusOf(fd), wantedMode: options.mode }, options);

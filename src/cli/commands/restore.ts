@@ -7,7 +7,7 @@ export const command: Command = define({
   args: "BACKUP FILE",
   count: [2, 2],
   details:
-    "Puts the content of a backup in the place of FILE in one step, under the writer lock; its users move over.\nFILE is made if there is none. The publisher of a channel has to end first.",
+    "Puts the content of a backup in the place of FILE in one step, under the writer lock; its users move over.\nFILE is made if it is missing. The publisher of a channel has to end first.",
   options: { ...TIMEOUT, ...TRUST },
   examples: ["shmstruct restore /backups/robot Robot", "shmstruct restore old.backup ./.mmap/Robot_.mmap"],
   run([backup = "", file = ""], values, out) {

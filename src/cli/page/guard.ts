@@ -1,4 +1,4 @@
-/** Who may talk to the page's server: whoever has the token, and comes from the page itself. */
+/** Who may talk to the page's server: those who have the token, and come from the page itself. */
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";

@@ -63,7 +63,7 @@ export type ServerMessage =
       readonly path: string;
       readonly kind: string;
       readonly struct: string;
-      /** Bytes of the struct; 0 for what is none. */
+      /** Bytes of the struct; 0 for what is no struct. */
       readonly size: number;
       readonly hasMessages: boolean;
       readonly version: number;

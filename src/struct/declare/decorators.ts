@@ -312,7 +312,7 @@ export const isStructName = (name: unknown): name is string =>
 export const isMemberName = (name: string): boolean =>
   name.length <= MAX_NAME_LENGTH && isIdentifier(name) && name !== "__proto__" && name !== "constructor";
 
-/** What a name must be that is none of those, for messages. */
+/** What a name must be that is not one of those, for messages. */
 export const nameMust = (name: unknown, mostLetters: number): string =>
   typeof name === "string" && name.length > mostLetters
     ? `must have at most ${mostLetters} characters`

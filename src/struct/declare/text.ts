@@ -58,7 +58,7 @@ export const isOpenText = (type: CType<unknown>): type is OpenText => "open" in 
  * surrogates. Bytes that are not valid in the encoding read as U+FFFD. UTF-16 is aligned to 2 bytes, as `char16_t` is.
  * @param size bytes (not characters) of the field
  * @param options.encoding `"utf8"` unless given, `"latin1"` (a byte a character), or `"utf16le"` (two bytes a unit)
- * @throws TypeError for an option or encoding there is not, RangeError for a size that is none
+ * @throws TypeError for an option or encoding there is not, RangeError for a size that is not one
  * @example @field(chars(32)) name!: string
  * @example @field(chars()) name!: string   // last member: char name[]
  */

@@ -63,7 +63,7 @@ export interface CType<T> {
   /**
    * The value at `byteOffset`, bytes from the start of `memory`. Any bytes may stand there. Where the struct is
    * read-only it gets a private copy of the field's bytes, as a store to the memory itself would kill the process; else
-   * hand out copies yourself, unless stores to what you hand out shall reach the field. What it throws reaches whoever
+   * hand out copies yourself, unless stores to what you hand out shall reach the field. What it throws reaches those who
    * reads the field as what `check` throws does: with the field's name in front.
    * @example read: ({ view }, byteOffset) => view.getUint8(byteOffset) / 100
    */
@@ -164,7 +164,7 @@ function reading<C extends object>(type: C, values: ValueClass | undefined): Rea
   return Object.freeze(type);
 }
 
-/** False for a type of somebody else's, whose `read` might hand out the memory that it gets. */
+/** False for a type of another author's, whose `read` might hand out the memory that it gets. */
 export const isOwnType = (type: CType<unknown>): boolean => own.has(type);
 
 /** What the values of a type are instances of, if that is known. */
@@ -588,8 +588,8 @@ export const c_wchar: CType<string> = ownType(
 );
 
 /**
- * A type stored as `base` and seen as something else. What `decode` throws reaches whoever reads the field, what
- * `encode` throws whoever writes it: as a RangeError or else a TypeError with the field's name in front, whose `cause`
+ * A type stored as `base` and seen as something else. What `decode` throws reaches those who read the field, what
+ * `encode` throws those who write it: as a RangeError or else a TypeError with the field's name in front, whose `cause`
  * it is.
  * @param options.name shown in messages and schemas
  * @param options.decode from the stored value to yours; must not throw for any stored value

@@ -7,7 +7,7 @@ const UNIT_BYTES = 4;
 /** As many as one call of `fromCodePoint` takes. */
 const CODES = 1024;
 
-/** A code point, or U+FFFD for what is none. */
+/** A code point, or U+FFFD for what is no code point. */
 const codePoint = (code: number): number =>
   code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ? 0xfffd : code;
 

@@ -119,7 +119,7 @@ export function withAccess(members: readonly Member[], struct: Extent): Member[]
 }
 
 /**
- * For each bit-field where the next member that is none begins, or bit-fields behind a zero-width one. Gone through
+ * For each bit-field where the next member that is not one begins, or bit-fields behind a zero-width one. Gone through
  * from the end, as a struct may have very many.
  */
 function endsOfRuns(members: readonly Member[], size: number): number[] {

@@ -48,7 +48,7 @@ export interface Copying {
 
 /**
  * Copies the members of a struct, and not a bit between them. Its atomics must be aligned in the target.
- * @param littleEndian the byte order of both sides, which bit-fields ask for
+ * @param littleEndian the byte order of the two sides, which bit-fields ask for
  */
 export function copyMembers(layout: Layout, littleEndian: boolean, copying: Copying): void {
   copyParts(partsOf(layout, littleEndian), copying, 0);

@@ -60,7 +60,7 @@ import type { SchemaOptions, StructSchema } from "./schema.ts";
  * A working class from a schema (of `layoutOf`, or read from a file), without the original source. Methods and
  * getters of the original are not there; types of one's own are looked up in `options.types`.
  * @throws StructDefinitionError for anything that is not a sound schema; a schema is never trusted
- * @throws TypeError for an option there is not, or a type among them that is none
+ * @throws TypeError for an option there is not, or a type among them that is not one
  * @example const Robot = structFromSchema(JSON.parse(text)); viewOf(Robot, buffer)
  */
 export function structFromSchema(

@@ -40,7 +40,7 @@ function indexOf(key: string): number {
 
 const ZERO = 48;
 
-/** Behind the prototypes of all arrays: only keys that nothing else answers get here, so `[i]` costs nobody else. */
+/** Behind the prototypes of all arrays: only keys that nothing else answers get here, so `[i]` costs no other access. */
 const indexer = new Proxy(Object.prototype, {
   get(target, key, receiver: Generated) {
     const index = typeof key === "string" ? indexOf(key) : -1;
@@ -178,7 +178,7 @@ export abstract class CArray<T> implements Iterable<T> {
     return this.findIndex((value, i) => !f(value, i, this)) < 0;
   }
 
-  /** The index of the first element that is `value`, or -1. Structs are views made anew, so none is another. @throws TypeError once the memory is unmapped @example data.names.indexOf("") */
+  /** The index of the first element that is `value`, or -1. Structs are new views each time, so none is another. @throws TypeError once the memory is unmapped @example data.names.indexOf("") */
   indexOf(value: T, start = 0): number {
     for (let i = Math.max(0, start < 0 ? start + this.length : start); i < this.length; i++)
       if (this.at(i) === value) return i;

@@ -162,7 +162,7 @@ export class AtomicValue<T> {
   /**
    * Wakes up to `count` sleepers in any process (all when left out); returns how many.
    * @throws TypeError for an atomic of another width, on a Reader's memory and once it is unmapped, RangeError for a
-   * count that is none
+   * count that is not one
    * @example data.ready.store(1); data.ready.notify();
    */
   notify(count: number = MAX_SLEEPERS): number {

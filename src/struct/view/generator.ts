@@ -353,7 +353,7 @@ export class Generator {
     return `new ${this.#constant("View", View)}(${this.#regionIn(mode)}, ${offset})`;
   }
 
-  /** What somebody else's type hands out may be the memory itself, through which a store would kill the process. */
+  /** What a type of another author hands out may be the memory itself, through which a store would kill the process. */
   #readValue(type: CType<unknown>, { offset, mode }: Place): string {
     const region = this.#regionIn(mode);
     return this.#readOnly && !isOwnType(type)

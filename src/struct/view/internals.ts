@@ -1,4 +1,4 @@
-/** What the library knows of a view, and nobody else can reach by name. */
+/** What the library knows of a view, and no one else can reach by name. */
 
 import type { Struct } from "../declare/struct.ts";
 import type { Layout } from "../layout/layout.ts";

@@ -149,7 +149,7 @@ interface Elements {
   at(index: number): unknown;
 }
 
-/** Elements of an array that are shown; of a mapping of gigabytes nobody wants to see all. */
+/** Elements of an array that are shown; of a mapping of gigabytes not all are of interest. */
 const MAX_SHOWN = 64;
 
 /** What is shown of an array: its first elements, and how many more there are. */

@@ -23,7 +23,7 @@ function hasSameMembers(a: object, b: object): boolean {
   return names.every((name) => Object.hasOwn(b, name) && isSame(a[name as never], b[name as never]));
 }
 
-/** Of what the type of somebody else's made: objects of one class with the same content. */
+/** Of what another author's type made: objects of one class with the same content. */
 function isSameObject(a: object, b: object): boolean {
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
   if (a instanceof DataView) return isSame(bytesOf(a), bytesOf(b as DataView));

@@ -30,7 +30,7 @@ export function systemError(syscall: string, errno: number, path?: string, hint?
 
 /**
  * A NUL-terminated C string in UTF-8.
- * @throws TypeError for text with a NUL inside, which C would silently cut short
+ * @throws TypeError for text with a NUL inside, which C would silently truncate
  */
 export function cstring(text: string): Buffer {
   if (text.includes("\0")) throw new TypeError(`${JSON.stringify(text)} contains a NUL character`);

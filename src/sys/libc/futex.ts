@@ -40,7 +40,7 @@ const wordAddress = (words: Int32Array, index: number): number => {
  * @param words any view on shared memory, also on a read-only mapping (nothing is written)
  * @param timeoutMs Infinity waits for good; 0 does not wait
  * @returns see `FutexResult`; after `"ok"` and `"interrupted"` look at the word again
- * @throws RangeError for an index outside the array; SystemError for memory that is none (EFAULT), or no futex (ENOSYS)
+ * @throws RangeError for an index outside the array; SystemError for what is no memory (EFAULT), or no futex (ENOSYS)
  * @example while (Atomics.load(words, 0) === 0) futexWait(words, 0, 0, 1000);
  */
 export function futexWait(
@@ -62,7 +62,7 @@ export function futexWait(
 }
 
 /**
- * Wakes up to `count` threads, of any process, that wait for `words[index]`. 270 ns when nobody does.
+ * Wakes up to `count` threads, of any process, that wait for `words[index]`. 270 ns when none does.
  * @returns how many were woken
  * @throws RangeError for an index outside the array; SystemError ENOSYS
  * @example Atomics.add(words, 0, 1); futexWake(words, 0);
