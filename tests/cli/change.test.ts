@@ -19,7 +19,8 @@ describe("set", () => {
       ["name", "leg"],
       ["pose", '{"x":3,"y":4}'],
     ] as const;
-    for (const [path, value] of values) expect(await run(["set", robot, path, "--", value])).toEqual(done);
+    const runs = values.map(([path, value]) => run(["set", robot, path, "--", value]));
+    expect(await Promise.all(runs)).toEqual(values.map(() => done));
     const { speed, mode, serial, name, pose } = manager.snapshot();
     expect({ speed, mode, serial, name, pose: [pose.x, pose.y] }).toEqual({
       speed: 16,
@@ -51,8 +52,8 @@ describe("set", () => {
   });
 
   test("what does not fit stays out", async () => {
-    for (const value of ["many", "1e99", "1.5"]) {
-      const { code, err } = await run(["set", robot, "speed", value]);
+    const runs = ["many", "1e99", "1.5"].map((value) => run(["set", robot, "speed", value]));
+    for (const { code, err } of await Promise.all(runs)) {
       expect(code).toBeGreaterThan(0);
       expect(err).not.toContain("    at ");
     }
