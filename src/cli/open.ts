@@ -4,6 +4,8 @@ import { escapeText } from "../errors/show.ts";
 import type { ContentKind } from "../segment/footer.ts";
 import type { EditingInspector, InspectOptions, Inspector, InspectorType } from "../segment/inspector.ts";
 import { type ListedSegment, segmentAt } from "../segment/list.ts";
+import { closeFile, openFile } from "../sys/file.ts";
+import { O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
 import { absolutePath, exists } from "../sys/paths.ts";
 import { NotFoundError, numberOption, UsageError } from "./command.ts";
 
@@ -13,35 +15,46 @@ export const DIRECTORIES = ["./.mmap", "/dev/shm"] as const;
 const ENDINGS = ["", ".mmap", "_.mmap", ".channel", "_.channel", ".queue", "_.queue"];
 
 /**
- * The file that a name stands for: a path, or a file in `./.mmap` or `/dev/shm`, whose ending may be left out.
- * @throws NotFoundError
+ * The file that a name stands for: a path, or a file in `./.mmap` or `/dev/shm`, whose ending may be left out. A name without
+ * a slash that several files have is refused: the wrong one may be removed.
+ * @throws NotFoundError, UsageError
  * @example findFile("Robot") // "/home/me/app/.mmap/Robot_.mmap"
  */
 export function findFile(name: string): string {
   if (name === "" || name.includes("\0")) throw new UsageError("the name of a file is empty, or no name");
-  if (exists(name)) return absolutePath(".", name);
-  const bare = name.replace(/^\//, "");
-  if (!bare.includes("/")) {
-    for (const directory of DIRECTORIES) {
-      for (const ending of ENDINGS) {
-        const path = absolutePath(directory, bare + ending);
-        if (exists(path)) return path;
-      }
-    }
-  }
-  throw new NotFoundError(
-    `there is no '${escapeText(name)}', and no segment of that name in ${DIRECTORIES.join(" or ")}: see shmstruct ls`,
+  const isPath = name.includes("/") && exists(name);
+  const found = isPath ? [absolutePath(".", name)] : candidates(name);
+  const [path, other] = found;
+  if (path === undefined)
+    throw new NotFoundError(
+      `there is no '${escapeText(name)}', and no segment of that name in ${DIRECTORIES.join(" or ")}: see shmstruct ls`,
+    );
+  if (other === undefined) return path;
+  throw new UsageError(
+    `'${escapeText(name)}' may be ${found.map((one) => `'${escapeText(one)}'`).join(" or ")}: give the path`,
   );
 }
 
-/** What the footer of a file says, be it damaged. @throws NotFoundError, FileFormatError for what is no segment */
+function candidates(name: string): string[] {
+  const here = exists(name) ? [absolutePath(".", name)] : [];
+  const bare = name.replace(/^\//, "");
+  if (bare.includes("/")) return here;
+  const known = DIRECTORIES.flatMap((directory) =>
+    ENDINGS.map((ending) => absolutePath(directory, bare + ending)),
+  );
+  return [...new Set([...here, ...known.filter(exists)])];
+}
+
+/** What the footer of a file says, be it damaged. @throws NotFoundError, FileFormatError for what is no segment, SystemError EACCES */
 export function describeAny(name: string): ListedSegment {
   const path = findFile(name);
   const segment = segmentAt(path);
   if (segment !== undefined) return segment;
+  // Who may not read it is told so.
+  closeFile(openFile(path, O_RDONLY | O_NONBLOCK));
   throw new FileFormatError(
     path,
-    `'${escapeText(path)}' is no shared file with a description in it, or may not be read: files of other libraries have none`,
+    `'${escapeText(path)}' is no shared file with a description in it: files of other libraries have none`,
   );
 }
 

@@ -1,7 +1,7 @@
 /** The commands that look, as processes in a pipe. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, copyFileSync, mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { jsonLines, MAIN, makeFixtures, run } from "./fixtures.ts";
 
@@ -91,6 +91,19 @@ describe("show, get and layout", () => {
     expect(err).toBe("shmstruct: there is no 'pose.z': at 'z' there is x, y\n");
     expect((await run(["show", join(dir, "missing")])).code).toBe(1);
   });
+});
+
+test("a name that several files have: 2, and the message names them", async () => {
+  const cwd = join(dir, "ambiguous");
+  for (const file of ["Robot", ".mmap/Robot_.mmap"]) {
+    mkdirSync(dirname(join(cwd, file)), { recursive: true });
+    copyFileSync(robot, join(cwd, file));
+  }
+  writeFileSync(join(cwd, ".mmap", "Robot_.lock"), "");
+  const { code, err } = await run(["get", "Robot", "speed"], { cwd });
+  expect(code).toBe(2);
+  expect(err).toContain(`'${join(cwd, "Robot")}' or '${join(cwd, ".mmap", "Robot_.mmap")}': give the path`);
+  expect((await run(["get", ".mmap/Robot_.mmap", "speed"], { cwd })).out).toBe("7\n");
 });
 
 describe("files that must not be opened", () => {
