@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests on a platform other than this machine's:
 #   scripts/platform.sh musl|arm64|bun-VERSION [tests…]      e.g. scripts/platform.sh musl tests/posix
-# musl runs natively, arm64 under qemu's user mode; both need root and Debian's packages. Without tests: all, arm64: a subset.
+# musl runs natively, arm64 under qemu's user mode; both need root and Debian's packages. Without tests: scripts/platform/selection.ts.
 # Exit code: 0 passed, 1 failed, 2 wrong usage, 77 not possible here (the reason is printed).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -118,7 +118,6 @@ run_musl() {
 }
 
 ARM64_PACKAGES=gcc,g++,libc6-dev,python3,python3-fasteners,util-linux,procps,dash,coreutils,bash,mawk,sed,grep,findutils,make,mount
-ARM64_TESTS=(tests/struct tests/sys tests/sync tests/record tests/mmap tests/posix tests/segment tests/channel tests/queue tests/interop)
 
 # Registers qemu for the programs of arm64, as the package's own file says; the kernel keeps the interpreter open, also in a chroot.
 register_qemu() {
@@ -151,7 +150,6 @@ run_arm64() {
   root=$(arm64_root) || skip "mmdebstrap cannot make a system for arm64 ($(tail -n 1 "$cache/mmdebstrap.log"))"
   bun=$(bun_of bun-linux-aarch64 "$(newest_bun)") || skip "npm does not have Bun for arm64"
   ln -f "$bun" "$root/usr/local/bin/bun" 2>/dev/null || cp "$bun" "$root/usr/local/bin/bun"
-  [ $# -gt 0 ] || set -- "${ARM64_TESTS[@]}"
   env -u CI -u LD_LIBRARY_PATH SHMSTRUCT_EMULATED=1 HOME=/root PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
     "$parts/enter-root.sh" "$root" "$checkout" /bin/bash scripts/platform/each-file.sh "$@"
 }
@@ -162,6 +160,12 @@ mkdir -p "$cache"
 # What runs on every platform is made here: the packages, and dist/, which the demos and the tests of the package import.
 if [ ! -x node_modules/.bin/bun ]; then npm ci --no-audit --no-fund --loglevel=error; fi
 node_modules/.bin/bun scripts/build.ts --if-needed
+if [ $# -eq 0 ]; then
+  chosen=$(node_modules/.bin/bun scripts/platform/selection.ts "$platform")
+  mapfile -t tests <<<"$chosen"
+  set -- "${tests[@]}"
+fi
+export SHMSTRUCT_PLATFORM=$platform
 case $platform in
   musl) run_musl "$@" ;;
   arm64) run_arm64 "$@" ;;

@@ -357,9 +357,10 @@ describe("for await", () => {
     const queue = create();
     queue.send("first");
     const received: string[] = [];
-    setTimeout(() => queue.send("second"), 5);
-    setTimeout(() => queue.close(), 30);
-    for await (const message of queue) received.push(text(message));
+    for await (const message of queue) {
+      received.push(text(message));
+      setTimeout(() => (received.length === 1 ? queue.send("second") : queue.close()), 5);
+    }
     expect(received).toEqual(["first", "second"]);
     for await (const _ of queue) throw new Error("a closed queue has no messages");
   });

@@ -7,6 +7,12 @@
  */
 export const isEmulated = process.env.SHMSTRUCT_EMULATED === "1";
 
+/**
+ * Whether scripts/platform.sh runs the tests. Those that measure how fair the machine is skip there: it is the same machine, and
+ * `npm test` has measured it.
+ */
+export const isElsewhere = process.env.SHMSTRUCT_PLATFORM !== undefined;
+
 /** How often to repeat what needs no certain number: fewer times where it is emulated. */
 export const rounds = (count: number): number => (isEmulated ? Math.ceil(count / 20) : count);
 

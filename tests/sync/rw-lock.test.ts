@@ -17,6 +17,7 @@ import { ClosedError, DeadlockError, FileMissingError, LockTimeoutError } from "
 import type { LockKind, LockMode } from "../../src/sync/file-lock.ts";
 import { type LockOptions, RwLock, type RwLockOptions } from "../../src/sync/rw-lock.ts";
 import { sharedWords, WORD } from "../process/lock-child.ts";
+import { isElsewhere } from "../support/platform.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
 import { hasTool } from "../support/tools.ts";
@@ -306,7 +307,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     expect(sharedWords(shared)[WORD.counter]).toBe(32_000);
   }, 60_000);
 
-  describe("fairness", () => {
+  describe.skipIf(isElsewhere)("fairness", () => {
     /** For each of our waits, how many holds of the children began meanwhile; ascending. */
     async function holdsMeanwhile(
       children: { mode: LockMode; count: number; wait?: string; crowds?: boolean; holdMs?: number },

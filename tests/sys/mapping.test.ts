@@ -16,6 +16,7 @@ import { FileFormatError, ShmError, SystemError } from "../../src/errors/errors.
 import { openFile, pageSize } from "../../src/sys/file.ts";
 import { O_RDONLY, O_RDWR } from "../../src/sys/libc/constants.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
+import { isEmulated } from "../support/platform.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -142,6 +143,11 @@ describe("flush and advise", () => {
     mapping.advise(0, pageSize() + 1, 5);
     expect(() => mapping.flush(1, 20_000)).toThrow(RangeError);
     expect(() => mapping.flush(-1)).toThrow(RangeError);
+  });
+
+  test.skipIf(isEmulated)("an advice that the kernel rejects is an error (not under emulation)", () => {
+    const path = file(20_000);
+    using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 20_000, path });
     expect(() => mapping.advise(12345)).toThrow(/EINVAL.*advice 12345/);
   });
 });
