@@ -3,7 +3,7 @@
 # file, a tab, and the pattern of the tests' names. Under qemu's user mode Bun itself dies now and then (SIGSEGV, SIGABRT): such a file is
 # run again, twice at most. Files that have not begun after BUDGET seconds are skipped, visibly.
 set -uo pipefail
-BUDGET=${SHMSTRUCT_BUDGET:-480}
+BUDGET=${SHMSTRUCT_BUDGET:-420}
 FILE_LIMIT=150
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT

@@ -49,6 +49,8 @@ const SELECTIONS: Readonly<Record<string, Selection>> = {
   // The rooms that depend on the machine: layout, system calls, locks, and the peers in C and Python. In this order, as time is limited.
   arm64: {
     tests: [
+      ["interop/c.test.ts", "gcc: edits|creates a file|takes its turn|documents|another struct"],
+      ["interop/python.test.ts", "edits, rolls back|documents"],
       "struct",
       "sys",
       "sync/lock-page.test.ts",
@@ -75,8 +77,6 @@ const SELECTIONS: Readonly<Record<string, Selection>> = {
       "posix/errors.test.ts",
       "channel/ring.test.ts",
       "queue/slots.test.ts",
-      ["interop/c.test.ts", "gcc: edits|creates a file|takes its turn|documents|another struct"],
-      ["interop/python.test.ts", "edits, rolls back|documents"],
     ],
     leftOut: [
       [
