@@ -10,7 +10,7 @@ import { type Message, type MessageInit, Payload, type PayloadClass } from "../s
 import { classPlace, ownersPath, type Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
-import { after, checkMilliseconds, checkSignal, Deadline, sleepMs } from "../sync/deadline.ts";
+import { after, checkMilliseconds, checkSignal, checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { fromMilliseconds, nowMs } from "../sys/clock.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
@@ -457,9 +457,12 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * @example using job = jobs.take({ timeoutMs: 200 });
    */
   take(options: TakeOptions = NO_OPTIONS): Job<T> | undefined {
+    if (options !== NO_OPTIONS) {
+      checkOptions("take", options, { timeoutMs: "number" });
+      checkTimeout(options.timeoutMs);
+    }
     const job = this.tryTake();
     if (job !== undefined) return job;
-    checkOptions("take", options, { timeoutMs: "number" });
     return this.#wait("ready", options.timeoutMs, () => this.tryTake());
   }
 

@@ -1,7 +1,7 @@
 /** Waiting for a file that another process makes. */
 import { checkOptions } from "../errors/check-options.ts";
 import { FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
-import { checkSignal, Deadline } from "../sync/deadline.ts";
+import { checkMilliseconds, checkSignal, Deadline } from "../sync/deadline.ts";
 import { timers } from "../sys/builtin.ts";
 
 /** How long to wait for a file. @example await Reader.open(Robot, { dir, waitMs: 5000 }) */
@@ -29,6 +29,7 @@ export async function waitForFile<T>(
   { waitMs, signal: given }: WaitForFileOptions,
 ): Promise<T> {
   checkOptions(where, { waitMs }, { waitMs: "number" });
+  if (waitMs !== undefined) checkMilliseconds("waitMs", waitMs);
   const signal = checkSignal(where, given);
   const deadline = new Deadline(waitMs);
   for (;;) {
