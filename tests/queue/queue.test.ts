@@ -137,7 +137,7 @@ describe("jobs", () => {
     queue.push({ id: 1 }, { delayMs: 40 });
     expect(queue.tryTake()).toBeUndefined();
     const start = performance.now();
-    expect(() => queue.take({ timeoutMs: -1 })).toThrow("timeoutMs must be");
+    expect(() => queue.take({ timeoutMs: -1 })).toThrow("timeoutMs must not be negative");
     expect(queue.take({ timeoutMs: 5000 })?.data.id).toBe(1);
     expect(performance.now() - start).toBeLessThan(1500);
   });

@@ -310,7 +310,7 @@ describe("waiting", () => {
     const missing = Reader.open(Robot, { dir, tag: "x", waitMs: 20 });
     await expect(missing).rejects.toBeInstanceOf(WaitTimeoutError);
     await expect(Reader.open(Robot, { dir, tag: "x", waitMs: 0 })).rejects.toThrow("within 0 ms there is no");
-    await expect(Reader.open(Robot, { dir, waitMs: -1 })).rejects.toThrow("waitMs must be");
+    await expect(Reader.open(Robot, { dir, waitMs: -1 })).rejects.toThrow("waitMs must not be negative");
     const signal = AbortSignal.timeout(10);
     await expect(Editor.open(Robot, { dir, tag: "x", signal })).rejects.toThrow("timed out");
     await expect(Reader.open(Robot, { dir, tag: "x", waitMs: -1 })).rejects.toBeInstanceOf(RangeError);
