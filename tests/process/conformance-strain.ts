@@ -17,6 +17,8 @@ import { FileFormatError, ShmError } from "../../src/index.ts";
 import { type ContentUnderTest, contentNamed } from "../conformance/contents.ts";
 import { randomFrom } from "../support/random.ts";
 
+const LOCK_PAGE_BYTES = 4096;
+
 const [name, action = "", dir = "", ...args] = process.argv.slice(2);
 const content = contentNamed(name);
 
@@ -273,9 +275,10 @@ function recover(): void {
     content.create(dir, { force: true, timeoutMs: 5000 }).close();
   } catch (error) {
     if (!(error instanceof FileFormatError && /\b(?:delete|remove) it\b/.test(error.message))) throw error;
-    // A damaged lock page is no reason to refuse.
-    check(error.path === join(dir, content.file), error.message);
-    rmSync(error.path);
+    // A damaged lock page is no reason to refuse, unless it also has more bytes than a page: it may be somebody's file.
+    const path = error.path ?? "";
+    check(path === join(dir, content.file) || statSync(path).size > LOCK_PAGE_BYTES, error.message);
+    rmSync(path);
   }
   using writer = content.create(dir, { force: true, timeoutMs: 5000 });
   check(writer.newest(wait) === 0, "not new after force");
