@@ -138,3 +138,19 @@ test.each(Object.entries(Config))("a schema of %s types and checks both directio
     rmSync(dir, { recursive: true });
   }
 });
+
+test("a document of an older form is migrated by its schema: read as the new one, and stored so by the next update", () => {
+  const dir = mkdtempSync(join(tmpdir(), "shmstruct-schema-"));
+  const file = join(dir, "config");
+  const Old = z.object({ host: z.string() });
+  const New = z.object({ hosts: z.array(z.string()) });
+  const schema = z.union([New, Old.transform(({ host }) => ({ hosts: [host] }))]);
+  new JsonMap({ file, role: "master", initial: { host: "a" } }).close();
+  using master = new JsonMap({ file, role: "master", schema });
+  using follower = new JsonMap({ file, role: "follower" });
+  expect(master.read()).toEqual({ hosts: ["a"] });
+  expect(follower.read()).toEqual({ host: "a" });
+  master.update((config) => config);
+  expect(follower.read()).toEqual({ hosts: ["a"] });
+  rmSync(dir, { recursive: true, force: true });
+});
