@@ -5,12 +5,12 @@ import {
   type InspectOptions,
   type Inspector,
   type InspectorType,
+  inspectSegment,
   type Look,
   type LookedAtMessage,
   type MessageSender,
   type MessagesOptions,
   refuseWriting,
-  segmentInspector,
   versionAt,
 } from "../segment/inspector.ts";
 import { type Message, type Payload, payloadInFile, plainMessage } from "../segment/payload.ts";
@@ -23,7 +23,7 @@ import type { RingReader, RingWriter } from "./ring.ts";
 
 /** How channels are inspected. */
 export const channelInspector: InspectorType = {
-  read: inspectChannel,
+  read: (path, options) => inspectChannel(path, options),
   ...fileCommands(placeOfPath, () => channelType()),
   sender: openSender,
   version: (path, trust) => versionAt(path, channelType(), trust),
@@ -31,25 +31,17 @@ export const channelInspector: InspectorType = {
     refuseWriting(path, "is a channel: its messages come from its publisher, and are not changed"),
 };
 
-function inspectChannel(
-  path: string,
-  { timeoutMs: _, limits: _limits, ...trust }: InspectOptions,
-): Inspector {
-  const segment = new Segment(placeOfPath(path), channelType(), { access: "read", makesLock: false, trust });
-  try {
+const inspectChannel = (path: string, options: InspectOptions): Inspector =>
+  inspectSegment(placeOfPath(path), channelType(), options, (segment) => {
     const payload = payloadInFile(segment.content.file);
-    return segmentInspector(segment, {
+    return {
       kind: "channel",
       schema: payload.structSchema,
       look: () => look(segment.current() ?? segment.content, payload),
       users: () => publisherOf(segment.content),
-      messages: (options) => messages(segment, payload, options),
-    });
-  } catch (error) {
-    segment.close();
-    throw error;
-  }
-}
+      messages: (which) => messages(segment, payload, which),
+    };
+  });
 
 /** The publisher, unless it has ended by itself; the lock tells whether it lives. */
 const publisherOf = ({ isClosed, publisherPid: pid, epoch }: ChannelContent): ContentUser[] =>

@@ -27,6 +27,7 @@ export const STATE_STYLES: Partial<Record<ListedSegment["state"], Style>> = {
   "other format": "red",
   leftover: "yellow",
   superseded: "yellow",
+  "dead writer": "yellow",
   busy: "cyan",
   backup: "dim",
 };

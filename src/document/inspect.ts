@@ -5,17 +5,16 @@ import {
   type InspectOptions,
   type Inspector,
   type InspectorType,
+  inspectSegment,
   type Look,
-  segmentInspector,
 } from "../segment/inspector.ts";
-import { Segment } from "../segment/segment.ts";
 import { type DocumentContent, documentType } from "./document-content.ts";
 import { JsonMap } from "./json-map.ts";
 import { documentPlace } from "./place.ts";
 
 /** How documents are inspected. */
 export const documentInspector: InspectorType = {
-  read: inspectDocument,
+  read: (path, options) => inspectDocument(path, options),
   write: editDocument,
   ...fileCommands(
     (file) => documentPlace({ file }),
@@ -24,21 +23,12 @@ export const documentInspector: InspectorType = {
   restore: (backup, file, options) => JsonMap.restore(backup, { file, ...options }),
 };
 
-function inspectDocument(
-  path: string,
-  { timeoutMs: _, limits: _limits, ...trust }: InspectOptions,
-): Inspector {
-  const segment = new Segment(documentPlace({ file: path }), documentType, {
-    access: "read",
-    makesLock: false,
-    trust,
-  });
-  return segmentInspector(segment, {
+const inspectDocument = (path: string, options: InspectOptions): Inspector =>
+  inspectSegment(documentPlace({ file: path }), documentType, options, (segment) => ({
     kind: "document",
     schema: undefined,
     look: () => look(segment.whole() ?? segment.content),
-  });
-}
+  }));
 
 /** Writers that never rest do not let a reader finish: then there is nothing to show at this moment. */
 function look(content: DocumentContent): Look {

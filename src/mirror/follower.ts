@@ -4,16 +4,18 @@ import { MirrorError, WaitTimeoutError } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
 import type { Content } from "../segment/content.ts";
 import { installImage, type SegmentImage } from "../segment/create.ts";
-import { segmentAt } from "../segment/list.ts";
+import type { ContentKind } from "../segment/footer.ts";
+import { type ListedSegment, segmentAt } from "../segment/list.ts";
 import { mirrorPath } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { absolutePath, directoryOf, makeDirectory } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
 import { type Mirrored, mirrored } from "./contents.ts";
 import { DEFAULT_MAX_BYTES, decodeFrame, type Head, imageOf, tooLarge } from "./frame.ts";
-import { aborted, leaseKey, sleepOr } from "./publisher.ts";
+import { leaseKey } from "./publisher.ts";
 import { writeState } from "./state.ts";
 import type { Entry, Transport } from "./transport.ts";
+import { aborted, sleepOr } from "./wait.ts";
 
 /** How a key is followed. */
 export interface FollowOptions extends Trust {
@@ -153,11 +155,12 @@ export class MirrorFollower implements AsyncDisposable {
     try {
       const { head, content } = decodeFrame(value);
       this.#newest = head;
-      if (this.#isNews(head)) {
+      const local = segmentAt(this.path);
+      if (this.#isNews(head, local)) {
         const bytes = head.chunks === undefined ? content : await this.#fetch(head);
         // Chunks that are gone were replaced by newer ones, which come next.
         if (bytes === undefined || this.#stop.signal.aborted) return;
-        this.#store(head, imageOf(head, bytes, this.#options.maxBytes ?? DEFAULT_MAX_BYTES));
+        this.#store(head, imageOf(head, bytes, this.#options.maxBytes ?? DEFAULT_MAX_BYTES), local);
       }
       this.#problem = undefined;
       this.#first.resolve();
@@ -166,9 +169,8 @@ export class MirrorFollower implements AsyncDisposable {
     }
   }
 
-  #isNews({ epoch, version }: Head): boolean {
-    const { kind } = segmentAt(this.path) ?? {};
-    if (this.#progress === undefined || kind === undefined) return true;
+  #isNews({ epoch, version }: Head, local: ListedSegment | undefined): boolean {
+    if (this.#progress === undefined || local?.kind === undefined) return true;
     if (epoch !== this.#progress.epoch) return epoch > this.#progress.epoch;
     return version > this.#progress.version;
   }
@@ -190,20 +192,19 @@ export class MirrorFollower implements AsyncDisposable {
   }
 
   /** In place, as a transaction, where the file has that layout; else as a file that replaces it. */
-  #store(head: Head, image: SegmentImage): void {
+  #store(head: Head, image: SegmentImage, local: ListedSegment | undefined): void {
     const target = mirrored(image.plan.content, this.path);
     target.check(image);
-    const local = segmentAt(this.path);
     const isLower = local !== undefined && image.copy.version <= local.version;
-    if (isLower || !this.#storeInPlace(target, image))
+    if (isLower || !this.#storeInPlace(target, image, local?.kind))
       this.#replace(target, isLower ? raised(image, local.version) : image);
     this.#progress = { epoch: head.epoch, version: head.version };
     this.#lagMs = Date.now() - head.sentAt;
     writeState(mirrorPath(this.path), this.#progress);
   }
 
-  #storeInPlace(target: Mirrored, image: SegmentImage): boolean {
-    if (segmentAt(this.path)?.kind !== image.plan.content) return false;
+  #storeInPlace(target: Mirrored, image: SegmentImage, kind: ContentKind | undefined): boolean {
+    if (kind !== image.plan.content) return false;
     const segment = this.#segment(target);
     segment.acquire("exclusive");
     try {

@@ -11,6 +11,7 @@ import { mirrored } from "./contents.ts";
 import { DEFAULT_MAX_BYTES, decodeFrame, encodeFrame, headOf, tooLarge } from "./frame.ts";
 import { Lease, LeaseTaken } from "./lease.ts";
 import { ConflictError, type Transport } from "./transport.ts";
+import { sleepOr } from "./wait.ts";
 
 /** How a file is published. */
 export interface PublishOptions extends Trust {
@@ -250,20 +251,3 @@ function openSegment(path: string, trust: Trust): Segment<Content> {
   const { place, type } = mirrored(kind, absolute);
   return new Segment(place, type, { access: "read", makesLock: false, trust });
 }
-
-/** Sleeps, but not longer than until the signal. */
-export async function sleepOr(signal: AbortSignal, ms: number): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
-}
-
-/** Settles with the signal. */
-export const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });

@@ -5,15 +5,14 @@ import {
   type InspectOptions,
   type Inspector,
   type InspectorType,
+  inspectSegment,
   type Look,
   refuseWriting,
-  segmentInspector,
   versionAt,
 } from "../segment/inspector.ts";
 import { Owners } from "../segment/owners.ts";
 import { type Message, type Payload, payloadInFile } from "../segment/payload.ts";
 import { ownersPath, placeOfPath } from "../segment/place.ts";
-import { Segment } from "../segment/segment.ts";
 import { nowMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
 import { jobsOf, openJobs, pidsOf } from "./control.ts";
@@ -22,29 +21,24 @@ import { ownerOf, stateOf, TAKEN } from "./slots.ts";
 
 /** How queues are inspected. */
 export const queueInspector: InspectorType = {
-  read: inspectQueue,
+  read: (path, options) => inspectQueue(path, options),
   ...fileCommands(placeOfPath, () => queueType()),
   jobs: openJobs,
   version: (path, trust) => versionAt(path, queueType(), trust),
   write: (path) => refuseWriting(path, "is a queue: its jobs are pushed and taken, and not set"),
 };
 
-function inspectQueue(path: string, { timeoutMs: _, limits: _limits, ...trust }: InspectOptions): Inspector {
-  const segment = new Segment(placeOfPath(path), queueType(), { access: "read", makesLock: false, trust });
-  try {
+const inspectQueue = (path: string, options: InspectOptions): Inspector =>
+  inspectSegment(placeOfPath(path), queueType(), options, (segment) => {
     const payload = payloadInFile(segment.content.file);
-    return segmentInspector(segment, {
+    return {
       kind: "queue",
       schema: payload.structSchema,
       look: () => look(segment.current() ?? segment.content, payload),
       gauges: () => gauges(segment.current() ?? segment.content),
       users: () => ownersOf(segment.content),
-    });
-  } catch (error) {
-    segment.close();
-    throw error;
-  }
-}
+    };
+  });
 
 function look(content: QueueContent, payload: Payload<Message>): Look {
   const { slots, limits, geometry, file } = content;

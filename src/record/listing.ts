@@ -3,7 +3,8 @@ import type { ListedSegment } from "../segment/list.ts";
 import { opening } from "./lazily.ts";
 
 /**
- * The segments of a directory, by name; other files are passed over. Nothing is mapped or locked.
+ * The segments of a directory, by name; other files are passed over. Nothing is mapped, and no lock is
+ * held; one is tried where a writer has begun and not ended, to tell whether it lives.
  * @param directory default `"./.mmap"`; `"/dev/shm"` has those that were opened by `name`
  * @throws SystemError ENOENT, EACCES …
  * @example listSegments("/dev/shm").filter(({ state }) => state !== "ok")

@@ -12,7 +12,7 @@ import type { ContentKind } from "./footer.ts";
 import { type SegmentInfo, segmentInfo } from "./info.ts";
 import type { Place } from "./place.ts";
 import { purgeSegment } from "./purge.ts";
-import type { Segment } from "./segment.ts";
+import { Segment } from "./segment.ts";
 import { SegmentFile } from "./segment-file.ts";
 
 /** One committed state. */
@@ -191,11 +191,30 @@ export function versionAt<C extends Content>(path: string, type: ContentType<C>,
   return type.open(file).version;
 }
 
-/** An inspector of an open segment whose content says what it holds. */
-export const segmentInspector = <C extends Content>(
-  segment: Segment<C>,
-  parts: Pick<Inspector, "kind" | "schema" | "look" | "messages" | "gauges" | "users">,
-): Inspector => ({
+/** What a content adds to an inspector of its segment. */
+export type InspectorParts = Pick<Inspector, "kind" | "schema" | "look" | "messages" | "gauges" | "users">;
+
+/**
+ * Opens a segment whose content says what it holds.
+ * @param partsOf what it throws closes the segment again
+ */
+export function inspectSegment<C extends Content>(
+  place: Place,
+  type: ContentType<C>,
+  { trustOwner, shared }: Trust,
+  partsOf: (segment: Segment<C>) => InspectorParts,
+): Inspector {
+  const trust = { trustOwner, shared };
+  const segment = new Segment(place, type, { access: "read", makesLock: false, trust });
+  try {
+    return inspectorOf(segment, partsOf(segment));
+  } catch (error) {
+    segment.close();
+    throw error;
+  }
+}
+
+const inspectorOf = <C extends Content>(segment: Segment<C>, parts: InspectorParts): Inspector => ({
   ...parts,
   path: segment.path,
   get version() {

@@ -2,6 +2,7 @@
 
 import { FileFormatError, SystemError } from "../errors/errors.ts";
 import { parseSchemaJson } from "../struct/schema/schema-json.ts";
+import { fileLock } from "../sync/file-lock.ts";
 import { fs } from "../sys/builtin.ts";
 import { closeFile, openFile, readAt } from "../sys/file.ts";
 import { O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
@@ -16,13 +17,22 @@ import {
   MAX_SCHEMA_BYTES,
   parseFooter,
 } from "./footer.ts";
-import { isSideFile, isTemporary } from "./place.ts";
+import { isSideFile, isTemporary, placeOfPath } from "./place.ts";
 
 /**
- * `"ok"`; `"busy"`: a writer is at work, or died at it (the next writer repairs); `"superseded"`: another file has its
+ * `"ok"`; `"busy"`: a writer is at work; `"dead writer"`: it died at it, readers see the state before, and the next writer
+ * repairs; `"superseded"`: another file has its
  * name, or is about to; `"backup"`; `"damaged"`; `"other format"`; `"leftover"` of a creator that was killed.
  */
-export type SegmentState = "ok" | "busy" | "superseded" | "backup" | "damaged" | "other format" | "leftover";
+export type SegmentState =
+  | "ok"
+  | "busy"
+  | "dead writer"
+  | "superseded"
+  | "backup"
+  | "damaged"
+  | "other format"
+  | "leftover";
 
 /** One segment of a listing. @example for (const { path, struct, version } of listSegments("/run/robot")) … */
 export interface ListedSegment {
@@ -46,7 +56,8 @@ export interface ListedSegment {
 }
 
 /**
- * The segments of a directory, by name; other files are passed over. Nothing is mapped or locked.
+ * The segments of a directory, by name; other files are passed over. Nothing is mapped, and no lock is
+ * held; one is tried where a writer has begun and not ended, to tell whether it lives.
  * @param directory default `"./.mmap"`; `"/dev/shm"` has those that were opened by `name`
  * @throws SystemError ENOENT, EACCES …
  * @example listSegments("/dev/shm").filter(({ state }) => state !== "ok")
@@ -91,13 +102,42 @@ function describe(fd: number, path: string): ListedSegment | undefined {
     const footer = parseFooter(end, byteLength, path, (schemaOffset, schemaBytes) =>
       schemaOf(fd, path, schemaOffset, schemaBytes),
     );
-    return { ...common, ...summary(footer.footer, footer.schema, end, path), problem: undefined };
+    const told = summary(footer.footer, footer.schema, end, path);
+    const isDead = told.state === "busy" && isWriterDead(fd, path, footer.footer, end);
+    return { ...common, ...told, ...(isDead && { state: "dead writer" as const }), problem: undefined };
   } catch (error) {
     if (!(error instanceof FileFormatError)) throw error;
     const state = format === 2 ? "damaged" : "other format";
     return { ...common, ...NOTHING, state, problem: error.message };
   }
 }
+
+/**
+ * A writer that lives has the lock. It is tried for a moment, shared, and only where a writer has begun and not ended; after
+ * that the sequence must still be the same.
+ */
+function isWriterDead(fd: number, path: string, { lockKind, fileBytes }: Footer, end: Uint8Array): boolean {
+  const lockPath = placeOfPath(path).lockPath[lockKind];
+  let lockFd: number;
+  try {
+    lockFd = openFile(lockPath, O_RDONLY | O_NONBLOCK);
+  } catch (error) {
+    // Missing, or another user's: then it cannot be told.
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+  try {
+    if (!fileLock(lockKind, lockFd, lockPath).tryLock("shared")) return false;
+    const now = new Uint8Array(SEQUENCE_BYTES);
+    readAt(fd, now, fileBytes - FOOTER_BYTES + AT.sequence, path);
+    return now.every((byte, i) => byte === end[AT.sequence + i]);
+  } finally {
+    // Closing gives the lock back.
+    closeFile(lockFd);
+  }
+}
+
+const SEQUENCE_BYTES = 4;
 
 const NOTHING = { kind: undefined, struct: undefined, version: 0, createdAt: undefined } as const;
 

@@ -126,6 +126,21 @@ describe("init", () => {
     expect(second.get("count")).toBe(7);
   });
 
+  test("of sixteen creators at once one runs it, and all get its file; with force each makes a whole one", async () => {
+    using temp = new TempDir();
+    const created = await Promise.all(
+      Array.from({ length: 16 }, () => runBun("life-creator.ts", [temp.dir, "create"])),
+    );
+    expect(created.map((output) => JSON.parse(output).inits).reduce((sum, inits) => sum + inits)).toBe(1);
+    expect(new Set(created.map((output) => JSON.parse(output).marker)).size).toBe(1);
+    const forced = await Promise.all(
+      Array.from({ length: 16 }, () => runBun("life-creator.ts", [temp.dir, "force"])),
+    );
+    expect(forced.map((output) => JSON.parse(output))).toEqual(
+      forced.map(() => ({ inits: 1, marker: expect.any(Number), isWhole: true })),
+    );
+  });
+
   test("must not be async, and its view ends with it", () => {
     using temp = new TempDir();
     const init = async () => {};
@@ -343,6 +358,12 @@ describe("listing", () => {
     expect(live).toMatchObject({ kind: "record", struct: "Robot", version: 1, mode: 0o600 });
     expect(Math.abs((live?.createdAt as number) - Date.now())).toBeLessThan(60_000);
     manager.edit(() => expect(segmentAt(manager.path)).toMatchObject({ state: "busy", version: 1 }));
+    dieMidEdit(Robot, { dir: temp.dir }, (data) => {
+      data.count = 99;
+    });
+    expect(segmentAt(manager.path)).toMatchObject({ state: "dead writer", version: 2 });
+    manager.set("count", 3);
+    expect(segmentAt(manager.path)).toMatchObject({ state: "ok", version: 3 });
     expect(segmentAt(temp.file("notes"))).toBeUndefined();
   });
 });

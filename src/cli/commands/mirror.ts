@@ -1,10 +1,9 @@
 import { basename, join } from "node:path";
+import { Mirror } from "../../mirror/index.ts";
+import { sleepOr } from "../../mirror/wait.ts";
 import { type Command, define, EXIT, numberOption, TRUST, UsageError } from "../command.ts";
 import { findFile } from "../open.ts";
 import { escapeText, type Output } from "../output.ts";
-
-/** The client of the server is large: it comes with the first mirror. */
-const room = (): typeof import("../../mirror/index.ts") => require("../../mirror/index.ts");
 
 const DEFAULT_BUCKET = "shmstruct";
 const TELL_EVERY_MS = 1000;
@@ -60,7 +59,6 @@ async function publish(
   files: readonly string[],
   options: Place & { readonly maxHz: number | undefined },
 ): Promise<void> {
-  const { Mirror } = room();
   const publishers = await Promise.all(
     files.map(findFile).map((path) => Mirror.publish(path, { ...options, key: basename(path) })),
   );
@@ -75,7 +73,6 @@ async function publish(
 }
 
 async function follow(out: Output, keys: readonly string[], options: Place, dir: string): Promise<void> {
-  const { Mirror } = room();
   for (const key of keys)
     if (key.includes("/")) throw new UsageError(`a key is the name of a file, got '${escapeText(key)}'`);
   const followers = await Promise.all(keys.map((key) => Mirror.follow(join(dir, key), { ...options, key })));
@@ -110,9 +107,6 @@ async function tell(out: Output, infos: () => readonly Told[], signal: AbortSign
       if (out.isJson) out.json(info);
       else out.line(text);
     }
-    await Promise.race([Bun.sleep(TELL_EVERY_MS), aborted(signal)]);
+    await sleepOr(signal, TELL_EVERY_MS);
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

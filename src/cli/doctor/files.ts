@@ -73,7 +73,7 @@ function openProblems({ path, state }: ListedSegment, values: OpenValues): Probl
     using inspector = openInspector(path, values);
     return [...contentProblems(inspector), ...lockProblems(inspector, state)];
   } catch (error) {
-    // A struct of too many values to be shown is none the worse for it.
+    // Too many values to be shown are no fault of the file.
     if (error instanceof RangeError) return [];
     if (!(error instanceof ShmError)) throw error;
     return [fault(path, error.message, adviceFor(error))];
