@@ -115,7 +115,7 @@ const [SEQUENCE, COMMITS, BEFORE, CHANGES] = [0, 4, 5, 8];
 const LONG_MS = 3_600_000;
 
 const FLOOR =
-  "three system calls instead of two, each dearer in a process with threads, as Bun's are. Under the lock the file's length is looked at before the memory is touched: a file that somebody has cut short kills whoever touches it. The rest of the floor is the copy of the state before, two clocks, two publications of the sequence and two counts; by hand, too, stores are checked and go through the library's struct. What the library adds is the session: its object, its checks, the lock's queue and the function that is called.";
+  "three system calls instead of two, each dearer in a process with threads, as Bun's are. Under the lock the file's length is looked at before the memory is touched: a truncated file kills the process that touches it. The rest of the floor is the copy of the state before, two clocks, two publications of the sequence and two counts; by hand, too, stores are checked and go through the library's struct. What the library adds is the session: its object, its checks, the lock's queue and the function that is called.";
 
 const suite: Suite = {
   title: "A locked edit of five fields",

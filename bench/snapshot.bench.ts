@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { bytesOf, Manager, Reader, sizeof } from "../src/index.ts";
+import { AT, FOOTER_BYTES } from "../src/segment/footer.ts";
 import { alone, type Case, type Metrics, Missing, type Suite, timed } from "./harness.ts";
 import { startOther } from "./others.ts";
 import { cProgram, hasPackage, inTempDir } from "./prepare.ts";
@@ -71,7 +72,7 @@ const lockedReads = beside((reader) =>
 const byHand = (copies: number): Case =>
   beside((reader) => {
     const file = new Uint8Array(Bun.mmap(reader.path, { shared: true }).buffer);
-    const sequence = new Int32Array(file.buffer, file.length - 8, 1);
+    const sequence = new Int32Array(file.buffer, file.length - FOOTER_BYTES + AT.sequence, 1);
     const live = file.subarray(0, SIZE);
     const barrier = new Int32Array(1);
     let memory = new Uint8Array(copies * SIZE);
