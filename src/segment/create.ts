@@ -90,7 +90,7 @@ function tryCreate<C extends Content>(
   const replaces = exists(path);
   if (replaces && !options.force) return false;
   using old = replaces ? openOld(path, type, options) : undefined;
-  if (old !== undefined && !kinds.has(old.lockKind)) return undefined;
+  if (replaces && !isCovered(kinds, old, type)) return undefined;
   locks.permit(plan.lockKind, options.mode);
   const { mode, leastGeneration } = options;
   const page = locks.pageOf(plan.lockKind);
@@ -150,13 +150,23 @@ export function installImage<C extends Content>(
   type: ContentType<C>,
   options: Omit<CreateOptions, "force">,
 ): void {
-  const { plan, schema, copy } = image;
+  makeDirectory(directoryOf(place.dataPath));
+  while (!tryInstall(place, image, type, options)) sleepMs(1);
+}
+
+/** @returns false when a file has appeared meanwhile that goes by another lock */
+function tryInstall<C extends Content>(
+  place: Place,
+  { plan, schema, copy }: SegmentImage,
+  type: ContentType<C>,
+  options: Omit<CreateOptions, "force">,
+): boolean {
   const { dataPath: path } = place;
-  makeDirectory(directoryOf(path));
   const kinds = new Set([plan.lockKind, ...kindsInUse(place, type, options)]);
   using locks = new ExclusiveLocks(place, kinds, options);
   const replaces = exists(path);
   using old = replaces ? openOld(path, type, options) : undefined;
+  if (replaces && !isCovered(kinds, old, type)) return false;
   locks.permit(plan.lockKind, options.mode);
   const footer = planFooter({ ...plan, schemaBytes: schema.length, createdAt: nowNs() });
   makeFile(path, footer, schema, {
@@ -173,6 +183,7 @@ export function installImage<C extends Content>(
   const generations = Math.floor(copy.version / TWO_TO_THE_32) + 1;
   if (page !== undefined) page.generations = Math.max(page.generations, generations);
   locks.announce();
+  return true;
 }
 
 /** The locks that the users of the file go by which is there; if it is damaged, that cannot be known. */
@@ -425,17 +436,29 @@ export function removeSegment<C extends Content>(
   options: CreateOptions,
 ): boolean {
   const path = place.dataPath;
-  using locks = new ExclusiveLocks(place, new Set(kindsInUse(place, type, options)), options);
-  if (!exists(path)) return false;
-  sweepTemporaries(path, isOurTemporary);
-  using old = openOld(path, type, options);
-  if (old === undefined) {
-    supersedeDamaged(path);
-    unlink(path);
-  } else {
-    locks.remember(old);
-    superseding(old, () => unlink(path));
+  for (;;) {
+    const kinds = new Set(kindsInUse(place, type, options));
+    using locks = new ExclusiveLocks(place, kinds, options);
+    if (!exists(path)) return false;
+    using old = openOld(path, type, options);
+    // It has appeared since, or goes by another lock: it must not be touched without that.
+    if (!isCovered(kinds, old, type)) continue;
+    sweepTemporaries(path, isOurTemporary);
+    if (old === undefined) {
+      supersedeDamaged(path);
+      unlink(path);
+    } else {
+      locks.remember(old);
+      superseding(old, () => unlink(path));
+    }
+    locks.announce();
+    return true;
   }
-  locks.announce();
-  return true;
 }
+
+/** Whether locks of these kinds keep out all users of a file; of a damaged one it takes all that there may be. */
+const isCovered = <C extends Content>(
+  kinds: ReadonlySet<LockKind>,
+  old: SegmentFile | undefined,
+  type: ContentType<C>,
+): boolean => (old === undefined ? type.lockKinds : [old.lockKind]).every((kind) => kinds.has(kind));

@@ -427,7 +427,7 @@ describe("purge", () => {
 
   test("against openers at work no two of them ever hold the lock at once", async () => {
     using temp = new TempDir();
-    const children = Array.from({ length: 3 }, () => runBun("life-opener.ts", [temp.dir, 60]));
+    const children = Array.from({ length: 3 }, () => runBun("life-opener.ts", [temp.dir, 150]));
     const purging = setInterval(() => purgeSegments(temp.dir), 1);
     const outputs = await Promise.all(children);
     clearInterval(purging);
