@@ -2094,6 +2094,21 @@ static inline int shms_i_jump(shms_channel *channel, uint64_t near_to) {
   return 1;
 }
 
+/* Nothing is there, or a message that was counted and never written: its publisher, a mirror, has not got it. */
+static inline int shms_i_empty(shms_channel *channel, const uint32_t *slot, uint32_t sequence) {
+  uint64_t k = channel->cursor;
+  uint64_t next = shms_i_extend(shms_i_load((const uint32_t *)channel->file.content + SHMS_I_NEXT), k);
+  uint64_t to = k + 1;
+  if ((int64_t)(next - k) <= 0) return SHMS_E_EMPTY;
+  shms_i_fence();
+  if (sequence == 2 * (uint32_t)k + 2 && shms_i_load64(slot + 2) == k) return SHMS_E_OVERWRITTEN;
+  if (shms_i_load(slot) != sequence) return SHMS_E_OVERWRITTEN;
+  if ((int64_t)(next - channel->slots.count - to) > 0) to = next - channel->slots.count;
+  channel->missed += to - k;
+  channel->cursor = to;
+  return SHMS_E_OVERWRITTEN;
+}
+
 /* One look: SHMS_OK with the message copied, SHMS_E_EMPTY, or SHMS_E_OVERWRITTEN to look again. */
 static inline int shms_i_receive_once(shms_channel *channel, void *target, size_t room, shms_message *message) {
   uint64_t k = channel->cursor;
@@ -2117,10 +2132,12 @@ static inline int shms_i_receive_once(shms_channel *channel, void *target, size_
     channel->cursor++;
     return length <= room ? SHMS_OK : SHMS_E_FULL;
   }
-  if ((sequence & 1u) != 0) return (int32_t)(sequence - want) > 0 && shms_i_jump(channel, k) ? SHMS_E_OVERWRITTEN : SHMS_E_EMPTY;
+  if ((sequence & 1u) != 0)
+    return (int32_t)(sequence - want) > 0 && shms_i_jump(channel, k) ? SHMS_E_OVERWRITTEN : shms_i_empty(channel, slot, sequence);
   shms_i_fence();
   if (shms_i_load(slot) != sequence) return SHMS_E_OVERWRITTEN;
-  return index > k && sequence != 0 && shms_i_jump(channel, index) ? SHMS_E_OVERWRITTEN : SHMS_E_EMPTY;
+  if (index > k && sequence != 0 && shms_i_jump(channel, index)) return SHMS_E_OVERWRITTEN;
+  return shms_i_empty(channel, slot, sequence);
 }
 
 /**

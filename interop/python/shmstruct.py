@@ -1640,13 +1640,29 @@ class Subscriber(_Channel):
             if sequence & 1:
                 ahead = sequence - want & _MASK
                 if not 0 < ahead < 1 << 31 or not self._jump(k):
-                    return None
+                    if not self._left_out(slot, sequence):
+                        return None
                 continue
             _fence()
             if words[slot] != sequence:
                 continue
             if index <= k or sequence == 0 or not self._jump(index):
-                return None
+                if not self._left_out(slot, sequence):
+                    return None
+
+    def _left_out(self, slot, sequence):
+        """Whether the message was counted and never written: its publisher, a mirror, has not got it. Or the slot has changed."""
+        words, k = self._slots.words, self.index
+        ahead = _extend(words[_NEXT], self.index) - self.index
+        if ahead <= 0:
+            return False
+        _fence()
+        is_written = sequence == (2 * k + 2 & _MASK) and self._slots.map.version(slot + 2) == k
+        if words[slot] == sequence and not is_written:
+            missed = max(1, ahead - self._slots.count)
+            self._missed += missed
+            self.index += missed
+        return True
 
     def _jump(self, near):
         """It fell behind: to the middle of what is there."""

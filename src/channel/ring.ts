@@ -280,20 +280,32 @@ export class RingWriter {
 
   /** Makes the loaned message one that subscribers see. */
   send(length: number, type: number): void {
+    realtime.read();
+    this.sendAt(length, type, realtime.low, realtime.high);
+  }
+
+  /** Like `send`, with the time at which it was sent first, elsewhere. */
+  sendAt(length: number, type: number, timeLow: number, timeHigh: number): void {
     const { words } = this.#ring;
     const slot = this.#slot;
     const low = this.#low;
     this.#slot = -1;
-    realtime.read();
     words[slot + LENGTH] = length;
-    words[slot + TIME] = realtime.low;
-    words[slot + TIME + 1] = realtime.high;
+    words[slot + TIME] = timeLow;
+    words[slot + TIME + 1] = timeHigh;
     words[slot + TYPE] = type;
     const next = (low + 1) | 0;
     Atomics.store(words, slot, next << 1);
     Atomics.store(words, NEXT, next);
     this.#low = next;
     if (next === 0) this.#high++;
+  }
+
+  /** Leaves out the messages before this one, which never come: subscribers count them as missed. */
+  skipTo(index: number): void {
+    if (index <= this.index) return;
+    this.#low = (index % TWO_32) | 0;
+    this.#high = Math.floor(index / TWO_32);
   }
 
   /** Gives the loan back: the next one gets the same index. */
@@ -428,8 +440,26 @@ export class RingReader {
         this.epoch = words[slot + SLOT_EPOCH]! >>> 0;
         return slot;
       }
-      if (!this.#isLapped(slot, sequence, want)) return -1;
+      if (!this.#isLapped(slot, sequence, want) && !this.#isLeftOut(slot, sequence)) return -1;
     }
+  }
+
+  /**
+   * The publisher counts a message once it is whole. One that it has counted and that is neither in its slot nor overwritten
+   * was left out: true when the cursor has moved on, or when the slot has changed meanwhile.
+   */
+  #isLeftOut(slot: number, sequence: number): boolean {
+    const ring = this.#ring;
+    const { cursor } = this;
+    const next = extend(ring.read(NEXT), cursor);
+    if (next <= cursor) return false;
+    loadFence();
+    const isWritten = sequence === (this.#low + 1) << 1 && ring.index(slot) === cursor;
+    if (ring.read(slot) !== sequence || isWritten) return true;
+    const to = Math.max(cursor + 1, next - ring.slots);
+    this.missed += to - cursor;
+    this.cursor = to;
+    return true;
   }
 
   /** Whether the message at `slot` that `find` gave was whole all the time; if so, the cursor goes on. */

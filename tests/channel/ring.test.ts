@@ -260,3 +260,56 @@ describe("hostile content", () => {
     }
   });
 });
+
+describe("messages that are left out", () => {
+  test("are missed, also where nothing was before, and the next one is received", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    writer.skipTo(2);
+    expect(drain(reader)).toEqual([]);
+    send(writer, 20);
+    expect(drain(reader)).toEqual([20]);
+    expect([reader.takeMissed(), reader.index]).toEqual([2, 2]);
+    send(writer, 21);
+    writer.skipTo(6);
+    send(writer, 22);
+    expect(drain(reader)).toEqual([21, 22]);
+    expect([reader.takeMissed(), reader.index]).toEqual([2, 6]);
+  });
+
+  test("more than the ring holds, and more than 2^32, and one begins at the oldest that is there", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    send(writer, 1);
+    writer.skipTo(2 ** 32 + 7);
+    send(writer, 2, 3);
+    // Message 1 would have been there, but its slot is another one's now.
+    expect(drain(reader)).toEqual([2, 3]);
+    expect([reader.takeMissed(), reader.index]).toEqual([2 ** 32 + 7, 2 ** 32 + 8]);
+    expect(drain(subscriber(memory, "oldest"))).toEqual([2, 3]);
+    expect(drain(subscriber(memory, "newest"))).toEqual([3]);
+  });
+
+  test("a publisher that was killed after it left some out: the next one leaves them out again", () => {
+    const memory = ring();
+    const writer = publisher(memory);
+    send(writer, 1);
+    writer.skipTo(9);
+    const next = publisher(memory);
+    expect(next.index).toBe(1);
+    const reader = subscriber(memory, "oldest");
+    next.skipTo(3);
+    send(next, 4);
+    expect(drain(reader)).toEqual([1, 4]);
+    expect(reader.takeMissed()).toBe(2);
+  });
+
+  test("a time of elsewhere goes with a message", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    writer.loan();
+    writer.sendAt(8, 3, 5, 6);
+    expect(drain(reader)).toEqual([0]);
+    expect([reader.timeLow, reader.timeHigh, reader.type]).toEqual([5, 6, 3]);
+  });
+});

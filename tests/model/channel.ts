@@ -14,6 +14,7 @@ export type ChannelFault =
   | "no second look"
   | "no index"
   | "no roll forward"
+  | "no fence after next"
   | "jump beyond next";
 
 export interface ChannelOptions {
@@ -133,6 +134,8 @@ const subscriberLoads = {
   "copy 1": [...payloads.map((word) => word + 1), ...indices],
   "copy index": indices,
   "look again": afterIndex,
+  "is it left out": afterIndex,
+  "left out": [...afterIndex, ...indices],
   jump: afterIndex,
 };
 
@@ -160,7 +163,7 @@ function subscriber(options: ChannelOptions, number: number): ThreadSpec {
         cpu.set(FIRST, sequence);
         if (fault !== "no fence after the first look") cpu.loadFence();
         if (sequence === want(cpu)) return "copy 0";
-        if ((sequence & 1) === 1) return isBehind(cpu) ? again(cpu) : lapped(cpu, k);
+        if ((sequence & 1) === 1) return isBehind(cpu) ? "is it left out" : lapped(cpu, k);
         if (fault === "no index") return isBehind(cpu) ? again(cpu) : lapped(cpu, k);
         return "copy index";
       },
@@ -183,8 +186,25 @@ function subscriber(options: ChannelOptions, number: number): ThreadSpec {
         if (fault !== "no second look" && cpu.load(sequenceOf(k)) !== cpu.get(FIRST)) return again(cpu);
         const isWanted = cpu.get(FIRST) === want(cpu);
         if (cpu.get(INDEX) > k) return lapped(cpu, cpu.get(INDEX));
-        if (!isWanted || cpu.get(INDEX) < k) return again(cpu);
+        if (!isWanted || cpu.get(INDEX) < k) return "is it left out";
         deliver(cpu, k);
+        cpu.set(CURSOR, k + 1);
+        cpu.set(COUNTED, cpu.get(COUNTED) + 1);
+        return again(cpu);
+      },
+      "is it left out": (cpu) => {
+        if (cpu.load(NEXT) <= cpu.get(CURSOR)) return again(cpu);
+        if (fault !== "no fence after next") cpu.loadFence();
+        return "left out";
+      },
+      // No publisher of this model leaves a message out.
+      "left out": (cpu) => {
+        const k = cpu.get(CURSOR);
+        const index = cpu.load(indexOf(k));
+        const isWritten = cpu.get(FIRST) === want(cpu) && index === k;
+        if (cpu.load(sequenceOf(k)) !== cpu.get(FIRST) || isWritten) return again(cpu);
+        // Overwritten meanwhile, by a message a whole turn of the sequence later.
+        if (index <= k) cpu.fail(`message ${k} is taken for left out`);
         cpu.set(CURSOR, k + 1);
         cpu.set(COUNTED, cpu.get(COUNTED) + 1);
         return again(cpu);

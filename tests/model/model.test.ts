@@ -107,6 +107,7 @@ describe("channel", () => {
     ["no second look", { deaths: 0, returns: 0 }],
     ["no index", { order: "sc", messages: 6, deaths: 0, returns: 0, modulus: 8 }],
     ["no roll forward", { order: "sc" }],
+    ["no fence after next", { deaths: 0, returns: 0 }],
     ["jump beyond next", { order: "sc" }],
   ];
   test.each(faults)("control: %s", (fault, options) => {
