@@ -1,19 +1,18 @@
 /** A machine that has a copy of another one's segment. */
-import { readFileSync } from "node:fs";
-import { MirrorError, WaitTimeoutError } from "../errors/errors.ts";
+import { WaitTimeoutError } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
-import type { Content } from "../segment/content.ts";
-import { installImage, type SegmentImage } from "../segment/create.ts";
-import type { ContentKind } from "../segment/footer.ts";
-import { type ListedSegment, segmentAt } from "../segment/list.ts";
-import { mirrorPath } from "../segment/place.ts";
-import { Segment } from "../segment/segment.ts";
+import type { MirrorState } from "../segment/mirror-state.ts";
 import { absolutePath, directoryOf, makeDirectory } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
-import { type Mirrored, mirrored } from "./contents.ts";
-import { DEFAULT_MAX_BYTES, decodeFrame, type Head, imageOf, tooLarge } from "./frame.ts";
+import { ChannelSink } from "./channel-sink.ts";
+import { decodeFrame, type Frame, type Head } from "./frame.ts";
+import { parseLease } from "./lease.ts";
+import { backUpOwn, type FencedFile } from "./place.ts";
 import { leaseKey } from "./publisher.ts";
-import { writeState } from "./state.ts";
+import { QueueSink } from "./queue-sink.ts";
+import type { Sink, SinkParts } from "./sink.ts";
+import { readState, writeState } from "./state.ts";
+import { StateSink } from "./state-sink.ts";
 import type { Entry, Transport } from "./transport.ts";
 import { aborted, sleepOr } from "./wait.ts";
 
@@ -25,13 +24,19 @@ export interface FollowOptions extends Trust {
   readonly mode?: number | undefined;
   /** A larger content is refused. Default 64 MiB. */
   readonly maxBytes?: number | undefined;
+  /** Of a queue: milliseconds after which a job of a machine that is silent goes to another one. Default 30,000. */
+  readonly ackWaitMs?: number | undefined;
+  /** Of a queue: jobs that this machine has in hand at most, those that wait for its workers included. Default 16. */
+  readonly prefetch?: number | undefined;
+  /** Called when the state becomes old, or is no longer, and when there is another problem or none. */
+  readonly onChange?: ((info: FollowerInfo) => void) | undefined;
 }
 
 /** What is known of a follower. */
 export interface FollowerInfo {
   readonly path: string;
   readonly key: string;
-  /** Of the state that the local file has; undefined before the first. */
+  /** Of the state that the local file has, by the origin's count; of a channel or queue: messages or jobs. Undefined before the first. */
   readonly version: number | undefined;
   readonly epoch: number | undefined;
   /** Versions between that state and the newest one that has come; more than 0 only while it is being stored. */
@@ -40,20 +45,29 @@ export interface FollowerInfo {
   readonly lagMs: number | undefined;
   /** When the publisher was last heard of, in ms since 1970. */
   readonly publisherSeenAt: number | undefined;
+  /** Since when the state may be old, in ms since 1970: no connection, or no publisher. Undefined: connected. */
+  readonly staleSince: number | undefined;
   /** Since when there is no connection, in ms since 1970; undefined while there is one. */
   readonly disconnectedSince: number | undefined;
   /** Why the newest value was not stored. */
   readonly problem: string | undefined;
-}
-
-/** How far the local file has come. */
-export interface Progress {
-  readonly epoch: number;
-  readonly version: number;
+  /** What the file had of its own before it followed: commits that only its backup has. */
+  readonly fenced: FencedFile | undefined;
+  /** Of a channel: messages that never came. */
+  readonly missed: number | undefined;
+  /** Of a queue: jobs in hand. */
+  readonly jobs: number | undefined;
 }
 
 const RETRY_MS = 200;
-const TWO_TO_THE_32 = 2 ** 32;
+const DEFAULT_ACK_WAIT_MS = 30_000;
+const DEFAULT_PREFETCH = 16;
+/** The age is looked at this often. */
+const LOOK_EVERY_MS = 250;
+/** What is stored is noted beside the file this often at most. */
+const NOTE_EVERY_MS = 250;
+/** A bucket that is another one now is found this often. */
+const LIFE_EVERY_MS = 5000;
 
 /** Follows a key until it is disposed of. @example await using follower = await Mirror.follow(path, { … }); */
 export class MirrorFollower implements AsyncDisposable {
@@ -64,12 +78,19 @@ export class MirrorFollower implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   readonly #first = Promise.withResolvers<void>();
-  #progress: Progress | undefined;
+  readonly #states: StateSink;
+  #sink: { readonly sink: Sink; readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  /** Of channels and queues, where the states' sink has none. */
+  #streamed: Partial<MirrorState> = {};
+  #streamedVersion: number | undefined;
+  #fenced: FencedFile | undefined;
+  #bucketLife = "";
   #newest: Head | undefined;
   #lagMs: number | undefined;
-  #publisherSeenAt: number | undefined;
+  #publisher: { readonly seenAt: number; readonly leaseMs: number; readonly isReleased: boolean } | undefined;
   #problem: string | undefined;
-  #open: { mirrored: Mirrored; segment: Segment<Content> } | undefined;
+  #noted: { readonly at: number; readonly text: string } = { at: 0, text: "" };
+  #told = "";
 
   /** @internal The transport is closed with the follower. */
   constructor(path: string, transport: Transport, options: FollowOptions) {
@@ -77,14 +98,16 @@ export class MirrorFollower implements AsyncDisposable {
     this.key = options.key;
     this.#transport = transport;
     this.#options = options;
-    this.#progress = readProgress(this.path);
+    const { trustOwner, shared, mode, maxBytes } = options;
+    const sinkOptions = { path: this.path, key: this.key, trustOwner, shared, mode, maxBytes };
+    this.#states = new StateSink(transport, sinkOptions, readState(this.path));
     makeDirectory(directoryOf(this.path));
     this.#first.promise.catch(() => undefined);
     this.#running = Promise.all([
       this.#follow(this.key, (entry) => this.#take(entry)),
-      this.#follow(leaseKey(this.key), () => {
-        this.#publisherSeenAt = Date.now();
-      }),
+      this.#follow(leaseKey(this.key), (entry) => this.#hear(entry)),
+      this.#watchAge(),
+      this.#watchLife(),
     ]).then(() => undefined);
   }
 
@@ -114,8 +137,12 @@ export class MirrorFollower implements AsyncDisposable {
   }
 
   info(): FollowerInfo {
-    const [version, epoch] = [this.#progress?.version, this.#progress?.epoch];
-    const isSameEpoch = this.#newest?.epoch === epoch;
+    const { progress } = this.#states;
+    const isStream = this.#sink !== undefined;
+    const version = isStream ? this.#streamedVersion : progress?.version;
+    const epoch = isStream ? this.#newest?.epoch : progress?.epoch;
+    const isSameEpoch = this.#newest?.epoch === epoch && !isStream;
+    const { missed, jobs } = this.#sink?.sink.figures ?? {};
     return {
       path: this.path,
       key: this.key,
@@ -123,10 +150,21 @@ export class MirrorFollower implements AsyncDisposable {
       epoch,
       lagVersions: isSameEpoch ? Math.max(0, (this.#newest?.version ?? 0) - (version ?? 0)) : 0,
       lagMs: this.#lagMs,
-      publisherSeenAt: this.#publisherSeenAt,
+      publisherSeenAt: this.#publisher?.seenAt,
+      staleSince: this.#staleSince,
       disconnectedSince: this.#transport.disconnectedSince,
       problem: this.#problem,
+      fenced: this.#states.fenced ?? this.#fenced,
+      missed,
+      jobs,
     };
+  }
+
+  get #staleSince(): number | undefined {
+    const { disconnectedSince } = this.#transport;
+    if (disconnectedSince !== undefined || this.#publisher === undefined) return disconnectedSince;
+    const { seenAt, leaseMs, isReleased } = this.#publisher;
+    return isReleased || Date.now() - seenAt > 2 * leaseMs ? seenAt : undefined;
   }
 
   /** Watches a key again whenever the watch ends, as after a restart of the server. */
@@ -135,6 +173,7 @@ export class MirrorFollower implements AsyncDisposable {
     const stopped = aborted(signal);
     while (!signal.aborted) {
       try {
+        this.#bucketLife = await this.#transport.life();
         // A watch that was being set up when the connection was closed never ends.
         await Promise.race([this.#watch(key, take), stopped]);
       } catch {
@@ -151,130 +190,167 @@ export class MirrorFollower implements AsyncDisposable {
     }
   }
 
+  #hear({ value }: Entry): void {
+    const held = parseLease(value);
+    if (held === undefined) return;
+    const { leaseMs, isReleased } = held;
+    this.#publisher = { seenAt: Date.now(), leaseMs, isReleased };
+    this.#tell();
+  }
+
   async #take({ value }: Entry): Promise<void> {
     try {
-      const { head, content } = decodeFrame(value);
-      this.#newest = head;
-      const local = segmentAt(this.path);
-      if (this.#isNews(head, local)) {
-        const bytes = head.chunks === undefined ? content : await this.#fetch(head);
-        // Chunks that are gone were replaced by newer ones, which come next.
-        if (bytes === undefined || this.#stop.signal.aborted) return;
-        this.#store(head, imageOf(head, bytes, this.#options.maxBytes ?? DEFAULT_MAX_BYTES), local);
-      }
+      const frame = decodeFrame(value);
+      this.#newest = frame.head;
+      const { kind } = frame.head;
+      if (kind === "channel" || kind === "queue") await this.#stream(frame);
+      else await this.#takeState(frame);
       this.#problem = undefined;
+      if (this.#stop.signal.aborted || this.info().version === undefined) return;
       this.#first.resolve();
     } catch (error) {
-      this.#problem = error instanceof Error ? error.message : String(error);
+      this.#fail(error);
     }
   }
 
-  #isNews({ epoch, version }: Head, local: ListedSegment | undefined): boolean {
-    if (this.#progress === undefined || local?.kind === undefined) return true;
-    if (epoch !== this.#progress.epoch) return epoch > this.#progress.epoch;
-    return version > this.#progress.version;
+  async #takeState(frame: Frame): Promise<void> {
+    await this.#endSink();
+    const before = this.#states.progress;
+    const isStored = await this.#states.take(frame, this.#bucketLife, this.#stop.signal);
+    if (!isStored) return;
+    this.#lagMs = Date.now() - frame.head.sentAt;
+    const { progress } = this.#states;
+    const isOther = before?.epoch !== progress?.epoch || before?.lift !== progress?.lift;
+    this.#note(isOther);
   }
 
-  async #fetch({ chunks = [], contentBytes }: Head): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const { maxBytes = DEFAULT_MAX_BYTES } = this.#options;
-    if (contentBytes > maxBytes) throw tooLarge(contentBytes, maxBytes);
-    const content = new Uint8Array(contentBytes);
-    let end = 0;
-    for (const key of chunks) {
-      const chunk = (await this.#transport.get(key))?.value;
-      if (chunk === undefined) return undefined;
-      if (end + chunk.length > contentBytes)
-        throw new MirrorError(`the chunks of '${escapeText(this.key)}' have more than ${contentBytes} bytes`);
-      content.set(chunk, end);
-      end += chunk.length;
-    }
-    return content.subarray(0, end);
+  /** Messages and jobs come by a log. What the key says is who sends them, and what they are. */
+  async #stream(frame: Frame): Promise<void> {
+    if (this.#sink?.sink.isFor(frame)) return;
+    await this.#endSink();
+    const state = readState(this.path);
+    const parts = this.#partsFor(frame, state);
+    if (frame.head.kind === "channel") this.#fenced ??= backUpOwn(this.path, state, this.#options);
+    const sink = frame.head.kind === "channel" ? new ChannelSink(parts) : new QueueSink(parts);
+    const stop = new AbortController();
+    const ended = this.#run(sink, frame, stop.signal);
+    this.#sink = { sink, stop, ended };
+    this.#streamedVersion ??= 0;
   }
 
-  /** In place, as a transaction, where the file has that layout; else as a file that replaces it. */
-  #store(head: Head, image: SegmentImage, local: ListedSegment | undefined): void {
-    const target = mirrored(image.plan.content, this.path);
-    target.check(image);
-    const isLower = local !== undefined && image.copy.version <= local.version;
-    if (isLower || !this.#storeInPlace(target, image, local?.kind))
-      this.#replace(target, isLower ? raised(image, local.version) : image);
-    this.#progress = { epoch: head.epoch, version: head.version };
-    this.#lagMs = Date.now() - head.sentAt;
-    writeState(mirrorPath(this.path), this.#progress);
-  }
-
-  #storeInPlace(target: Mirrored, image: SegmentImage, kind: ContentKind | undefined): boolean {
-    if (kind !== image.plan.content) return false;
-    const segment = this.#segment(target);
-    segment.acquire("exclusive");
+  async #run(sink: Sink, frame: Frame, signal: AbortSignal): Promise<void> {
     try {
-      const { content } = segment;
-      if (content.applyCommitted === undefined || !hasLayoutOf(content, image)) return false;
-      content.applyCommitted(image.copy);
-    } finally {
-      segment.releaseIfHeld();
+      await sink.run(signal);
+    } catch (error) {
+      this.#fail(error);
+      if (signal.aborted) return;
+      sink.close();
+      await sleepOr(signal, RETRY_MS);
+      if (signal.aborted || this.#stop.signal.aborted) return;
+      this.#sink = undefined;
+      await this.#stream(frame).catch((again) => this.#fail(again));
     }
-    segment.notify();
-    return true;
   }
 
-  #segment(target: Mirrored): Segment<Content> {
-    const open = this.#open;
-    if (open !== undefined && open.mirrored.type.kind === target.type.kind) return open.segment;
-    open?.segment.close();
-    const { trustOwner, shared, mode } = this.#options;
-    const segment = new Segment(target.place, target.type, {
-      access: "write",
-      makesLock: true,
+  #partsFor(frame: Frame, state: MirrorState | undefined): SinkParts {
+    const { trustOwner, shared, mode = 0o600 } = this.#options;
+    const { ackWaitMs = DEFAULT_ACK_WAIT_MS, prefetch = DEFAULT_PREFETCH } = this.#options;
+    return {
+      path: this.path,
+      key: this.key,
       mode,
       trust: { trustOwner, shared },
-    });
-    this.#open = { mirrored: target, segment };
-    return segment;
+      transport: this.#transport,
+      frame,
+      state,
+      ackWaitMs,
+      prefetch,
+      stored: (version, sentAt) => {
+        this.#streamedVersion = version;
+        if (sentAt !== undefined) this.#lagMs = Date.now() - sentAt;
+        this.#problem = undefined;
+      },
+      failed: (error) => this.#fail(error),
+      note: (noted) => {
+        this.#streamed = noted;
+        this.#note(true);
+      },
+    };
   }
 
-  #replace({ place, type }: Mirrored, image: SegmentImage): void {
-    const { trustOwner, shared, mode = 0o600 } = this.#options;
-    installImage(place, image, type, { mode, trust: { trustOwner, shared } });
+  async #endSink(): Promise<void> {
+    const running = this.#sink;
+    if (running === undefined) return;
+    this.#sink = undefined;
+    running.stop.abort();
+    running.sink.close();
+    await running.ended;
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stop.signal.aborted || this.#transport.disconnectedSince !== undefined) return;
+    this.#problem = error instanceof Error ? error.message : String(error);
+    this.#tell();
+  }
+
+  /** Begins again in a bucket that has taken the place of this one. */
+  async #watchLife(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await sleepOr(signal, LIFE_EVERY_MS);
+      if (!signal.aborted) await this.#transport.life().catch(() => undefined);
+    }
+  }
+
+  async #watchAge(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await sleepOr(signal, LOOK_EVERY_MS);
+      this.#tell();
+    }
+  }
+
+  /** Tells what has changed: beside the file, and to the hook. */
+  #tell(): void {
+    this.#note(false);
+    const { onChange } = this.#options;
+    const text = `${this.#staleSince} ${this.#problem}`;
+    if (text === this.#told) return;
+    this.#told = text;
+    onChange?.(this.info());
+  }
+
+  /** Notes how far the file has come, and since when it may be old, for the next follower and for those who open the file. */
+  #note(isUrgent: boolean): void {
+    const { progress } = this.#states;
+    const isStream = this.#sink !== undefined || this.#streamed.life !== undefined;
+    if (progress === undefined && !isStream) return;
+    const { lagVersions, lagMs, staleSince } = this.info();
+    const state = {
+      role: "follow" as const,
+      epoch: this.#newest?.epoch ?? 0,
+      version: this.#streamedVersion ?? 0,
+      lift: 0,
+      bucketLife: this.#bucketLife,
+      ...(isStream ? this.#streamed : progress),
+      lagVersions,
+      lagMs,
+      staleSince,
+    };
+    const text = JSON.stringify(state);
+    const at = Date.now();
+    if (text === this.#noted.text || (!isUrgent && at - this.#noted.at < NOTE_EVERY_MS)) return;
+    this.#noted = { at, text };
+    writeState(this.path, { ...state, pid: process.pid, at });
   }
 
   /** Ends following; the local file stays as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    await this.#endSink();
+    this.#note(true);
     await this.#transport.close();
     await this.#running;
-    this.#open?.segment.close();
-  }
-}
-
-/** Whether a file has the layout that the image is of, to the last byte of its description. */
-function hasLayoutOf({ file }: Content, { plan, schema }: SegmentImage): boolean {
-  const { footer } = file;
-  return (
-    footer?.fingerprint === plan.fingerprint &&
-    footer.contentBytes === plan.contentBytes &&
-    Buffer.from(file.schemaBytes).equals(Buffer.from(schema))
-  );
-}
-
-/** The same content as a file of a higher generation: another origin counts from where it likes, but versions never go back. */
-function raised(image: SegmentImage, above: number): SegmentImage {
-  const generation = Math.floor(above / TWO_TO_THE_32) + 1;
-  const { bytes, version } = image.copy;
-  return {
-    ...image,
-    copy: { bytes, version: generation * TWO_TO_THE_32 + (version % TWO_TO_THE_32) },
-  };
-}
-
-/** What an earlier follower of the same file has noted. */
-function readProgress(path: string): Progress | undefined {
-  try {
-    const { epoch, version } = JSON.parse(readFileSync(mirrorPath(path), "utf8")) as Partial<Progress>;
-    return Number.isSafeInteger(epoch) && Number.isSafeInteger(version)
-      ? { epoch: Number(epoch), version: Number(version) }
-      : undefined;
-  } catch {
-    return undefined;
+    this.#states.close();
   }
 }

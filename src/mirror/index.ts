@@ -9,18 +9,34 @@ import { connectNats, type NatsOptions } from "./nats.ts";
 import { MirrorPublisher, type PublishOptions } from "./publisher.ts";
 
 export type { FollowerInfo, FollowOptions, MirrorFollower } from "./follower.ts";
-export type { NatsOptions } from "./nats.ts";
+export type { NatsCredentials, NatsOptions, NatsTls } from "./nats.ts";
+export type { FencedFile } from "./place.ts";
 export type { MirrorPublisher, PublisherInfo, PublishOptions } from "./publisher.ts";
 
 const COMMON = {
   servers: "any",
   bucket: "string",
   key: "string",
+  credentials: "object",
+  tls: "object",
   connection: "object",
   replicas: "number",
   maxBytes: "number",
   ...TRUST_OPTIONS,
 } as const;
+const CREDENTIALS = {
+  credsFile: "string",
+  nkeyFile: "string",
+  user: "string",
+  password: "string",
+  token: "string",
+} as const;
+const TLS = { caFile: "string", certFile: "string", keyFile: "string" } as const;
+
+function checkConnection(where: string, { credentials, tls }: NatsOptions): void {
+  checkOptions(`${where}: option credentials`, credentials, CREDENTIALS);
+  checkOptions(`${where}: option tls`, tls, TLS);
+}
 
 /**
  * Segments on several machines. One machine publishes a file, others follow it: each has a local file that its readers open
@@ -28,32 +44,33 @@ const COMMON = {
  */
 export const Mirror = {
   /**
-   * Publishes a record or a document: each state that it has when the one before has arrived. A key has one publisher at a
-   * time; who is cut off for longer than the lease may be replaced, and is told so.
-   * @throws MirrorError when another process publishes the key, for channels and queues, and without the packages;
+   * Publishes a file: of a record or document each state that it has when the one before has arrived; of a channel each message;
+   * of a queue each job, which is done here once the server has it. A key has one publisher at a time; who is cut off for longer
+   * than the lease may be replaced, and is told so. What the file has is in the bucket when the promise resolves.
+   * @throws MirrorError when another process publishes the key, for a content that is too large, and without the packages;
    *   FileFormatError, SystemError for the file; what the connection throws
    * @example await using publisher = await Mirror.publish("./.mmap/Robot_.mmap", { servers: "nats://10.0.0.1", bucket: "robots", key: "arm" });
    */
   async publish(path: string, options: PublishOptions & NatsOptions): Promise<MirrorPublisher> {
-    checkOptions(
-      "Mirror.publish",
-      options,
-      { ...COMMON, maxHz: "number", leaseMs: "number", waitMs: "number" },
-      true,
-    );
+    const own = { maxHz: "number", leaseMs: "number", waitMs: "number" } as const;
+    checkOptions("Mirror.publish", options, { ...COMMON, ...own }, true);
+    checkConnection("Mirror.publish", options);
     return MirrorPublisher.start(path, await connectNats(options), options);
   },
 
   /**
-   * Follows a key: makes the local file and keeps it, as a transaction under its lock, so that readers have `snapshot()`,
-   * `changes()` and `version` as on the origin. No program should write the local file.
+   * Follows a key: makes the local file and keeps it, so that readers have `snapshot()`, `changes()` and `version`, and
+   * subscribers the messages, as on the origin; of a queue it takes jobs for the workers of this machine. No other program
+   * should write a local record, document or channel that follows.
    * @throws MirrorError without the packages; what the connection throws
    * @example
    * await using follower = await Mirror.follow("./.mmap/Robot_.mmap", { servers: "nats://10.0.0.1", bucket: "robots", key: "arm" });
    * await follower.ready({ timeoutMs: 5000 });
    */
   async follow(path: string, options: FollowOptions & NatsOptions): Promise<MirrorFollower> {
-    checkOptions("Mirror.follow", options, { ...COMMON, mode: "number" }, true);
+    const own = { mode: "number", ackWaitMs: "number", prefetch: "number", onChange: "function" } as const;
+    checkOptions("Mirror.follow", options, { ...COMMON, ...own }, true);
+    checkConnection("Mirror.follow", options);
     return new MirrorFollower(path, await connectNats(options), options);
   },
 } as const;

@@ -7,9 +7,11 @@ import { MirrorError } from "../errors/errors.ts";
 import { ConflictError, type Transport } from "./transport.ts";
 
 /** What stands in a lease. */
-interface Held {
+export interface Held {
   readonly epoch: number;
   readonly isReleased: boolean;
+  /** For how long a silent holder is waited for; it puts the lease three times as often. */
+  readonly leaseMs: number;
 }
 
 export interface LeaseOptions {
@@ -25,12 +27,16 @@ export class Lease {
   readonly epoch: number;
   readonly #transport: Transport;
   readonly #key: string;
+  readonly #leaseMs: number;
   #revision: number;
+  /** Renewals wait for each other: two at once would be each other's conflict. */
+  #renewing: Promise<void> = Promise.resolve();
 
-  private constructor(transport: Transport, key: string, epoch: number, revision: number) {
+  private constructor(transport: Transport, key: string, held: Held, revision: number) {
     this.#transport = transport;
     this.#key = key;
-    this.epoch = epoch;
+    this.epoch = held.epoch;
+    this.#leaseMs = held.leaseMs;
     this.#revision = revision;
   }
 
@@ -48,15 +54,16 @@ export class Lease {
     let seen = { revision: -1, at: begun };
     for (;;) {
       const entry = await transport.get(key);
-      const held = entry === undefined ? undefined : parse(entry.value);
+      const held = entry === undefined ? undefined : parseLease(entry.value);
       const revision = entry?.revision ?? 0;
       const now = performance.now();
       if (revision !== seen.revision) seen = { revision, at: now };
       const isFree = held === undefined || held.isReleased || now - seen.at >= leaseMs;
       if (isFree) {
         const epoch = Math.max(held?.epoch ?? 0, leastEpoch) + 1;
-        const taken = await tryPut(transport, key, { epoch, isReleased: false }, revision);
-        if (taken !== undefined) return new Lease(transport, key, epoch, taken);
+        const mine = { epoch, isReleased: false, leaseMs };
+        const taken = await tryPut(transport, key, mine, revision);
+        if (taken !== undefined) return new Lease(transport, key, mine, taken);
         continue;
       }
       if (now - begun >= waitMs)
@@ -68,16 +75,27 @@ export class Lease {
   }
 
   /** @throws LeaseTaken; what the transport throws while it is cut off */
-  async renew(isReleased = false): Promise<void> {
-    const state = { epoch: this.epoch, isReleased };
+  renew(isReleased = false): Promise<void> {
+    const renewed = this.#renewing.then(() => this.#renew(isReleased));
+    this.#renewing = renewed.catch(() => undefined);
+    return renewed;
+  }
+
+  async #renew(isReleased: boolean): Promise<void> {
+    const state = { epoch: this.epoch, isReleased, leaseMs: this.#leaseMs };
     const revision = await tryPut(this.#transport, this.#key, state, this.#revision);
     if (revision !== undefined) {
       this.#revision = revision;
       return;
     }
     const entry = await this.#transport.get(this.#key);
+    if (entry === undefined) {
+      // The server has lost its memory: the first to put has the key.
+      this.#revision = 0;
+      return this.#renew(isReleased);
+    }
     // A put whose answer got lost.
-    if (entry === undefined || parse(entry.value)?.epoch !== this.epoch) throw new LeaseTaken();
+    if (parseLease(entry.value)?.epoch !== this.epoch) throw new LeaseTaken();
     this.#revision = entry.revision;
   }
 }
@@ -97,13 +115,12 @@ async function tryPut(
 }
 
 /** Nonsense is a lease that no one holds. */
-function parse(value: Uint8Array): Held | undefined {
+export function parseLease(value: Uint8Array): Held | undefined {
   try {
     const held = JSON.parse(Buffer.from(value).toString()) as Partial<Held> | null;
-    const { epoch, isReleased } = held ?? {};
-    return Number.isSafeInteger(epoch)
-      ? { epoch: Number(epoch), isReleased: isReleased === true }
-      : undefined;
+    const { epoch, isReleased, leaseMs } = held ?? {};
+    if (!Number.isSafeInteger(epoch)) return undefined;
+    return { epoch: Number(epoch), isReleased: isReleased === true, leaseMs: Number(leaseMs) || 0 };
   } catch {
     return undefined;
   }

@@ -1,23 +1,28 @@
 /** The machine that a segment is written on. */
-import { FencedError, FileFormatError, MirrorError } from "../errors/errors.ts";
-import { copyOf } from "../segment/backup.ts";
+import { FencedError, FileFormatError } from "../errors/errors.ts";
 import type { Content } from "../segment/content.ts";
-import type { SegmentImage } from "../segment/create.ts";
 import { segmentAt } from "../segment/list.ts";
 import { Segment } from "../segment/segment.ts";
 import { absolutePath } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
+import { ChannelSource, openChannel } from "./channel-source.ts";
 import { mirrored } from "./contents.ts";
-import { DEFAULT_MAX_BYTES, decodeFrame, encodeFrame, headOf, tooLarge } from "./frame.ts";
 import { Lease, LeaseTaken } from "./lease.ts";
-import { ConflictError, type Transport } from "./transport.ts";
+import { openQueue, QueueSource } from "./queue-source.ts";
+import { epochOf, Session, type Source } from "./session.ts";
+import { writeState } from "./state.ts";
+import { StateSource } from "./state-source.ts";
+import type { Transport } from "./transport.ts";
 import { sleepOr } from "./wait.ts";
 
 /** How a file is published. */
 export interface PublishOptions extends Trust {
   /** The key in the bucket. Letters, digits, `-`, `_`, `.`, `/` and `=`. */
   readonly key: string;
-  /** States a second at most; the newest wins. Default: as many as the server takes. */
+  /**
+   * Puts a second at most. Of a state the newest wins; messages of a channel go together; of a queue it is jobs a second.
+   * Default: as many as the server takes.
+   */
   readonly maxHz?: number | undefined;
   /** Milliseconds after which a publisher that is silent may be replaced. Default 5000. */
   readonly leaseMs?: number | undefined;
@@ -32,7 +37,7 @@ export interface PublisherInfo {
   readonly path: string;
   readonly key: string;
   readonly epoch: number;
-  /** Of the file, and the last one that the bucket has confirmed. */
+  /** Of the file, and the last one that the bucket has confirmed; of channels and queues: messages and jobs. */
   readonly version: number;
   readonly confirmedVersion: number | undefined;
   /** Since when there is no connection, in ms since 1970. */
@@ -40,12 +45,10 @@ export interface PublisherInfo {
 }
 
 const DEFAULT_LEASE_MS = 5000;
-/** Between two tries while the server is away. */
-const RETRY_MS = 200;
 /** How long what is on its way may take when the publisher ends. */
 const CLOSING_MS = 1000;
-/** Room for the head beside the content. */
-const CHUNK_MARGIN = 4096;
+/** What is noted beside the file is noted this often at most. */
+const NOTE_EVERY_MS = 1000;
 
 /** Publishes a file until it is disposed of. @example await using publisher = await Mirror.publish(path, { … }); */
 export class MirrorPublisher implements AsyncDisposable {
@@ -53,50 +56,65 @@ export class MirrorPublisher implements AsyncDisposable {
   readonly key: string;
   /** Rejects when publishing has ended by itself: FencedError, MirrorError, FileFormatError. */
   readonly ended: Promise<void>;
-  readonly #segment: Segment<Content>;
+  readonly #source: Source;
   readonly #transport: Transport;
-  readonly #options: PublishOptions;
+  readonly #leaseMs: number;
+  readonly #lease: Lease;
+  readonly #bucketLife: string;
   readonly #stop = new AbortController();
-  #lease: Lease;
-  /** Of the value in the bucket. */
-  #revision = 0;
+  readonly #first = Promise.withResolvers<void>();
   #confirmed: number | undefined;
-  #sent = 0;
-  /** Keys of chunks, by frame: those of the frame before may still be on their way to a follower. */
-  #chunks: string[][] = [];
+  #notedAt = 0;
 
   /** @internal */
-  private constructor(
-    segment: Segment<Content>,
-    transport: Transport,
-    { lease, revision }: { lease: Lease; revision: number },
-    options: PublishOptions,
-  ) {
-    this.#segment = segment;
+  private constructor(path: string, makeSource: (session: Session) => Source, parts: PublisherParts) {
+    const { transport, key, lease, leaseMs, bucketLife } = parts;
+    this.path = path;
+    this.key = key;
     this.#transport = transport;
     this.#lease = lease;
-    this.#revision = revision;
-    this.#options = options;
-    this.path = segment.path;
-    this.key = options.key;
+    this.#leaseMs = leaseMs;
+    this.#bucketLife = bucketLife;
+    const session = new Session(parts, this.#stop.signal, (version) => this.#confirm(version));
+    this.#source = makeSource(session);
     this.ended = Promise.race([this.#run(), this.#keepLease()]).finally(() => this.#stop.abort());
     // Who does not ask is told by info(), and must not die of it.
-    this.ended.catch(() => undefined);
+    this.ended.catch((error) => this.#first.reject(error));
+    this.#first.promise.catch(() => undefined);
   }
 
-  /** @internal Opens the file and takes the lease. The transport is closed with the publisher, or when this throws. */
+  /**
+   * @internal Opens the file, takes the lease, and waits until what the file has is in the bucket: from then on nothing of
+   * the publisher before arrives there. The transport is closed with the publisher, or when this throws.
+   */
   static async start(path: string, transport: Transport, options: PublishOptions): Promise<MirrorPublisher> {
-    const { key, leaseMs = DEFAULT_LEASE_MS, waitMs = 2 * leaseMs, trustOwner, shared } = options;
-    const segment = openSegment(path, { trustOwner, shared });
+    const absolute = absolutePath(".", path);
+    let source: Opened | undefined;
     try {
+      source = openSource(absolute, options);
+      const { key, leaseMs = DEFAULT_LEASE_MS, waitMs = 2 * leaseMs } = options;
+      const bucketLife = await transport.life();
       const entry = await transport.get(key);
-      const leastEpoch = entry === undefined ? 0 : decodeFrame(entry.value).head.epoch;
+      const leastEpoch = entry === undefined ? 0 : epochOf(entry.value);
       const lease = await Lease.take(transport, leaseKey(key), leastEpoch, { leaseMs, waitMs });
       const revision = (await transport.get(key))?.revision ?? 0;
-      return new MirrorPublisher(segment, transport, { lease, revision }, options);
+      const parts = { transport, key, lease, revision, leaseMs, bucketLife };
+      const publisher = new MirrorPublisher(absolute, source.make, parts);
+      source = undefined;
+      return await publisher.#begun();
     } catch (error) {
-      segment.close();
+      source?.close();
       await transport.close();
+      throw error;
+    }
+  }
+
+  async #begun(): Promise<this> {
+    try {
+      await this.#first.promise;
+      return this;
+    } catch (error) {
+      await this[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -106,123 +124,70 @@ export class MirrorPublisher implements AsyncDisposable {
       path: this.path,
       key: this.key,
       epoch: this.#lease.epoch,
-      version: (this.#segment.current() ?? this.#segment.content).version,
+      version: this.#source.version,
       confirmedVersion: this.#confirmed,
       disconnectedSince: this.#transport.disconnectedSince,
     };
   }
 
-  /** Every state that is there when the one before has been confirmed. */
   async #run(): Promise<void> {
-    const { maxHz } = this.#options;
-    const changes = this.#segment.changes({ signal: this.#stop.signal });
-    const pauseMs = maxHz === undefined ? 0 : 1000 / maxHz;
     try {
-      for (;;) {
-        await this.#send();
-        if (pauseMs > 0) await Bun.sleep(pauseMs);
-        if ((await changes.next()).done) return;
-      }
+      await this.#source.run();
     } catch (error) {
+      if (error instanceof LeaseTaken) throw this.#fenced();
       if (!this.#stop.signal.aborted) throw error;
     }
   }
 
-  /** Sends the newest state; tries again while the server is away. */
-  async #send(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
-      const image = this.#image();
-      try {
-        this.#revision = await this.#put(image);
-        this.#confirmed = image.copy.version;
-        return;
-      } catch (error) {
-        if (error instanceof MirrorError || error instanceof FencedError) throw error;
-        if (error instanceof ConflictError) await this.#resolveConflict();
-        else await Bun.sleep(RETRY_MS);
-      }
-    }
+  #confirm(version: number): void {
+    this.#confirmed = version;
+    this.#first.resolve();
+    if (Date.now() - this.#notedAt >= NOTE_EVERY_MS) this.#note();
   }
 
-  #image(): SegmentImage {
-    const copy = copyOf(this.#segment);
-    const { footer, schemaBytes } = (this.#segment.whole() ?? this.#segment.content).file;
-    if (footer === undefined)
-      throw new MirrorError(
-        `'${this.path}' does not describe itself: files of other libraries are not mirrored`,
-      );
-    const { content, lockKind, transactional, contentBytes, fingerprint } = footer;
-    const { maxBytes = DEFAULT_MAX_BYTES } = this.#options;
-    if (contentBytes > maxBytes) throw tooLarge(contentBytes, maxBytes);
-    return {
-      plan: { content, lockKind, transactional, contentBytes, fingerprint },
-      schema: schemaBytes,
-      copy,
-    };
-  }
-
-  async #put(image: SegmentImage): Promise<number> {
-    const head = headOf(image, { epoch: this.#lease.epoch, sentAt: Date.now() });
-    const { bytes } = image.copy;
-    const whole = encodeFrame(head, bytes);
-    if (whole.length <= this.#transport.maxValueBytes)
-      return this.#transport.put(this.key, whole, this.#revision);
-    const chunks = await this.#putChunks(bytes);
-    const frame = encodeFrame({ ...head, chunks }, new Uint8Array());
-    const revision = await this.#transport.put(this.key, frame, this.#revision);
-    await this.#forgetChunks(chunks);
-    return revision;
-  }
-
-  async #putChunks(bytes: Uint8Array): Promise<string[]> {
-    const chunkBytes = this.#transport.maxValueBytes - CHUNK_MARGIN;
-    const number = this.#sent++;
-    const keys: string[] = [];
-    for (let start = 0; start < bytes.length; start += chunkBytes) {
-      const key = `${this.key}.chunk.${this.#lease.epoch}-${number}-${keys.length}`;
-      await this.#transport.put(key, bytes.subarray(start, start + chunkBytes), 0);
-      keys.push(key);
-    }
-    return keys;
-  }
-
-  /** The chunks before the last ones: a follower may just be fetching those. */
-  async #forgetChunks(chunks: string[]): Promise<void> {
-    this.#chunks.push(chunks);
-    if (this.#chunks.length <= 2) return;
-    for (const key of this.#chunks.shift() ?? []) await this.#transport.purge(key);
-  }
-
-  /** The value has another revision: a put of ours whose answer got lost, one of the publisher before us, or we are fenced. */
-  async #resolveConflict(): Promise<void> {
-    const entry = await this.#transport.get(this.key);
-    const epoch = entry === undefined ? 0 : decodeFrame(entry.value).head.epoch;
-    if (epoch > this.#lease.epoch) throw this.#fenced(epoch);
-    this.#revision = entry?.revision ?? 0;
+  /** For the next one that mirrors this file, and for those who ask. */
+  #note(): void {
+    this.#notedAt = Date.now();
+    const version = this.#confirmed ?? 0;
+    const staleSince = this.#transport.disconnectedSince;
+    writeState(this.path, {
+      role: "publish",
+      epoch: this.#lease.epoch,
+      version,
+      lift: 0,
+      bucketLife: this.#bucketLife,
+      pid: process.pid,
+      at: Date.now(),
+      lagVersions: Math.max(0, this.#source.version - version),
+      ...(staleSince !== undefined && { staleSince }),
+    });
   }
 
   async #keepLease(): Promise<void> {
-    const { leaseMs = DEFAULT_LEASE_MS } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await sleepOr(signal, leaseMs / 3);
+      await sleepOr(signal, this.#leaseMs / 3);
       if (signal.aborted) return;
+      if (this.#confirmed !== undefined) this.#note();
       try {
         await this.#lease.renew();
       } catch (error) {
-        if (error instanceof LeaseTaken) throw this.#fenced(undefined);
+        if (error instanceof LeaseTaken) throw this.#fenced();
         // Cut off: if it lasts, another one takes over, and the next renewal says so.
       }
     }
   }
 
-  #fenced(epoch: number | undefined): FencedError {
-    const by = epoch === undefined ? "another process" : `the publisher of epoch ${epoch}`;
-    const confirmed = this.#confirmed === undefined ? "nothing" : `version ${this.#confirmed}`;
+  #fenced(): FencedError {
+    const confirmed = this.#confirmed;
+    const { version } = this.#source;
+    if (confirmed !== undefined) this.#note();
+    const reached = confirmed === undefined ? "nothing" : `version ${confirmed}`;
+    const left = version - (confirmed ?? 0);
     return new FencedError(
       this.path,
-      this.#confirmed,
-      `'${this.path}' is not published any more: ${by} has the key '${this.key}' now. ${confirmed} of it reached the bucket; what was committed since is only in the file. Back it up, then follow the key`,
+      confirmed,
+      `'${this.path}' is not published any more: another process has the key '${this.key}' now. ${reached} of it reached the bucket; ${left === 0 ? "nothing" : `what was committed since, up to version ${version} (${left} commits),`} is only in the file, which is backed up as '${this.path}.fenced-${this.#lease.epoch}' when it follows the key`,
     );
   }
 
@@ -232,22 +197,47 @@ export class MirrorPublisher implements AsyncDisposable {
     // A put whose server is away is not waited for.
     await Promise.race([this.ended.catch(() => undefined), Bun.sleep(CLOSING_MS)]);
     if (this.#transport.disconnectedSince === undefined) await this.#lease.renew(true).catch(() => undefined);
-    this.#segment.close();
+    if (this.#confirmed !== undefined) this.#note();
+    this.#source.close();
     await this.#transport.close();
   }
+}
+
+interface PublisherParts {
+  readonly transport: Transport;
+  readonly key: string;
+  readonly lease: Lease;
+  readonly revision: number;
+  readonly leaseMs: number;
+  readonly bucketLife: string;
 }
 
 /** The key of the lease beside a key. */
 export const leaseKey = (key: string): string => `${key}.lease`;
 
-function openSegment(path: string, trust: Trust): Segment<Content> {
-  const absolute = absolutePath(".", path);
-  const kind = segmentAt(absolute)?.kind;
+/** An open file, and how it is sent. */
+interface Opened {
+  make(session: Session): Source;
+  close(): void;
+}
+
+/** @throws FileFormatError for what cannot be published; MirrorError */
+function openSource(path: string, options: PublishOptions): Opened {
+  const { trustOwner, shared } = options;
+  const trust = { trustOwner, shared };
+  const kind = segmentAt(path)?.kind;
   if (kind === undefined)
-    throw new FileFormatError(
-      absolute,
-      `'${absolute}' is no file that can be published: it is missing or damaged`,
-    );
-  const { place, type } = mirrored(kind, absolute);
-  return new Segment(place, type, { access: "read", makesLock: false, trust });
+    throw new FileFormatError(path, `'${path}' is no file that can be published: it is missing or damaged`);
+  if (kind === "channel") {
+    const channel = openChannel(path, trust);
+    return { make: (session) => new ChannelSource(channel, session, options), close: () => channel.close() };
+  }
+  if (kind === "queue") {
+    const open = openQueue(path, trust);
+    const source = (session: Session): QueueSource => new QueueSource(open, session, options);
+    return { make: source, close: () => [open.queue, open.segment].forEach((each) => void each.close()) };
+  }
+  const { place, type } = mirrored(kind, path);
+  const segment = new Segment<Content>(place, type, { access: "read", makesLock: false, trust });
+  return { make: (session) => new StateSource(segment, session, options), close: () => segment.close() };
 }

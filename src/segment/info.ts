@@ -5,6 +5,7 @@ import { fs } from "../sys/builtin.ts";
 import { statusAt } from "../sys/status.ts";
 import type { Content } from "./content.ts";
 import type { ContentKind } from "./footer.ts";
+import { type MirrorInfo, mirrorInfo } from "./mirror-state.ts";
 import type { Segment } from "./segment.ts";
 
 /** What `info()` gives. @example const { version, lock, deadWriter } = role.info(); */
@@ -30,6 +31,8 @@ export interface SegmentInfo {
   readonly deadWriter: boolean;
   /** How many processes have the file mapped, as far as this one may look; undefined where the system does not tell. */
   readonly users: number | undefined;
+  /** How old the state is, where the file follows another machine's or is sent to others; undefined for all others. */
+  readonly mirror: MirrorInfo | undefined;
 }
 
 /** Who uses a segment's lock. @example role.info().lock?.holders[0]?.command */
@@ -66,6 +69,7 @@ export function segmentInfo<C extends Content>(segment: Segment<C>): SegmentInfo
     // A writer that lives holds the lock.
     deadWriter: (file.sequence & 1) === 1 && lock?.holders.every(({ mode }) => mode === "shared") === true,
     users: processesOf(file.path)?.length,
+    mirror: mirrorInfo(file.path),
   };
 }
 

@@ -167,9 +167,13 @@ function drain(socket: Socket<Peer>): void {
 }
 
 /** Waits until something is so. */
-export async function until(isSo: () => boolean, what: string, timeoutMs = 30_000): Promise<void> {
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 30_000,
+): Promise<void> {
   const end = Date.now() + timeoutMs;
-  while (!isSo()) {
+  while (!(await isSo())) {
     if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
     await Bun.sleep(10);
   }
