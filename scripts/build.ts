@@ -4,6 +4,7 @@
  * - JavaScript: about one file per room instead of one per module, because each file costs time when it is loaded.
  *   What is loaded lazily (`require("./x.ts")`) has files of its own, and so have modules that the main entry does not need.
  * - Declarations: one file per module, from tsc.
+ * - For Node.js: one file with the modules that it has in the place of some (build/node.ts).
  * - The code of a thread is a string inside the file that starts it, so that a bundle contains it.
  */
 import {
@@ -21,6 +22,7 @@ import type { BunPlugin } from "bun";
 import { compileDeclarations } from "./build/declarations.ts";
 import { filesOfModules } from "./build/files.ts";
 import { mainEntry } from "./build/main-entry.ts";
+import { compileForNode, isForNode } from "./build/node.ts";
 import {
   embedThreads,
   exportedNames,
@@ -45,8 +47,8 @@ function publicModules(): string[] {
   const targets = Object.values(exports).flatMap((target) =>
     typeof target === "string" ? target : Object.values(target),
   );
-  const compiled = [...targets, ...Object.values(bin)].filter((path) =>
-    /^\.\/dist\/.*(?<!not-bun)\.js$/.test(path),
+  const compiled = [...targets, ...Object.values(bin)].filter(
+    (path) => /^\.\/dist\/.*(?<!not-bun)\.js$/.test(path) && !isForNode(path),
   );
   return Array.from(new Set(compiled), (path) => {
     const module = join(src, path.slice("./dist/".length).replace(/\.js$/, ".ts"));
@@ -205,6 +207,7 @@ async function build(): Promise<void> {
     write(`${file}.map`, text.map);
   }
   for (const [file, text] of compileDeclarations(root, publicModules())) write(file, text);
+  for (const [file, text] of await compileForNode(src)) write(file, text);
   write("not-bun.js", readFileSync(join(src, "not-bun.js"), "utf8"));
   await check(new Set(files.values()));
 }

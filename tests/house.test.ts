@@ -2,6 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
+import { NODE_MODULES } from "../scripts/build/node.ts";
+import { exportedNames } from "../scripts/build/source.ts";
 
 const root = join(import.meta.dir, "..");
 
@@ -12,7 +14,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ["sync"],
   ["segment"],
   ["record", "document", "channel", "queue", "mmap", "posix"],
-  ["codegen", "mirror"],
+  // node: what Node.js gets in the place of other modules.
+  ["codegen", "mirror", "node"],
   ["cli"],
   ["index"],
 ];
@@ -100,6 +103,29 @@ test("no import runs up or sideways", () => {
       .map((target) => `${source.path} imports ${target}`),
   );
   expect(wrong).toEqual([]);
+});
+
+test("no room imports src/node: the build puts its modules in the place of others", () => {
+  const importers = sources.filter(
+    ({ path, room, imports }) =>
+      room !== "node" && imports.some((specifier) => targetOf(path, specifier)?.startsWith("src/node/")),
+  );
+  expect(importers.map(({ path }) => path)).toEqual([]);
+});
+
+/** What is exported for modules that Node.js has no use for: threads, descriptors of other threads. */
+const ONLY_WITH_MAPPINGS: Readonly<Record<string, readonly string[]>> = {
+  "sync/waker.ts": ["CONTROL"],
+};
+
+test("a module for Node.js exports what the one exports that it stands for", () => {
+  for (const [module, other] of Object.entries(NODE_MODULES)) {
+    const names = exportedNames(join(root, "src", module)).filter(
+      (name) => !ONLY_WITH_MAPPINGS[module]?.includes(name),
+    );
+    const missing = names.filter((name) => !exportedNames(join(root, "src/node", other)).includes(name));
+    expect([module, missing]).toEqual([module, []]);
+  }
 });
 
 test("only sys/libc imports bun:ffi", () => {

@@ -101,7 +101,7 @@ export class ChannelContent implements Content {
   }
 
   reader(from: From): RingReader {
-    return new RingReader(this.bytes, this.geometry, from);
+    return new RingReader(this.bytes, this.geometry, from, this.file.takeInPart);
   }
 
   writer(): RingWriter {
@@ -113,6 +113,6 @@ export class ChannelContent implements Content {
 
   /** The publisher holds the lock for its life, so the ring is copied while it goes on. */
   copyCommitted(): ContentCopy {
-    return copyRing(this.bytes, this.geometry);
+    return copyRing(this.bytes, this.geometry, this.file.takeInPart);
   }
 }

@@ -47,8 +47,12 @@ export type From = "newest" | "oldest" | "next";
 
 const isArm64 = process.arch === "arm64";
 
+/** Reads a part of the ring's memory anew, where it is not mapped but a copy. */
+export type TakeInPart = (byteOffset: number, byteLength: number) => void;
+
 /** The ring's memory, as readers and the writer see it. */
 class RingMemory {
+  readonly takeIn: TakeInPart | undefined;
   readonly words: Int32Array;
   readonly slots: number;
   readonly payloadBytes: number;
@@ -59,7 +63,9 @@ class RingMemory {
   readonly #bytes: Uint8Array;
   readonly #payloads: (Uint8Array | undefined)[] = [];
 
-  constructor(bytes: Uint8Array, { slots, payloadBytes, strideBytes, firstByteOffset }: SlotGeometry) {
+  constructor(bytes: Uint8Array, geometry: SlotGeometry, takeIn?: TakeInPart) {
+    const { slots, payloadBytes, strideBytes, firstByteOffset } = geometry;
+    this.takeIn = takeIn;
     this.#bytes = bytes;
     this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
     this.slots = slots;
@@ -98,12 +104,14 @@ class RingMemory {
 
   /** A word, read now. */
   read(word: number): number {
+    this.takeIn?.(word * 4, 4);
     barrier();
     return this.words[word]!;
   }
 
   /** The index in a slot. */
   index(slot: number): number {
+    this.takeIn?.((slot + INDEX) * 4, 8);
     return (this.words[slot + INDEX + 1]! >>> 0) * TWO_32 + (this.words[slot + INDEX]! >>> 0);
   }
 }
@@ -152,8 +160,9 @@ const MAX_COPIES = 3;
 export function copyRing(
   bytes: Uint8Array,
   geometry: SlotGeometry,
+  takeIn?: TakeInPart,
 ): { bytes: Uint8Array<ArrayBuffer>; version: number } {
-  const ring = new RingMemory(bytes, geometry);
+  const ring = new RingMemory(bytes, geometry, takeIn);
   const copy = new Uint8Array(bytes.byteLength);
   initRing(copy, geometry);
   const target = new RingMemory(copy, geometry);
@@ -178,6 +187,7 @@ function copySlot(ring: RingMemory, from: Uint8Array, to: Uint8Array, slot: numb
   for (let tries = 0; tries < MAX_COPIES; tries++) {
     const sequence = ring.read(slot);
     loadFence();
+    ring.takeIn?.(start + 4, end - start - 4);
     to.set(from.subarray(start, end), start);
     const index = ring.index(slot);
     loadFence();
@@ -330,8 +340,9 @@ export class RingReader {
   timeLow = 0;
   timeHigh = 0;
 
-  constructor(bytes: Uint8Array, geometry: SlotGeometry, from: From) {
-    this.#ring = new RingMemory(bytes, geometry);
+  /** @param takeIn where `bytes` are a copy */
+  constructor(bytes: Uint8Array, geometry: SlotGeometry, from: From, takeIn?: TakeInPart) {
+    this.#ring = new RingMemory(bytes, geometry, takeIn);
     this.start(from);
   }
 
@@ -427,9 +438,11 @@ export class RingReader {
       const low = this.#low;
       const slot = ring.slotOf(low);
       const want = (low + 1) << 1;
+      ring.takeIn?.(slot * 4, 4);
       barrier();
       const sequence = words[slot]!;
       loadFence();
+      ring.takeIn?.(slot * 4 + 4, ring.stride * 4 - 4);
       if (sequence === want && words[slot + INDEX] === low && words[slot + INDEX + 1] === this.#high) {
         // The length is another process's word: clamped at each read.
         const length = words[slot + LENGTH]! >>> 0;
@@ -465,6 +478,7 @@ export class RingReader {
   /** Whether the message at `slot` that `find` gave was whole all the time; if so, the cursor goes on. */
   finish(slot: number): boolean {
     loadFence();
+    this.#ring.takeIn?.(slot * 4, 4);
     barrier();
     if (this.#ring.words[slot] !== (this.#low + 1) << 1) return false;
     this.index = this.cursor;
@@ -488,9 +502,8 @@ export class RingReader {
     if ((sequence & 1) === 1) return ((sequence - want) | 0) > 0 && this.#jump(this.cursor);
     const index = this.#ring.index(slot);
     loadFence();
-    barrier();
     // It changes: look again, at the same place.
-    if (this.#ring.words[slot] !== sequence) return true;
+    if (this.#ring.read(slot) !== sequence) return true;
     return index > this.cursor && this.#jump(index);
   }
 

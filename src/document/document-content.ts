@@ -12,6 +12,7 @@ import type { NewSegment, SegmentPlan } from "../segment/create.ts";
 import { wordIndices } from "../segment/footer.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { readConsistent } from "../sync/seqlock.ts";
+import { crc32 } from "../sys/crc32.ts";
 import {
   type DocumentFormat,
   damaged,
@@ -52,7 +53,7 @@ class Slot {
 
   /** What the checksum must be. Only of private memory: it is read twice. */
   checksum(textBytes: number): number {
-    return Bun.hash.crc32(this.bytes.subarray(SLOT.textBytes, SLOT.text + textBytes));
+    return crc32(this.bytes.subarray(SLOT.textBytes, SLOT.text + textBytes));
   }
 
   get version(): number {
@@ -102,7 +103,7 @@ function writeFirst(
 ): void {
   const [slot] = slotsOf(bytes, format);
   const draft = draftFor(text?.length ?? 0, format.maxBytes);
-  writeMirror(bytes, slot, writeSlot(slot, draft, version, text));
+  bytes[0] = writeMirrorTail(bytes, slot, writeSlot(slot, draft, version, text));
 }
 
 const slotsOf = (bytes: Uint8Array<ArrayBuffer>, format: DocumentFormat): readonly [Slot, Slot] => {
@@ -135,13 +136,18 @@ const draftFor = (units: number, maxBytes: number): Slot => {
  * Writes the text at the start for jsonmmap's followers. A colon in the first place keeps them from reading it meanwhile:
  * they find an empty length, which is no number, and stay with what they have.
  */
-function writeMirror(bytes: Uint8Array<ArrayBuffer>, slot: Slot, textBytes: number): void {
+function writeMirror(file: SegmentFile, slot: Slot, textBytes: number): void {
+  file.publishByte(0, COLON);
+  file.publishByte(0, writeMirrorTail(file.bytes, slot, textBytes));
+}
+
+/** Writes all but the first byte, and returns that. */
+function writeMirrorTail(bytes: Uint8Array<ArrayBuffer>, slot: Slot, textBytes: number): number {
   const start = textBytes === 0 ? NO_DOCUMENT_TEXT : `${textBytes}:`;
-  Atomics.store(bytes, 0, COLON);
   for (let i = 1; i < start.length; i++) bytes[i] = start.charCodeAt(i);
   const { byteOffset } = slot.text;
   bytes.copyWithin(start.length, byteOffset, byteOffset + textBytes);
-  Atomics.store(bytes, 0, start.charCodeAt(0));
+  return start.charCodeAt(0);
 }
 
 export class DocumentContent implements Content {
@@ -229,6 +235,7 @@ export class DocumentContent implements Content {
    */
   commit(text: string): number {
     const { file } = this;
+    file.takeInToStore();
     const version = this.#newestVersion() + 1;
     // Even, whatever it was: the other slot than the current one.
     const sequence = ((file.sequence & ~1) + 2) | 0;
@@ -237,8 +244,9 @@ export class DocumentContent implements Content {
     const textBytes = writeSlot(slot, this.#copy, version, text);
     file.publish(file.at.sequence, sequence);
     this.#storeVersion(version);
-    writeMirror(file.bytes, slot, textBytes);
+    writeMirror(file, slot, textBytes);
     file.publish(this.#mirrored, sequence);
+    file.giveOut();
     return version;
   }
 
@@ -281,13 +289,15 @@ export class DocumentContent implements Content {
    */
   repair(): void {
     const { file } = this;
+    file.takeIn();
     const { sequence } = file;
     const slot = this.#slots[slotAt(sequence)];
     const textBytes = slot.header.getUint32(SLOT.textBytes, true);
     if (!this.needsRepair || textBytes > this.maxBytes) return;
     this.#storeVersion(this.#newestVersion());
-    writeMirror(file.bytes, slot, textBytes);
+    writeMirror(file, slot, textBytes);
     file.publish(this.#mirrored, sequence);
+    file.giveOut();
   }
 
   copyCommitted(): ContentCopy | undefined {

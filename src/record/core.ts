@@ -126,6 +126,7 @@ export class Core<T extends Struct> {
   /** The view that reads shared memory without any lock. */
   get live(): T {
     const content = this.segment.current() ?? this.content;
+    content.file.requireMapping("live");
     if (this.#live?.content !== content)
       this.#live = { content, view: content.view<T>(this.layout, content.fresh) };
     return this.#live.view;
@@ -318,6 +319,7 @@ export class Core<T extends Struct> {
 
   /** Opened by the first who asks for it. */
   get ownership(): Ownership {
+    this.content.file.requireMapping("an owner() field");
     this.#ownership ??= new Ownership(this.content, this.layout);
     return this.#ownership;
   }
@@ -328,6 +330,7 @@ export class Core<T extends Struct> {
     if (type.kind !== "atomic" || !type.isOwner)
       throw new TypeError(`${this.layout.name}.${path} is no owner() field`);
     const { file } = this.segment.current() ?? this.content;
+    file.requireMapping(`the owner() field ${path}`);
     return { words: file.words, index: offset / 4 };
   }
 

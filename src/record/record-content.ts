@@ -164,6 +164,7 @@ export class RecordContent implements Content {
 
   /** The committed struct, read-only, for as long as a lock keeps writers out. */
   get committed(): Region {
+    this.file.takeIn();
     return this.hasDeadWriter ? this.#readable.preImage : this.#readable.live;
   }
 
@@ -201,7 +202,10 @@ export class RecordContent implements Content {
   /** What `read` gives for the committed state; read again should that change meanwhile. */
   #readCommitted(read: (sequence: number) => number): number {
     const { file } = this;
-    if (file.footer === undefined) return read(0);
+    if (file.footer === undefined) {
+      file.takeIn();
+      return read(0);
+    }
     // Only a writer that is busier than any could be is given up on, with a value that was right a moment ago.
     return readConsistent(file.words, file.at.sequence, read) ?? read(file.sequence);
   }
@@ -222,6 +226,7 @@ export class RecordContent implements Content {
   /** Starts a transaction. */
   begin(): void {
     const { file } = this;
+    file.takeInToStore();
     if (file.footer === undefined) return;
     this.repair();
     this.#preImage?.set(this.#live);
@@ -232,21 +237,26 @@ export class RecordContent implements Content {
   /** Makes the stores since `begin` the committed state. */
   commit(): void {
     const { file } = this;
-    if (file.footer === undefined) return;
-    file.countCommit();
-    file.publish(file.at.sequence, file.sequence + 1);
+    if (file.footer !== undefined) {
+      file.countCommit();
+      file.publish(file.at.sequence, file.sequence + 1);
+    }
+    file.giveOut();
   }
 
   /** Takes the stores since `begin` back. */
   rollBack(): void {
     const { file } = this;
-    if (file.footer === undefined) return;
-    if (this.#preImage !== undefined) this.restoreLive(this.#preImage);
-    file.publish(file.at.sequence, file.sequence + 1);
+    if (file.footer !== undefined) {
+      if (this.#preImage !== undefined) this.restoreLive(this.#preImage);
+      file.publish(file.at.sequence, file.sequence + 1);
+    }
+    file.giveOut();
   }
 
   /** The whole live struct in private memory, for files that keep no pre-image themselves. */
   saveLive(): Uint8Array {
+    this.file.takeIn();
     return this.#live.slice();
   }
 
@@ -348,6 +358,7 @@ export class RecordContent implements Content {
     this.#live.set(bytes);
     file.storeVersion(file.at.commits, version);
     file.publish(file.at.sequence, file.sequence + 1);
+    file.giveOut();
   }
 
   /** Zeroes the whole live struct, also what a class that is only a prefix of it does not know. The header code stays. */

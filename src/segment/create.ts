@@ -20,8 +20,9 @@ import {
   planFooter,
   writeFooter,
 } from "./footer.ts";
+import { supersedeDamaged } from "./open-data.ts";
 import type { Place } from "./place.ts";
-import { SegmentFile, supersedeDamaged } from "./segment-file.ts";
+import { SegmentFile } from "./segment-file.ts";
 
 /** The file that a content wants. */
 export interface SegmentPlan extends Omit<FooterPlan, "schemaBytes" | "createdAt"> {

@@ -18,6 +18,7 @@
  */
 import { FileFormatError } from "../errors/errors.ts";
 import type { LockKind } from "../sync/file-lock.ts";
+import { crc32 } from "../sys/crc32.ts";
 import { ABI_TAG, describeAbi } from "./abi.ts";
 
 /** "shmstrct" in ASCII. */
@@ -180,7 +181,7 @@ const flagsOf = ({ transactional, blockBytes, isBackup }: Footer): number =>
   (isBackup ? FLAG.backup : 0);
 
 const checksum = (footer: Uint8Array, schema: Uint8Array): number =>
-  Bun.hash.crc32(schema, Bun.hash.crc32(footer.subarray(FIXED.from, FIXED.to)));
+  crc32(schema, crc32(footer.subarray(FIXED.from, FIXED.to)));
 
 /** A footer that was read, and the schema that its checksum covers, both as private copies. */
 export interface ReadFooter {

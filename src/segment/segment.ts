@@ -22,8 +22,9 @@ import { ChangeWatch, NO_FILE, type State } from "./change-watch.ts";
 import type { Content, ContentType } from "./content.ts";
 import { makeLockOf } from "./create.ts";
 import { type Closable, closeAtWorkerEnd } from "./lifetime.ts";
+import type { SegmentAccess } from "./open-data.ts";
 import type { Place } from "./place.ts";
-import { type SegmentAccess, SegmentFile } from "./segment-file.ts";
+import { SegmentFile } from "./segment-file.ts";
 
 export interface SegmentOptions {
   readonly access: SegmentAccess;

@@ -82,6 +82,15 @@ export function checkSignal(where: string, signal: AbortSignal | undefined): Abo
   throw new TypeError(`${where}: option signal must be an AbortSignal, got ${show(signal)}`);
 }
 
+/** `Promise.withResolvers`, which Node.js has from version 22 on. */
+export function withResolvers<T>(): PromiseWithResolvers<T> {
+  let [resolve, reject]: unknown[] = [];
+  const promise = new Promise<T>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  return { promise, resolve, reject } as PromiseWithResolvers<T>;
+}
+
 const neverWoken = new Int32Array(new SharedArrayBuffer(4));
 
 /** Blocks this thread for some milliseconds. */

@@ -6,55 +6,34 @@
  * `exec 9>file.lock`, which truncates them, and touching a truncated mapping kills the process.
  */
 
-import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
+import { ClosedError } from "../errors/errors.ts";
 import { barrier } from "../struct/memory/barrier.ts";
-import { fs } from "../sys/builtin.ts";
-import { allocate, closeFile, readStart } from "../sys/file.ts";
+import { closeFile } from "../sys/file.ts";
 import { check } from "../sys/libc/call.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/libc/constants.ts";
 import { futexWait, futexWake } from "../sys/libc/futex.ts";
 import { libc } from "../sys/libc/symbols.ts";
 import { Mapping } from "../sys/mapping.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
-import { throughFs } from "../sys/paths.ts";
 import { statusOf } from "../sys/status.ts";
-import { type OpenedFile, type OpenOptions, openLockFile } from "./open.ts";
+import {
+  CANNOT_WAKE,
+  CHANGES,
+  GENERATIONS,
+  LOOKS,
+  MAX_GENERATIONS,
+  openIfPossible,
+  PAGE_BYTES,
+  POLLING,
+  preparePage,
+  RELEASED,
+  TURNSTILE_LEFT,
+  WAITING,
+  WAKE_UNTIL,
+} from "./lock-page-format.ts";
+import type { OpenOptions } from "./open.ts";
 
-/**
- * The page, version 2: 4096 bytes, native byte order, all words 32 bits. In its initial state all but the header is zero.
- * docs/internals/locking.md tells programs in other languages how to use each word.
- *
- *     0       4           8      64        68        72      76         80              84     128
- *     | magic | version   | zero | waiting | polling | looks | released | turnstileLeft | zero |
- *     | SHLK  | 2         |      |         |         |       | futex    | futex         |      |
- *
- *     128       132         136          140    192           196    1024     3072   4096
- *     | changes | wakeUntil | cannotWake | zero | generations | zero | owners | zero |
- *     | futex   |           |            |      |             |      | not used yet  |
- *
- * waiting: not 0 while a waiter stands in the turnstile.  polling: not 0 while one that an event loop keeps from sleeping looks
- * for its turn in front of it.  looks: one more at each look of a waiter in the turnstile; it stands still while that waiter
- * does not run.  released: one more when the lock was given back while `waiting` was set.  turnstileLeft: one more when a waiter
- * has left the turnstile.  changes: one more at every commit.  wakeUntil: commits numbered below it wake the sleepers.
- * cannotWake: not 0 once a writer came that cannot wake sleepers.  generations: files made so far under the lock's name: the
- * newest one's generation + 1. The other counts wrap.
- */
-const PAGE_BYTES = 4096;
-const HEADER_BYTES = 8;
-const MAGIC = 0x4b4c4853;
-const VERSION = 2;
-const WAITING = 64 / 4;
-const POLLING = 68 / 4;
-const LOOKS = 72 / 4;
-const RELEASED = 76 / 4;
-const TURNSTILE_LEFT = 80 / 4;
-const CHANGES = 128 / 4;
-const WAKE_UNTIL = 132 / 4;
-const CANNOT_WAKE = 136 / 4;
-const GENERATIONS = 192 / 4;
-
-/** Versions are exact in JavaScript up to here; a larger number is nonsense. */
-const MAX_GENERATIONS = 2 ** 21 - 1;
+export { lockPagePath } from "./lock-page-format.ts";
 
 /**
  * No sleeper sleeps longer than this without a look, in milliseconds: a writer that is killed between counting its
@@ -70,9 +49,6 @@ const SLEEP_MS_UNWOKEN = 4;
  * number, and one that is stopped or dies before it hands the wake on delays no other.
  */
 const WAKES_PER_STEP = 2;
-
-/** Where the page of a lock file lives. */
-export const lockPagePath = (lockPath: string): string => `${lockPath}-page`;
 
 /** An open page of one thread, for another: the descriptor stays the first one's, so that it goes when that thread ends. */
 export interface PageHandle {
@@ -293,44 +269,3 @@ export class LockPage {
  * of commits: what is far ahead is far behind.
  */
 const isAhead = (wakeUntil: number, number: number): boolean => ((wakeUntil - number) | 0) >>> 16 === 0;
-
-function openIfPossible(path: string, options: OpenOptions): OpenedFile | undefined {
-  try {
-    return openLockFile(path, { ...options, isMapped: true });
-  } catch (error) {
-    if (error instanceof FileMissingError) return undefined;
-    if (error instanceof SystemError && ["EACCES", "EROFS", "EPERM"].includes(error.code)) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Makes sure that a whole, valid page is there; false when it is missing or damaged and this process may not write it. Nothing
- * in a page is worth an error, as it holds only hints, so a damaged one is recreated in place: those who have it mapped go on.
- */
-function preparePage({ fd, writable, status }: OpenedFile, path: string): boolean {
-  const header = new Uint32Array(HEADER_BYTES / 4);
-  readStart(fd, new Uint8Array(header.buffer), path);
-  const hasMagic = header[0] === MAGIC;
-  if (status.byteLength > PAGE_BYTES && !hasMagic) {
-    throw new FileFormatError(
-      path,
-      `'${path}' is not a lock page: it has ${status.byteLength} bytes and starts with ${hex(header[0]!)}, not ${hex(MAGIC)}; delete it if you do not need it, and a lock page takes its place`,
-    );
-  }
-  if (hasMagic && header[1] === VERSION && status.byteLength >= PAGE_BYTES) return true;
-  // A header of zeros: another process is making the page at this moment, and may have counted something already.
-  const isNew = header.every((word) => word === 0);
-  if (writable) writePage(fd, path, hasMagic || isNew);
-  return writable;
-}
-
-/** Storage first, as a store to a hole on a full disk would kill the process; the header makes the page valid. */
-function writePage(fd: number, path: string, keepsWords: boolean): void {
-  allocate(fd, PAGE_BYTES, path);
-  const bytes = new Uint8Array(keepsWords ? HEADER_BYTES : PAGE_BYTES);
-  new Uint32Array(bytes.buffer).set([MAGIC, VERSION]);
-  throughFs(() => fs().writeSync(fd, bytes, 0, bytes.length, 0), path);
-}
-
-const hex = (value: number): string => `0x${value.toString(16).padStart(8, "0")}`;

@@ -2,7 +2,7 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { ClosedError } from "../errors/errors.ts";
 import { monotonicMs } from "../sys/clock.ts";
-import { checkSignal, checkSpin, Deadline, sleepMs } from "./deadline.ts";
+import { checkSignal, checkSpin, Deadline, sleepMs, withResolvers } from "./deadline.ts";
 import type { LockPage } from "./lock-page.ts";
 import type { RwLock } from "./rw-lock.ts";
 import { makeWaker, POLL_EVERY_MS, type Waker } from "./waker.ts";
@@ -278,7 +278,7 @@ class ChangeIterator implements Changes {
 
   next(): Promise<IteratorResult<number>> {
     if (this.#ended) return this.#afterEnd();
-    const turn = Promise.withResolvers<IteratorResult<number>>();
+    const turn = withResolvers<IteratorResult<number>>();
     this.#turns.push(turn);
     if (this.#turns.length === 1) this.#wait();
     return turn.promise;

@@ -1,6 +1,6 @@
 /** Asynchronous waits for one thing, first come first served. */
 import { monotonicMs } from "../sys/clock.ts";
-import { after, type Deadline } from "./deadline.ts";
+import { after, type Deadline, withResolvers } from "./deadline.ts";
 
 /** Arranges for `wake` to be called when it is worth trying again; returns what calls that off. */
 export type Pause = (wake: () => void, waitedMs: number) => () => void;
@@ -52,7 +52,7 @@ export class WaitLine {
       if (result !== undefined) return Promise.resolve(result);
     }
     if (!isPatient) return rejection(wait.timeoutError());
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const { promise, resolve, reject } = withResolvers<T>();
     const forget = this.#limit(wait, () => waiter);
     const waiter: Waiter = {
       attempt() {

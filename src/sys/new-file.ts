@@ -1,10 +1,10 @@
 /** Making a file whole under a temporary name, before it gets its own: no process ever sees half of one. */
 import { fs } from "./builtin.ts";
 import { allocate, closeFile, openFile, readAt, readStart } from "./file.ts";
+import { fillFile } from "./fill-file.ts";
 import { check, cstring, lastErrno, systemError } from "./libc/call.ts";
 import { E, LOCK_EX, LOCK_NB, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR } from "./libc/constants.ts";
 import { libc } from "./libc/symbols.ts";
-import { Mapping } from "./mapping.ts";
 import { directoryOf, exists, throughFs } from "./paths.ts";
 import { statusOf } from "./status.ts";
 
@@ -37,10 +37,11 @@ export function makeTemporary<R>(
   const { fd, temporary } = openTemporary(path);
   try {
     prepare(fd, temporary, { byteLength, mode, marker });
-    using mapping = Mapping.map(fd, { byteLength, access: "write", path: temporary });
-    mapping.bytes.fill(0, 0, marker.length);
-    fill(mapping.bytes, temporary);
-    return publish(temporary);
+    const fillAll = (bytes: Uint8Array<ArrayBuffer>): void => {
+      bytes.fill(0, 0, marker.length);
+      fill(bytes, temporary);
+    };
+    return fillFile({ fd, byteLength, path: temporary }, fillAll, () => publish(temporary));
   } catch (error) {
     if (exists(temporary)) unlink(temporary);
     throw error;

@@ -1,4 +1,4 @@
-/** Other runtimes have structs, and are told in one sentence that the rest needs Bun. */
+/** Other runtimes than Bun: which names there are, and what is said of those that need Bun. */
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +14,9 @@ mkdirSync(join(dir, "node_modules"));
 symlinkSync(root, join(dir, "node_modules", "shmstruct"));
 afterAll(() => rmSync(dir, { recursive: true }));
 
-const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object };
+const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  exports: Record<string, object>;
+};
 const node = (code: string) => run(["node", "--input-type=module", "-e", code], dir);
 
 test.skipIf(!hasTool("node"))("every name of the main module exists in Node.js (needs node)", () => {
@@ -37,8 +39,9 @@ test.skipIf(!hasTool("node"))("Node.js works with structs on memory of its own (
   });
 });
 
-test.skipIf(!hasTool("node"))("Node.js is told that shared files need Bun (needs node)", () => {
-  const roles = `import { c_int32, Reader, Manager, structOf } from "shmstruct";
+test.skipIf(!hasTool("node"))("other runtimes are told that shared files need Bun (needs node)", () => {
+  const main = JSON.stringify(join(root, "dist/without-bun.js"));
+  const roles = `import { c_int32, Reader, Manager, structOf } from ${main};
     for (const attempt of [() => new Reader("Robot"), () => new Manager("Robot", { create: true }), () => Reader.open("Robot")])
       try { attempt() } catch (error) { console.log(error.name, error.code, error.message) }`;
   const { output } = node(roles);
@@ -46,8 +49,22 @@ test.skipIf(!hasTool("node"))("Node.js is told that shared files need Bun (needs
     /^UnsupportedError UNSUPPORTED new Reader: shmstruct runs on Bun .*\n.*new Manager: .*\n.*Reader\.open: .*\n$/,
   );
 
-  const others = Object.keys(exports).filter((name) => name !== "." && name !== "./package.json");
-  for (const entry of others) {
+  const others = Object.entries(exports).filter(
+    ([name, targets]) => name !== "./package.json" && !("node" in targets),
+  );
+  expect(others.map(([name]) => name)).toEqual(["./mmap", "./mirror", "./posix", "./codegen"]);
+  for (const [entry] of others) {
     expect(node(`import "shmstruct${entry.slice(1)}";`).output).toContain("shmstruct runs on Bun");
+  }
+});
+
+test.skipIf(!hasTool("node"))("every name of an entry for Node.js exists there (needs node)", async () => {
+  for (const [entry, module] of [
+    ["json", await import("../../src/document/index.ts")],
+    ["channel", await import("../../src/channel/index.ts")],
+    ["queue", await import("../../src/queue/index.ts")],
+  ] as const) {
+    const names = `console.log(JSON.stringify(Object.keys(await import("shmstruct/${entry}")).sort()))`;
+    expect([entry, JSON.parse(node(names).output)]).toEqual([entry, Object.keys(module).sort()]);
   }
 });

@@ -43,6 +43,16 @@ export function provideFutex(backend: FutexBackend): void {
   futex = backend;
 }
 
+let refuseStore: ((memory: ArrayBufferLike) => void) | undefined;
+
+/**
+ * Called once by a room whose memory may be a copy of a file: a store to an atomic in it would reach no other process.
+ * @param refuse throws for such memory
+ */
+export function provideStoreGuard(refuse: (memory: ArrayBufferLike) => void): void {
+  refuseStore = refuse;
+}
+
 const guards = new WeakMap<ArrayBufferLike, () => void>();
 
 /** How often, in milliseconds, a sleeper looks whether the memory it sleeps in is still the one that others use. */
@@ -222,6 +232,7 @@ export class AtomicValue<T> {
 
   #mayWrite(): void {
     if (this.#readOnly) throw readOnlyHere(placeOf(this.#owner, this.#element));
+    refuseStore?.(this.#words.buffer);
   }
 
   #checked(operation: string, value: T): number | bigint {

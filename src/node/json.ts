@@ -1,0 +1,2 @@
+/** `shmstruct/json` on Node.js: all of it. */
+export * from "../document/index.ts";

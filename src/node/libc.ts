@@ -1,0 +1,158 @@
+/**
+ * For Node.js in the place of src/sys/libc/ffi.ts: it has no foreign-function interface, so the functions of libc that the
+ * library needs are made of node:fs and fs-ext. They return what libc's do, and leave the reason of a failure in `errno`.
+ * What only an address could do fails with ENOSYS, or says that it needs Bun.
+ */
+import * as fs from "node:fs";
+import { createRequire } from "node:module";
+import { UnsupportedError } from "../errors/errors.ts";
+import { E, F_DUPFD_CLOEXEC, F_GETFD, F_OFD_SETLK, SEEK_END, SYS_gettid } from "../sys/libc/constants.ts";
+import type { CFunction, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
+import { closeRecordLocked, setRecordLock } from "./record-locks.ts";
+
+export type { Address, CArgument, CFunction, CReturn, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
+
+/** What fs-ext has that is used here. */
+export interface FsExt {
+  flockSync(fd: number, operation: number): void;
+  fcntlSync(fd: number, command: number, argument: number): number;
+}
+
+let loaded: FsExt | undefined;
+
+/** @throws UnsupportedError when it is not installed */
+function fsExt(): FsExt {
+  loaded ??= loadFsExt();
+  return loaded;
+}
+
+function loadFsExt(): FsExt {
+  try {
+    return createRequire(import.meta.url)("fs-ext") as FsExt;
+  } catch (cause) {
+    throw new UnsupportedError(
+      `shared files need the package fs-ext on Node.js, for its locks: npm install fs-ext (${String(cause).split("\n")[0]})`,
+    );
+  }
+}
+
+let errno = 0;
+
+/** The result of a call of node:fs or fs-ext, or -1 with its errno. */
+function returned(call: () => number | undefined): number {
+  try {
+    return call() ?? 0;
+  } catch (error) {
+    const { errno: number, code } = error as NodeJS.ErrnoException;
+    if (number === undefined && code === undefined) throw error;
+    // node:fs counts errno numbers downwards from zero, fs-ext upwards.
+    errno = Math.abs(Number(number ?? E[code as keyof typeof E] ?? E.EINVAL));
+    return -1;
+  }
+}
+
+function failed(number: number): -1 {
+  errno = number;
+  return -1;
+}
+
+/** A C string without its NUL. */
+const path = (cstring: unknown): Buffer => (cstring as Buffer).subarray(0, -1);
+
+const TWO_32 = 2 ** 32;
+const CLOCK_MONOTONIC = 1;
+
+function clockGettime(clock: number, timespec: Int32Array): number {
+  const [seconds, nanoseconds] = clock === CLOCK_MONOTONIC ? process.hrtime() : timeOfDay();
+  timespec[0] = seconds | 0;
+  timespec[1] = Math.floor(seconds / TWO_32);
+  timespec[2] = nanoseconds;
+  timespec[3] = 0;
+  return 0;
+}
+
+function timeOfDay(): [number, number] {
+  const milliseconds = Date.now();
+  return [Math.floor(milliseconds / 1000), (milliseconds % 1000) * 1e6];
+}
+
+const MODES = { 0: "shared", 1: "exclusive", 2: undefined } as const;
+
+function fcntl(fd: number, command: number, argument: unknown): number {
+  if (command === F_OFD_SETLK) {
+    const type = (argument as Int16Array)[0] as keyof typeof MODES;
+    return returned(() => (setRecordLock(fsExt(), fd, MODES[type]) ? 0 : failed(E.EAGAIN)));
+  }
+  if (command === F_GETFD || command === F_DUPFD_CLOEXEC)
+    return returned(() => fsExt().fcntlSync(fd, command, Number(argument ?? 0)));
+  return failed(E.ENOSYS);
+}
+
+/** The number of this thread; of a worker another one than of its process. */
+function gettid(): number {
+  return Number(/\/task\/(\d+)$/.exec(fs.readlinkSync("/proc/thread-self"))?.[1] ?? process.pid);
+}
+
+/** Gives storage to what lies behind the end of a file; what is there has been written, and so has storage. */
+function fallocate(fd: number, mode: number, from: number, byteLength: number): number {
+  if (mode !== 0) return 0;
+  const { size } = fs.fstatSync(fd);
+  const end = from + byteLength;
+  if (end > size) fs.writeSync(fd, new Uint8Array(end - size), 0, end - size, size);
+  return 0;
+}
+
+type Implementation = (...args: never[]) => number;
+
+const functions: Readonly<Record<string, Implementation>> = {
+  __errno_location: () => 1,
+  open: (name: Buffer, flags: number, mode: number) => returned(() => fs.openSync(path(name), flags, mode)),
+  close: (fd: number) => returned(() => closeRecordLocked(fsExtIfLoaded(), fd)),
+  ftruncate: (fd: number, byteLength: number) => returned(() => void fs.ftruncateSync(fd, byteLength)),
+  lseek: (fd: number, _offset: number, whence: number) =>
+    whence === SEEK_END ? returned(() => fs.fstatSync(fd).size) : failed(E.EINVAL),
+  pread: (fd: number, bytes: Uint8Array, byteLength: number, byteOffset: number) =>
+    returned(() => fs.readSync(fd, bytes, 0, byteLength, byteOffset)),
+  flock: (fd: number, operation: number) => returned(() => void fsExt().flockSync(fd, operation)),
+  fcntl,
+  rename: (from: Buffer, to: Buffer) => returned(() => void fs.renameSync(path(from), path(to))),
+  link: (from: Buffer, to: Buffer) => returned(() => void fs.linkSync(path(from), path(to))),
+  unlink: (name: Buffer) => returned(() => void fs.unlinkSync(path(name))),
+  fallocate: (fd: number, mode: number, from: number, byteLength: number) =>
+    returned(() => fallocate(fd, mode, from, byteLength)),
+  clock_gettime: clockGettime,
+  // node:fs answers instead, or an advantage is given up.
+  fstatfs: () => failed(E.ENOSYS),
+  syscall: (number: number) => (number === SYS_gettid ? gettid() : failed(E.ENOSYS)),
+};
+
+const fsExtIfLoaded = (): FsExt | undefined => loaded;
+
+const missing = (name: string) => (): never => {
+  throw needsMapping(name);
+};
+
+/** The error for what needs a mapping of the file. @param what for the message: `"live"` */
+export const needsMapping = (what: string): UnsupportedError =>
+  new UnsupportedError(
+    `${what} needs a mapping of the file, which Node.js does not have: run this program with Bun (https://bun.sh); snapshots, get, set and edit, documents and subscribers work here`,
+  );
+
+export function openLibrary<const T extends Record<string, CFunction>>(_name: string, table: T): Symbols<T> {
+  const symbols = Object.keys(table).map((name) => [name, functions[name] ?? missing(name)]);
+  return Object.fromEntries(symbols) as Symbols<T>;
+}
+
+export function bufferAt(_address: number, _byteLength: number): ArrayBuffer {
+  throw needsMapping("memory at an address");
+}
+
+export function ownedBuffer(_memory: OwnedMemory): ArrayBuffer {
+  throw needsMapping("memory at an address");
+}
+
+/** No address is ever used: the calls that get it fail with ENOSYS. */
+export const addressOf = (_view: NodeJS.TypedArray | DataView, _byteOffset = 0): number => 0;
+
+/** The only `int` that is asked for is errno. */
+export const readInt32 = (_address: number): number => errno;
