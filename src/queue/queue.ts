@@ -489,7 +489,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { slots, limits } = this.#content;
     const place: JobPlace = {
       slot,
-      lease: slots.word(slot),
+      lease: slots.lease,
       ticketLow: slots.ticketLow(slot),
       ticketHigh: slots.ticketHigh(slot),
     };

@@ -166,6 +166,8 @@ export class Slots {
   readonly #ticketHigh: number;
   /** This owner's number; 0 as long as nothing is pushed or taken. */
   owner = 0;
+  /** The word that `take()` has given its slot: read again, it may be what a replacer has made of it meanwhile. */
+  lease = 0;
 
   constructor(bytes: Uint8Array, geometry: SlotGeometry, ticketHigh = 0) {
     this.#bytes = bytes;
@@ -245,7 +247,7 @@ export class Slots {
 
   // ---- workers
 
-  /** A job, which is then this owner's; -1: no job's time has come. `word(slot)` is its lease. */
+  /** A job, which is then this owner's, with the word in `lease`; -1: no job's time has come. */
   take(): number {
     const { words } = this;
     const head = this.#read(HEAD);
@@ -258,6 +260,7 @@ export class Slots {
       if (Atomics.compareExchange(words, slot, word, taken) !== word) continue;
       // A hint: that another store comes between does no harm.
       words[HEAD] = (head + j + 1) | 0;
+      this.lease = taken;
       this.#stampTaken(slot);
       return slot;
     }

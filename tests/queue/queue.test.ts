@@ -1,4 +1,4 @@
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -10,9 +10,12 @@ import {
   WaitTimeoutError,
 } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
+import { stateOf, TAKEN } from "../../src/queue/slots.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { linesOf } from "../support/tools.ts";
 import { fillWork, isWhole, Work } from "./structs.ts";
+
+type SwapArguments = [words: Int32Array, index: number, from: number, to: number];
 
 const temporary = temporaryDirectory();
 afterAll(() => temporary[Symbol.dispose]());
@@ -287,6 +290,25 @@ describe("files", () => {
     }
     expect(ids).toEqual([3, 4, 5, 6]);
     expect(() => queue.resize({ slots: 3 })).toThrow(RangeError);
+  });
+
+  test("resize between a take and its return: the job in hand is done in the new file", () => {
+    using queue = works({ slots: 4 });
+    using other = open();
+    queue.push(fillWork(1));
+    const swap = Atomics.compareExchange;
+    const hooked = spyOn(Atomics, "compareExchange").mockImplementation(((...args: SwapArguments) => {
+      const found = swap(...args);
+      if (stateOf(args[3]) !== TAKEN) return found;
+      hooked.mockRestore();
+      other.resize({ maxAttempts: 7 });
+      return found;
+    }) as typeof swap);
+    queue.take()!.done();
+    expect(other.info()).toMatchObject({ maxAttempts: 7, free: 4, taken: 0 });
+    // A slot of the old file that is free again would take a job that no worker finds.
+    queue.push(fillWork(2));
+    expect(other.tryTake()?.data.id).toBe(2);
   });
 
   test("resize to too few slots changes nothing", () => {

@@ -39,7 +39,7 @@ function push(slots: Slots, value: number): number {
 function take(slots: Slots): { slot: number; lease: number; value: number } | undefined {
   const slot = slots.take();
   if (slot < 0) return undefined;
-  return { slot, lease: slots.word(slot), value: slots.payload(slot)[0]! };
+  return { slot, lease: slots.lease, value: slots.payload(slot)[0]! };
 }
 
 describe("push, take, done", () => {
