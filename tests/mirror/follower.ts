@@ -1,8 +1,12 @@
-/** A follower in a process of its own, to be killed: bun follower.ts <path> <options as JSON>. */
+/** Followers in a process of their own, to be killed: bun follower.ts <options as JSON> <key> <path> … */
 import { Mirror } from "../../src/mirror/index.ts";
 
-const [path = "", options = "{}"] = process.argv.slice(2);
-await using follower = await Mirror.follow(path, JSON.parse(options));
-await follower.ready();
+const [given = "{}", ...pairs] = process.argv.slice(2);
+const options = JSON.parse(given);
+const keys = pairs.filter((_, i) => i % 2 === 0);
+const followers = await Promise.all(
+  keys.map((key, i) => Mirror.follow(pairs[2 * i + 1] ?? "", { ...options, key })),
+);
+await Promise.all(followers.map((follower) => follower.ready()));
 console.log("ready");
 await new Promise(() => undefined);

@@ -179,7 +179,13 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     let seen = 0;
     const writing = setInterval(() => manager.edit((data) => fill(data, ++n % 200)), 1);
     for (let kill = 0; kill < 6; kill++) {
-      const args = [process.execPath, join(import.meta.dir, "follower.ts"), path, JSON.stringify(options)];
+      const args = [
+        process.execPath,
+        join(import.meta.dir, "follower.ts"),
+        JSON.stringify(options),
+        KEY.key,
+        path,
+      ];
       const child = Bun.spawn(args, { stdout: "pipe", stderr: "inherit" });
       await linesOf(child.stdout).next();
       using reader = new Reader(All, { dir: server.file("copy") });

@@ -1,7 +1,11 @@
-/** A publisher in a process of its own, to be killed: bun publisher.ts <path> <options as JSON>. */
+/** Publishers in a process of their own, to be killed: bun publisher.ts <options as JSON> <key> <path> … */
 import { Mirror } from "../../src/mirror/index.ts";
 
-const [path = "", options = "{}"] = process.argv.slice(2);
-await using publisher = await Mirror.publish(path, JSON.parse(options));
+const [given = "{}", ...pairs] = process.argv.slice(2);
+const options = JSON.parse(given);
+const keys = pairs.filter((_, i) => i % 2 === 0);
+const publishers = await Promise.all(
+  keys.map((key, i) => Mirror.publish(pairs[2 * i + 1] ?? "", { ...options, key })),
+);
 console.log("ready");
-await publisher.ended;
+await Promise.all(publishers.map(({ ended }) => ended));

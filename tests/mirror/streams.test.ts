@@ -183,7 +183,7 @@ describe.skipIf(!hasTool("nats-server"))("queues on several machines (need nats-
 });
 
 const machine = (program: string, path: string, options: object): Bun.Subprocess =>
-  Bun.spawn([process.execPath, join(import.meta.dir, program), path, JSON.stringify(options)], {
+  Bun.spawn([process.execPath, join(import.meta.dir, program), JSON.stringify(options), KEY.key, path], {
     stdout: "ignore",
     stderr: "inherit",
   });

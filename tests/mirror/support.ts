@@ -10,19 +10,34 @@ const READY_MS = 30_000;
 export class Server implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), "shmstruct-nats-"));
   readonly port: number;
+  readonly #args: readonly string[];
   #child: Bun.Subprocess | undefined;
 
-  private constructor(port: number) {
+  private constructor(port: number, args: readonly string[]) {
     this.port = port;
+    this.#args = args;
   }
 
-  static async start(): Promise<Server> {
-    // A port that is free now; the server then has it to itself, on the loopback interface.
-    using probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const server = new Server(probe.port);
-    probe.stop(true);
+  /** @param args of nats-server, beside those for JetStream, interface and port */
+  static async start(args: readonly string[] = []): Promise<Server> {
+    const server = new Server(freePort(), args);
     await server.run();
     return server;
+  }
+
+  /** Three servers that know each other. */
+  static async cluster(): Promise<Server[]> {
+    const ports = [freePort(), freePort(), freePort()];
+    const routes = ports.map((port) => `nats://127.0.0.1:${port}`);
+    const servers = ports.map(
+      (port, i) =>
+        new Server(freePort(), [
+          ...["--server_name", `n${i}`, "--cluster_name", "three"],
+          ...["--cluster", `nats://127.0.0.1:${port}`, "--routes", routes.join(",")],
+        ]),
+    );
+    await Promise.all(servers.map((server) => server.run()));
+    return servers;
   }
 
   get url(): string {
@@ -43,7 +58,10 @@ export class Server implements AsyncDisposable {
       "-sd",
       join(this.directory, "jetstream"),
     ];
-    this.#child = Bun.spawn([toolPath("nats-server")!, ...args], { stdout: "ignore", stderr: "ignore" });
+    this.#child = Bun.spawn([toolPath("nats-server")!, ...args, ...this.#args], {
+      stdout: "ignore",
+      stderr: "ignore",
+    });
     const end = Date.now() + READY_MS;
     while (!(await answers(this.port))) {
       if (Date.now() > end) throw new Error("nats-server does not answer");
@@ -56,10 +74,21 @@ export class Server implements AsyncDisposable {
     await this.#child?.exited;
   }
 
+  /** All that it knew is gone: it starts without any history. */
+  forget(): void {
+    rmSync(join(this.directory, "jetstream"), { recursive: true, force: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** A port that is free now; who asked for it then has it to itself, on the loopback interface. */
+function freePort(): number {
+  using probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  return probe.port;
 }
 
 async function answers(port: number): Promise<boolean> {
