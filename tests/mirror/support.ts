@@ -101,68 +101,94 @@ async function answers(port: number): Promise<boolean> {
   }
 }
 
-/** Passes bytes on until it is cut; then they stay where they are, as on a network that drops packets. */
+/** How bytes pass: they do; stay where they are and arrive later; or are gone, as on a network that drops packets. */
+type WireState = "open" | "stalled" | "cut";
+
+/** What lies between a client and a server. */
 export class Wire implements Disposable {
   readonly #listener: Bun.TCPSocketListener<Peer>;
   readonly #sockets = new Set<Socket<Peer>>();
-  isCut = false;
+  /** Bytes that wait, with the socket that they go to. */
+  #held: [Socket<Peer>, Uint8Array][] = [];
+  #state: WireState = "open";
+  /** Milliseconds that bytes take. */
+  delayMs = 0;
 
   constructor(target: number) {
-    const sockets = this.#sockets;
-    const isCut = (): boolean => this.isCut;
-    const pass = (socket: Socket<Peer>, data: Uint8Array): void => {
-      if (isCut()) return;
-      if (socket.data.other === undefined) socket.data.waiting.push(Uint8Array.from(data));
-      else write(socket.data.other, data);
-    };
-    const close = (socket: Socket<Peer>): void => {
-      sockets.delete(socket);
-      socket.data.other?.end();
+    const handlers = {
+      data: (socket: Socket<Peer>, data: Uint8Array) => this.#pass(socket, Uint8Array.from(data)),
+      close: (socket: Socket<Peer>) => {
+        this.#sockets.delete(socket);
+        socket.data.other?.end();
+      },
+      drain,
     };
     this.#listener = Bun.listen<Peer>({
       hostname: "127.0.0.1",
       port: 0,
-      socket: {
-        open(socket) {
-          socket.data = { other: undefined, waiting: [], pending: [] };
-          sockets.add(socket);
-          if (isCut()) {
-            socket.end();
-            return;
-          }
-          void Bun.connect<Peer>({
-            hostname: "127.0.0.1",
-            port: target,
-            socket: { data: pass, close, drain },
-            data: { other: socket, waiting: [], pending: [] },
-          }).then(
-            (other) => {
-              sockets.add(other);
-              socket.data.other = other;
-              for (const data of socket.data.waiting) write(other, data);
-            },
-            () => socket.end(),
-          );
-        },
-        data: pass,
-        close,
-        drain,
-      },
+      socket: { ...handlers, open: (socket) => void this.#connect(socket, target, handlers) },
     });
+  }
+
+  async #connect(socket: Socket<Peer>, port: number, handlers: Bun.SocketHandler<Peer>): Promise<void> {
+    socket.data = { other: undefined, waiting: [], pending: [] };
+    this.#sockets.add(socket);
+    if (this.#state === "cut") {
+      socket.end();
+      return;
+    }
+    try {
+      const data = { other: socket, waiting: [], pending: [] };
+      const other = await Bun.connect<Peer>({ hostname: "127.0.0.1", port, socket: handlers, data });
+      this.#sockets.add(other);
+      socket.data.other = other;
+      for (const early of socket.data.waiting) this.#pass(socket, early);
+    } catch {
+      socket.end();
+    }
+  }
+
+  #pass(socket: Socket<Peer>, data: Uint8Array): void {
+    const { other, waiting } = socket.data;
+    if (this.#state === "cut") return;
+    if (other === undefined) waiting.push(data);
+    else if (this.#state === "stalled") this.#held.push([other, data]);
+    // Timers of one length keep their order.
+    else if (this.delayMs > 0) setTimeout(() => write(other, data), this.delayMs);
+    else write(other, data);
   }
 
   get url(): string {
     return `nats://127.0.0.1:${this.#listener.port}`;
   }
 
-  cut(): void {
-    this.isCut = true;
+  /** Bytes stay where they are, until it is healed. */
+  stall(): void {
+    this.#state = "stalled";
   }
 
-  /** The connections that were cut are gone; new ones work. */
+  /** Bytes are gone. */
+  cut(): void {
+    this.#state = "cut";
+  }
+
+  /** Connections that were cut are gone, new ones work; what was stalled arrives. */
   heal(): void {
-    this.isCut = false;
+    const wasCut = this.#state === "cut";
+    this.#state = "open";
+    for (const [socket, data] of this.#held) write(socket, data);
+    this.#held = [];
+    if (wasCut) this.drop();
+  }
+
+  /** Ends all connections. */
+  drop(): void {
     for (const socket of this.#sockets) socket.end();
+  }
+
+  /** Ends one direction of each connection: its other end may go on sending. */
+  halfClose(): void {
+    for (const socket of this.#sockets) socket.shutdown(true);
   }
 
   [Symbol.dispose](): void {
@@ -179,7 +205,7 @@ interface Peer {
 }
 
 function write(socket: Socket<Peer>, data: Uint8Array): void {
-  socket.data.pending.push(Uint8Array.from(data));
+  socket.data.pending.push(data);
   drain(socket);
 }
 
