@@ -86,6 +86,8 @@ function refuseFields(schema: StructSchema, difference: Difference, prefix: stri
   for (const [name, member] of Object.entries(schema.fields ?? {})) {
     const path = prefix + name;
     const type = innermost((member as Partial<MemberSchema> | null)?.type);
+    if ((member as Partial<MemberSchema> | null)?.bits !== undefined && difference.isOtherOrder)
+      throw cannotConvert(difference, `${escapeText(path)} is a bit-field, whose bits lie elsewhere there`);
     if (type === "c_longdouble" && difference.isOtherLongDouble)
       throw cannotConvert(difference, `${escapeText(path)} is a long double, which has another format there`);
     if (typeof type !== "object" || type === null) continue;
