@@ -3,6 +3,7 @@
  * changed for `leaseMs` by the taker's own clock, so clocks of machines need not agree. Each holder has an epoch, one more
  * than the one before. The lease only tells who may try: what fences is the revision of the value itself.
  */
+import { randomUUID } from "node:crypto";
 import { MirrorError } from "../errors/errors.ts";
 import { ConflictError, type Transport } from "./transport.ts";
 
@@ -12,6 +13,8 @@ export interface Held {
   readonly isReleased: boolean;
   /** For how long a silent holder is waited for; it puts the lease three times as often. */
   readonly leaseMs: number;
+  /** Tells holders of one epoch apart, which there may be after a server has lost its memory. */
+  readonly holder: string;
 }
 
 export interface LeaseOptions {
@@ -27,7 +30,7 @@ export class Lease {
   readonly epoch: number;
   readonly #transport: Transport;
   readonly #key: string;
-  readonly #leaseMs: number;
+  readonly #held: Held;
   #revision: number;
   /** Renewals wait for each other: two at once would be each other's conflict. */
   #renewing: Promise<void> = Promise.resolve();
@@ -36,7 +39,7 @@ export class Lease {
     this.#transport = transport;
     this.#key = key;
     this.epoch = held.epoch;
-    this.#leaseMs = held.leaseMs;
+    this.#held = held;
     this.#revision = revision;
   }
 
@@ -61,7 +64,7 @@ export class Lease {
       const isFree = held === undefined || held.isReleased || now - seen.at >= leaseMs;
       if (isFree) {
         const epoch = Math.max(held?.epoch ?? 0, leastEpoch) + 1;
-        const mine = { epoch, isReleased: false, leaseMs };
+        const mine = { epoch, isReleased: false, leaseMs, holder: randomUUID() };
         const taken = await tryPut(transport, key, mine, revision);
         if (taken !== undefined) return new Lease(transport, key, mine, taken);
         continue;
@@ -82,21 +85,23 @@ export class Lease {
   }
 
   async #renew(isReleased: boolean): Promise<void> {
-    const state = { epoch: this.epoch, isReleased, leaseMs: this.#leaseMs };
+    const state = { ...this.#held, isReleased };
     const revision = await tryPut(this.#transport, this.#key, state, this.#revision);
     if (revision !== undefined) {
       this.#revision = revision;
       return;
     }
     const entry = await this.#transport.get(this.#key);
-    if (entry === undefined) {
-      // The server has lost its memory: the first to put has the key.
-      this.#revision = 0;
-      return this.#renew(isReleased);
-    }
-    // A put whose answer got lost.
-    if (parseLease(entry.value)?.epoch !== this.epoch) throw new LeaseTaken();
-    this.#revision = entry.revision;
+    const found = entry && parseLease(entry.value);
+    if (found !== undefined && this.#isLostTo(found)) throw new LeaseTaken();
+    // A put whose answer got lost, or a server that has lost its memory or is behind: the next renewal tells.
+    const isOurs = found?.holder === this.#held.holder && !isReleased;
+    this.#revision = entry?.revision ?? 0;
+    if (!isOurs) throw new Error("the lease has another revision than was thought");
+  }
+
+  #isLostTo({ epoch, holder }: Held): boolean {
+    return epoch > this.epoch || (epoch === this.epoch && holder !== this.#held.holder);
   }
 }
 
@@ -118,9 +123,14 @@ async function tryPut(
 export function parseLease(value: Uint8Array): Held | undefined {
   try {
     const held = JSON.parse(Buffer.from(value).toString()) as Partial<Held> | null;
-    const { epoch, isReleased, leaseMs } = held ?? {};
+    const { epoch, isReleased, leaseMs, holder } = held ?? {};
     if (!Number.isSafeInteger(epoch)) return undefined;
-    return { epoch: Number(epoch), isReleased: isReleased === true, leaseMs: Number(leaseMs) || 0 };
+    return {
+      epoch: Number(epoch),
+      isReleased: isReleased === true,
+      leaseMs: Number(leaseMs) || 0,
+      holder: String(holder),
+    };
   } catch {
     return undefined;
   }

@@ -36,8 +36,9 @@ export class NatsLog implements Log {
     this.#kind = kind;
     const { bucket } = shared;
     this.#subject = `shmstruct.${kind}.${bucket}.${key}`;
-    // What the name of a stream must not have in it.
-    this.#name = `SHM_${kind}_${bucket}_${key.replaceAll(/[./]/g, (c) => (c === "." ? "%2E" : "%2F"))}`;
+    // What the name of a stream must not have in it; a percent sign would be one of the server's own formats.
+    const hex = (c: string): string => `=${c.charCodeAt(0).toString(16)}`;
+    this.#name = `SHM_${kind}_${bucket}_${key.replaceAll(/[./=]/g, hex)}`;
   }
 
   async exists(): Promise<boolean> {

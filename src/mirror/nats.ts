@@ -192,7 +192,12 @@ export class NatsTransport implements Transport, Link {
   }
 
   async get(key: string): Promise<Entry | undefined> {
-    return entryOf(await this.ask(() => this.#shared.kv.get(key)));
+    const { jsm, bucket } = this.#shared;
+    // Of the leader: KV.get may ask a server of the cluster that is behind.
+    const query = { last_by_subj: `$KV.${bucket}.${key}` };
+    const found = await this.ask(() => jsm.streams.getMessage(`KV_${bucket}`, query));
+    if (found === null || (found.header?.get("KV-Operation") ?? "") !== "") return undefined;
+    return { value: found.data, revision: found.seq };
   }
 
   async put(key: string, value: Uint8Array, lastRevision: number): Promise<number> {

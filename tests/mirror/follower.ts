@@ -9,4 +9,6 @@ const followers = await Promise.all(
 );
 await Promise.all(followers.map((follower) => follower.ready()));
 console.log("ready");
+// For who looks why it does not go on.
+setInterval(() => console.log(JSON.stringify(followers.map((follower) => follower.info()))), 1000);
 await new Promise(() => undefined);

@@ -8,4 +8,6 @@ const publishers = await Promise.all(
   keys.map((key, i) => Mirror.publish(pairs[2 * i + 1] ?? "", { ...options, key })),
 );
 console.log("ready");
+// For who looks why it does not go on.
+setInterval(() => console.log(JSON.stringify(publishers.map((publisher) => publisher.info()))), 1000).unref();
 await Promise.all(publishers.map(({ ended }) => ended));

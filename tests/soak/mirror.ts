@@ -3,6 +3,7 @@
  * are killed: bun tests/soak/mirror.ts [KILLS]. Prints what was torn, went back, was lost or came twice.
  */
 import { join } from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
@@ -43,6 +44,7 @@ const parts = { record: "All_.mmap", ticks: "Tick_.channel", jobs: "Job_.queue" 
 const pairs = (directory: string): string[] =>
   Object.entries(parts).flatMap(([key, name]) => [key, join(directory, name)]);
 
+const logOf = (program: string, kind = "log"): string => join(dir.path, `${program}.${kind}`);
 const mirrors: Bun.Subprocess[] = [];
 const start = (program: "publisher" | "follower"): Bun.Subprocess => {
   const { leaseMs, waitMs, ...others } = options;
@@ -50,8 +52,8 @@ const start = (program: "publisher" | "follower"): Bun.Subprocess => {
   const file = join(import.meta.dir, "..", "mirror", `${program}.ts`);
   const where = program === "publisher" ? origin : copy;
   return Bun.spawn([process.execPath, file, JSON.stringify(given), ...pairs(where)], {
-    stdout: "ignore",
-    stderr: "ignore",
+    stdout: Bun.file(logOf(program)),
+    stderr: Bun.file(logOf(program, "err")),
   });
 };
 mirrors.push(start("publisher"), start("follower"));
@@ -148,6 +150,7 @@ report.twice = [...done.values()].filter((count) => count > 1).length;
 const lost = report.pushed - report.done;
 const seconds = Math.round((Date.now() - begun) / 1000);
 console.log(JSON.stringify({ ...report, lost, isThere: isThere(), healedMs, seconds }));
+if (!isThere() || lost > 0) await explain();
 for (const mirror of mirrors) mirror.kill(9);
 for (const server of servers) await server[Symbol.asyncDispose]();
 const isWrong = report.torn + report.back + report.wrong + lost > 0 || !isThere();
@@ -155,6 +158,32 @@ process.exit(isWrong ? 1 : 0);
 
 function exists(path: string): boolean {
   return Bun.file(path).size > 0;
+}
+
+/** What the mirrors and the server say of themselves. */
+async function explain(): Promise<void> {
+  for (const program of ["publisher", "follower"])
+    for (const kind of ["log", "err"])
+      console.error(
+        program,
+        kind,
+        (await Bun.file(logOf(program, kind)).text()).split("\n").slice(-4).join("\n"),
+      );
+  console.error(
+    "exited",
+    mirrors.map(({ exitCode }) => exitCode),
+    "jobs here",
+    workers.counts(),
+    jobs.counts(),
+  );
+  const nats = await connect({ servers: options.servers });
+  const jsm = await jetstreamManager(nats);
+  for (const { config, state, cluster } of await jsm.streams.list().next()) {
+    console.error(config.name, JSON.stringify({ state, cluster }));
+    if (config.name.includes("queue"))
+      console.error(JSON.stringify(await jsm.consumers.list(config.name).next()));
+  }
+  await nats.close();
 }
 
 /** Until the servers have found each other and can keep three copies. */

@@ -1,0 +1,123 @@
+/** Credentials and encryption, in the library and on the command line, with a certificate of our own making. */
+import { expect, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createUser } from "@nats-io/nkeys";
+import { Publisher, Subscriber } from "../../src/channel/index.ts";
+import { c_int32, field, Manager, Reader, Struct } from "../../src/index.ts";
+import { Mirror } from "../../src/mirror/index.ts";
+import { All, fill } from "../record/parts.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
+import { Server, until } from "./support.ts";
+
+class Tick extends Struct {
+  @field(c_int32) n!: number;
+}
+
+const MAIN = join(import.meta.dir, "../../src/cli/main.ts");
+const PASSWORD = "correct horse";
+const LOCK_AND_KEY = !hasTool("nats-server") || !hasTool("openssl");
+
+/** An authority and a certificate of it for the loopback interface. */
+function certificatesIn(directory: string): { ca: string; cert: string; key: string } {
+  const [ca, caKey, cert, key, request, extension] = [
+    "ca.pem",
+    "ca.key",
+    "s.pem",
+    "s.key",
+    "s.csr",
+    "s.ext",
+  ].map((name) => join(directory, name)) as [string, string, string, string, string, string];
+  const openssl = (...args: string[]): void => {
+    const { success, stderr } = Bun.spawnSync(["openssl", ...args]);
+    if (!success) throw new Error(stderr.toString());
+  };
+  const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  openssl("req", "-x509", ...fresh, "-keyout", caKey, "-out", ca, "-days", "2", "-subj", "/CN=our own");
+  openssl("req", ...fresh, "-keyout", key, "-out", request, "-subj", "/CN=127.0.0.1");
+  writeFileSync(extension, "subjectAltName=IP:127.0.0.1\n");
+  const signed = ["-CA", ca, "-CAkey", caKey, "-CAcreateserial", "-extfile", extension];
+  openssl("x509", "-req", "-in", request, ...signed, "-out", cert, "-days", "2");
+  return { ca, cert, key };
+}
+
+test.skipIf(LOCK_AND_KEY)(
+  "TLS, a password, a token and an nkey (need nats-server and openssl)",
+  async () => {
+    using dir = temporaryDirectory();
+    const { ca, cert, key } = certificatesIn(dir.path);
+    const user = createUser();
+    const nkeyFile = join(dir.path, "user.nk");
+    writeFileSync(nkeyFile, `${new TextDecoder().decode(user.getSeed())}\n`);
+    const config = join(dir.path, "server.conf");
+    writeFileSync(
+      config,
+      `tls { cert_file: "${cert}", key_file: "${key}" }
+       authorization { users: [ { user: "arm", password: "${PASSWORD}" }, { nkey: "${user.getPublicKey()}" } ] }`,
+    );
+    await using server = await Server.start(["-c", config]);
+    using manager = new Manager(All, {
+      dir: join(dir.path, "a"),
+      create: true,
+      init: (data) => fill(data, 4),
+    });
+    const options = { servers: server.url, bucket: "robots", key: "arm" };
+    const known = { credentials: { user: "arm", password: PASSWORD } };
+    expect(Mirror.publish(manager.path, { ...options, tls: { caFile: ca } })).rejects.toThrow(/authori/i);
+    expect(Mirror.publish(manager.path, { ...options, ...known, tls: {} })).rejects.toThrow();
+    expect(
+      Mirror.publish(manager.path, { ...options, credentials: { user: "x", token: "y" } }),
+    ).rejects.toThrow("must have one of");
+    await using _publisher = await Mirror.publish(manager.path, {
+      ...options,
+      ...known,
+      tls: { caFile: ca },
+    });
+    await using follower = await Mirror.follow(join(dir.path, "b", "All_.mmap"), {
+      ...options,
+      credentials: { nkeyFile },
+      tls: { caFile: ca },
+    });
+    await follower.ready({ timeoutMs: 30_000 });
+    using reader = new Reader(All, { dir: join(dir.path, "b") });
+    expect(reader.get("place.n")).toBe(4);
+  },
+  60_000,
+);
+
+test.skipIf(LOCK_AND_KEY)(
+  "the command: patterns of files and of keys, a token, TLS (need nats-server and openssl)",
+  async () => {
+    using dir = temporaryDirectory();
+    const { ca, cert, key } = certificatesIn(dir.path);
+    const tokenFile = join(dir.path, "token");
+    writeFileSync(tokenFile, "s3cret\n");
+    const config = join(dir.path, "server.conf");
+    writeFileSync(
+      config,
+      `tls { cert_file: "${cert}", key_file: "${key}" }\nauthorization { token: "s3cret" }\n`,
+    );
+    await using server = await Server.start(["-c", config]);
+    const [a, b] = [join(dir.path, "a"), join(dir.path, "b")];
+    using manager = new Manager(All, { dir: a, create: true, init: (data) => fill(data, 4) });
+    using ticks = new Publisher(Tick, { dir: a, create: true });
+    ticks.send({ n: 1 });
+    mkdirSync(b);
+    const secure = ["--token-file", tokenFile, "--tls-ca", ca];
+    const start = (...args: string[]) =>
+      Bun.spawn([process.execPath, MAIN, "mirror", ...args, ...secure, "--json"], { stdout: "pipe" });
+    const follow = start("follow", "*_.mmap", "Tick*", "--from", server.url, "--dir", b);
+    const publish = start("publish", `${a}/*`, "--to", server.url, "--hz", "100");
+    const line = (await linesOf(publish.stdout).next()).value;
+    expect(JSON.parse(line as string)).toMatchObject({ epoch: 1 });
+    using reader = await Reader.open(All, { dir: b, waitMs: 20_000 });
+    using subscriber = await Subscriber.open(Tick, { dir: b, waitMs: 20_000, from: "oldest" });
+    manager.edit((data) => fill(data, 5));
+    await until(() => reader.get("place.n") === 5, "the state");
+    expect((await subscriber.receiveAsync({ timeoutMs: 10_000 }))?.data.n).toBe(1);
+    for (const child of [publish, follow]) child.kill("SIGTERM");
+    expect(await Promise.all([publish.exited, follow.exited])).toEqual([0, 0]);
+  },
+  60_000,
+);
