@@ -14,7 +14,7 @@ import { AT_PLACE, type ManagerOptions, placeOf, type RoleOptions } from "./opti
 import { Ownership } from "./ownership.ts";
 import { Parts } from "./parts.ts";
 import { type RecordContent, recordType } from "./record-content.ts";
-import { Snapshots } from "./snapshots.ts";
+import { bytesOf, cellsOf, Snapshots } from "./snapshots.ts";
 
 /** Which role it is: what it may do with the file, and whether it makes a lock file that is missing (a Manager does). */
 export type RoleKind = "reader" | "editor" | "manager";
@@ -147,10 +147,14 @@ export class Core<T extends Struct> {
   snapshot(into?: T): T {
     const content = this.segment.current() ?? this.content;
     const copy = into === undefined ? this.#snapshots.make() : this.#snapshots.again(into);
-    const bytes = this.#snapshots.bytesOf(copy);
-    if (!content.isSequenced) this.#copyUnderLock(bytes);
-    else while (!content.copyTo(bytes) && !this.#copyLocked(content, bytes));
+    const cells = content.isSequenced ? cellsOf(copy) : undefined;
+    if (cells === undefined || !content.copyLiveTo(cells)) this.#copyBytes(content, bytesOf(copy));
     return copy;
+  }
+
+  #copyBytes(content: RecordContent, target: Uint8Array): void {
+    if (!content.isSequenced) this.#copyUnderLock(target);
+    else while (!content.copyTo(target) && !this.#copyLocked(content, target));
   }
 
   /** One member or element of it, as the snapshot has it, without a copy of the rest. */

@@ -105,6 +105,7 @@ export class RecordContent implements Content {
   /** The live struct and the pre-image, for readers under a lock. */
   readonly #readable: { readonly live: Region; readonly preImage: Region };
   readonly #live: Uint8Array;
+  readonly #liveWords: Int32Array;
   readonly #preImage: Uint8Array | undefined;
   readonly #atomics: readonly Range[];
   #wholeViews: WholeViews | undefined;
@@ -123,6 +124,7 @@ export class RecordContent implements Content {
     this.plain = new Region(buffer, 0, this.structBytes, mode);
     this.fresh = this.plain.with(mode | FRESH);
     this.#live = bytes.subarray(0, this.structBytes);
+    this.#liveWords = file.words.subarray(0, (layout?.size ?? 0) >> 2);
     this.#preImage = footer?.transactional
       ? bytes.subarray(preImageOffset, preImageOffset + this.structBytes)
       : undefined;
@@ -273,6 +275,22 @@ export class RecordContent implements Content {
     const { words, at } = this.file;
     return readConsistent(words, at.sequence, this.#copy, target) !== undefined;
   }
+
+  /**
+   * The same for a struct of whole words while no writer is at work, which is nearly always: words are copied without the
+   * ArrayBuffer that bytes would need.
+   * @returns false when a writer is at work, or was all the time
+   */
+  copyLiveTo(target: Int32Array): boolean {
+    const { words, at } = this.file;
+    return readConsistent(words, at.sequence, this.#copyLive, target) === true;
+  }
+
+  readonly #copyLive = (sequence: number, target: Int32Array): boolean => {
+    if (!this.#isLive(sequence)) return false;
+    target.set(this.#liveWords);
+    return true;
+  };
 
   readonly #copy = (sequence: number, target: Uint8Array): true => {
     const { live, preImage } = this.#ofClass;

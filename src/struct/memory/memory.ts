@@ -28,8 +28,27 @@ export const AT_START = 8;
 
 /** Only of view classes: what lies in the struct is not aligned as it would be by itself. */
 export const UNALIGNED = 16;
+/** The region is an `OwnRegion`: private memory whose ArrayBuffer is made when somebody needs it. */
+export const OWN = 32;
 
-export class Region implements Memory {
+/** What views reach memory through. */
+export interface Region extends Memory {
+  readonly buffer: ArrayBufferLike;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  /** Bits of the constants above. */
+  readonly mode: number;
+  readonly readOnly: boolean;
+  /** The whole buffer as typed arrays: an element is loaded and stored at once. */
+  readonly words: Words;
+  /** The same memory in the other byte order. */
+  readonly swapped: Region;
+  /** The same memory, with other rights or freshness. */
+  with(mode: number): Region;
+}
+
+/** A part of a buffer. */
+class BufferRegion implements Region {
   readonly buffer: ArrayBufferLike;
   readonly byteOffset: number;
   readonly byteLength: number;
@@ -43,7 +62,7 @@ export class Region implements Memory {
     this.buffer = buffer;
     this.byteOffset = byteOffset;
     this.byteLength = byteLength;
-    this.mode = mode;
+    this.mode = mode & ~OWN;
     this.view = new DataView(buffer, byteOffset, byteLength);
   }
 
@@ -61,23 +80,28 @@ export class Region implements Memory {
     return this.#bytes;
   }
 
-  /** The whole buffer as typed arrays: an element is loaded and stored at once. */
   get words(): Words {
     this.#words ??= new Words(this.buffer);
     return this.#words;
   }
 
-  /** The same memory in the other byte order. */
   get swapped(): Region {
     this.#swapped ??= new Region(this.buffer, this.byteOffset, this.byteLength, this.mode ^ BIG_ENDIAN);
     return this.#swapped;
   }
 
-  /** The same memory, with other rights or freshness. */
   with(mode: number): Region {
     return mode === this.mode ? this : new Region(this.buffer, this.byteOffset, this.byteLength, mode);
   }
 }
+
+/** @param mode bits of the constants above */
+export const Region: new (
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  byteLength: number,
+  mode: number,
+) => Region = BufferRegion;
 
 /**
  * Throws TypeError once the memory was unmapped: DataView methods do by themselves, typed array

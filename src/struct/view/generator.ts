@@ -26,7 +26,8 @@ import {
   sizeOfType,
 } from "../layout/layout.ts";
 import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
-import { AT_START, BIG_ENDIAN, FRESH, READ_ONLY, Region, UNALIGNED } from "../memory/memory.ts";
+import { AT_START, BIG_ENDIAN, FRESH, OWN, READ_ONLY, Region, UNALIGNED } from "../memory/memory.ts";
+import { own } from "../memory/own-region.ts";
 import { gone, turned } from "../memory/words.ts";
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
 import { copyNumbers, IteratorPrototype, normalIndex, PLACE, placeOf } from "./arrays.ts";
@@ -106,6 +107,8 @@ export class Generator {
   readonly #isUnaligned: boolean;
   readonly #readOnly: boolean;
   readonly #fresh: boolean;
+  /** Whether the memory is an `OwnRegion`, whose numbers are read from its typed array. */
+  readonly #isOwn: boolean;
   /** The last argument of DataView's methods. */
   readonly #littleEndian: boolean;
   /** What stands before an offset. */
@@ -114,7 +117,9 @@ export class Generator {
 
   constructor(mode: number, classes: Classes) {
     this.#classes = classes;
-    this.#mode = mode & ~(AT_START | UNALIGNED);
+    this.#isOwn = (mode & OWN) !== 0 && (mode & BIG_ENDIAN) === 0;
+    // In the other byte order it is a part of a buffer like any other.
+    this.#mode = mode & ~(AT_START | UNALIGNED | (this.#isOwn ? 0 : OWN));
     this.#start = (mode & AT_START) === 0 ? "this.#offset + " : "";
     this.#isUnaligned = (mode & UNALIGNED) !== 0;
     this.#littleEndian = (mode & BIG_ENDIAN) === 0;
@@ -133,9 +138,9 @@ export class Generator {
     const out = new SourceWriter();
     out.line('"use strict";');
     out.block("return class", () => {
-      out.line("#region; #view; #offset;", ...this.#slots.map((slot) => `${slot};`));
+      out.line(`#region; ${this.#memory}; #offset;`, ...this.#slots.map((slot) => `${slot};`));
       out.block("constructor(region, offset)", [
-        "this.#region = region; this.#view = region.view; this.#offset = offset;",
+        `this.#region = region; this.${this.#memory} = region.${this.#memory.slice(1)}; this.#offset = offset;`,
       ]);
       out.block(`get [${this.#constant("REGION", REGION)}]()`, ["return this.#region;"]);
       out.block(`get [${this.#constant("OFFSET", OFFSET)}]()`, ["return this.#offset;"]);
@@ -153,9 +158,9 @@ export class Generator {
     out.line('"use strict";');
     this.#iterator(out, element);
     out.block("return class", () => {
-      out.line("#region; #view; #offset; #length; #owner; #row;");
+      out.line(`#region; ${this.#memory}; #offset; #length; #owner; #row;`);
       out.block("constructor(region, offset, length, owner, row)", [
-        "this.#region = region; this.#view = region.view; this.#offset = offset;",
+        `this.#region = region; this.${this.#memory} = region.${this.#memory.slice(1)}; this.#offset = offset;`,
         "this.#length = length; this.#owner = owner; this.#row = row;",
       ]);
       const place = this.#constant("PLACE", PLACE);
@@ -210,9 +215,9 @@ export class Generator {
     const at = { offset: `this.#offset + i * ${size}`, owner: "this.#array, i" };
     const value = this.#read(element, { ...at, mode: this.#mode, aligned: !this.#isUnaligned });
     out.block("class Elements", () => {
-      out.line("#region; #view; #offset; #length; #array; #next = 0;");
+      out.line(`#region; ${this.#memory}; #offset; #length; #array; #next = 0;`);
       out.block("constructor(region, offset, length, array)", [
-        "this.#region = region; this.#view = region.view; this.#offset = offset;",
+        `this.#region = region; this.${this.#memory} = region.${this.#memory.slice(1)}; this.#offset = offset;`,
         "this.#length = length; this.#array = array;",
       ]);
       out.block("next()", [
@@ -304,7 +309,7 @@ export class Generator {
     this.#slots.push(slot);
     return [
       // A typed array over unmapped memory would quietly read as undefined; touching the DataView throws instead.
-      ...(type.kind === "array" ? ["this.#view.byteLength;"] : []),
+      ...(type.kind === "array" ? [this.#alive] : []),
       ...(this.#fresh ? [`${BARRIER_SOURCE};`] : []),
       `const known = this.${slot};`,
       `return known === undefined ? this.${slot} = ${value} : known;`,
@@ -362,7 +367,10 @@ export class Generator {
   }
 
   #readInline({ accessor, boolean }: Inline, place: Spot & Pick<Place, "aligned">): string {
-    const value = this.#loadWord(accessor, place, this.#isWhole && place.aligned);
+    const value =
+      this.#isOwn && place.aligned && place.mode === this.#mode
+        ? this.#loadOwn(accessor, place.offset)
+        : this.#loadWord(accessor, place, this.#isWhole && place.aligned);
     return boolean ? `${value} !== 0` : value;
   }
 
@@ -460,7 +468,7 @@ export class Generator {
     const check = isOpenText(type) ? `checkIn(v, this.#region.byteLength - (${place}))` : "check(v)";
     const refuse = `throw ${this.#constant("at", at)}(${JSON.stringify(where)}, error);`;
     return [
-      "this.#view.byteLength;",
+      this.#alive,
       "let checked;",
       `try { checked = ${known}.${check}; } catch (error) { ${refuse} }`,
       `${known}.write(${this.#regionIn(mode)}, ${place}, checked);`,
@@ -480,6 +488,21 @@ export class Generator {
     };
   }
 
+  /** What the view keeps of its region besides it, by its name there. */
+  get #memory(): string {
+    return this.#isOwn ? "#cells" : "#view";
+  }
+
+  /** A DataView of the memory. */
+  get #view(): string {
+    return this.#isOwn ? "this.#region.view" : "this.#view";
+  }
+
+  /** A statement that throws once the memory is gone. */
+  get #alive(): string {
+    return this.#isOwn ? `this.#cells[0] ?? ${this.#constant("gone", gone)}();` : "this.#view.byteLength;";
+  }
+
   /** Whether others may store at the same time, and aligned words lie aligned. */
   get #isWhole(): boolean {
     return this.#fresh && !this.#isUnaligned;
@@ -488,7 +511,7 @@ export class Generator {
   /** An expression that loads one number: at once, where others may be storing it. */
   #loadWord(accessor: Inline["accessor"], { offset, mode }: Spot, isWhole: boolean): string {
     const littleEndian = (mode & BIG_ENDIAN) === 0;
-    if (!isWhole) return `this.#view.get${accessor}(${offset}, ${littleEndian})`;
+    if (!isWhole) return `${this.#view}.get${accessor}(${offset}, ${littleEndian})`;
     const size = SIZES[accessor];
     const shown = littleEndian || size === 1 ? accessor : size === 8 ? "BigUint64" : `Uint${size * 8}`;
     const element = `(${this.#element(shown, offset, size)} ?? ${this.#constant("gone", gone)}())`;
@@ -496,17 +519,35 @@ export class Generator {
     return `${this.#constant("turned", turned)}.load${size * 8}(${element}, "${accessor}")`;
   }
 
+  /** An expression that loads one number of an `OwnRegion`, by whole words. */
+  #loadOwn(accessor: Inline["accessor"], offset: string): string {
+    const gone_ = this.#constant("gone", gone);
+    const cell = (index: string) => `(this.#cells[${index}] ?? ${gone_}())`;
+    const first = `${offset} >> 2`;
+    if (accessor === "Int32") return cell(first);
+    if (accessor === "Uint32") return `(${cell(first)} >>> 0)`;
+    const bits = SIZES[accessor] * 8;
+    if (bits < 32) {
+      const up = `${32 - bits} - ((${offset} & 3) << 3)`;
+      return `(${cell(first)} << ${up} ${accessor.startsWith("Uint") ? ">>>" : ">>"} ${32 - bits})`;
+    }
+    const words = this.#constant("ownWords", own.words);
+    const value = this.#constant(`own${accessor}`, own[accessor as keyof typeof own]);
+    const second = bits === 64 ? `${words}[1] = ${cell(`(${offset} >> 2) + 1`)}, ` : "";
+    return `(${words}[0] = ${cell(first)}, ${second}${value}[0])`;
+  }
+
   /** A statement that stores one number. */
   #storeWord(accessor: Inline["accessor"], { offset, mode }: Spot, word: string, isWhole: boolean): string {
     const littleEndian = (mode & BIG_ENDIAN) === 0;
-    if (!isWhole) return `this.#view.set${accessor}(${offset}, ${word}, ${littleEndian});`;
+    if (!isWhole) return `${this.#view}.set${accessor}(${offset}, ${word}, ${littleEndian});`;
     const size = SIZES[accessor];
     // A store to memory that is gone would be lost without a word; this throws.
-    const alive = "this.#view.byteLength;";
-    if (littleEndian || size === 1) return `${alive} ${this.#element(accessor, offset, size)} = ${word};`;
+    if (littleEndian || size === 1)
+      return `${this.#alive} ${this.#element(accessor, offset, size)} = ${word};`;
     const stored = size === 8 ? "BigUint64" : `Uint${size * 8}`;
     const value = `${this.#constant("turned", turned)}.store(${word}, "${accessor}")`;
-    return `${alive} ${this.#element(stored, offset, size)} = ${value};`;
+    return `${this.#alive} ${this.#element(stored, offset, size)} = ${value};`;
   }
 
   #element(accessor: string, offset: string, size: number): string {

@@ -7,7 +7,7 @@
 import type { FieldType } from "../declare/composite.ts";
 import type { Struct } from "../declare/struct.ts";
 import { inOrder, type Layout, valueMembers } from "../layout/layout.ts";
-import { AT_START, type Region, UNALIGNED } from "../memory/memory.ts";
+import { AT_START, OWN, type Region, UNALIGNED } from "../memory/memory.ts";
 import { CArray, type Owner } from "./arrays.ts";
 import { Generator } from "./generator.ts";
 import { ANEW, LAYOUT, type View } from "./internals.ts";
@@ -32,7 +32,11 @@ export function viewClass(layout: Layout, mode: number): ViewClass {
     const View = evaluate<ViewClass>(source, generator.constants, layout.name);
     Object.defineProperty(View.prototype, LAYOUT, { value: layout });
     Object.defineProperty(View.prototype, ANEW, {
-      value: (region: Region, byteOffset: number) => new View(region, byteOffset),
+      value: (region: Region, byteOffset: number) =>
+        new (region.mode === (mode & ~(AT_START | UNALIGNED)) ? View : viewClass(layout, mode & ~OWN))(
+          region,
+          byteOffset,
+        ),
     });
     // So that `view.constructor` is the user's class, as instanceof suggests.
     const Whole = inheriting(View, layout.cls);
