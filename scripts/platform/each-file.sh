@@ -4,7 +4,7 @@
 # run again, twice at most. Files that have not begun after BUDGET seconds are skipped, visibly.
 set -uo pipefail
 BUDGET=${SHMSTRUCT_BUDGET:-420}
-FILE_LIMIT=150
+FILE_LIMIT=${SHMSTRUCT_FILE_LIMIT:-150}
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 begun=$(date +%s)

@@ -45,6 +45,7 @@ import {
   WaitTimeoutError,
 } from "../../src/index.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
+import { rounds } from "../support/platform.ts";
 import { linesOf } from "../support/tools.ts";
 import { Signal } from "./sleeper.ts";
 import { Robot } from "./structs.ts";
@@ -427,7 +428,7 @@ describe("purge", () => {
 
   test("against openers at work no two of them ever hold the lock at once", async () => {
     using temp = new TempDir();
-    const children = Array.from({ length: 3 }, () => runBun("life-opener.ts", [temp.dir, 150]));
+    const children = Array.from({ length: 3 }, () => runBun("life-opener.ts", [temp.dir, rounds(150)]));
     const purging = setInterval(() => purgeSegments(temp.dir), 1);
     const outputs = await Promise.all(children);
     clearInterval(purging);

@@ -16,5 +16,8 @@ export const isElsewhere = process.env.SHMSTRUCT_PLATFORM !== undefined;
 /** How often to repeat what needs no certain number: fewer times where it is emulated. */
 export const rounds = (count: number): number => (isEmulated ? Math.ceil(count / 20) : count);
 
+/** A command line as it was started: qemu puts itself and the program's path before it. */
+export const withoutEmulator = (text: string): string => text.replace(/\/\S*qemu-binfmt\/\S+ \S+ /, "");
+
 /** Where the C compiler lays out structs as the ABI of arm64 says, which differs from x86-64 in a few rules. */
 export const isArm64 = process.arch === "arm64";

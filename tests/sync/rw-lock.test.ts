@@ -17,7 +17,7 @@ import { ClosedError, DeadlockError, FileMissingError, LockTimeoutError } from "
 import type { LockKind, LockMode } from "../../src/sync/file-lock.ts";
 import { type LockOptions, RwLock, type RwLockOptions } from "../../src/sync/rw-lock.ts";
 import { sharedWords, WORD } from "../process/lock-child.ts";
-import { isElsewhere } from "../support/platform.ts";
+import { isElsewhere, withoutEmulator } from "../support/platform.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
 import { hasTool } from "../support/tools.ts";
@@ -196,13 +196,13 @@ describe.each(KINDS)("kind %s", (kind) => {
     expect(error).toBeInstanceOf(LockTimeoutError);
     expect(error).toMatchObject({ path, timeoutMs: 20, code: "LOCK_TIMEOUT" });
     const command = `${process.execPath} ${CHILD} hold ${kind}`;
-    expect(error.message).toStartWith(
+    expect(withoutEmulator(error.message)).toStartWith(
       `no shared lock on '${path}' within 20 ms: held by process ${child.pid} (${command}`,
     );
     const { holders, waiters } = error as LockTimeoutError;
     expect(waiters).toEqual([]);
     expect(holders).toMatchObject([{ pid: child.pid, state: "running", mode: "exclusive" }]);
-    expect(holders[0]!.command).toStartWith(command);
+    expect(withoutEmulator(holders[0]!.command)).toStartWith(command);
     child.kill("SIGSTOP");
     await until(() => lock.users().holders[0]?.state === "stopped");
     const other = thrown(() => lock.acquire("shared", { timeoutMs: 1 })) as LockTimeoutError;
