@@ -24,6 +24,8 @@ export interface FailOptions {
 /** Where a job is: changes when its queue's file is replaced. */
 export interface JobPlace {
   slot: number;
+  /** The slot's number, from 0. */
+  number: number;
   /** The slot's word while this worker has the job. */
   readonly lease: number;
   readonly ticketLow: number;

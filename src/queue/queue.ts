@@ -12,7 +12,7 @@ import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
 import { after, checkMilliseconds, checkSignal, checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
-import { fromMilliseconds, nowMs } from "../sys/clock.ts";
+import { fromMilliseconds, nowMs, realtime } from "../sys/clock.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { checkDelay, Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
 import { QueueContent, queuePlan, queueType } from "./queue-content.ts";
@@ -152,8 +152,8 @@ const NO_OPTIONS = {};
 const LOOK_EVERY_MS = 1000;
 /** The dead are looked for at most this often, in milliseconds. */
 const RECOVER_EVERY_MS = 0.2;
-/** Operations between two looks at the file's name. */
-const OPERATIONS_PER_LOOK = 1024;
+/** Operations between two looks at the clock, less 1: once a second the file and its name are looked at. */
+const OPERATIONS_PER_CLOCK_MASK = 15;
 /** How long a replacer that stands still is waited for, in milliseconds. */
 const REPLACER_MS_MAX = 30_000;
 /** Between two looks whether another process has gone on, in milliseconds. */
@@ -188,6 +188,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   #views: (T | undefined)[] = [];
   #recoveredAt = Number.NEGATIVE_INFINITY;
   #operations = 0;
+  /** The second in which the files were looked at last. */
+  #lookedAt = 0;
   #deadLetters: Queue<T> | undefined;
   readonly #structBytes: number;
 
@@ -350,7 +352,11 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    */
   push(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions = NO_OPTIONS): void {
     if (options !== NO_OPTIONS) checkPushOptions("push", options, { ...pushKnown, timeoutMs: "number" });
-    if (this.#tryPush(job, options)) return;
+    if (!this.#tryPush(job, options)) this.#pushLater(job, options);
+  }
+
+  /** A function of its own: one with a closure in it allocates at each call. */
+  #pushLater(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions): void {
     const isPushed = this.#wait("free", options.timeoutMs, () => this.#tryPush(job, options) || undefined);
     if (!isPushed) throw this.#full(options.timeoutMs);
   }
@@ -396,10 +402,11 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     { delayMs = 0, length }: PushOptions,
   ): void {
     const { slots, ready } = this.#content;
+    const { number } = slots;
     let byteLength: number;
     try {
-      if (this.#structBytes > 0 || typeof job === "function") slots.payload(slot).fill(0);
-      const stored = this.#store(this.#view(slot), job);
+      if (this.#structBytes > 0 || typeof job === "function") slots.payload(slot, number).fill(0);
+      const stored = this.#store(this.#views[number] ?? this.#view(slot, number), job);
       byteLength = length ?? stored ?? (this.#structBytes || slots.payloadBytes);
       if (!(byteLength >= 0 && byteLength <= slots.payloadBytes && Number.isInteger(byteLength))) {
         throw new RangeError(
@@ -423,11 +430,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     return typeof result === "number" ? result : undefined;
   }
 
-  #view(slot: number): T {
+  #view(slot: number, number: number): T {
     const { slots, bytes } = this.#content;
-    const number = slots.numberOf(slot);
-    const known = this.#views[number];
-    if (known !== undefined) return known;
     const region = this.#payload.region(bytes, slots.payloadOffset(slot), slots.payloadBytes, "write");
     const view = this.#payload.view(region);
     this.#views[number] = view;
@@ -489,11 +493,12 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { slots, limits } = this.#content;
     const place: JobPlace = {
       slot,
+      number: slots.number,
       lease: slots.lease,
       ticketLow: slots.ticketLow(slot),
       ticketHigh: slots.ticketHigh(slot),
     };
-    this.#held[slots.numberOf(slot)] = place;
+    this.#held[place.number] = place;
     if (attemptOf(place.lease) >= (limits.maxAttempts || MAX_ATTEMPTS)) {
       this.#bury(place);
       return this.tryTake();
@@ -504,7 +509,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /** Moves a job whose attempts are used up to the dead letters. Killed in between, it is in both. */
   #bury(place: JobPlace): void {
     const { slots } = this.#content;
-    const bytes = slots.payload(place.slot).slice(0, slots.length(place.slot));
+    const bytes = slots.payload(place.slot, place.number).slice(0, slots.length(place.slot));
     const note = slots.user(place.slot).slice();
     if (this.deadLetters.#pushCopy(bytes, note)) {
       this.#end(place, "done", 0);
@@ -558,9 +563,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   #end(place: JobPlace, how: JobEnd, delayMs: number): boolean {
     // close() has given back what was in hand.
     if (this.closed && how === "release") return true;
-    const { slots } = this.#current();
+    this.#current();
     if (!this.#tryEnd(place, how, delayMs)) return this.#endInNewFile(place, how, delayMs);
-    if (how !== "extend") this.#ended(slots.numberOf(place.slot), how);
+    if (how !== "extend") this.#ended(place.number, how);
     return true;
   }
 
@@ -570,15 +575,15 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     while (place.slot >= 0 && this.#isBeingReplaced && !deadline.isOver) {
       this.#moveOver();
       if (!this.#tryEnd(place, how, delayMs)) continue;
-      if (how !== "extend") this.#ended(this.#content.slots.numberOf(place.slot), how);
+      if (how !== "extend") this.#ended(place.number, how);
       return true;
     }
     // It may have been thawed, or moved, just before the last look.
     if (this.#tryEnd(place, how, delayMs)) {
-      if (how !== "extend") this.#ended(this.#content.slots.numberOf(place.slot), how);
+      if (how !== "extend") this.#ended(place.number, how);
       return true;
     }
-    if (place.slot >= 0) this.#held[this.#content.slots.numberOf(place.slot)] = undefined;
+    if (place.slot >= 0) this.#held[place.number] = undefined;
     return false;
   }
 
@@ -605,7 +610,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     if (place.slot < 0) return { data: this.#payload.copy(0).view, isHeld: false };
     const length = slots.length(place.slot);
     const { bytes, view } = this.#payload.copy(length);
-    const payload = slots.payload(place.slot);
+    const payload = slots.payload(place.slot, place.number);
     bytes.set(length === payload.length ? payload : payload.subarray(0, length));
     return { data: view, isHeld: slots.isHeld(place.slot, place.lease) };
   }
@@ -628,7 +633,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     // A queue that is recreated takes no more jobs in its old file. One that is resized goes on until its slots are frozen.
     if (content.file.isSuperseded) this.#moveOver();
     if (this.#owner === 0) this.#claim();
-    if (++this.#operations % OPERATIONS_PER_LOOK === 0) this.#look();
+    this.#operations = (this.#operations + 1) | 0;
+    if ((this.#operations & OPERATIONS_PER_CLOCK_MASK) === 0) this.#lookOnceASecond();
     return this.#content;
   }
 
@@ -646,6 +652,13 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const content = this.#segment.whole() ?? this.#segment.content;
     if (content !== this.#content) this.#attach(content);
     return content;
+  }
+
+  #lookOnceASecond(): void {
+    realtime.readCoarse();
+    if (realtime.second === this.#lookedAt) return;
+    this.#lookedAt = realtime.second;
+    this.#look();
   }
 
   /** Should the files have been deleted or truncated by hand. */
@@ -678,7 +691,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { slots } = content;
     for (const place of held) {
       place.slot = slots.find(place);
-      if (place.slot >= 0) this.#held[slots.numberOf(place.slot)] = place;
+      if (place.slot < 0) continue;
+      place.number = slots.numberOf(place.slot);
+      this.#held[place.number] = place;
     }
     if (this.#owner === 0) return;
     slots.owner = this.#owner;

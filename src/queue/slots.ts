@@ -158,6 +158,8 @@ export class Slots {
   readonly payloadBytes: number;
   readonly slots: number;
   readonly #bytes: Uint8Array;
+  /** The same memory by 8 bytes: a header is zeroed with half the stores. */
+  readonly #wide: Float64Array;
   readonly #mask: number;
   readonly #first: number;
   readonly #stride: number;
@@ -168,10 +170,13 @@ export class Slots {
   owner = 0;
   /** The word that `take()` has given its slot: read again, it may be what a replacer has made of it meanwhile. */
   lease = 0;
+  /** The number of the slot that `claim()` or `take()` gave last: to find it by division would take as long as a swap. */
+  number = 0;
 
   constructor(bytes: Uint8Array, geometry: SlotGeometry, ticketHigh = 0) {
     this.#bytes = bytes;
     this.words = asWords(bytes);
+    this.#wide = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 3);
     this.slots = geometry.slots;
     this.payloadBytes = geometry.payloadBytes;
     this.#mask = geometry.slots - 1;
@@ -205,6 +210,7 @@ export class Slots {
       const j = this.#claimFrom(tail);
       if (j === FULL) return -1;
       if (j === FAILED) continue;
+      this.number = (tail + j) & this.#mask;
       const slot = this.#slotAt(tail + j);
       words[slot + TICKET] = (tail + j) | 0;
       words[slot + TICKET + 1] = this.#ticketHigh;
@@ -231,13 +237,24 @@ export class Slots {
   publish(slot: number, length: number, { notBefore, note }: PublishOptions = NO_OPTIONS): void {
     const { words } = this;
     words[slot + LENGTH] = length;
-    words[slot + NOT_BEFORE] = notBefore?.[0] ?? 0;
-    words[slot + NOT_BEFORE + 1] = notBefore?.[1] ?? 0;
-    words[slot + TAKEN_AT] = 0;
-    words[slot + TAKEN_AT + 1] = 0;
-    for (let i = 0; i < USER_BYTES / 4; i++) words[slot + USER_BYTE_OFFSET / 4 + i] = 0;
+    this.#clearHeader(slot >> 1);
+    if (notBefore !== undefined) {
+      words[slot + NOT_BEFORE] = notBefore[0];
+      words[slot + NOT_BEFORE + 1] = notBefore[1];
+    }
     if (note !== undefined) this.user(slot).set(note);
     Atomics.store(words, slot, (READY << 30) | (words[slot]! & GENERATION_MASK));
+  }
+
+  /** notBefore, takenAt and the user's bytes. A loop would take twice as long. */
+  #clearHeader(at: number): void {
+    const wide = this.#wide;
+    wide[at + NOT_BEFORE / 2] = 0;
+    wide[at + TAKEN_AT / 2] = 0;
+    wide[at + USER_BYTE_OFFSET / 8] = 0;
+    wide[at + USER_BYTE_OFFSET / 8 + 1] = 0;
+    wide[at + USER_BYTE_OFFSET / 8 + 2] = 0;
+    wide[at + USER_BYTE_OFFSET / 8 + 3] = 0;
   }
 
   /** Gives a claimed slot back unpublished. */
@@ -261,6 +278,7 @@ export class Slots {
       // A hint: that another store comes between does no harm.
       words[HEAD] = (head + j + 1) | 0;
       this.lease = taken;
+      this.number = (head + j) & this.#mask;
       this.#stampTaken(slot);
       return slot;
     }
@@ -390,8 +408,7 @@ export class Slots {
     return slot * 4 + PAYLOAD_BYTE_OFFSET;
   }
 
-  payload(slot: number): Uint8Array {
-    const number = (slot - this.#first) / this.#stride;
+  payload(slot: number, number = this.numberOf(slot)): Uint8Array {
     const known = this.#payloads[number];
     if (known !== undefined) return known;
     const start = this.payloadOffset(slot);
