@@ -13,6 +13,7 @@ import contend from "./contend.bench.ts";
 import growth, { BYTES, READERS, STRUCTS } from "./growth.bench.ts";
 import type { Metrics } from "./harness.ts";
 import lock from "./lock.bench.ts";
+import mirror from "./mirror.bench.ts";
 import notify from "./notify.bench.ts";
 import { installPackages, packageVersions } from "./prepare.ts";
 import queue from "./queue.bench.ts";
@@ -22,7 +23,7 @@ import start from "./start.bench.ts";
 import text from "./text.bench.ts";
 import view from "./view.bench.ts";
 
-const suites = { view, text, lock, snapshot, notify, contend, start, growth, channel, queue };
+const suites = { view, text, lock, snapshot, notify, contend, start, growth, channel, queue, mirror };
 const docs = join(import.meta.dirname, "..", "docs", "internals");
 
 const version = (command: string[]): string => {

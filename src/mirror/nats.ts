@@ -53,6 +53,9 @@ export interface NatsOptions {
 
 /** Room that the protocol's headers take of the server's max_payload. */
 const HEADER_BYTES = 8192;
+/** For so long a server may refuse that has been connected. */
+const FIRST_ANSWER_MS = 10_000;
+const FIRST_RETRY_MS = 200;
 
 /** @throws MirrorError without the packages; what `connect` throws; SystemError for a file that cannot be read */
 export async function connectNats(options: NatsOptions): Promise<NatsTransport> {
@@ -71,14 +74,27 @@ export async function connectNats(options: NatsOptions): Promise<NatsTransport> 
   try {
     const replicas = options.replicas ?? 1;
     const js = loaded.jetstream(nats, { timeout: REQUEST_TIMEOUT_MS });
-    const jsm = await js.jetstreamManager();
-    const kv = await new loaded.Kvm(js).create(bucket, { history: 1, replicas });
-    return new NatsTransport({ nats, js, jsm, kv, bucket, replicas, users: 1 }, () =>
-      new loaded.Kvm(js).create(bucket, { history: 1, replicas }),
-    );
+    const jsm = await js.jetstreamManager(false);
+    const makeBucket = (): Promise<KV> => new loaded.Kvm(js).create(bucket, { history: 1, replicas });
+    const kv = await patiently(makeBucket);
+    return new NatsTransport({ nats, js, jsm, kv, bucket, replicas, users: 1 }, makeBucket);
   } catch (error) {
     await nats.close();
     throw error;
+  }
+}
+
+/** A server that has just started, or a cluster that elects a leader, refuses at first. */
+async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  const end = performance.now() + FIRST_ANSWER_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const isFinal = /permission|authori/i.test(String(error)) || performance.now() > end;
+      if (isFinal) throw error;
+      await Bun.sleep(FIRST_RETRY_MS);
+    }
   }
 }
 

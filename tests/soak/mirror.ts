@@ -65,6 +65,7 @@ await until(
 
 const report = {
   kills: 0,
+  exits: 0,
   servers: 0,
   torn: 0,
   back: 0,
@@ -113,6 +114,15 @@ function look(): void {
   job.done();
 }
 
+// As a service manager does: a mirror that found no server when it began has ended.
+const supervising = setInterval(() => {
+  for (const [which, { exitCode }] of mirrors.entries())
+    if (exitCode !== null) {
+      report.exits++;
+      mirrors[which] = start(which === 0 ? "publisher" : "follower");
+    }
+}, 500);
+
 const begun = Date.now();
 while (report.kills < kills) {
   await Bun.sleep(Math.random() * 2 * BETWEEN_KILLS_MS);
@@ -145,6 +155,7 @@ await until(() => isThere() && done.size === report.pushed, "all has come", 120_
 );
 const healedMs = Date.now() - endedAt;
 clearInterval(looking);
+clearInterval(supervising);
 report.done = done.size;
 report.twice = [...done.values()].filter((count) => count > 1).length;
 const lost = report.pushed - report.done;
