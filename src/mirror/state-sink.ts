@@ -33,6 +33,8 @@ export interface Progress {
   readonly lift: number;
 }
 
+type LocalFile = Pick<ListedSegment, "kind" | "version">;
+
 const TWO_TO_THE_32 = 2 ** 32;
 /** Chunks that are asked for at once. */
 const CHUNKS_AT_ONCE = 4;
@@ -68,7 +70,7 @@ export class StateSink {
    */
   async take(frame: Frame, bucketLife: string, signal: AbortSignal): Promise<boolean> {
     const { head } = frame;
-    const local = segmentAt(this.#options.path);
+    const local = this.#local();
     if (!this.#isNews(head, bucketLife, local)) return false;
     const content = head.chunks === undefined ? frame.content : await this.#whole(frame, head.chunks);
     // Chunks that are gone were replaced by newer ones, which come next.
@@ -78,7 +80,19 @@ export class StateSink {
     return true;
   }
 
-  #isNews({ epoch, version }: Head, bucketLife: string, local: ListedSegment | undefined): boolean {
+  /** What the local file is: by the open one where that is current, which takes no system call. */
+  #local(): LocalFile | undefined {
+    const { path } = this.#options;
+    try {
+      const version = this.#open?.segment.current()?.version;
+      const kind = this.#open?.mirrored.type.kind;
+      return version === undefined ? segmentAt(path) : { kind, version };
+    } catch {
+      return segmentAt(path);
+    }
+  }
+
+  #isNews({ epoch, version }: Head, bucketLife: string, local: LocalFile | undefined): boolean {
     const progress = this.#progress;
     if (progress === undefined || local?.kind === undefined || progress.bucketLife !== bucketLife)
       return true;
@@ -127,11 +141,12 @@ export class StateSink {
   #store(head: Head, sent: SegmentImage, bucketLife: string): void {
     const { path } = this.#options;
     const image = this.#localise(sent, head.abi);
-    const target = mirrored(image.plan.content, path);
+    const open = this.#open?.mirrored;
+    const target = open?.type.kind === image.plan.content ? open : mirrored(image.plan.content, path);
     const fenced = this.#progress === undefined ? backUpOwn(path, this.#own, this.#options) : undefined;
     this.fenced ??= fenced;
     // The local one as it is now: other programs may have committed to it.
-    const local = segmentAt(path);
+    const local = this.#local();
     const lift = this.#liftFor(head, bucketLife, local);
     const version = head.version + lift * TWO_TO_THE_32;
     const raised = { ...image, copy: { ...image.copy, version } };
@@ -146,7 +161,7 @@ export class StateSink {
   }
 
   /** Another origin may count from less, but versions of the local file never go back. */
-  #liftFor(head: Head, bucketLife: string, local: ListedSegment | undefined): number {
+  #liftFor(head: Head, bucketLife: string, local: LocalFile | undefined): number {
     const lift = this.#progress?.lift ?? 0;
     if (local?.kind === undefined) return lift;
     const version = head.version + lift * TWO_TO_THE_32;
@@ -168,7 +183,7 @@ export class StateSink {
     return this.#form?.localise(image) ?? image;
   }
 
-  #storeInPlace(target: Mirrored, image: SegmentImage, local: ListedSegment | undefined): boolean {
+  #storeInPlace(target: Mirrored, image: SegmentImage, local: LocalFile | undefined): boolean {
     if (local?.kind !== image.plan.content) return false;
     const segment = this.#segment(target);
     segment.acquire("exclusive");

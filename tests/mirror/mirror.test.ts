@@ -6,7 +6,17 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
 import { JsonMap } from "../../src/document/index.ts";
-import { FencedError, Manager, MirrorError, Reader } from "../../src/index.ts";
+import {
+  array,
+  bytesOf,
+  c_int32,
+  FencedError,
+  field,
+  Manager,
+  MirrorError,
+  MmapStructure,
+  Reader,
+} from "../../src/index.ts";
 import { decodeFrame, encodeFrame } from "../../src/mirror/frame.ts";
 import { Mirror } from "../../src/mirror/index.ts";
 import { All, fill } from "../record/parts.ts";
@@ -84,6 +94,46 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     expect(state.messages).toBeGreaterThan(2);
     await nats.close();
     expect(publisher.info().epoch).toBe(1);
+  });
+
+  test("of a large record only the blocks that have changed are sent, and a follower that comes later has it all", async () => {
+    await using server = await Server.start();
+    const options = { ...KEY, servers: server.url };
+    class Large extends MmapStructure {
+      @field(array(c_int32, 500_000)) numbers!: Int32Array;
+    }
+    using manager = new Manager(Large, { dir: server.file("origin"), create: true });
+    await using publisher = await Mirror.publish(manager.path, options);
+    await using first = await Mirror.follow(join(server.file("a"), "Large_.mmap"), options);
+    await first.ready({ timeoutMs: 30_000 });
+    using a = new Reader(Large, { dir: server.file("a") });
+    for (const [place, value] of [
+      [0, 1],
+      [250_000, 2],
+      [499_999, 3],
+    ] as const) {
+      manager.edit(({ numbers }) => {
+        numbers[place] = value;
+      });
+      await until(() => a.snapshot().numbers[place] === value, `number ${place}`);
+    }
+    await until(() => publisher.info().confirmedVersion === manager.version, "the bucket confirms");
+    const { nats, kv } = await bucketOf(server);
+    expect((await kv.get(KEY.key))!.value.length).toBeLessThan(4 * 4096);
+    await nats.close();
+    await using second = await Mirror.follow(join(server.file("b"), "Large_.mmap"), options);
+    await second.ready({ timeoutMs: 30_000 });
+    using b = new Reader(Large, { dir: server.file("b") });
+    expect(Buffer.compare(Buffer.from(bytesOf(b.snapshot())), Buffer.from(bytesOf(manager.snapshot())))).toBe(
+      0,
+    );
+  });
+
+  test("a content beyond maxBytes is refused with that number", async () => {
+    await using server = await Server.start();
+    using manager = record(server);
+    const refused = Mirror.publish(manager.path, { ...KEY, servers: server.url, maxBytes: 100 });
+    await expect(refused).rejects.toThrow("maxBytes is 100");
   });
 
   test("one publisher at a time: who was cut off is fenced, and nothing of it arrives afterwards", async () => {

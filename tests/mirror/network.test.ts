@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
+import { Publisher } from "../../src/channel/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { FencedError, Manager, openReader, Reader } from "../../src/index.ts";
 import { Mirror } from "../../src/mirror/index.ts";
+import { Queue } from "../../src/queue/index.ts";
 import { All, fill } from "../record/parts.ts";
 import { hasTool } from "../support/tools.ts";
 import { Server, until, Wire } from "./support.ts";
@@ -40,35 +42,70 @@ const fencedBy = (publisher: { readonly ended: Promise<void> }): Promise<unknown
   );
 
 describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)", () => {
-  test("what a fenced publisher had sent arrives late and changes nothing: neither values nor chunks", async () => {
-    await using server = await Server.start();
-    using wire = new Wire(server.port);
-    const documentOf = (machine: string) =>
-      new JsonMap<string[]>({ file: server.file(machine), role: "master", maxBytes: 3e6 });
-    using first = documentOf("first");
-    using second = documentOf("second");
-    first.write(["a".repeat(2e6)]);
-    second.write(["z".repeat(2e6)]);
-    const options = { ...KEY, leaseMs: LEASE_MS, waitMs: 60_000 };
-    await using loser = await Mirror.publish(first.path, {
-      ...options,
-      servers: wire.url,
-      connection: { ...NERVOUS, pingInterval: 60_000 },
-    });
-    const fenced = fencedBy(loser);
-    wire.stall();
-    for (const letter of ["b", "c"]) first.write([letter.repeat(2e6)]);
-    await using winner = await Mirror.publish(second.path, { ...options, servers: server.url });
-    await Bun.sleep(100);
-    const before = await contentsOf(server);
-    wire.heal();
-    const error = (await fenced) as FencedError;
-    expect(error).toBeInstanceOf(FencedError);
-    expect(error.message).toContain("is only in the file");
-    await Bun.sleep(200);
-    expect(await contentsOf(server)).toBe(before);
-    expect(winner.info().epoch).toBe(2);
-  }, 60_000);
+  /** A file to be published, and what makes it send more. */
+  interface Origin extends Disposable {
+    readonly path: string;
+    more(): void;
+  }
+  const bytes = new Uint8Array(8);
+  const kinds: [string, (dir: string) => Origin][] = [
+    [
+      "chunks of a large document",
+      (dir) => {
+        const map = new JsonMap<string[]>({ file: join(dir, "doc"), role: "master", maxBytes: 3e6 });
+        const more = (): void => void map.write([`${map.version}`.repeat(1e6)]);
+        more();
+        return { path: map.path, more, [Symbol.dispose]: () => map.close() };
+      },
+    ],
+    [
+      "messages of a channel",
+      (dir) => {
+        const channel = new Publisher(Uint8Array, { dir, create: true, payloadBytes: 8 });
+        const more = (): void => channel.send(bytes);
+        more();
+        return { path: channel.path, more, [Symbol.dispose]: () => channel.close() };
+      },
+    ],
+    [
+      "jobs of a queue",
+      (dir) => {
+        const queue = new Queue(Uint8Array, { dir, create: true, payloadBytes: 8 });
+        const more = (): void => queue.push(bytes);
+        more();
+        return { path: queue.path, more, [Symbol.dispose]: () => queue.close() };
+      },
+    ],
+  ];
+  test.each(kinds)(
+    "what a fenced publisher had sent arrives late and changes nothing: %s",
+    async (_, make) => {
+      await using server = await Server.start();
+      using wire = new Wire(server.port);
+      using first = make(server.file("first"));
+      using second = make(server.file("second"));
+      const options = { ...KEY, leaseMs: LEASE_MS, waitMs: 60_000 };
+      await using loser = await Mirror.publish(first.path, {
+        ...options,
+        servers: wire.url,
+        connection: { ...NERVOUS, pingInterval: 60_000 },
+      });
+      const fenced = fencedBy(loser);
+      await until(() => loser.info().confirmedVersion === loser.info().version, "all is confirmed");
+      wire.stall();
+      for (let i = 0; i < 3; i++) first.more();
+      await using winner = await Mirror.publish(second.path, { ...options, servers: server.url });
+      await until(() => winner.info().confirmedVersion === winner.info().version, "the winner's is there");
+      const before = await contentsOf(server);
+      wire.heal();
+      const error = (await fenced) as FencedError;
+      expect(error).toBeInstanceOf(FencedError);
+      expect(error.message).toContain("is only in the file");
+      await Bun.sleep(200);
+      expect(await contentsOf(server)).toBe(before);
+      expect([winner.info().epoch, loser.info().confirmedVersion! < loser.info().version]).toEqual([2, true]);
+    },
+  );
 
   test("a publisher that was fenced backs its file up, then follows the winner with a higher generation", async () => {
     await using server = await Server.start();
