@@ -163,6 +163,28 @@ static inline int64_t shms_i_now_ns(clockid_t clock) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Since the machine was started, suspended or not. */
+#ifdef CLOCK_BOOTTIME
+#define SHMS_I_BOOTTIME CLOCK_BOOTTIME
+#else
+#define SHMS_I_BOOTTIME CLOCK_MONOTONIC
+#endif
+
+/* The first 8 bytes of the id that the kernel gave this start of the machine; zeros where it tells none. */
+static inline void shms_i_boot_id(uint8_t *id) {
+  char text[36];
+  int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text);
+  if (fd >= 0) close(fd);
+  memset(id, 0, 8);
+  for (int at = 0, digits = 0; got >= 18 && digits < 16 && at < got; at++) {
+    const char *found = text[at] == '\0' ? NULL : strchr("0123456789abcdef", text[at]);
+    if (found == NULL) continue;
+    id[digits / 2] = (uint8_t)(id[digits / 2] * 16 + (found - "0123456789abcdef"));
+    digits++;
+  }
+}
+
 static inline void shms_i_futex_wait(uint32_t *word, uint32_t expected, int64_t ns) {
   struct timespec timeout;
   timeout.tv_sec = (time_t)(ns / 1000000000);
@@ -1837,6 +1859,7 @@ static inline int shms_i_init_slots(void *content, size_t bytes, void *argument)
   if (wanted->kind == SHMS_QUEUE) {
     words[8] = wanted->max_attempts;
     words[9] = wanted->lease_ms;
+    shms_i_boot_id((uint8_t *)(words + 10));
   }
   return SHMS_OK;
 }
@@ -2272,7 +2295,8 @@ static inline int shms_i_is_named(const uint8_t *named, uint32_t owner) { return
 
 /* Takes a number that no slot names, else any that is free, and gives back what its last owner has left. */
 static inline int shms_i_claim_owner(shms_queue *queue) {
-  uint8_t named[128];
+  uint8_t named[128], boot[8], *content = (uint8_t *)queue->file.content;
+  const uint8_t none[8] = {0};
   uint32_t pid = (uint32_t)getpid();
   if (queue->owner != 0) return SHMS_OK;
   shms_i_named(queue, named);
@@ -2286,6 +2310,9 @@ static inline int shms_i_claim_owner(shms_queue *queue) {
   if (pwrite(queue->owners, &pid, 4, (off_t)(4 * queue->owner)) < 0) { /* only for people */
   }
   shms_i_bury(queue, queue->owner);
+  /* Leases are measured from this start of the machine on: those who had jobs before it are dead, and their locks tell. */
+  shms_i_boot_id(boot);
+  if (memcmp(boot, none, 8) != 0 && memcmp(boot, content + 40, 8) != 0) memcpy(content + 40, boot, 8);
   return SHMS_OK;
 }
 
@@ -2300,12 +2327,16 @@ static inline uint32_t shms_i_recover(shms_queue *queue) {
     shms_i_owner_lock(queue, owner, F_UNLCK);
   }
   if (lease_ms == 0) return changed;
-  uint64_t now = (uint64_t)shms_i_now_ns(CLOCK_REALTIME);
+  uint64_t now = (uint64_t)shms_i_now_ns(SHMS_I_BOOTTIME);
   for (uint32_t i = 0; i < queue->slots.count; i++) {
     uint32_t *slot = shms_i_slot_at(&queue->file, &queue->slots, i);
     uint32_t word = shms_i_load(slot);
     uint64_t taken = shms_i_load64(slot + 6);
-    if (word >> 30 != SHMS_I_IS_TAKEN || taken == 0 || taken + (uint64_t)lease_ms * 1000000 > now) continue;
+    if (word >> 30 != SHMS_I_IS_TAKEN) continue;
+    /* Just taken, or a process died before it stored the time: the lease begins now. */
+    if (taken == 0) shms_i_store64(slot + 6, now);
+    if (taken == 0 || taken + (uint64_t)lease_ms * 1000000 > now) continue;
+    shms_i_store64(slot + 6, 0); /* first, as the next taker's lease would seem to be over until it has stored it */
     if (shms_i_swap(slot, word, shms_i_buried(word))) changed++;
   }
   return changed;
@@ -2437,7 +2468,7 @@ static inline int shms_i_try_take(shms_queue *queue, shms_job *job) {
     uint32_t taken = word | ((uint32_t)SHMS_I_IS_TAKEN << 30) | (queue->owner << 20);
     if (!shms_i_swap(slot, word, taken)) continue;
     shms_i_swap(words + SHMS_I_HEAD, head, head + j + 1);
-    shms_i_store64(slot + 6, (uint64_t)shms_i_now_ns(CLOCK_REALTIME));
+    shms_i_store64(slot + 6, (uint64_t)shms_i_now_ns(SHMS_I_BOOTTIME));
     job->data = slot + 16;
     job->length = slot[1] <= queue->slots.payload_bytes ? slot[1] : queue->slots.payload_bytes;
     job->attempt = shms_i_word_attempt(taken) + 1;

@@ -1704,6 +1704,20 @@ def _attempt_of(word):
     return word >> 12 & 255
 
 
+def _boot_ns():
+    """Since the machine was started, suspended or not."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _boot_id():
+    """The first 8 bytes of the id that the kernel gave this start of the machine, as words; zeros where it tells none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return struct.unpack("<II", bytes.fromhex(file.read().strip().replace("-", ""))[:8])
+    except (OSError, ValueError, struct.error):
+        return 0, 0
+
+
 def _buried(word):
     """What a dead owner's word becomes: a half-written job was never pushed, a taken one is tried once more."""
     if word >> 30 == _IS_WRITING:
@@ -1803,6 +1817,10 @@ class Queue:
                 os.pwrite(self._owners, struct.pack("<I", os.getpid()), 4 * owner)
                 self._owner = owner
                 self._bury(owner)
+                # Leases are measured from this start of the machine on: those who had jobs before it are dead.
+                boot = _boot_id()
+                for i in (0, 1) if any(boot) else ():
+                    self._slots.words[10 + i] = boot[i]
                 return
         raise ShmError("all 1022 owners of %r are alive" % self._segment.place.data)
 
@@ -1825,10 +1843,16 @@ class Queue:
                 changed += self._bury(owner)
                 self._lock_owner(owner, 0)
         words, lease = self._slots.words, self._slots.words[9]
-        now = time.time_ns()
+        now = _boot_ns()
         for slot in self._slots.all() if lease else ():
             word, taken = words[slot], self._slots.map.version(slot + 6)
-            if word >> 30 == _IS_TAKEN and 0 < taken <= now - lease * 1000000:
+            if word >> 30 != _IS_TAKEN:
+                continue
+            if taken == 0:  # just taken, or a process died before it stored the time: the lease begins now
+                self._slots.map.set_version(slot + 6, now)
+            elif taken <= now - lease * 1000000:
+                # First, as the next taker's lease would seem to be over until it has stored it.
+                self._slots.map.set_version(slot + 6, 0)
                 changed += bool(self._swap(slot, word, _buried(word)))
         return changed
 
@@ -1905,7 +1929,7 @@ class Queue:
             if not self._swap(slot, word, lease):
                 continue
             self._swap(_HEAD, head, head + j + 1)
-            slots.map.set_version(slot + 6, time.time_ns())
+            slots.map.set_version(slot + 6, _boot_ns())
             data = self._payload.decode(slots.read(slot, words[slot + 1]))
             return Job(self, head + j, lease, slots.map.version(slot + 2), data)
         return None

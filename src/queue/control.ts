@@ -174,6 +174,7 @@ class Control implements JobControl {
     const named = slots.namedOwners();
     const owner = this.#owners.claim(process.pid, (candidate) => !named.has(candidate));
     slots.bury(owner);
+    slots.adoptBoot();
     slots.owner = owner;
   }
 

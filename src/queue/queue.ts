@@ -12,7 +12,7 @@ import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
 import { after, checkMilliseconds, checkSignal, checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
-import { fromMilliseconds, nowMs, realtime } from "../sys/clock.ts";
+import { bootMs, fromMilliseconds, nowMs, realtime } from "../sys/clock.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { checkDelay, Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
 import { QueueContent, queuePlan, queueType } from "./queue-content.ts";
@@ -678,6 +678,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const named = slots.namedOwners();
     const owner = this.#owners.claim(process.pid, (candidate) => !named.has(candidate));
     slots.bury(owner);
+    slots.adoptBoot();
     this.#owner = owner;
     slots.owner = owner;
   }
@@ -720,7 +721,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
         this.#owners.unlock(owner);
       }
     }
-    if (limits.leaseMs > 0) count += slots.breakLeases(limits.leaseMs, nowMs());
+    if (limits.leaseMs > 0 && slots.isOfThisBoot) count += slots.breakLeases(limits.leaseMs, bootMs());
     return count;
   }
 

@@ -2,8 +2,8 @@
  * A queue's bytes: slots whose first word says who may touch the rest, changed by compare-and-swap only. Works on plain
  * memory and knows no files. docs/internals/queue-format.md draws it; tests/model/queue.ts and replacement.ts check it.
  *
- *     0            32            36        64     128     192    256    firstByteOffset
- *     | geometry   | maxAttempts | leaseMs | tail | ready | head | free | slots
+ *     0            32            36        40        48     64     128     192    256    firstByteOffset
+ *     | geometry   | maxAttempts | leaseMs | boot id | 0    | tail | ready | head | free | slots
  *
  *     slot
  *     0      4        8        16          24         32       64
@@ -27,7 +27,7 @@
  */
 import { contentBytesOf, readGeometry, type SlotGeometry, writeGeometry } from "../segment/slot-geometry.ts";
 import { barrier, loadFence } from "../struct/memory/barrier.ts";
-import { realtime, toMilliseconds } from "../sys/clock.ts";
+import { bootId, bootMs, bootTime, nowMs, realtime, toMilliseconds } from "../sys/clock.ts";
 
 /** States of a slot, see above. */
 export const FREE = 0;
@@ -49,6 +49,7 @@ const GENERATION_MASK = 0xfff;
 // Words of the content.
 const MAX_ATTEMPTS_WORD = 32 / 4;
 const LEASE_WORD = 36 / 4;
+const BOOT_ID = 40 / 4;
 const TAIL = 64 / 4;
 /** Where takers sleep. */
 export const READY_WORD = 128 / 4;
@@ -143,8 +144,12 @@ export function initSlots(bytes: Uint8Array, geometry: SlotGeometry, limits: Que
   const words = asWords(bytes);
   words[MAX_ATTEMPTS_WORD] = limits.maxAttempts;
   words[LEASE_WORD] = limits.leaseMs;
+  words.set(bootWords(), BOOT_ID);
   writeGeometry(words, geometry);
 }
+
+/** The two words of this machine's boot id. */
+const bootWords = (): Int32Array => asWords(bootId());
 
 /** The queue's geometry, checked. @param refuse throws the error for a damaged one */
 export const slotsGeometry = (bytes: Uint8Array, refuse: (reason: string) => never): SlotGeometry =>
@@ -163,6 +168,7 @@ export class Slots {
   readonly #mask: number;
   readonly #first: number;
   readonly #stride: number;
+  readonly #hasLease: boolean;
   readonly #payloads: (Uint8Array | undefined)[] = [];
   /** Upper half of the tickets given here, so that tickets of two files differ. */
   readonly #ticketHigh: number;
@@ -183,6 +189,7 @@ export class Slots {
     this.#first = geometry.firstByteOffset / 4;
     this.#stride = geometry.strideBytes / 4;
     this.#ticketHigh = ticketHigh;
+    this.#hasLease = this.limits.leaseMs > 0;
   }
 
   /** How many jobs were pushed, as far as is known; a u32 that wraps. */
@@ -307,10 +314,24 @@ export class Slots {
     return toMilliseconds(low, high) <= toMilliseconds(realtime.low, realtime.high);
   }
 
+  /** By the clock that runs from the machine's start: a lease does not end because the time of day is set. */
   #stampTaken(slot: number): void {
-    realtime.readCoarse();
-    this.words[slot + TAKEN_AT] = realtime.low;
-    this.words[slot + TAKEN_AT + 1] = realtime.high;
+    if (this.#hasLease) bootTime.read();
+    else bootTime.readCoarse();
+    this.words[slot + TAKEN_AT] = bootTime.low;
+    this.words[slot + TAKEN_AT + 1] = bootTime.high;
+  }
+
+  /** Whether the times of leases are of this start of the machine. */
+  get isOfThisBoot(): boolean {
+    const [low, high] = bootWords();
+    const isUnknown = low === 0 && high === 0;
+    return isUnknown || (this.#read(BOOT_ID) === low && this.#read(BOOT_ID + 1) === high);
+  }
+
+  /** From now on they are: whoever had a job before the machine was started is dead, and its lock tells. */
+  adoptBoot(): void {
+    if (!this.isOfThisBoot) this.words.set(bootWords(), BOOT_ID);
   }
 
   /** Whether the slot still has the job of this lease; a frozen one has it in another file. */
@@ -395,8 +416,14 @@ export class Slots {
     return due;
   }
 
-  /** When the job was taken, in ms since 1970; 0: not known. */
+  /** When the job was taken, in ms since 1970 by the clock as it is set now; 0: not known. */
   takenAtMs(slot: number): number {
+    const takenAt = this.takenAtBootMs(slot);
+    return takenAt === 0 || !this.isOfThisBoot ? 0 : nowMs() - bootMs() + takenAt;
+  }
+
+  /** The same in ms since the machine was started; 0: not known. */
+  takenAtBootMs(slot: number): number {
     return toMilliseconds(this.#read(slot + TAKEN_AT), this.words[slot + TAKEN_AT + 1]!);
   }
 
@@ -482,14 +509,22 @@ export class Slots {
     return count;
   }
 
-  /** Gives back jobs whose lease is over. Returns how many. */
-  breakLeases(leaseMs: number, nowMs: number): number {
+  /**
+   * Gives back jobs whose lease is over.
+   * @param now in ms since the machine was started
+   * @returns how many
+   */
+  breakLeases(leaseMs: number, now: number): number {
     let count = 0;
     for (const slot of this) {
       const word = this.#read(slot);
       if (stateOf(word) !== TAKEN) continue;
-      const takenAtMs = this.takenAtMs(slot);
-      if (takenAtMs === 0 || takenAtMs + leaseMs > nowMs) continue;
+      const takenAt = this.takenAtBootMs(slot);
+      // Just taken; or its taker, or one that broke the lease, died before the next store: then the lease begins now.
+      if (takenAt === 0) this.#stampTaken(slot);
+      if (takenAt === 0 || takenAt + leaseMs > now) continue;
+      // First, as the next taker's lease would seem to be over until it has stamped it.
+      this.#clearTaken(slot);
       if (this.#swap(slot, word, buriedWord(word))) count++;
     }
     return count;

@@ -2,13 +2,17 @@
  * Time by the kernel's clocks, which no test runner's fake timers stop: the time of day as files hold it, u64 nanoseconds of
  * CLOCK_REALTIME, and the time that passes.
  */
+import { fs } from "./builtin.ts";
 import { isLinux, isMacOS } from "./libc/constants.ts";
 import { lazily } from "./libc/symbols.ts";
 
 const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = isMacOS ? 6 : 1;
-/** The same clock as of the last tick, some milliseconds ago, for a fifth of the price. */
+/** Goes on while the machine is suspended, as macOS's monotonic clock does. */
+const CLOCK_BOOTTIME = isMacOS ? CLOCK_MONOTONIC : 7;
+/** Clocks as of the last tick, some milliseconds ago, for a fifth of the price. */
 const CLOCK_REALTIME_COARSE = 5;
+const CLOCK_MONOTONIC_COARSE = 6;
 const TWO_32 = 2 ** 32;
 
 const clocks = lazily({
@@ -25,10 +29,12 @@ const clocks = lazily({
 const timespec = new Int32Array(4);
 
 /**
- * Reads the clock into `low` and `high`, without garbage.
+ * Reads a clock into `low` and `high`, without garbage.
  * @example realtime.read(); words[4] = realtime.low; words[5] = realtime.high;
  */
-class Realtime {
+class KernelClock {
+  readonly #clock: number;
+  readonly #coarse: number;
   /** The lower 32 bits of the nanoseconds, as an int32. */
   low = 0;
   /** The upper 32 bits, as an int32. */
@@ -38,13 +44,19 @@ class Realtime {
   #secondLow = 0;
   #secondHigh = 0;
 
+  /** @param coarse the same clock as of the last tick */
+  constructor(clock: number, coarse: number) {
+    this.#clock = clock;
+    this.#coarse = coarse;
+  }
+
   read(): void {
-    this.#read(CLOCK_REALTIME);
+    this.#read(this.#clock);
   }
 
   /** Like `read`, but up to 10 ms behind, and cheap. Linux only. */
   readCoarse(): void {
-    this.#read(isLinux ? CLOCK_REALTIME_COARSE : CLOCK_REALTIME);
+    this.#read(isLinux ? this.#coarse : this.#clock);
   }
 
   #read(clock: number): void {
@@ -66,8 +78,39 @@ class Realtime {
   }
 }
 
-/** This thread's reading of the clock. */
-export const realtime = new Realtime();
+/** This thread's reading of the time of day. */
+export const realtime = new KernelClock(CLOCK_REALTIME, CLOCK_REALTIME_COARSE);
+
+/**
+ * The time since the machine was started, which no one sets. Its coarse reading stands still while the machine is suspended, so
+ * it is for people, not for leases.
+ */
+export const bootTime = new KernelClock(CLOCK_BOOTTIME, CLOCK_MONOTONIC_COARSE);
+
+/** Milliseconds since the machine was started, with a fraction. */
+export function bootMs(): number {
+  bootTime.read();
+  return toMilliseconds(bootTime.low, bootTime.high);
+}
+
+let knownBootId: Uint8Array | undefined;
+
+/** The first 8 bytes of the id that the kernel gave this start of the machine; zeros where it tells none. */
+export function bootId(): Uint8Array {
+  knownBootId ??= readBootId();
+  return knownBootId;
+}
+
+function readBootId(): Uint8Array {
+  try {
+    const text = fs().readFileSync("/proc/sys/kernel/random/boot_id", "latin1").replaceAll("-", "");
+    return new Uint8Array(
+      Array.from({ length: 8 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)),
+    );
+  } catch {
+    return new Uint8Array(8);
+  }
+}
 
 /**
  * The halves of a time in a file as milliseconds since 1970, to some 0.3 µs.

@@ -113,8 +113,10 @@ describe("the dead", () => {
     const [slow, other] = queue(1, 2);
     push(other!, 1);
     const job = take(slow!)!;
-    expect(other!.breakLeases(50, slow!.takenAtMs(job.slot) + 49)).toBe(0);
-    expect(other!.breakLeases(50, slow!.takenAtMs(job.slot) + 50)).toBe(1);
+    expect(other!.breakLeases(50, slow!.takenAtBootMs(job.slot) + 49)).toBe(0);
+    expect(other!.breakLeases(50, slow!.takenAtBootMs(job.slot) + 50)).toBe(1);
+    // Otherwise the next worker's lease would seem to be over until it has noted the time.
+    expect(other!.takenAtBootMs(job.slot)).toBe(0);
     expect(take(other!)).toBeDefined();
     expect(slow!.done(job.slot, job.lease)).toBe(false);
     expect(slow!.extend(job.slot, job.lease)).toBe(false);
@@ -127,6 +129,31 @@ describe("the dead", () => {
     slow!.words[job.slot + 6] = 0;
     slow!.words[job.slot + 7] = 0;
     expect(other!.breakLeases(1, Number.MAX_SAFE_INTEGER)).toBe(0);
+    // Should it have died there with its process alive, in another thread, the lease begins at that look.
+    expect(other!.takenAtBootMs(job.slot)).toBeGreaterThan(0);
+  });
+
+  test("leases go by the time since the machine was started, as /proc/uptime tells it", async () => {
+    const [worker] = queue(1);
+    push(worker!, 1);
+    const { slot } = take(worker!)!;
+    const uptime = await Bun.file("/proc/uptime").text();
+    expect(worker!.takenAtBootMs(slot) / 1000).toBeCloseTo(Number.parseFloat(uptime), 0);
+    expect(worker!.takenAtMs(slot) / 1000).toBeCloseTo(Date.now() / 1000, 0);
+  });
+
+  test("a lease of another start of the machine tells no time, until an owner comes", async () => {
+    const [worker] = queue(1);
+    push(worker!, 1);
+    const { slot } = take(worker!)!;
+    const id = (await Bun.file("/proc/sys/kernel/random/boot_id").text()).replaceAll("-", "").slice(0, 16);
+    const { buffer, byteOffset } = worker!.words;
+    const inFile = new Uint8Array(buffer, byteOffset + 40, 8);
+    expect(inFile.toHex()).toBe(id);
+    inFile[0]! ^= 1;
+    expect([worker!.isOfThisBoot, worker!.takenAtMs(slot)]).toEqual([false, 0]);
+    worker!.adoptBoot();
+    expect([worker!.isOfThisBoot, inFile.toHex()]).toEqual([true, id]);
   });
 });
 
