@@ -30,6 +30,8 @@ export interface MirrorState {
 /** What is known of the mirror of a segment. @example reader.info().mirror?.staleSince */
 export interface MirrorInfo {
   readonly role: "publish" | "follow";
+  /** The process that mirrors. */
+  readonly pid: number;
   /** Which publisher of the key, counted from 1. */
   readonly epoch: number;
   /**
@@ -64,7 +66,7 @@ export function mirrorInfo(path: string): MirrorInfo | undefined {
     if (state === undefined) return undefined;
     const { role, epoch, at, pid, staleSince, lagVersions = 0, lagMs } = state;
     const isAlive = fs().existsSync(`/proc/${pid}`);
-    return { role, epoch, staleSince: staleSince ?? (isAlive ? undefined : at), lagVersions, lagMs };
+    return { role, pid, epoch, staleSince: staleSince ?? (isAlive ? undefined : at), lagVersions, lagMs };
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 /** Segments mirrored through a real nats-server, over wires that are cut. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
@@ -46,6 +46,9 @@ const numberIn = (reader: Reader<All>): number => {
   const { place, numbers } = reader.snapshot();
   return place.x === place.n + 0.5 && numbers[0] === place.n ? place.n : Number.NaN;
 };
+
+// Servers and other processes are started, also on machines that have much else to do.
+setDefaultTimeout(60_000);
 
 describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
   test("a record: the same bytes, versions and changes on the other side", async () => {
@@ -174,7 +177,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     expect(winner.info()).toMatchObject({ epoch: 2, confirmedVersion: expect.any(Number) });
     expect(follower.info().epoch).toBe(2);
     expect(first.snapshot("place.n")).toBe(3);
-  }, 90_000);
+  });
 
   test("versions of the local file never go back, also when another origin counts from 0", async () => {
     await using server = await Server.start();
@@ -217,7 +220,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     await until(() => numberIn(reader) === 9, "the state that was committed meanwhile");
     await until(() => follower.info().disconnectedSince === undefined, "connected again");
     expect(publisher.info().epoch).toBe(1);
-  }, 90_000);
+  });
 
   test("followers that are killed at any moment: never a torn or an older state in the file", async () => {
     await using server = await Server.start();
@@ -251,7 +254,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     }
     clearInterval(writing);
     expect(seen).toBeGreaterThan(0);
-  }, 90_000);
+  });
 
   test("what is no frame, or of another machine, is told and changes nothing", async () => {
     await using server = await Server.start();
@@ -292,7 +295,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     }
     expect(Buffer.compare(before, readFileSync(path))).toBe(0);
     await nats.close();
-  }, 60_000);
+  });
 
   test("channels and queues, and files that are not there, are refused", async () => {
     await using server = await Server.start();

@@ -1,5 +1,5 @@
 /** Fences and survival: wires that stall, delay, cut and half-close, servers that forget, clocks that differ. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
@@ -40,6 +40,9 @@ const fencedBy = (publisher: { readonly ended: Promise<void> }): Promise<unknown
     () => undefined,
     (reason) => reason,
   );
+
+// Servers and other processes are started, also on machines that have much else to do.
+setDefaultTimeout(60_000);
 
 describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)", () => {
   /** A file to be published, and what makes it send more. */
@@ -133,7 +136,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     expect(kept.get("place.n")).toBe(6);
     expect([first.get("place.n"), first.version >= 2 ** 32]).toEqual([100, true]);
     expect(first.info().mirror).toMatchObject({ role: "follow", epoch: 3 });
-  }, 60_000);
+  });
 
   test("a slow wire that is half-closed, cut and healed: it converges, and tells how old it is", async () => {
     await using server = await Server.start();
@@ -173,7 +176,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     await until(() => follower.info().staleSince === undefined, "it tells that it is up to date");
     out.drop();
     await arrives("after the connection was ended");
-  }, 60_000);
+  });
 
   test("a server that has forgotten everything: the bucket is made again, and both sides go on", async () => {
     await using server = await Server.start();
@@ -194,7 +197,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     expect(reader.version).toBeGreaterThan(version);
     expect(publisher.info().epoch).toBe(1);
     expect(follower.info().problem).toBeUndefined();
-  }, 60_000);
+  });
 
   test("without a publisher the state is stale, since it was last heard of", async () => {
     await using server = await Server.start();

@@ -116,6 +116,9 @@ test.skipIf(LOCK_AND_KEY)(
     manager.edit((data) => fill(data, 5));
     await until(() => reader.get("place.n") === 5, "the state");
     expect((await subscriber.receiveAsync({ timeoutMs: 10_000 }))?.data.n).toBe(1);
+    const who = Bun.spawnSync([process.execPath, MAIN, "who", reader.path]).stdout.toString();
+    expect(who).toContain("follows a mirror");
+    expect(who).toMatch(/mirror: connected, publisher 1 of the key, 0 versions not stored/);
     for (const child of [publish, follow]) child.kill("SIGTERM");
     expect(await Promise.all([publish.exited, follow.exited])).toEqual([0, 0]);
   },

@@ -1,5 +1,5 @@
 /** Channels and queues on several machines, through a real nats-server. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -23,6 +23,9 @@ const KEY = { bucket: "robots", key: "ticks" } as const;
 const LEASE_MS = 900;
 
 const tick = (n: number) => ({ n, check: n ^ 0x5555 });
+
+// Servers and other processes are started, also on machines that have much else to do.
+setDefaultTimeout(60_000);
 
 describe.skipIf(!hasTool("nats-server"))("channels on several machines (need nats-server)", () => {
   test("messages arrive in order, with their index, type, time and bytes", async () => {
@@ -179,7 +182,7 @@ describe.skipIf(!hasTool("nats-server"))("queues on several machines (need nats-
     await using _follower = await Mirror.follow(alive.path, { ...options, ...patience });
     const done = await work([alive], 40);
     expect([...new Set(done)].sort((x, y) => x - y)).toEqual(Array.from({ length: 40 }, (_, n) => n));
-  }, 60_000);
+  });
 });
 
 const machine = (program: string, path: string, options: object): Bun.Subprocess =>

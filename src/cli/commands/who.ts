@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { processesOf } from "../../segment/info.ts";
+import type { MirrorInfo } from "../../segment/mirror-state.ts";
 import { type Command, define, TRUST } from "../command.ts";
 import { openInspector } from "../open.ts";
 import { ageText, escapeText } from "../output.ts";
@@ -16,7 +17,7 @@ export const command: Command = define({
   ],
   run([file = ""], trust, out) {
     using inspector = openInspector(file, trust);
-    const { lock, deadWriter, path } = inspector.info();
+    const { lock, deadWriter, path, mirror } = inspector.info();
     const roles = new Map<number, string[]>();
     const note = (pid: number, role: string): void => {
       roles.set(pid, [...(roles.get(pid) ?? []), role]);
@@ -24,6 +25,8 @@ export const command: Command = define({
     for (const { pid, mode } of lock?.holders ?? []) note(pid, `holds (${mode})`);
     for (const { pid, mode } of lock?.waiting ?? []) note(pid, `waits (${mode})`);
     for (const { pid, does } of inspector.users?.() ?? []) note(pid, does);
+    if (mirror !== undefined)
+      note(mirror.pid, mirror.role === "follow" ? "follows a mirror" : "publishes a mirror");
     for (const pid of processesOf(path) ?? []) if (pid !== process.pid) note(pid, "has it open");
     for (const [pid, does] of roles) {
       const { command: line, state, startedAt } = describe(pid);
@@ -37,6 +40,7 @@ export const command: Command = define({
     });
     if (rows.length > 0) out.table(["PID", "DOES", "STATE", "AGE", "COMMAND"], rows, [0, 3]);
     else out.line(out.paint("dim", "no process that can be seen from here"));
+    if (mirror !== undefined) out.line(mirrorText(mirror));
     if (deadWriter)
       out.line(
         out.paint("yellow", "its last writer died; the next writer rolls back what it left half done"),
@@ -44,6 +48,14 @@ export const command: Command = define({
     return undefined;
   },
 });
+
+/** How old a mirrored file is. */
+function mirrorText({ role, epoch, staleSince, lagVersions, lagMs }: MirrorInfo): string {
+  const since = staleSince === undefined ? "connected" : `stale for ${ageText(Date.now() - staleSince)}`;
+  const took = lagMs === undefined ? "" : `, the last state took ${Math.round(lagMs)} ms`;
+  const behind = role === "follow" ? "not stored" : "not confirmed";
+  return `mirror: ${since}, publisher ${epoch} of the key, ${lagVersions} versions ${behind}${took}`;
+}
 
 interface Described {
   readonly command: string;
