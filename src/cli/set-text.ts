@@ -7,11 +7,11 @@ import { type Found, follow, parseValue } from "./paths.ts";
  * @throws NotFoundError, UsageError, and what `inspector.set` throws
  */
 export function setText(inspector: EditingInspector, path: string, text: string): void {
-  inspector.set(path, parseValue(text, placeOf(inspector, path)));
+  inspector.set(path, parseValue(text, valueAt(inspector, path)));
 }
 
 /** What is at the path; of a document, where members may be added, perhaps nothing. */
-function placeOf(inspector: EditingInspector, path: string): Found {
+function valueAt(inspector: EditingInspector, path: string): Found {
   const { value } = inspector.look();
   if (inspector.schema !== undefined) return follow(value, inspector.schema, path);
   // What was text stays no text by chance only: a document takes JSON.

@@ -9,7 +9,7 @@ import { libc } from "../sys/libc/symbols.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
 import { throughFs } from "../sys/paths.ts";
 import { statusOf } from "../sys/status.ts";
-import { type NamedOptions, openNamed, openNamedReadOnly, removeNamed } from "./named.ts";
+import { type NamedOptions, openTagged, openTaggedReadOnly, removeTagged } from "./named.ts";
 
 /** A descriptor of our own, and what is known about the file. */
 export class Backing {
@@ -58,8 +58,8 @@ export class Backing {
    */
   static fromName(tagName: string, byteLength: number, writable: boolean, options: NamedOptions): Backing {
     const { fd, made } = writable
-      ? openNamed(tagName, byteLength, options)
-      : openNamedReadOnly(tagName, options);
+      ? openTagged(tagName, byteLength, options)
+      : openTaggedReadOnly(tagName, options);
     return new Backing(fd, tagName, { isNew: made });
   }
 
@@ -107,6 +107,6 @@ export class Backing {
   /** It could not be mapped: what was made for that goes again. */
   giveUp(): void {
     this.release();
-    if (this.#isNew) removeNamed(this.path);
+    if (this.#isNew) removeTagged(this.path);
   }
 }

@@ -55,7 +55,7 @@ import { type Access, accessOf, flagsOf, MAX_MAPPING_BYTES, Mapping, protOf } fr
 import { isMappedElsewhereBeyond } from "../sys/other-mappings.ts";
 import { TRUST_OPTIONS, type Trust, trustedOwners } from "../sys/trust.ts";
 import { Backing } from "./backing.ts";
-import { removeNamed } from "./named.ts";
+import { removeTagged } from "./named.ts";
 import { copyLine, findFirst, findLast } from "./search.ts";
 
 /** Key of an option for the library's own use. */
@@ -233,7 +233,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
    * @example MemoryMap.removeTag("weather");
    */
   static removeTag(tagName: string): boolean {
-    return removeNamed(tagName);
+    return removeTagged(tagName);
   }
 
   /** What stores do: see `MemoryMapOptions.access`. Never throws. */

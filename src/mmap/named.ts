@@ -37,7 +37,7 @@ export interface NamedMemory {
  * do this at once: one makes it, all get the same. With `byteLength` 0 it must exist already.
  * @throws TypeError, RangeError for an impossible name; UntrustedFileError; SystemError ENOENT, EACCES, ENOSPC …
  */
-export function openNamed(tagName: string, byteLength: number, options: NamedOptions = {}): NamedMemory {
+export function openTagged(tagName: string, byteLength: number, options: NamedOptions = {}): NamedMemory {
   const name = objectName(tagName);
   if (byteLength === 0) return found(openSharedMemory(name, O_RDWR), 0, name, options);
   const { fd, made } = openOrMakeSharedMemory(name, O_RDWR, options.mode);
@@ -48,7 +48,7 @@ export function openNamed(tagName: string, byteLength: number, options: NamedOpt
  * Opens memory that exists, for reading only.
  * @throws TypeError, RangeError for an impossible name; UntrustedFileError; SystemError ENOENT, EACCES
  */
-export function openNamedReadOnly(tagName: string, options: NamedOptions = {}): NamedMemory {
+export function openTaggedReadOnly(tagName: string, options: NamedOptions = {}): NamedMemory {
   const name = objectName(tagName);
   return found(openSharedMemory(name, O_RDONLY), 0, name, options);
 }
@@ -58,7 +58,7 @@ export function openNamedReadOnly(tagName: string, options: NamedOptions = {}): 
  * @returns whether there was one
  * @throws TypeError, RangeError for an impossible name; SystemError EACCES
  */
-export function removeNamed(tagName: string): boolean {
+export function removeTagged(tagName: string): boolean {
   const remove = () => {
     unlinkSharedMemoryFile(objectName(tagName));
     return true;
@@ -73,7 +73,7 @@ function sizedByUs(fd: number, byteLength: number, name: string): number {
     return fd;
   } catch (error) {
     closeFile(fd);
-    removeNamed(name);
+    removeTagged(name);
     throw error;
   }
 }

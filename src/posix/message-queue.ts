@@ -14,7 +14,7 @@ import { pollfd, type QueueAttributes } from "./c-structs.ts";
 import { MESSAGE_QUEUES_SUPPORTED, QUEUE_PRIORITY_MAX } from "./constants.ts";
 import { letSignalThrough, posixCheck, posixError, timedOut } from "./errors.ts";
 import { bytesCodec, type MessageCodec, type Sendable, structCodec } from "./messages.ts";
-import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
+import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openObject } from "./names.ts";
 import { Notification, type NotificationTarget } from "./notification.ts";
 import { limitsOf, openQueue, QUEUE_NAME_BYTES_MAX, queueAttributes } from "./queue-file.ts";
 import { untilReady } from "./readiness.ts";
@@ -123,7 +123,7 @@ export class MessageQueue<M = Uint8Array> {
     this.#access = accessOf(options);
     this.#codec = codecOf(options.message);
     const limits = limitsOf(options, this.#codec.byteLength);
-    const { name, opened: fd } = openNamed(options, (name, flags) =>
+    const { name, opened: fd } = openObject(options, (name, flags) =>
       openQueue(name, flags | this.#access, options.mode, limits),
     );
     const attributes = this.#attributesOf(fd, name, options.message?.name);

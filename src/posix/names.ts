@@ -27,7 +27,7 @@ function randomName(): string {
 }
 
 /** Runs `open` with the name, or with random ones and `O_CREX` until one is unused. */
-export function openNamed<T>(
+export function openObject<T>(
   { name, flags = 0 }: ObjectOptions,
   open: (name: string, flags: number) => T,
 ): { name: string; opened: T } {

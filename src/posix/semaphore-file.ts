@@ -45,7 +45,7 @@ function mayBeSemaphore(name: string): boolean {
   try {
     const fd = openFile(path, O_RDONLY | O_NONBLOCK);
     try {
-      return problemWith(statusOf(fd), fd, path) === undefined;
+      return semaphoreProblem(statusOf(fd), fd, path) === undefined;
     } finally {
       closeFile(fd);
     }
@@ -67,7 +67,7 @@ export function checkSemaphoreFile(name: string, wantedMode: number, trust: Trus
   try {
     const status = statusOf(fd);
     checkTrust({ path, status, wantedMode }, trust);
-    const problem = problemWith(status, fd, path);
+    const problem = semaphoreProblem(status, fd, path);
     if (problem === undefined) return status.id;
     throw new FileFormatError(
       path,
@@ -91,7 +91,7 @@ function openIfThere(path: string, name: string): number | undefined {
   }
 }
 
-function problemWith({ isFile, byteLength }: FileStatus, fd: number, path: string): string | undefined {
+function semaphoreProblem({ isFile, byteLength }: FileStatus, fd: number, path: string): string | undefined {
   // Not a file: sem_open has an error of its own for that.
   if (!isFile) return undefined;
   if (byteLength < SEMAPHORE_BYTES) return `it has ${byteLength} bytes of ${SEMAPHORE_BYTES}`;

@@ -21,7 +21,7 @@ import {
   sharedNameHints,
   timedOut,
 } from "./errors.ts";
-import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
+import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openObject } from "./names.ts";
 import { checkSemaphoreFile, isStill, semaphoreNameBytesMax } from "./semaphore-file.ts";
 import {
   ASYNC_WAIT_OPTIONS,
@@ -111,7 +111,7 @@ export class Semaphore {
     const { initialValue = 0 } = options;
     trustedOwners(options);
     checkInteger("initialValue", initialValue, 0, SEMAPHORE_VALUE_MAX);
-    const { name, opened } = openNamed(options, (name, flags) => open(name, flags, options));
+    const { name, opened } = openObject(options, (name, flags) => open(name, flags, options));
     this.#name = name;
     // SAFETY: libc keeps the semaphore mapped until sem_close, which the buffer calls once.
     const buffer = ownedBuffer({

@@ -17,7 +17,7 @@ import {
 import { statusOf } from "../sys/status.ts";
 import { checkTrust, TRUST_OPTIONS, type Trust, trustedOwners } from "../sys/trust.ts";
 import { asPosixErrors, sharedNameHints } from "./errors.ts";
-import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openNamed } from "./names.ts";
+import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openObject } from "./names.ts";
 
 /**
  * What `new SharedMemory` takes, as `posix_ipc.SharedMemory` does.
@@ -81,7 +81,7 @@ export class SharedMemory {
       throw new TypeError("readOnly cannot go with a size or O_TRUNC: both change the object");
     }
     const access = readOnly ? O_RDONLY : O_RDWR;
-    const { name, opened } = openNamed(options, (name, flags) =>
+    const { name, opened } = openObject(options, (name, flags) =>
       asPosixErrors(name, () => openSized(name, flags | access, options), sharedNameHints(flags)),
     );
     this.#name = name;

@@ -10,7 +10,7 @@ import { getPath, resolvePath } from "../struct/view/path.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import { asyncHooks } from "../sys/builtin.ts";
-import { AT_PLACE, type ManagerOptions, placeOf, type RoleOptions } from "./options.ts";
+import { AT_PLACE, type ManagerOptions, type RoleOptions, recordPlace } from "./options.ts";
 import { Ownership } from "./ownership.ts";
 import { Parts } from "./parts.ts";
 import { type RecordContent, recordType } from "./record-content.ts";
@@ -84,7 +84,7 @@ export class Core<T extends Struct> {
     this.layout = layout;
     this.options = options;
     this.kind = kind;
-    const place = options[AT_PLACE] ?? placeOf(layout, options);
+    const place = options[AT_PLACE] ?? recordPlace(layout, options);
     this.segment = new Segment(place, recordType(layout, place), {
       access: kind === "reader" ? "read" : "write",
       mode: (options as ManagerOptions).mode,

@@ -14,9 +14,9 @@ import { type Compatibility, compare, fillMigrated, migrateFile } from "./migrat
 import {
   checkRoleOptions,
   type ManagerOptionsOf,
-  placeOf,
   type RestoreOptions,
   type RoleOptions,
+  recordPlace,
   roleLayout,
 } from "./options.ts";
 import { LEAST_BYTES, recordType, recordWords } from "./record-content.ts";
@@ -33,7 +33,7 @@ export function openAsManager<T extends MmapStructure>(
   if (options.force && !options.create)
     throw new TypeError("new Manager: force replaces the file, so it needs create: true");
   if (!options.create) return new Core<T>(layout, options, "manager");
-  const place = placeOf(layout, options);
+  const place = recordPlace(layout, options);
   const plan = recordPlan(layout, options);
   // What is replaced may hold another struct.
   const anyRecord = recordType(undefined, place, layout.name);
@@ -60,7 +60,7 @@ export function canOpen<T extends MmapStructure>(
 ): Compatibility {
   checkRoleOptions("Manager.canOpen", options);
   const layout = roleLayout(cls);
-  const { dataPath } = placeOf(layout, options);
+  const { dataPath } = recordPlace(layout, options);
   using file = openToRead(dataPath, layout, options);
   return compare(layout, file);
 }
@@ -73,7 +73,7 @@ export function restore<T extends MmapStructure>(
 ): void {
   checkRoleOptions("Manager.restore", options);
   const layout = roleLayout(cls);
-  const place = placeOf(layout, options);
+  const place = recordPlace(layout, options);
   using old = openToRead(backup, layout, options);
   const { mode = old.mode, timeoutMs, migrate = true } = options;
   const plan = recordPlan(layout, { ...options, lock: options.lock ?? old.lockKind, init: undefined });

@@ -115,7 +115,7 @@ export function refuseManagerOptions(where: string, options: ManagerOptionsOf<ne
  * @param layout needed where the options do not say the class's name
  * @throws TypeError, RangeError for names that cannot be file names, UnsupportedError for `name` off Linux
  */
-export const placeOf = (layout: Layout | undefined, options: RoleOptions): Place =>
+export const recordPlace = (layout: Layout | undefined, options: RoleOptions): Place =>
   classPlace(options.className ?? layout?.name ?? "", options, "mmap");
 
 /** The layout of the class, or of the one loaded under that name, if it can live in a shared file. */

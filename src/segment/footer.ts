@@ -235,7 +235,7 @@ export function parseFooter(
   if (format !== FORMAT || view.getBigUint64(AT.magic, true) !== MAGIC)
     throw otherFormat(path, formatAtEnd(end) ?? format, advice);
   const footer = parse(view, fileBytes);
-  const problem = problemWith(footer, view);
+  const problem = footerProblem(footer, view);
   if (problem !== undefined) throw damaged(problem);
   const schema = schemaAt(footer.schemaOffset, footer.schemaBytes);
   if (view.getUint32(AT.checksum, true) !== checksum(end, schema)) throw damaged("checksum");
@@ -289,7 +289,7 @@ function parse(view: DataView, fileBytes: number): Footer {
   };
 }
 
-function problemWith(footer: Footer, view: DataView): string | undefined {
+function footerProblem(footer: Footer, view: DataView): string | undefined {
   const { contentBytes, schemaOffset, schemaBytes, fileBytes } = footer;
   const end = fileBytes - FOOTER_BYTES;
   const content = view.getUint8(AT.content);

@@ -49,7 +49,7 @@ function openingError(error: SystemError, path: string, words: ContentWords): Er
  */
 export function checkedStatus(fd: number, path: string, options: OpenSegmentOptions): FileStatus {
   const status = statusOf(fd);
-  const problem = problemWith(status, options.leastBytes);
+  const problem = dataFileProblem(status, options.leastBytes);
   let isTrusted = false;
   try {
     if (problem === undefined) {
@@ -65,7 +65,7 @@ export function checkedStatus(fd: number, path: string, options: OpenSegmentOpti
   }
 }
 
-function problemWith({ isFile, byteLength }: FileStatus, leastBytes: number): string | undefined {
+function dataFileProblem({ isFile, byteLength }: FileStatus, leastBytes: number): string | undefined {
   if (!isFile) return "is no regular file, so it is no shared file";
   if (byteLength < leastBytes)
     return `is only ${byteLength} bytes long: it is no shared file, or was truncated`;

@@ -18,7 +18,7 @@ export interface Claim {
 /** Of all mappings of files that are open in this thread. */
 export const claims = new Set<Claim>();
 
-interface Region {
+interface MappedRange {
   start: number;
   end: number;
   fileOffset: number;
@@ -37,11 +37,11 @@ export function isMappedElsewhereBeyond(own: Mapping, fileBytes: number): boolea
   for (const claim of claims) {
     if (claim !== own.claim && claim.file === own.claim?.file && claim.end > fileBytes) return true;
   }
-  const regions = readRegions();
-  const file = regions.find(({ start, end }) => start <= own.address && own.address < end)?.file;
+  const ranges = readMappedRanges();
+  const file = ranges.find(({ start, end }) => start <= own.address && own.address < end)?.file;
   const firstLostPage = wholePages(fileBytes);
   const ownEnd = own.address + wholePages(own.byteLength);
-  return regions.some((region) => {
+  return ranges.some((region) => {
     if (region.file !== file) return false;
     // The kernel joins neighbouring mappings of one file into one region, so our own part is cut out of it.
     const lost = region.start + Math.max(0, firstLostPage - region.fileOffset);
@@ -52,7 +52,7 @@ export function isMappedElsewhereBeyond(own: Mapping, fileBytes: number): boolea
 const wholePages = (byteLength: number): number => Math.ceil(byteLength / pageSize()) * pageSize();
 
 /** See proc(5): "7f0e-7f0f rw-s 00001000 fe:00 1234   /path", numbers in base 16 but for the inode. */
-function readRegions(): Region[] {
+function readMappedRanges(): MappedRange[] {
   const maps = throughFs(() => fs().readFileSync("/proc/self/maps", "latin1"));
   const lines = maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+)/gm);
   return Array.from(lines, ([, start, end, offset, file]) => ({

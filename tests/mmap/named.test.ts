@@ -1,21 +1,21 @@
 import { afterEach, expect, test } from "bun:test";
 import { fstatSync } from "node:fs";
 import { SystemError } from "../../src/errors/errors.ts";
-import { openNamed, openNamedReadOnly, removeNamed } from "../../src/mmap/named.ts";
+import { openTagged, openTaggedReadOnly, removeTagged } from "../../src/mmap/named.ts";
 import { closeFile, fileSize } from "../../src/sys/file.ts";
 import { O_CREAT, O_RDWR } from "../../src/sys/libc/constants.ts";
 import { openSharedMemory } from "../../src/sys/shared-memory-file.ts";
 import { descriptorsOf } from "../support/resources.ts";
 
 const name = `shmstruct-named-${process.pid}-${Date.now()}`;
-afterEach(() => void removeNamed(name));
+afterEach(() => void removeTagged(name));
 
 test("the first opener makes it, with size and mode; the others find it as it is", () => {
   const opened = [
-    openNamed(name, 5000, { mode: 0o640 }),
-    openNamed(name, 100),
-    openNamed(`/${name}`, 0),
-    openNamedReadOnly(name),
+    openTagged(name, 5000, { mode: 0o640 }),
+    openTagged(name, 100),
+    openTagged(`/${name}`, 0),
+    openTaggedReadOnly(name),
   ];
   expect(opened.map(({ made }) => made)).toEqual([true, false, false, false]);
   const fds = opened.map(({ fd }) => fd);
@@ -26,27 +26,27 @@ test("the first opener makes it, with size and mode; the others find it as it is
 });
 
 test("what is missing is not made by a reader, nor without a length", () => {
-  expect(() => openNamedReadOnly(name)).toThrow(SystemError);
-  expect(() => openNamed(name, 0)).toThrow(/ENOENT/);
-  expect([removeNamed(name), descriptorsOf(name)]).toEqual([false, 0]);
+  expect(() => openTaggedReadOnly(name)).toThrow(SystemError);
+  expect(() => openTagged(name, 0)).toThrow(/ENOENT/);
+  expect([removeTagged(name), descriptorsOf(name)]).toEqual([false, 0]);
 });
 
 test("impossible names are refused", () => {
   const bad = ["", "/", "a/b", "//a", ".", "..", "a\0b", "é".repeat(128), "\ud800", null, 5] as string[];
   for (const name of bad) {
-    expect(() => openNamed(name, 1)).toThrow(/shared memory name/);
-    expect(() => removeNamed(name)).toThrow(/shared memory name/);
+    expect(() => openTagged(name, 1)).toThrow(/shared memory name/);
+    expect(() => removeTagged(name)).toThrow(/shared memory name/);
   }
 });
 
 test("when the maker died before giving it a size, the next one does", () => {
   closeFile(openSharedMemory(`/${name}`, O_RDWR | O_CREAT));
-  const { fd } = openNamed(name, 3000);
+  const { fd } = openTagged(name, 3000);
   expect(fileSize(fd)).toBe(3000);
   closeFile(fd);
 }, 20_000);
 
 test("without room for it, it is not made", () => {
-  expect(() => openNamed(name, 2 ** 52)).toThrow(SystemError);
-  expect([removeNamed(name), descriptorsOf(name)]).toEqual([false, 0]);
+  expect(() => openTagged(name, 2 ** 52)).toThrow(SystemError);
+  expect([removeTagged(name), descriptorsOf(name)]).toEqual([false, 0]);
 });

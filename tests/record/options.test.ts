@@ -17,7 +17,7 @@ import {
   Struct,
   StructDefinitionError,
 } from "../../src/index.ts";
-import { placeOf, roleLayout } from "../../src/record/options.ts";
+import { recordPlace, roleLayout } from "../../src/record/options.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import * as structs from "./structs.ts";
 import { Point, Robot } from "./structs.ts";
@@ -26,11 +26,11 @@ import { TempDir, thrownBy } from "./support.ts";
 const layout = layoutOfClass(Robot);
 
 test("files are where IPMMAP has them, unless told otherwise", () => {
-  expect(placeOf(layout, {})).toEqual({
+  expect(recordPlace(layout, {})).toEqual({
     dataPath: resolve(".mmap/Robot_.mmap"),
     lockPath: { flock: resolve(".mmap/Robot_.lock"), fcntl: resolve(".fasteners/Robot_.lockfile") },
   });
-  expect(placeOf(layout, { dir: "/a", tag: "left.1", lockDir: "/b", className: "Base" })).toEqual({
+  expect(recordPlace(layout, { dir: "/a", tag: "left.1", lockDir: "/b", className: "Base" })).toEqual({
     dataPath: "/a/Base_left.1.mmap",
     lockPath: { flock: "/a/Base_left.1.lock", fcntl: "/b/Base_left.1.lockfile" },
   });
@@ -63,9 +63,9 @@ test("two tags are two files", () => {
 });
 
 test("names that would leave the directory are refused", () => {
-  for (const tag of ["../x", "a/b", "a\0b"]) expect(() => placeOf(layout, { tag })).toThrow(TypeError);
+  for (const tag of ["../x", "a/b", "a\0b"]) expect(() => recordPlace(layout, { tag })).toThrow(TypeError);
   expect(() => new Reader(Robot, { tag: 5 as unknown as string })).toThrow("got 5");
-  expect(() => placeOf(layout, { name: "/a/b" })).toThrow();
+  expect(() => recordPlace(layout, { name: "/a/b" })).toThrow();
 });
 
 test("a class without the shared header is refused", () => {

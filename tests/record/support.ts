@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StructClass } from "../../src/index.ts";
-import { placeOf, type RoleOptions } from "../../src/record/options.ts";
+import { type RoleOptions, recordPlace } from "../../src/record/options.ts";
 import { LEAST_BYTES, type RecordContent, recordType } from "../../src/record/record-content.ts";
 import { SegmentFile } from "../../src/segment/segment-file.ts";
 import type { Struct } from "../../src/struct/declare/struct.ts";
@@ -30,7 +30,7 @@ export function openRecord(
   access: "read" | "write" = "write",
 ): RecordContent {
   const layout = layoutOfClass(cls);
-  const place = placeOf(layout, options);
+  const place = recordPlace(layout, options);
   const type = recordType(layout, place);
   const how = { access, words: type.words, leastBytes: LEAST_BYTES, trust: { shared: true } };
   return type.open(SegmentFile.open(place.dataPath, how));

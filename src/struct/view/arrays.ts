@@ -235,7 +235,7 @@ export type Owner = string | { readonly [PLACE]: string };
 export const PLACE = Symbol("shmstruct:place");
 
 /** The place of an array for messages, put together only when a value is refused. */
-export const placeOf = (owner: Owner, row: number): string =>
+export const elementPath = (owner: Owner, row: number): string =>
   typeof owner === "string" ? owner : `${owner[PLACE]}[${row}]`;
 
 /** The index from the start, for one that is negative or wrong. */

@@ -10,7 +10,7 @@ import { type Inline, type IntegerArray, typedArrays } from "../declare/types.ts
 import { barrier } from "../memory/barrier.ts";
 import { READ_ONLY, type Region } from "../memory/memory.ts";
 import { at, outOfRange, readOnlyHere } from "../validation-error.ts";
-import { type Owner, placeOf } from "./arrays.ts";
+import { elementPath, type Owner } from "./arrays.ts";
 
 type IntegerAccessor = Exclude<Inline["accessor"], "Float32" | "Float64">;
 type Operation = "store" | "add" | "sub" | "and" | "or" | "xor" | "exchange";
@@ -231,7 +231,7 @@ export class AtomicValue<T> {
   }
 
   #mayWrite(): void {
-    if (this.#readOnly) throw readOnlyHere(placeOf(this.#owner, this.#element));
+    if (this.#readOnly) throw readOnlyHere(elementPath(this.#owner, this.#element));
     refuseStore?.(this.#words.buffer);
   }
 
@@ -244,7 +244,7 @@ export class AtomicValue<T> {
   }
 
   #place(operation: string): string {
-    return `${placeOf(this.#owner, this.#element)}.${operation}`;
+    return `${elementPath(this.#owner, this.#element)}.${operation}`;
   }
 
   #futexWords(operation: string): Int32Array | Uint32Array {

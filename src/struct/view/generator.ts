@@ -30,7 +30,7 @@ import { AT_START, BIG_ENDIAN, FRESH, OWN, READ_ONLY, Region, UNALIGNED } from "
 import { own } from "../memory/own-region.ts";
 import { gone, turned } from "../memory/words.ts";
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
-import { copyNumbers, IteratorPrototype, normalIndex, PLACE, placeOf } from "./arrays.ts";
+import { copyNumbers, elementPath, IteratorPrototype, normalIndex, PLACE } from "./arrays.ts";
 import { Atomic, AtomicValue } from "./atomic.ts";
 import {
   type BitMember,
@@ -165,7 +165,7 @@ export class Generator {
       ]);
       const place = this.#constant("PLACE", PLACE);
       out.block(`get [${place}]()`, [
-        `return ${this.#constant("placeOf", placeOf)}(this.#owner, this.#row);`,
+        `return ${this.#constant("elementPath", elementPath)}(this.#owner, this.#row);`,
       ]);
       out.block("get length()", ["return this.#length;"]);
       this.#elementReaders(out, element);
