@@ -23,9 +23,9 @@ class Bytes1048576 extends MmapStructure {
 type Sized = Bytes64 | Bytes4096 | Bytes1048576;
 type SizedClass = typeof Bytes64 | typeof Bytes4096 | typeof Bytes1048576;
 
-const COUNT = 300;
+const COUNT = 200;
 const WARM_UP = 50;
-const LARGE_COUNT = 40;
+const LARGE_COUNT = 25;
 const PAUSE_MS = 1;
 const SUSTAINED_MS = 1500;
 const IDLE_MS = 2000;

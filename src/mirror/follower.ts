@@ -322,6 +322,8 @@ export class MirrorFollower implements AsyncDisposable {
 
   /** Notes how far the file has come, and since when it may be old, for the next follower and for those who open the file. */
   #note(isUrgent: boolean): void {
+    const at = Date.now();
+    if (!isUrgent && at - this.#noted.at < NOTE_EVERY_MS) return;
     const { progress } = this.#states;
     const isStream = this.#sink !== undefined || this.#streamed.life !== undefined;
     if (progress === undefined && !isStream) return;
@@ -338,8 +340,7 @@ export class MirrorFollower implements AsyncDisposable {
       staleSince,
     };
     const text = JSON.stringify(state);
-    const at = Date.now();
-    if (text === this.#noted.text || (!isUrgent && at - this.#noted.at < NOTE_EVERY_MS)) return;
+    if (text === this.#noted.text) return;
     this.#noted = { at, text };
     writeState(this.path, { ...state, pid: process.pid, at });
   }
