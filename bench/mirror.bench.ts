@@ -27,8 +27,8 @@ const COUNT = 200;
 const WARM_UP = 50;
 const LARGE_COUNT = 25;
 const PAUSE_MS = 1;
-const SUSTAINED_MS = 1500;
-const IDLE_MS = 2000;
+const SUSTAINED_MS = 1000;
+const IDLE_MS = 1500;
 const READY_MS = 20_000;
 const LARGE_PAYLOAD = 4 * 2 ** 20;
 
@@ -249,7 +249,7 @@ const sizes = [
 const suite: Suite = {
   title: "Other machines: mirrors",
   file: import.meta.filename,
-  rounds: 3,
+  rounds: 2,
   honest:
     "nats-server on the loopback interface, its files in the temporary directory; origin, mirrors and reader in one process, as are both ends of the peers. 1 MiB needs a server whose max_payload is 4 MiB for the peer's sake; with the usual 1 MiB ours sends the changed blocks only. Redis carries JSON by SET and PUBLISH.",
   idle: "a lease every 1.7 s, and a look at the bucket every 5 s.",
