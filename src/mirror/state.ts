@@ -10,7 +10,8 @@ import { mirrorPath } from "../segment/place.ts";
  */
 export function writeState(path: string, state: MirrorState): boolean {
   const target = mirrorPath(path);
-  const temporary = `${target}.${process.pid}`;
+  // One name, so that what a killed process left is overwritten.
+  const temporary = `${target}.new`;
   try {
     writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
     renameSync(temporary, target);

@@ -6,10 +6,10 @@ import { fs } from "../sys/builtin.ts";
 import { sweepTemporaries, unlink } from "../sys/new-file.ts";
 import { absolutePath, exists, throughFs } from "../sys/paths.ts";
 import { isOurTemporary } from "./create.ts";
-import { ownersPath, type Place, placeOfPath, segmentOfSideFile } from "./place.ts";
+import { mirrorPath, ownersPath, type Place, placeOfPath, segmentOfSideFile } from "./place.ts";
 
 /**
- * Removes the lock files, lock pages and owners' files of a segment that is gone, and what killed creators left. A lock
+ * Removes the lock files, lock pages and owners' files of a segment that is gone, what its mirror noted, and what killed creators left. A lock
  * that is held or waited for stays with all its files, and so does everything of a segment that is there. A process that
  * is just opening the lock finds out that its file is gone, and takes the one that is there then.
  * @returns the paths that were removed
@@ -28,7 +28,7 @@ function purgeLock(lockPath: string, dataPath: string): string[] {
   using lock = openUnused(lockPath);
   if (lock === undefined || exists(dataPath) || lock.isUnlinkedOrReplaced) return [];
   sweepTemporaries(dataPath, isOurTemporary);
-  const files = [ownersPath(dataPath), lockPagePath(lockPath), lockPath].filter(exists);
+  const files = [mirrorPath(dataPath), ownersPath(dataPath), lockPagePath(lockPath), lockPath].filter(exists);
   for (const file of files) unlink(file);
   // Who waits on the page looks, and goes on with the lock that is there then.
   lock.page?.announceChange();

@@ -19,6 +19,7 @@ import {
 } from "../../src/index.ts";
 import { decodeFrame, encodeFrame } from "../../src/mirror/frame.ts";
 import { Mirror } from "../../src/mirror/index.ts";
+import { ABI_TAG } from "../../src/segment/abi.ts";
 import { All, fill } from "../record/parts.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Server, until, Wire } from "./support.ts";
@@ -294,6 +295,14 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
       await until(() => follower.info().problem?.includes(problem) === true, `a problem: ${problem}`, 8000);
     }
     expect(Buffer.compare(before, readFileSync(path))).toBe(0);
+    // A machine whose char has another sign: no field's bytes differ.
+    await kv.put(
+      KEY.key,
+      forge((head) => Object.assign(head, { abi: ABI_TAG ^ 0x18, version: 3 })),
+    );
+    await until(() => follower.info().version === 3, "the state of a machine that differs in no field");
+    using reader = new Reader(All, { dir: server.file("copy") });
+    expect(numberIn(reader)).toBe(1);
     await nats.close();
   });
 
