@@ -32,10 +32,10 @@ export function comparedWithBefore(
     return then === undefined ? [] : [{ name, now, then }];
   });
   const others = pairs.filter(({ now, then }) => !isWithin(now, then));
-  const found = `Of ${pairs.length} ratios ${pairs.length - others.length} are within the spread that the run before stated (${before.about.Date}), or a twentieth beyond it.`;
+  const found = `Of ${pairs.length} ratios ${pairs.length - others.length} moved by no more than the spreads of this run and of the one before (${before.about.Date}), and a twentieth.`;
   if (others.length === 0) return found;
   const lines = others.map(({ name, now, then }) => `- ${name}: ${range(now)}, before ${range(then)}`);
-  return `${found} The others, as ours divided by theirs or the other way round:\n\n${lines.join("\n")}`;
+  return `${found} These moved by more, as ours divided by theirs or the other way round:\n\n${lines.join("\n")}`;
 }
 
 /** By the name of the row. */
@@ -56,5 +56,6 @@ function read(path: string): Before | undefined {
 
 const nameOf = ({ id, what, peer, metric = "time" }: Row): string => `${id}, ${what} / ${peer} (${metric})`;
 
-const isWithin = ({ median }: Spread, { least, most }: Spread): boolean =>
-  median >= least / BEYOND && median <= most * BEYOND;
+/** Whether the spreads of two runs meet. */
+const isWithin = (now: Spread, then: Spread): boolean =>
+  now.most * BEYOND >= then.least && now.least <= then.most * BEYOND;

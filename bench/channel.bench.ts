@@ -301,8 +301,14 @@ const suite: Suite = {
   },
   programs: () => ({ "boost message_queue, both spin": boostProgram("boost-queue", "echo") }),
   rows: [
-    row("64 B one way, spinning", SPINNING, "boost message_queue, both spin", { atLeast: 1 }),
-    row("64 B one way, receivers asleep", ASLEEP, "Unix socket", { atMost: 1.1 }),
+    {
+      ...row("64 B one way, spinning", SPINNING, "boost message_queue, both spin", { atLeast: 1 }),
+      headline: "A message of 64 bytes through a channel, both sides look",
+    },
+    {
+      ...row("64 B one way, receivers asleep", ASLEEP, "Unix socket", { atMost: 1.1 }),
+      headline: "The same with both sides asleep",
+    },
     row("64 B one way, receivers asleep", ASLEEP, "process.send", { atLeast: 1 }),
     row("64 B one way, receivers asleep", ASLEEP, "BroadcastChannel"),
     row("64 B one way, spinning", SPINNING, "POSIX message queue", { atLeast: 1 }),

@@ -21,11 +21,20 @@ import { openFile } from "../src/sys/file.ts";
 import { O_RDWR } from "../src/sys/libc/constants.ts";
 import { Mapping } from "../src/sys/mapping.ts";
 import { now, pause } from "./clock.ts";
-import { alone, type Case, type Figure, type Metrics, median, type Row, type Suite } from "./harness.ts";
+import {
+  alone,
+  type Case,
+  type Figure,
+  isQuick,
+  type Metrics,
+  median,
+  type Row,
+  type Suite,
+} from "./harness.ts";
 import { startOther } from "./others.ts";
 import { cProgram, inTempDir } from "./prepare.ts";
 
-export const READERS = [1, 2, 4, 8, 16, 32, 64];
+export const READERS = isQuick ? [1, 8] : [1, 2, 4, 8, 16, 32, 64];
 export const STRUCTS = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 export const BYTES = [64, 1024, 16_384, 262_144, 4_194_304, 67_108_864, 268_435_456];
 

@@ -5,6 +5,9 @@
  */
 import { cpuTime } from "./clock.ts";
 
+/** `bun run bench --quick`: one round, short windows; for development. Handed on to the processes of the cases. */
+export const isQuick = process.env.SHMSTRUCT_BENCH_QUICK === "1" || process.argv.includes("--quick");
+
 /** Numbers that a case gives; `ns` (nanoseconds an operation) where nothing else is said. */
 export type Metrics = Record<string, number>;
 
@@ -33,6 +36,8 @@ export interface Row {
   readonly aim?: { readonly atMost: number } | { readonly atLeast: number };
   /** What stops us, when the aim is missed. */
   readonly floor?: string;
+  /** What a user calls it, for the table that opens the page. */
+  readonly headline?: string;
 }
 
 export interface Suite {
@@ -65,11 +70,11 @@ export interface Figure {
 }
 
 /** Warm-up goes on until this long nothing has become faster: the JIT takes its time, and on a busy machine more. */
-const SETTLED_MS = 300;
-const WARM_UP_MAX_MS = 4000;
+const SETTLED_MS = isQuick ? 60 : 300;
+const WARM_UP_MAX_MS = isQuick ? 500 : 4000;
 /** Long enough to pay for its garbage, short enough that an interruption spoils only some of them. */
 const WINDOW_NS = 20e6;
-const WINDOWS = 9;
+const WINDOWS = isQuick ? 3 : 9;
 /** The clock is looked at about this often, as that takes its time too. */
 const BATCH_NS = 200e3;
 
@@ -139,7 +144,7 @@ async function measured(chosen: Case): Promise<Metrics | { missing: string }> {
  * measures that one (which is how the rows get their figures).
  */
 export async function alone(suite: Suite): Promise<void> {
-  const name = process.argv[2];
+  const name = process.argv.slice(2).find((argument) => argument !== "--quick");
   const chosen = name === undefined ? undefined : suite.cases[name];
   if (chosen !== undefined) {
     console.log(JSON.stringify(await measured(chosen)));

@@ -1,6 +1,7 @@
 /**
  * bun run bench: every benchmark, one after the other, and what came out in docs/internals/performance.md, .json and .svg.
- * With names it runs only those suites (`bun run bench view text`) and writes nothing.
+ * With names it runs only those suites (`bun run bench view text`) and writes nothing; with `--quick` it makes one round of
+ * short windows, in about a minute, and writes nothing either. Both say what moved since the committed run.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
@@ -11,19 +12,35 @@ import { type Chart, drawCharts, type Line } from "./chart.ts";
 import { runSuites, type SuiteResult } from "./compare.ts";
 import contend from "./contend.bench.ts";
 import growth, { BYTES, READERS, STRUCTS } from "./growth.bench.ts";
-import type { Metrics } from "./harness.ts";
+import { isQuick, type Metrics } from "./harness.ts";
+import large, { SIZES, WAITERS } from "./large.bench.ts";
 import lock from "./lock.bench.ts";
 import mirror from "./mirror.bench.ts";
 import notify from "./notify.bench.ts";
+import participants from "./participants.bench.ts";
 import { installPackages, packageVersions } from "./prepare.ts";
 import queue from "./queue.bench.ts";
-import { duration, figureMet, printSuite, suiteSection } from "./report.ts";
+import { duration, figureMet, headlineTable, printSuite, suiteSection } from "./report.ts";
 import snapshot from "./snapshot.bench.ts";
 import start from "./start.bench.ts";
 import text from "./text.bench.ts";
 import view from "./view.bench.ts";
 
-const suites = { view, text, lock, snapshot, notify, contend, start, growth, channel, queue, mirror };
+const suites = {
+  view,
+  text,
+  lock,
+  snapshot,
+  notify,
+  contend,
+  start,
+  growth,
+  large,
+  participants,
+  channel,
+  queue,
+  mirror,
+};
 const docs = join(import.meta.dirname, "..", "docs", "internals");
 
 const version = (command: string[]): string => {
@@ -60,7 +77,7 @@ const count = (value: number): string =>
   value >= 1e6 ? `${value / 1e6} M` : value >= 1e3 ? `${value / 1e3} k` : `${value}`;
 const time = (ns: number): string => duration(ns).replace(/\.?0+ /, " ");
 
-function charts({ readers, structs, sizes }: Readonly<Record<string, Metrics>>): Chart[] {
+function charts({ readers, structs, sizes, waiting, growing }: Readonly<Record<string, Metrics>>): Chart[] {
   const drawn = { x: count, y: time };
   return [
     {
@@ -88,6 +105,20 @@ function charts({ readers, structs, sizes }: Readonly<Record<string, Metrics>>):
         line("snapshot", sizes, "snapshot", BYTES),
       ],
     },
+    {
+      ...drawn,
+      title: "Processes in C that sleep until a commit",
+      xTitle: "processes",
+      yTitle: "time",
+      lines: [line("an edit", waiting, "edit", WAITERS.slice(1))],
+    },
+    {
+      ...drawn,
+      title: "What an edit of two fields and a part take",
+      xTitle: "bytes",
+      yTitle: "time",
+      lines: [line("edit", growing, "edit", SIZES), line('snapshot("pose")', growing, "part", SIZES)],
+    },
   ].filter(({ lines }) => lines.every(({ points }) => points.length > 0));
 }
 
@@ -100,6 +131,8 @@ function page(results: readonly SuiteResult[], about: About, comparison: string)
   const seconds = results.reduce((sum, result) => sum + result.seconds, 0);
   return `# Performance
 
+${headlineTable(results)}
+
 Printed and written by \`bun run bench\`, which took ${Math.round(seconds)} s. Not edited by hand; figures of one machine.
 
 ${Object.entries(about)
@@ -110,7 +143,7 @@ How to read the tables: each case runs in a process of its own, and the processe
 rounds of all tables spread over the whole time. A ratio is taken within each round; the table gives the median and, in parentheses, the
 least and the most of all rounds. "Times" is our time in
 times of the peer's, "times faster" the other way round. What one thread does alone (rows 1 to 8) is timed by the clock of its own
-work, so that a busy machine adds little; what takes several processes (rows 9 to 12) by the clock on the wall, and is best measured
+work, so that a busy machine adds little; what takes several processes (from row 9 on) by the clock on the wall, and is best measured
 on a quiet one. ${aims.filter(Boolean).length} of ${aims.length} aims are met.
 
 ${comparison}
@@ -124,7 +157,7 @@ ${results.map(suiteSection).join("\n\n")}
 const NOTHING_BEFORE =
   "The run before was on another machine or with other versions, so this one is not compared with it.";
 
-const names = process.argv.slice(2);
+const names = process.argv.slice(2).filter((name) => name !== "--quick");
 const unknown = names.find((name) => !(name in suites));
 if (unknown !== undefined)
   throw new Error(`no suite ${unknown}; there are ${Object.keys(suites).join(", ")}`);
@@ -136,12 +169,12 @@ const results = await runSuites(
   console.error,
 );
 results.forEach(printSuite);
-if (names.length === 0) {
-  const about = versions();
+const about = versions();
+const json = join(docs, "performance.json");
+const comparison = comparedWithBefore(json, about, results) ?? NOTHING_BEFORE;
+console.log(`\n${comparison}`);
+if (names.length === 0 && !isQuick) {
   const metrics = Object.fromEntries(results.map(({ suite, metrics }) => [suite.title, metrics]));
-  const json = join(docs, "performance.json");
-  const comparison = comparedWithBefore(json, about, results) ?? NOTHING_BEFORE;
-  console.log(`\n${comparison}`);
   writeFileSync(join(docs, "performance.md"), page(results, about, comparison));
   const data = results.map(({ suite, rounds, rows, figures }) => ({
     title: suite.title,
@@ -150,7 +183,10 @@ if (names.length === 0) {
     figures,
   }));
   writeFileSync(json, `${JSON.stringify({ about, suites: data, metrics }, undefined, 1)}\n`);
-  writeFileSync(join(docs, "performance.svg"), drawCharts(charts(metrics[growth.title] ?? {})));
+  writeFileSync(
+    join(docs, "performance.svg"),
+    drawCharts(charts({ ...metrics[growth.title], ...metrics[large.title] })),
+  );
   console.log(
     "\nwritten to docs/internals/performance.md, docs/internals/performance.json and docs/internals/performance.svg",
   );

@@ -6,7 +6,7 @@ import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
 import { array, type CArray, c_int32, c_uint8, field, Manager, MmapStructure, Reader } from "../src/index.ts";
 import { Mirror } from "../src/mirror/index.ts";
-import { alone, type Case, type Metrics, Missing, quantile, type Suite } from "./harness.ts";
+import { alone, type Case, isQuick, type Metrics, Missing, quantile, type Suite } from "./harness.ts";
 
 class Bytes64 extends MmapStructure {
   @field(c_int32) n!: number;
@@ -23,12 +23,12 @@ class Bytes1048576 extends MmapStructure {
 type Sized = Bytes64 | Bytes4096 | Bytes1048576;
 type SizedClass = typeof Bytes64 | typeof Bytes4096 | typeof Bytes1048576;
 
-const COUNT = 200;
-const WARM_UP = 50;
-const LARGE_COUNT = 25;
+const COUNT = isQuick ? 40 : 200;
+const WARM_UP = isQuick ? 10 : 50;
+const LARGE_COUNT = isQuick ? 8 : 25;
 const PAUSE_MS = 1;
-const SUSTAINED_MS = 1000;
-const IDLE_MS = 1500;
+const SUSTAINED_MS = isQuick ? 300 : 1000;
+const IDLE_MS = isQuick ? 300 : 1500;
 const READY_MS = 20_000;
 const LARGE_PAYLOAD = 4 * 2 ** 20;
 
@@ -275,6 +275,8 @@ const suite: Suite = {
         metric,
         aim: AIM,
         floor: FLOOR,
+        ...(metric === "p50" &&
+          name === "64 B" && { headline: "A commit until the Reader of a mirror sees it, 64 bytes" }),
       },
       {
         id: ROW,

@@ -6,6 +6,7 @@ import type { Program } from "./harness.ts";
 
 const here = import.meta.dirname;
 const peers = join(here, "peers");
+const interop = join(here, "..", "interop", "c");
 /** Inside node_modules, as everything there is ignored by git and made anew when missing. */
 const build = join(here, "node_modules", ".peers");
 
@@ -49,9 +50,10 @@ export function hasPackage(name: string): boolean {
 export function cProgram(name: string, ...args: string[]): Program {
   const [source, binary] = [join(peers, `${name}.c`), join(build, name)];
   if (Bun.which("gcc") === null) return { missing: "gcc is not installed" };
-  if (!isNewer(binary, source, join(peers, "common.h"))) {
+  if (!isNewer(binary, source, join(peers, "common.h"), join(interop, "shmstruct.h"))) {
     mkdirSync(build, { recursive: true });
-    const { exitCode, stderr } = Bun.spawnSync(["gcc", "-O2", "-Wall", "-o", binary, source]);
+    const flags = ["-O2", "-Wall", "-Wno-unused-function", `-I${interop}`, "-pthread"];
+    const { exitCode, stderr } = Bun.spawnSync(["gcc", ...flags, "-o", binary, source]);
     if (exitCode !== 0) return { missing: `gcc refused it: ${stderr.toString()}` };
   }
   return [binary, ...args];

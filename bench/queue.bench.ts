@@ -81,7 +81,13 @@ const suite: Suite = {
   },
   programs: () => ({ "boost message_queue": boostProgram("boost-queue", "pair") }),
   rows: [
-    { id: "16", what: "in and out", ours: "push, take, done; nearly empty", peer: "boost message_queue" },
+    {
+      id: "16",
+      what: "in and out",
+      ours: "push, take, done; nearly empty",
+      peer: "boost message_queue",
+      headline: "A job through a queue: push, take, done",
+    },
     { id: "16", what: "in and out", ours: "push, take, done; nearly empty", peer: "POSIX message queue" },
   ],
   figures: [

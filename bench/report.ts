@@ -88,6 +88,19 @@ const table = (head: readonly string[], lines: readonly string[][]): string =>
     )
     .join("\n");
 
+/** What a user asks first: the rows with a headline. */
+export function headlineTable(results: readonly SuiteResult[]): string {
+  const lines = results.flatMap(({ rows }) =>
+    rows.flatMap(({ row, ratio, ours, peer, missing }) => {
+      if (row.headline === undefined) return [];
+      if (ratio === undefined || ours === undefined || peer === undefined)
+        return [[row.headline, `left out: ${missing}`, row.peer, "", ""]];
+      return [[row.headline, duration(ours.median), row.peer, duration(peer.median), inTimes(ratio, row)]];
+    }),
+  );
+  return table(["operation", "time here", "peer", "its time", "in times of the peer"], lines);
+}
+
 /** One suite as a section of the page. */
 export function suiteSection(result: SuiteResult): string {
   const { suite, rounds } = result;

@@ -98,6 +98,31 @@ const byHand = (copies: number): Case =>
     });
   });
 
+/** Memory of its own for each copy, read as words, with the number of 64 bits put together from two of them. */
+const byHandOwn = (hasBuffer: boolean): Case =>
+  beside((reader) => {
+    const file = new Int32Array(Bun.mmap(reader.path, { shared: true }).buffer);
+    const at = (file.byteLength - FOOTER_BYTES + AT.sequence) / 4;
+    const live = file.subarray(0, SIZE / 4);
+    const barrier = new Int32Array(1);
+    const wide = new Float64Array(1);
+    const halves = new Int32Array(wide.buffer);
+    return agreeing(() => {
+      const memory = new Int32Array(SIZE / 4);
+      const view = hasBuffer ? new DataView(memory.buffer) : undefined;
+      for (;;) {
+        barrier[0] = 0;
+        const before = file[at]!;
+        memory.set(live);
+        barrier[0] = 0;
+        if ((before & 1) === 0 && file[at] === before) break;
+      }
+      if (view !== undefined) return agreedIn(view);
+      [halves[0], halves[1]] = [memory[70]!, memory[71]!];
+      return memory[4] === wide[0] ? memory[4] : undefined;
+    });
+  });
+
 interface Lmdb {
   open(options: object): {
     put(key: string, value: Uint8Array): Promise<boolean>;
@@ -142,7 +167,7 @@ const inC: Case = beside(async (reader) => {
 });
 
 const FLOOR =
-  "memory of its own. Copied by hand into the same memory again and again, as C does, a snapshot would not stay; new memory (32 KiB for 47 of them) is zeroed first, is in no cache, and is collected later, which by hand costs three times as much as the copy (the row of the floor). What ours adds are the objects to read it by: its view, one for the nested struct that is read, and their collection. Whoever takes many snapshots gives an old one to snapshot(into).";
+  "memory of its own, which another snapshot's transfer or clone does not touch and which keeps no other alive. New memory is zeroed first, is in no cache, and is collected later: by hand a new typed array for each copy takes the time of the row of the floor, an ArrayBuffer with a DataView several times as much. So a snapshot is a typed array, whose ArrayBuffer is made when somebody asks for it (bytesOf, numeric arrays, text). What ours adds are the objects to read it by: its view and one for the nested struct that is read. A program that takes many snapshots gives an old one to snapshot(into).";
 
 const INTO_FLOOR =
   "snapshot(into) takes 38 ns in most processes and 60 ns in some: the compiler does not always put the whole way from the role to the copy into one piece of code. By hand it is one.";
@@ -159,6 +184,8 @@ const suite: Suite = {
     "C seqlock": inC,
     "seqlock by hand": byHand(1),
     "seqlock by hand, new memory": byHand(Math.floor(32_768 / SIZE)),
+    "seqlock by hand, a typed array each": byHandOwn(false),
+    "seqlock by hand, an ArrayBuffer each": byHandOwn(true),
     "lmdb get": lmdbGets,
     "read() of all bytes": lockedReads,
   },
@@ -171,11 +198,31 @@ const suite: Suite = {
       aim: { atMost: 3 },
       floor: INTO_FLOOR,
     },
-    { id: "7", what: "snapshot()", ours: "snapshot()", peer: "C seqlock", aim: { atMost: 3 }, floor: FLOOR },
+    {
+      id: "7",
+      what: "snapshot()",
+      ours: "snapshot()",
+      peer: "C seqlock",
+      aim: { atMost: 5 },
+      floor: FLOOR,
+      headline: "A consistent copy of 688 bytes, lock-free",
+    },
+    {
+      id: "7",
+      what: "the same by hand into a new typed array each: the floor",
+      ours: "seqlock by hand, a typed array each",
+      peer: "C seqlock",
+    },
+    {
+      id: "7",
+      what: "the same by hand into a new ArrayBuffer with a DataView each",
+      ours: "seqlock by hand, an ArrayBuffer each",
+      peer: "C seqlock",
+    },
     { id: "7", what: "the same by hand in JavaScript", ours: "seqlock by hand", peer: "C seqlock" },
     {
       id: "7",
-      what: "the same by hand into new memory: the floor",
+      what: "the same by hand into new memory that 47 copies share",
       ours: "seqlock by hand, new memory",
       peer: "C seqlock",
     },
@@ -187,10 +234,17 @@ const suite: Suite = {
       aim: { atLeast: 10 },
       floor: FLOOR,
     },
-    { id: "8", what: "snapshot(into)", ours: "snapshot(into)", peer: "lmdb get", aim: { atLeast: 10 } },
     {
       id: "8",
-      what: "by hand into new memory: the floor",
+      what: "snapshot(into)",
+      ours: "snapshot(into)",
+      peer: "lmdb get",
+      aim: { atLeast: 10 },
+      headline: "The same into an earlier copy",
+    },
+    {
+      id: "8",
+      what: "by hand into new memory that 47 copies share",
       ours: "seqlock by hand, new memory",
       peer: "lmdb get",
     },

@@ -155,7 +155,7 @@ const suite: Suite = {
   },
   rows: [
     row("import", "import"),
-    row("define, open, first read", "first"),
+    { ...row("define, open, first read", "first"), headline: "Define a class, open its file, read a field" },
     row("import, define, open, first read", "both"),
     row("open, read and close once more", "again"),
     row("open, read and close, done often before", "often"),

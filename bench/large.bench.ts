@@ -1,0 +1,361 @@
+/** Row 18: cost follows what is touched: large structs, parts of them, arrays that are only read, many sleepers. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { DemoMmapStructure } from "../demo/demo-struct.ts";
+import {
+  array,
+  bytes,
+  c_double,
+  c_int32,
+  Editor,
+  field,
+  Manager,
+  MmapStructure,
+  nested,
+  Reader,
+  Struct,
+  type StructArray,
+  type StructClass,
+} from "../src/index.ts";
+import { now, pause } from "./clock.ts";
+import {
+  alone,
+  type Case,
+  isQuick,
+  type Metrics,
+  Missing,
+  median,
+  type Row,
+  type Suite,
+  timed,
+} from "./harness.ts";
+import { cProgram } from "./prepare.ts";
+
+export const WAITERS = [0, 1, 8, 64, 200];
+export const SIZES = [688, 4096, 65_536, 1 << 20, 1 << 24, 1 << 28, 1 << 30];
+const EDITS = isQuick ? 20 : 100;
+
+class Pose extends Struct {
+  @field(c_double) x!: number;
+  @field(c_double) y!: number;
+}
+
+interface Sized extends MmapStructure {
+  a: number;
+  b: number;
+  c: number;
+  pose: Pose;
+  points: StructArray<Pose>;
+  rest: Uint8Array;
+}
+
+/** Structs of so many bytes, the same members at their beginning. */
+function sized(byteLength: number): StructClass<Sized> {
+  const count = byteLength < 10_000 ? 16 : 600;
+  class Large extends MmapStructure {}
+  const own = Large.prototype as Sized;
+  field(c_int32)(own, "a");
+  field(c_double)(own, "b");
+  field(c_double)(own, "c");
+  nested(Pose)(own, "pose");
+  nested(Pose, count)(own, "points");
+  field(bytes(byteLength - 56 - 16 * count))(own, "rest");
+  return Large as unknown as StructClass<Sized>;
+}
+
+/** A directory in memory: what is on a disk the kernel writes there now and then. */
+async function withMemory<R>(use: (dir: string) => R | Promise<R>): Promise<R> {
+  const dir = mkdtempSync("/dev/shm/shmstruct-bench-");
+  try {
+    return await use(dir);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+const times = (count: number, run: (i: number) => unknown): (() => void) => {
+  let i = 0;
+  return () => {
+    for (let k = 0; k < count; k++) run(i++);
+  };
+};
+
+/** An edit of five fields, and lock-free looks at a member, an element and a number. */
+const parts = (byteLength: number): Case => {
+  return () =>
+    withMemory(async (dir) => {
+      const Large = sized(byteLength);
+      using manager = new Manager(Large, { dir, create: true });
+      using reader = new Reader(Large, { dir });
+      let value = 0;
+      const store = (data: Sized) => {
+        data.a = value;
+        data.b = value;
+        data.c = value;
+        data.pose.x = value;
+        data.points.at(10).y = value;
+      };
+      const edit = times(byteLength > 1e8 ? 1 : 100, () => {
+        value++;
+        manager.edit(store);
+      });
+      const { ns = Number.NaN } = await timed(byteLength > 1e8 ? 1 : 100, edit);
+      const member = await timed(
+        100,
+        times(100, () => reader.snapshot("pose")),
+      );
+      const element = await timed(
+        100,
+        times(100, () => reader.snapshot("points.10")),
+      );
+      const number = await timed(
+        1000,
+        times(1000, () => reader.snapshot("pose.x")),
+      );
+      const last = reader.snapshot("pose").x;
+      if (last !== value || reader.snapshot("pose.x") !== value) throw new Error(`${last} is not ${value}`);
+      return { ns, member: member.ns!, element: element.ns!, number: number.ns! };
+    });
+};
+
+/** An edit of five fields over all sizes, for the chart. */
+const growing: Case = () =>
+  withMemory(async (dir) => {
+    const metrics: Metrics = {};
+    for (const size of isQuick ? SIZES.slice(0, 4) : SIZES) {
+      const Large = sized(size);
+      using manager = new Manager(Large, { dir, create: true, force: true });
+      const measure = (run: (i: number) => unknown): number => {
+        const took: number[] = [];
+        const end = now() + 60e6;
+        do {
+          const start = now();
+          run(took.length);
+          took.push(now() - start);
+        } while (now() < end || took.length < 3);
+        return median(took);
+      };
+      metrics[`edit@${size}`] = measure((i) =>
+        manager.edit((data) => {
+          data.a = i;
+          data.pose.x = i;
+        }),
+      );
+      metrics[`part@${size}`] = measure(() => manager.snapshot("pose"));
+    }
+    return metrics;
+  });
+
+const FILL = 1 << 20;
+
+const filling: Case = () =>
+  withMemory(async (dir) => {
+    using manager = new Manager(sized(FILL), { dir, create: true });
+    const rest = new Uint8Array(FILL - 56 - 16 * 600).fill(1);
+    return await timed(1, () =>
+      manager.edit((data) => {
+        data.rest.set(rest);
+      }),
+    );
+  });
+
+/** What keeps the state before and stores the new one, in private memory. */
+const twoCopies: Case = async () => {
+  const [live, before, next] = [new Uint8Array(FILL), new Uint8Array(FILL), new Uint8Array(FILL).fill(1)];
+  return await timed(1, () => {
+    before.set(live);
+    live.set(next);
+  });
+};
+
+const COUNT = 1000;
+class Numbers extends MmapStructure {
+  @field(array(c_double, COUNT)) values!: Float64Array;
+}
+
+/** Numbers that a Reader hands out: no typed array can be made read-only, so they are reached by at(i). */
+const readOnly: Case = () =>
+  withMemory(async (dir) => {
+    using manager = new Manager(Numbers, { dir, create: true });
+    manager.edit(({ values }) => values.fill(0.5));
+    using reader = new Reader(Numbers, { dir });
+    using session = reader.lock();
+    const { values } = session.data;
+    return await timed(
+      COUNT,
+      () => {
+        let sum = 0;
+        for (let i = 0; i < COUNT; i++) sum += values.at(i) as number;
+        return sum;
+      },
+      COUNT / 2,
+    );
+  });
+
+const plainArray: Case = async () => {
+  const values = new Float64Array(COUNT).fill(0.5);
+  return await timed(
+    COUNT,
+    () => {
+      let sum = 0;
+      for (let i = 0; i < COUNT; i++) sum += values.at(i) as number;
+      return sum;
+    },
+    COUNT / 2,
+  );
+};
+
+/** What an edit takes its writer while so many processes, in C, sleep until a commit. */
+const waiting: Case = () =>
+  withMemory(async (dir) => {
+    using _manager = new Manager(DemoMmapStructure, { dir, create: true });
+    using editor = new Editor(DemoMmapStructure, { dir });
+    const metrics: Metrics = {};
+    let value = 0;
+    const edit = () => {
+      value++;
+      editor.edit((data) => {
+        data.data_int = value;
+      });
+    };
+    for (let i = 0; i < 20_000; i++) edit();
+    for (const count of WAITERS) {
+      using _waiters = await sleepers(dir, count);
+      const took: number[] = [];
+      for (let i = 0; i < EDITS; i++) {
+        pause(1 + count / 10);
+        const start = now();
+        edit();
+        took.push(now() - start);
+      }
+      metrics[`edit@${count}`] = median(took);
+    }
+    return metrics;
+  });
+
+/** So many processes that wait for changes. Disposing ends them. */
+async function sleepers(dir: string, count: number): Promise<Disposable> {
+  if (count === 0) return { [Symbol.dispose]: () => {} };
+  const program = cProgram("participant", dir, "wait", String(count));
+  if ("missing" in program) throw new Missing(program.missing);
+  // A group of its own, so that all of them can be ended at once.
+  const child = Bun.spawn([...program], { stdout: "pipe", stderr: "inherit", detached: true });
+  const ended = { [Symbol.dispose]: () => void process.kill(-child.pid, "SIGKILL") };
+  let ready = 0;
+  for await (const chunk of child.stdout) {
+    ready += Buffer.from(chunk).toString().split("ready").length - 1;
+    if (ready >= count) return ended;
+  }
+  throw new Error("the sleepers ended");
+}
+
+const FLOOR =
+  "the whole state before is kept at each edit, which copies all bytes; files whose state before is kept by blocks copy what is touched.";
+const WAKE_FLOOR =
+  "the writer wakes two sleepers, which wake the others; on as few processors as here, those that run take the writer's while it gives the lock back.";
+
+const [SMALL, MEDIUM, LARGE] = ["688 B", "1 MiB", "256 MiB"];
+
+const part = (what: string, metric: string): Row => ({
+  id: "18",
+  what,
+  ours: LARGE,
+  peer: SMALL,
+  metric,
+  aim: { atMost: 1.5 },
+});
+
+const suite: Suite = {
+  title: "Large structs, parts of them, many sleepers",
+  file: import.meta.filename,
+  rounds: 4,
+  honest:
+    "the structs have the same members at their beginning and differ in the bytes behind them; the peer of the edits and of the parts is the same code with a struct of 688 bytes. What was stored is read back by another role. The sleepers are processes in C with shmstruct.h, which take little of the processors beside the wake itself.",
+  idle: "nothing.",
+  cases: {
+    [SMALL]: parts(688),
+    [MEDIUM]: parts(1 << 20),
+    [LARGE]: parts(1 << 28),
+    growing,
+    "an edit that fills 1 MiB": filling,
+    "two copies of 1 MiB": twoCopies,
+    "array of a Reader": readOnly,
+    Float64Array: plainArray,
+    waiting,
+  },
+  rows: [
+    {
+      id: "18",
+      what: "edit of five fields, 1 MiB",
+      ours: MEDIUM,
+      peer: SMALL,
+      aim: { atMost: 1.5 },
+      floor: FLOOR,
+      headline: "Edit of five fields in a struct of 1 MiB",
+    },
+    {
+      id: "18",
+      what: "edit of five fields, 256 MiB",
+      ours: LARGE,
+      peer: SMALL,
+      aim: { atMost: 2 },
+      floor: FLOOR,
+      headline: "Edit of five fields in a struct of 256 MiB",
+    },
+    part('snapshot("pose") of 256 MiB', "member"),
+    part('snapshot("points.10") of 256 MiB', "element"),
+    part('snapshot("pose.x") of 256 MiB', "number"),
+    {
+      id: "18",
+      what: "edit that fills 1 MiB",
+      ours: "an edit that fills 1 MiB",
+      peer: "two copies of 1 MiB",
+    },
+    {
+      id: "18",
+      what: "numbers of a Reader, at(i)",
+      ours: "array of a Reader",
+      peer: "Float64Array",
+      aim: { atMost: 1.3 },
+    },
+    ...[8, 64, 200].map(
+      (count): Row => ({
+        id: "18",
+        what: `edit while ${count} processes sleep, against one that sleeps`,
+        ours: "waiting",
+        peer: "waiting",
+        metric: `edit@${count}`,
+        peerMetric: "edit@1",
+        aim: { atMost: 1.3 },
+        floor: WAKE_FLOOR,
+      }),
+    ),
+  ],
+  figures: [
+    { id: "18", what: 'snapshot("pose.x")', case: SMALL, metric: "number", unit: "ns", atMost: 60 },
+    { id: "18", what: 'snapshot("pose")', case: SMALL, metric: "member", unit: "ns" },
+    ...WAITERS.map((count) => ({
+      id: "18",
+      what: `edit while so many processes sleep: ${count}`,
+      case: "waiting",
+      metric: `edit@${count}`,
+      unit: "ns",
+    })),
+    ...SIZES.map((size) => ({
+      id: "18",
+      what: `edit of two fields; bytes: ${size}`,
+      case: "growing",
+      metric: `edit@${size}`,
+      unit: "ns",
+    })),
+    ...SIZES.map((size) => ({
+      id: "18",
+      what: `snapshot("pose"); bytes: ${size}`,
+      case: "growing",
+      metric: `part@${size}`,
+      unit: "ns",
+    })),
+  ],
+};
+export default suite;
+
+if (import.meta.main) await alone(suite);
