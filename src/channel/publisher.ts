@@ -402,7 +402,10 @@ export class Loan<T extends Message> implements Disposable {
     this.#owner = owner;
   }
 
-  /** The message in shared memory. @throws ClosedError once it is sent or given back */
+  /**
+   * The message in shared memory. Do not keep it: what you have of it still reaches the slot after `send`.
+   * @throws ClosedError once it is sent or given back
+   */
   get data(): T {
     this.#check();
     return this.#data;
