@@ -1,9 +1,11 @@
 /** Row 16: a job into a queue and out of it again. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { MessageQueue, O_CREAT } from "../src/posix/index.ts";
 import { Queue } from "../src/queue/index.ts";
-import { alone, type Case, type Suite, timed } from "./harness.ts";
-import { boostProgram } from "./prepare.ts";
+import { now } from "./clock.ts";
+import { alone, type Case, Missing, median, type Suite, timed } from "./harness.ts";
+import { boostProgram, inTempDir } from "./prepare.ts";
 
 const BYTES = 64;
 const SLOTS = 1024;
@@ -65,6 +67,31 @@ const posix: Case = async () => {
   });
 };
 
+/** A stream of a server of its own, over a Unix socket: what Redis has instead of a queue whose jobs go back. */
+const redis: Case = () =>
+  inTempDir(async (dir) => {
+    if (Bun.which("redis-server") === null) throw new Missing("redis-server is not installed");
+    const path = join(dir, "redis.sock");
+    const args = ["--port", "0", "--unixsocket", path, "--save", "", "--dir", dir];
+    const server = Bun.spawn(["redis-server", ...args], { stdout: "ignore", stderr: "inherit" });
+    while (!existsSync(path)) await Bun.sleep(10);
+    const client = new Bun.RedisClient(`redis+unix://${path}`);
+    await client.send("XGROUP", ["CREATE", "jobs", "workers", "$", "MKSTREAM"]);
+    const job = "x".repeat(BYTES);
+    const times: number[] = [];
+    for (let i = 0; i < 3000; i++) {
+      const start = now();
+      const id = String(await client.send("XADD", ["jobs", "*", "job", job]));
+      await client.send("XREADGROUP", ["GROUP", "workers", "one", "COUNT", "1", "STREAMS", "jobs", ">"]);
+      await client.send("XACK", ["jobs", "workers", id]);
+      if (i >= 1000) times.push(now() - start);
+    }
+    client.close();
+    server.kill();
+    await server.exited;
+    return { ns: median(times) };
+  });
+
 const suite: Suite = {
   title: "Jobs: queues",
   file: import.meta.filename,
@@ -78,6 +105,7 @@ const suite: Suite = {
     "take from an empty queue": inVain(false),
     "push to a full queue": inVain(true),
     "POSIX message queue": posix,
+    "Redis stream": redis,
   },
   programs: () => ({ "boost message_queue": boostProgram("boost-queue", "pair") }),
   rows: [
@@ -89,6 +117,12 @@ const suite: Suite = {
       headline: "A job through a queue: push, take, done",
     },
     { id: "16", what: "in and out", ours: "push, take, done; nearly empty", peer: "POSIX message queue" },
+    {
+      id: "16",
+      what: "in, out and acknowledged",
+      ours: "push, take, done; nearly empty",
+      peer: "Redis stream",
+    },
   ],
   figures: [
     {
