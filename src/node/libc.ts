@@ -8,7 +8,6 @@ import { createRequire } from "node:module";
 import { UnsupportedError } from "../errors/errors.ts";
 import { E, F_DUPFD_CLOEXEC, F_GETFD, F_OFD_SETLK, SEEK_END, SYS_gettid } from "../sys/libc/constants.ts";
 import type { CFunction, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
-import { closeRecordLocked, setRecordLock } from "./record-locks.ts";
 
 export type { Address, CArgument, CFunction, CReturn, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
 
@@ -76,13 +75,12 @@ function timeOfDay(): [number, number] {
   return [Math.floor(milliseconds / 1000), (milliseconds % 1000) * 1e6];
 }
 
-const MODES = { 0: "shared", 1: "exclusive", 2: undefined } as const;
-
+/**
+ * fs-ext makes no record locks in a synchronous call. They guard nothing here but the queue in front of a lock: a waiter
+ * acts as if it had entered, raises the flag that makes others queue, and looks every millisecond.
+ */
 function fcntl(fd: number, command: number, argument: unknown): number {
-  if (command === F_OFD_SETLK) {
-    const type = (argument as Int16Array)[0] as keyof typeof MODES;
-    return returned(() => (setRecordLock(fsExt(), fd, MODES[type]) ? 0 : failed(E.EAGAIN)));
-  }
+  if (command === F_OFD_SETLK) return 0;
   if (command === F_GETFD || command === F_DUPFD_CLOEXEC)
     return returned(() => fsExt().fcntlSync(fd, command, Number(argument ?? 0)));
   return failed(E.ENOSYS);
@@ -107,7 +105,7 @@ type Implementation = (...args: never[]) => number;
 const functions: Readonly<Record<string, Implementation>> = {
   __errno_location: () => 1,
   open: (name: Buffer, flags: number, mode: number) => returned(() => fs.openSync(path(name), flags, mode)),
-  close: (fd: number) => returned(() => closeRecordLocked(fsExtIfLoaded(), fd)),
+  close: (fd: number) => returned(() => void fs.closeSync(fd)),
   ftruncate: (fd: number, byteLength: number) => returned(() => void fs.ftruncateSync(fd, byteLength)),
   lseek: (fd: number, _offset: number, whence: number) =>
     whence === SEEK_END ? returned(() => fs.fstatSync(fd).size) : failed(E.EINVAL),
@@ -125,8 +123,6 @@ const functions: Readonly<Record<string, Implementation>> = {
   fstatfs: () => failed(E.ENOSYS),
   syscall: (number: number) => (number === SYS_gettid ? gettid() : failed(E.ENOSYS)),
 };
-
-const fsExtIfLoaded = (): FsExt | undefined => loaded;
 
 const missing = (name: string) => (): never => {
   throw needsMapping(name);

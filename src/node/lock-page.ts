@@ -3,6 +3,7 @@
  * where two processes add to a count at once and it loses one, a sleeper finds out when its time is over. Node.js cannot call
  * futex(2): it says so on the page (`cannotWake`), and those who sleep look every 4 ms from then on.
  */
+import { UnsupportedError } from "../errors/errors.ts";
 import { sleepMs } from "../sync/deadline.ts";
 import {
   CANNOT_WAKE,
@@ -27,6 +28,14 @@ export { lockPagePath } from "../sync/lock-page-format.ts";
 /** How long to sleep between two looks, in milliseconds: no process can wake us. */
 const SLEEP_MS_MAX = 1;
 
+/** What the page of a lock of kind "fcntl" is called. */
+const RECORD_LOCK_PAGE = ".lockfile-page";
+
+const noRecordLocks = (path: string): UnsupportedError =>
+  new UnsupportedError(
+    `'${path.slice(0, -"-page".length)}' is a lock of kind "fcntl", which Node.js cannot take: run this program with Bun (https://bun.sh), or make the file with lock: "flock"`,
+  );
+
 export class LockPage {
   readonly #file: OwnedFd;
   readonly #path: string;
@@ -44,6 +53,7 @@ export class LockPage {
 
   /** See src/sync/lock-page.ts. */
   static open(path: string, options: OpenOptions = {}): LockPage | undefined {
+    if (path.endsWith(RECORD_LOCK_PAGE)) throw noRecordLocks(path);
     const opened = openIfPossible(path, options);
     if (opened === undefined) return undefined;
     const { fd, writable, status } = opened;

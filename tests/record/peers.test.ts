@@ -1,22 +1,15 @@
 /** Programs that know nothing of this library but its lock file or its bytes. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Editor, LockTimeoutError, Manager, offsetof, Reader } from "../../src/index.ts";
+import { hasNodePeer } from "../support/node-peer.ts";
 import { isEmulated } from "../support/platform.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Robot } from "./structs.ts";
 import { TempDir, thrownBy } from "./support.ts";
 
 const processes = join(import.meta.dir, "../process");
-const addon = join(import.meta.dir, "../node-peer/node_modules/fs-ext/build/Release");
-
-/** Whether Node.js has fs-ext, which needs a compiler to be installed. */
-function hasNodePeer(): boolean {
-  if (hasTool("node") && existsSync(addon)) return true;
-  if (process.env.CI) throw new Error(`fs-ext is not built (${addon}), and in CI no test is skipped`);
-  return false;
-}
 
 /** A program that answers each line with a line. */
 class Peer implements Disposable {

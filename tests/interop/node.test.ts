@@ -1,0 +1,242 @@
+/** Node.js with fs-ext and dist/node: the same files as Bun, C and Python. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Publisher } from "../../src/channel/index.ts";
+import { exportStruct } from "../../src/codegen/index.ts";
+import { JsonMap } from "../../src/document/index.ts";
+import { FileMissingError, Manager, openReader, Reader } from "../../src/index.ts";
+import { run } from "../codegen/peers.ts";
+import { build } from "../support/built.ts";
+import { hasNodePeer, nodeEnvironment } from "../support/node-peer.ts";
+import { isEmulated } from "../support/platform.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
+import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
+
+let root: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "shmstruct-node-"));
+  build();
+}, 60_000);
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+let directories = 0;
+const newDirectory = (): string => {
+  const dir = join(root, `d${directories++}`);
+  mkdirSync(dir);
+  return dir;
+};
+
+const spawn = (command: readonly string[]) =>
+  Bun.spawn([...command], {
+    env: {
+      ...nodeEnvironment(),
+      PYTHONPATH: join(import.meta.dir, "../../interop/python"),
+      PYTHONDONTWRITEBYTECODE: "1",
+    },
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+const node = (...words: string[]): string[] => ["node", join(import.meta.dir, "peer.mjs"), ...words];
+const python = (...words: string[]): string[] => ["python3", join(import.meta.dir, "peer.py"), ...words];
+
+async function ask(...words: string[]): Promise<string> {
+  const peer = spawn(node(...words));
+  const text = await new Response(peer.stdout).text();
+  expect([words[0], await peer.exited]).toEqual([words[0], 0]);
+  return text.trim();
+}
+
+/** The first line of a peer, which goes on. */
+async function started(peer: ReturnType<typeof spawn>): Promise<AsyncGenerator<string>> {
+  const lines = linesOf(peer.stdout);
+  await lines.next();
+  return lines;
+}
+
+describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
+  test("edits and rolls back by the schema in the file, past numbers at which the sequence carries", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    manager.live.hits.store(5);
+    expect(await ask("edits", dir, "700")).toBe("600");
+    const data = manager.snapshot();
+    expect([isWhole(data), data.count, data.hits.load(), manager.version]).toEqual([true, 600n, 5, 600]);
+    expect(Math.abs(data.header.time_stamp * 1000 - Date.now())).toBeLessThan(60_000);
+    expect(manager.info().deadWriter).toBe(false);
+  });
+
+  test("makes files that Bun opens, replaces them under an open Reader, migrates, backs up and removes them", async () => {
+    const dir = newDirectory();
+    expect(await ask("create", dir, "7")).toBe("0 7");
+    using reader = new Reader(Ledger, { dir });
+    expect(reader.snapshot().count).toBe(7n);
+    expect(await ask("create", dir, "9")).toBe(`${2 ** 32} 9`);
+    expect([reader.snapshot().count, reader.version]).toEqual([9n, 2 ** 32]);
+    expect(await ask("migrate", dir)).toBe("true 0 0");
+    expect([reader.snapshot().count, reader.version]).toEqual([9n, 2 * 2 ** 32]);
+    using saved = openReader(join(dir, "saved"));
+    expect(saved.snapshot().count).toBe(9n);
+    using another = new Manager(Ledger, { dir: newDirectory(), create: true });
+    await ask("remove", join(another.path, ".."));
+    expect(() => another.lock()).toThrow(FileMissingError);
+  });
+
+  test("takes its turn in the queue, and gives up after the time limit with the holder's number", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    {
+      using _ = manager.lock();
+      expect(await ask("timeout", dir, "30")).toBe(`timeout ${process.pid}`);
+    }
+    const holder = spawn(node("holds", dir, "300"));
+    const lines = await started(holder);
+    // Nothing of its session is seen before its end, and no lock is had meanwhile.
+    expect([manager.tryLock(), manager.snapshot().count]).toEqual([undefined, 0n]);
+    using session = manager.lock({ timeoutMs: 10_000 });
+    expect([(await lines.next()).value, session.data.count]).toEqual(["released", 99n]);
+  });
+
+  test("sees Bun's commits, and Bun sees those of Node.js", async () => {
+    const dir = newDirectory();
+    using editor = new Manager(Ledger, { dir, create: true });
+    for (const command of ["waits", "changes"]) {
+      const lines = await started(spawn(node(command, dir, "3")));
+      const answer = lines.next();
+      // Commits in a burst are one change: go on until it has seen three.
+      while ((await Promise.race([answer, Bun.sleep(20)])) === undefined) editor.set("writer", 1);
+      expect(Number((await answer).value)).toBeGreaterThanOrEqual(3);
+    }
+    const { version } = editor;
+    const turn = editor.changes().next();
+    await ask("edits", dir, "1");
+    expect((await turn).value).toBe(version + 1);
+  });
+
+  test("what needs a mapping says so", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    const lines = (await ask("unsupported", dir)).split("\n");
+    for (const line of lines.slice(0, -1))
+      expect(line).toMatch(
+        /^\S+ UNSUPPORTED .* needs a mapping of the file, which Node\.js does not have: .*Bun/,
+      );
+    expect([lines.length, lines.at(-1), manager.version]).toEqual([8, "0 0", 0]);
+  });
+
+  test("documents, in turn with Bun, whole in both; killed masters leave a whole one", async () => {
+    const path = join(newDirectory(), "config");
+    using map = new JsonMap<Record<string, unknown>>({ file: path, role: "master" });
+    map.write({ a: "grüße" });
+    expect(await ask("document", path, "Node")).toBe('2 {"a":"grüße","from":"Node"}');
+    expect([map.read(), map.version]).toEqual([{ a: "grüße", from: "Node" }, 2]);
+    map.write({ n: 0, copies: Array.from({ length: 40 }, () => 0) });
+    const counting = [spawn(node("counts", path, "300")), spawn(node("counts", path, "300"))];
+    let torn = 0;
+    while (counting.some(({ exitCode }) => exitCode === null)) {
+      const { n, copies } = map.read() as { n: number; copies: number[] };
+      if (copies.some((copy) => copy !== n)) torn++;
+      await Bun.sleep(0);
+    }
+    expect([torn, (map.read() as { n: number }).n]).toEqual([0, 600]);
+    for (let i = 0; i < 4; i++) {
+      const victim = spawn(node("counts", path, "1000000"));
+      const { version } = map;
+      while (map.version < version + 3) await Bun.sleep(1);
+      await Bun.sleep(i);
+      victim.kill("SIGKILL");
+      await victim.exited;
+      map.update((found) => {
+        const { n, copies } = found as { n: number; copies: number[] };
+        expect(copies.every((copy) => copy === n)).toBe(true);
+        return { n, copies };
+      });
+    }
+  }, 30_000);
+
+  test("a channel: receives, and peeks at, what Bun publishes", async () => {
+    const dir = newDirectory();
+    using publisher = new Publisher(Item, { dir, create: true, slots: 16 });
+    const lines = await started(spawn(node("receives", dir, "400")));
+    const answer = lines.next();
+    let ended = false;
+    void answer.then(() => {
+      ended = true;
+    });
+    for (let i = 0; !ended; i++) {
+      publisher.send(itemOf(i));
+      if (i % 8 === 0) await Bun.sleep(1);
+    }
+    expect((await answer).value).toMatch(/^\d+ 0 true$/);
+  });
+
+  test("a file of lock kind fcntl is refused, and none is made", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, lockDir: join(dir, "locks"), create: true, lock: "fcntl" });
+    const peer = Bun.spawn(node("python", dir, "1"), { env: nodeEnvironment(), stderr: "pipe" });
+    expect(await new Response(peer.stderr).text()).toContain(
+      'a lock of kind "fcntl", which Node.js cannot take',
+    );
+    expect(manager.get("count")).toBe(0n);
+  });
+
+  test.skipIf(!hasTool("gcc") || !hasTool("python3") || isEmulated)(
+    "writers in C, Python, Bun and Node.js are killed in turn: every repair whole, nothing torn for readers of all four (needs gcc, python3)",
+    async () => {
+      const dir = newDirectory();
+      for (const struct of [Ledger, Item])
+        writeFileSync(join(dir, `${struct.name}.h`), exportStruct(struct as typeof Ledger, "c"));
+      const c = join(dir, "peer");
+      const header = join(import.meta.dir, "../../interop/c");
+      run(
+        ["gcc", "-O1", `-I${header}`, `-I${dir}`, join(import.meta.dir, "peer.c"), "-o", c, "-pthread"],
+        dir,
+      );
+      const writers = [
+        node("edits", dir, "-1"),
+        [c, "edits", dir, "-1"],
+        node("edits", dir, "-1"),
+        python("edits", dir, "-1"),
+        node("edits", dir, "-1"),
+        [process.execPath, join(import.meta.dir, "writer.ts"), dir],
+      ];
+      using manager = new Manager(Ledger, { dir, create: true });
+      const readers = [
+        node("snapshots", dir, "1500"),
+        node("locked", dir, "1500"),
+        [c, "snapshots", dir, "1500"],
+      ];
+      const readings = [...readers, python("snapshots", dir, "1500")].map(spawn);
+      for (let i = 0; i < 6; i++) {
+        const writer = spawn(writers[i % writers.length] as string[]);
+        await started(writer);
+        const end = performance.now() + 1 + ((i * 7) % 13);
+        while (performance.now() < end) expect(isWhole(manager.snapshot())).toBe(true);
+        writer.kill("SIGKILL");
+        await writer.exited;
+        if (i % 3 === 0) manager.edit((data) => expect(isWhole(data)).toBe(true));
+        if (i % 3 === 1) await ask("edits", dir, "1");
+        expect(isWhole(manager.snapshot())).toBe(true);
+      }
+      for (const reading of readings) {
+        const [copies, ...faults] = (await new Response(reading.stdout).text()).trim().split(" ").map(Number);
+        expect(copies).toBeGreaterThan(20);
+        expect(faults.every((count) => count === 0)).toBe(true);
+      }
+    },
+    60_000,
+  );
+
+  test("a file that others may truncate is used where that kills no reader: the check is Bun's all the same", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    chmodSync(manager.path, 0o666);
+    const peer = Bun.spawn(node("edits", dir, "1"), {
+      env: nodeEnvironment(),
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    expect(await new Response(peer.stderr).text()).toContain("UntrustedFileError");
+  });
+});
