@@ -2,7 +2,7 @@
  * Positioned reads and writes, which Linux keeps coherent with the mappings of a file: both go through the same pages.
  *
  * A positioned write of several bytes is no atomic store: for fewer than 8 bytes the kernel may copy byte by byte. A single
- * byte is always seen whole, and two writes in a row are seen in their order. docs/internals/node.md says what follows.
+ * byte is always seen whole, and two writes in a row are seen in their order. docs/interop/node.md says what follows.
  */
 import { fs } from "../sys/builtin.ts";
 import { throughFs } from "../sys/paths.ts";
