@@ -4,7 +4,7 @@ import type { Content, ContentCopy, ContentType, ContentWords } from "../segment
 import type { SegmentPlan } from "../segment/create.ts";
 import type { Message, Payload } from "../segment/payload.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
-import { planSlots, type SlotGeometry } from "../segment/slot-geometry.ts";
+import { planSlots, type SlotGeometry, withoutFooter } from "../segment/slot-geometry.ts";
 import {
   copyRing,
   type From,
@@ -67,7 +67,7 @@ export class ChannelContent implements Content {
   /** @throws FileFormatError when it is no channel, or damaged; LayoutMismatchError */
   constructor(file: SegmentFile, payload: Payload<Message> | undefined) {
     if (file.footer === undefined)
-      throw new FileFormatError(file.path, `'${file.path}' has no footer, so it is no channel`);
+      throw withoutFooter(file, { kind: "channel", maxSlots: MAX_RING_SLOTS, recreate: RECREATE });
     this.file = file;
     this.bytes = file.bytes.subarray(0, file.contentBytes);
     this.geometry = ringGeometry(this.bytes, (reason) => {

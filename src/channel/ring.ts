@@ -465,13 +465,32 @@ export class RingReader {
     const ring = this.#ring;
     const { cursor } = this;
     const next = extend(ring.read(NEXT), cursor);
-    if (next <= cursor) return false;
+    if (next <= cursor) return this.#isSetBack(next);
     loadFence();
     const isWritten = sequence === (this.#low + 1) << 1 && ring.index(slot) === cursor;
     if (ring.read(slot) !== sequence || isWritten) return true;
     const to = Math.max(cursor + 1, next - ring.slots);
     this.missed += to - cursor;
     this.cursor = to;
+    return true;
+  }
+
+  /**
+   * An older copy was written over the ring: as with another file, the messages that are there come next. Not so if the
+   * message before the cursor is still there: its publisher has not counted it yet.
+   */
+  #isSetBack(next: number): boolean {
+    const ring = this.#ring;
+    const received = this.cursor - 1;
+    if (next > received) return false;
+    loadFence();
+    const slot = ring.slotOf(received | 0);
+    if (ring.read(slot) === ((2 * (received % TWO_32) + 2) | 0) && ring.index(slot) === received)
+      return false;
+    loadFence();
+    // Overwritten in turn, if the publisher has gone on meanwhile.
+    if (ring.read(NEXT) !== (next | 0)) return false;
+    this.cursor = this.#oldest(Math.max(0, next));
     return true;
   }
 

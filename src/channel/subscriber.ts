@@ -289,23 +289,24 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   /**
    * One turn per burst of messages, for those who look at them with `peek` or `latest`. Its value is how many were published.
    * Begins with the first message after this call; look once before. Ends with `break`, `signal` or `close()`.
-   * @throws ClosedError; the signal's reason; TypeError for the options
+   * @throws ClosedError; FileFormatError for a truncated file; the signal's reason; TypeError for the options
    * @example for await (const _ of frames.changes()) while (frames.peek(show));
    */
   changes(options: MessagesOptions = {}): Changes {
     checkOptions("changes", options, { signal: "any", spinMs: "number" });
-    this.#current();
+    this.#look();
     return this.#segment.changes(options);
   }
 
   /**
    * Blocks this thread until a message was published since the last call (the first: since the channel was opened).
    * @returns false after `timeoutMs` (default: no limit)
-   * @throws ClosedError; DeadlockError in the thread of the publisher; TypeError, RangeError for the options
+   * @throws ClosedError; FileFormatError for a truncated file; DeadlockError in the thread of the publisher;
+   *   TypeError, RangeError for the options
    * @example while (frames.waitForChange({ timeoutMs: 1000 })) while (frames.peek(show));
    */
   waitForChange(options: WaitOptions = {}): boolean {
-    this.#current();
+    this.#look();
     return this.#segment.waitForChange(options);
   }
 
@@ -320,6 +321,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
    * @example subscriber.backup("/var/backup/Price_.channel")
    */
   backup(path: string): number {
+    this.#look();
     this.#existing();
     return backupSegment(this.#segment, path);
   }
@@ -329,6 +331,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
    * @throws ClosedError; FileMissingError; FileFormatError for a truncated file
    */
   info(): SegmentInfo {
+    this.#look();
     this.#existing();
     return segmentInfo(this.#segment);
   }
@@ -384,6 +387,12 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     this.#views = new Map();
     if (content !== undefined) this.#reader = content.reader("oldest");
     return content;
+  }
+
+  /** For calls that have the time for a system call: a truncated file kills the process that touches it. */
+  #look(): void {
+    if (this.#segment.closed) throw this.#closedError();
+    if (this.#segment.whole() !== this.#content) this.#current();
   }
 
   #existing(): ChannelContent {

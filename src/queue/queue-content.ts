@@ -4,7 +4,7 @@ import type { Content, ContentCopy, ContentType, ContentWords } from "../segment
 import type { SegmentPlan } from "../segment/create.ts";
 import type { Message, Payload } from "../segment/payload.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
-import { planSlots, type SlotGeometry } from "../segment/slot-geometry.ts";
+import { planSlots, type SlotGeometry, withoutFooter } from "../segment/slot-geometry.ts";
 import { Sleepers } from "./sleepers.ts";
 import {
   FREE_WORD,
@@ -94,7 +94,7 @@ export class QueueContent implements Content {
   /** @throws FileFormatError when it is no queue, or damaged; LayoutMismatchError */
   constructor(file: SegmentFile, payload: Payload<Message> | undefined) {
     if (file.footer === undefined)
-      throw new FileFormatError(file.path, `'${file.path}' has no footer, so it is no queue`);
+      throw withoutFooter(file, { kind: "queue", maxSlots: MAX_QUEUE_SLOTS, recreate: RECREATE });
     this.file = file;
     this.bytes = file.bytes.subarray(0, file.contentBytes);
     this.geometry = slotsGeometry(this.bytes, (reason) => {

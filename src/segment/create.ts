@@ -358,6 +358,8 @@ export function makeFile(path: string, like: Footer, schema: Uint8Array, making:
   const fill = (bytes: Uint8Array<ArrayBuffer>, temporary: string): void => {
     writeFooter(bytes, footer, schema);
     setVersion(bytes, making.version);
+    // Only now, as a creator may be killed at any store: a leftover has the marker or a footer.
+    bytes.fill(0, 0, MARKER.length);
     making.fill(bytes, temporary);
   };
   const { mode, publish } = making;

@@ -8,6 +8,7 @@
 import { TooManyOwnersError } from "../errors/errors.ts";
 import { openLockFile } from "../sync/open.ts";
 import { fs } from "../sys/builtin.ts";
+import { allocate } from "../sys/file.ts";
 import { lastErrno, systemError } from "../sys/libc/call.ts";
 import { E, F_OFD_SETLK, F_UNLCK, F_WRLCK, SEEK_SET } from "../sys/libc/constants.ts";
 import { libc } from "../sys/libc/symbols.ts";
@@ -18,6 +19,8 @@ import type { Trust } from "../sys/trust.ts";
 
 /** So many owners there may be at once. */
 export const MAX_OWNERS = 1022;
+
+const PIDS_BYTES = 4 * (MAX_OWNERS + 1);
 
 /**
  * struct flock of Linux on 64-bit machines, for one byte.
@@ -45,7 +48,19 @@ export class Owners implements Disposable {
     const { fd, status } = openLockFile(path, { create: true, mode, trust, isMapped: false });
     this.#file = new OwnedFd(fd);
     this.#id = status.id;
-    if (isNew) throughFs(() => fs().fchmodSync(fd, mode), path);
+    if (isNew) this.#prepare(mode);
+  }
+
+  /** Storage for all process ids: a full disk must not keep a process from becoming an owner. */
+  #prepare(mode: number): void {
+    const { fd } = this.#file;
+    try {
+      throughFs(() => fs().fchmodSync(fd, mode), this.path);
+      allocate(fd, PIDS_BYTES, this.path);
+    } catch (error) {
+      this.#file.close();
+      throw error;
+    }
   }
 
   /** Whether the file was deleted or replaced: then its locks prove nothing to those who come later. */

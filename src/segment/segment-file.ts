@@ -202,20 +202,19 @@ export class SegmentFile implements Disposable {
    * while reads of the descriptor give the new ones.
    */
   #isCopiedUp(): boolean {
-    if (this.footer === undefined) return false;
-    const read = new Int32Array(FOOTER_BYTES / 4);
-    const mappedBefore = this.#changingWords();
-    throughFs(
-      () => fs().readSync(this.#mapping.fd, read, 0, FOOTER_BYTES, this.byteLength - FOOTER_BYTES),
-      this.path,
-    );
-    if (this.#changingWords() !== mappedBefore) return false;
-    return mappedBefore !== read.subarray(AT.commits / 4).join();
-  }
-
-  #changingWords(): string {
-    loadFence();
-    return this.words.slice(this.at.commits, this.at.commits + (FOOTER_BYTES - AT.commits) / 4).join();
+    const { footer, byteLength } = this;
+    if (footer === undefined) return false;
+    const starts = [0, byteLength - FOOTER_BYTES + AT.commits];
+    const parts = [Math.min(HEAD_BYTES, byteLength - FOOTER_BYTES), FOOTER_BYTES - AT.commits];
+    const onDisk = parts.map((bytes) => new Int32Array(bytes / 4));
+    const mapped = (): string => {
+      loadFence();
+      return starts.map((start, i) => this.words.slice(start / 4, (start + parts[i]!) / 4).join()).join();
+    };
+    const mappedBefore = mapped();
+    for (const [i, part] of onDisk.entries())
+      throughFs(() => fs().readSync(this.#mapping.fd, part, 0, part.byteLength, starts[i]!), this.path);
+    return mapped() === mappedBefore && mappedBefore !== onDisk.map((part) => part.join()).join();
   }
 
   /** What tells the file on the disk from all others that there are now. */
@@ -245,3 +244,6 @@ export class SegmentFile implements Disposable {
 
 /** OVERLAYFS_SUPER_MAGIC of <linux/magic.h>. */
 const OVERLAYFS = 0x794c7630;
+
+/** So much of a content's start is looked at too: channels and queues count there, and not in the footer. */
+const HEAD_BYTES = 256;

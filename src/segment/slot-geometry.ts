@@ -8,8 +8,15 @@
  * Slot i begins at first + i * strideBytes: 64 bytes of header, then the payload. The geometry is read once, checked
  * against the content's size and kept privately, so no later change of these words leads outside.
  */
+import { FileFormatError } from "../errors/errors.ts";
+import { lockPagePath } from "../sync/lock-page.ts";
+import { exists } from "../sys/paths.ts";
+import type { SegmentFile } from "./segment-file.ts";
 
 const TWO_32 = 2 ** 32;
+
+/** Bytes of the geometry itself. */
+const GEOMETRY_BYTES = 32;
 
 /** Bytes of a slot before its payload. */
 export const SLOT_HEADER_BYTES = 64;
@@ -80,16 +87,20 @@ export function readGeometry(
 ): SlotGeometry {
   if (words.byteLength < FIRST_BYTE_OFFSET)
     refuse(`its content has ${words.byteLength} bytes, too few for any slots`);
+  const geometry = geometryIn(words);
+  const reason = whatIsWrong(geometry, words.byteLength, maxSlots);
+  if (reason !== undefined) refuse(reason);
+  return geometry;
+}
+
+function geometryIn(words: Int32Array): SlotGeometry {
   const wide = (index: number): number => (words[index + 1]! >>> 0) * TWO_32 + (words[index]! >>> 0);
-  const geometry: SlotGeometry = {
+  return {
     slots: words[0]! >>> 0,
     payloadBytes: wide(2),
     strideBytes: wide(4),
     firstByteOffset: wide(6),
   };
-  const reason = whatIsWrong(geometry, words.byteLength, maxSlots);
-  if (reason !== undefined) refuse(reason);
-  return geometry;
 }
 
 function whatIsWrong(geometry: SlotGeometry, byteLength: number, maxSlots: number): string | undefined {
@@ -104,4 +115,34 @@ function whatIsWrong(geometry: SlotGeometry, byteLength: number, maxSlots: numbe
     return `its ${slots} slots need ${contentBytesOf(geometry)} bytes, there are ${byteLength}`;
   }
   return undefined;
+}
+
+/** What messages say of a content with slots. */
+export interface SlotWords {
+  /** What it is. @example "channel" */
+  readonly kind: string;
+  readonly maxSlots: number;
+  readonly recreate: string;
+}
+
+/**
+ * The error for a file that lacks the footer. Two signs are asked for before it is taken for one that was truncated, as a forced
+ * recreation depends on it: a geometry at its start, and the lock's page beside it.
+ */
+export function withoutFooter({ path, bytes, byteLength }: SegmentFile, words: SlotWords): FileFormatError {
+  const { kind, maxSlots, recreate } = words;
+  const isOurs = exists(lockPagePath(`${path}.lock`)) && beginsWithGeometry(bytes, maxSlots);
+  return isOurs
+    ? new FileFormatError(path, `'${path}' was truncated to ${byteLength} bytes; ${recreate}`, true)
+    : new FileFormatError(
+        path,
+        `'${path}' has no footer, so it is no ${kind}, or was truncated; if you need nothing of it, delete it`,
+      );
+}
+
+function beginsWithGeometry(bytes: Uint8Array, maxSlots: number): boolean {
+  if (bytes.byteLength < GEOMETRY_BYTES) return false;
+  // A copy, as others may change what is there.
+  const words = new Int32Array(bytes.slice(0, GEOMETRY_BYTES).buffer);
+  return whatIsWrong(geometryIn(words), Number.POSITIVE_INFINITY, maxSlots) === undefined;
 }

@@ -37,10 +37,7 @@ export function makeTemporary<R>(
   const { fd, temporary } = openTemporary(path);
   try {
     prepare(fd, temporary, { byteLength, mode, marker });
-    const fillAll = (bytes: Uint8Array<ArrayBuffer>): void => {
-      bytes.fill(0, 0, marker.length);
-      fill(bytes, temporary);
-    };
+    const fillAll = (bytes: Uint8Array<ArrayBuffer>): void => fill(bytes, temporary);
     return fillFile({ fd, byteLength, path: temporary }, fillAll, () => publish(temporary));
   } catch (error) {
     if (exists(temporary)) unlink(temporary);

@@ -10,6 +10,7 @@ import { type JsonFollower, JsonMap, type JsonMaster } from "../../src/document/
 import { Editor, FileMissingError, Manager, Reader } from "../../src/index.ts";
 import { fillPattern, Pattern, stateOf } from "../record/structs.ts";
 import { Large } from "./large.ts";
+import { channel, queue } from "./streams.ts";
 
 export interface Wait {
   readonly timeoutMs?: number | undefined;
@@ -51,9 +52,18 @@ export interface WriterOf extends ReaderOf {
   advance(wait?: Wait): void;
   /** Runs `fn` while others are kept out, then commits the state that there was. */
   hold(fn: () => void, wait?: Wait): void;
+  /** Takes all descriptors that `advance` needs, where it does not have them all the time. */
+  keepOpen?(): void;
   /** Keeps others out until it is released, where the content can do that beyond one call. */
   holdOpen?(wait?: Wait): { release(): void };
   remove(wait?: Wait): void;
+}
+
+/** Each throws an error whose name ends with TimeoutError. */
+export interface LimitedCalls extends Disposable {
+  readonly calls: readonly ((wait: Wait) => void)[];
+  /** The action of conformance-child.ts that holds what they need. */
+  readonly holder: "hold" | "holdLockFile";
 }
 
 export interface ContentUnderTest {
@@ -61,6 +71,16 @@ export interface ContentUnderTest {
   /** Names of the files of one segment in its directory. */
   readonly file: string;
   readonly lockFile: string;
+  /** Other files that stay when it is removed. */
+  readonly sideFiles?: readonly string[];
+  /** A state is the number of commits, so no two states have one version. */
+  readonly isCounter?: boolean;
+  /** Its users hold no lock: only creating, replacing and removing it take one. */
+  readonly isLockFree?: boolean;
+  /** Calls that end by their time limit while others hold what they need, where these are not the usual ones. */
+  limited?(dir: string): LimitedCalls;
+  /** The rows that make no sense for it, by their titles, and why. */
+  readonly without?: Readonly<Record<string, string>>;
   /** Makes the file where there is none, in state 0, and opens it. */
   create(dir: string, options?: Creation): WriterOf;
   openWriter(dir: string, options?: Opening): WriterOf;
@@ -257,11 +277,24 @@ const document: ContentUnderTest = {
   },
 };
 
-export const CONTENTS: readonly ContentUnderTest[] = [record, document];
+export const CONTENTS: readonly ContentUnderTest[] = [record, document, channel, queue];
 
 /** @throws Error for a name there is not */
 export function contentNamed(name: string | undefined): ContentUnderTest {
   const content = CONTENTS.find((candidate) => candidate.name === name);
   if (content === undefined) throw new Error(`there is no content ${name}`);
   return content;
+}
+
+/** The calls of a content that have a time limit, on a file that is there. */
+export function limitedCalls(content: ContentUnderTest, dir: string): LimitedCalls {
+  if (content.limited !== undefined) return content.limited(dir);
+  const writer = content.openWriter(dir);
+  const calls = [
+    (wait: Wait) => writer.commit(1, wait),
+    (wait: Wait) => writer.hold(() => {}, wait),
+    (wait: Wait) => content.create(dir, { force: true, ...wait }).close(),
+    (wait: Wait) => writer.remove(wait),
+  ];
+  return { calls, holder: "hold", [Symbol.dispose]: () => writer.close() };
 }

@@ -7,7 +7,7 @@ import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
 import { CONTENTS } from "./contents.ts";
-import { Bench, CHILD, Child, isSoak, rounds, rowTimeout } from "./support.ts";
+import { Bench, CHILD, Child, isSoak, rounds, rowsOf, rowTimeout } from "./support.ts";
 import { killAt, type Point, pointsOf } from "./system-calls.ts";
 
 setDefaultTimeout(rowTimeout());
@@ -26,7 +26,8 @@ async function killSomewhen(child: Child): Promise<void> {
 }
 
 describe.each([...CONTENTS])("$name", (content) => {
-  test(`created by ${CREATORS} at once: one file, no commit lost, nothing left beside it`, async () => {
+  const row = rowsOf(content);
+  row(`created by ${CREATORS} at once: one file, no commit lost, nothing left beside it`, async () => {
     for (let i = 0; i < rounds(1); i++) {
       using bench = new Bench(content);
       const children = Array.from({ length: CREATORS }, () => bench.child("create", 3));
@@ -37,7 +38,7 @@ describe.each([...CONTENTS])("$name", (content) => {
     }
   });
 
-  test("created with force by 8 at once: every user always finds a whole file", async () => {
+  row("created with force by 8 at once: every user always finds a whole file", async () => {
     for (let i = 0; i < rounds(1); i++) {
       using bench = new Bench(content);
       const children = Array.from({ length: 8 }, () => bench.child("create", 5, "force"));
@@ -47,38 +48,44 @@ describe.each([...CONTENTS])("$name", (content) => {
     }
   });
 
-  test("writers killed at a random instant: the next write is possible at once, nothing is torn or lost", async () => {
-    using bench = new Bench(content);
-    const writer = bench.create();
-    const reader = bench.reader();
-    let state = 0;
-    let version = reader.version;
-    for (let i = 0; i < rounds(4); i++) {
-      const child = bench.child("churn");
-      await child.line();
-      await killSomewhen(child);
-      writer.advance({ timeoutMs: 1000 });
-      const next = reader.newest() as number;
-      expect([next > state, reader.version > version, reader.peek()]).toEqual([true, true, next]);
-      [state, version] = [next, reader.version];
-    }
-    expect(bench.files()).toEqual(bench.ownFiles());
-  });
-
-  test("creators, replacers and removers killed at a random instant leave nothing that the next does not sweep", async () => {
-    using bench = new Bench(content);
-    for (let i = 0; i < rounds(4); i++) {
-      const child = bench.child("replace");
-      await child.line();
-      await killSomewhen(child);
-      using writer = content.create(bench.dir, { timeoutMs: 1000 });
-      expect(writer.newest()).toBeGreaterThanOrEqual(0);
+  row(
+    "writers killed at a random instant: the next write is possible at once, nothing is torn or lost",
+    async () => {
+      using bench = new Bench(content);
+      const writer = bench.create();
+      const reader = bench.reader();
+      let state = 0;
+      let version = reader.version;
+      for (let i = 0; i < rounds(4); i++) {
+        const child = bench.child("churn");
+        await child.line();
+        await killSomewhen(child);
+        writer.advance({ timeoutMs: 1000 });
+        const next = reader.newest() as number;
+        expect([next > state, reader.version > version, reader.peek()]).toEqual([true, true, next]);
+        [state, version] = [next, reader.version];
+      }
       expect(bench.files()).toEqual(bench.ownFiles());
-      writer.advance({ timeoutMs: 1000 });
-      const links = statSync(bench.dataPath).nlink;
-      expect([writer.peek() === writer.newest(), links]).toEqual([true, 1]);
-    }
-  });
+    },
+  );
+
+  row(
+    "creators, replacers and removers killed at a random instant leave nothing that the next does not sweep",
+    async () => {
+      using bench = new Bench(content);
+      for (let i = 0; i < rounds(4); i++) {
+        const child = bench.child("replace");
+        await child.line();
+        await killSomewhen(child);
+        using writer = content.create(bench.dir, { timeoutMs: 1000 });
+        expect(writer.newest()).toBeGreaterThanOrEqual(0);
+        expect(bench.files()).toEqual(bench.ownFiles());
+        writer.advance({ timeoutMs: 1000 });
+        const links = statSync(bench.dataPath).nlink;
+        expect([writer.peek() === writer.newest(), links]).toEqual([true, 1]);
+      }
+    },
+  );
 
   test.skipIf(!hasTool("strace")).each(["create", "force", "commit", "remove"] as const)(
     "killed at any system call of %s: all or nothing, no lock held, nothing left that the next does not sweep (needs strace)",
@@ -131,19 +138,26 @@ describe.each([...CONTENTS])("$name", (content) => {
     return pointsOf(commandOf(bench, operation), join(log.path, "trace"));
   }
 
-  test("a second name that a creator killed between link and unlink left is swept, and the file is missed when it is deleted", async () => {
-    using bench = new Bench(content);
-    const writer = bench.create();
-    writer.commit(1);
-    linkSync(bench.dataPath, `${bench.dataPath}.new-0123456789abcdef`);
-    const next = bench.create();
-    expect([bench.files(), next.newest(), statSync(bench.dataPath).nlink]).toEqual([bench.ownFiles(), 1, 1]);
-    rmSync(bench.dataPath);
-    await Bun.sleep(150);
-    expect([writer.newest(), next.newest()]).toEqual([undefined, undefined]);
-  });
+  row(
+    "a second name that a creator killed between link and unlink left is swept, and the file is missed when it is deleted",
+    async () => {
+      using bench = new Bench(content);
+      const writer = bench.create();
+      writer.commit(1);
+      linkSync(bench.dataPath, `${bench.dataPath}.new-0123456789abcdef`);
+      const next = bench.create();
+      expect([bench.files(), next.newest(), statSync(bench.dataPath).nlink]).toEqual([
+        bench.ownFiles(),
+        1,
+        1,
+      ]);
+      rmSync(bench.dataPath);
+      await Bun.sleep(150);
+      expect([writer.newest(), next.newest()]).toEqual([undefined, undefined]);
+    },
+  );
 
-  test("a process that ends in the middle of a write has not written, and the lock is free", async () => {
+  row("a process that ends in the middle of a write has not written, and the lock is free", async () => {
     using bench = new Bench(content);
     const writer = bench.create();
     writer.commit(1);

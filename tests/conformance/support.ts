@@ -1,5 +1,6 @@
 /** What the rows of the conformance suite share: a directory for each, child programs, and how often to try. */
 
+import { test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,13 @@ export const isSoak = FACTOR > 1;
 
 /** How often a row tries, `count` in the test suite. */
 export const rounds = (count: number): number => Math.ceil(count * FACTOR);
+
+/** Registers the rows of a content: a row is a test, unless the content says why it makes no sense for it. */
+export const rowsOf =
+  ({ without }: ContentUnderTest) =>
+  (title: string, run: () => void | Promise<void>): void => {
+    if (without?.[title] === undefined) test(title, run);
+  };
 
 /** For a whole row, in milliseconds; also when the machine is busy. */
 export const rowTimeout = (): number => 30_000 * Math.max(1, FACTOR);
@@ -59,8 +67,8 @@ export class Bench implements Disposable {
 
   /** What a segment whose file was made and used leaves in its directory. */
   ownFiles(): string[] {
-    const { file, lockFile } = this.content;
-    return [file, lockFile, `${lockFile}-page`].toSorted();
+    const { file, lockFile, sideFiles = [] } = this.content;
+    return [file, lockFile, `${lockFile}-page`, ...sideFiles].toSorted();
   }
 
   /** A child program on this directory: `action` of conformance-child.ts. Killed at the end of the scope. */

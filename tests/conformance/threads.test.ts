@@ -3,7 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Task } from "../process/conformance-worker.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
 import { CONTENTS } from "./contents.ts";
-import { Bench, eventually, rounds, rowTimeout, WORKER, within } from "./support.ts";
+import { Bench, eventually, rounds, rowsOf, rowTimeout, WORKER, within } from "./support.ts";
 
 setDefaultTimeout(rowTimeout());
 
@@ -42,6 +42,7 @@ class Thread implements Disposable {
 }
 
 describe.each([...CONTENTS])("$name", (content) => {
+  const row = rowsOf(content);
   const start = (bench: Bench, how: Task["how"]): Thread =>
     new Thread({ content: content.name, dir: bench.dir, how });
 
@@ -54,6 +55,7 @@ describe.each([...CONTENTS])("$name", (content) => {
       using bench = new Bench(content);
       const writer = bench.create();
       writer.commit(1);
+      expect(writer.newest()).toBe(1);
       const before = openIn(bench);
       for (let i = 0; i < rounds(1); i++) {
         using thread = start(bench, how);
@@ -65,10 +67,11 @@ describe.each([...CONTENTS])("$name", (content) => {
     },
   );
 
-  test("terminated while it holds: the lock is free at once, what it left half done is not seen", async () => {
+  row("terminated while it holds: the lock is free at once, what it left half done is not seen", async () => {
     using bench = new Bench(content);
     const writer = bench.create();
     writer.commit(1);
+    expect(writer.newest()).toBe(1);
     const before = openIn(bench);
     for (let i = 0; i < rounds(2); i++) {
       using thread = start(bench, "hold");
@@ -82,10 +85,11 @@ describe.each([...CONTENTS])("$name", (content) => {
     }
   });
 
-  test("terminated while it waits: it never gets the lock, and is in nobody's way", async () => {
+  row("terminated while it waits: it never gets the lock, and is in nobody's way", async () => {
     using bench = new Bench(content);
     const writer = bench.create();
     writer.commit(1);
+    expect(writer.newest()).toBe(1);
     const before = openIn(bench);
     for (let i = 0; i < rounds(2); i++) {
       const child = bench.child("hold");
@@ -105,7 +109,7 @@ describe.each([...CONTENTS])("$name", (content) => {
     }
   });
 
-  test("terminated while it waits for changes: nothing stays open, writers go on", async () => {
+  row("terminated while it waits for changes: nothing stays open, writers go on", async () => {
     using bench = new Bench(content);
     const writer = bench.create();
     const before = openIn(bench);

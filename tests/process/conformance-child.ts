@@ -4,6 +4,7 @@
  */
 import { readSync, statSync } from "node:fs";
 import { LockTimeoutError } from "../../src/index.ts";
+import { RwLock } from "../../src/sync/rw-lock.ts";
 import { contentNamed } from "../conformance/contents.ts";
 import { MARK } from "../conformance/system-calls.ts";
 
@@ -31,7 +32,11 @@ function create(): void {
 function churn(): void {
   using writer = content.openWriter(dir);
   console.log("ready");
-  for (;;) writer.advance();
+  for (;;) {
+    writer.advance();
+    // Where no lock slows it down, it fills the file.
+    if (content.isLockFree) Bun.sleepSync(0.1);
+  }
 }
 
 /** Makes, replaces and removes the file until it is killed. */
@@ -52,6 +57,14 @@ function hold(): void {
     awaitRow();
   });
   console.log("released");
+}
+
+/** Holds the lock of those who create, replace and remove the file. */
+function holdLockFile(): void {
+  using lock = new RwLock({ path: `${dir}/${content.lockFile}` });
+  lock.acquire("exclusive");
+  console.log("held");
+  awaitRow();
 }
 
 /** The same with lock files of its own, where they were deleted. */
@@ -155,6 +168,7 @@ const actions: Record<string, () => void> = {
   churn,
   replace,
   hold,
+  holdLockFile,
   endInside,
   commit,
   look,
