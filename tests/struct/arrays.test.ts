@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { inspect } from "node:util";
 import { viewAt } from "../../src/struct/functions.ts";
 import {
   array,
@@ -391,4 +392,30 @@ describe("the layout says what an array of numbers is, for all elements alike", 
     }
     expect(create(Several).list.every((n) => n.list instanceof Float64Array)).toBe(true);
   });
+});
+
+test("numbers of read-only memory: [i], methods and inspection through the Proxy in front of them", () => {
+  class Samples extends Struct {
+    @field(array(c_double, 3)) values!: Float64Array;
+  }
+  const region = new Region(new Float64Array([1, 2, 3]).buffer, 0, 24, READ_ONLY);
+  const values = viewAt(Samples, region, 0).values as unknown as CArray<number>;
+  expect([values[0], values[2], values[3], values["01" as never], values.at(-1), values.length]).toEqual([
+    1,
+    3,
+    undefined,
+    undefined,
+    3,
+    3,
+  ]);
+  expect([[...values], values.map((value) => value * 2), values.indexOf(2), JSON.stringify(values)]).toEqual([
+    [1, 2, 3],
+    [2, 4, 6],
+    1,
+    "[1,2,3]",
+  ]);
+  expect(values.copyTo(new Float64Array(3))).toEqual(new Float64Array([1, 2, 3]));
+  expect([Bun.inspect(values), inspect(values)]).toEqual(["[ 1, 2, 3 ]", "[ 1, 2, 3 ]"]);
+  expect(() => ((values as unknown as number[])[1] = 4)).toThrow("Samples.values is read-only here");
+  expect(values).toBeInstanceOf(CArray);
 });

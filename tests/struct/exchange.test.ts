@@ -5,7 +5,7 @@ import { compileExchange, exchangeAll, tearing } from "../support/exchange.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
 
-const COUNT = 100_000;
+const COUNT = 10_000;
 
 test.skipIf(!hasTool("gcc"))(
   "we load what C stores, and C what we store: no value that was not stored (needs gcc)",

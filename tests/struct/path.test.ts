@@ -119,6 +119,14 @@ describe("a path", () => {
     expect(() => setPath(words, at(2), 1)).toThrow(beyond);
   });
 
+  test("an element has one spelling", () => {
+    class Words extends Struct {
+      @field(array(c_int32, 2)) words!: Int32Array;
+    }
+    for (const step of ["01", "00", "+1", "1.0", " 1", "1e0"])
+      expect(() => resolvePath(layoutOfClass(Words), `words.${step}`)).toThrow(TypeError);
+  });
+
   test("looked up once is kept, but not without end", () => {
     expect(resolvePath(layout, "point.x")).toBe(resolvePath(layout, "point.x"));
     class Words extends Struct {

@@ -214,9 +214,6 @@ export interface Exchanged {
   readonly wrong: number;
 }
 
-/** Accesses between two looks at what the other side has done. */
-const CHUNK = 100_000;
-
 /** Each kind a function of its own: one that took the name as a parameter would be compiled for all of them. */
 const loadingLoop = (name: string) =>
   new Function(
@@ -249,6 +246,8 @@ export async function* exchangeAll(
   const view = viewOf(Exchange, map);
   const told = new Uint32Array(map.bytes.buffer, map.bytes.byteOffset + TOLD, 1);
   const done = new BigUint64Array(map.bytes.buffer, map.bytes.byteOffset + TOLD + 64, 5);
+  // Accesses between two looks at what the other side has done.
+  const chunk = Math.min(count, 100_000);
   const child = Bun.spawn([exchange, file], { stdout: "pipe" });
   try {
     await linesOf(child.stdout).next();
@@ -265,7 +264,7 @@ export async function* exchangeAll(
       const seen: [number, number, number] = [0, 0, 0];
       const load = loadingLoop(kind);
       let loads = 0;
-      for (; loads < count || other(0) < count; loads += CHUNK) load(view, CHUNK, a, b, seen);
+      for (; loads < count || other(0) < count; loads += chunk) load(view, chunk, a, b, seen);
       yield {
         kind,
         by: "C stores, we load",
@@ -277,7 +276,7 @@ export async function* exchangeAll(
       tell(2 * i + 2);
       const store = storingLoop(kind);
       let stores = 0;
-      for (; stores < count || other(0) < count; stores += CHUNK) store(view, CHUNK, a, b);
+      for (; stores < count || other(0) < count; stores += chunk) store(view, chunk, a, b);
       tell(0);
       // The last thousand loads may be under way.
       await Bun.sleep(1);

@@ -25,8 +25,8 @@ const isNumeric = (key: string | symbol): key is string =>
 const isIndex = (index: number, length: number): boolean =>
   Number.isInteger(index) && index >= 0 && index < length;
 
-/** The index that a key spells, -1 for any other key: by its digits, as a loop over `[i]` comes here each time. */
-function indexOf(key: string): number {
+/** @internal The index that a key spells, -1 for any other key: by its digits, as a loop over `[i]` comes here each time. */
+export function indexOfKey(key: string): number {
   const { length } = key;
   if (length > 15 || length === 0 || (length > 1 && key.charCodeAt(0) === ZERO)) return -1;
   let index = 0;
@@ -43,7 +43,7 @@ const ZERO = 48;
 /** Behind the prototypes of all arrays: only keys that nothing else answers get here, so `[i]` costs no other access. */
 const indexer = new Proxy(Object.prototype, {
   get(target, key, receiver: Generated) {
-    const index = typeof key === "string" ? indexOf(key) : -1;
+    const index = typeof key === "string" ? indexOfKey(key) : -1;
     if (index < 0) return Reflect.get(target, key, receiver);
     return index < receiver.length ? receiver.at(index) : undefined;
   },
@@ -233,6 +233,8 @@ export type StructArray<T> = CArray<T>;
 /** Where an array stands: the member it is, or the array it is a row of, and which row. */
 export type Owner = string | { readonly [PLACE]: string };
 export const PLACE = Symbol("shmstruct:place");
+/** The memory, for those that meet the Proxy in front of an array and not the array. */
+export const MEMORY = Symbol("shmstruct:memory");
 
 /** The place of an array for messages, put together only when a value is refused. */
 export const elementPath = (owner: Owner, row: number): string =>

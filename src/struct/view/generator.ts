@@ -30,7 +30,15 @@ import { AT_START, BIG_ENDIAN, FRESH, OWN, READ_ONLY, Region, UNALIGNED } from "
 import { own } from "../memory/own-region.ts";
 import { gone, turned } from "../memory/words.ts";
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
-import { copyNumbers, elementPath, IteratorPrototype, normalIndex, PLACE } from "./arrays.ts";
+import {
+  copyNumbers,
+  elementPath,
+  IteratorPrototype,
+  indexOfKey,
+  MEMORY,
+  normalIndex,
+  PLACE,
+} from "./arrays.ts";
 import { Atomic, AtomicValue } from "./atomic.ts";
 import {
   type BitMember,
@@ -157,25 +165,51 @@ export class Generator {
     const out = new SourceWriter();
     out.line('"use strict";');
     this.#iterator(out, element);
+    const isIndexed = this.#readOnly && isNumeric(element);
+    if (isIndexed) this.#indexing(out);
     out.block("return class", () => {
       out.line(`#region; ${this.#memory}; #offset; #length; #owner; #row;`);
       out.block("constructor(region, offset, length, owner, row)", [
         `this.#region = region; this.${this.#memory} = region.${this.#memory.slice(1)}; this.#offset = offset;`,
         "this.#length = length; this.#owner = owner; this.#row = row;",
+        ...(isIndexed ? ["return new Proxy(this, new Indexing(this));"] : []),
       ]);
       const place = this.#constant("PLACE", PLACE);
       out.block(`get [${place}]()`, [
         `return ${this.#constant("elementPath", elementPath)}(this.#owner, this.#row);`,
       ]);
+      const memory = this.#constant("MEMORY", MEMORY);
+      out.block(`get [${memory}]()`, ["return this.#region;"]);
       out.block("get length()", ["return this.#length;"]);
       this.#elementReaders(out, element);
       this.#elementWriters(out, element);
       out.block("toJSON()", [`return Array.from(this, ${this.#constant("forJson", forJson)});`]);
       out.block('[Symbol.for("nodejs.util.inspect.custom")]()', [
-        `return ${this.#constant("readableElements", readableElements)}(this, this.#region);`,
+        `return ${this.#constant("readableElements", readableElements)}(this, this[${memory}]);`,
       ]);
     });
     return out.toString();
+  }
+
+  /**
+   * For numbers that no typed array may stand for, as a store to their memory would kill the process: a Proxy in front
+   * makes `[i]` as fast as one can be (the one behind all arrays takes ten times as long, as it gets each index as a
+   * string of its own), and compiled code sees through it to `at`. The class is written for each type of elements, so
+   * that its calls stay those of one class.
+   */
+  #indexing(out: SourceWriter): void {
+    const indexOf = this.#constant("indexOf", indexOfKey);
+    out.block("class Indexing", () => {
+      out.block("constructor(array)", ["this.at = (i) => array.at(i);"]);
+      out.block("get(array, key)", [
+        'if (key === "at") return this.at;',
+        'if (key === "length") return array.length;',
+        `const i = typeof key === "string" ? ${indexOf}(key) : -1;`,
+        "if (i >= 0) return i < array.length ? array.at(i) : undefined;",
+        "const value = array[key];",
+        'return typeof value === "function" && key !== "constructor" ? value.bind(array) : value;',
+      ]);
+    });
   }
 
   #elementReaders(out: SourceWriter, element: FieldType): void {

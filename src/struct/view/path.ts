@@ -70,7 +70,8 @@ function follow(place: ResolvedPath, step: string, where: string): ResolvedPath 
       `${where}: ${typeName(type)} has no members, so ${JSON.stringify(step)} leads nowhere`,
     );
   const index = Number(step);
-  if (!/^\d+$/.test(step))
+  // One spelling an element: "01" would be another path for the same one.
+  if (!/^(0|[1-9]\d*)$/.test(step))
     throw new TypeError(`${where}: ${JSON.stringify(step)} must be an index into ${typeName(type)}`);
   if (type.length !== null && index >= type.length)
     throw new RangeError(`${where}: index ${step} is outside ${typeName(type)}`);
