@@ -122,11 +122,11 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     });
     try {
       this.#content = this.#segment.content;
+      this.#reader = this.#content.reader(from);
     } catch (error) {
       this.#segment.close();
       throw error;
     }
-    this.#reader = this.#content.reader(from);
   }
 
   /**

@@ -54,6 +54,8 @@ export interface QueueOptions extends Trust {
    * Fixed at creation. Default: never; a dead worker's job goes back without it.
    */
   readonly leaseMs?: number | undefined;
+  /** Milliseconds for which the constructor waits for the queue's lock, should it have a file to make. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Options of `Queue.open`. @example await Queue.open(Job, { dir, waitMs: 5000 }) */
@@ -142,6 +144,7 @@ const known = {
   mode: "number",
   maxAttempts: "number",
   leaseMs: "number",
+  timeoutMs: "number",
   ...TRUST_OPTIONS,
 } as const;
 const pushKnown = { delayMs: "number", length: "number" } as const;
@@ -166,7 +169,7 @@ const NO_ROOM_MS = 1000;
  * `take()` until `done()`; when that worker dies, the job goes back as soon as another process looks. All processes that wait
  * look at least once a second.
  * @throws FileMissingError without `create`; LayoutMismatchError; FileFormatError for a damaged file or one made with other
- *   options; TypeError, RangeError for the options; SystemError
+ *   options; LockTimeoutError after `timeoutMs`; TypeError, RangeError for the options; SystemError
  * @example
  * using jobs = new Queue(Job, { dir: "/run/app", slots: 1024, create: true, maxAttempts: 5 });
  * jobs.push({ id: 1 });
@@ -242,10 +245,10 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   #create(place: Place): void {
-    const { slots = DEFAULT_SLOTS, payloadBytes, mode = 0o600, force } = this.#options;
+    const { slots = DEFAULT_SLOTS, payloadBytes, mode = 0o600, force, timeoutMs } = this.#options;
     const { maxAttempts = 0, leaseMs = 0 } = this.#options;
     const plan = queuePlan(this.#payload, { slots, payloadBytes, limits: { maxAttempts, leaseMs } });
-    createSegment(place, plan, queueType(), { force, mode, trust: this.#options });
+    createSegment(place, plan, queueType(), { force, mode, timeoutMs, trust: this.#options });
   }
 
   #checkAgreement(): void {
@@ -904,7 +907,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     checkOptions("Queue.restore", options, known);
     const payload = new Payload<T>(cls);
     const place = classPlace(options.className ?? payload.name, options, "queue");
-    restoreSegment(place, queueType(payload), backup, { mode: options.mode, trust: options });
+    const { mode, timeoutMs } = options;
+    restoreSegment(place, queueType(payload), backup, { mode, timeoutMs, trust: options });
   }
 
   /** One turn per change of the queue: a push, an end, a note. @throws ClosedError; the signal's reason */
@@ -943,10 +947,11 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 }
 
 function checkQueueOptions(options: QueueOptions): void {
-  const { force, create, mode, maxAttempts, leaseMs } = options;
+  const { force, create, mode, maxAttempts, leaseMs, timeoutMs } = options;
   if (force && !create) throw new TypeError("new Queue: force replaces the file, so it needs create: true");
   checkMode(mode);
   if (leaseMs !== undefined) checkMilliseconds("leaseMs", leaseMs);
+  checkTimeout(timeoutMs);
   const isFine =
     maxAttempts === undefined ||
     (Number.isInteger(maxAttempts) && maxAttempts >= 0 && maxAttempts <= MAX_ATTEMPTS);

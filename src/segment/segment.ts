@@ -83,6 +83,8 @@ export class Segment<C extends Content> implements Closable {
       const content = this.#content;
       this.#opened = { version: content?.version ?? NO_FILE, mark: content?.mark, content };
     } catch (error) {
+      // A damaged file may show only when its version is read, with the lock open already.
+      this.#lock?.close();
       this.#content?.file.close();
       throw error;
     }
@@ -310,8 +312,17 @@ export class Segment<C extends Content> implements Closable {
     if (isSame) next.file.close();
     const current = isSame ? old : next;
     if (current === old && keepsLock) return false;
-    this.#attach(current, keepsLock ? lock : this.#openLockFor(current));
+    this.#attach(current, keepsLock ? lock : this.#openLockInsteadOf(old, current));
     return true;
+  }
+
+  #openLockInsteadOf(old: C | undefined, next: C | undefined): RwLock {
+    try {
+      return this.#openLockFor(next);
+    } catch (error) {
+      if (next !== old) next?.file.close();
+      throw error;
+    }
   }
 
   /** Goes over to another file and lock. Should the old memory be in use (`"BUSY"`), what was opened goes instead. */
