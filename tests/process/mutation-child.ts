@@ -98,7 +98,7 @@ function openedEditor(): Opened {
     calls: {
       edit: () =>
         role.edit((robot) => {
-          robot.n++;
+          robot.n ^= 1;
           robot.name = "ä".repeat(9);
         }, WAIT),
       set: () => role.set("mode", 1, WAIT),

@@ -39,8 +39,10 @@ function tamper(path: string): void {
   closeSync(fd);
 }
 
+const parent = process.ppid;
 console.log("ready");
-for (;;) {
+// The other process may be killed at any time.
+while (process.ppid === parent) {
   if (Atomics.load(words, 0) !== 1) {
     Bun.sleepSync(1);
     continue;

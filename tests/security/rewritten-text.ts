@@ -77,7 +77,7 @@ export async function readWhileRewritten({
   } finally {
     writing.kill("SIGKILL");
     await writing.exited;
-    manager.remove();
+    manager.remove({ purge: true });
     rmSync(dir, { recursive: true, force: true });
   }
 }
