@@ -6,6 +6,7 @@ import { Segment } from "../segment/segment.ts";
 import type { Struct } from "../struct/declare/struct.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { Region } from "../struct/memory/memory.ts";
+import { TrackedRegion } from "../struct/memory/tracked.ts";
 import { getPath, resolvePath } from "../struct/view/path.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
@@ -135,10 +136,21 @@ export class Core<T extends Struct> {
   /** The view to hand out while the lock is held: a writer's is on the live struct, a reader's on what is committed. */
   lockedView(mode: LockMode): T {
     const { content } = this;
-    const region = mode === "exclusive" ? content.plain : content.committed;
+    return this.#viewOn(mode === "exclusive" ? content.plain : content.committed);
+  }
+
+  /** A view to read with while the lock is held: what a writer's own hands out is saved as if it were stored to. */
+  readingView(mode: LockMode): T {
+    const { content } = this;
+    if (mode === "shared" || !(content.plain instanceof TrackedRegion)) return this.lockedView(mode);
+    content.file.takeIn();
+    return this.#viewOn(content.readable);
+  }
+
+  #viewOn(region: Region): T {
     const known = this.#views.get(region);
     if (known !== undefined) return known;
-    const view = content.view<T>(this.layout, region);
+    const view = this.content.view<T>(this.layout, region);
     this.#views.set(region, view);
     return view;
   }
@@ -311,7 +323,7 @@ export class Core<T extends Struct> {
   /** Runs `fn` on the struct as part of the call that is at work, or under the lock for as long as it takes. */
   underLock<R>(fn: (data: T) => R, options?: LockOptions): R {
     const { openCall } = this;
-    if (openCall !== undefined) return fn(this.lockedView(openCall.mode));
+    if (openCall !== undefined) return fn(this.readingView(openCall.mode));
     const holding = this.acquire("shared", "call", options);
     try {
       return fn(this.lockedView("shared"));

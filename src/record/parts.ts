@@ -14,6 +14,8 @@ export interface Part extends Range {
   readonly path: ResolvedPath;
   /** Of a value that one getter reads: it, by a view of the whole struct. Undefined for what is copied. */
   readonly read: ((view: object) => unknown) | undefined;
+  /** Bytes that the getter looks at, or more. */
+  readonly reads: Range;
   /** Private memory for a copy of the part's bytes, and what stands for them. */
   readonly make: () => { readonly bytes: Uint8Array; readonly value: unknown };
 }
@@ -55,10 +57,20 @@ export class Parts {
       start: path.offset,
       end: path.offset + (isInPlace ? 0 : sizeOfType(path.type)),
       read: isInPlace ? getterOf(path) : undefined,
+      reads: readsOf(path, this.#layout.size),
       make: isInPlace ? () => ({ bytes: new Uint8Array(), value: undefined }) : makerOf(this.#layout, path),
     };
   }
 }
+
+/** A bit-field is read with its neighbours, from words that may begin before it. */
+function readsOf({ offset, type }: ResolvedPath, structBytes: number): Range {
+  const around = type.kind === "bits" ? MOST_BITS_BYTES : 0;
+  const end = offset + sizeOfType(type) + around;
+  return { start: Math.max(0, offset - around), end: Math.min(end, structBytes) };
+}
+
+const MOST_BITS_BYTES = 16;
 
 /** Written out, as each step of a loop over the path would cost more than the read. */
 function getterOf({ steps }: ResolvedPath): (view: object) => unknown {

@@ -6,6 +6,7 @@
  *
  *     state          event       next           what happens, in this order
  *     even           begin       odd            live -> pre-image, version -> before, then sequence + 1
+ *     odd            store       odd            of a large struct only its block -> pre-image, now (pre-image.ts)
  *     odd            commit      even           commits + 1, then sequence + 1
  *     odd            roll back   even           pre-image -> live, then sequence + 1
  *     odd            writer dies odd            nothing: the next writer repairs
@@ -13,7 +14,8 @@
  *                                               absolutely, so that two repairs in a row cannot invert the parity
  *
  * So the committed state is the live struct while the sequence is even, and the pre-image while it is odd (no process
- * writes that then). Under a shared lock the sequence stands still: odd means a dead writer.
+ * writes that then); of a large struct the saved blocks of the pre-image, and the rest of the live struct. Under a shared
+ * lock the sequence stands still: odd means a dead writer.
  */
 import { FileFormatError, SupersededError } from "../errors/errors.ts";
 import type { Content, ContentCopy, ContentType, ContentWords } from "../segment/content.ts";
@@ -25,6 +27,7 @@ import { viewAt } from "../struct/functions.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import { atomicRanges, type Range, rangesBetween } from "../struct/layout/plain-ranges.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory/memory.ts";
+import { TrackedRegion } from "../struct/memory/tracked.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
 import { fingerprintOf } from "../struct/schema/schema.ts";
 import { guardSleepers } from "../struct/view/atomic.ts";
@@ -32,6 +35,7 @@ import { readConsistent } from "../sync/seqlock.ts";
 import { exists } from "../sys/paths.ts";
 import { checkLayout, layoutInFile, schemaInFile } from "./layouts.ts";
 import type { Part } from "./parts.ts";
+import { BlockPreImage, type PreImage, type PreImagePlan, WholePreImage } from "./pre-image.ts";
 
 /** Any record, also one of IPMMAP, has at least the header. */
 export const LEAST_BYTES = 16;
@@ -86,6 +90,9 @@ interface WholeViews {
   readonly preImage: object;
 }
 
+/** Stands for a value of which one half lies in the live struct and the other in the pre-image. */
+const MIXED = Symbol("mixed");
+
 /** Stands for a value whose type refuses to read it. */
 class Unreadable {
   readonly cause: unknown;
@@ -102,17 +109,17 @@ export class RecordContent implements Content {
   /** The live struct, for a writer's session, and for views without any lock. */
   readonly plain: Region;
   readonly fresh: Region;
-  /** The live struct and the pre-image, for readers under a lock. */
-  readonly #readable: { readonly live: Region; readonly preImage: Region };
+  /** The live struct, for what only reads it. */
+  readonly readable: Region;
+  /** The state before the writer, as far as it was saved. */
+  readonly #saved: Region;
   readonly #live: Uint8Array;
   readonly #liveWords: Int32Array;
-  readonly #preImage: Uint8Array | undefined;
-  readonly #atomics: readonly Range[];
+  readonly #preImage: PreImage | undefined;
+  #deadWriters: { readonly sequence: number; readonly committed: Region } | undefined;
   #wholeViews: WholeViews | undefined;
   /** All bytes but those of atomics. */
   readonly #transactional: readonly Range[];
-  /** The part that the class knows, of live and pre-image. */
-  readonly #ofClass: { readonly live: Uint8Array; readonly preImage: Uint8Array };
 
   constructor(file: SegmentFile, layout: Layout | undefined) {
     const { bytes, footer } = file;
@@ -121,24 +128,20 @@ export class RecordContent implements Content {
     this.structBytes = footer?.contentBytes ?? layout?.size ?? file.byteLength;
     const mode = file.access === "read" ? READ_ONLY : 0;
     const preImageOffset = footer?.preImageOffset ?? 0;
-    this.plain = new Region(buffer, 0, this.structBytes, mode);
-    this.fresh = this.plain.with(mode | FRESH);
+    const live = new Region(buffer, 0, this.structBytes, mode);
+    this.fresh = live.with(mode | FRESH);
+    this.readable = live.with(READ_ONLY);
+    this.#saved = new Region(buffer, preImageOffset, this.structBytes, READ_ONLY);
     this.#live = bytes.subarray(0, this.structBytes);
     this.#liveWords = file.words.subarray(0, (layout?.size ?? 0) >> 2);
-    this.#preImage = footer?.transactional
-      ? bytes.subarray(preImageOffset, preImageOffset + this.structBytes)
-      : undefined;
-    this.#atomics = layout === undefined ? [] : atomicRanges(wholeLayout(file, layout));
-    if (this.#atomics.length > 0) guardSleepers(buffer, () => this.#refuseToSleep());
-    this.#transactional = rangesBetween(this.#atomics, this.structBytes);
-    this.#ofClass = {
-      live: this.#live.subarray(0, layout?.size),
-      preImage: (this.#preImage ?? this.#live).subarray(0, layout?.size),
-    };
-    this.#readable = {
-      live: this.plain.with(READ_ONLY),
-      preImage: new Region(buffer, preImageOffset, this.structBytes, READ_ONLY),
-    };
+    const atomics = layout === undefined ? [] : atomicRanges(wholeLayout(file, layout));
+    if (atomics.length > 0) guardSleepers(buffer, () => this.#refuseToSleep());
+    this.#transactional = rangesBetween(atomics, this.structBytes);
+    this.#preImage = preImageOf(file, { bytes, structBytes: this.structBytes, preImageOffset, atomics });
+    this.plain =
+      this.#preImage instanceof BlockPreImage && file.access === "write"
+        ? new TrackedRegion(buffer, 0, this.structBytes, { mode, tracker: this.#preImage })
+        : live;
   }
 
   #refuseToSleep(): void {
@@ -166,8 +169,24 @@ export class RecordContent implements Content {
 
   /** The committed struct, read-only, for as long as a lock keeps writers out. */
   get committed(): Region {
-    this.file.takeIn();
-    return this.hasDeadWriter ? this.#readable.preImage : this.#readable.live;
+    const { file } = this;
+    file.takeIn();
+    if (!this.hasDeadWriter) {
+      this.#deadWriters = undefined;
+      return this.readable;
+    }
+    if (this.#preImage instanceof WholePreImage) return this.#saved;
+    return this.#copyOfCommitted(file.sequence);
+  }
+
+  /** Of a state that lies nowhere in the file as a whole; kept, as each call of a session may ask for it. */
+  #copyOfCommitted(sequence: number): Region {
+    if (this.#deadWriters?.sequence === sequence) return this.#deadWriters.committed;
+    const copy = new Uint8Array(this.structBytes);
+    this.#preImage?.copy(sequence, copy, 0);
+    const committed = new Region(copy.buffer, 0, this.structBytes, READ_ONLY);
+    this.#deadWriters = { sequence, committed };
+    return committed;
   }
 
   /** Under a lock: whether the last writer died before it could commit or roll back. */
@@ -181,9 +200,10 @@ export class RecordContent implements Content {
   }
 
   readonly #timeStampOf = (sequence: number): number => {
-    const { live, preImage } = this.#readable;
-    const region = this.#isLive(sequence) ? live : preImage;
-    return region.view.getFloat64(TIME_STAMP_AT, true);
+    if (this.#isLive(sequence)) return this.readable.view.getFloat64(TIME_STAMP_AT, true);
+    const copy = new Uint8Array(8);
+    this.#preImage?.copy(sequence, copy, TIME_STAMP_AT);
+    return new DataView(copy.buffer).getFloat64(0, true);
   };
 
   /** How many transactions were committed, up to the state that a snapshot gives; 0 in a file without a footer. */
@@ -220,7 +240,7 @@ export class RecordContent implements Content {
     const { file } = this;
     const { sequence } = file;
     if ((sequence & 1) === 0) return;
-    if (this.#preImage !== undefined) this.restoreLive(this.#preImage);
+    this.#preImage?.restore(sequence);
     file.copyVersion(file.at.before, file.at.commits);
     file.publish(file.at.sequence, (sequence | 1) + 1);
   }
@@ -231,14 +251,22 @@ export class RecordContent implements Content {
     file.takeInToStore();
     if (file.footer === undefined) return;
     this.repair();
-    this.#preImage?.set(this.#live);
+    const odd = file.sequence + 1;
+    this.#preImage?.prepare(odd);
     file.copyVersion(file.at.commits, file.at.before);
-    file.publish(file.at.sequence, file.sequence + 1);
+    file.publish(file.at.sequence, odd);
+    this.#preImage?.open(odd);
+  }
+
+  /** To be called in a transaction before bytes of the struct are stored to by other means than views on `plain`. */
+  willStore(byteOffset: number, byteLength: number): void {
+    this.#preImage?.willStore(byteOffset, byteLength);
   }
 
   /** Makes the stores since `begin` the committed state. */
   commit(): void {
     const { file } = this;
+    this.#preImage?.close();
     if (file.footer !== undefined) {
       file.countCommit();
       file.publish(file.at.sequence, file.sequence + 1);
@@ -249,8 +277,9 @@ export class RecordContent implements Content {
   /** Takes the stores since `begin` back. */
   rollBack(): void {
     const { file } = this;
+    this.#preImage?.close();
     if (file.footer !== undefined) {
-      if (this.#preImage !== undefined) this.restoreLive(this.#preImage);
+      this.#preImage?.restore(file.sequence);
       file.publish(file.at.sequence, file.sequence + 1);
     }
     file.giveOut();
@@ -293,11 +322,16 @@ export class RecordContent implements Content {
   };
 
   readonly #copy = (sequence: number, target: Uint8Array): true => {
-    const { live, preImage } = this.#ofClass;
-    if (this.#isLive(sequence)) target.set(live);
-    else this.#copyPreImage(target, preImage);
+    this.#copyRange(sequence, target, 0);
     return true;
   };
+
+  /** Committed bytes from `start` on, as they are if the sequence is still the same afterwards. */
+  #copyRange(sequence: number, target: Uint8Array, start: number): void {
+    const end = Math.min(start + target.length, this.structBytes);
+    if (this.#isLive(sequence)) target.set(this.#live.subarray(start, end));
+    else this.#preImage?.copy(sequence, target.subarray(0, end - start), start);
+  }
 
   /**
    * A part of the last committed state, without a lock; undefined when writers were too busy.
@@ -309,7 +343,7 @@ export class RecordContent implements Content {
       this.#wholeViews ??= this.#viewsOf(layout);
       const value = readConsistent(words, at.sequence, this.#readInPlace, part);
       if (value instanceof Unreadable) throw value.cause;
-      return value;
+      return value === MIXED ? undefined : value;
     }
     const copy = part.make();
     const isWhole = readConsistent(words, at.sequence, this.#copyPart, { part, bytes: copy.bytes });
@@ -317,44 +351,23 @@ export class RecordContent implements Content {
   }
 
   #viewsOf(layout: Layout): WholeViews {
-    const preImage = this.#readable.preImage.with(READ_ONLY | FRESH);
+    const preImage = this.#saved.with(READ_ONLY | FRESH);
     return { live: this.view(layout, this.fresh), preImage: this.view(layout, preImage) };
   }
 
-  readonly #readInPlace = (sequence: number, { read }: Part): unknown => {
+  readonly #readInPlace = (sequence: number, part: Part): unknown => {
     const { live, preImage } = this.#wholeViews as WholeViews;
-    try {
-      return (read as NonNullable<Part["read"]>)(this.#isLive(sequence) ? live : preImage);
-    } catch (error) {
-      // It may have seen half of a store: that counts only if it was whole.
-      return new Unreadable(error);
-    }
+    if (this.#isLive(sequence)) return readOf(part, live);
+    const fromLive = this.#preImage instanceof BlockPreImage ? readOf(part, live) : undefined;
+    const place = this.#preImage?.placeOf(sequence, part.reads.start, part.reads.end);
+    if (place === "live") return fromLive;
+    return place === "mixed" ? MIXED : readOf(part, preImage);
   };
 
   readonly #copyPart = (sequence: number, { part, bytes }: PartCopy): true => {
-    const { start, end } = part;
-    const isLive = this.#isLive(sequence);
-    bytes.set((isLive ? this.#live : (this.#preImage as Uint8Array)).subarray(start, end));
-    if (!isLive) this.#copyAtomics(bytes, part);
+    this.#copyRange(sequence, bytes, part.start);
     return true;
   };
-
-  /** Atomics are live whatever a writer does. */
-  #copyAtomics(bytes: Uint8Array, part: Range): void {
-    for (const atomic of this.#atomics) {
-      const start = Math.max(atomic.start, part.start);
-      const end = Math.min(atomic.end, part.end);
-      if (start < end) bytes.set(this.#live.subarray(start, end), start - part.start);
-    }
-  }
-
-  /** The state before the writer that is at work; its atomics as they are now, as they belong to no transaction. */
-  #copyPreImage(target: Uint8Array, preImage: Uint8Array): void {
-    target.set(preImage);
-    for (const { start, end } of this.#atomics) {
-      if (end <= preImage.length) target.set(this.#live.subarray(start, end), start);
-    }
-  }
 
   copyCommitted(isLocked: boolean): ContentCopy | undefined {
     const { file } = this;
@@ -365,15 +378,17 @@ export class RecordContent implements Content {
   readonly #copyAll = (sequence: number): ContentCopy => {
     const version = this.file.footer === undefined ? 0 : this.#versionOf(sequence);
     if (this.#isLive(sequence)) return { bytes: new Uint8Array(this.#live), version };
-    const bytes = new Uint8Array(this.#preImage as Uint8Array);
-    for (const { start, end } of this.#atomics) bytes.set(this.#live.subarray(start, end), start);
+    const bytes = new Uint8Array(this.structBytes);
+    this.#copyRange(sequence, bytes, 0);
     return { bytes, version };
   };
 
   applyCommitted({ bytes, version }: ContentCopy): void {
     const { file } = this;
     this.begin();
+    this.willStore(0, this.structBytes);
     this.#live.set(bytes);
+    this.#preImage?.close();
     file.storeVersion(file.at.commits, version);
     file.publish(file.at.sequence, file.sequence + 1);
     file.giveOut();
@@ -381,6 +396,7 @@ export class RecordContent implements Content {
 
   /** Zeroes the whole live struct, also what a class that is only a prefix of it does not know. The header code stays. */
   clearLive(): void {
+    this.willStore(0, this.structBytes);
     this.#live.fill(0, HEADER_CODE_BYTES);
   }
 
@@ -388,6 +404,29 @@ export class RecordContent implements Content {
   view<T extends Struct>(layout: Layout, region: Region): T {
     return viewAt<T>(layout.cls as never, region, 0);
   }
+}
+
+/** What a part's getter gives of a view; it may see half of a store, so what it throws counts only if it was whole. */
+function readOf({ read }: Part, view: object): unknown {
+  try {
+    return (read as NonNullable<Part["read"]>)(view);
+  } catch (error) {
+    return new Unreadable(error);
+  }
+}
+
+function preImageOf(file: SegmentFile, plan: PreImagePlan): PreImage | undefined {
+  const { footer } = file;
+  if (!footer?.transactional) return undefined;
+  const { blockBytes, marksOffset } = footer;
+  if (blockBytes === 0) return new WholePreImage(plan);
+  const first = marksOffset / 4;
+  return new BlockPreImage({
+    ...plan,
+    blockBytes,
+    marks: file.words.subarray(first, first + Math.ceil(plan.structBytes / blockBytes)),
+    publish: (block, mark) => file.publish(first + block, mark),
+  });
 }
 
 /** The layout of the file's struct: a class that is only a prefix of it does not know of all atomics. */

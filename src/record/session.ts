@@ -6,6 +6,9 @@ import { getPath, resolvePath, setPath } from "../struct/view/path.ts";
 import type { Core, Holding, Session } from "./core.ts";
 import type { RecordContent } from "./record-content.ts";
 
+/** Kinds whose values are views. What types of others hand out may be one, too. */
+const COMPOSITES: ReadonlySet<string | undefined> = new Set(["array", "struct", "atomic", "own", undefined]);
+
 /**
  * A reader lock, held until `release()` or the end of the `using` scope. Made by `lock()`, `tryLock()` and
  * `lockAsync()` of a Reader.
@@ -44,6 +47,12 @@ export class ReadSession<T extends MmapStructure, V> implements Disposable {
     return this.view;
   }
 
+  /** For values that are no views: to read them touches nothing. */
+  get #readingData(): unknown {
+    const { data } = this;
+    return this.#holding.mode === "shared" ? data : this.#core.readingView("exclusive");
+  }
+
   /** Whether the lock was given back. Never throws. */
   get released(): boolean {
     return this.#released;
@@ -55,7 +64,10 @@ export class ReadSession<T extends MmapStructure, V> implements Disposable {
    * @example session.get("path.3.x")
    */
   get<P extends string>(path: CheckedPath<T, P>): PathValue<V, P> {
-    return getPath(this.data as object, resolvePath(this.#core.layout, path)) as PathValue<V, P>;
+    const resolved = resolvePath(this.#core.layout, path);
+    const isHandedOut = COMPOSITES.has(resolved.type.kind);
+    const data = isHandedOut ? this.data : this.#readingData;
+    return getPath(data as object, resolved) as PathValue<V, P>;
   }
 
   /**

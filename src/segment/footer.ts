@@ -118,7 +118,7 @@ export interface FooterPlan {
   readonly contentBytes: number;
   /** Keep a pre-image of the content. */
   readonly transactional?: boolean;
-  /** Keep the pre-image by blocks of so many bytes, a power of two; 0 or left out: as a whole. */
+  /** Keep the pre-image by blocks of so many bytes, a power of two; 0: as a whole. Left out: what suits the size. */
   readonly blockBytes?: number;
   readonly isBackup?: boolean;
   readonly fingerprint: bigint;
@@ -126,9 +126,18 @@ export interface FooterPlan {
   readonly createdAt: bigint;
 }
 
+/** From so many bytes on it is cheaper to save what is touched than everything (docs/internals/performance.md). */
+export const LEAST_BLOCKS_BYTES = 65_536;
+const BLOCK_BYTES = 4096;
+
+/** The blocks by which a pre-image of that size is kept; 0: as a whole. */
+export const blockBytesFor = (contentBytes: number): number =>
+  contentBytes >= LEAST_BLOCKS_BYTES ? BLOCK_BYTES : 0;
+
 /** Where everything goes in a new file. */
 export function planFooter(plan: FooterPlan): Footer {
-  const { contentBytes, transactional = false, blockBytes = 0, isBackup = false, schemaBytes } = plan;
+  const { contentBytes, transactional = false, isBackup = false, schemaBytes } = plan;
+  const { blockBytes = transactional ? blockBytesFor(contentBytes) : 0 } = plan;
   const afterContent = align(contentBytes, 8);
   const preImageOffset = transactional ? afterContent : 0;
   const afterPreImage = align(transactional ? preImageOffset + contentBytes : contentBytes, 8);

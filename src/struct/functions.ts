@@ -243,6 +243,7 @@ export function bytesOf(view: Struct): Uint8Array {
   const { [REGION]: region, [OFFSET]: offset, [LAYOUT]: layout } = asView(view, "bytesOf");
   const length = layout.flexible ? endOf(layout, view) : layout.size;
   const bytes = new Uint8Array(region.buffer, region.byteOffset + offset, length);
+  region.willStore(offset, length);
   return region.readOnly ? bytes.slice() : bytes;
 }
 

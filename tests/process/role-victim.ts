@@ -6,6 +6,7 @@
  * In the ledger it counts the edits that it began to commit, and those that it knows to be committed.
  */
 import { Editor } from "../../src/index.ts";
+import { BlockPreImage } from "../../src/record/pre-image.ts";
 import { RecordContent } from "../../src/record/record-content.ts";
 import { LEDGER, openLedger } from "../record/ledger.ts";
 import { Pattern, patternWord, stateOf } from "../record/structs.ts";
@@ -17,6 +18,8 @@ let left = Number(stores);
 
 // A control: the test must notice writers that do not repair.
 if (process.env.WITHOUT_REPAIR !== undefined) RecordContent.prototype.repair = () => {};
+// Another: of large records, one that does not save a block before its stores.
+if (process.env.WITHOUT_SAVE !== undefined) BlockPreImage.prototype.willStore = () => {};
 
 function boundary(): void {
   left -= 1;
@@ -47,7 +50,22 @@ function watchCopies(): void {
   } as typeof set;
 }
 
+/** The same for copies within the file. */
+function watchCopiesWithin(): void {
+  const copyWithin = Uint8Array.prototype.copyWithin;
+  Uint8Array.prototype.copyWithin = function (this: Uint8Array, to: number, from: number, end = this.length) {
+    const piece = Math.ceil((end - from) / 4);
+    for (let at = from; at < end; at += piece) {
+      boundary();
+      copyWithin.call(this, to + at - from, at, Math.min(at + piece, end));
+    }
+    boundary();
+    return this;
+  } as typeof copyWithin;
+}
+
 if (left > 0) {
+  watchCopiesWithin();
   watchStores(Atomics, "store");
   watchStores(Atomics, "add");
   for (const name of ["setInt16", "setInt32", "setFloat64"] as const) watchStores(DataView.prototype, name);

@@ -6,15 +6,18 @@ import { killWriters } from "./kills.ts";
 import { TempDir } from "./support.ts";
 
 // tests/soak/roles-kill.ts kills by the thousand.
-const KILLS = 120;
+const KILLS = 80;
 
-test.skipIf(isEmulated)(
-  `${KILLS} kills: no torn state, no stuck lock, every state a committed one, and no commit lost (not under emulation)`,
-  async () => {
+test.skipIf(isEmulated).each([
+  [KILLS, "kept as a whole", 0],
+  [KILLS, "kept by blocks", 64],
+] as const)(
+  "%i kills, the state before a transaction %s: no torn state, no stuck lock, every state a committed one, and no commit lost (not under emulation)",
+  async (kills, _, blockBytes) => {
     const seed = seedOfRun();
     console.log(`kills: SEED=${seed}`);
     using temp = new TempDir();
-    const report = await killWriters(temp, KILLS, seed);
+    const report = await killWriters(temp, kills, seed, { blockBytes });
     console.log(JSON.stringify(report));
     expect(report).toMatchObject({ torn: 0, older: 0, miscounted: 0 });
     for (const competitor of report.competitors) expect(competitor).toMatchObject({ torn: 0, miscounted: 0 });
@@ -31,6 +34,19 @@ test.skipIf(isEmulated)(
   async () => {
     using temp = new TempDir();
     const { torn, miscounted, older } = await killWriters(temp, 40, 7, { env: { WITHOUT_REPAIR: "1" } });
+    expect(torn + miscounted + older).toBeGreaterThan(0);
+  },
+  60_000,
+);
+
+test.skipIf(isEmulated)(
+  "blocks that are not saved before they are stored to are noticed (not under emulation)",
+  async () => {
+    using temp = new TempDir();
+    const { torn, miscounted, older } = await killWriters(temp, 20, 7, {
+      env: { WITHOUT_SAVE: "1" },
+      blockBytes: 64,
+    });
     expect(torn + miscounted + older).toBeGreaterThan(0);
   },
   60_000,

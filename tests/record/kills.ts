@@ -1,6 +1,11 @@
 /** Kills writers by the hundred while others work on, and takes account. */
 import { join } from "node:path";
 import { Manager, Reader } from "../../src/index.ts";
+import { recordPlace } from "../../src/record/options.ts";
+import { recordType } from "../../src/record/record-content.ts";
+import { recordPlan } from "../../src/record/record-plan.ts";
+import { createSegment } from "../../src/segment/create.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { type Random, randomFrom } from "../support/random.ts";
 import { LEDGER, makeLedger } from "./ledger.ts";
 import { Pattern, stateOf } from "./structs.ts";
@@ -87,20 +92,36 @@ async function started(ledger: Int32Array, count: number): Promise<void> {
   while (Atomics.load(ledger, LEDGER.started) < count) await Bun.sleep(1);
 }
 
+export interface KillOptions {
+  /** For the writers. */
+  env?: Environment;
+  /** The state before a transaction is kept by blocks of so many bytes; 0: as a whole. */
+  blockBytes?: number;
+  /** Called now and then with the kills so far. */
+  onProgress?: (kills: number) => void;
+}
+
+function makePattern(dir: string, blockBytes: number): void {
+  const layout = layoutOfClass(Pattern);
+  const place = recordPlace(layout, { dir });
+  const plan = { ...recordPlan(layout, {}), blockBytes };
+  createSegment(place, plan, recordType(layout, place), { mode: 0o600 });
+}
+
 /**
  * Kills `kills` writers of one file, two at a time, while two other processes edit it and this one watches.
- * @param options.env for the writers; `onProgress` is called now and then with the kills so far
  */
 export async function killWriters(
   temp: TempDir,
   kills: number,
   seed: number,
-  { env = {}, onProgress }: { env?: Environment; onProgress?: (kills: number) => void } = {},
+  { env = {}, blockBytes = 0, onProgress }: KillOptions = {},
 ): Promise<KillReport> {
   const random = randomFrom(seed);
   const ledgerPath = temp.file("ledger");
   const ledger = makeLedger(ledgerPath);
-  using manager = new Manager(Pattern, { dir: temp.dir, create: true });
+  makePattern(temp.dir, blockBytes);
+  using manager = new Manager(Pattern, { dir: temp.dir });
   const competitors = [1, 2].map(() => spawnBun("role-competitor.ts", [temp.dir, ledgerPath], env));
   await started(ledger, 2);
   using auditor = new Auditor(temp.dir);

@@ -31,6 +31,9 @@ export const UNALIGNED = 16;
 /** The region is an `OwnRegion`: private memory whose ArrayBuffer is made when somebody needs it. */
 export const OWN = 32;
 
+/** Each store is announced to a tracker before it happens (tracked.ts). */
+export const TRACKED = 64;
+
 /** What views reach memory through. */
 export interface Region extends Memory {
   readonly buffer: ArrayBufferLike;
@@ -45,10 +48,12 @@ export interface Region extends Memory {
   readonly swapped: Region;
   /** The same memory, with other rights or freshness. */
   with(mode: number): Region;
+  /** To be called before these bytes are stored to, or handed out so that others can. Only a tracked region minds. */
+  willStore(byteOffset: number, byteLength: number): void;
 }
 
 /** A part of a buffer. */
-class BufferRegion implements Region {
+export class BufferRegion implements Region {
   readonly buffer: ArrayBufferLike;
   readonly byteOffset: number;
   readonly byteLength: number;
@@ -86,9 +91,15 @@ class BufferRegion implements Region {
   }
 
   get swapped(): Region {
-    this.#swapped ??= new Region(this.buffer, this.byteOffset, this.byteLength, this.mode ^ BIG_ENDIAN);
+    this.#swapped ??= this.sibling(this.mode ^ BIG_ENDIAN);
     return this.#swapped;
   }
+
+  protected sibling(mode: number): Region {
+    return new BufferRegion(this.buffer, this.byteOffset, this.byteLength, mode);
+  }
+
+  willStore(_byteOffset: number, _byteLength: number): void {}
 
   with(mode: number): Region {
     return mode === this.mode ? this : new Region(this.buffer, this.byteOffset, this.byteLength, mode);

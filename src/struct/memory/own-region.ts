@@ -74,6 +74,8 @@ export class OwnRegion implements Region {
     return this.#region.swapped;
   }
 
+  willStore(): void {}
+
   with(mode: number): Region {
     return mode === this.mode ? this : this.#region.with(mode);
   }

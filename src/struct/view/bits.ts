@@ -3,7 +3,7 @@ import type { BitsType } from "../declare/composite.ts";
 import { checkBigInt, checkInteger } from "../declare/types.ts";
 import { type Piece, piecesOf } from "../layout/bit-access.ts";
 import type { Member } from "../layout/layout.ts";
-import type { Memory } from "../memory/memory.ts";
+import type { Memory, Region } from "../memory/memory.ts";
 
 /** A member that is a bit-field. */
 export type BitMember = Member & Required<Pick<Member, "bits" | "access">> & { readonly type: BitsType };
@@ -30,11 +30,12 @@ export function checkBits(type: BitsType, value: unknown): number | bigint {
 }
 
 /** Stores a value that `checkBits` returned, leaving the neighbours' bits as they are. */
-export function writeBits(member: BitMember, memory: Memory, base: number, value: number | bigint): void {
+export function writeBits(member: BitMember, memory: Region, base: number, value: number | bigint): void {
   const bits = BigInt(value);
   for (const piece of piecesOf(member.bits, member.access.store, memory.littleEndian)) {
     const at = base + piece.byteOffset;
     const mask = ((1n << BigInt(piece.width)) - 1n) << BigInt(piece.shift);
+    memory.willStore(at, piece.size);
     const placed = ((bits >> BigInt(piece.valueShift)) << BigInt(piece.shift)) & mask;
     put(memory, at, piece.size, (got(memory, at, piece.size) & ~mask) | placed);
   }

@@ -26,7 +26,7 @@ import {
   sizeOfType,
 } from "../layout/layout.ts";
 import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
-import { AT_START, BIG_ENDIAN, FRESH, OWN, READ_ONLY, Region, UNALIGNED } from "../memory/memory.ts";
+import { AT_START, BIG_ENDIAN, FRESH, OWN, READ_ONLY, Region, TRACKED, UNALIGNED } from "../memory/memory.ts";
 import { own } from "../memory/own-region.ts";
 import { gone, turned } from "../memory/words.ts";
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
@@ -117,6 +117,8 @@ export class Generator {
   readonly #fresh: boolean;
   /** Whether the memory is an `OwnRegion`, whose numbers are read from its typed array. */
   readonly #isOwn: boolean;
+  /** Before each store its block is saved (see tracked.ts). */
+  readonly #tracked: boolean;
   /** The last argument of DataView's methods. */
   readonly #littleEndian: boolean;
   /** What stands before an offset. */
@@ -133,6 +135,7 @@ export class Generator {
     this.#littleEndian = (mode & BIG_ENDIAN) === 0;
     this.#readOnly = (mode & READ_ONLY) !== 0;
     this.#fresh = (mode & FRESH) !== 0;
+    this.#tracked = (mode & TRACKED) !== 0;
   }
 
   /** What the source needs, by the names it has there. */
@@ -147,8 +150,10 @@ export class Generator {
     out.line('"use strict";');
     out.block("return class", () => {
       out.line(`#region; ${this.#memory}; #offset;`, ...this.#slots.map((slot) => `${slot};`));
+      if (this.#tracked) out.line("#tracker;");
       out.block("constructor(region, offset)", [
         `this.#region = region; this.${this.#memory} = region.${this.#memory.slice(1)}; this.#offset = offset;`,
+        ...(this.#tracked ? ["this.#tracker = region.tracker;"] : []),
       ]);
       out.block(`get [${this.#constant("REGION", REGION)}]()`, ["return this.#region;"]);
       out.block(`get [${this.#constant("OFFSET", OFFSET)}]()`, ["return this.#offset;"]);
@@ -341,13 +346,22 @@ export class Generator {
     if (isCounted || this.#slots.length >= MAX_SLOTS) return [`return ${value};`];
     const slot = `#slot${this.#slots.length}`;
     this.#slots.push(slot);
+    const isHandedOut = this.#tracked && type.kind === "array" && this.#isTypedArray(type, member, layout);
     return [
       // A typed array over unmapped memory would quietly read as undefined; touching the DataView throws instead.
       ...(type.kind === "array" ? [this.#alive] : []),
+      // In each transaction anew.
+      ...(isHandedOut ? [`this.#region.willStore(${this.#start}${offset}, ${member.size});`] : []),
       ...(this.#fresh ? [`${BARRIER_SOURCE};`] : []),
       `const known = this.${slot};`,
       `return known === undefined ? this.${slot} = ${value} : known;`,
     ];
+  }
+
+  /** Whether a member comes as a typed array, through which anything can be stored. */
+  #isTypedArray({ element }: ArrayType, member: Member, layout: Layout): boolean {
+    const aligned = !this.#isUnaligned && isAligned(member.type, member.offset, layout);
+    return isNumeric(element) && isTypedArray(element, modeOfMember(member, this.#mode), aligned);
   }
 
   /** Returns a value that its type may refuse to show; the message then names the place. */
@@ -395,9 +409,15 @@ export class Generator {
   /** What a type of another author hands out may be the memory itself, through which a store would kill the process. */
   #readValue(type: CType<unknown>, { offset, mode }: Place): string {
     const region = this.#regionIn(mode);
-    return this.#readOnly && !isOwnType(type)
-      ? `${this.#constant("readCopy", readCopy)}(${this.#type(type)}, ${region}, ${offset})`
-      : `${this.#type(type)}.read(${region}, ${offset})`;
+    if (isOwnType(type)) return `${this.#type(type)}.read(${region}, ${offset})`;
+    if (this.#readOnly)
+      return `${this.#constant("readCopy", readCopy)}(${this.#type(type)}, ${region}, ${offset})`;
+    return this.#handedOut(`${this.#type(type)}.read(${region}, ${offset})`, offset, `${type.size}`);
+  }
+
+  /** An expression for something through which these bytes can be stored to. */
+  #handedOut(value: string, offset: string, byteLength: string): string {
+    return this.#tracked ? `(this.#region.willStore(${offset}, ${byteLength}), ${value})` : value;
   }
 
   #readInline({ accessor, boolean }: Inline, place: Spot & Pick<Place, "aligned">): string {
@@ -414,7 +434,8 @@ export class Generator {
     if (isNumeric(element) && !this.#readOnly && isTypedArray(element, mode, aligned)) {
       const TypedArray = typedArrays[element.inline.accessor];
       const first = `this.#region.byteOffset + ${offset}`;
-      return `new ${this.#constant(TypedArray.name, TypedArray)}(this.#region.buffer, ${first}, ${count})`;
+      const numbers = `new ${this.#constant(TypedArray.name, TypedArray)}(this.#region.buffer, ${first}, ${count})`;
+      return this.#handedOut(numbers, offset, `${count} * ${element.size}`);
     }
     const List = this.#classes.arrayClass(element, aligned ? mode : mode | UNALIGNED);
     return `new ${this.#constant("List", List)}(${this.#regionIn(mode)}, ${offset}, ${count}, ${owner})`;
@@ -472,6 +493,7 @@ export class Generator {
     const isNegative = accessor === "BigUint64" ? " || v < 0" : "";
     return [
       `if (!Number.isSafeInteger(v)${isNegative}) ${refuse}(${what});`,
+      ...this.#saving(place, SIZES[accessor], aligned && !this.#isUnaligned),
       this.#storeWord(accessor, { offset: place, mode }, "BigInt(v)", this.#isWhole && aligned),
     ];
   }
@@ -487,6 +509,7 @@ export class Generator {
     const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
     return [
       `if (${refuses("v")}) ${refuse}(${what});`,
+      ...this.#saving(place, SIZES[accessor], aligned && !this.#isUnaligned),
       this.#storeWord(
         accessor,
         { offset: place, mode },
@@ -501,10 +524,12 @@ export class Generator {
     const known = this.#type(type);
     const check = isOpenText(type) ? `checkIn(v, this.#region.byteLength - (${place}))` : "check(v)";
     const refuse = `throw ${this.#constant("at", at)}(${JSON.stringify(where)}, error);`;
+    const room = isOpenText(type) ? `this.#region.byteLength - (${place})` : type.size;
     return [
       this.#alive,
       "let checked;",
       `try { checked = ${known}.${check}; } catch (error) { ${refuse} }`,
+      ...(this.#tracked ? [`this.#region.willStore(${place}, ${room});`] : []),
       `${known}.write(${this.#regionIn(mode)}, ${place}, checked);`,
     ];
   }
@@ -518,7 +543,11 @@ export class Generator {
       load: (accessor, byteOffset) =>
         this.#loadWord(accessor, at(byteOffset), isWhole(SIZES[accessor], byteOffset)),
       store: (accessor, byteOffset, word) =>
-        this.#storeWord(accessor, at(byteOffset), word, isWhole(SIZES[accessor], byteOffset)),
+        [
+          // Bit-fields lie anywhere in their struct.
+          ...this.#saving(`${this.#start}${byteOffset}`, SIZES[accessor], SIZES[accessor] === 1),
+          this.#storeWord(accessor, at(byteOffset), word, isWhole(SIZES[accessor], byteOffset)),
+        ].join(" "),
     };
   }
 
@@ -535,6 +564,15 @@ export class Generator {
   /** A statement that throws once the memory is gone. */
   get #alive(): string {
     return this.#isOwn ? `this.#cells[0] ?? ${this.#constant("gone", gone)}();` : "this.#view.byteLength;";
+  }
+
+  /** What comes before a store of one number: an aligned one is in one block. */
+  #saving(offset: string, size: number, aligned: boolean): string[] {
+    if (!this.#tracked) return [];
+    const save = `this.#tracker.willStore(${offset}, ${size});`;
+    if (!aligned) return [save];
+    const mark = `this.#tracker.marks[(${offset}) >>> this.#tracker.shift]`;
+    return [`if (${mark} !== this.#tracker.epoch) ${save}`];
   }
 
   /** Whether others may store at the same time, and aligned words lie aligned. */

@@ -3,9 +3,10 @@ import { show } from "../../errors/show.ts";
 import { type FieldType, StructType } from "../declare/composite.ts";
 import { type CType, isNumeric, type TypedArray, typedArrays } from "../declare/types.ts";
 import { type Layout, layoutOfClass, sizeOfType, typeName } from "../layout/layout.ts";
+import { TRACKED } from "../memory/memory.ts";
 import { at, itHas, rangeRefusal, seenFrom } from "../validation-error.ts";
 import type { CArray } from "./arrays.ts";
-import { LAYOUT, type View } from "./internals.ts";
+import { isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { plainValue } from "./plain.ts";
 
 /** A path, looked up. */
@@ -127,9 +128,13 @@ function copyOfNumbers(type: FieldType, value: unknown): TypedArray | undefined 
 }
 
 /** Sets the value at a path of a view, checked like any assignment. */
-export function setPath(view: object, { steps, type }: ResolvedPath, value: unknown): void {
+export function setPath(view: object, path: ResolvedPath, value: unknown): void {
+  const { steps, type } = path;
   const last = steps.at(-1) as string | number;
   try {
+    if (typeof last === "number" && isView(view) && (view[REGION].mode & TRACKED) !== 0) {
+      if (setTracked(view, path, value)) return;
+    }
     const parent = steps.slice(0, -1).reduce<unknown>(child, view);
     if (typeof last === "string") (parent as Record<string, unknown>)[last] = value;
     else if (ArrayBuffer.isView(parent)) setElement(parent, last, type as CType<unknown>, value);
@@ -137,6 +142,22 @@ export function setPath(view: object, { steps, type }: ResolvedPath, value: unkn
   } catch (error) {
     throw fromRoot(view, steps, error);
   }
+}
+
+/** An element of an array of numbers: the typed array, handed out, would have all its blocks saved. */
+function setTracked(view: View, { type, offset, endian }: ResolvedPath, value: unknown): boolean {
+  if (!isNumeric(type)) return false;
+  let checked: number | bigint;
+  try {
+    checked = type.check(value);
+  } catch (error) {
+    throw at("", error);
+  }
+  const { [REGION]: region, [OFFSET]: base } = view;
+  const memory = (endian === "big") === !region.littleEndian ? region : region.swapped;
+  memory.willStore(base + offset, type.size);
+  type.write(memory, base + offset, checked as never);
+  return true;
 }
 
 /** A store into a typed array wraps around silently, so the value is checked first. */

@@ -78,7 +78,14 @@ interface Target {
 }
 
 const storing: Visitor<void, Target> = {
-  ...forValues((type, { region, byteOffset, value }) => type.write(region, byteOffset, value)),
+  ...forValues((type, { region, byteOffset, value }) => {
+    region.willStore(byteOffset, type.size);
+    type.write(region, byteOffset, value);
+  }),
+  text: (type, { region, byteOffset, value }) => {
+    region.willStore(byteOffset, isOpenText(type) ? region.byteLength - byteOffset : type.size);
+    type.write(region, byteOffset, value as unknown as string);
+  },
   // Only its member knows where in the struct it lies.
   bits: () => {},
   array: ({ element }, { region, byteOffset, value }) =>
@@ -316,8 +323,10 @@ function prepareMembers(
 function storeStruct(layout: Layout, region: Region, base: number, value: PreparedStruct): void {
   const memory = inOrder(region, layout);
   const isCopy = "bytes" in value;
-  if (isCopy)
+  if (isCopy) {
+    memory.willStore(base, layout.size);
     copyMembers(layout, memory.littleEndian, { source: value.bytes, target: region.bytes, shift: base });
+  }
   for (const [member, checked] of isCopy ? value.rest : value) writeMember(member, memory, base, checked);
 }
 
@@ -391,6 +400,7 @@ function storeArray(element: FieldType, region: Region, base: number, value: Pre
     return;
   }
   if (!region.littleEndian && size > 1) reverseEach(value.numbers, size);
+  region.willStore(base, value.numbers.length);
   region.bytes.set(value.numbers, base);
 }
 
@@ -447,6 +457,7 @@ export function fillArray(
     throw at(array[PLACE], error);
   }
   const size = sizeOfType(element);
+  region.willStore(base, length * size);
   for (let i = 0; i < length; i++) store(element, { region, byteOffset: base + i * size, value: checked });
 }
 
