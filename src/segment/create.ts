@@ -355,15 +355,13 @@ interface FileMaking {
  */
 export function makeFile(path: string, like: Footer, schema: Uint8Array, making: FileMaking): boolean {
   const footer = planFooter({ ...like, schemaBytes: schema.length });
-  const fill = (bytes: Uint8Array<ArrayBuffer>, temporary: string): void => {
+  const sign = (bytes: Uint8Array<ArrayBuffer>): void => {
     writeFooter(bytes, footer, schema);
     setVersion(bytes, making.version);
-    // Only now, as a creator may be killed at any store: a leftover has the marker or a footer.
-    bytes.fill(0, 0, MARKER.length);
-    making.fill(bytes, temporary);
   };
+  const fill = (bytes: Uint8Array<ArrayBuffer>, temporary: string): void => making.fill(bytes, temporary);
   const { mode, publish } = making;
-  return makeTemporary(path, { byteLength: footer.fileBytes, mode, marker: MARKER, fill }, publish);
+  return makeTemporary(path, { byteLength: footer.fileBytes, mode, marker: MARKER, sign, fill }, publish);
 }
 
 function setVersion(bytes: Uint8Array<ArrayBuffer>, version: number): void {

@@ -15,7 +15,9 @@ export interface NewFile {
   readonly mode: number;
   /** What the file begins with before it is filled: it tells leftovers of a killed creator from other files. */
   readonly marker: Uint8Array;
-  /** Writes the content into the zeroed bytes. */
+  /** Writes what tells leftovers at the file's end, while the marker is still there: a creator may be killed at any store. */
+  sign?(bytes: Uint8Array<ArrayBuffer>): void;
+  /** Writes the content into the zeroed bytes, the marker's too. */
   fill(bytes: Uint8Array<ArrayBuffer>, path: string): void;
 }
 
@@ -31,13 +33,17 @@ const END_BYTES = 128;
  */
 export function makeTemporary<R>(
   path: string,
-  { byteLength, mode, marker, fill }: NewFile,
+  { byteLength, mode, marker, sign, fill }: NewFile,
   publish: (temporary: string) => R,
 ): R {
   const { fd, temporary } = openTemporary(path);
   try {
     prepare(fd, temporary, { byteLength, mode, marker });
-    const fillAll = (bytes: Uint8Array<ArrayBuffer>): void => fill(bytes, temporary);
+    const fillAll = (bytes: Uint8Array<ArrayBuffer>): void => {
+      sign?.(bytes);
+      bytes.fill(0, 0, marker.length);
+      fill(bytes, temporary);
+    };
     return fillFile({ fd, byteLength, path: temporary }, fillAll, () => publish(temporary));
   } catch (error) {
     if (exists(temporary)) unlink(temporary);
@@ -61,7 +67,11 @@ function openTemporary(path: string): { fd: number; temporary: string } {
 }
 
 /** The descriptor is closed when it fails: afterwards it is the mapping's. */
-function prepare(fd: number, path: string, { byteLength, mode, marker }: Omit<NewFile, "fill">): void {
+function prepare(
+  fd: number,
+  path: string,
+  { byteLength, mode, marker }: Omit<NewFile, "sign" | "fill">,
+): void {
   try {
     throughFs(() => fs().writeSync(fd, marker, 0, marker.length, 0), path);
     throughFs(() => fs().fchmodSync(fd, mode), path);
