@@ -2,7 +2,7 @@
  * The state before a transaction, on plain typed arrays: kept as a whole, or by blocks, each saved before the first store
  * into it. Nothing here knows of files, locks or the loop of those who read without a lock; the caller publishes the sequence.
  *
- *     begin       all marks := 0 if the sequence wrapped; then the caller makes the sequence e, which is odd
+ *     begin       all marks := 0 if the sequence wraps; then the caller makes the sequence e, which is odd
  *     store       mark[b] != e: pre[b] := live[b], StoreStore, mark[b] := e, StoreStore; then the store
  *     roll back   each b with mark[b] = e: live[b] := pre[b]; then the caller makes the sequence even
  *     read        copy live[b], LoadLoad, mark[b] = e: LoadLoad, copy pre[b] over it
@@ -130,8 +130,8 @@ export class BlockPreImage extends Kept implements PreImage, Tracker {
   }
 
   prepare(odd: number): void {
-    // It wrapped: marks of 2^32 sequences ago must not look like those of now.
-    if ((odd | 0) === 1) this.marks.fill(0);
+    // It wraps, or will if the last number is passed over: marks of 2^32 sequences ago must not look like those of now.
+    if ((odd | 0) === 1 || (odd | 0) === -1) this.marks.fill(0);
   }
 
   open(odd: number): void {

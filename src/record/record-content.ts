@@ -255,7 +255,8 @@ export class RecordContent implements Content {
     this.#preImage?.prepare(odd);
     file.copyVersion(file.at.commits, file.at.before);
     file.publish(file.at.sequence, odd);
-    this.#preImage?.open(odd);
+    // What was published: on a runtime without mappings it may be another number.
+    this.#preImage?.open(file.sequence);
   }
 
   /** To be called in a transaction before bytes of the struct are stored to by other means than views on `plain`. */
