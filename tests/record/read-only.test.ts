@@ -74,7 +74,10 @@ for (const died of [false, true]) {
       expect(others.filter((line) => /\b(flock|fcntl|lseek)\(|\.mmap|\.lock/.test(line))).toEqual([]);
       // Ten a second: under strace the snapshots take some seconds at most.
       expect(looks.length).toBeLessThan(200);
-      expect(calls.length).toBeLessThan(SNAPSHOTS / 20);
+      // Each snapshot is memory of its own, so the collector is at work all the time.
+      const isCollector = (line: string) => /\b(futex|madvise|sched_yield)\(/.test(line);
+      expect(others.filter((line) => !isCollector(line)).length).toBeLessThan(SNAPSHOTS / 20);
+      expect(calls.length).toBeLessThan(SNAPSHOTS / 5);
     },
     60_000,
   );

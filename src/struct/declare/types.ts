@@ -6,6 +6,7 @@ import { checkOptions } from "../../errors/check-options.ts";
 import { StructDefinitionError } from "../../errors/errors.ts";
 import { show } from "../../errors/show.ts";
 import { type Memory, Region } from "../memory/memory.ts";
+import { loadNumber, storeNumber } from "../memory/number.ts";
 import { at, outOfRange, wrongType } from "../validation-error.ts";
 import { MAX_NAME_LENGTH } from "./limits.ts";
 
@@ -295,40 +296,6 @@ export const isScalar = (type: HasKind): type is ScalarType<unknown, unknown> =>
 export const isNumeric = (type: HasKind): type is ScalarType<number | bigint, TypedArray> =>
   isScalar(type) && !type.inline.boolean;
 
-type Accessor = Inline["accessor"];
-type Getters = {
-  [A in Accessor]: (view: DataView, byteOffset: number, littleEndian: boolean) => number | bigint;
-};
-type Setters = {
-  [A in Accessor]: (view: DataView, byteOffset: number, value: never, littleEndian: boolean) => void;
-};
-
-const getters: Getters = {
-  Int8: (view, o) => view.getInt8(o),
-  Uint8: (view, o) => view.getUint8(o),
-  Int16: (view, o, le) => view.getInt16(o, le),
-  Uint16: (view, o, le) => view.getUint16(o, le),
-  Int32: (view, o, le) => view.getInt32(o, le),
-  Uint32: (view, o, le) => view.getUint32(o, le),
-  BigInt64: (view, o, le) => view.getBigInt64(o, le),
-  BigUint64: (view, o, le) => view.getBigUint64(o, le),
-  Float32: (view, o, le) => view.getFloat32(o, le),
-  Float64: (view, o, le) => view.getFloat64(o, le),
-};
-
-const setters: Setters = {
-  Int8: (view, o, v) => view.setInt8(o, v),
-  Uint8: (view, o, v) => view.setUint8(o, v),
-  Int16: (view, o, v, le) => view.setInt16(o, v, le),
-  Uint16: (view, o, v, le) => view.setUint16(o, v, le),
-  Int32: (view, o, v, le) => view.setInt32(o, v, le),
-  Uint32: (view, o, v, le) => view.setUint32(o, v, le),
-  BigInt64: (view, o, v, le) => view.setBigInt64(o, v, le),
-  BigUint64: (view, o, v, le) => view.setBigUint64(o, v, le),
-  Float32: (view, o, v, le) => view.setFloat32(o, v, le),
-  Float64: (view, o, v, le) => view.setFloat64(o, v, le),
-};
-
 function scalar<T extends number | bigint, A>(
   name: string,
   size: number,
@@ -336,8 +303,6 @@ function scalar<T extends number | bigint, A>(
   check: (value: unknown) => T,
   integer?: ScalarType<T>["integer"],
 ): ScalarType<T, A> {
-  const get = getters[inline.accessor];
-  const set = setters[inline.accessor] as (view: DataView, o: number, value: T, le: boolean) => void;
   const type = {
     kind: "scalar" as const,
     name,
@@ -347,8 +312,8 @@ function scalar<T extends number | bigint, A>(
     inline,
     integer,
     check,
-    read: (memory: Memory, o: number) => get(memory.view, o, memory.littleEndian) as T,
-    write: (memory: Memory, o: number, value: T) => set(memory.view, o, value, memory.littleEndian),
+    read: loadNumber<T>(inline.accessor),
+    write: storeNumber<T>(inline.accessor),
   };
   return ownType(type, inline.accessor.startsWith("Big") ? BigInt : Number);
 }
@@ -570,11 +535,11 @@ export const c_wchar: CType<string> = ownType(
     align: 4,
     schema: "c_wchar",
     read: (memory: Memory, o: number) => {
-      const code = memory.view.getUint32(o, memory.littleEndian);
+      const code = c_uint32.read(memory, o);
       return code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ? "\ufffd" : String.fromCodePoint(code);
     },
     write: (memory: Memory, o: number, value: string) =>
-      memory.view.setUint32(o, value.codePointAt(0) as number, memory.littleEndian),
+      c_uint32.write(memory, o, value.codePointAt(0) as number),
     check: (value: unknown) => {
       const expected = "a string of one code point";
       if (typeof value !== "string") throw wrongType(expected, value);
