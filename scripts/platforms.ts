@@ -48,7 +48,8 @@ const PLATFORMS: readonly Platform[] = [
   {
     name: "arm64",
     title: `Linux arm64, glibc, Bun ${newest}, emulated by qemu`,
-    tests: "what depends on the processor: structs, system calls, locks, mmap, posix, records, channels, queues, C and Python",
+    tests:
+      "what depends on the processor: structs, system calls, locks, mmap, posix, records, channels, queues, C and Python",
   },
 ];
 
