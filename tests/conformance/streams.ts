@@ -3,7 +3,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { channelType } from "../../src/channel/channel-content.ts";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
-import { DeadlockError, FileMissingError, LockTimeoutError, WaitTimeoutError } from "../../src/index.ts";
+import {
+  DeadlockError,
+  FileFormatError,
+  FileMissingError,
+  LockTimeoutError,
+  WaitTimeoutError,
+} from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
 import { queueInspector } from "../../src/queue/inspect.ts";
 import { queueType } from "../../src/queue/queue-content.ts";
@@ -31,8 +37,9 @@ function messageOf(number: number): Uint8Array {
   return bytes;
 }
 
-/** @throws Error for a mix of messages */
+/** @throws Error for a mix of messages; FileFormatError for a damaged length, which a reader of raw bytes finds out itself */
 function numberIn(bytes: Uint8Array): number {
+  if (bytes.length !== PAYLOAD_BYTES) throw new FileFormatError("", `a message of ${bytes.length} bytes`);
   const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   if (!Buffer.from(messageOf(number)).equals(bytes)) throw new Error(`a mix of states: message ${number}`);
   return number;
