@@ -40,6 +40,8 @@ function codeOf(call: () => unknown): string {
     return "nothing";
   } catch (error) {
     if (error instanceof ShmError) return error.code;
+    // A damaged size of the payloads: the message that was right before is an argument that does not fit now.
+    if (error instanceof RangeError && error.message.includes("of at most")) return "DOES_NOT_FIT";
     return fail(`${String(error)} ${(error as Error).stack}`);
   }
 }
