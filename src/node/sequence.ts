@@ -1,5 +1,5 @@
 /**
- * Storing the sequence by positioned writes, so that whoever has the file mapped never sees a number that was not meant.
+ * Storing the sequence by positioned writes, so that a process that maps the file never sees a number that was not meant.
  *
  * Only a write of one byte is certain to be seen whole. From an even sequence to the next odd one only the lowest byte
  * changes, and mostly from there to the next even one as well. Where more bytes change, the number is first moved far away:

@@ -329,7 +329,7 @@ export class Slots {
     return isUnknown || (this.#read(BOOT_ID) === low && this.#read(BOOT_ID + 1) === high);
   }
 
-  /** From now on they are: whoever had a job before the machine was started is dead, and its lock tells. */
+  /** From now on they are: a worker that had a job before the machine was started is dead, and its lock tells. */
   adoptBoot(): void {
     if (!this.isOfThisBoot) this.words.set(bootWords(), BOOT_ID);
   }

@@ -70,7 +70,7 @@ export class OwnedFd {
   /** Detaches the buffer of a descriptor that is closed already. Kept, it would close a stranger's file when this thread ends. */
   #forget(buffer: ArrayBuffer): void {
     this.#buffer = undefined;
-    // Detaching closes the number, so it gets a file for that moment. Taken meanwhile by somebody else, it stays theirs,
+    // Detaching closes the number, so it gets a file for that moment. Taken meanwhile by another part of the program, it stays theirs,
     // and the buffer stays in the set.
     if (!occupy(this.#fd)) return;
     buffer.transfer(0);

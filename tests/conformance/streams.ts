@@ -311,7 +311,7 @@ export const queue: ContentUnderTest = {
     "what a stopped writer holds, every call with a time limit gives up on": NO_LOCK,
     "time limits hold although the lock file is replaced meanwhile": NO_LOCK,
     "two copies of the library in one thread: a DeadlockError instead of a wait for oneself": NO_LOCK,
-    "terminated while it waits: it never gets the lock, and is in nobody's way": NO_LOCK,
+    "terminated while it waits: it never gets the lock, and delays no other": NO_LOCK,
   },
   create(dir, { large = false, timeoutMs: _, force, mode, ...opening } = {}) {
     const shape = { create: true, force, mode, slots: large ? 16_384 : SLOTS, payloadBytes: PAYLOAD_BYTES };

@@ -85,7 +85,7 @@ describe.each([...CONTENTS])("$name", (content) => {
     }
   });
 
-  row("terminated while it waits: it never gets the lock, and is in nobody's way", async () => {
+  row("terminated while it waits: it never gets the lock, and delays no other", async () => {
     using bench = new Bench(content);
     const writer = bench.create();
     writer.commit(1);

@@ -65,7 +65,7 @@ export interface CType<T> {
    * The value at `byteOffset`, bytes from the start of `memory`. Any bytes may stand there. Where the struct is
    * read-only it gets a private copy of the field's bytes, as a store to the memory itself would kill the process; else
    * hand out copies yourself, unless stores to what you hand out shall reach the field. What it throws reaches those who
-   * reads the field as what `check` throws does: with the field's name in front.
+   * read the field as what `check` throws does: with the field's name in front.
    * @example read: ({ view }, byteOffset) => view.getUint8(byteOffset) / 100
    */
   read(memory: Memory, byteOffset: number): T;

@@ -28,7 +28,7 @@ export const AT_START = 8;
 
 /** Only of view classes: what lies in the struct is not aligned as it would be by itself. */
 export const UNALIGNED = 16;
-/** The region is an `OwnRegion`: private memory whose ArrayBuffer is made when somebody needs it. */
+/** The region is an `OwnRegion`: private memory whose ArrayBuffer is made at its first use. */
 export const OWN = 32;
 
 /** Each store is announced to a tracker before it happens (tracked.ts). */

@@ -1,6 +1,6 @@
 /**
  * Private memory that is cheap to have. A typed array of its own takes a fifth of the time of an ArrayBuffer with a DataView
- * on it: the engine keeps small ones among its objects, and makes the ArrayBuffer only when somebody asks for it. So views of
+ * on it: the engine keeps small ones among its objects, and makes the ArrayBuffer only at its first use. So views of
  * such memory read numbers from the typed array itself, and all else from the ArrayBuffer, at whose first use the engine
  * moves the bytes: the typed array then is a window on it.
  */
