@@ -8,6 +8,7 @@ import { Segment } from "../segment/segment.ts";
 import { nowMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
+import { becomeOwner } from "./owners.ts";
 import { type QueueContent, queueType } from "./queue-content.ts";
 import { attemptOf, ownerOf, READY, type Slots, stateOf, TAKEN } from "./slots.ts";
 
@@ -169,13 +170,7 @@ class Control implements JobControl {
 
   /** Becomes an owner, as every worker does: should this process die, what it has taken goes back. */
   #claim(): void {
-    const slots = this.#slots;
-    if (slots.owner !== 0) return;
-    const named = slots.namedOwners();
-    const owner = this.#owners.claim(process.pid, (candidate) => !named.has(candidate));
-    slots.bury(owner);
-    slots.adoptBoot();
-    slots.owner = owner;
+    if (this.#slots.owner === 0) becomeOwner(this.#segment.content, this.#owners);
   }
 
   /** Wakes those who wait for jobs, or for room. */

@@ -5,17 +5,16 @@ import "../sys/reflect-metadata.ts";
 
 export type { Message, MessageInit, PayloadClass } from "../segment/payload.ts";
 export { type FailOptions, Job } from "./job.ts";
-export {
-  type OpenQueueOptions,
-  type OwnerInfo,
-  type PushAsyncOptions,
-  type PushOptions,
-  type PushWaitOptions,
-  Queue,
-  type QueueInfo,
-  type QueueOptions,
-  type ResizeOptions,
-  type TakeAsyncOptions,
-  type TakeOptions,
-} from "./queue.ts";
+export type {
+  OpenQueueOptions,
+  PushAsyncOptions,
+  PushOptions,
+  PushWaitOptions,
+  QueueOptions,
+  ResizeOptions,
+  TakeAsyncOptions,
+  TakeOptions,
+} from "./options.ts";
+export type { OwnerInfo } from "./owners.ts";
+export { Queue, type QueueInfo } from "./queue.ts";
 export type { SlotCounts } from "./slots.ts";

@@ -9,115 +9,28 @@ import { Owners } from "../segment/owners.ts";
 import { type Message, type MessageInit, Payload, type PayloadClass } from "../segment/payload.ts";
 import { classPlace, ownersPath, type Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
-import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
-import { after, checkMilliseconds, checkSignal, checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
-import { checkMode } from "../sys/arguments.ts";
-import { bootMs, fromMilliseconds, nowMs, realtime } from "../sys/clock.ts";
-import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
-import { checkDelay, Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
-import { QueueContent, queuePlan, queueType } from "./queue-content.ts";
+import { WAIT_FOR_FILE_OPTIONS, waitForFile } from "../segment/wait-for-file.ts";
+import { after, checkSignal, checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
+import { fromMilliseconds, nowMs, realtime } from "../sys/clock.ts";
+import { checkRoom, freeze } from "./freeze.ts";
+import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
 import {
-  attemptOf,
-  inOrder,
-  MAX_ATTEMPTS,
-  ownerOf,
-  type SavedJob,
-  type SlotCounts,
-  stateOf,
-  TAKEN,
-} from "./slots.ts";
-
-/** Options of `new Queue`. @example { dir, slots: 1024, create: true, maxAttempts: 5 } */
-export interface QueueOptions extends Trust {
-  /** Directory of the file. Default `"./.mmap"`. */
-  readonly dir?: string | undefined;
-  /** Tells several queues of one class apart: `<dir>/<Class>_<tag>.queue`. Default empty. */
-  readonly tag?: string | undefined;
-  /** Instead of a directory: the name of a POSIX shared memory object, `"/jobs"` (Linux). */
-  readonly name?: string | undefined;
-  /** The class name in the file's name. Default: the class's own, `Bytes` for `Uint8Array`. */
-  readonly className?: string | undefined;
-  /** Make the queue when it is missing. Default false. */
-  readonly create?: boolean | undefined;
-  /** With `create`: replace a queue that is there, with its jobs. Default false. */
-  readonly force?: boolean | undefined;
-  /** How many jobs there may be: a power of two, at most 2^20. Fixed at creation, but see `resize`. Default 1024. */
-  readonly slots?: number | undefined;
-  /** Bytes of a job at most. Default: those of the struct; needed for `Uint8Array`. */
-  readonly payloadBytes?: number | undefined;
-  /** Permissions of the files made, not reduced by the umask. Default 0o600. */
-  readonly mode?: number | undefined;
-  /** Attempts before a job goes to the dead letters, 1 to 254. Fixed at creation. Default 254, the most there are. */
-  readonly maxAttempts?: number | undefined;
-  /**
-   * Milliseconds after which a job that is neither done nor extended is given to another worker, though its worker lives.
-   * Fixed at creation. Default: never; a dead worker's job goes back without it.
-   */
-  readonly leaseMs?: number | undefined;
-  /** Milliseconds for which the constructor waits for the queue's lock, should it have a file to make. Default: no limit. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/** Options of `Queue.open`. @example await Queue.open(Job, { dir, waitMs: 5000 }) */
-export interface OpenQueueOptions extends QueueOptions, WaitForFileOptions {}
-
-/** Options of a push. @example queue.push(job, { delayMs: 60_000 }) */
-export interface PushOptions {
-  /** Milliseconds before the job may be taken. Default 0. */
-  readonly delayMs?: number | undefined;
-  /** Bytes of the job, where a function fills only a part of raw bytes. Default: all of them. */
-  readonly length?: number | undefined;
-}
-
-/** A push that waits while the queue is full. */
-export interface PushWaitOptions extends PushOptions {
-  /** Milliseconds to wait while the queue is full. Default: no limit. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/** A push that waits without blocking the event loop. @example await queue.pushAsync(job, { signal }) */
-export interface PushAsyncOptions extends PushWaitOptions {
-  /** Aborting it ends the wait with `signal.reason`. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** How long to wait for a job. @example queue.take({ timeoutMs: 200 }) */
-export interface TakeOptions {
-  /** Milliseconds to wait for a job. Default: no limit. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/** How long to wait for a job without blocking the event loop. @example await queue.takeAsync({ signal }) */
-export interface TakeAsyncOptions extends TakeOptions {
-  /** Aborting it ends the wait with `signal.reason`. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Another shape for a queue. @example queue.resize({ slots: 4096 }) */
-export interface ResizeOptions {
-  /** How many jobs there may be: a power of two. Default: as before. */
-  readonly slots?: number | undefined;
-  /** Bytes of a job at most; may only grow. Default: as before. */
-  readonly payloadBytes?: number | undefined;
-  /** Attempts before a job goes to the dead letters. Default: as before. */
-  readonly maxAttempts?: number | undefined;
-  /** Milliseconds of a lease. Default: as before. */
-  readonly leaseMs?: number | undefined;
-  /** Milliseconds to wait for another replacement, and for producers that are at work. Default 5000. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/** A process that has pushed or taken. */
-export interface OwnerInfo {
-  /** Its number in the queue. */
-  readonly owner: number;
-  /** Its process. */
-  readonly pid: number;
-  /** Jobs that it has taken. */
-  readonly taken: number;
-  /** Dead: its jobs go back as soon as another process looks. */
-  readonly isAlive: boolean;
-}
+  checkPushOptions,
+  checkQueueOptions,
+  type OpenQueueOptions,
+  PUSH_OPTIONS,
+  type PushAsyncOptions,
+  type PushOptions,
+  type PushWaitOptions,
+  QUEUE_OPTIONS,
+  type QueueOptions,
+  type ResizeOptions,
+  type TakeAsyncOptions,
+  type TakeOptions,
+} from "./options.ts";
+import { becomeOwner, giveBack, type OwnerInfo, oldestTakenAt, ownersOf } from "./owners.ts";
+import { QueueContent, queuePlan, queueType } from "./queue-content.ts";
+import { attemptOf, MAX_ATTEMPTS, type SlotCounts } from "./slots.ts";
 
 /** What a queue holds. */
 export interface QueueInfo extends SegmentInfo, SlotCounts {
@@ -131,23 +44,6 @@ export interface QueueInfo extends SegmentInfo, SlotCounts {
   readonly oldestTakenAt: number | undefined;
   readonly owners: readonly OwnerInfo[];
 }
-
-const known = {
-  dir: "string",
-  tag: "string",
-  name: "string",
-  className: "string",
-  create: "boolean",
-  force: "boolean",
-  slots: "number",
-  payloadBytes: "number",
-  mode: "number",
-  maxAttempts: "number",
-  leaseMs: "number",
-  timeoutMs: "number",
-  ...TRUST_OPTIONS,
-} as const;
-const pushKnown = { delayMs: "number", length: "number" } as const;
 
 const DEFAULT_SLOTS = 1024;
 const NO_OPTIONS = {};
@@ -198,7 +94,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** @param cls a struct class, the name of one after `loadStructs`, or `Uint8Array` */
   constructor(cls: PayloadClass<T> | string, options: QueueOptions = {}) {
-    checkOptions("new Queue", options, known);
+    checkOptions("new Queue", options, QUEUE_OPTIONS);
     checkQueueOptions(options);
     this.#cls = cls;
     this.#payload = new Payload(cls);
@@ -239,7 +135,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     cls: PayloadClass<T> | string,
     options: OpenQueueOptions = {},
   ): Promise<Queue<T>> {
-    checkOptions("Queue.open", options, { ...known, ...WAIT_FOR_FILE_OPTIONS });
+    checkOptions("Queue.open", options, { ...QUEUE_OPTIONS, ...WAIT_FOR_FILE_OPTIONS });
     const { waitMs, signal, ...others } = options;
     return waitForFile("Queue.open", () => new Queue<T>(cls, others), { waitMs, signal });
   }
@@ -291,20 +187,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** The processes that have pushed or taken and live, and the dead whose jobs have not gone back yet. @throws ClosedError */
   owners(): OwnerInfo[] {
-    const taken = new Map<number, number>();
-    const { slots } = this.#latest();
-    for (const slot of slots) {
-      const word = slots.word(slot);
-      if (stateOf(word) === TAKEN) taken.set(ownerOf(word), (taken.get(ownerOf(word)) ?? 0) + 1);
-    }
-    const result: OwnerInfo[] = [];
-    for (const [owner, pid] of this.#owners.pids().entries()) {
-      if (owner === 0 || pid === 0) continue;
-      const isAlive = owner === this.#owner || !this.#isDead(owner);
-      const count = taken.get(owner) ?? 0;
-      if (isAlive || count > 0) result.push({ owner, pid, taken: count, isAlive });
-    }
-    return result;
+    return ownersOf(this.#latest(), this.#owners, this.#owner);
   }
 
   /**
@@ -313,25 +196,14 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    */
   info(): QueueInfo {
     const { slots, limits, geometry } = this.#latest();
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const slot of slots) {
-      const takenAt = stateOf(slots.word(slot)) === TAKEN ? slots.takenAtMs(slot) : 0;
-      if (takenAt > 0) oldest = Math.min(oldest, takenAt);
-    }
     return {
       ...segmentInfo(this.#segment),
       slots: geometry.slots,
       ...limits,
       ...slots.counts(),
-      oldestTakenAt: Number.isFinite(oldest) ? oldest : undefined,
+      oldestTakenAt: oldestTakenAt(slots),
       owners: this.owners(),
     };
-  }
-
-  #isDead(owner: number): boolean {
-    if (!this.#owners.tryLock(owner)) return false;
-    this.#owners.unlock(owner);
-    return true;
   }
 
   // ---- producers
@@ -344,7 +216,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError
    */
   tryPush(job: MessageInit<T> | ((data: T) => unknown), options: PushOptions = NO_OPTIONS): boolean {
-    if (options !== NO_OPTIONS) checkPushOptions("tryPush", options, pushKnown);
+    if (options !== NO_OPTIONS) checkPushOptions("tryPush", options, PUSH_OPTIONS);
     return this.#tryPush(job, options);
   }
 
@@ -354,7 +226,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * @example jobs.push({ id: 7 }, { delayMs: 1000 })
    */
   push(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions = NO_OPTIONS): void {
-    if (options !== NO_OPTIONS) checkPushOptions("push", options, { ...pushKnown, timeoutMs: "number" });
+    if (options !== NO_OPTIONS) checkPushOptions("push", options, { ...PUSH_OPTIONS, timeoutMs: "number" });
     if (!this.#tryPush(job, options)) this.#pushLater(job, options);
   }
 
@@ -369,7 +241,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     job: MessageInit<T> | ((data: T) => unknown),
     options: PushAsyncOptions = NO_OPTIONS,
   ): Promise<void> {
-    checkPushOptions("pushAsync", options, { ...pushKnown, timeoutMs: "number", signal: "any" });
+    checkPushOptions("pushAsync", options, { ...PUSH_OPTIONS, timeoutMs: "number", signal: "any" });
     const isPushed = await this.#waitAsync(
       "pushAsync",
       options,
@@ -635,7 +507,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const content = this.#current();
     // A queue that is recreated takes no more jobs in its old file. One that is resized goes on until its slots are frozen.
     if (content.file.isSuperseded) this.#moveOver();
-    if (this.#owner === 0) this.#claim();
+    if (this.#owner === 0) this.#owner = becomeOwner(this.#content, this.#owners);
     this.#operations = (this.#operations + 1) | 0;
     if ((this.#operations & OPERATIONS_PER_CLOCK_MASK) === 0) this.#lookOnceASecond();
     return this.#content;
@@ -675,17 +547,6 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     }
   }
 
-  /** Takes a number that no slot names, and gives back what its last owner has left. Nothing may come between lock and burial. */
-  #claim(): void {
-    const { slots } = this.#content;
-    const named = slots.namedOwners();
-    const owner = this.#owners.claim(process.pid, (candidate) => !named.has(candidate));
-    slots.bury(owner);
-    slots.adoptBoot();
-    this.#owner = owner;
-    slots.owner = owner;
-  }
-
   /** Goes on in another file: jobs in hand are found again, and what else is in this owner's name goes back. */
   #attach(content: QueueContent): void {
     const held = this.#held.filter((place) => place !== undefined);
@@ -709,23 +570,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const now = performance.now();
     if (now - this.#recoveredAt < RECOVER_EVERY_MS) return false;
     this.#recoveredAt = now;
-    return this.#isBeingReplaced ? this.#moveOver() : this.#recover() > 0;
-  }
-
-  /** Gives back what dead owners have left, and jobs whose lease is over. Returns how many. */
-  #recover(): number {
-    const { slots, limits } = this.#content;
-    let count = 0;
-    for (const owner of slots.namedOwners()) {
-      if (!this.#owners.tryLock(owner)) continue;
-      try {
-        count += slots.bury(owner);
-      } finally {
-        this.#owners.unlock(owner);
-      }
-    }
-    if (limits.leaseMs > 0 && slots.isOfThisBoot) count += slots.breakLeases(limits.leaseMs, bootMs());
-    return count;
+    return this.#isBeingReplaced ? this.#moveOver() : giveBack(this.#content, this.#owners) > 0;
   }
 
   get #isBeingReplaced(): boolean {
@@ -841,47 +686,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { free } = slots.counts();
     checkRoom(geometry.slots - free, next.slots);
     return queuePlan(this.#payload, { ...next, limits: next }, () =>
-      this.#freeze(content, next.slots, timeoutMs),
+      freeze(content, this.#owners, { ownOwner: this.#owner, room: next.slots, timeoutMs }),
     );
-  }
-
-  /** All jobs of the file, which no call can change any more. With the writer's lock held, and the file superseded. */
-  #freeze(content: QueueContent, room: number, timeoutMs: number): SavedJob[] {
-    const deadline = new Deadline(timeoutMs);
-    try {
-      const jobs = inOrder([...content.slots].map((slot) => this.#freezeSlot(content, slot, deadline)));
-      checkRoom(jobs.length, room);
-      return jobs;
-    } catch (error) {
-      content.slots.thaw();
-      throw error;
-    }
-  }
-
-  #freezeSlot(content: QueueContent, slot: number, deadline: Deadline): SavedJob {
-    for (;;) {
-      const saved = content.slots.freeze(slot);
-      if (saved !== undefined) return saved;
-      this.#buryOwnerOf(content, slot);
-      if (deadline.isOver) {
-        throw new WaitTimeoutError(
-          this.path,
-          0,
-          `'${this.path}': a producer is in the middle of a push and does not go on`,
-        );
-      }
-      sleepMs(REPLACER_REST_MS);
-    }
-  }
-
-  #buryOwnerOf({ slots }: QueueContent, slot: number): void {
-    const owner = ownerOf(slots.word(slot));
-    if (owner === 0 || owner === this.#owner || !this.#owners.tryLock(owner)) return;
-    try {
-      slots.bury(owner);
-    } finally {
-      this.#owners.unlock(owner);
-    }
   }
 
   /**
@@ -904,7 +710,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     backup: string,
     options: QueueOptions = {},
   ): void {
-    checkOptions("Queue.restore", options, known);
+    checkOptions("Queue.restore", options, QUEUE_OPTIONS);
     const payload = new Payload<T>(cls);
     const place = classPlace(options.className ?? payload.name, options, "queue");
     const { mode, timeoutMs } = options;
@@ -946,19 +752,6 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 }
 
-function checkQueueOptions(options: QueueOptions): void {
-  const { force, create, mode, maxAttempts, leaseMs, timeoutMs } = options;
-  if (force && !create) throw new TypeError("new Queue: force replaces the file, so it needs create: true");
-  checkMode(mode);
-  if (leaseMs !== undefined) checkMilliseconds("leaseMs", leaseMs);
-  checkTimeout(timeoutMs);
-  const isFine =
-    maxAttempts === undefined ||
-    (Number.isInteger(maxAttempts) && maxAttempts >= 0 && maxAttempts <= MAX_ATTEMPTS);
-  if (!isFine)
-    throw new RangeError(`maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS}, not ${maxAttempts}`);
-}
-
 /** What the promise gives, or undefined after some milliseconds. Leaves no timer behind. */
 async function orAfter<R>(milliseconds: number, promise: Promise<R>): Promise<R | undefined> {
   const pause = Promise.withResolvers<undefined>();
@@ -968,17 +761,4 @@ async function orAfter<R>(milliseconds: number, promise: Promise<R>): Promise<R 
   } finally {
     callOff();
   }
-}
-
-function checkRoom(jobs: number, slots: number): void {
-  if (jobs > slots) throw new RangeError(`resize: there are ${jobs} jobs, too many for ${slots} slots`);
-}
-
-function checkPushOptions(
-  where: string,
-  options: PushWaitOptions,
-  kinds: Parameters<typeof checkOptions>[2],
-): void {
-  checkOptions(where, options, kinds);
-  if (options.delayMs !== undefined) checkDelay(options.delayMs);
 }

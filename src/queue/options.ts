@@ -1,0 +1,130 @@
+import { checkOptions } from "../errors/check-options.ts";
+import type { WaitForFileOptions } from "../segment/wait-for-file.ts";
+import { checkMilliseconds, checkTimeout } from "../sync/deadline.ts";
+import { checkMode } from "../sys/arguments.ts";
+import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
+import { checkDelay } from "./job.ts";
+import { MAX_ATTEMPTS } from "./slots.ts";
+
+/** Options of `new Queue`. @example { dir, slots: 1024, create: true, maxAttempts: 5 } */
+export interface QueueOptions extends Trust {
+  /** Directory of the file. Default `"./.mmap"`. */
+  readonly dir?: string | undefined;
+  /** Tells several queues of one class apart: `<dir>/<Class>_<tag>.queue`. Default empty. */
+  readonly tag?: string | undefined;
+  /** Instead of a directory: the name of a POSIX shared memory object, `"/jobs"` (Linux). */
+  readonly name?: string | undefined;
+  /** The class name in the file's name. Default: the class's own, `Bytes` for `Uint8Array`. */
+  readonly className?: string | undefined;
+  /** Make the queue when it is missing. Default false. */
+  readonly create?: boolean | undefined;
+  /** With `create`: replace a queue that is there, with its jobs. Default false. */
+  readonly force?: boolean | undefined;
+  /** How many jobs there may be: a power of two, at most 2^20. Fixed at creation, but see `resize`. Default 1024. */
+  readonly slots?: number | undefined;
+  /** Bytes of a job at most. Default: those of the struct; needed for `Uint8Array`. */
+  readonly payloadBytes?: number | undefined;
+  /** Permissions of the files made, not reduced by the umask. Default 0o600. */
+  readonly mode?: number | undefined;
+  /** Attempts before a job goes to the dead letters, 1 to 254. Fixed at creation. Default 254, the most there are. */
+  readonly maxAttempts?: number | undefined;
+  /**
+   * Milliseconds after which a job that is neither done nor extended is given to another worker, though its worker lives.
+   * Fixed at creation. Default: never; a dead worker's job goes back without it.
+   */
+  readonly leaseMs?: number | undefined;
+  /** Milliseconds for which the constructor waits for the queue's lock, should it have a file to make. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Options of `Queue.open`. @example await Queue.open(Job, { dir, waitMs: 5000 }) */
+export interface OpenQueueOptions extends QueueOptions, WaitForFileOptions {}
+
+/** Options of a push. @example queue.push(job, { delayMs: 60_000 }) */
+export interface PushOptions {
+  /** Milliseconds before the job may be taken. Default 0. */
+  readonly delayMs?: number | undefined;
+  /** Bytes of the job, where a function fills only a part of raw bytes. Default: all of them. */
+  readonly length?: number | undefined;
+}
+
+/** A push that waits while the queue is full. */
+export interface PushWaitOptions extends PushOptions {
+  /** Milliseconds to wait while the queue is full. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** A push that waits without blocking the event loop. @example await queue.pushAsync(job, { signal }) */
+export interface PushAsyncOptions extends PushWaitOptions {
+  /** Aborting it ends the wait with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How long to wait for a job. @example queue.take({ timeoutMs: 200 }) */
+export interface TakeOptions {
+  /** Milliseconds to wait for a job. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** How long to wait for a job without blocking the event loop. @example await queue.takeAsync({ signal }) */
+export interface TakeAsyncOptions extends TakeOptions {
+  /** Aborting it ends the wait with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Another shape for a queue. @example queue.resize({ slots: 4096 }) */
+export interface ResizeOptions {
+  /** How many jobs there may be: a power of two. Default: as before. */
+  readonly slots?: number | undefined;
+  /** Bytes of a job at most; may only grow. Default: as before. */
+  readonly payloadBytes?: number | undefined;
+  /** Attempts before a job goes to the dead letters. Default: as before. */
+  readonly maxAttempts?: number | undefined;
+  /** Milliseconds of a lease. Default: as before. */
+  readonly leaseMs?: number | undefined;
+  /** Milliseconds to wait for another replacement, and for producers that are at work. Default 5000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** The options of a queue, for `checkOptions`. */
+export const QUEUE_OPTIONS = {
+  dir: "string",
+  tag: "string",
+  name: "string",
+  className: "string",
+  create: "boolean",
+  force: "boolean",
+  slots: "number",
+  payloadBytes: "number",
+  mode: "number",
+  maxAttempts: "number",
+  leaseMs: "number",
+  timeoutMs: "number",
+  ...TRUST_OPTIONS,
+} as const;
+/** The options of a push, for `checkOptions`. */
+export const PUSH_OPTIONS = { delayMs: "number", length: "number" } as const;
+
+/** @throws TypeError, RangeError for what no queue can be */
+export function checkQueueOptions(options: QueueOptions): void {
+  const { force, create, mode, maxAttempts, leaseMs, timeoutMs } = options;
+  if (force && !create) throw new TypeError("new Queue: force replaces the file, so it needs create: true");
+  checkMode(mode);
+  if (leaseMs !== undefined) checkMilliseconds("leaseMs", leaseMs);
+  checkTimeout(timeoutMs);
+  const isFine =
+    maxAttempts === undefined ||
+    (Number.isInteger(maxAttempts) && maxAttempts >= 0 && maxAttempts <= MAX_ATTEMPTS);
+  if (!isFine)
+    throw new RangeError(`maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS}, not ${maxAttempts}`);
+}
+
+/** @throws TypeError, RangeError for what no push can be */
+export function checkPushOptions(
+  where: string,
+  options: PushWaitOptions,
+  kinds: Parameters<typeof checkOptions>[2],
+): void {
+  checkOptions(where, options, kinds);
+  if (options.delayMs !== undefined) checkDelay(options.delayMs);
+}
