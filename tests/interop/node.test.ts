@@ -199,7 +199,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
         node("edits", dir, "-1"),
         python("edits", dir, "-1"),
         node("edits", dir, "-1"),
-        [process.execPath, join(import.meta.dir, "writer.ts"), dir],
+        [process.execPath, join(import.meta.dir, "peer.ts"), "edits", dir],
       ];
       using manager = new Manager(Ledger, { dir, create: true });
       const readers = [

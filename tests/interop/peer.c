@@ -183,6 +183,69 @@ static int document(const char *path, const char *text) {
   return 0;
 }
 
+#define COPIES 40
+
+static void counted(char *text, size_t room, unsigned long long n) {
+  int at = snprintf(text, room, "{\"n\":%llu,\"copies\":[%llu", n, n);
+  for (int i = 1; i < COPIES; i++) at += snprintf(text + at, room - (size_t)at, ",%llu", n);
+  snprintf(text + at, room - (size_t)at, "]}");
+}
+
+/* Opens the document {"n":n,"copies":[n,…]}. */
+static int open_counted(const char *path, int access) {
+  int error = shms_place_at(&place, path);
+  return error ? error : shms_open(&file, &place, access, SHMS_DOCUMENT, 0, 0);
+}
+
+/* Reads it; whether it is whole. */
+static int read_counted(unsigned long long *n, uint64_t *version, int *whole) {
+  char text[4096], wanted[4096];
+  size_t length;
+  int error = shms_document_read(&file, text, sizeof text, &length, version);
+  if (error) return error;
+  *n = strtoull(text + 5, NULL, 10);
+  counted(wanted, sizeof wanted, *n);
+  *whole = strcmp(text, wanted) == 0;
+  return SHMS_OK;
+}
+
+/* Counts up in a document until it is killed. */
+static int counts(const char *path) {
+  char text[4096];
+  unsigned long long n;
+  uint64_t version;
+  int whole, error = open_counted(path, SHMS_WRITE);
+  for (long i = 0; !error; i++) {
+    error = shms_lock(&file, SHMS_EXCLUSIVE, -1);
+    if (!error) error = read_counted(&n, &version, &whole);
+    if (error) break;
+    counted(text, sizeof text, n + 1);
+    error = shms_document_write(&file, text, strlen(text), -1, NULL);
+    if (!error) error = shms_unlock(&file);
+    if (i == 0) {
+      printf("ready\n");
+      fflush(stdout);
+    }
+  }
+  return fail("counts", error);
+}
+
+static int reads(const char *path, int64_t ms) {
+  int64_t end = shms_i_now_ns(CLOCK_MONOTONIC) + ms * 1000000;
+  uint64_t version, last = 0, copies = 0, torn = 0, older = 0;
+  unsigned long long n;
+  int whole, error = open_counted(path, SHMS_READ);
+  for (; !error && shms_i_now_ns(CLOCK_MONOTONIC) < end; copies++) {
+    error = read_counted(&n, &version, &whole);
+    if (!whole) torn++;
+    if (version < last) older++;
+    last = version;
+  }
+  if (error) return fail("reads", error);
+  printf("%llu %llu %llu\n", (unsigned long long)copies, (unsigned long long)torn, (unsigned long long)older);
+  return 0;
+}
+
 static int is_item(const Item *item) {
   for (int i = 0; i < 15; i++)
     if (item->values[i] != item->number) return 0;
@@ -246,6 +309,71 @@ static int receives(long count) {
   return 0;
 }
 
+/* Receives for that long. */
+static int listens(int64_t ms) {
+  int64_t end = shms_i_now_ns(CLOCK_MONOTONIC) + ms * 1000000;
+  shms_channel channel;
+  shms_message message;
+  Item item;
+  unsigned long long received = 0, torn = 0;
+  int error = shms_subscriber_open(&channel, &place, sizeof(Item), Item_FINGERPRINT, SHMS_OLDEST);
+  while (!error && shms_i_now_ns(CLOCK_MONOTONIC) < end) {
+    error = shms_receive(&channel, &item, sizeof item, &message, 20);
+    if (error == SHMS_E_EMPTY) {
+      error = SHMS_OK;
+      continue;
+    }
+    if (error) break;
+    if (!is_item(&item) || item.number != message.index) torn++;
+    received++;
+  }
+  if (error) return fail("listens", error);
+  printf("%llu %llu\n", received, torn);
+  return 0;
+}
+
+/* Appends a line to the file of that name, by one write: what a killed process has buffered would be lost. */
+static void note(const char *line) {
+  static int log = -1;
+  if (log < 0) log = open(getenv("LOG"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (write(log, line, strlen(line)) < 0) abort();
+}
+
+/* Pushes jobs from that number on until it is killed, and notes each once it is pushed. */
+static int produces(long first) {
+  shms_queue queue;
+  char line[64];
+  int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
+  printf("ready\n");
+  fflush(stdout);
+  for (uint64_t number = (uint64_t)first; !error; number++) {
+    Item item = item_of(number);
+    error = shms_push(&queue, &item, sizeof item, 0, -1);
+    snprintf(line, sizeof line, "%llu\n", (unsigned long long)number);
+    if (!error) note(line);
+  }
+  return fail("produces", error);
+}
+
+/* Takes jobs until it is killed, and notes each before it is done. */
+static int works(void) {
+  shms_queue queue;
+  shms_job job;
+  char line[64];
+  int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
+  printf("ready\n");
+  fflush(stdout);
+  while (!error) {
+    error = shms_take(&queue, &job, -1);
+    if (error) break;
+    const Item *item = (const Item *)job.data;
+    snprintf(line, sizeof line, "%llu %d\n", (unsigned long long)item->number, is_item(item));
+    note(line);
+    error = shms_done(&queue, &job);
+  }
+  return fail("works", error);
+}
+
 /* Pushes jobs with numbers from `first`. */
 static int pushes(long first, long count) {
   shms_queue queue;
@@ -296,20 +424,33 @@ static int holds(long ms) {
   return 0;
 }
 
+/* Whether `word` is among the words of `words`. */
+static int is_any(const char *word, const char *words) {
+  const char *found = strstr(words, word);
+  size_t length = strlen(word);
+  return found != NULL && (found == words || found[-1] == ' ') && (found[length] == ' ' || found[length] == 0);
+}
+
 int main(int count, char **words) {
   if (count < 3) return 2;
   const char *command = words[1];
   long number = count > 3 ? atol(words[3]) : 0;
   if (strcmp(command, "backup") == 0) return backup(words[2]);
   if (strcmp(command, "document") == 0) return document(words[2], count > 3 ? words[3] : NULL);
-  if (strcmp(command, "publishes") == 0 || strcmp(command, "receives") == 0) {
+  if (strcmp(command, "counts") == 0) return counts(words[2]);
+  if (strcmp(command, "reads") == 0) return reads(words[2], number);
+  if (is_any(command, "publishes receives listens")) {
     int bad = shms_place_of(&place, words[2], "Item", "", SHMS_CHANNEL);
-    return bad ? fail("place", bad) : strcmp(command, "publishes") == 0 ? publishes(number) : receives(number);
+    if (bad) return fail("place", bad);
+    if (strcmp(command, "listens") == 0) return listens(number);
+    return strcmp(command, "publishes") == 0 ? publishes(number) : receives(number);
   }
-  if (strcmp(command, "pushes") == 0 || strcmp(command, "takes") == 0 || strcmp(command, "holds") == 0) {
+  if (is_any(command, "pushes takes holds produces works")) {
     int bad = shms_place_of(&place, words[2], "Item", "", SHMS_QUEUE);
     if (bad) return fail("place", bad);
     if (strcmp(command, "holds") == 0) return holds(number);
+    if (strcmp(command, "produces") == 0) return produces(number);
+    if (strcmp(command, "works") == 0) return works();
     return strcmp(command, "pushes") == 0 ? pushes(number, count > 4 ? atol(words[4]) : 1) : takes((int)number);
   }
   int error = shms_place_of(&place, words[2], "Ledger", "", SHMS_RECORD);
@@ -323,13 +464,13 @@ int main(int count, char **words) {
     error = create((uint64_t)number, SHMS_FORCE);
     return error ? fail("create", error) : printf("created\n") < 0;
   }
-  int reads = strcmp(command, "snapshots") == 0;
-  error = shms_open(&file, &place, reads ? SHMS_READ : SHMS_WRITE, SHMS_RECORD, sizeof(Ledger), Ledger_FINGERPRINT);
+  int only_reads = strcmp(command, "snapshots") == 0;
+  error = shms_open(&file, &place, only_reads ? SHMS_READ : SHMS_WRITE, SHMS_RECORD, sizeof(Ledger), Ledger_FINGERPRINT);
   if (error) return fail("open", error);
   int result = 2;
   if (strcmp(command, "edits") == 0) result = edits(number);
   if (strcmp(command, "blocks") == 0) result = blocks(number);
-  if (reads) result = snapshots(number);
+  if (only_reads) result = snapshots(number);
   if (strcmp(command, "waits") == 0) result = waits(number);
   if (strcmp(command, "watches") == 0) result = watches(number);
   if (strcmp(command, "fork") == 0) result = fork_closes();

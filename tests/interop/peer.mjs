@@ -167,9 +167,25 @@ const commands = {
 
   counts(path, count) {
     const map = new JsonMap({ file: path, role: "master" });
-    for (let i = 0; i < count; i++)
+    for (let i = 0; count < 0 || i < count; i++) {
       map.update(({ n, copies }) => ({ n: n + 1, copies: copies.map(() => n + 1) }));
+      if (count < 0 && i === 0) say("ready");
+    }
     map.close();
+  },
+
+  reads(path, milliseconds) {
+    const map = new JsonMap({ file: path, role: "follower" });
+    const end = performance.now() + milliseconds;
+    let [reads, torn, older, last] = [0, 0, 0, 0];
+    for (; performance.now() < end; reads++) {
+      const { version } = map;
+      const { n, copies } = map.read();
+      if (copies.some((copy) => copy !== n)) torn++;
+      if (version < last) older++;
+      last = version;
+    }
+    say(reads, torn, older);
   },
 
   async receives(dir, count) {
@@ -187,6 +203,24 @@ const commands = {
       if (seen >= count) break;
     }
     say(seen, torn, peeked > 0);
+    subscriber.close();
+  },
+
+  async listens(dir, milliseconds) {
+    const subscriber = new Subscriber(Item, { dir, from: "oldest" });
+    const end = performance.now() + milliseconds;
+    let [received, torn] = [0, 0];
+    while (performance.now() < end) {
+      const message = subscriber.receive();
+      if (message === undefined) {
+        await sleep(1);
+        continue;
+      }
+      const { data, index } = message;
+      if (data.number !== BigInt(index) || !data.values.every((value) => value === data.number)) torn++;
+      received++;
+    }
+    say(received, torn);
     subscriber.close();
   },
 

@@ -123,6 +123,40 @@ def document(path, text):
         say(file.version & 0xFFFFFFFF, file.read())
 
 
+COPIES = 40
+
+
+def counts(path, _):
+    """Counts up in a document until it is killed."""
+    with Document(path) as file:
+        segment, first = file._segment, True
+        while True:
+            segment.acquire(2)
+            try:
+                n = file.read()["n"] + 1
+                text = json.dumps({"n": n, "copies": [n] * COPIES}, separators=(",", ":"))
+                file._commit(text.encode())
+            finally:
+                segment.release()
+            segment.announce()
+            if first:
+                say("ready")
+            first = False
+
+
+def reads(path, milliseconds):
+    end = time.monotonic() + milliseconds / 1000
+    copies = torn = older = last = 0
+    with Document(path, readonly=True) as file:
+        while time.monotonic() < end:
+            version, value = file.version, file.read()
+            torn += value["copies"] != [value["n"]] * COPIES
+            older += version < last
+            last = version
+            copies += 1
+    say(copies, torn, older)
+
+
 def backup(path, _):
     with Reader("Ledger", path=path) as reader, reader.lock() as ledger:
         say(ledger.count, reader.snapshot().count)
@@ -176,6 +210,46 @@ def receives(path, count):
         torn += not is_item(message.data) or message.data.number != message.index
         seen += 1 + message.missed
     say(seen, torn)
+
+
+def listens(path, milliseconds):
+    subscriber = shmstruct.Subscriber("Item", dir=path, start="oldest")
+    end = time.monotonic() + milliseconds / 1000
+    received = torn = 0
+    while time.monotonic() < end:
+        message = subscriber.receive(timeout=0.02)
+        if message is not None:
+            received += 1
+            torn += not is_item(message.data) or message.data.number != message.index
+    say(received, torn)
+
+
+def note(*words):
+    """Appends a line to the file of that name, by one write: what a killed process has buffered would be lost."""
+    log = os.open(os.environ["LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(log, (" ".join(map(str, words)) + "\n").encode())
+    os.close(log)
+
+
+def produces(path, first):
+    """Pushes jobs from that number on until it is killed, and notes each once it is pushed."""
+    queue = shmstruct.Queue("Item", dir=path)
+    say("ready")
+    while True:
+        queue.push(item_of(first))
+        note(first)
+        first += 1
+
+
+def works(path, _):
+    """Takes jobs until it is killed, and notes each before it is done."""
+    queue = shmstruct.Queue("Item", dir=path)
+    say("ready")
+    while True:
+        job = queue.take()
+        if job is not None:
+            note(job.data.number, int(is_item(job.data)))
+            job.done()
 
 
 def pushes(path, first):

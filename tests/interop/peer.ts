@@ -1,0 +1,110 @@
+/** A participant in Bun: `bun peer.ts COMMAND DIRECTORY [NUMBER]`, one command a run, results on stdout. */
+import { appendFileSync } from "node:fs";
+import { Publisher, Subscriber } from "../../src/channel/index.ts";
+import { JsonMap } from "../../src/document/index.ts";
+import { Editor, Reader } from "../../src/index.ts";
+import { Queue } from "../../src/queue/index.ts";
+import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
+
+const say = (...words: unknown[]): void => console.log(words.join(" "));
+const COPIES = 40;
+/** Of a channel, how many messages in a burst. */
+const BURST = 64;
+type Counted = { n: number; copies: number[] };
+
+const commands: Record<string, (where: string, number: number) => unknown> = {
+  /** Edits the ledger until it is killed. */
+  edits(dir) {
+    using editor = new Editor(Ledger, { dir });
+    for (let i = 0; ; i++) {
+      editor.edit((data) => {
+        data.hits.add(1);
+        const count = data.count + 1n;
+        data.count = count;
+        for (let k = 0; k < data.values.length; k++) data.values[k] = count;
+      });
+      if (i === 0) say("ready");
+    }
+  },
+
+  snapshots(dir, milliseconds) {
+    using reader = new Reader(Ledger, { dir });
+    const end = performance.now() + milliseconds;
+    let [copies, torn, older, last] = [0, 0, 0, 0];
+    for (; performance.now() < end; copies++) {
+      const { version } = reader;
+      if (!isWhole(reader.snapshot())) torn++;
+      if (version < last) older++;
+      last = version;
+    }
+    say(copies, torn, older);
+  },
+
+  /** Counts up in a document until it is killed. */
+  counts(path) {
+    using map = new JsonMap<Counted>({ file: path, role: "master" });
+    for (let i = 0; ; i++) {
+      map.update((found) => {
+        const n = (found?.n ?? 0) + 1;
+        return { n, copies: Array.from({ length: COPIES }, () => n) };
+      });
+      if (i === 0) say("ready");
+    }
+  },
+
+  publishes(dir) {
+    using publisher = new Publisher(Item, { dir });
+    say(publisher.index, publisher.epoch);
+    for (;;) {
+      for (let i = 0; i < BURST; i++) publisher.send(itemOf(publisher.index));
+      Bun.sleepSync(0.2);
+    }
+  },
+
+  listens(dir, milliseconds) {
+    using subscriber = new Subscriber(Item, { dir, from: "oldest" });
+    const end = performance.now() + milliseconds;
+    let [received, torn] = [0, 0];
+    while (performance.now() < end) {
+      const message = subscriber.receive();
+      if (message === undefined) {
+        Bun.sleepSync(0.1);
+        continue;
+      }
+      received++;
+      const { number, values } = message.data;
+      if (number !== BigInt(message.index) || !values.every((value) => value === number)) torn++;
+    }
+    say(received, torn);
+  },
+
+  /** Pushes jobs from that number on until it is killed, and notes each in the file of that name once it is pushed. */
+  produces(dir, first) {
+    using queue = new Queue(Item, { dir });
+    say("ready");
+    for (let number = first; ; number++) {
+      queue.push(itemOf(number));
+      note(number);
+    }
+  },
+
+  /** Takes jobs until it is killed, and notes each in the file of that name before it is done. */
+  works(dir) {
+    using queue = new Queue(Item, { dir });
+    say("ready");
+    for (;;) {
+      using job = queue.take();
+      if (job === undefined) continue;
+      note(job.data.number, Number(isItem(job.data)));
+      job.done();
+    }
+  },
+};
+
+const note = (...words: unknown[]): void => appendFileSync(process.env.LOG ?? "", `${words.join(" ")}\n`);
+
+const isItem = ({ number, values }: { number: bigint; values: BigUint64Array }): boolean =>
+  values.every((value) => value === number);
+
+const [command = "", where = "", number = "0"] = process.argv.slice(2);
+await commands[command]?.(where, Number(number));
