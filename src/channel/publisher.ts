@@ -7,7 +7,8 @@ import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
 import { type Message, type MessageInit, Payload, type PayloadClass } from "../segment/payload.ts";
 import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
-import { checkMilliseconds } from "../sync/deadline.ts";
+import { checkMilliseconds, checkTimeout } from "../sync/deadline.ts";
+import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { realtime } from "../sys/clock.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
@@ -352,24 +353,41 @@ export class Publisher<T extends Message> implements Disposable {
 
   /**
    * Removes the channel's file, and closes. Subscribers wait for another one. The lock's files stay.
-   * @throws ClosedError; SystemError EACCES …
+   * @param options how long to wait for a process that takes the lock in between. Default: as `waitMs` of the publisher
+   * @throws LockTimeoutError: then the publisher is closed, and the file stays; ClosedError; SystemError EACCES …
+   * @example frames.remove({ timeoutMs: 100 });
    */
-  remove(): void {
+  remove(options: LockOptions = {}): void {
+    checkOptions("remove", options, LOCK_OPTIONS);
+    checkTimeout(options.timeoutMs);
     if (this.closed) throw new ClosedError(`the publisher of '${this.path}' is closed`);
+    const { waitMs = DEFAULT_WAIT_MS } = this.#options;
+    const { timeoutMs = waitMs } = options;
     const { place } = this.#segment;
     const { mode } = this.#segment.content.file;
     this.close();
-    removeSegment(place, channelType(), { mode, timeoutMs: DEFAULT_WAIT_MS, trust: this.#options });
+    removeSegment(place, channelType(), { mode, timeoutMs, trust: this.#options });
   }
 
-  /** Ends the publisher: the next one goes on with the next index. An open loan is given back. */
+  /**
+   * Ends the publisher: the next one goes on with the next index. An open loan is given back.
+   * @throws ShmError `"BUSY"` while an asynchronous operation uses the memory: then the publisher stays open
+   */
   close(): void {
     if (this.#segment.closed) return;
+    try {
+      this.#sayGoodbye();
+    } finally {
+      this.#views = [];
+      this.#segment.close();
+    }
+  }
+
+  /** A file that was truncated or deleted has no one who would read it. */
+  #sayGoodbye(): void {
     this.#loan?.[Symbol.dispose]();
-    if (!this.#isLost) this.#writer.close();
+    if (!this.#isLost && this.#segment.content.file.isWhole) this.#writer.close();
     this.#segment.notify();
-    this.#views = [];
-    this.#segment.close();
   }
 
   [Symbol.dispose](): void {

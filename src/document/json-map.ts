@@ -3,6 +3,7 @@ import {
   ClosedError,
   FileFormatError,
   FileMissingError,
+  LockTimeoutError,
   TooLargeError,
   WaitTimeoutError,
 } from "../errors/errors.ts";
@@ -160,12 +161,13 @@ export interface JsonFollower<T> extends Disposable {
    * Writes a copy of the newest document to `path`, in one step: a file that describes itself, which a follower opens
    * without a lock, and `JsonMap.restore` puts back. Writers are not stopped. A backup that is there is replaced; another
    * file is not.
+   * @param options how long to wait for the lock, should writers be too busy for a whole copy
    * @returns the version of the copy
    * @throws FileMissingError when there is no file; FileFormatError when something else than a backup is at `path`;
-   *   SystemError ENOSPC …
+   *   LockTimeoutError; SystemError ENOSPC …
    * @example follower.backup("/backups/config");
    */
-  backup(path: string): number;
+  backup(path: string, options?: LockOptions): number;
 
   /**
    * Ends all iterations and unmaps the file. Afterwards everything but `role`, `path` and `closed` throws ClosedError. A
@@ -271,6 +273,9 @@ export interface DocumentRestoreOptions
     Pick<MasterOptions, "maxBytes" | "mode" | "timeoutMs"> {}
 
 const DEFAULT_MAX_BYTES = 65_536;
+
+/** How long a read that writers let no whole copy through waits for them, before it tries again to copy. */
+const LOCKED_OUT = { timeoutMs: 10 } as const;
 
 const NOTHING: Committed = { version: 0, text: undefined };
 
@@ -412,12 +417,22 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     return this.#use((content) => content.tryRead() ?? this.#readLocked()) ?? NOTHING;
   }
 
+  /** Locks writers out for a moment. One that holds the lock for longer than that lets a copy through. */
   #readLocked(): Committed {
-    this.#segment.acquire("shared");
-    try {
-      return this.#segment.attached?.tryRead() ?? NOTHING;
-    } finally {
-      this.#segment.releaseIfHeld();
+    for (;;) {
+      try {
+        this.#segment.acquire("shared", LOCKED_OUT);
+      } catch (error) {
+        if (!(error instanceof LockTimeoutError)) throw error;
+        const committed = this.#look()?.tryRead();
+        if (committed !== undefined) return committed;
+        continue;
+      }
+      try {
+        return this.#segment.attached?.tryRead() ?? NOTHING;
+      } finally {
+        this.#segment.releaseIfHeld();
+      }
     }
   }
 
@@ -543,8 +558,8 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     return segmentInfo(this.#segment);
   }
 
-  backup(path: string): number {
-    return backupSegment(this.#segment, absolutePath(".", path));
+  backup(path: string, options?: LockOptions): number {
+    return backupSegment(this.#segment, absolutePath(".", path), options);
   }
 
   static open(

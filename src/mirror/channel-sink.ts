@@ -8,13 +8,11 @@ import { Segment } from "../segment/segment.ts";
 import { dataOf } from "./fenced-log.ts";
 import { decodeBatch, type SentMessage } from "./messages.ts";
 import { Conversions, payloadOf } from "./payloads.ts";
-import type { Sink, SinkParts } from "./sink.ts";
+import { LOCK_TIMEOUT_MS, type Sink, type SinkParts } from "./sink.ts";
 import type { Entry } from "./transport.ts";
 import { sleepOr } from "./wait.ts";
 
 const RETRY_MS = 200;
-/** For a local publisher that is still there, which should not be. */
-const LOCK_TIMEOUT_MS = 1000;
 /** The file is looked at this often. */
 const LOOK_EVERY_MS = 1000;
 
@@ -132,10 +130,13 @@ export class ChannelSink implements Sink {
 
   close(): void {
     if (this.#segment.closed) return;
-    this.#tell(Date.now());
-    if (this.#isInPlace()) this.#writer.close();
-    this.#segment.notify();
-    this.#segment.close();
+    try {
+      this.#tell(Date.now());
+      if (this.#isInPlace()) this.#writer.close();
+      this.#segment.notify();
+    } finally {
+      this.#segment.close();
+    }
   }
 }
 

@@ -348,10 +348,13 @@ export class MirrorFollower implements AsyncDisposable {
   /** Ends following; the local file stays as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    await this.#endSink();
-    this.#note(true);
-    await this.#transport.close();
-    await this.#running;
-    this.#states.close();
+    try {
+      await this.#endSink();
+      this.#note(true);
+    } finally {
+      await this.#transport.close();
+      await this.#running;
+      this.#states.close();
+    }
   }
 }

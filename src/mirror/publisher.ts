@@ -197,9 +197,12 @@ export class MirrorPublisher implements AsyncDisposable {
     // A put whose server is away is not waited for.
     await Promise.race([this.ended.catch(() => undefined), Bun.sleep(CLOSING_MS)]);
     if (this.#transport.disconnectedSince === undefined) await this.#lease.renew(true).catch(() => undefined);
-    if (this.#confirmed !== undefined) this.#note();
-    this.#source.close();
-    await this.#transport.close();
+    try {
+      if (this.#confirmed !== undefined) this.#note();
+    } finally {
+      this.#source.close();
+      await this.#transport.close();
+    }
   }
 }
 

@@ -10,7 +10,7 @@ import { dataOf } from "./fenced-log.ts";
 import { type LocalJob, LocalJobs } from "./local-jobs.ts";
 import { Conversions, payloadOf } from "./payloads.ts";
 import { decodeJob } from "./queue-source.ts";
-import type { Sink, SinkParts } from "./sink.ts";
+import { LOCK_TIMEOUT_MS, type Sink, type SinkParts } from "./sink.ts";
 import type { Delivery, Log } from "./transport.ts";
 import { sleepOr } from "./wait.ts";
 
@@ -49,7 +49,12 @@ export class QueueSink implements Sink {
     const payloadBytes = payload.isVariable ? head.contentBytes : undefined;
     const limits = { maxAttempts: head.maxAttempts ?? 0, leaseMs: head.leaseMs ?? 0 };
     const plan = queuePlan(payload, { slots: head.slots ?? 0, payloadBytes, limits });
-    createSegment(placeOfPath(path), plan, queueType(), { force: false, mode, trust });
+    createSegment(placeOfPath(path), plan, queueType(), {
+      force: false,
+      mode,
+      timeoutMs: LOCK_TIMEOUT_MS,
+      trust,
+    });
     this.#jobs = new LocalJobs(path, payload, trust);
     parts.note({});
   }
@@ -179,9 +184,14 @@ export class QueueSink implements Sink {
   /** Jobs that no worker has taken go to other machines at once; one that is at work goes on. */
   close(): void {
     if (this.#isStopped) return;
-    this.#look();
-    this.#isStopped = true;
-    for (const { job, delivery } of this.#pending.values()) if (this.#jobs.takeAway(job)) delivery.giveBack();
-    this.#jobs.close();
+    try {
+      this.#look();
+      this.#isStopped = true;
+      for (const { job, delivery } of this.#pending.values())
+        if (this.#jobs.takeAway(job)) delivery.giveBack();
+    } finally {
+      this.#isStopped = true;
+      this.#jobs.close();
+    }
   }
 }

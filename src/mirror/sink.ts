@@ -4,6 +4,9 @@ import type { Trust } from "../sys/trust.ts";
 import type { Frame } from "./frame.ts";
 import type { Transport } from "./transport.ts";
 
+/** How long a sink waits for the lock of its file, in milliseconds, before it says so and tries again. */
+export const LOCK_TIMEOUT_MS = 1000;
+
 export interface Sink {
   /** Messages that were missed, jobs in hand. */
   readonly figures: { readonly missed?: number; readonly jobs?: number };

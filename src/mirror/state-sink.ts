@@ -14,6 +14,7 @@ import { type Localise, localForm, type Mirrored, mirrored } from "./contents.ts
 import { dataOf } from "./fenced-log.ts";
 import { DEFAULT_MAX_BYTES, type Frame, type Head, imageOf, tooLarge, withBlocks } from "./frame.ts";
 import { backUpOwn, type FencedFile } from "./place.ts";
+import { LOCK_TIMEOUT_MS } from "./sink.ts";
 import type { Transport } from "./transport.ts";
 
 export interface StateSinkOptions extends Trust {
@@ -186,7 +187,7 @@ export class StateSink {
   #storeInPlace(target: Mirrored, image: SegmentImage, local: LocalFile | undefined): boolean {
     if (local?.kind !== image.plan.content) return false;
     const segment = this.#segment(target);
-    segment.acquire("exclusive");
+    segment.acquire("exclusive", { timeoutMs: LOCK_TIMEOUT_MS });
     try {
       const { content } = segment;
       if (content.applyCommitted === undefined || !hasLayoutOf(content, image)) return false;
@@ -215,7 +216,11 @@ export class StateSink {
 
   #replace({ place, type }: Mirrored, image: SegmentImage): void {
     const { trustOwner, shared, mode = 0o600 } = this.#options;
-    installImage(place, image, type, { mode, trust: { trustOwner, shared } });
+    installImage(place, image, type, {
+      mode,
+      timeoutMs: LOCK_TIMEOUT_MS,
+      trust: { trustOwner, shared },
+    });
   }
 
   close(): void {

@@ -1,5 +1,11 @@
 import { checkOptions } from "../errors/check-options.ts";
-import { ClosedError, FileFormatError, FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
+import {
+  ClosedError,
+  FileFormatError,
+  FileMissingError,
+  ShmError,
+  WaitTimeoutError,
+} from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { backupSegment, restoreSegment } from "../segment/backup.ts";
 import { createSegment, removeSegment, replaceSegment, type SegmentPlan } from "../segment/create.ts";
@@ -415,13 +421,14 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    */
   get deadLetters(): Queue<T> {
     if (this.#deadLetters === undefined) {
-      const { dir, tag = "", name, className, trustOwner, shared } = this.#options;
+      const { dir, tag = "", name, className, timeoutMs, trustOwner, shared } = this.#options;
       const { geometry, file } = this.#content;
       const where = name === undefined ? { dir, tag: `${tag}.dead` } : { name: `${name}.dead` };
       const { slots, payloadBytes } = geometry;
       this.#deadLetters = new Queue<T>(this.#cls, {
         ...where,
         className,
+        timeoutMs,
         trustOwner,
         shared,
         create: true,
@@ -736,15 +743,34 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     this.close();
   }
 
-  /** Gives the jobs in hand back, and leaves the queue. */
+  /**
+   * Gives the jobs in hand back, and leaves the queue.
+   * @throws ShmError `"BUSY"` while an asynchronous operation uses the memory: then the queue stays open
+   */
   close(): void {
     if (this.#segment.closed) return;
-    for (const place of this.#held) if (place !== undefined) this.#end(place, "release", 0);
-    this.#deadLetters?.close();
-    this.#views = [];
-    this.#segment.close();
-    this.#owners.close();
-    closeAtWorkerEnd.forget(this);
+    try {
+      this.#giveBackAll();
+      this.#deadLetters?.close();
+    } finally {
+      this.#views = [];
+      this.#segment.close();
+      this.#owners.close();
+      closeAtWorkerEnd.forget(this);
+    }
+  }
+
+  /**
+   * In a file that is damaged, truncated or gone this may fail. Other processes then give the jobs back that are left, as this
+   * owner is gone.
+   */
+  #giveBackAll(): void {
+    try {
+      if (!this.#content.file.isWhole) return;
+      for (const place of this.#held) if (place !== undefined) this.#end(place, "release", 0);
+    } catch (error) {
+      if (!(error instanceof ShmError)) throw error;
+    }
   }
 
   [Symbol.dispose](): void {

@@ -354,13 +354,16 @@ export class Core<T extends Struct> {
   close(): void {
     if (this.closed) return;
     const { holding } = this;
-    if (holding !== undefined) {
-      holding.isAbandoned = true;
-      holding.session?.abandon();
+    try {
+      if (holding !== undefined) {
+        holding.isAbandoned = true;
+        holding.session?.abandon();
+      }
+    } finally {
+      this.segment.close();
+      this.#ownership?.close();
+      this.#live = undefined;
     }
-    this.segment.close();
-    this.#ownership?.close();
-    this.#live = undefined;
   }
 }
 

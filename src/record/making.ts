@@ -7,6 +7,7 @@ import { SegmentFile } from "../segment/segment-file.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { Layout } from "../struct/layout/layout.ts";
+import type { LockOptions } from "../sync/rw-lock.ts";
 import { absolutePath } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
 import { Core } from "./core.ts";
@@ -88,8 +89,8 @@ export function restore<T extends MmapStructure>(
 }
 
 /** See `Role.backup`. */
-export const backup = (core: Core<MmapStructure>, path: string): ReturnType<typeof backupSegment> =>
-  backupSegment(core.segment, absolutePath(".", path));
+export const backup = (core: Core<MmapStructure>, path: string, options?: LockOptions): number =>
+  backupSegment(core.segment, absolutePath(".", path), options);
 
 /** A file that is only looked at. */
 function openToRead(path: string, { name }: Layout, trust: Trust): SegmentFile {

@@ -159,12 +159,14 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * Writes a copy of the committed struct to `path`, in one step: a file that describes itself, which `openReader` opens
    * under any name without a lock, and `Manager.restore` puts back. Writers are not stopped, where `snapshot()` stops none.
    * A backup that is there is replaced; another file is not.
+   * @param options how long to wait for the lock, where the file keeps no committed state (`transactional: false`)
    * @returns the version of the copy
-   * @throws FileFormatError when something else than a backup is at `path`, or for a file of IPMMAP; SystemError ENOSPC …
+   * @throws FileFormatError when something else than a backup is at `path`, or for a file of IPMMAP; LockTimeoutError;
+   *   SystemError ENOSPC …
    * @example role.backup("/backups/robot");
    */
-  backup(path: string): number {
-    return opening().backup(this.core, path);
+  backup(path: string, options?: LockOptions): number {
+    return opening().backup(this.core, path, options);
   }
 
   /**

@@ -211,7 +211,9 @@ export class WriteSession<T extends MmapStructure> extends ReadSession<T, T> {
 
   protected override abandon(): void {
     if (this.released) return;
-    if (this.#canRollBack) this.rollback();
+    // A truncated file would kill the process; there is nothing to go back to.
+    if (!this.#content.file.isWhole) this.finish(() => {});
+    else if (this.#canRollBack) this.rollback();
     else this.release();
   }
 }

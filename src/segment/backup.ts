@@ -1,5 +1,7 @@
 /** Copies of segments as files of their own: whole, described, and opened without a lock. */
+import { checkOptions } from "../errors/check-options.ts";
 import { FileFormatError } from "../errors/errors.ts";
+import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { rename } from "../sys/new-file.ts";
 import { absolutePath, exists } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
@@ -16,7 +18,12 @@ import { SegmentFile } from "./segment-file.ts";
  * @returns the version that the copy has
  * @throws FileFormatError when something else than a backup has the name; LockTimeoutError; SystemError ENOSPC …
  */
-export function backupSegment<C extends Content>(segment: Segment<C>, path: string): number {
+export function backupSegment<C extends Content>(
+  segment: Segment<C>,
+  path: string,
+  options: LockOptions = {},
+): number {
+  checkOptions("backup", options, LOCK_OPTIONS);
   const content = segment.whole() ?? segment.content;
   const { footer, schemaBytes, mode } = content.file;
   if (footer === undefined)
@@ -25,7 +32,7 @@ export function backupSegment<C extends Content>(segment: Segment<C>, path: stri
       `'${segment.path}' has no footer that describes it: copy it under its lock instead`,
     );
   refuseToReplace(path, segment);
-  const copy = copyOf(segment);
+  const copy = copyOf(segment, options);
   makeFile(path, backupFooter(footer), schemaBytes, {
     mode,
     version: copy.version,
@@ -77,15 +84,15 @@ export function restoreSegment<C extends Content>(
 }
 
 /** The committed content in private memory; without a lock where that is possible. @throws LockTimeoutError */
-export function copyOf<C extends Content>(segment: Segment<C>): ContentCopy {
+export function copyOf<C extends Content>(segment: Segment<C>, options?: LockOptions): ContentCopy {
   const content = segment.whole() ?? segment.content;
-  return content.copyCommitted(false) ?? copyLocked(segment);
+  return content.copyCommitted(false) ?? copyLocked(segment, options);
 }
 
 /** With the shared lock, as part of what the segment's user holds already, if anything. */
-function copyLocked<C extends Content>(segment: Segment<C>): ContentCopy {
+function copyLocked<C extends Content>(segment: Segment<C>, options?: LockOptions): ContentCopy {
   const isHeld = segment.held !== undefined;
-  if (!isHeld) segment.acquire("shared");
+  if (!isHeld) segment.acquire("shared", options);
   try {
     return segment.content.copyCommitted(true) as ContentCopy;
   } finally {

@@ -17,6 +17,13 @@ closeAtWorkerEnd.forget = (closable: Closable): void => {
 
 if (!Bun.isMainThread) {
   process.on("exit", () => {
-    for (const closable of open) closable.close();
+    for (const closable of [...open]) closeQuietly(closable);
   });
+}
+
+/** One that cannot be closed must not keep the others open. No caller is left to be told. */
+function closeQuietly(closable: Closable): void {
+  try {
+    closable.close();
+  } catch {}
 }

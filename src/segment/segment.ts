@@ -469,9 +469,12 @@ export class Segment<C extends Content> implements Closable {
     this.#content?.file.close();
     this.#closed = true;
     this.#content = undefined;
-    this.#watch?.close();
-    this.#lock?.close();
     closeAtWorkerEnd.forget(this);
+    try {
+      this.#watch?.close();
+    } finally {
+      this.#lock?.close();
+    }
   }
 
   #checkOpen(): void {
