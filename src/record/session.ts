@@ -6,6 +6,41 @@ import { getPath, resolvePath, setPath } from "../struct/view/path.ts";
 import type { Core, Holding, Session } from "./core.ts";
 import type { RecordContent } from "./record-content.ts";
 
+/** What a session is. `"abandoned"`: its process or worker died; the next writer makes a rolled-back one of it. */
+export type SessionState = "open" | "committed" | "rolled back" | "released" | "abandoned";
+
+/**
+ * All changes of state of a writer's session, and the error that the event throws, if any. Those of a reader's have
+ * "released" in the place of "committed". `irreversible`: of a file made with `transactional: false`, which keeps no state to go back to.
+ */
+export const SESSION_TRANSITIONS: readonly (readonly [
+  from: SessionState,
+  event: string,
+  to: SessionState,
+  error?: string,
+])[] = [
+  ["open", "use", "open"],
+  ["open", "a bad value", "open", "RangeError"],
+  ["open", "release", "committed"],
+  ["open", "end of the scope", "committed"],
+  ["open", "rollback", "rolled back"],
+  ["open", "rollback, irreversible", "committed", "ShmError"],
+  ["open", "close of the role", "rolled back"],
+  ["open", "close of the role, irreversible", "committed"],
+  ["open", "death", "abandoned"],
+  ["abandoned", "lock of another writer", "rolled back"],
+  ["committed", "use", "committed", "ClosedError"],
+  ["committed", "release", "committed"],
+  ["committed", "end of the scope", "committed"],
+  ["committed", "rollback", "committed", "ClosedError"],
+  ["committed", "close of the role", "committed"],
+  ["rolled back", "use", "rolled back", "ClosedError"],
+  ["rolled back", "release", "rolled back"],
+  ["rolled back", "end of the scope", "rolled back"],
+  ["rolled back", "rollback", "rolled back"],
+  ["rolled back", "close of the role", "rolled back"],
+];
+
 /** Kinds whose values are views. What types of others hand out may be one, too. */
 const COMPOSITES: ReadonlySet<string | undefined> = new Set(["array", "struct", "atomic", "own", undefined]);
 

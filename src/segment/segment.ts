@@ -1,13 +1,6 @@
 /**
  * The current segment of a place, and its lock. Whatever holds the lock works on the file that is current *then*: the
  * file may have been replaced, recreated or deleted since the last look. This is the one place that knows it.
- *
- *     state              event                                        next
- *     attached           superseded, deleted or replaced by hand      looks: attached to the file that is there now
- *     attached           truncated                                    FileFormatError, until the file is recreated
- *     attached           the file is gone                             missing (or FileMissingError)
- *     missing            a file appears                               attached
- *     any                close()                                      closed: ClosedError
  */
 import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
 import { Deadline } from "../sync/deadline.ts";
@@ -48,6 +41,38 @@ const CALLS_PER_LOOK = 32;
 
 /** So long, at most, since the clock was read last: then more calls come at once. */
 const BURST_MS = 0.05;
+
+/** What a segment has: a file that is attached, none, or nothing any more. */
+export type SegmentStanding = "attached" | "missing" | "closed";
+
+/**
+ * All changes of what a segment has, and the error that the event throws, if any. To look is `current()`, `whole()` or to take
+ * the lock; `optional`: the segment may do without a file.
+ */
+export const SEGMENT_TRANSITIONS: readonly (readonly [
+  from: SegmentStanding,
+  event: string,
+  to: SegmentStanding,
+  error?: string,
+])[] = [
+  ["attached", "look: the same file", "attached"],
+  ["attached", "look: superseded", "attached"],
+  ["attached", "look: superseded by a process that died", "attached"],
+  ["attached", "look: replaced by hand", "attached"],
+  ["attached", "look: its lock file was deleted", "attached"],
+  ["attached", "look: truncated", "attached", "FileFormatError"],
+  ["attached", "look: truncated, then recreated", "attached"],
+  ["attached", "look: deleted", "attached", "FileMissingError"],
+  ["attached", "look: deleted, optional", "missing"],
+  ["attached", "look: the lock is held", "attached"],
+  ["attached", "close", "closed"],
+  ["attached", "close: its memory is in use", "attached", "ShmError"],
+  ["missing", "look: no file", "missing"],
+  ["missing", "look: a file", "attached"],
+  ["missing", "close", "closed"],
+  ["closed", "look", "closed", "ClosedError"],
+  ["closed", "close", "closed"],
+];
 
 export class Segment<C extends Content> implements Closable {
   readonly place: Place;

@@ -44,6 +44,37 @@ export interface Changes extends AsyncIterableIterator<number>, AsyncDisposable 
   return(): Promise<IteratorResult<number>>;
 }
 
+/** What a notifier does for its iterations. `"idle"`: none waits. `"looking"`: it looks again after other events. */
+export type NotifierState = "idle" | "looking" | "asleep" | "closed";
+
+/** All changes of state. A wake may come without a commit. */
+export const NOTIFIER_TRANSITIONS: readonly (readonly [
+  from: NotifierState,
+  event: string,
+  to: NotifierState,
+])[] = [
+  ["idle", "notify", "idle"],
+  ["idle", "next: a new version", "idle"],
+  ["idle", "next: the same version", "asleep"],
+  ["idle", "next: the same version, spinMs", "looking"],
+  ["looking", "look: a new version", "idle"],
+  ["looking", "look: the same version", "looking"],
+  ["looking", "look: the same version, spinMs are over", "asleep"],
+  ["asleep", "next of another: spinMs", "looking"],
+  ["asleep", "wake: a new version", "idle"],
+  ["asleep", "wake: the same version", "asleep"],
+  ["asleep", "follow", "looking"],
+  ["asleep", "return of one of two", "asleep"],
+  ["looking", "return", "idle"],
+  ["asleep", "return", "idle"],
+  ["looking", "abort", "idle"],
+  ["asleep", "abort", "idle"],
+  ["idle", "close", "closed"],
+  ["looking", "close", "closed"],
+  ["asleep", "close", "closed"],
+  ["closed", "close", "closed"],
+];
+
 /** Looks of a spinning iteration between two turns of the event loop: some 20 µs. */
 const LOOKS_PER_TURN = 40_000;
 
@@ -60,17 +91,6 @@ interface Waiter {
  *
  * Without a writable page (kind `"fcntl"`, or no write permission on the lock file) a waiter looks every 5 ms
  * instead, and `notify()` has no effect.
- *
- * | state | event | next |
- * | --- | --- | --- |
- * | idle | a turn is asked for | looking |
- * | looking | new version | idle, the turn is told |
- * | looking | same version, `spinMs` left | looking, after other events |
- * | looking | same version | asleep, the waker is asked |
- * | asleep | wake, also without a commit | looking |
- * | asleep | follow | looking, with another page |
- * | looking, asleep | return, abort | idle, the waker is calmed |
- * | any | close | closed, all iterations end |
  * @example
  * const signal = new Notifier({ lock });
  * signal.notify();                                          // the writer, after its commit
@@ -103,6 +123,12 @@ export class Notifier {
   /** The number that tells commits apart, now. */
   get version(): number {
     return this.#read();
+  }
+
+  get state(): NotifierState {
+    if (this.#closed) return "closed";
+    if (this.#waiters.size === 0) return "idle";
+    return this.#nextLook === undefined ? "asleep" : "looking";
   }
 
   /** Tells all waiters that a commit was made: after the data is in place, with or without the lock. */
@@ -197,11 +223,12 @@ export class Notifier {
     this.#waiters.delete(waiter);
     if (this.#waiters.size > 0) return;
     this.#waker?.calm();
-    clearImmediate(this.#nextLook);
+    this.#callOffLook();
   }
 
   /** Tells those for whom something is new, and asks to be woken for the others. */
   readonly #look = (): void => {
+    this.#callOffLook();
     const page = this.#page;
     const seen = this.#seen();
     const version = this.#read();
@@ -223,14 +250,20 @@ export class Notifier {
       this.#lookSoon();
       return;
     }
-    clearImmediate(this.#nextLook);
+    this.#callOffLook();
     this.#waker ??= makeWaker(this.#page, this.#look);
     this.#waker.request(seen);
   }
 
   #lookSoon(): void {
-    clearImmediate(this.#nextLook);
+    this.#callOffLook();
     this.#nextLook = setImmediate(this.#look);
+  }
+
+  #callOffLook(): void {
+    if (this.#nextLook === undefined) return;
+    clearImmediate(this.#nextLook);
+    this.#nextLook = undefined;
   }
 
   #isSpinning(): boolean {

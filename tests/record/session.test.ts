@@ -1,8 +1,86 @@
 /** Sessions as objects: scopes, double releases, and what is left when something in them fails. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { ClosedError, Editor, Manager, Reader } from "../../src/index.ts";
+import { SESSION_TRANSITIONS, type SessionState } from "../../src/record/session.ts";
 import { Robot } from "./structs.ts";
-import { TempDir, thrownBy } from "./support.ts";
+import { dieMidEdit, openRecord, TempDir, thrownBy } from "./support.ts";
+
+describe("the table of states", () => {
+  /** A session that has stored a 1, in the state wanted; what it is now, the file tells. */
+  class Stage implements Disposable {
+    readonly #temp = new TempDir();
+    readonly #manager: Manager<Robot>;
+    readonly editor: Editor<Robot>;
+    readonly session: ReturnType<Editor<Robot>["lock"]>;
+
+    constructor(from: SessionState, event: string) {
+      const { dir } = this.#temp;
+      const transactional = !event.endsWith("irreversible");
+      this.#manager = new Manager(Robot, { dir, create: true, transactional });
+      this.editor = new Editor(Robot, { dir });
+      this.session = this.editor.lock();
+      this.session.data.count = 1;
+      if (from === "committed") this.session.release();
+      if (from === "rolled back") this.session.rollback();
+      if (from === "abandoned") this.die();
+    }
+
+    /** What a writer leaves that dies: the lock is free, the store is there, the sequence says that it was not committed. */
+    die(): void {
+      this.session.rollback();
+      dieMidEdit(Robot, { dir: this.#temp.dir }, (data) => {
+        data.count = 1;
+      });
+    }
+
+    lockByAnother(): void {
+      this.#manager.lock().rollback();
+    }
+
+    get state(): SessionState {
+      if (!this.session.released) return "open";
+      if (this.#isSequenceOdd()) return "abandoned";
+      const { count } = this.#manager.snapshot();
+      expect(this.#manager.version).toBe(count);
+      return count === 1 ? "committed" : "rolled back";
+    }
+
+    #isSequenceOdd(): boolean {
+      const { file } = openRecord(Robot, { dir: this.#temp.dir });
+      using _ = file;
+      return (file.load(file.at.sequence) & 1) === 1;
+    }
+
+    [Symbol.dispose](): void {
+      this.editor.close();
+      this.#manager.close();
+      this.#temp[Symbol.dispose]();
+    }
+  }
+
+  const EVENTS: Record<string, (stage: Stage) => void> = {
+    use: ({ session }) => expect(session.get("count")).toBe(1),
+    "a bad value": ({ session }) => session.set("count", 2 ** 40),
+    release: ({ session }) => session.release(),
+    "end of the scope": ({ session }) => session[Symbol.dispose](),
+    rollback: ({ session }) => session.rollback(),
+    "rollback, irreversible": ({ session }) => session.rollback(),
+    "close of the role": ({ editor }) => editor.close(),
+    "close of the role, irreversible": ({ editor }) => editor.close(),
+    death: (stage) => stage.die(),
+    "lock of another writer": (stage) => stage.lockByAnother(),
+  };
+
+  for (const [from, event, to, error] of SESSION_TRANSITIONS) {
+    test(`${from}, ${event}: ${to}${error === undefined ? "" : `, ${error}`}`, () => {
+      using stage = new Stage(from, event);
+      expect(stage.state).toBe(from);
+      if (error === undefined) EVENTS[event]!(stage);
+      else expect(thrownBy(() => EVENTS[event]!(stage)).name).toBe(error);
+      expect(stage.state).toBe(to);
+    });
+  }
+});
 
 test("a scope ends its session, also when it is left by an error", () => {
   using temp = new TempDir();

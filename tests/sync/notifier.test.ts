@@ -3,7 +3,12 @@ import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClosedError } from "../../src/errors/errors.ts";
-import { type ChangesOptions, Notifier } from "../../src/sync/notifier.ts";
+import {
+  type ChangesOptions,
+  NOTIFIER_TRANSITIONS,
+  Notifier,
+  type NotifierState,
+} from "../../src/sync/notifier.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
 import { openFile } from "../../src/sys/file.ts";
 import { futexWake } from "../../src/sys/libc/futex.ts";
@@ -226,6 +231,72 @@ describe("follow", () => {
     expect((await changes.next()).value).toBe(8);
     expect(next.page?.changes).toBe(2);
     moving.close();
+  });
+});
+
+describe("the table of states", () => {
+  /** Brings a notifier into a state. Its version is `counter.version`, not what the page counts. */
+  function prepare(from: NotifierState, event: string) {
+    const counter = { version: 0 };
+    const notifier = new Notifier({ lock, read: () => counter.version });
+    const controller = new AbortController();
+    const isShort = event.endsWith("spinMs are over");
+    const spinMs = from === "looking" ? (isShort ? 1 : 60_000) : 0;
+    const changes = notifier.changes({ spinMs, signal: controller.signal });
+    const hasTurn = from === "looking" || from === "asleep";
+    const turn = hasTurn ? changes.next().catch(() => undefined) : undefined;
+    if (from === "closed") notifier.close();
+    const commit = (): void => {
+      counter.version++;
+      notifier.notify();
+    };
+    expect(notifier.state).toBe(from);
+    return { notifier, changes, turn, commit, controller, counter };
+  }
+
+  const EVENTS: Record<string, (prepared: ReturnType<typeof prepare>) => unknown> = {
+    notify: ({ commit }) => commit(),
+    "next: a new version": ({ changes, commit }) => {
+      commit();
+      return changes.next();
+    },
+    "next: the same version": ({ changes }) => void changes.next(),
+    "next: the same version, spinMs": ({ notifier }) => void notifier.changes({ spinMs: 60_000 }).next(),
+    "look: a new version": ({ commit, turn }) => {
+      commit();
+      return turn;
+    },
+    "look: the same version": () => Bun.sleep(2),
+    "look: the same version, spinMs are over": ({ notifier }) => until(() => notifier.state !== "looking"),
+    "next of another: spinMs": ({ notifier }) => void notifier.changes({ spinMs: 60_000 }).next(),
+    "wake: a new version": ({ commit, turn }) => {
+      commit();
+      return turn;
+    },
+    "wake: the same version": ({ notifier }) => {
+      notifier.notify();
+      return Bun.sleep(5);
+    },
+    follow: ({ notifier }) => notifier.follow(lock),
+    "return of one of two": ({ notifier }) => {
+      const other = notifier.changes();
+      void other.next();
+      return other.return();
+    },
+    return: ({ changes }) => changes.return(),
+    abort: ({ controller, turn }) => {
+      controller.abort();
+      return turn;
+    },
+    close: ({ notifier }) => notifier.close(),
+  };
+
+  test.each(NOTIFIER_TRANSITIONS)("%s, %s: %s", async (from, event, to) => {
+    const prepared = prepare(from, event);
+    await EVENTS[event]!(prepared);
+    expect(prepared.notifier.state).toBe(to);
+    prepared.notifier.close();
+    await prepared.turn;
   });
 });
 
