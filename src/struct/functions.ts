@@ -18,7 +18,7 @@ import { checkCost, MAX_VALUES } from "./view/cost.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
 import { resolvePath } from "./view/path.ts";
 import { goneFor, jsonOf, plainView, readableValue, readOr, unreadable } from "./view/plain.ts";
-import { isSame } from "./view/same-value.ts";
+import { isSameStruct } from "./view/same-struct.ts";
 import { assignView } from "./view/values.ts";
 import { makeView, sourceOf } from "./view/view.ts";
 
@@ -267,7 +267,7 @@ export function equals(a: Struct, b: Struct): boolean {
   const [left, right] = [asView(a, "equals"), asView(b, "equals")];
   for (const view of [left, right]) assertAttached(view[REGION]);
   if (left[LAYOUT] !== right[LAYOUT]) return false;
-  return isSame(plainView(left, { unreadable }), plainView(right, { unreadable }));
+  return isSameStruct(left, right);
 }
 
 const registry = new Map<string, StructClass>();

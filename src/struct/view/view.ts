@@ -92,6 +92,15 @@ export function makeView<T extends Struct>(layout: Layout, region: Region, byteO
   return new (viewClass(layout, mode))(memory, byteOffset) as unknown as T;
 }
 
+/** Elements in a region from `byteOffset` on, whatever their alignment. */
+export const makeArray = (
+  element: FieldType,
+  region: Region,
+  byteOffset: number,
+  length: number,
+): CArray<unknown> =>
+  new (arrayClass(element, region.mode | UNALIGNED))(region, byteOffset, length, "array", 0);
+
 function cached<K extends object, V>(
   cache: WeakMap<K, (V | undefined)[]>,
   key: K,
