@@ -1576,11 +1576,13 @@ typedef struct shms_new {
 static inline int shms_i_fill(uint8_t *base, const shms_i_footer *planned, const shms_new *wanted, size_t size,
                               uint32_t generation) {
   shms_i_footer footer = *planned;
-  memset(base, 0, 8);
   memcpy(base + footer.schema_offset, wanted->schema, footer.schema_bytes);
   footer.checksum = shms_i_crc32(shms_i_crc32(0, (const uint8_t *)&footer + 16, 80), wanted->schema, footer.schema_bytes);
   footer.generation = footer.before[1] = generation;
   memcpy(base + size - SHMS_FOOTER_BYTES, &footer, sizeof footer);
+  /* Only now: what a killed creator leaves behind is told by this marker or by a footer. */
+  shms_i_fence();
+  memset(base, 0, 8);
   if (wanted->init != NULL) {
     int error = wanted->init(base, wanted->content_bytes, wanted->argument);
     if (error) return error;
@@ -2060,6 +2062,8 @@ static inline int shms_publish(shms_channel *channel, const void *message, size_
   if (channel->file.open && length > channel->slots.payload_bytes) return SHMS_E_FULL;
   int error = shms_loan(channel, &payload);
   if (error) return error;
+  /* Another file may have taken the place of the one before. */
+  if (length > channel->slots.payload_bytes) return SHMS_E_FULL;
   memcpy(payload, message, length);
   return shms_send(channel, length, type);
 }
@@ -2219,6 +2223,12 @@ static inline void shms_subscriber_close(shms_channel *channel) { shms_close(&ch
 
 enum { SHMS_I_IS_FREE = 0, SHMS_I_IS_WRITING = 1, SHMS_I_IS_READY = 2, SHMS_I_IS_TAKEN = 3 };
 
+/* A job in hand, by the word that its slot has and its ticket. */
+typedef struct shms_i_lease {
+  uint32_t word;
+  uint64_t ticket;
+} shms_i_lease;
+
 /** A queue, opened by a producer, a worker or both. Not for two threads at a time. */
 typedef struct shms_queue {
   shms_segment file;
@@ -2226,11 +2236,16 @@ typedef struct shms_queue {
   int owners; /* descriptor: the kernel's lock on byte `owner` says that this queue object lives */
   uint32_t owner;
   uint32_t vain[2];
+  int dead_error; /* why a job could not be moved to the dead letters; SHMS_E_FULL: no room there. SHMS_OK: none was left */
+  struct shms_queue *dead; /* the dead letters, from the first one on */
+  shms_i_lease *held; /* the jobs in hand */
+  size_t held_count, held_room;
 } shms_queue;
 
 /** A job in hand: it belongs to this worker until shms_done, shms_job_release or shms_job_fail. */
 typedef struct shms_job {
-  void *data; /* in shared memory; when the lease is lost another worker may have it: check with shms_job_is_held */
+  void *data; /* in shared memory until the next call with this queue; shms_job_is_held sets it again, and tells whether the
+                 lease was lost: then another worker may have it */
   size_t length;
   uint32_t attempt; /* which attempt this is, from 1 */
   uint32_t lease, number;
@@ -2269,13 +2284,37 @@ static inline int shms_i_owner_lock(const shms_queue *queue, uint32_t owner, int
   return result == 0;
 }
 
-/* Gives back what an owner has left. Its lock is held meanwhile. How many slots changed. */
+/* Which of the jobs in hand it is; their number: none of them. */
+static inline size_t shms_i_find_lease(const shms_queue *queue, uint32_t word, uint64_t ticket) {
+  size_t i = 0;
+  while (i < queue->held_count && (queue->held[i].word != word || queue->held[i].ticket != ticket)) i++;
+  return i;
+}
+
+static inline void shms_i_forget_lease(shms_queue *queue, const shms_job *job) {
+  size_t i = shms_i_find_lease(queue, job->lease, job->ticket);
+  if (i < queue->held_count) queue->held[i] = queue->held[--queue->held_count];
+}
+
+/* Room for one more. */
+static inline int shms_i_lease_room(shms_queue *queue) {
+  if (queue->held_count < queue->held_room) return SHMS_OK;
+  size_t room = queue->held_room == 0 ? 8 : 2 * queue->held_room;
+  void *larger = realloc(queue->held, room * sizeof(shms_i_lease));
+  if (larger == NULL) return SHMS_E_SYSTEM;
+  queue->held = (shms_i_lease *)larger;
+  queue->held_room = room;
+  return SHMS_OK;
+}
+
+/* Gives back what an owner has left. Its lock is held meanwhile. How many slots changed. Of this queue: all but what is in hand. */
 static inline uint32_t shms_i_bury(shms_queue *queue, uint32_t owner) {
   uint32_t changed = 0;
   for (uint32_t i = 0; i < queue->slots.count; i++) {
     uint32_t *slot = shms_i_slot_at(&queue->file, &queue->slots, i);
     uint32_t word = shms_i_load(slot);
     if (shms_i_word_owner(word) != owner) continue;
+    if (owner == queue->owner && shms_i_find_lease(queue, word, shms_i_load64(slot + 2)) < queue->held_count) continue;
     if (word >> 30 == SHMS_I_IS_TAKEN) shms_i_store64(slot + 6, 0);
     if (shms_i_swap(slot, word, shms_i_buried(word))) changed++;
   }
@@ -2367,14 +2406,22 @@ static inline int shms_i_is_frozen(const shms_queue *queue) {
   return shms_i_word_owner(shms_i_load(shms_i_slot_at(&queue->file, &queue->slots, 0))) == SHMS_I_FROZEN;
 }
 
+/* Another file has taken the place of the one before. What is in this owner's name there and not in hand is a dead owner's, who
+   had the same number when the file was copied. */
+static inline int shms_i_queue_moved(shms_queue *queue) {
+  int error = shms_i_read_slots(&queue->file, 1u << 20, &queue->slots);
+  if (!error && queue->owner != 0) shms_i_bury(queue, queue->owner);
+  return error;
+}
+
 /* The queue is being replaced: goes over to the new file, or thaws this one when its replacer has died. */
 static inline int shms_i_queue_move(shms_queue *queue) {
   dev_t device = queue->file.device;
   ino_t inode = queue->file.inode;
   int error = shms_lock(&queue->file, SHMS_EXCLUSIVE, 100);
   if (error) return error == SHMS_E_TIMEOUT ? SHMS_OK : error;
-  error = shms_i_read_slots(&queue->file, 1u << 20, &queue->slots);
-  if (!error && queue->file.device == device && queue->file.inode == inode)
+  if (queue->file.device != device || queue->file.inode != inode) error = shms_i_queue_moved(queue);
+  else
     for (uint32_t i = 0; i < queue->slots.count; i++) {
       uint32_t *slot = shms_i_slot_at(&queue->file, &queue->slots, i);
       uint32_t word = shms_i_load(slot);
@@ -2384,6 +2431,16 @@ static inline int shms_i_queue_move(shms_queue *queue) {
                                                   : shms_i_word(SHMS_I_IS_READY, 0, shms_i_word_attempt(word), word));
     }
   shms_i_release(&queue->file.lock);
+  return error;
+}
+
+/* Before a push or a take: a queue that was recreated takes no more jobs in its old file, one that was deleted none at all. */
+static inline int shms_i_queue_look(shms_queue *queue) {
+  dev_t device = queue->file.device;
+  ino_t inode = queue->file.inode;
+  if (shms_i_load(&queue->file.footer->superseded) != 0) return shms_i_queue_move(queue);
+  int error = shms_i_glance(&queue->file);
+  if (!error && (queue->file.device != device || queue->file.inode != inode)) error = shms_i_queue_moved(queue);
   return error;
 }
 
@@ -2421,15 +2478,29 @@ static inline int shms_queue_open(shms_queue *queue, const shms_place *place, si
 
 /** Gives nothing back by itself: end jobs in hand first. What is still in hand goes back as soon as another process looks. */
 static inline void shms_queue_close(shms_queue *queue) {
+  if (queue->dead != NULL) shms_queue_close(queue->dead);
+  free(queue->dead);
+  free(queue->held);
+  queue->dead = NULL;
+  queue->held = NULL;
+  queue->held_count = queue->held_room = 0;
   if (queue->file.also >= 0) close(queue->file.also);
   queue->file.also = queue->owners = -1;
   queue->owner = 0;
   shms_close(&queue->file);
 }
 
-static inline int shms_i_try_push(shms_queue *queue, const void *data, size_t length, int64_t not_before) {
+/* What is pushed. */
+typedef struct shms_i_pushed {
+  const void *data;
+  size_t length;
+  uint64_t due;         /* not to be taken before: ns since 1970, or 0 */
+  const uint8_t *user; /* 32 bytes; NULL: zeros */
+} shms_i_pushed;
+
+static inline int shms_i_try_push(shms_queue *queue, const shms_i_pushed *pushed) {
   uint32_t *words = (uint32_t *)queue->file.content;
-  uint64_t due = (uint64_t)not_before;
+  if (pushed->length > queue->slots.payload_bytes) return SHMS_E_ARGUMENT;
   for (;;) {
     uint32_t tail = shms_i_load(words + SHMS_I_TAIL), j;
     uint32_t *slot = NULL, word = 0;
@@ -2442,11 +2513,12 @@ static inline int shms_i_try_push(shms_queue *queue, const void *data, size_t le
     if (!shms_i_swap(slot, word, shms_i_word(SHMS_I_IS_WRITING, queue->owner, 0, word))) continue;
     shms_i_store64(slot + 2, (uint64_t)(tail + j) | ((uint64_t)queue->file.footer->generation << 32));
     shms_i_swap(words + SHMS_I_TAIL, tail, tail + j + 1);
-    memcpy(slot + 16, data, length);
-    memset((uint8_t *)(slot + 16) + length, 0, queue->slots.payload_bytes - length);
-    memset(slot + 8, 0, 32);
-    slot[1] = (uint32_t)length;
-    shms_i_store64(slot + 4, due);
+    memcpy(slot + 16, pushed->data, pushed->length);
+    memset((uint8_t *)(slot + 16) + pushed->length, 0, queue->slots.payload_bytes - pushed->length);
+    if (pushed->user == NULL) memset(slot + 8, 0, 32);
+    else memcpy(slot + 8, pushed->user, 32);
+    slot[1] = (uint32_t)pushed->length;
+    shms_i_store64(slot + 4, pushed->due);
     shms_i_store64(slot + 6, 0);
     shms_i_fence();
     shms_i_publish(slot, shms_i_word(SHMS_I_IS_READY, 0, 0, word));
@@ -2459,6 +2531,8 @@ static inline int shms_i_try_push(shms_queue *queue, const void *data, size_t le
 static inline int shms_i_try_take(shms_queue *queue, shms_job *job) {
   uint32_t *words = (uint32_t *)queue->file.content;
   uint32_t head = shms_i_load(words + SHMS_I_HEAD);
+  int error = shms_i_lease_room(queue);
+  if (error) return error;
   for (uint32_t j = 0; j < queue->slots.count; j++) {
     uint32_t *slot = shms_i_slot_at(&queue->file, &queue->slots, head + j);
     uint32_t word = shms_i_load(slot);
@@ -2475,30 +2549,49 @@ static inline int shms_i_try_take(shms_queue *queue, shms_job *job) {
     job->lease = taken;
     job->number = (head + j) & (queue->slots.count - 1);
     job->ticket = shms_i_load64(slot + 2);
+    queue->held[queue->held_count].word = taken;
+    queue->held[queue->held_count++].ticket = job->ticket;
     return SHMS_OK;
   }
   return SHMS_E_EMPTY;
 }
 
-/* What a push or a take waits for: `job` NULL is a push. */
-static inline int shms_i_queue_try(shms_queue *queue, const void *data, size_t length, int64_t not_before, shms_job *job) {
-  int error = job == NULL ? shms_i_try_push(queue, data, length, not_before) : shms_i_try_take(queue, job);
-  if (error == SHMS_OK) return SHMS_OK;
+static inline int shms_i_move_to_dead(shms_queue *queue, shms_job *job);
+
+/* The next job that has attempts left; the others become dead letters. */
+static inline int shms_i_take_living(shms_queue *queue, shms_job *job) {
+  for (;;) {
+    uint32_t most = ((const uint32_t *)queue->file.content)[8];
+    int error = shms_i_try_take(queue, job);
+    if (error || job->attempt <= (most == 0 || most > 254 ? 254 : most)) return error;
+    error = shms_i_move_to_dead(queue, job);
+    if (error && error != SHMS_E_LEASE_LOST) return error;
+  }
+}
+
+/* What a push or a take waits for: one of the two is NULL. */
+static inline int shms_i_queue_once(shms_queue *queue, const shms_i_pushed *pushed, shms_job *job) {
+  return job == NULL ? shms_i_try_push(queue, pushed) : shms_i_take_living(queue, job);
+}
+
+static inline int shms_i_queue_try(shms_queue *queue, const shms_i_pushed *pushed, shms_job *job) {
+  int error = shms_i_queue_look(queue);
+  if (!error) error = shms_i_queue_once(queue, pushed, job);
+  if (error != SHMS_E_FULL && error != SHMS_E_EMPTY) return error;
   if (shms_i_is_frozen(queue)) {
     int moved = shms_i_queue_move(queue);
     if (moved) return moved;
   } else if (shms_i_recover(queue) == 0) return error;
-  return job == NULL ? shms_i_try_push(queue, data, length, not_before) : shms_i_try_take(queue, job);
+  return shms_i_queue_once(queue, pushed, job);
 }
 
-static inline int shms_i_queue_wait(shms_queue *queue, const void *data, size_t length, int64_t not_before, shms_job *job,
-                                    int timeout_ms) {
+static inline int shms_i_queue_wait(shms_queue *queue, const shms_i_pushed *pushed, shms_job *job, int timeout_ms) {
   int64_t start = shms_i_now_ns(CLOCK_MONOTONIC);
   uint32_t at = job == NULL ? SHMS_I_FREE : SHMS_I_READY;
   int wait = job == NULL ? SHMS_E_FULL : SHMS_E_EMPTY;
   if (!queue->file.open) return SHMS_E_CLOSED;
   int error = shms_i_claim_owner(queue);
-  if (!error) error = shms_i_queue_try(queue, data, length, not_before, job);
+  if (!error) error = shms_i_queue_try(queue, pushed, job);
   while (error == wait) {
     int64_t rest = timeout_ms < 0 ? INT64_MAX : start + (int64_t)timeout_ms * 1000000 - shms_i_now_ns(CLOCK_MONOTONIC);
     if (rest <= 0) return wait;
@@ -2507,11 +2600,11 @@ static inline int shms_i_queue_wait(shms_queue *queue, const void *data, size_t 
     uint32_t *words = (uint32_t *)queue->file.content;
     __atomic_fetch_add(words + at + 1, 1u, __ATOMIC_SEQ_CST);
     uint32_t seen = __atomic_load_n(words + at, __ATOMIC_SEQ_CST);
-    error = shms_i_queue_try(queue, data, length, not_before, job);
+    error = shms_i_queue_try(queue, pushed, job);
     /* Dead owners are looked for, and delayed jobs are due, without a wake. */
     if (error == wait && queue->file.inode == inode) shms_i_futex_wait(words + at, seen, rest < 50000000 ? rest : 50000000);
     if (queue->file.inode == inode) shms_i_leave_sleepers(words, at);
-    if (error == wait) error = shms_i_queue_try(queue, data, length, not_before, job);
+    if (error == wait) error = shms_i_queue_try(queue, pushed, job);
   }
   return error;
 }
@@ -2521,41 +2614,48 @@ static inline int shms_i_queue_wait(shms_queue *queue, const void *data, size_t 
  * @param length bytes of it, at most those that the queue was made with
  * @param delay_ms before it may be taken
  * @param timeout_ms to wait while the queue is full
- * @return SHMS_E_FULL, SHMS_E_OWNERS, SHMS_E_ARGUMENT for too many bytes, and what shms_open returns once it was replaced
+ * @return SHMS_E_FULL, SHMS_E_OWNERS, SHMS_E_ARGUMENT for too many bytes, and what shms_open returns once it was replaced or
+ * deleted
  * @example shms_push(&jobs, &job, sizeof job, 0, -1);
  */
 static inline int shms_push(shms_queue *queue, const void *data, size_t length, int delay_ms, int timeout_ms) {
-  int64_t due = delay_ms <= 0 ? 0 : shms_i_now_ns(CLOCK_REALTIME) + (int64_t)delay_ms * 1000000;
-  if (queue->file.open && length > queue->slots.payload_bytes) return SHMS_E_ARGUMENT;
-  return shms_i_queue_wait(queue, data, length, due, NULL, timeout_ms);
+  shms_i_pushed pushed;
+  pushed.data = data;
+  pushed.length = length;
+  pushed.due = delay_ms <= 0 ? 0 : (uint64_t)shms_i_now_ns(CLOCK_REALTIME) + (uint64_t)delay_ms * 1000000;
+  pushed.user = NULL;
+  return shms_i_queue_wait(queue, &pushed, NULL, timeout_ms);
 }
 
 /**
- * Takes a job. It belongs to this worker until it is ended; when the worker dies it goes back, with attempt + 1. A job beyond
- * the queue's max_attempts is handed out like any other: `attempt` tells; workers in TypeScript move it to the dead letters.
+ * Takes a job. It belongs to this worker until it is ended; when the worker dies it goes back, with attempt + 1. A job whose
+ * attempts are used up is moved to the dead letters instead (shms_dead_place). Should that fail, because these are full, the job
+ * stays where it is for a second and `queue->dead_error` says why.
  * @param timeout_ms to wait for one
- * @return SHMS_E_EMPTY, SHMS_E_OWNERS, and what shms_open returns once the queue was replaced
+ * @return SHMS_E_EMPTY, SHMS_E_OWNERS, and what shms_open returns once the queue was replaced or deleted
  * @example shms_job job; while (!shms_take(&jobs, &job, -1)) { work((Job *)job.data); shms_done(&jobs, &job); }
  */
 static inline int shms_take(shms_queue *queue, shms_job *job, int timeout_ms) {
-  return shms_i_queue_wait(queue, NULL, 0, 0, job, timeout_ms);
+  return shms_i_queue_wait(queue, NULL, job, timeout_ms);
 }
 
 /* The job's slot now; NULL: it was given to another worker. In a queue that was replaced it is found by its ticket. */
 static inline uint32_t *shms_i_job_slot(shms_queue *queue, shms_job *job) {
   for (int tries = 0; tries < 300; tries++) {
-    uint32_t *slot = shms_i_slot_at(&queue->file, &queue->slots, job->number);
-    if (shms_i_load(slot) == job->lease && shms_i_load64(slot + 2) == job->ticket) return slot;
     for (uint32_t i = 0; i < queue->slots.count; i++) {
-      slot = shms_i_slot_at(&queue->file, &queue->slots, i);
-      if (shms_i_load(slot) == job->lease && shms_i_load64(slot + 2) == job->ticket) return slot;
+      uint32_t number = (job->number + i) & (queue->slots.count - 1);
+      uint32_t *slot = shms_i_slot_at(&queue->file, &queue->slots, number);
+      if (shms_i_load(slot) != job->lease || shms_i_load64(slot + 2) != job->ticket) continue;
+      job->number = number;
+      job->data = slot + 16;
+      return slot;
     }
     if (!shms_i_is_frozen(queue) || shms_i_queue_move(queue) != SHMS_OK) return NULL;
   }
   return NULL;
 }
 
-/** Whether the job still is this worker's: look after you have copied what you need from it. */
+/** Whether the job still is this worker's: look after you have copied what you need from it. Sets `job->data` again. */
 static inline int shms_job_is_held(shms_queue *queue, shms_job *job) {
   return queue->file.open && shms_i_job_slot(queue, job) != NULL;
 }
@@ -2564,16 +2664,18 @@ static inline int shms_i_end_job(shms_queue *queue, shms_job *job, uint32_t next
   if (!queue->file.open) return SHMS_E_CLOSED;
   for (int tries = 0; tries < 300; tries++) {
     uint32_t *slot = shms_i_job_slot(queue, job);
-    if (slot == NULL) return SHMS_E_LEASE_LOST;
+    if (slot == NULL) break;
     if (next >> 30 == SHMS_I_IS_READY) {
       if (not_before >= 0) shms_i_store64(slot + 4, (uint64_t)not_before);
       shms_i_store64(slot + 6, 0);
     }
     if (!shms_i_swap(slot, job->lease, next)) continue;
+    shms_i_forget_lease(queue, job);
     shms_i_wake_sleeper(queue, wakes);
     shms_i_announce(queue->file.lock.page);
     return SHMS_OK;
   }
+  shms_i_forget_lease(queue, job);
   return SHMS_E_LEASE_LOST;
 }
 
@@ -2587,10 +2689,134 @@ static inline int shms_job_release(shms_queue *queue, shms_job *job) {
   return shms_i_end_job(queue, job, shms_i_word(SHMS_I_IS_READY, 0, shms_i_word_attempt(job->lease), job->lease), -1, SHMS_I_READY);
 }
 
-/** Gives a job back for another attempt, after `delay_ms`. @return SHMS_E_LEASE_LOST */
+/**
+ * Begins the lease of a job again, in a queue that was made with lease_ms: work that takes longer says so.
+ * @return SHMS_E_LEASE_LOST when another worker has it
+ * @example while (!is_finished) { work_a_little(); error = shms_job_extend(&jobs, &job); }
+ */
+static inline int shms_job_extend(shms_queue *queue, shms_job *job) {
+  if (!queue->file.open) return SHMS_E_CLOSED;
+  uint32_t *slot = shms_i_job_slot(queue, job);
+  if (slot == NULL) return SHMS_E_LEASE_LOST;
+  shms_i_store64(slot + 6, (uint64_t)shms_i_now_ns(SHMS_I_BOOTTIME));
+  shms_i_fence();
+  return shms_i_load(slot) == job->lease ? SHMS_OK : SHMS_E_LEASE_LOST;
+}
+
+/**
+ * Writes the 32 bytes of a job that are for people, such as why it will fail; dead letters keep them. A longer text is truncated.
+ * @return SHMS_E_LEASE_LOST when another worker has it
+ * @example shms_job_note(&jobs, &job, "no answer"); shms_job_fail(&jobs, &job, 5000);
+ */
+static inline int shms_job_note(shms_queue *queue, shms_job *job, const char *text) {
+  char user[32];
+  size_t length = strlen(text);
+  if (!queue->file.open) return SHMS_E_CLOSED;
+  uint32_t *slot = shms_i_job_slot(queue, job);
+  if (slot == NULL) return SHMS_E_LEASE_LOST;
+  memset(user, 0, sizeof user);
+  memcpy(user, text, length < sizeof user ? length : sizeof user);
+  memcpy(slot + 8, user, sizeof user);
+  shms_i_fence();
+  return shms_i_load(slot) == job->lease ? SHMS_OK : SHMS_E_LEASE_LOST;
+}
+
+/** Gives a job back for another attempt, after `delay_ms`; the last one makes it a dead letter. @return SHMS_E_LEASE_LOST */
 static inline int shms_job_fail(shms_queue *queue, shms_job *job, int delay_ms) {
   int64_t due = delay_ms <= 0 ? 0 : shms_i_now_ns(CLOCK_REALTIME) + (int64_t)delay_ms * 1000000;
   return shms_i_end_job(queue, job, shms_i_buried(job->lease), due, SHMS_I_READY);
+}
+
+/* ---- dead letters ---- */
+
+/**
+ * The place of a queue's dead letters: a queue beside it, with the tag `<tag>.dead`, to be opened like any other. It is made when
+ * the first job is moved there.
+ * @return SHMS_E_ARGUMENT for a path that is too long
+ * @example shms_dead_place(&dead, &place); shms_queue_open(&letters, &dead, sizeof(Job), Job_FINGERPRINT);
+ */
+static inline int shms_dead_place(shms_place *dead, const shms_place *place) {
+  char stem[PATH_MAX];
+  int error = shms_i_text(stem, place->data, "", "", "");
+  if (error) return error;
+  size_t length = strlen(stem), ending = sizeof(".queue") - 1;
+  int has_ending = length > ending && strcmp(stem + length - ending, ".queue") == 0;
+  if (has_ending) stem[length - ending] = 0;
+  error = shms_i_text(dead->data, stem, ".dead", has_ending ? ".queue" : "", "");
+  if (!error) error = shms_i_text(dead->lock[SHMS_FLOCK], dead->data, ".lock", "", "");
+  if (!error) error = shms_i_text(dead->lock[SHMS_FCNTL], dead->data, ".lockfile", "", "");
+  dead->trust = place->trust;
+  return error;
+}
+
+/* Makes an empty queue of the same shape as this one. */
+static inline int shms_i_make_dead(const shms_queue *queue, const shms_place *dead) {
+  shms_slots_new slots;
+  shms_new wanted;
+  struct stat status;
+  const shms_i_footer footer = *queue->file.footer;
+  if (footer.schema_offset > queue->file.size || footer.schema_bytes > queue->file.size - footer.schema_offset) return SHMS_E_FORMAT;
+  char *schema = (char *)malloc((size_t)footer.schema_bytes + 1);
+  if (schema == NULL || fstat(queue->file.fd, &status) < 0) {
+    free(schema);
+    return SHMS_E_SYSTEM;
+  }
+  memcpy(schema, queue->file.base + footer.schema_offset, footer.schema_bytes);
+  schema[footer.schema_bytes] = 0;
+  memset(&slots, 0, sizeof slots);
+  slots.kind = SHMS_QUEUE;
+  slots.slots = queue->slots.count;
+  slots.payload_bytes = queue->slots.payload_bytes;
+  memset(&wanted, 0, sizeof wanted);
+  wanted.kind = SHMS_QUEUE;
+  wanted.content_bytes = 4096 + slots.slots * (64 + shms_i_align(slots.payload_bytes, 64));
+  wanted.fingerprint = footer.fingerprint;
+  wanted.schema = schema;
+  wanted.mode = status.st_mode & 0777;
+  wanted.init = shms_i_init_slots;
+  wanted.argument = &slots;
+  int error = shms_create(dead, &wanted);
+  free(schema);
+  return error == SHMS_E_EXISTS ? SHMS_OK : error;
+}
+
+static inline int shms_i_open_dead(shms_queue *queue) {
+  shms_place place;
+  if (queue->dead != NULL) return SHMS_OK;
+  shms_queue *dead = (shms_queue *)malloc(sizeof(shms_queue));
+  if (dead == NULL) return SHMS_E_SYSTEM;
+  int error = shms_dead_place(&place, &queue->file.place);
+  if (!error) error = shms_queue_open(dead, &place, 0, queue->file.footer->fingerprint);
+  if (error == SHMS_E_MISSING) {
+    error = shms_i_make_dead(queue, &place);
+    if (!error) error = shms_queue_open(dead, &place, 0, queue->file.footer->fingerprint);
+  }
+  if (error) free(dead);
+  else queue->dead = dead;
+  return error;
+}
+
+/* Moves a job whose attempts are used up to the dead letters. Killed in between, it is in both. */
+static inline int shms_i_move_to_dead(shms_queue *queue, shms_job *job) {
+  uint8_t user[32];
+  shms_i_pushed pushed;
+  void *copy = malloc(job->length + 1);
+  int error = copy == NULL ? SHMS_E_SYSTEM : shms_i_open_dead(queue);
+  if (!error) {
+    memcpy(copy, job->data, job->length);
+    memcpy(user, (uint8_t *)job->data - 32, sizeof user);
+    pushed.data = copy;
+    pushed.length = job->length;
+    pushed.due = 0;
+    pushed.user = user;
+    error = shms_i_claim_owner(queue->dead);
+    if (!error) error = shms_i_queue_try(queue->dead, &pushed, NULL);
+  }
+  free(copy);
+  queue->dead_error = error;
+  if (!error) return shms_done(queue, job);
+  uint32_t as_it_was = shms_i_word(SHMS_I_IS_READY, 0, shms_i_word_attempt(job->lease), job->lease);
+  return shms_i_end_job(queue, job, as_it_was, shms_i_now_ns(CLOCK_REALTIME) + 1000000000, SHMS_I_READY);
 }
 
 #ifdef __cplusplus

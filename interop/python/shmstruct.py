@@ -26,6 +26,7 @@ import platform
 import stat
 import struct
 import time
+import warnings
 import weakref
 import zlib
 
@@ -1687,6 +1688,56 @@ class Subscriber(_Channel):
 
 # ---- queues
 
+def _make_like(file, slots, path, trust):
+    """Makes an empty queue of the same shape as the one in `file`, if there is no file of that name."""
+    if os.path.lexists(path):
+        return
+    mode = os.fstat(file.fd).st_mode & 0o777
+    # A mode that lets others write is a decision to trust them.
+    lock = _Lock(path + ".lock", 0, create=True, trust=trust or bool(mode & 0o022))
+    try:
+        lock.acquire(_EXCLUSIVE)
+        if not os.path.lexists(path):
+            os.chmod(lock.path, mode)
+            os.chmod(lock.path + "-page", mode)
+            generation = lock.page.words[_GENERATIONS] if lock.page is not None else 0
+            generation = generation if generation < 1 << 21 else 0
+            _write_queue(file, slots, path, mode, generation)
+            if lock.page is not None:
+                lock.page.words[_GENERATIONS] = generation + 1
+        lock.release()
+    finally:
+        lock.close()
+
+
+def _write_queue(file, slots, path, mode, generation):
+    footer, stride = file.footer, 64 + _round_up(slots.payload)
+    start = footer.schema_offset
+    schema = file.map.memory[start : start + footer.schema_bytes]
+    content_bytes = 4096 + slots.count * stride
+    size = _round_up(content_bytes + len(schema) + _FOOTER_BYTES)
+    fields = struct.pack("<BBHIQQQIIQQQ16x", 4, 0, 0, footer.abi, content_bytes, 0, 0, 0, len(schema), content_bytes,
+                         footer.fingerprint, time.time_ns())
+    checksum = zlib.crc32(schema, zlib.crc32(fields))
+    end = struct.pack("<QII", _MAGIC, 2, checksum) + fields + struct.pack("<IIQII8x", 0, generation, generation << 32, 0, 0)
+    head = struct.pack("<IIQQQII", slots.count, 0, slots.payload, stride, 4096, 0, 0) + struct.pack("<II", *_boot_id())
+    temporary = "%s.new-%s" % (path, os.urandom(8).hex())
+    fd = _open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        # Held until the file has its name; who sweeps up leftovers tells them by this marker or by a footer.
+        _flock(fd, _EXCLUSIVE)
+        os.pwrite(fd, struct.pack("<Q", _MAGIC), 0)
+        os.fchmod(fd, mode)
+        os.posix_fallocate(fd, 0, size)
+        os.pwrite(fd, schema, content_bytes)
+        os.pwrite(fd, end, size - _FOOTER_BYTES)
+        os.pwrite(fd, head, 0)
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+        os.close(fd)
+
+
 _TAIL, _READY, _HEAD, _FREE = 16, 32, 48, 64
 _IS_FREE, _IS_WRITING, _IS_READY, _IS_TAKEN = 0, 1, 2, 3
 _FROZEN = 1023
@@ -1726,11 +1777,12 @@ def _buried(word):
 
 
 class Job:
-    """A job in hand. `data` is a private copy, `attempt` counts from 1; it is this worker's until done(), release() or fail()."""
+    """A job in hand. `data` is a private copy, `attempt` counts from 1; it is this worker's until done(), release() or fail().
+    `user` are 32 bytes for people: the reason of the failure before, or what note() wrote."""
 
-    def __init__(self, queue, number, lease, ticket, data):
+    def __init__(self, queue, number, lease, ticket, data, user):
         self._queue, self._number, self._lease, self._ticket = queue, number, lease, ticket
-        self.data, self.attempt, self._ended = data, _attempt_of(lease) + 1, False
+        self.data, self.attempt, self._ended, self.user = data, _attempt_of(lease) + 1, False, user
 
     def done(self):
         """Ends the job. :raises LeaseLostError: when another worker has it."""
@@ -1740,8 +1792,34 @@ class Job:
         """Gives it back as it was."""
         self._end(_word(_IS_READY, 0, _attempt_of(self._lease), self._lease), None, _READY)
 
-    def fail(self, delay=0.0):
-        """Gives it back for another attempt, after `delay` seconds."""
+    def extend(self):
+        """Begins the lease again. :raises LeaseLostError: when another worker has the job."""
+        self._store(6, lambda queue, slot: queue._slots.map.set_version(slot, _boot_ns()))
+
+    def note(self, content):
+        """Writes the job's 32 bytes for people, text or bytes; more is truncated. :raises LeaseLostError:"""
+        text = (content.encode() if isinstance(content, str) else bytes(content))[:32].ljust(32, b"\0")
+
+        def write(queue, slot):
+            queue._slots.map.memory[slot * 4 : slot * 4 + 32] = text
+
+        self._store(8, write)
+
+    def _store(self, word, write):
+        queue = self._queue
+        queue._segment.check()
+        slot = None if self._ended else queue._find(self)
+        if slot is not None:
+            write(queue, slot + word)
+            _fence()
+            if queue._slots.words[slot] == self._lease:
+                return
+        raise LeaseLostError("the job was given to another worker, or was ended")
+
+    def fail(self, delay=0.0, reason=None):
+        """Gives it back for another attempt, after `delay` seconds; the last one makes it a dead letter. `reason` is noted."""
+        if reason is not None:
+            self.note(reason)
         due = 0 if delay <= 0 else time.time_ns() + int(delay * 1e9)
         self._end(_buried(self._lease), due, _READY)
 
@@ -1750,6 +1828,9 @@ class Job:
             raise LeaseLostError("the job was ended already")
         self._ended = True
         self._queue._end(self, following, due, wakes)
+
+    def _postpone(self, delay):
+        self._end(_word(_IS_READY, 0, _attempt_of(self._lease), self._lease), time.time_ns() + int(delay * 1e9), _READY)
 
     def __enter__(self):
         return self
@@ -1760,8 +1841,8 @@ class Job:
 
 
 class Queue:
-    """Jobs for workers in any process. Needs libatomic.so.1. A worker that dies gives its job back. The queue is made by a Queue
-    in TypeScript or by C; what its maxAttempts says is for workers in TypeScript: `job.attempt` tells it here."""
+    """Jobs for workers in any process. Needs libatomic.so.1. A worker that dies gives its job back, and one whose attempts are used
+    up goes to the `dead_letters`. The queue is made by a Queue in TypeScript or by C."""
 
     def __init__(self, struct_or_name, *, dir="./.mmap", tag="", path=None, trust=False):
         """
@@ -1770,6 +1851,7 @@ class Queue:
         self._atomics = _need_atomics("Queue")
         self._payload = _Payload(struct_or_name)
         self._slots, self._owner, self._vain = None, 0, {_READY: 0, _FREE: 0}
+        self._held, self._dead, self._struct = set(), None, struct_or_name
         place = _Place("queue", self._payload.name, dir, tag, path, "./.fasteners", trust)
         self._segment = _Segment(place, "queue", True, self._attach)
         try:
@@ -1782,6 +1864,9 @@ class Queue:
     def _attach(self, file):
         self._slots = _Slots(file, 1 << 20)
         self._payload.attach(file, self._slots)
+        if self._owner:
+            # What is in this owner's name in a new file and not in hand is a dead owner's, who had the same number.
+            self._bury(self._owner)
 
     def _open_owners(self, path):
         try:
@@ -1828,7 +1913,7 @@ class Queue:
         words, changed = self._slots.words, 0
         for slot in self._slots.all():
             word = words[slot]
-            if _owner_of(word) != owner:
+            if _owner_of(word) != owner or (word, self._slots.map.version(slot + 2)) in self._held:
                 continue
             if word >> 30 == _IS_TAKEN:
                 self._slots.map.set_version(slot + 6, 0)
@@ -1892,7 +1977,9 @@ class Queue:
         self._segment.check()
         return self._wait(_READY, self._try_take, timeout)
 
-    def _try_push(self, data, due):
+    def _try_push(self, data, due, user=bytes(32)):
+        if len(data) > self._slots.payload:
+            raise ValueError("%d bytes in a slot of %d" % (len(data), self._slots.payload))
         while True:
             slots, words, tail = self._slots, self._slots.words, self._slots.words[_TAIL]
             for j in range(slots.count):
@@ -1907,7 +1994,7 @@ class Queue:
             slots.map.set_version(slot + 2, tail + j & _MASK | self._segment.file.generation << 32)
             self._swap(_TAIL, tail, tail + j + 1)
             slots.write(slot, data.ljust(slots.payload, b"\0"))
-            slots.map.memory[slot * 4 + 32 : slot * 4 + 64] = bytes(32)
+            slots.map.memory[slot * 4 + 32 : slot * 4 + 64] = user
             words[slot + 1] = len(data)
             slots.map.set_version(slot + 4, due)
             slots.map.set_version(slot + 6, 0)
@@ -1917,6 +2004,15 @@ class Queue:
             return True
 
     def _try_take(self):
+        """The next job that has attempts left; the others become dead letters."""
+        while True:
+            job = self._take_any()
+            most = self._slots.words[8]
+            if job is None or job.attempt <= (most if 1 <= most <= 254 else 254):
+                return job
+            self._move_to_dead(job)
+
+    def _take_any(self):
         slots, words, head = self._slots, self._slots.words, self._slots.words[_HEAD]
         for j in range(slots.count):
             slot = slots.at(head + j)
@@ -1930,11 +2026,41 @@ class Queue:
                 continue
             self._swap(_HEAD, head, head + j + 1)
             slots.map.set_version(slot + 6, _boot_ns())
-            data = self._payload.decode(slots.read(slot, words[slot + 1]))
-            return Job(self, head + j, lease, slots.map.version(slot + 2), data)
+            job = Job(self, head + j, lease, slots.map.version(slot + 2), None, slots.map.memory[slot * 4 + 32 : slot * 4 + 64])
+            self._held.add((lease, job._ticket))
+            job._bytes = slots.read(slot, words[slot + 1])
+            job.data = self._payload.decode(job._bytes)
+            return job
         return None
 
+    @property
+    def dead_letters(self):
+        """The jobs whose attempts are used up: a queue beside this one, with the tag `<tag>.dead`, made at the first use."""
+        if self._dead is None:
+            place = self._segment.place
+            stem = place.data[: -len(".queue")] if place.data.endswith(".queue") else place.data
+            path = stem + ".dead" + place.data[len(stem):]
+            _make_like(self._segment.file, self._slots, path, place.trust)
+            self._dead = Queue(self._struct, path=path, trust=place.trust)
+        return self._dead
+
+    def _move_to_dead(self, job):
+        """Killed in between, the job is in both."""
+        try:
+            dead = self.dead_letters
+            dead._claim()
+            is_moved = dead._try(lambda: dead._try_push(job._bytes, 0, job.user)) is not None
+        except BaseException:
+            job._postpone(1.0)
+            raise
+        if is_moved:
+            job.done()
+            return
+        warnings.warn("the dead letters of %r are full: a job stays where it is" % self._segment.place.data, RuntimeWarning)
+        job._postpone(1.0)
+
     def _try(self, attempt):
+        self._look()
         found = attempt()
         if found is not None:
             return found
@@ -1943,6 +2069,14 @@ class Queue:
         elif self._recover() == 0:
             return None
         return attempt()
+
+    def _look(self):
+        """A queue that was recreated takes no more jobs in its old file, one that was deleted none at all."""
+        file = self._segment.file
+        if file.map.words[file.superseded]:
+            self._move_over()
+        elif time.monotonic() - self._segment._looked_at >= 0.1:
+            self._segment.refresh()
 
     def _wait(self, at, attempt, timeout):
         self._claim()
@@ -2001,13 +2135,17 @@ class Queue:
                     self._slots.map.set_version(slot + 4, due)
                 self._slots.map.set_version(slot + 6, 0)
             if self._swap(slot, job._lease, following):
+                self._held.discard((job._lease, job._ticket))
                 self._wake(wakes)
                 self._segment.announce()
                 return
+        self._held.discard((job._lease, job._ticket))
         raise LeaseLostError("the job was given to another worker")
 
     def close(self):
         """Leaves the queue. Jobs in hand go back as soon as another process looks."""
+        if self._dead is not None:
+            self._dead.close()
         _open_segments.discard(self)
         self._forked()
         self._segment.close()

@@ -24,7 +24,7 @@ import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { run } from "../codegen/peers.ts";
 import { isEmulated } from "../support/platform.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
+import { Item, isWhole, itemOf, Ledger, takeSoon } from "./shared.ts";
 
 const header = join(import.meta.dir, "../../interop/c");
 const source = join(import.meta.dir, "peer.c");
@@ -36,6 +36,7 @@ const compilers: [command: string, flags: string[], language: "c" | "cpp"][] = [
   ["gcc", ["-std=c11", ...(isEmulated ? [] : SANITIZERS)], "c"],
   ["clang", ["-std=c11"], "c"],
   ["g++", ["-std=c++17"], "cpp"],
+  ["clang++", ["-std=c++17"], "cpp"],
 ];
 const used = isEmulated ? compilers.slice(0, 1) : compilers;
 
@@ -314,6 +315,61 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect((await lines.next()).value).toBe("no error");
     expect(await holder.exited).toBe(0);
     expect(queue.info()).toMatchObject({ slots: 128, ready: 2, taken: 0 });
+  });
+
+  test("a job whose attempts are used up goes to the dead letters with its note, and stays where these are full", () => {
+    const dir = newDirectory();
+    using queue = new Queue(Item, { dir, create: true, slots: 2, maxAttempts: 3 });
+    queue.push(itemOf(1));
+    expect(ask(["fails", dir])).toBe("3 no error");
+    expect(queue.counts()).toMatchObject({ ready: 0, taken: 0 });
+    // Made by C, in the shape in which Bun opens it.
+    using letter = queue.deadLetters.tryTake();
+    expect([letter?.data.number, letter?.attempt]).toEqual([1n, 1]);
+    expect(new TextDecoder().decode(letter?.user)).toBe("from C, in a text that is longer");
+    letter?.release();
+    queue.deadLetters.push(itemOf(2));
+    queue.push(itemOf(3));
+    expect(ask(["fails", dir])).toBe("3 full, or the buffer is too small");
+    expect([queue.counts().delayed, queue.deadLetters.counts().ready]).toEqual([1, 2]);
+  });
+
+  test("a queue that is recreated under C gets what C pushes; one that is deleted is an error", async () => {
+    const dir = newDirectory();
+    new Queue(Item, { dir, create: true, slots: 8 }).close();
+    const peer = Bun.spawn([peerOf("gcc"), "lines", dir], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const lines = linesOf(peer.stdout);
+    const push = async (): Promise<unknown> => {
+      peer.stdin.write("\n");
+      peer.stdin.flush();
+      return (await lines.next()).value;
+    };
+    expect(await push()).toBe("no error");
+    using queue = new Queue(Item, { dir, create: true, force: true, slots: 8 });
+    expect(await push()).toBe("no error");
+    expect(queue.tryTake()?.data.number).toBe(1n);
+    rmSync(queue.path);
+    // Looked at every 100 ms.
+    await Bun.sleep(150);
+    expect(await push()).toBe("there is no such file, or no lock file beside it");
+  });
+
+  test("a lease that is extended is kept, and lost once it is not", async () => {
+    const dir = newDirectory();
+    using queue = new Queue(Item, { dir, create: true, slots: 8, leaseMs: 60 });
+    queue.push(itemOf(1));
+    const peer = spawn(["leases", dir, "200"]);
+    const lines = linesOf(peer.stdout);
+    await lines.next();
+    expect(queue.take({ timeoutMs: 150 })).toBeUndefined();
+    expect((await lines.next()).value).toBe("no error");
+    using again = await takeSoon(queue);
+    expect([again.data.number, again.attempt]).toEqual([1n, 2]);
+    expect((await lines.next()).value).toBe("the job was given to another worker");
   });
 
   test("a file that others may truncate is refused unless it is trusted", () => {

@@ -408,6 +408,60 @@ static int takes(int ms) {
   return 0;
 }
 
+/* Takes jobs and fails each with a note, until there is none; how often, and why a job could not be moved. */
+static int fails(void) {
+  shms_queue queue;
+  shms_job job;
+  int count = 0, error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
+  while (!error && !(error = shms_take(&queue, &job, 0))) {
+    count++;
+    error = shms_job_note(&queue, &job, "from C, in a text that is longer than the thirty-two bytes");
+    if (!error) error = shms_job_fail(&queue, &job, 0);
+  }
+  if (error != SHMS_E_EMPTY) return fail("fails", error);
+  printf("%d %s\n", count, shms_error_text(queue.dead_error));
+  shms_queue_close(&queue);
+  return 0;
+}
+
+/* Pushes a job for each line that it reads. */
+static int pushes_by_line(void) {
+  char line[64];
+  shms_queue queue;
+  int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
+  for (uint64_t number = 0; !error && fgets(line, sizeof line, stdin) != NULL; number++) {
+    Item item = item_of(number);
+    error = shms_push(&queue, &item, sizeof item, 0, 1000);
+    printf("%s\n", shms_error_text(error));
+    fflush(stdout);
+  }
+  if (error) return 1;
+  shms_queue_close(&queue);
+  return 0;
+}
+
+/* Takes a job and extends its lease for that long, then loses it. */
+static int leases(int64_t ms) {
+  shms_queue queue;
+  shms_job job;
+  int64_t end = shms_i_now_ns(CLOCK_MONOTONIC) + ms * 1000000;
+  int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
+  if (!error) error = shms_take(&queue, &job, 1000);
+  if (error) return fail("take", error);
+  printf("taken\n");
+  fflush(stdout);
+  while (!error && shms_i_now_ns(CLOCK_MONOTONIC) < end) {
+    error = shms_job_extend(&queue, &job);
+    usleep(2000);
+  }
+  printf("%s\n", shms_error_text(error));
+  fflush(stdout);
+  for (int i = 0; i < 1000 && shms_job_is_held(&queue, &job); i++) usleep(5000);
+  printf("%s\n", shms_error_text(shms_done(&queue, &job)));
+  shms_queue_close(&queue);
+  return 0;
+}
+
 /* Takes a job and keeps it for that long; without end when 0. */
 static int holds(long ms) {
   shms_queue queue;
@@ -445,12 +499,15 @@ int main(int count, char **words) {
     if (strcmp(command, "listens") == 0) return listens(number);
     return strcmp(command, "publishes") == 0 ? publishes(number) : receives(number);
   }
-  if (is_any(command, "pushes takes holds produces works")) {
+  if (is_any(command, "pushes takes holds produces works fails lines leases")) {
     int bad = shms_place_of(&place, words[2], "Item", "", SHMS_QUEUE);
     if (bad) return fail("place", bad);
     if (strcmp(command, "holds") == 0) return holds(number);
     if (strcmp(command, "produces") == 0) return produces(number);
     if (strcmp(command, "works") == 0) return works();
+    if (strcmp(command, "fails") == 0) return fails();
+    if (strcmp(command, "lines") == 0) return pushes_by_line();
+    if (strcmp(command, "leases") == 0) return leases(number);
     return strcmp(command, "pushes") == 0 ? pushes(number, count > 4 ? atol(words[4]) : 1) : takes((int)number);
   }
   int error = shms_place_of(&place, words[2], "Ledger", "", SHMS_RECORD);

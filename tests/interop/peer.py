@@ -3,6 +3,7 @@ import json
 import os
 import sys
 import time
+import warnings
 
 import shmstruct
 from shmstruct import Document, Editor, FileFormatError, LayoutMismatchError, LockTimeoutError, Reader
@@ -266,6 +267,50 @@ def takes(path, milliseconds):
             break
         say(job.data.number, int(is_item(job.data)))
         job.done()
+
+
+def fails(path, _):
+    """Takes jobs and fails each with a note, until there is none; how often, and what was warned of."""
+    count = 0
+    with shmstruct.Queue("Item", dir=path) as queue, warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        while True:
+            job = queue.take(timeout=0)
+            if job is None:
+                break
+            count += 1
+            job.fail(reason="from Python, in a text that is longer than the thirty-two bytes")
+        say(count, *(warning.message for warning in found[:1]))
+
+
+def lines(path, _):
+    """Pushes a job for each line that it reads."""
+    with shmstruct.Queue("Item", dir=path) as queue:
+        for number, _line in enumerate(iter(sys.stdin.readline, "")):
+            try:
+                say("no error" if queue.push(item_of(number), timeout=1) else "full")
+            except shmstruct.ShmError as error:
+                say(type(error).__name__)
+
+
+def leases(path, milliseconds):
+    """Takes a job and extends its lease for that long, then loses it."""
+    with shmstruct.Queue("Item", dir=path) as queue:
+        job = queue.take(timeout=1)
+        say("taken")
+        end = time.monotonic() + milliseconds / 1000
+        while time.monotonic() < end:
+            job.extend()
+            time.sleep(0.002)
+        say("extended")
+        try:
+            for _ in range(1000):
+                if queue._find(job) is None:
+                    break
+                time.sleep(0.005)
+            job.done()
+        except shmstruct.LeaseLostError:
+            say("lost")
 
 
 def holds(path, _):

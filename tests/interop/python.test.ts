@@ -10,9 +10,9 @@ import { Queue } from "../../src/queue/index.ts";
 import { randomSchemas } from "../codegen/random.ts";
 import { seedOfRun } from "../support/random.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
+import { Item, isWhole, itemOf, Ledger, takeSoon } from "./shared.ts";
 
-const peer = join(import.meta.dir, "peer.py");
+const peerPath = join(import.meta.dir, "peer.py");
 const root = mkdtempSync(join(tmpdir(), "shmstruct-py-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const env = {
@@ -31,7 +31,7 @@ const newDirectory = (): string => {
 };
 
 const spawn = (command: string[], more: Record<string, string> = {}) =>
-  Bun.spawn(["python3", "-W", "error", peer, ...command], {
+  Bun.spawn(["python3", "-W", "error", peerPath, ...command], {
     env: { ...env, ...more },
     stdout: "pipe",
     stderr: "inherit",
@@ -231,6 +231,56 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
       await holder.exited;
       using back = queue.take({ timeoutMs: 2000 });
       expect([back?.data.number, back?.attempt]).toEqual([40n, 2]);
+    },
+    20_000,
+  );
+
+  test.skipIf(!hasAtomics)(
+    "a queue: dead letters, leases, and a queue that is recreated or deleted (needs libatomic)",
+    async () => {
+      const dir = newDirectory();
+      {
+        using queue = new Queue(Item, { dir, create: true, slots: 2, maxAttempts: 2 });
+        queue.push(itemOf(1));
+        expect(await ask(["fails", dir])).toBe("2");
+        using letter = queue.deadLetters.tryTake();
+        expect([letter?.data.number, letter?.attempt]).toEqual([1n, 1]);
+        expect(new TextDecoder().decode(letter?.user)).toBe("from Python, in a text that is l");
+        letter?.release();
+        queue.deadLetters.push(itemOf(2));
+        queue.push(itemOf(3));
+        expect(await ask(["fails", dir])).toMatch(/^2 the dead letters of .* are full/);
+        expect([queue.counts().delayed, queue.deadLetters.counts().ready]).toEqual([1, 2]);
+      }
+      using leased = new Queue(Item, { dir, create: true, force: true, slots: 8, leaseMs: 60 });
+      leased.push(itemOf(1));
+      const worker = linesOf(spawn(["leases", dir, "150"]).stdout);
+      await worker.next();
+      expect(leased.take({ timeoutMs: 100 })).toBeUndefined();
+      expect((await worker.next()).value).toBe("extended");
+      expect((await takeSoon(leased)).attempt).toBe(2);
+      expect((await worker.next()).value).toBe("lost");
+
+      const peer = Bun.spawn(["python3", peerPath, "lines", dir], {
+        env,
+        stdin: "pipe",
+        stdout: "pipe",
+        stderr: "inherit",
+      });
+      const lines = linesOf(peer.stdout);
+      const push = async (): Promise<unknown> => {
+        peer.stdin.write("\n");
+        peer.stdin.flush();
+        return (await lines.next()).value;
+      };
+      expect(await push()).toBe("no error");
+      using queue = new Queue(Item, { dir, create: true, force: true, slots: 8 });
+      expect(await push()).toBe("no error");
+      expect(queue.tryTake()?.data.number).toBe(1n);
+      rmSync(queue.path);
+      // Looked at every 100 ms.
+      await Bun.sleep(150);
+      expect(await push()).toBe("FileMissingError");
     },
     20_000,
   );

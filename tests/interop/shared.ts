@@ -9,6 +9,7 @@ import {
   MmapStructure,
   Struct,
 } from "../../src/index.ts";
+import type { Job, Queue } from "../../src/queue/index.ts";
 
 /** Every committed state has all of `values` equal to `count`; `hits` counts without a lock. */
 export class Ledger extends MmapStructure {
@@ -33,3 +34,11 @@ export const itemOf = (number: number): { number: bigint; values: bigint[] } => 
   number: BigInt(number),
   values: Array.from({ length: 15 }, () => BigInt(number)),
 });
+
+/** Looks for a job until there is one: who sleeps looks for leases that are over once a second only. */
+export async function takeSoon(queue: Queue<Item>): Promise<Job<Item>> {
+  for (let job = queue.tryTake(); ; job = queue.tryTake()) {
+    if (job !== undefined) return job;
+    await Bun.sleep(5);
+  }
+}
