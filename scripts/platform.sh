@@ -150,7 +150,7 @@ run_arm64() {
   root=$(arm64_root) || skip "mmdebstrap cannot make a system for arm64 ($(tail -n 1 "$cache/mmdebstrap.log"))"
   bun=$(bun_of bun-linux-aarch64 "$(newest_bun)") || skip "npm does not have Bun for arm64"
   ln -f "$bun" "$root/usr/local/bin/bun" 2>/dev/null || cp "$bun" "$root/usr/local/bin/bun"
-  env -u CI -u LD_LIBRARY_PATH SHMSTRUCT_EMULATED=1 HOME=/root PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
+  env -u CI -u LD_LIBRARY_PATH -u TMPDIR SHMSTRUCT_EMULATED=1 HOME=/root PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
     "$parts/enter-root.sh" "$root" "$checkout" /bin/bash scripts/platform/each-file.sh "$@"
 }
 

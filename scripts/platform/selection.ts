@@ -100,10 +100,6 @@ const SELECTIONS: Readonly<Record<string, Selection>> = {
       "posix/errors.test.ts",
     ],
     leftOut: [
-      [
-        "struct/layout.test.ts",
-        "hundreds of random structs through gcc; the C header's structs are compared below",
-      ],
       ["struct/headers.test.ts", "compiles with gcc once more"],
       ["struct/values.test.ts", "random values by the thousand, in plain TypeScript"],
       ["struct/exchange.test.ts", "a C program and Bun storing and loading 100,000 times"],

@@ -70,7 +70,9 @@ export const openHints = (flags: number): Hints => ({
 /** The same for a semaphore or shared memory. */
 export const sharedNameHints = (flags: number): Hints => ({
   ...openHints(flags),
-  [E.EEXIST]: isMusl() ? "with musl a semaphore and shared memory cannot have the same name" : undefined,
+  [E.EEXIST]: isMusl()
+    ? "with musl a semaphore and shared memory cannot have the same name: the other one may have it"
+    : undefined,
 });
 
 /** Returns `result` when it is not negative, throws the fitting `PosixError` otherwise. */

@@ -4,7 +4,7 @@
  * the lock back when the last descriptor is closed, `kill -9` included.
  */
 import { UnsupportedError } from "../errors/errors.ts";
-import { check, lastErrno, systemError } from "../sys/libc/call.ts";
+import { check, type Hints, lastErrno, systemError } from "../sys/libc/call.ts";
 import {
   E,
   F_OFD_SETLK,
@@ -97,14 +97,15 @@ class RecordLock implements FileLock {
   tryLock(mode: LockMode): boolean {
     const request = mode === "exclusive" ? WRITE_LOCK : READ_LOCK;
     while (libc().fcntl(this.#fd, F_OFD_SETLK, request) < 0) {
-      if (busy("fcntl", this.#path)) return false;
+      if (busy("fcntl", this.#path, RECORD_LOCK_HINTS[mode])) return false;
     }
     return true;
   }
 
   lock(mode: LockMode): void {
     const request = mode === "exclusive" ? WRITE_LOCK : READ_LOCK;
-    while (libc().fcntl(this.#fd, F_OFD_SETLKW, request) < 0) busy("fcntl", this.#path);
+    while (libc().fcntl(this.#fd, F_OFD_SETLKW, request) < 0)
+      busy("fcntl", this.#path, RECORD_LOCK_HINTS[mode]);
   }
 
   unlock(): void {
@@ -112,13 +113,18 @@ class RecordLock implements FileLock {
   }
 }
 
+/** Record locks ask for what the file was opened for; flock does not. */
+const RECORD_LOCK_HINTS: Readonly<Record<LockMode, Hints>> = {
+  exclusive: { [E.EBADF]: "an exclusive lock needs write permission on the file" },
+  shared: {},
+};
+
 /** After a failed call: true when another holds the lock, false when a signal came and it is to be repeated. */
-function busy(syscall: string, path: string): boolean {
+function busy(syscall: string, path: string, hints: Hints = {}): boolean {
   const errno = lastErrno();
   if (errno === E.EINTR) return false;
   if (errno === E.EAGAIN || errno === E.EACCES) return true;
-  const hint = errno === E.EBADF ? "an exclusive lock needs write permission on the file" : undefined;
-  throw systemError(syscall, errno, path, hint);
+  throw systemError(syscall, errno, path, hints[errno]);
 }
 
 /**

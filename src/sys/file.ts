@@ -1,4 +1,5 @@
 /** Files as the kernel sees them: open, size, storage, close. Thin wrappers that turn failures into `SystemError`. */
+import { fs } from "./builtin.ts";
 import { check, cstring, lastErrno, systemError } from "./libc/call.ts";
 import {
   E,
@@ -25,7 +26,17 @@ import { libc, linux } from "./libc/symbols.ts";
 export function openFile(path: string, flags: number, mode = 0o600): number {
   const errno = tryOpen(path, flags, mode);
   if (errno <= 0) return -errno;
-  throw systemError("open", errno, path, errno === E.ELOOP ? "symbolic links are not followed" : undefined);
+  throw systemError("open", errno, path, errno === E.ELOOP ? loopHint(path) : undefined);
+}
+
+/** The path's last part is a link, or those before it go round in a circle. */
+function loopHint(path: string): string {
+  try {
+    if (fs().lstatSync(path).isSymbolicLink()) return "symbolic links are not followed";
+  } catch {
+    // The directories are what cannot be followed.
+  }
+  return "the symbolic links of its directories lead to each other";
 }
 
 /**

@@ -28,7 +28,7 @@ import {
   Union,
 } from "../../src/struct/index.ts";
 import { define, refusal } from "../support/define.ts";
-import { isArm64, rounds } from "../support/platform.ts";
+import { isArm64, isEmulated, rounds } from "../support/platform.ts";
 import { seedOfRun } from "../support/random.ts";
 import { refereeStructs } from "../support/struct-referees.ts";
 import { hasTool } from "../support/tools.ts";
@@ -290,7 +290,8 @@ test.skipIf(!hasTool("gcc") || !hasTool("python3"))(
     const count = rounds(300);
     const tally = await refereeStructs(seed, count);
     expect(tally.structs).toBe(count);
-    expect(tally.ctypes).toBeGreaterThan(count / 10);
+    // Of a few structs there may be none that ctypes can express.
+    if (!isEmulated) expect(tally.ctypes).toBeGreaterThan(count / 10);
   },
   60_000,
 );

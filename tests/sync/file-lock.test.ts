@@ -57,7 +57,8 @@ describe.each(["flock", "fcntl"] as const)("kind %s", (kind) => {
   test("a closed descriptor is a SystemError with the path", () => {
     const lock = fileLock(kind, 987654, "/somewhere");
     expect(() => lock.tryLock("shared")).toThrow(/'\/somewhere' failed: EBADF/);
-    expect(() => lock.lock("shared")).toThrow(/EBADF/);
+    // Write permission would not help.
+    expect(() => lock.lock("shared")).toThrow(/EBADF \(errno 9\)$/);
     expect(() => lock.unlock()).toThrow(/EBADF/);
   });
 

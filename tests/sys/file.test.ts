@@ -43,6 +43,8 @@ test("follows no symbolic link, and says so", () => {
   symlinkSync(join(dir, "anywhere"), link);
   expect(() => openFile(link, O_RDWR | O_CREAT)).toThrow(/ELOOP.*symbolic links are not followed/);
   expect(readdirSync(dir)).not.toContain("anywhere");
+  symlinkSync("circle", join(dir, "circle"));
+  expect(() => openFile(join(dir, "circle/file"), O_RDWR)).toThrow(/ELOOP.*of its directories lead to each/);
 });
 
 test("its descriptors do not leak into child processes", async () => {

@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { isMusl } from "../../src/sys/libc/symbols.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { hasTool } from "../support/tools.ts";
 
 const src = join(import.meta.dir, "../../src");
 
@@ -9,6 +11,40 @@ test("which libc this is, is what the process has loaded, whatever else lies on 
   const maps = readFileSync("/proc/self/maps", "utf8");
   expect(isMusl()).toBe(/\/ld-musl-|\/libc\.musl-|-linux-musl\/libc\.so/.test(maps));
 });
+
+test("without its JIT Bun has no FFI library, and the error says what to do", () => {
+  const program = `import { libc } from ${JSON.stringify(join(src, "sys/libc/symbols.ts"))}; libc();`;
+  for (const value of ["0", "false"]) {
+    const { exitCode, stderr } = Bun.spawnSync([process.execPath, "-e", program], {
+      env: { ...process.env, BUN_JSC_useJIT: value },
+    });
+    expect([exitCode, stderr.toString()]).toEqual([
+      1,
+      expect.stringContaining(
+        "needs the JIT, which the environment variable BUN_JSC_useJIT turns off: unset it",
+      ),
+    ]);
+  }
+});
+
+test.skipIf(!hasTool("gcc"))(
+  "the file of another libc, should there be one, is not loaded (needs gcc)",
+  () => {
+    using directory = temporaryDirectory();
+    const library = join(directory.path, `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`);
+    const source = `#include <unistd.h>\n__attribute__((constructor)) static void loaded(void) { _exit(99); }`;
+    const gcc = Bun.spawnSync(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], {
+      stdin: Buffer.from(source),
+    });
+    expect([gcc.exitCode, gcc.stderr.toString()]).toEqual([0, ""]);
+    const env = { ...process.env, LD_LIBRARY_PATH: `${directory.path}:${process.env.LD_LIBRARY_PATH ?? ""}` };
+    const run = (program: string) => Bun.spawnSync([process.execPath, "-e", program], { env }).exitCode;
+    // Loading it would end the process.
+    expect(run(`process.dlopen({ exports: {} }, ${JSON.stringify(library)})`)).toBe(99);
+    const symbols = JSON.stringify(join(src, "sys/libc/symbols.ts"));
+    expect(run(`import { isMusl, libc, linux } from ${symbols}; isMusl(); libc(); linux();`)).toBe(0);
+  },
+);
 
 test("one file imports bun:ffi", () => {
   const importers = readdirSync(src, { recursive: true, encoding: "utf8" })
