@@ -12,12 +12,20 @@ import { type Layout, layoutOfClass, modeOf, valueMembers } from "./layout/layou
 import { AT_START, assertAttached, FRESH, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
 import { isShared, type MemorySource, memorySource } from "./memory/source.ts";
 import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.ts";
-import { CArray } from "./view/arrays.ts";
-import { AtomicValue } from "./view/atomic.ts";
-import { checkCost, MAX_VALUES } from "./view/cost.ts";
+import { CArray, ELEMENT } from "./view/arrays.ts";
+import { checkArrayCost, checkCost, MAX_VALUES } from "./view/cost.ts";
 import { isView, LAYOUT, OFFSET, REGION, type View } from "./view/internals.ts";
 import { resolvePath } from "./view/path.ts";
-import { goneFor, jsonOf, plainView, readableValue, readOr, unreadable } from "./view/plain.ts";
+import {
+  goneFor,
+  jsonOf,
+  plainArray,
+  plainView,
+  readableValue,
+  readOr,
+  type TypedElements,
+  unreadable,
+} from "./view/plain.ts";
 import { isSameStruct } from "./view/same-struct.ts";
 import { assignView } from "./view/values.ts";
 import { makeView, sourceOf } from "./view/view.ts";
@@ -207,17 +215,16 @@ export function toObject<T>(array: CArray<T>, options?: ObjectOptions): PlainVal
 export function toObject(given: Struct | CArray<unknown>, options: ObjectOptions = {}): unknown {
   checkOptions("toObject", options, { maxValues: "number", labels: "boolean" });
   const { labels = false, maxValues = MAX_VALUES } = options;
-  if (given instanceof CArray) return given.map((element) => plainElement(element, options));
+  const advice = (what: string) => (values: number) =>
+    `toObject(${what}, { maxValues: ${values} }) makes them`;
+  if (given instanceof CArray) {
+    const array = given as CArray<unknown> & TypedElements;
+    checkArrayCost(array[ELEMENT], array.length, maxValues, advice("array"));
+    return plainArray(array[ELEMENT], array, { labels });
+  }
   const known = asView(given, "toObject");
-  checkCost(known, maxValues, (values) => `toObject(view, { maxValues: ${values} }) makes them`);
+  checkCost(known, maxValues, advice("view"));
   return plainView(known, { labels });
-}
-
-/** An element of an array, of which only structs and rows are no plain values. */
-function plainElement(element: unknown, options: ObjectOptions): unknown {
-  if (element instanceof AtomicValue) return element.load();
-  if (ArrayBuffer.isView(element)) return Array.from(element as Uint8Array);
-  return isView(element) || element instanceof CArray ? toObject(element as Struct, options) : element;
 }
 
 /**

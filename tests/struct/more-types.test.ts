@@ -241,6 +241,52 @@ describe("names of enums", () => {
   });
 });
 
+test("names of enums are shown in arrays, rows and atomics, and toObject of an array has them", () => {
+  class Robot extends Struct {
+    @field(array(enumOf(c_uint8, Mode), 2)) past!: CArray<Mode>;
+    @field(array(array(enumOf(c_uint8, Mode), 1), 2)) rows!: CArray<CArray<Mode>>;
+    @field(array(atomic(enumOf(c_int32, Mode)), 2)) next!: CArray<AtomicValue<Mode>>;
+  }
+  const robot = create(Robot, { past: [Mode.Idle, Mode.Run], rows: [[Mode.Run], [Mode.Idle]] });
+  robot.next.at(1).store(Mode.Run);
+  for (const text of [inspect(robot), Bun.inspect(robot)].map((shown) => shown.replace(/\s+/g, " "))) {
+    expect(text).toContain("past: [ Idle (0), Run (5) ]");
+    expect(text).toContain("[ Run (5) ]");
+    expect(text).toContain("Atomic(Run (5))");
+  }
+  expect(toObject(robot.past, { labels: true }) as unknown).toEqual(["Idle", "Run"]);
+  expect(toObject(robot.rows, { labels: true }) as unknown).toEqual([["Run"], ["Idle"]]);
+  expect(toObject(robot.next, { labels: true }) as unknown).toEqual(["Idle", "Run"]);
+  expect(toObject(robot.next)).toEqual([0, 5]);
+});
+
+test("an atomic that cannot be read is shown all the same", () => {
+  class Counter extends Struct {
+    @field(atomic(asNumber(c_uint64))) n!: Atomic<number>;
+  }
+  const counter = viewOf(Counter, new Uint8Array(8).fill(0xff));
+  expect(inspect(counter)).toContain("Atomic([expected a safe integer");
+});
+
+test("an array of more values than a plain one should have is refused, as a struct is", () => {
+  class Cell extends Struct {
+    @field(c_uint8) kind!: number;
+  }
+  class Grid extends Struct {
+    @nested(Cell, 2 ** 20) cells!: StructArray<Cell>;
+  }
+  const { cells } = create(Grid);
+  expect(() => toObject(cells)).toThrow("an array of 1048576 Cell takes as much as");
+  expect(() => JSON.stringify(cells)).toThrow("JSON.stringify(toObject(array, { maxValues:");
+  expect(() => JSON.stringify({ cells })).toThrow(RangeError);
+  class Small extends Struct {
+    @nested(Cell, 2) cells!: StructArray<Cell>;
+  }
+  const small = create(Small).cells;
+  expect(() => toObject(small, { maxValues: 13 })).toThrow(RangeError);
+  expect(toObject(small, { maxValues: 14 })).toEqual([{ kind: 0 }, { kind: 0 }]);
+});
+
 test("toObject takes arrays, as console.table wants them", () => {
   class Point extends Struct {
     @field(c_int32) x!: number;

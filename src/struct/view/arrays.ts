@@ -8,7 +8,7 @@ import { bytesBackend } from "../memory/bytes-backend.ts";
 import type { Region } from "../memory/memory.ts";
 import { at, outOfRange, rangeRefusal } from "../validation-error.ts";
 
-declare const ELEMENT: unique symbol;
+declare const OF: unique symbol;
 
 /** What generated code provides. */
 interface Generated {
@@ -68,7 +68,7 @@ const indexer = new Proxy(Object.prototype, {
  */
 export abstract class CArray<T> implements Iterable<T> {
   /** Only for the compiler. */
-  declare readonly [ELEMENT]?: T;
+  declare readonly [OF]?: T;
   /** The element, undefined beyond the end. `at(index)` is faster. */
   [index: number]: T;
   /** Elements. */
@@ -235,6 +235,8 @@ export type Owner = string | { readonly [PLACE]: string };
 export const PLACE = Symbol("shmstruct:place");
 /** The memory, for those that meet the Proxy in front of an array and not the array. */
 export const MEMORY = Symbol("shmstruct:memory");
+/** The type of the elements. */
+export const ELEMENT = Symbol("shmstruct:element");
 
 /** The place of an array for messages, put together only when a value is refused. */
 export const elementPath = (owner: Owner, row: number): string =>

@@ -6,7 +6,7 @@
 import { checkOptions } from "../../errors/check-options.ts";
 import { show } from "../../errors/show.ts";
 import type { AtomicType } from "../declare/composite.ts";
-import { type Inline, type IntegerArray, typedArrays } from "../declare/types.ts";
+import { type ConvertedType, type Inline, type IntegerArray, typedArrays } from "../declare/types.ts";
 import { barrier } from "../memory/barrier.ts";
 import { READ_ONLY, type Region } from "../memory/memory.ts";
 import { at, outOfRange, readOnlyHere } from "../validation-error.ts";
@@ -216,7 +216,16 @@ export class AtomicValue<T> {
    * @example console.log(data.counter)   // Atomic(3)
    */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.#words.length === 0 ? "Atomic(unmapped)" : `Atomic(${show(this.load())})`;
+    if (this.#words.length === 0) return "Atomic(unmapped)";
+    let value: T;
+    try {
+      value = this.load();
+    } catch (error) {
+      return `Atomic([${(error as Error).message}])`;
+    }
+    const { labels } = this.#type.declared as Partial<ConvertedType<T>>;
+    const label = labels?.get(value);
+    return `Atomic(${label === undefined ? show(value) : `${label} (${show(value)})`})`;
   }
 
   /** @internal Does one of `Atomics`' operations. */

@@ -1,7 +1,7 @@
 /** What a copy of a struct as plain values costs, known before it is made. */
 import type { FieldType } from "../declare/composite.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
-import { type Layout, layoutOfClass, sizeOfType, valueMembers } from "../layout/layout.ts";
+import { type Layout, layoutOfClass, sizeOfType, typeName, valueMembers } from "../layout/layout.ts";
 import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 
 /** Some 16 MiB of numbers in arrays. */
@@ -45,9 +45,30 @@ function flexibleCost({ [LAYOUT]: layout, [REGION]: region, [OFFSET]: offset }: 
  * @throws RangeError
  */
 export function checkCost(view: View, maxValues: number, advice: (values: number) => string): void {
-  const values = Math.ceil(costOf(view[LAYOUT]) + flexibleCost(view));
+  const { [LAYOUT]: layout } = view;
+  refuseAbove(maxValues, costOf(layout) + flexibleCost(view), layout.name, advice);
+}
+
+/** Refuses to make more plain values than that of an array. @throws RangeError */
+export function checkArrayCost(
+  element: FieldType,
+  length: number,
+  maxValues: number,
+  advice: (values: number) => string,
+): void {
+  const cost = OBJECT_VALUES + length * visit(element, costs);
+  refuseAbove(maxValues, cost, `an array of ${length} ${typeName(element)}`, advice);
+}
+
+function refuseAbove(
+  maxValues: number,
+  cost: number,
+  what: string,
+  advice: (values: number) => string,
+): void {
+  const values = Math.ceil(cost);
   if (values <= maxValues) return;
   throw new RangeError(
-    `${view[LAYOUT].name} takes as much as ${values} numbers as a plain object, more than ${maxValues}; ${advice(values)}`,
+    `${what} takes as much as ${values} numbers as a plain object, more than ${maxValues}; ${advice(values)}`,
   );
 }

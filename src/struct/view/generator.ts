@@ -32,6 +32,7 @@ import { gone, turned } from "../memory/words.ts";
 import { at, readOnlyHere, unreadableAt } from "../validation-error.ts";
 import {
   copyNumbers,
+  ELEMENT,
   elementPath,
   IteratorPrototype,
   indexOfKey,
@@ -50,7 +51,7 @@ import {
   isBitMember,
 } from "./bits.ts";
 import { OFFSET, REGION } from "./internals.ts";
-import { forJson, readableElements } from "./plain.ts";
+import { jsonOfArray, readableElements } from "./plain.ts";
 import { SourceWriter } from "./source-writer.ts";
 import { fillArray, roomFor, storeElements, storeMember } from "./values.ts";
 
@@ -185,10 +186,11 @@ export class Generator {
       ]);
       const memory = this.#constant("MEMORY", MEMORY);
       out.block(`get [${memory}]()`, ["return this.#region;"]);
+      out.block(`get [${this.#constant("ELEMENT", ELEMENT)}]()`, [`return ${this.#type(element)};`]);
       out.block("get length()", ["return this.#length;"]);
       this.#elementReaders(out, element);
       this.#elementWriters(out, element);
-      out.block("toJSON()", [`return Array.from(this, ${this.#constant("forJson", forJson)});`]);
+      out.block("toJSON()", [`return ${this.#constant("jsonOfArray", jsonOfArray)}(this);`]);
       out.block('[Symbol.for("nodejs.util.inspect.custom")]()', [
         `return ${this.#constant("readableElements", readableElements)}(this, this[${memory}]);`,
       ]);

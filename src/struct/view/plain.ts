@@ -5,9 +5,9 @@ import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { type Member, valueMembers } from "../layout/layout.ts";
 import { isAttached, type Memory, Region } from "../memory/memory.ts";
 import { seenFrom } from "../validation-error.ts";
-import { PLACE } from "./arrays.ts";
+import { ELEMENT, PLACE } from "./arrays.ts";
 import type { AtomicValue } from "./atomic.ts";
-import { checkCost, MAX_VALUES } from "./cost.ts";
+import { checkArrayCost, checkCost, MAX_VALUES } from "./cost.ts";
 import { ANEW, isView, LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 import { carry, type Overlap, overlapsOf } from "./overlap.ts";
 
@@ -31,6 +31,17 @@ export function jsonOf(view: View): Record<string, unknown> {
   );
   const source = view as unknown as Record<string, unknown>;
   return Object.fromEntries(valueMembers(view[LAYOUT]).map(({ name }) => [name, forJson(source[name])]));
+}
+
+/** A `CArray` for JSON.stringify. */
+export function jsonOfArray(array: Iterable<unknown> & TypedElements): unknown[] {
+  checkArrayCost(
+    array[ELEMENT],
+    array.length,
+    MAX_VALUES,
+    (values) => `JSON.stringify(toObject(array, { maxValues: ${values} })) makes them`,
+  );
+  return Array.from(array, forJson);
 }
 
 /** How the values of a struct are turned into plain ones. */
@@ -149,6 +160,11 @@ interface Elements {
   at(index: number): unknown;
 }
 
+/** What generated arrays say of themselves. */
+export interface TypedElements extends Elements {
+  readonly [ELEMENT]: FieldType;
+}
+
 /** Elements of an array that are shown; of a mapping of gigabytes not all are of interest. */
 const MAX_SHOWN = 64;
 
@@ -159,9 +175,14 @@ function shownElements(length: number, at: (index: number) => unknown): unknown[
 }
 
 /** The elements for showing them, which must not throw. */
-export function readableElements(array: Elements, memory: Memory): unknown {
+export function readableElements(array: TypedElements, memory: Memory): unknown {
   if (!isAttached(memory)) return goneFor(array[PLACE]);
-  return shownElements(array.length, (i) => readOr(unreadable, () => array.at(i)));
+  return shownElements(array.length, (i) =>
+    readableValue(
+      readOr(unreadable, () => array.at(i)),
+      array[ELEMENT],
+    ),
+  );
 }
 
 /**
