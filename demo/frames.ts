@@ -36,6 +36,7 @@ async function main(seconds: number): Promise<void> {
       }),
     );
     const outputs = children.map(({ stdout }) => stdout.getReader());
+    // Each says that it is ready.
     for (const output of outputs) await output.read();
     console.log(`publishing ${WIDTH}x${HEIGHT} frames at ${FRAMES_A_SECOND} a second for ${seconds} s`);
     const worstMs = await publish(frames, seconds);
@@ -72,21 +73,24 @@ async function subscribe(name: string, dir: string): Promise<void> {
   let [seen, missed, torn, isOver] = [0, 0, 0, false];
   console.log("ready");
   const look = (): boolean => {
-    let lost = 0;
+    let found = { isLast: false, lost: 0, isTorn: false };
     const isWhole = subscriber.peek((frame, message) => {
-      isOver = message.type === 1;
-      lost = message.missed;
       // Work on the frame in place: here, a look at two of its pixels.
-      if (!isOver && frame.pixels.at(0) !== frame.pixels.at(-1)) torn++;
+      const isTorn = message.type !== 1 && frame.pixels.at(0) !== frame.pixels.at(-1);
+      found = { isLast: message.type === 1, lost: message.missed, isTorn };
     });
+    // What was found in a frame that was overwritten meanwhile does not count.
     if (!isWhole) return false;
     seen++;
-    missed += lost;
+    missed += found.lost;
+    if (found.isTorn) torn++;
+    isOver = found.isLast;
     return true;
   };
-  for await (const _ of subscriber.changes()) {
+  // Begun before the first look: a frame in between is a change.
+  await using changes = subscriber.changes();
+  do {
     while (!isOver && look()) if (paceMs > 0) await Bun.sleep(paceMs);
-    if (isOver) break;
-  }
+  } while (!isOver && !(await changes.next()).done);
   console.log(`${name.padEnd(8)} saw ${seen - 1} frames, missed ${missed}, ${torn} were torn`);
 }
