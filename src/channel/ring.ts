@@ -14,7 +14,13 @@
  * Message k lies in slot k mod slots. Its sequence is 2k + 1 while it is written and 2k + 2 from when it is whole; both
  * wrap, so the index tells apart what is 2^31 messages old.
  */
-import { contentBytesOf, readGeometry, type SlotGeometry, writeGeometry } from "../segment/slot-geometry.ts";
+import {
+  contentBytesOf,
+  readGeometry,
+  type SlotGeometry,
+  wordOf,
+  writeGeometry,
+} from "../segment/slot-geometry.ts";
 import { barrier, loadFence } from "../struct/memory/barrier.ts";
 import { realtime } from "../sys/clock.ts";
 
@@ -71,8 +77,8 @@ class RingMemory {
     this.slots = slots;
     this.payloadBytes = payloadBytes;
     this.mask = slots - 1;
-    this.first = firstByteOffset / 4;
-    this.stride = strideBytes / 4;
+    this.first = wordOf(firstByteOffset);
+    this.stride = wordOf(strideBytes);
   }
 
   /** The word at which the slot of the message with these lower 32 bits begins. */

@@ -25,7 +25,13 @@
  *
  * tail and head say where to begin to look. They are hints: any value is right.
  */
-import { contentBytesOf, readGeometry, type SlotGeometry, writeGeometry } from "../segment/slot-geometry.ts";
+import {
+  contentBytesOf,
+  readGeometry,
+  type SlotGeometry,
+  wordOf,
+  writeGeometry,
+} from "../segment/slot-geometry.ts";
 import { barrier, loadFence } from "../struct/memory/barrier.ts";
 import { bootId, bootMs, bootTime, nowMs, realtime, toMilliseconds } from "../sys/clock.ts";
 
@@ -186,8 +192,8 @@ export class Slots {
     this.slots = geometry.slots;
     this.payloadBytes = geometry.payloadBytes;
     this.#mask = geometry.slots - 1;
-    this.#first = geometry.firstByteOffset / 4;
-    this.#stride = geometry.strideBytes / 4;
+    this.#first = wordOf(geometry.firstByteOffset);
+    this.#stride = wordOf(geometry.strideBytes);
     this.#ticketHigh = ticketHigh;
     this.#hasLease = this.limits.leaseMs > 0;
   }

@@ -60,6 +60,9 @@ export function planSlots(slots: number, payloadBytes: number, maxSlots: number)
   };
 }
 
+/** The word at a byte offset of a content, which ends before 4 GiB. As an integer: see `asInteger`. */
+export const wordOf = (byteOffset: number): number => (byteOffset / 4) | 0;
+
 /** Bytes of a content with this geometry. */
 export const contentBytesOf = ({ slots, strideBytes, firstByteOffset }: SlotGeometry): number =>
   firstByteOffset + slots * strideBytes;
@@ -93,8 +96,12 @@ export function readGeometry(
   return geometry;
 }
 
+/** A product is a floating-point number to JavaScriptCore, and each place that is computed from one takes twice as long. */
+const asInteger = (n: number): number => ((n | 0) === n ? n | 0 : n);
+
 function geometryIn(words: Int32Array): SlotGeometry {
-  const wide = (index: number): number => (words[index + 1]! >>> 0) * TWO_32 + (words[index]! >>> 0);
+  const wide = (index: number): number =>
+    asInteger((words[index + 1]! >>> 0) * TWO_32 + (words[index]! >>> 0));
   return {
     slots: words[0]! >>> 0,
     payloadBytes: wide(2),
