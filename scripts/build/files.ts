@@ -50,6 +50,8 @@ export function filesOfModules(
   const mainFiles = new Set(files.values());
   const others = (room: string): string => (mainFiles.has(`chunks/${room}.js`) ? `${room}-more` : room);
   put(eagerly(entries), others);
+  // What only some commands need does not come with the help of all.
+  const shared = (room: string): string => (room === "cli" ? "cli-more" : others(room));
   const lazy = [...main.later, ...lazily([...main.eager, ...main.later, ...entries])].map((start) => ({
     start,
     modules: eagerly([start]),
@@ -58,7 +60,7 @@ export function filesOfModules(
   for (const { modules } of lazy)
     put(
       [...modules].filter((module) => timesLoaded(module) > 1),
-      others,
+      shared,
     );
   for (const { start, modules } of lazy) {
     put(modules, () => relative(src, start).replace(/\.ts$/, "").replaceAll("/", "-"));

@@ -91,7 +91,8 @@ function sender(
 
 function look(content: ChannelContent, payload: Payload<Message>): Look {
   const reader = content.reader("newest");
-  const newest = next(reader, payload);
+  const found = nextWithBytes(reader, payload);
+  const newest = found?.message;
   const value = {
     slots: content.geometry.slots,
     payloadBytes: content.geometry.payloadBytes,
@@ -99,17 +100,24 @@ function look(content: ChannelContent, payload: Payload<Message>): Look {
     publisher: { pid: content.publisherPid, count: content.epoch, isClosed: content.isClosed },
     newest,
   };
-  return { version: content.version, value, bytes: undefined };
+  const parts = found && [{ title: `message ${found.message.index}`, bytes: found.bytes }];
+  return { version: content.version, value, bytes: undefined, parts };
 }
 
 /** The next message; undefined without one. */
-function next(reader: RingReader, payload: Payload<Message>): LookedAtMessage | undefined {
+const next = (reader: RingReader, payload: Payload<Message>): LookedAtMessage | undefined =>
+  nextWithBytes(reader, payload)?.message;
+
+function nextWithBytes(
+  reader: RingReader,
+  payload: Payload<Message>,
+): { readonly message: LookedAtMessage; readonly bytes: Uint8Array } | undefined {
   const { bytes, view } = payload.copy(reader.payloadBytes);
   const target = bytes.byteLength < reader.payloadBytes ? new Uint8Array(reader.payloadBytes) : bytes;
   if (!reader.receive(target, 0)) return undefined;
   if (target !== bytes) bytes.set(target.subarray(0, bytes.byteLength));
   const { index, length, type, timeLow, timeHigh } = reader;
-  return {
+  const message: LookedAtMessage = {
     index,
     missed: reader.takeMissed(),
     sentAt: toMilliseconds(timeLow, timeHigh),
@@ -120,6 +128,7 @@ function next(reader: RingReader, payload: Payload<Message>): LookedAtMessage | 
       return payload.isBytes ? bytes.slice(0, length) : plainMessage(view);
     },
   };
+  return { message, bytes: bytes.subarray(0, length) };
 }
 
 /** A turn after each pause, until the signal. */

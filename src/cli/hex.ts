@@ -14,10 +14,9 @@ interface Field {
   readonly end: number;
 }
 
-export function printHex(out: Output, schema: StructSchema, bytes: Uint8Array): void {
-  const fields = leavesOf(layoutOfClass(structFromSchema(schema)))
-    .filter(({ type }) => !/^(?:struct|union)\b/.test(type))
-    .map(({ path, offset, size }) => ({ path, offset, end: offset + size }));
+/** @param schema undefined for bytes without fields */
+export function printHex(out: Output, schema: StructSchema | undefined, bytes: Uint8Array): void {
+  const fields = schema === undefined ? [] : fieldsOf(schema);
   for (let start = 0; start < bytes.length; start += PER_LINE) {
     const line = bytes.subarray(start, start + PER_LINE);
     const cells = [...line].map((byte, i) => {
@@ -34,6 +33,11 @@ export function printHex(out: Output, schema: StructSchema, bytes: Uint8Array): 
     );
   }
 }
+
+const fieldsOf = (schema: StructSchema): Field[] =>
+  leavesOf(layoutOfClass(structFromSchema(schema)))
+    .filter(({ type }) => !/^(?:struct|union)\b/.test(type))
+    .map(({ path, offset, size }) => ({ path, offset, end: offset + size }));
 
 const colorOf = (field: number): Style => COLORS[field % COLORS.length]!;
 

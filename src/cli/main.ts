@@ -1,8 +1,5 @@
 #!/usr/bin/env bun
 /** The command `shmstruct`. */
-import "../sys/bytes-backend.ts";
-import "../sys/futex-backend.ts";
-import "../sys/reflect-metadata.ts";
 import { writeSync } from "node:fs";
 import { FileFormatError, ShmError, SystemError, UntrustedFileError } from "../errors/errors.ts";
 import { escapeLines, escapeText } from "../errors/show.ts";
@@ -42,8 +39,12 @@ function help(name: string): string {
   return helpOf(name, summary, command);
 }
 
+/** What views and messages need of the runtime: not loaded for a help text. */
+const loadBackends = (): void => void (require("./backends.ts") as typeof import("./backends.ts"));
+
 /** For the scripts of `shmstruct completion`. */
 function completions(words: readonly string[]): number {
+  loadBackends();
   const { complete }: typeof import("./complete.ts") = require("./complete.ts");
   const load = (name: string): Command | undefined =>
     Object.hasOwn(commands, name) ? find(name).command : undefined;
@@ -67,6 +68,7 @@ async function run(words: readonly string[]): Promise<number> {
     out.line(help(name));
     return EXIT.done;
   }
+  loadBackends();
   return (await command.run(args, values as Values<Options>, out)) ?? EXIT.done;
 }
 

@@ -54,7 +54,7 @@ export function describeAny(name: string): ListedSegment {
   closeFile(openFile(path, O_RDONLY | O_NONBLOCK));
   throw new FileFormatError(
     path,
-    `'${escapeText(path)}' is no shared file with a description in it: files of other libraries have none`,
+    `'${escapeText(path)}' is no shared file with a description in it: it was truncated, or is another program's`,
   );
 }
 
@@ -123,6 +123,27 @@ export function roomOf(name: string): {
   const { path, kind } = describeFile(name);
   return { path, kind, room: rooms[kind].load() };
 }
+
+/**
+ * What removes a file, be it damaged, truncated or of another format: where its footer does not tell what it holds, its name
+ * does. The room keeps what is another program's.
+ * @throws NotFoundError
+ */
+export function removerOf(name: string): { readonly path: string; readonly room: InspectorType } {
+  const path = findFile(name);
+  const kind = segmentAt(path)?.kind ?? kindByEnding(path);
+  return { path, room: rooms[kind].load() };
+}
+
+const ENDING_KINDS: Readonly<Record<string, ContentKind>> = {
+  ".mmap": "record",
+  ".channel": "channel",
+  ".queue": "queue",
+};
+
+/** Documents have any name. */
+const kindByEnding = (path: string): ContentKind =>
+  ENDING_KINDS[path.slice(path.lastIndexOf("."))] ?? "document";
 
 /** The path that a name stands for, whether there is a file or not. */
 export function pathOf(name: string): string {

@@ -1,7 +1,9 @@
 /** What a command prints: text for people, with colours on a terminal, or JSON for programs. */
-import { writeSync } from "node:fs";
+import { fstatSync, readlinkSync, writeSync } from "node:fs";
 import { escapeLines, escapeText } from "../errors/show.ts";
-import { forJson } from "../struct/view/plain.ts";
+
+/** Loaded by the first value that is printed. */
+const plain = (): typeof import("../struct/view/plain.ts") => require("../struct/view/plain.ts");
 
 /** Select Graphic Rendition codes of ECMA-48. */
 const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const;
@@ -12,6 +14,19 @@ const MAX_TRIES = 1000;
 /** Closed by its reader, as by `| head`: there is nothing more to do. */
 export class ClosedPipeError extends Error {}
 
+/** Asking `process.stdout` or node:tty takes 9 ms the first time, so they are asked only of what may be a terminal. */
+function isTerminal(): boolean {
+  try {
+    if (!fstatSync(1).isCharacterDevice()) return false;
+    const device = readlinkSync("/proc/self/fd/1");
+    if (device === "/dev/null") return false;
+    if (device.startsWith("/dev/pts/")) return true;
+  } catch {
+    // Closed, or without /proc: the runtime knows.
+  }
+  return process.stdout.isTTY === true;
+}
+
 export class Output {
   readonly isTerminal: boolean;
   readonly hasColor: boolean;
@@ -19,7 +34,7 @@ export class Output {
 
   constructor(isJson: boolean) {
     this.isJson = isJson;
-    this.isTerminal = process.stdout.isTTY === true;
+    this.isTerminal = isTerminal();
     // https://no-color.org: any value but the empty one.
     this.hasColor = this.isTerminal && !process.env.NO_COLOR && process.env.TERM !== "dumb" && !isJson;
   }
@@ -96,7 +111,7 @@ export const toJson = (value: unknown, space?: number): string =>
     JSON.stringify(
       value,
       (_, item: unknown) =>
-        typeof item === "number" && !Number.isFinite(item) ? String(item) : (forJson(item) ?? null),
+        typeof item === "number" && !Number.isFinite(item) ? String(item) : (plain().forJson(item) ?? null),
       space,
     ) ?? "null",
   );

@@ -33,7 +33,9 @@ const inspectDocument = (path: string, options: InspectOptions): Inspector =>
 /** Writers that never rest do not let a reader finish: then there is nothing to show at this moment. */
 function look(content: DocumentContent): Look {
   const { version, text } = content.tryRead() ?? { version: content.version, text: undefined };
-  return { version, value: text === undefined ? undefined : JSON.parse(text), bytes: undefined };
+  if (text === undefined) return { version, value: undefined, bytes: undefined };
+  const parts = [{ title: "text", bytes: Buffer.from(text) }];
+  return { version, value: JSON.parse(text), bytes: undefined, parts };
 }
 
 function editDocument(path: string, options: InspectOptions): EditingInspector {

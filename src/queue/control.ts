@@ -18,6 +18,11 @@ export function deadLettersOf(path: string): string {
   return beside !== path && exists(beside) ? beside : `${path}.dead`;
 }
 
+export interface JobWithBytes {
+  readonly job: LookedAtJob;
+  readonly bytes: Uint8Array;
+}
+
 /** The text that a worker left with a job. */
 function noteOf(slots: Slots, slot: number): string {
   const bytes = slots.user(slot).slice();
@@ -34,7 +39,7 @@ export function jobIn(
   slot: number,
   payload: Payload<Message>,
   pids: Uint32Array,
-): LookedAtJob | undefined {
+): JobWithBytes | undefined {
   const word = slots.word(slot);
   if ((stateOf(word) & 2) === 0) return undefined;
   const { bytes, view } = payload.copy(slots.payloadBytes);
@@ -52,7 +57,7 @@ export function jobIn(
     note: noteOf(slots, slot),
     value: payload.isBytes ? bytes.slice(0, length) : plainMessage(view),
   };
-  return slots.word(slot) === word ? job : undefined;
+  return slots.word(slot) === word ? { job, bytes: bytes.subarray(0, length) } : undefined;
 }
 
 /** All jobs of a queue, the oldest first. */
@@ -60,11 +65,11 @@ export const jobsOf = (
   { slots }: QueueContent,
   payload: Payload<Message>,
   pids: Uint32Array,
-): LookedAtJob[] =>
+): JobWithBytes[] =>
   [...slots]
     .map((slot) => jobIn(slots, slot, payload, pids))
-    .filter((job) => job !== undefined)
-    .sort((a, b) => (a.job - b.job) | 0);
+    .filter((found) => found !== undefined)
+    .sort((a, b) => (a.job.job - b.job.job) | 0);
 
 /** What owners have left of themselves; nothing where no process has pushed or taken yet. */
 export function pidsOf(path: string, mode: number): Uint32Array {
@@ -111,7 +116,8 @@ class Control implements JobControl {
   }
 
   list(): LookedAtJob[] {
-    return jobsOf(this.#segment.current() ?? this.#segment.content, this.#payload, this.#owners.pids());
+    const content = this.#segment.current() ?? this.#segment.content;
+    return jobsOf(content, this.#payload, this.#owners.pids()).map(({ job }) => job);
   }
 
   requeue(job: number): boolean {

@@ -43,8 +43,10 @@ const inspectQueue = (path: string, options: InspectOptions): Inspector =>
 function look(content: QueueContent, payload: Payload<Message>): Look {
   const { slots, limits, geometry, file } = content;
   const value = { slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...limits, ...slots.counts() };
-  const jobs = jobsOf(content, payload, pidsOf(file.path, file.mode));
-  return { version: content.version, value: { ...value, jobs }, bytes: undefined };
+  const found = jobsOf(content, payload, pidsOf(file.path, file.mode));
+  const jobs = found.map(({ job }) => job);
+  const parts = found.map(({ job, bytes }) => ({ title: `job ${job.job}`, bytes }));
+  return { version: content.version, value: { ...value, jobs }, bytes: undefined, parts };
 }
 
 /** Its depth, and how long the job has been taken that was taken first. */

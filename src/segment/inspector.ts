@@ -22,6 +22,16 @@ export interface Look {
   readonly value: unknown;
   /** The bytes of the struct; undefined for what is no struct. */
   readonly bytes: Uint8Array | undefined;
+  /** Bytes of what is not one struct: the newest message, each job, the text. */
+  readonly parts?: readonly BytesPart[] | undefined;
+}
+
+/** A part of a content. */
+export interface BytesPart {
+  /** @example "job 7" */
+  readonly title: string;
+  /** A struct of the inspector's schema, if it has one. */
+  readonly bytes: Uint8Array;
 }
 
 /** A message of a content that is a stream of them. */

@@ -67,6 +67,24 @@ describe("show, get and layout", () => {
     expect(hex.out).toMatch(/000010 {2}07 00 00 00 .* {2}\+0 speed {2}\+8 serial\n/);
   });
 
+  test("--hex and --layout of every kind: a message, each job, a text, but a document has no layout", async () => {
+    const shown = await Promise.all(
+      [frames, tasks, config].flatMap((file) => [
+        run(["show", "--hex", file]),
+        run(["show", "--layout", file]),
+      ]),
+    );
+    const [message, frame, jobs, task, text, document] = shown;
+    expect(message!.out).toMatch(/\nmessage 2\n000000 {2}03 00 00 00 .* {2}\+0 width {2}\+4 pixels\n$/);
+    expect(frame!.out).toContain("       0      4  width c_int32\n");
+    expect(jobs!.out).toMatch(/\njob 0\n000000 {2}0a 00 00 00 .*\+0 id\njob 1\n[\s\S]*\njob 2\n/);
+    expect(task!.out).toContain("       0      4  id c_int32\n");
+    expect(text!.out).toContain(
+      '000000  7b 22 70 6f 72 74 22 3a 38 30 2c 22 68 6f 73 74  {"port":80,"host\n',
+    );
+    expect([document!.code, document!.err]).toEqual([2, expect.stringContaining("it has no layout")]);
+  });
+
   test("a name is looked for in ./.mmap, without its ending", async () => {
     const { out } = await run(["get", "Robot", "pose.x"], { cwd: join(dir, "app") });
     expect(out).toBe("1.5\n");

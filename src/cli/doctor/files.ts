@@ -1,12 +1,13 @@
 /** What can be wrong with segments and the files beside them. */
 import { readdirSync } from "node:fs";
-import { FileFormatError, ShmError, UntrustedFileError } from "../../errors/errors.ts";
+import { ShmError } from "../../errors/errors.ts";
 import type { Inspector } from "../../segment/inspector.ts";
 import type { ListedSegment } from "../../segment/list.ts";
 import { segmentOfSideFile } from "../../segment/place.ts";
 import { absolutePath, directoryOf, exists } from "../../sys/paths.ts";
 import { statusAt } from "../../sys/status.ts";
 import { type OpenValues, openInspector } from "../open.ts";
+import { adviceFor, RECREATE } from "./advice.ts";
 import { fault, type Problem, risk } from "./problem.ts";
 import type { Machine } from "./system.ts";
 
@@ -24,20 +25,13 @@ export function leftovers(directory: string): Problem[] {
 /** Of one segment. */
 export function segmentProblems(segment: ListedSegment, values: OpenValues, machine: Machine): Problem[] {
   const { path, state, problem = "" } = segment;
-  if (state === "damaged")
-    return [
-      fault(
-        path,
-        problem,
-        "shmstruct restore BACKUP FILE, or let its program recreate it with { create: true, force: true }",
-      ),
-    ];
+  if (state === "damaged") return [fault(path, problem, RECREATE)];
   if (state === "other format")
     return [
       fault(
         path,
         problem,
-        "let its program recreate it with { create: true, force: true }; the content is lost then",
+        "read it with that version, or let its program recreate it with { create: true, force: true }; the content is lost then",
       ),
     ];
   if (state === "leftover")
@@ -78,14 +72,6 @@ function openProblems({ path, state }: ListedSegment, values: OpenValues): Probl
     if (!(error instanceof ShmError)) throw error;
     return [fault(path, error.message, adviceFor(error))];
   }
-}
-
-function adviceFor(error: ShmError): string {
-  if (error instanceof UntrustedFileError)
-    return "if that is meant: --shared or --trust-owner UID here, { shared: true } or { trustOwner } in programs";
-  if (error instanceof FileFormatError)
-    return "shmstruct restore BACKUP FILE, or let its program recreate it";
-  return "see the message; who owns it, and which mode the file and its directory have, shows ls -la";
 }
 
 /** The content can be read, and those who have a part in it live. */
