@@ -193,10 +193,26 @@ static inline void shms_i_futex_wait(uint32_t *word, uint32_t expected, int64_t 
   syscall(SYS_futex, word, 0, expected, &timeout, NULL, 0);
 }
 
+/* Until a time of CLOCK_MONOTONIC; 9: FUTEX_WAIT_BITSET. 0 when it was woken. */
+static inline int shms_i_futex_wait_as(uint32_t *word, uint32_t expected, int64_t until, uint32_t bits) {
+  struct timespec time;
+  time.tv_sec = (time_t)(until / 1000000000);
+  time.tv_nsec = (long)(until % 1000000000);
+  return syscall(SYS_futex, word, 9, expected, &time, NULL, bits) == 0 ? 0 : errno;
+}
+
 static inline void shms_i_futex_wake(uint32_t *word, int count) {
   /* 1: FUTEX_WAKE. */
   syscall(SYS_futex, word, 1, count, NULL, NULL, 0);
 }
+
+/* 10: FUTEX_WAKE_BITSET. Passes by those that sleep with other bits; how many it woke. */
+static inline long shms_i_futex_wake_of(uint32_t *word, int count, uint32_t bits) {
+  return syscall(SYS_futex, word, 10, count, NULL, NULL, bits);
+}
+
+/* 3: FUTEX_REQUEUE. Moves the first sleeper from this futex to this futex, and says whether there is one. */
+static inline int shms_i_futex_has_sleepers(uint32_t *word) { return syscall(SYS_futex, word, 3, 0, (void *)1, word, 0) != 0; }
 
 /* CRC-32 as in zlib, four bits at a time. */
 static inline uint32_t shms_i_crc32(uint32_t crc, const void *bytes, size_t length) {
@@ -327,7 +343,7 @@ typedef struct shms_i_footer {
 typedef struct shms_i_page {
   uint32_t magic, version, a[14];
   uint32_t waiting, polling, looks, released, turnstile_left, b[11];
-  uint32_t changes, wake_until, cannot_wake, c[13];
+  uint32_t changes, wake_until, cannot_wake, watched, sleeper, c[11];
   uint32_t generations, d[975];
 } shms_i_page;
 
@@ -942,11 +958,47 @@ static inline void shms_i_release(shms_i_lock *lock) {
 
 static inline int shms_i_is_ahead(uint32_t wake_until, uint32_t number) { return ((wake_until - number) >> 16) == 0; }
 
-/* Counts a commit; one system call, and only if another process sleeps for it. */
+/* Counts a commit; one system call, and only if another process sleeps for it. The watcher is woken only if it sleeps alone. */
 static inline void shms_i_announce(shms_i_page *page) {
   if (page == NULL) return;
   uint32_t number = __atomic_fetch_add(&page->changes, 1u, __ATOMIC_SEQ_CST);
-  if (shms_i_is_ahead(__atomic_load_n(&page->wake_until, __ATOMIC_SEQ_CST), number + 1)) shms_i_futex_wake(&page->changes, 2);
+  if (!shms_i_is_ahead(__atomic_load_n(&page->wake_until, __ATOMIC_SEQ_CST), number + 1)) return;
+  if (__atomic_load_n(&page->watched, __ATOMIC_SEQ_CST) != 0 && shms_i_futex_wake_of(&page->changes, 1, 1) > 0) return;
+  shms_i_futex_wake(&page->changes, 1);
+}
+
+#define SHMS_I_WATCH_EVERY_NS 8000000
+
+/* Milliseconds of CLOCK_MONOTONIC that wrap, never 0. */
+static inline uint32_t shms_i_watch_stamp(int64_t now) { return (uint32_t)(now / 1000000) | 1u; }
+
+/* Whether this sleeper is to be the watcher: others sleep, and none of them has looked for 24 ms. */
+static inline int shms_i_takes_watch(shms_i_page *page, uint32_t me, int64_t now) {
+  uint32_t last = __atomic_exchange_n(&page->sleeper, me, __ATOMIC_SEQ_CST);
+  uint32_t watched = __atomic_load_n(&page->watched, __ATOMIC_SEQ_CST);
+  if (watched != 0 && shms_i_watch_stamp(now) - watched <= 24) return 0;
+  if ((last == me || last == 0) && !shms_i_futex_has_sleepers(&page->changes)) return 0;
+  return __atomic_compare_exchange_n(&page->watched, &watched, shms_i_watch_stamp(now), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Sleeps as the watcher, which looks every 8 ms, as long as one is needed. Whether the sleep is over. */
+static inline int shms_i_watch_changes(shms_i_page *page, uint32_t seen, int64_t until) {
+  /* Different for each thread; for those of other containers, whose numbers are the same, the addresses differ. */
+  uint32_t me = (uint32_t)syscall(SYS_gettid) * 2654435761u ^ (uint32_t)((uintptr_t)page >> 12);
+  int64_t now = shms_i_now_ns(CLOCK_MONOTONIC);
+  if (me == 0) me = 1;
+  while (now + SHMS_I_WATCH_EVERY_NS < until && shms_i_takes_watch(page, me, now)) {
+    /* Three looks when it is alone: longer than another one takes that is about to sleep, and counts on it. */
+    for (int alone = 0; alone < 3; alone = shms_i_futex_has_sleepers(&page->changes) ? 0 : alone + 1) {
+      __atomic_store_n(&page->watched, shms_i_watch_stamp(now), __ATOMIC_SEQ_CST);
+      int result = shms_i_futex_wait_as(&page->changes, seen, now + SHMS_I_WATCH_EVERY_NS, 2);
+      now = shms_i_now_ns(CLOCK_MONOTONIC);
+      if (result != ETIMEDOUT || now >= until) return 1;
+    }
+    /* First this, then the look whether another one came: one of the two sees the other. */
+    __atomic_store_n(&page->watched, 0u, __ATOMIC_SEQ_CST);
+  }
+  return 0;
 }
 
 /* Sleeps while `changes` is `seen`, and hands the wake on. */
@@ -955,9 +1007,19 @@ static inline void shms_i_sleep_until_change(shms_i_page *page, uint32_t seen, i
   while (!shms_i_is_ahead(current, wanted) &&
          !__atomic_compare_exchange_n(&page->wake_until, &current, wanted, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
   }
-  int64_t most = shms_i_load(&page->cannot_wake) == 0 ? 1000000000 : 4000000;
-  shms_i_futex_wait(&page->changes, seen, ns < most ? ns : most);
-  if (shms_i_load(&page->changes) != seen) shms_i_futex_wake(&page->changes, 2);
+  int64_t most = shms_i_load(&page->cannot_wake) == 0 ? 1000000000 : 4000000, now = shms_i_now_ns(CLOCK_MONOTONIC);
+  int64_t until = now + (ns < most ? ns : most);
+  int has_watched = shms_i_watch_changes(page, seen, until);
+  if (has_watched) {
+    /* No sleeper's number: one that was about to sleep may have counted on this watcher. */
+    __atomic_store_n(&page->sleeper, UINT32_MAX, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&page->watched, 0u, __ATOMIC_SEQ_CST);
+  } else {
+    int64_t rest = until - shms_i_now_ns(CLOCK_MONOTONIC);
+    shms_i_futex_wait(&page->changes, seen, rest > 0 ? rest : 0);
+  }
+  /* After `watched` is 0: one of those that are woken finds that none watches. */
+  if (has_watched || shms_i_load(&page->changes) != seen) shms_i_futex_wake(&page->changes, 2);
 }
 
 /* ---- segments ---- */

@@ -25,6 +25,7 @@ import os
 import platform
 import stat
 import struct
+import threading
 import time
 import warnings
 import weakref
@@ -98,6 +99,8 @@ class _Atomics:
         self._swap = getattr(library, "__atomic_compare_exchange_4")
         self._swap.argtypes = [address, address, word, ctypes.c_int, ctypes.c_int]
         self._swap.restype = ctypes.c_bool
+        self._exchange = getattr(library, "__atomic_exchange_4")
+        self._exchange.argtypes, self._exchange.restype = [address, word, ctypes.c_int], word
         self._store = getattr(library, "__atomic_store_4")
         self._store.argtypes, self._store.restype = [address, word, ctypes.c_int], None
         self.fence = library.atomic_thread_fence
@@ -108,6 +111,9 @@ class _Atomics:
 
     def store(self, address, value):
         self._store(address, value, 5)
+
+    def exchange(self, address, value):
+        return self._exchange(address, value, 5)
 
     def swap(self, address, expected, value):
         return self._swap(address, ctypes.byref(ctypes.c_uint32(expected)), value, 5, 5)
@@ -154,6 +160,26 @@ def _futex_wake(address, count):
                   ctypes.c_int(0))
 
 
+def _futex_wait_as(address, expected, until, bits):
+    """Sleeps until a time of CLOCK_MONOTONIC; whether that was reached. 9: FUTEX_WAIT_BITSET."""
+    time_ = _Timespec(int(until), int(until % 1 * 1e9))
+    result = _libc.syscall(ctypes.c_long(_SYS_FUTEX), ctypes.c_void_p(address), ctypes.c_int(9), ctypes.c_uint32(expected),
+                           ctypes.byref(time_), None, ctypes.c_uint32(bits))
+    return result != 0 and ctypes.get_errno() == errno.ETIMEDOUT
+
+
+def _futex_wake_of(address, count, bits):
+    """Passes by those that sleep with other bits; how many it woke. 10: FUTEX_WAKE_BITSET."""
+    return _libc.syscall(ctypes.c_long(_SYS_FUTEX), ctypes.c_void_p(address), ctypes.c_int(10), ctypes.c_int(count), None,
+                         None, ctypes.c_uint32(bits))
+
+
+def _futex_has_sleepers(address):
+    """Whether a thread sleeps there: the first one is moved from this futex to this futex. 3: FUTEX_REQUEUE."""
+    return _libc.syscall(ctypes.c_long(_SYS_FUTEX), ctypes.c_void_p(address), ctypes.c_int(3), ctypes.c_int(0),
+                         ctypes.c_void_p(1), ctypes.c_void_p(address), ctypes.c_int(0)) != 0
+
+
 class _Mapping:
     """A mapped file. `words` are its 32-bit words, each read and stored whole; `address` is 0 on a read-only mapping."""
 
@@ -190,7 +216,9 @@ class _Mapping:
 
 _PAGE_MAGIC, _PAGE_VERSION, _PAGE_BYTES = 0x4B4C4853, 2, 4096
 _WAITING, _POLLING, _LOOKS, _RELEASED, _LEFT = 16, 17, 18, 19, 20
-_CHANGES, _WAKE_UNTIL, _CANNOT_WAKE, _GENERATIONS = 32, 33, 34, 48
+_CHANGES, _WAKE_UNTIL, _CANNOT_WAKE, _WATCHED, _SLEEPER, _GENERATIONS = 32, 33, 34, 35, 36, 48
+# The sleeper that watches looks so often whether a wake was lost, in seconds; one that has not for so many ms is gone.
+_WATCH_EVERY, _WATCH_LOST_MS = 0.008, 24
 _F_OFD_SETLK = 37
 _SHARED, _EXCLUSIVE = 1, 2
 
@@ -222,6 +250,11 @@ def _record_lock(fd, mode, start=0, length=0):
 
 def _is_ahead(wake_until, number):
     return (wake_until - number & 0xFFFFFFFF) >> 16 == 0
+
+
+def _stamp(now):
+    """A time as the page has it: milliseconds of CLOCK_MONOTONIC that wrap, never 0."""
+    return int(now * 1000) & 0xFFFFFFFF | 1
 
 
 class _Page:
@@ -281,7 +314,9 @@ class _Page:
         """Counts a commit, and wakes the first sleepers if any sleep."""
         number = self.add(_CHANGES)
         if _is_ahead(self.words[_WAKE_UNTIL], number + 1 & 0xFFFFFFFF):
-            self.wake(_CHANGES, 2)
+            # The watcher is woken only if it sleeps alone.
+            if not self.words[_WATCHED] or _futex_wake_of(self.map.address + 4 * _CHANGES, 1, 1) <= 0:
+                self.wake(_CHANGES, 1)
 
     def sleep_until_change(self, seen, seconds):
         wanted = seen + 1 & 0xFFFFFFFF
@@ -294,9 +329,46 @@ class _Page:
                 break
             current = self.words[_WAKE_UNTIL]
         most = 1.0 if self.words[_CANNOT_WAKE] == 0 and _atomics is not None else 0.004
-        self.sleep(_CHANGES, seen, min(seconds, most))
-        if self.words[_CHANGES] != seen:
+        until = time.monotonic() + min(seconds, most)
+        has_watched = _atomics is not None and self._watch_changes(seen, until)
+        if has_watched:
+            # No sleeper's number: one that was about to sleep may have counted on this watcher.
+            self.words[_SLEEPER] = 0xFFFFFFFF
+            # First this, then the wakes: one of those that are woken finds that none watches.
+            _atomics.store(self.map.address + 4 * _WATCHED, 0)
+        else:
+            self.sleep(_CHANGES, seen, max(0, until - time.monotonic()))
+        if has_watched or self.words[_CHANGES] != seen:
             self.wake(_CHANGES, 2)
+
+    def _watch_changes(self, seen, until):
+        """Sleeps as the watcher, which looks every 8 ms, as long as one is needed. Whether the sleep is over."""
+        address, now = self.map.address + 4 * _CHANGES, time.monotonic()
+        me = hash((threading.get_native_id(), self.map.address)) & 0xFFFFFFFF or 1
+        while now + _WATCH_EVERY < until and self._takes_watch(me, now):
+            alone = 0
+            # Three looks when it is alone: longer than another one takes that is about to sleep, and counts on it.
+            while alone < 3:
+                self.words[_WATCHED] = _stamp(now)
+                is_time_over = _futex_wait_as(address, seen, now + _WATCH_EVERY, 2)
+                now = time.monotonic()
+                if not is_time_over or now >= until:
+                    return True
+                alone = 0 if _futex_has_sleepers(address) else alone + 1
+            # First this, then the look whether another one came: one of the two sees the other.
+            _atomics.store(self.map.address + 4 * _WATCHED, 0)
+            _atomics.fence(5)
+        return False
+
+    def _takes_watch(self, me, now):
+        """Whether this sleeper is to be the watcher: others sleep, and none of them has looked for 24 ms."""
+        last = _atomics.exchange(self.map.address + 4 * _SLEEPER, me)
+        watched = self.words[_WATCHED]
+        if watched and (_stamp(now) - watched & 0xFFFFFFFF) <= _WATCH_LOST_MS:
+            return False
+        if last in (0, me) and not _futex_has_sleepers(self.map.address + 4 * _CHANGES):
+            return False
+        return _atomics.swap(self.map.address + 4 * _WATCHED, watched, _stamp(now))
 
     def close(self):
         self.map.close()

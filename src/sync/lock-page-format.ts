@@ -13,15 +13,16 @@ import { type OpenedFile, type OpenOptions, openLockFile } from "./open.ts";
  *     | magic | version   | zero | waiting | polling | looks | released | turnstileLeft | zero |
  *     | SHLK  | 2         |      |         |         |       | futex    | futex         |      |
  *
- *     128       132         136          140    192           196    1024     3072   4096
- *     | changes | wakeUntil | cannotWake | zero | generations | zero | owners | zero |
- *     | futex   |           |            |      |             |      | not used yet  |
+ *     128       132         136          140       144       148    192           196    1024     3072   4096
+ *     | changes | wakeUntil | cannotWake | watched | sleeper | zero | generations | zero | owners | zero |
+ *     | futex   |           |            |         |         |      |             |      | not used yet  |
  *
  * waiting: not 0 while a waiter stands in the turnstile.  polling: not 0 while one that an event loop keeps from sleeping looks
  * for its turn in front of it.  looks: one more at each look of a waiter in the turnstile; it stands still while that waiter
  * does not run.  released: one more when the lock was given back while `waiting` was set.  turnstileLeft: one more when a waiter
  * has left the turnstile.  changes: one more at every commit.  wakeUntil: commits numbered below it wake the sleepers.
- * cannotWake: not 0 once a writer came that cannot wake sleepers.  generations: files made so far under the lock's name: the
+ * cannotWake: not 0 once a writer came that cannot wake sleepers.  watched: when one of the sleepers last looked whether a wake was
+ * handed on; 0 while none does.  sleeper: a number of its own, of the sleeper that went to sleep last.  generations: files made so far under the lock's name: the
  * newest one's generation + 1. The other counts wrap.
  */
 export const PAGE_BYTES = 4096;
@@ -37,6 +38,8 @@ export const TURNSTILE_LEFT = 80 / 4;
 export const CHANGES = 128 / 4;
 export const WAKE_UNTIL = 132 / 4;
 export const CANNOT_WAKE = 136 / 4;
+export const WATCHED = 140 / 4;
+export const SLEEPER = 144 / 4;
 export const GENERATIONS = 192 / 4;
 
 /** Versions are exact in JavaScript up to here; a larger number is nonsense. */

@@ -16,6 +16,7 @@ import { libc } from "../sys/libc/symbols.ts";
 import { Mapping } from "../sys/mapping.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
 import { statusOf } from "../sys/status.ts";
+import { CommitSleep, wakeFirstSleeper } from "./hand-on.ts";
 import {
   CANNOT_WAKE,
   CHANGES,
@@ -44,12 +45,6 @@ const SLEEP_MS_MAX = 1000;
 /** The same once a writer came that cannot wake: one without futex(2), such as Node.js. */
 const SLEEP_MS_UNWOKEN = 4;
 
-/**
- * How many sleepers a commit wakes. Each of them wakes as many of the others, so the writer's cost does not grow with their
- * number, and one that is stopped or dies before it hands the wake on delays no other.
- */
-const WAKES_PER_STEP = 2;
-
 /** An open page of one thread, for another: the descriptor stays the first one's, so that it goes when that thread ends. */
 export interface PageHandle {
   readonly fd: number;
@@ -62,6 +57,7 @@ export interface PageHandle {
 export class LockPage {
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #mapping: Mapping;
+  readonly #sleep: CommitSleep;
   /** Whether this process may store to the page. */
   readonly writable: boolean;
   /** Whether, going by the file's mode, others may read the page but not store to it: they wait unseen. */
@@ -70,6 +66,7 @@ export class LockPage {
   private constructor(mapping: Mapping, fileMode: number) {
     this.#mapping = mapping;
     this.#words = new Int32Array(mapping.buffer);
+    this.#sleep = new CommitSleep(this.#words);
     this.writable = mapping.access === "write";
     this.hasSilentReaders = (fileMode & 0o044 & ~((fileMode & 0o022) << 1)) !== 0;
   }
@@ -216,7 +213,7 @@ export class LockPage {
   announceChange(): void {
     if (!this.writable) return;
     const number = Atomics.add(this.#words, CHANGES, 1);
-    if (isAhead(Atomics.load(this.#words, WAKE_UNTIL), number + 1)) this.wakeSleepers();
+    if (isAhead(Atomics.load(this.#words, WAKE_UNTIL), number + 1)) wakeFirstSleeper(this.#words);
   }
 
   /**
@@ -228,14 +225,7 @@ export class LockPage {
     barrier();
     const atMostMs = this.#words[CANNOT_WAKE] === 0 ? SLEEP_MS_MAX : SLEEP_MS_UNWOKEN;
     // The kernel compares once more before it sleeps: a commit after `seen` was read cannot be missed.
-    futexWait(this.#words, CHANGES, seen, Math.min(timeoutMs, atMostMs));
-    // Also after a sleep that only the time ended: the wake of this commit may have been lost with a process.
-    if (this.changes !== seen) this.wakeSleepers();
-  }
-
-  /** Wakes the first sleepers, which wake the others. Without a commit they look and sleep again. */
-  wakeSleepers(): void {
-    futexWake(this.#words, CHANGES, WAKES_PER_STEP);
+    this.#sleep.until(seen, Math.min(timeoutMs, atMostMs));
   }
 
   /** Wakes all sleepers of all processes, for a thread among them that is to end. */

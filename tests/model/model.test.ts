@@ -6,6 +6,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type BlocksFault, type BlocksOptions, blocksModel } from "./blocks.ts";
 import { type ChannelFault, type ChannelOptions, channelModel } from "./channel.ts";
 import { check, type Model } from "./checker.ts";
+import { type HandOnFault, handOnModel } from "./hand-on.ts";
 import { type QueueFault, type QueueOptions, queueModel } from "./queue.ts";
 import { type ReplacementFault, replacementModel } from "./replacement.ts";
 import { type SequenceFault, sequenceModel } from "./sequence.ts";
@@ -194,5 +195,22 @@ describe("sleepers of a queue", () => {
   ];
   test.each(faults)("control: %s", (fault) => {
     bites(sleepersModel({ order: "tso", takers: 1, jobs: 1, fault }));
+  });
+});
+
+describe("sleepers for commits", () => {
+  test("none sleeps through a commit, whoever dies before it hands its wake on", () => {
+    holds(handOnModel({ sleepers: 2, commits: 1, deaths: 1 }));
+    holds(handOnModel({ sleepers: 2, commits: 2, deaths: 1 }));
+  });
+
+  const faults: HandOnFault[] = [
+    "none watches",
+    "the writer wakes the watcher too",
+    "the last sleeper leaves no number",
+    "the watcher forgets the others",
+  ];
+  test.each(faults)("control: %s", (fault) => {
+    bites(handOnModel({ sleepers: 2, commits: 2, deaths: 1, fault }));
   });
 });

@@ -2,6 +2,7 @@
 import { blocksModel } from "../model/blocks.ts";
 import { channelModel } from "../model/channel.ts";
 import { check, type Model } from "../model/checker.ts";
+import { handOnModel } from "../model/hand-on.ts";
 import { queueModel } from "../model/queue.ts";
 import { replacementModel } from "../model/replacement.ts";
 import { sequenceModel } from "../model/sequence.ts";
@@ -40,6 +41,8 @@ const models: [string, Model][] = [
   ["queue, weak, 2 workers", queueModel({ order: "weak", producers: 1, workers: 2, jobs: 1, deaths: 1 })],
   ["replacement, 2 deaths", replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 2 })],
   ["replacement, 2 workers", replacementModel({ order: "sc", jobs: 1, producers: 1, workers: 2, deaths: 1 })],
+  ["sleepers for commits, 3, 1 commit", handOnModel({ sleepers: 3, commits: 1, deaths: 1 })],
+  ["sleepers for commits, 3, 2 commits", handOnModel({ sleepers: 3, commits: 2, deaths: 1 })],
 ];
 
 let failures = 0;

@@ -11,7 +11,7 @@ import {
 } from "../../src/sync/notifier.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
 import { openFile } from "../../src/sys/file.ts";
-import { futexWake } from "../../src/sys/libc/futex.ts";
+import { futexHasSleepers, futexWake, futexWakeOf } from "../../src/sys/libc/futex.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
 import { readableCopy } from "../support/readable-copy.ts";
 import { workers } from "../support/resources.ts";
@@ -501,6 +501,59 @@ describe("a wake is handed on", () => {
     for (const { child } of children) child.kill("SIGKILL");
     await Promise.all(children.map(({ child }) => child.exited));
   });
+
+  const mapped = (): Int32Array =>
+    new Int32Array(Mapping.map(openFile(`${path}-page`, 2), { byteLength: 4096 }).buffer);
+
+  test("one of several sleepers watches, one that is alone does not", async () => {
+    const words = mapped();
+    const first = await spawnChild("wait", 1_000_000);
+    await until(() => futexHasSleepers(words, 32));
+    expect(words[35]).toBe(0);
+    const second = await spawnChild("iterate", 1_000_000);
+    await until(() => words[35] !== 0);
+    // Whichever watches: when it is gone, the other one is alone, and finds that out.
+    first.child.kill("SIGKILL");
+    await first.child.exited;
+    await until(() => futexHasSleepers(words, 32));
+    const third = await spawnChild("wait", 1_000_000);
+    const stamp = words[35];
+    await until(() => words[35] !== stamp && words[35] !== 0);
+    for (const { child } of [second, third]) child.kill("SIGKILL");
+    await Promise.all([second, third].map(({ child }) => child.exited));
+  });
+
+  test.each(["exits", "is stopped"])(
+    "by the one that watches, when the one that was woken %s",
+    async (fate) => {
+      const words = mapped();
+      const script = `
+      import { futexWaitAs } from "${join(LOCKS, "../sys/libc/futex.ts")}";
+      import { Mapping } from "${join(LOCKS, "../sys/mapping.ts")}";
+      import { openFile } from "${join(LOCKS, "../sys/file.ts")}";
+      const words = new Int32Array(Mapping.map(openFile(process.argv[1], 2), { byteLength: 4096 }).buffer);
+      console.log("ready");
+      futexWaitAs(words, 32, words[32], 1e15, 1);
+      if (${fate === "is stopped"}) process.kill(process.pid, "SIGSTOP");
+    `;
+      const others = [
+        await spawnChild("wait", 1),
+        await spawnChild("wait", 1),
+        await spawnChild("iterate", 1),
+      ];
+      const thief = Bun.spawn([process.execPath, "-e", script, `${path}-page`], { stdout: "pipe" });
+      await thief.stdout.getReader().read();
+      await until(() => words[35] !== 0);
+      await Bun.sleep(5);
+      // The others sleep anew, behind the thief: these wakes are not for it, nor for the watcher.
+      futexWakeOf(words, 32, 10, 16);
+      await Bun.sleep(5);
+      signal.notify();
+      for (const { child } of others) expect(await child.exited).toBe(0);
+      thief.kill("SIGKILL");
+      await thief.exited;
+    },
+  );
 
   test("a writer that only has file calls tells by a word of the page that sleepers have to look themselves", async () => {
     const page = openSync(`${path}-page`, "r+");

@@ -2,8 +2,15 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { monotonicMs } from "../../src/sys/clock.ts";
 import { openFile } from "../../src/sys/file.ts";
-import { futexWait, futexWake } from "../../src/sys/libc/futex.ts";
+import {
+  futexHasSleepers,
+  futexWait,
+  futexWaitAs,
+  futexWake,
+  futexWakeOf,
+} from "../../src/sys/libc/futex.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
 
 // Children, threads and long loops take their time on a busy machine.
@@ -27,6 +34,26 @@ test("waits until the timeout when the word is as expected, on read-only memory 
   expect(futexWait(writable, 3, -5, 2)).toBe("timed-out");
   expect(futexWait(readOnly, 3, -5, 0.25)).toBe("timed-out");
   expect(futexWait(readOnly, 3, -5, 0)).toBe("timed-out");
+});
+
+test("waits until a time of the machine's clock, for wakes of some bits", async () => {
+  writable[5] = 4;
+  expect(futexWaitAs(writable, 5, 3, 2 ** 40, 2)).toBe("not-equal");
+  expect(futexWaitAs(writable, 5, 4, monotonicMs() + 2, 2)).toBe("timed-out");
+  expect(futexWaitAs(writable, 5, 4, 1, 2)).toBe("timed-out");
+  expect(futexHasSleepers(writable, 5)).toBe(false);
+  const script = `
+    import { futexWaitAs } from ${JSON.stringify(join(import.meta.dir, "../../src/sys/libc/futex.ts"))};
+    import { openFile } from ${JSON.stringify(join(import.meta.dir, "../../src/sys/file.ts"))};
+    import { Mapping } from ${JSON.stringify(join(import.meta.dir, "../../src/sys/mapping.ts"))};
+    const mapping = Mapping.map(openFile(${JSON.stringify(path)}, 2), { byteLength: 4096 });
+    console.log(futexWaitAs(new Int32Array(mapping.buffer), 5, 4, 2 ** 40, 2)); // in 35 years
+  `;
+  const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "inherit" });
+  while (!futexHasSleepers(writable, 5) && child.exitCode === null) await Bun.sleep(5);
+  expect(futexWakeOf(writable, 5, 1, 1)).toBe(0);
+  expect(futexWakeOf(writable, 5, 1, 3)).toBe(1);
+  expect(await child.stdout.text()).toBe("ok\n");
 });
 
 test("nobody is there to be woken", () => {

@@ -136,6 +136,9 @@ export const MADV_POPULATE_WRITE = pick(23, -1);
 // <linux/futex.h>, <sys/syscall.h>
 export const FUTEX_WAIT = 0;
 export const FUTEX_WAKE = 1;
+export const FUTEX_REQUEUE = 3;
+export const FUTEX_WAIT_BITSET = 9;
+export const FUTEX_WAKE_BITSET = 10;
 export const SYS_futex = isArm64 ? 98 : 202;
 export const SYS_gettid = isArm64 ? 178 : 186;
 

@@ -5,7 +5,16 @@
  * also waits on mappings that are read-only.
  */
 import { lastErrno, systemError } from "./call.ts";
-import { E, FUTEX_WAIT, FUTEX_WAKE, INT_MAX, SYS_futex } from "./constants.ts";
+import {
+  E,
+  FUTEX_REQUEUE,
+  FUTEX_WAIT,
+  FUTEX_WAIT_BITSET,
+  FUTEX_WAKE,
+  FUTEX_WAKE_BITSET,
+  INT_MAX,
+  SYS_futex,
+} from "./constants.ts";
 import { addressOf } from "./ffi.ts";
 import { linux } from "./symbols.ts";
 
@@ -22,8 +31,11 @@ const timespec = new BigInt64Array(2);
 
 function setTimespec(timeoutMs: number): BigInt64Array | null {
   // 24 days are as good as no timeout.
-  if (timeoutMs > INT_MAX) return null;
-  const nanoseconds = BigInt(Math.ceil(timeoutMs * 1e6));
+  return timeoutMs > INT_MAX ? null : timespecOf(timeoutMs);
+}
+
+function timespecOf(ms: number): BigInt64Array {
+  const nanoseconds = BigInt(Math.ceil(ms * 1e6));
   timespec[0] = nanoseconds / 1_000_000_000n;
   timespec[1] = nanoseconds % 1_000_000_000n;
   return timespec;
@@ -53,7 +65,11 @@ export function futexWait(
   const timeout = setTimespec(timeoutMs);
   // SAFETY: the kernel reads 4 bytes inside `words` and, if it waits at all, 16 bytes of `timespec`.
   const result = linux().syscall(SYS_futex, address, FUTEX_WAIT, expected >>> 0, timeout, null, 0);
-  if (result === 0) return "ok";
+  return waitResult(result, index);
+}
+
+function waitResult(result: number | bigint, index: number): FutexResult {
+  if (Number(result) === 0) return "ok";
   const errno = lastErrno();
   if (errno === E.EAGAIN) return "not-equal";
   if (errno === E.ETIMEDOUT) return "timed-out";
@@ -73,4 +89,50 @@ export function futexWake(words: Int32Array, index: number, count = INT_MAX): nu
   const result = linux().syscall(SYS_futex, address, FUTEX_WAKE, count, null, null, 0);
   if (result < 0) throw systemError("futex", lastErrno(), undefined, `waking element ${index}`);
   return Number(result);
+}
+
+/**
+ * Like `futexWait`, but `futexWakeOf` wakes this sleeper only for bits that the two have in common. `futexWake` wakes it too.
+ * @param until when to stop waiting, in milliseconds of CLOCK_MONOTONIC
+ * @throws RangeError for an index outside the array; SystemError for what is no memory (EFAULT), or no futex (ENOSYS)
+ * @example futexWaitAs(words, 0, 0, monotonicMs() + 8, 2);
+ */
+export function futexWaitAs(
+  words: Int32Array,
+  index: number,
+  expected: number,
+  until: number,
+  bits: number,
+): FutexResult {
+  const address = wordAddress(words, index);
+  // Also of a machine that has run for months.
+  const time = timespecOf(until);
+  // SAFETY: as in futexWait. The kernel takes this time for one of CLOCK_MONOTONIC, not for a duration.
+  const result = linux().syscall(SYS_futex, address, FUTEX_WAIT_BITSET, expected >>> 0, time, null, bits);
+  return waitResult(result, index);
+}
+
+/**
+ * Like `futexWake`, but passes by those that `futexWaitAs` put to sleep with other bits.
+ * @returns how many were woken
+ * @throws RangeError for an index outside the array; SystemError ENOSYS
+ * @example if (futexWakeOf(words, 0, 1, 1) === 0) futexWake(words, 0, 1);
+ */
+export function futexWakeOf(words: Int32Array, index: number, count: number, bits: number): number {
+  const address = wordAddress(words, index);
+  // SAFETY: as in futexWake.
+  const result = linux().syscall(SYS_futex, address, FUTEX_WAKE_BITSET, count, null, null, bits);
+  if (result < 0) throw systemError("futex", lastErrno(), undefined, `waking element ${index}`);
+  return Number(result);
+}
+
+/**
+ * Whether a thread, of any process, waits for `words[index]`. No thread is woken: the first one is moved from this futex to this futex.
+ * True where the kernel cannot tell.
+ * @example if (futexHasSleepers(words, 0)) console.log("another one waits");
+ */
+export function futexHasSleepers(words: Int32Array, index: number): boolean {
+  const address = wordAddress(words, index);
+  // SAFETY: as in futexWake. The fourth number is how many to wake, the fifth how many to move, the sixth where to.
+  return Number(linux().syscall(SYS_futex, address, FUTEX_REQUEUE, 0, 1, address, 0)) !== 0;
 }

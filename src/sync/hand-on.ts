@@ -1,0 +1,108 @@
+/**
+ * How sleepers are woken after a commit, so that the writer pays for one of them, however many there are: each that was woken
+ * wakes two others. Should one die, or be stopped, before it does, another one notices: the *watcher*, which looks every 8 ms.
+ *
+ * | state of a sleeper | event | next | |
+ * | --- | --- | --- | --- |
+ * | awake | goes to sleep; another one watches, or no other one sleeps | asleep | |
+ * | awake | goes to sleep; others sleep, or did, and none of them watches | watching | `watched` := now |
+ * | asleep | commit, wake, time over | awake | after a commit: wakes 2 |
+ * | watching | 8 ms without a commit, others sleep | watching | `watched` := now |
+ * | watching | three times 8 ms without a commit, no other one sleeps | awake, goes to sleep | `watched` := 0 |
+ * | watching | commit, wake, time over | awake | `sleeper` := others, `watched` := 0, then wakes 2: one of them watches next |
+ *
+ * A commit wakes one sleeper that does not watch; the watcher is woken by another sleeper, or wakes by itself. So no single
+ * process has both, the wake and the watch. (tests/model/hand-on.ts has every interleaving with a death.) A stopped process is no sleeper: the kernel takes it out of the futex's queue.
+ */
+import { monotonicMs } from "../sys/clock.ts";
+import { futexHasSleepers, futexWait, futexWaitAs, futexWake, futexWakeOf } from "../sys/libc/futex.ts";
+import { CHANGES, SLEEPER, WATCHED } from "./lock-page-format.ts";
+
+/** How often the watcher looks, in milliseconds. */
+const WATCH_EVERY_MS = 8;
+
+/** A watcher that has not looked for so long is gone. */
+const WATCH_LOST_MS = 24;
+
+/** Looks of a watcher that is alone: longer than another one takes that is about to sleep, and counts on it. */
+const LOOKS_ALONE = 3;
+
+/** Instead of a sleeper's number: there may be others. */
+const OTHERS = -1;
+
+/** How many sleepers each woken one wakes: one of the two may be lost, and the other goes on. */
+const WAKES_PER_STEP = 2;
+
+/** In which wakes a sleeper takes part: by default in all of them. */
+const SLEEPER_BIT = 1;
+const WATCHER_BIT = 2;
+
+/** After a commit: wakes one sleeper, if there is any, and the watcher only if no other one sleeps. */
+export function wakeFirstSleeper(words: Int32Array): void {
+  if (Atomics.load(words, WATCHED) !== 0 && futexWakeOf(words, CHANGES, 1, SLEEPER_BIT) > 0) return;
+  futexWake(words, CHANGES, 1);
+}
+
+/** One thread's sleeping for commits on one lock page. */
+export class CommitSleep {
+  readonly #words: Int32Array;
+  /** Tells this sleeper's own traces on the page from those of others. */
+  readonly #number = Math.floor(Math.random() * 2 ** 31) + 1;
+
+  /** @param words the lock page, writable */
+  constructor(words: Int32Array) {
+    this.#words = words;
+  }
+
+  /** Sleeps while the count of commits is `seen`, for so long at most, and hands the wake on. It may end for no reason. */
+  until(seen: number, timeoutMs: number): void {
+    const words = this.#words;
+    const until = monotonicMs() + timeoutMs;
+    const hasWatched = this.#watch(seen, until);
+    if (!hasWatched) futexWait(words, CHANGES, seen, Math.max(0, until - monotonicMs()));
+    else this.#endWatch();
+    // Also after a sleep that only the time ended: the wake of this commit may have been lost with a process.
+    if (hasWatched || Atomics.load(words, CHANGES) !== seen) futexWake(words, CHANGES, WAKES_PER_STEP);
+  }
+
+  /** Sleeps as the watcher, as long as one is needed and there is no other. @returns whether the sleep is over */
+  #watch(seen: number, until: number): boolean {
+    let now = monotonicMs();
+    while (now + WATCH_EVERY_MS < until && this.#takesWatch(now)) {
+      for (
+        let alone = 0;
+        alone < LOOKS_ALONE;
+        alone = futexHasSleepers(this.#words, CHANGES) ? 0 : alone + 1
+      ) {
+        Atomics.store(this.#words, WATCHED, stampOf(now));
+        const result = futexWaitAs(this.#words, CHANGES, seen, now + WATCH_EVERY_MS, WATCHER_BIT);
+        now = monotonicMs();
+        if (result !== "timed-out" || now >= until) return true;
+      }
+      // First this, then the look whether another one came: one of the two sees the other.
+      Atomics.store(this.#words, WATCHED, 0);
+    }
+    return false;
+  }
+
+  /** Before the wakes: one of those that are woken finds that none watches. One that was about to sleep may have counted on this watcher. */
+  #endWatch(): void {
+    Atomics.store(this.#words, SLEEPER, OTHERS);
+    Atomics.store(this.#words, WATCHED, 0);
+  }
+
+  #takesWatch(now: number): boolean {
+    const words = this.#words;
+    const last = Atomics.exchange(words, SLEEPER, this.#number);
+    const watched = Atomics.load(words, WATCHED);
+    if (watched !== 0 && isRecent(watched, now)) return false;
+    const isAlone = (last === this.#number || last === 0) && !futexHasSleepers(words, CHANGES);
+    return !isAlone && Atomics.compareExchange(words, WATCHED, watched, stampOf(now)) === watched;
+  }
+}
+
+/** A time as the page has it: milliseconds of CLOCK_MONOTONIC that wrap, never 0. */
+const stampOf = (now: number): number => Math.floor(now % 2 ** 32) | 1;
+
+const isRecent = (watched: number, now: number): boolean =>
+  ((stampOf(now) - watched) | 0) >>> 0 <= WATCH_LOST_MS;
