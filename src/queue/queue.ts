@@ -36,7 +36,7 @@ import {
 } from "./options.ts";
 import { becomeOwner, giveBack, type OwnerInfo, oldestTakenAt, ownersOf } from "./owners.ts";
 import { QueueContent, queuePlan, queueType } from "./queue-content.ts";
-import { attemptOf, MAX_ATTEMPTS, type SlotCounts } from "./slots.ts";
+import type { SlotCounts } from "./slots.ts";
 
 /** What a queue holds. */
 export interface QueueInfo extends SegmentInfo, SlotCounts {
@@ -197,11 +197,13 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   /**
-   * All that is known of the queue and its users. Looks through /proc, which takes some milliseconds; `counts` and `owners` do not.
+   * All that is known of the queue and its users, after the jobs whose attempts are used up were moved to the dead letters. Looks through /proc, which takes some milliseconds; `counts` and `owners` do not.
    * @throws ClosedError; FileMissingError; FileFormatError for a truncated file
    */
   info(): QueueInfo {
-    const { slots, limits, geometry } = this.#latest();
+    this.#latest();
+    this.#buryUsedUp();
+    const { slots, limits, geometry } = this.#content;
     return {
       ...segmentInfo(this.#segment),
       slots: geometry.slots,
@@ -371,20 +373,42 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   #taken(slot: number): Job<T> | undefined {
-    const { slots, limits } = this.#content;
-    const place: JobPlace = {
-      slot,
-      number: slots.number,
-      lease: slots.lease,
-      ticketLow: slots.ticketLow(slot),
-      ticketHigh: slots.ticketHigh(slot),
-    };
-    this.#held[place.number] = place;
-    if (attemptOf(place.lease) >= (limits.maxAttempts || MAX_ATTEMPTS)) {
+    const { slots } = this.#content;
+    const place = this.#hold(slot, slots.number, slots.lease);
+    if (slots.hasNoAttemptLeft(place.lease)) {
       this.#bury(place);
       return this.tryTake();
     }
     return new Job(this.#jobs, place);
+  }
+
+  #hold(slot: number, number: number, lease: number): JobPlace {
+    const { slots } = this.#content;
+    const ticketLow = slots.ticketLow(slot);
+    const ticketHigh = slots.ticketHigh(slot);
+    const place: JobPlace = { slot, number, lease, ticketLow, ticketHigh };
+    this.#held[number] = place;
+    return place;
+  }
+
+  /** Moves all jobs whose attempts are used up, and whose time has come. Returns how many. */
+  #buryUsedUp(): number {
+    let count = 0;
+    for (const slot of this.#content.slots.usedUp()) {
+      this.#ready();
+      if (this.#buryAt(slot)) count++;
+    }
+    return count;
+  }
+
+  /** Takes the slot's job and moves it, if its attempts are used up; false also when another worker has it. */
+  #buryAt(slot: number): boolean {
+    const { slots } = this.#content;
+    const word = slots.word(slot);
+    const lease = slots.isUsedUp(word) ? slots.takeAt(slot, word) : undefined;
+    if (lease === undefined) return false;
+    this.#bury(this.#hold(slot, slots.numberOf(slot), lease));
+    return true;
   }
 
   /** Moves a job whose attempts are used up to the dead letters. Killed in between, it is in both. */
@@ -392,7 +416,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { slots } = this.#content;
     const bytes = slots.payload(place.slot, place.number).slice(0, slots.length(place.slot));
     const note = slots.user(place.slot).slice();
-    if (this.deadLetters.#pushCopy(bytes, note)) {
+    if (this.#letters().#pushCopy(bytes, note)) {
       this.#end(place, "done", 0);
       return;
     }
@@ -415,11 +439,18 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   /**
-   * The jobs whose attempts are used up: a queue beside this one, with the tag `<tag>.dead`, made at the first use.
+   * The jobs whose attempts are used up: a queue beside this one, with the tag `<tag>.dead`, made at the first use. Jobs that are
+   * to go there and have not been moved yet are moved first.
    * @throws as the constructor
    * @example for (let job = queue.deadLetters.tryTake(); job; job = queue.deadLetters.tryTake()) { …; job.done(); }
    */
   get deadLetters(): Queue<T> {
+    this.#current();
+    this.#buryUsedUp();
+    return this.#letters();
+  }
+
+  #letters(): Queue<T> {
     if (this.#deadLetters === undefined) {
       const { dir, tag = "", name, className, timeoutMs, trustOwner, shared } = this.#options;
       const { geometry, file } = this.#content;
@@ -447,7 +478,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     if (this.closed && how === "release") return true;
     this.#current();
     if (!this.#tryEnd(place, how, delayMs)) return this.#endInNewFile(place, how, delayMs);
-    if (how !== "extend") this.#ended(place.number, how);
+    if (how !== "extend") this.#ended(place, how);
     return true;
   }
 
@@ -457,12 +488,12 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     while (place.slot >= 0 && this.#isBeingReplaced && !deadline.isOver) {
       this.#moveOver();
       if (!this.#tryEnd(place, how, delayMs)) continue;
-      if (how !== "extend") this.#ended(place.number, how);
+      if (how !== "extend") this.#ended(place, how);
       return true;
     }
     // It may have been thawed, or moved, just before the last look.
     if (this.#tryEnd(place, how, delayMs)) {
-      if (how !== "extend") this.#ended(place.number, how);
+      if (how !== "extend") this.#ended(place, how);
       return true;
     }
     if (place.slot >= 0) this.#held[place.number] = undefined;
@@ -480,8 +511,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     return how === "fail" ? slots.fail(slot, lease, low, high) : slots.postpone(slot, lease, low, high);
   }
 
-  #ended(number: number, how: JobEnd): void {
+  #ended({ slot, number }: JobPlace, how: JobEnd): void {
     this.#held[number] = undefined;
+    if (how === "fail" && this.#buryAt(slot)) return;
     if (how === "done") this.#content.free.wake();
     else this.#content.ready.wake();
     this.#segment.notify();
@@ -577,7 +609,11 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const now = performance.now();
     if (now - this.#recoveredAt < RECOVER_EVERY_MS) return false;
     this.#recoveredAt = now;
-    return this.#isBeingReplaced ? this.#moveOver() : giveBack(this.#content, this.#owners) > 0;
+    return this.#isBeingReplaced ? this.#moveOver() : this.#giveBack() > 0;
+  }
+
+  #giveBack(): number {
+    return giveBack(this.#content, this.#owners) + this.#buryUsedUp();
   }
 
   get #isBeingReplaced(): boolean {

@@ -175,6 +175,7 @@ export class Slots {
   readonly #first: number;
   readonly #stride: number;
   readonly #hasLease: boolean;
+  readonly #maxAttempts: number;
   readonly #payloads: (Uint8Array | undefined)[] = [];
   /** Upper half of the tickets given here, so that tickets of two files differ. */
   readonly #ticketHigh: number;
@@ -195,7 +196,9 @@ export class Slots {
     this.#first = wordOf(geometry.firstByteOffset);
     this.#stride = wordOf(geometry.strideBytes);
     this.#ticketHigh = ticketHigh;
-    this.#hasLease = this.limits.leaseMs > 0;
+    const { leaseMs, maxAttempts } = this.limits;
+    this.#hasLease = leaseMs > 0;
+    this.#maxAttempts = maxAttempts || MAX_ATTEMPTS;
   }
 
   /** How many jobs were pushed, as far as is known; a u32 that wraps. */
@@ -305,6 +308,20 @@ export class Slots {
     if (!this.#swap(slot, word, taken)) return undefined;
     this.#stampTaken(slot);
     return taken;
+  }
+
+  /** Whether a word tells of a job that has used up its attempts: it is for the dead letters. */
+  isUsedUp(word: number): boolean {
+    return word >>> 30 === READY && (word & OWNER_MASK) === 0 && this.hasNoAttemptLeft(word);
+  }
+
+  hasNoAttemptLeft(word: number): boolean {
+    return attemptOf(word) >= this.#maxAttempts;
+  }
+
+  /** The slots of jobs that have used up their attempts and whose time has come. */
+  *usedUp(): Generator<number> {
+    for (const slot of this) if (this.isUsedUp(this.#read(slot)) && this.#isDue(slot)) yield slot;
   }
 
   /** Takes a job from its worker, who finds out when it ends it. */

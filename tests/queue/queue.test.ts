@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import {
   ClosedError,
@@ -14,6 +14,16 @@ import { stateOf, TAKEN } from "../../src/queue/slots.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { linesOf } from "../support/tools.ts";
 import { fillWork, isWhole, Work } from "./structs.ts";
+
+/** What another worker's fail() makes of the first slot's job: READY, with one attempt more. */
+function wearOut(path: string): void {
+  const file = openSync(path, "r+");
+  const word = new Uint32Array(1);
+  readSync(file, word, 0, 4, 4096);
+  word[0]! += 1 << 12;
+  writeSync(file, word, 0, 4, 4096);
+  closeSync(file);
+}
 
 type SwapArguments = [words: Int32Array, index: number, from: number, to: number];
 
@@ -122,6 +132,50 @@ describe("jobs", () => {
     expect([dead.data.id, dead.attempt]).toEqual([5, 1]);
     expect(new TextDecoder().decode(dead.user)).toStartWith("again");
     dead.done();
+  });
+
+  test("a job whose last attempt has failed is a dead letter at once, without another take, also where it was to wait", () => {
+    using queue = works({ maxAttempts: 1 });
+    queue.push({ id: 6 });
+    queue.take()!.fail("no answer", { delayMs: 60_000 });
+    expect(queue.counts()).toMatchObject({ ready: 0, delayed: 0, taken: 0, free: 8 });
+    using dead = queue.deadLetters.tryTake()!;
+    expect([dead.data.id, new TextDecoder().decode(dead.user)]).toEqual([6, `no answer${"\0".repeat(23)}`]);
+    dead.done();
+  });
+
+  test.each(["info", "deadLetters", "a push to a full queue"])(
+    "a job whose attempts others have used up becomes a dead letter at %s too",
+    (where) => {
+      using queue = works({ maxAttempts: 1, slots: 2 });
+      for (const id of [7, 8]) queue.push({ id });
+      wearOut(queue.path);
+      expect(queue.size).toBe(2);
+      if (where === "info") expect(queue.info()).toMatchObject({ ready: 1, free: 1 });
+      else if (where === "deadLetters") expect(queue.deadLetters.size).toBe(1);
+      else expect(queue.tryPush({ id: 9 })).toBe(true);
+      expect(queue.deadLetters.tryTake()!.data.id).toBe(7);
+      expect([8, 9]).toContain(queue.tryTake()!.data.id);
+    },
+  );
+
+  test("full dead letters: the job stays, and moves once there is room", async () => {
+    using queue = works({ maxAttempts: 1, slots: 2 });
+    using letters = queue.deadLetters;
+    for (const id of [1, 2]) letters.push({ id });
+    queue.push({ id: 3 });
+    const warnings: string[] = [];
+    const note = ({ message }: Error): number => warnings.push(message);
+    process.on("warning", note);
+    queue.take()!.fail();
+    expect(queue.counts()).toMatchObject({ ready: 0, delayed: 1 });
+    await Bun.sleep(0);
+    process.off("warning", note);
+    expect(warnings.join()).toContain("the dead letters of");
+    letters.take()!.done();
+    expect(queue.take({ timeoutMs: 1500 })).toBeUndefined();
+    expect(letters.take()!.data.id).toBe(2);
+    expect(letters.take()!.data.id).toBe(3);
   });
 
   test("a value that does not fit is no job, nor is what a function threw at", () => {
