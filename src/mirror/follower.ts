@@ -49,7 +49,7 @@ export interface FollowerInfo {
   readonly staleSince: number | undefined;
   /** Since when there is no connection, in ms since 1970; undefined while there is one. */
   readonly disconnectedSince: number | undefined;
-  /** Why the newest value was not stored. */
+  /** Why the newest value was not stored, or why there is no server yet. */
   readonly problem: string | undefined;
   /** What the file had of its own before it followed: commits that only its backup has. */
   readonly fenced: FencedFile | undefined;
@@ -120,7 +120,8 @@ export class MirrorFollower implements AsyncDisposable {
     if (timeoutMs === undefined) return this.#first.promise;
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(() => {
-      const why = this.#problem === undefined ? "" : `: ${this.#problem}`;
+      const { problem } = this.info();
+      const why = problem === undefined ? "" : `: ${problem}`;
       late.reject(
         new WaitTimeoutError(
           this.path,
@@ -153,7 +154,7 @@ export class MirrorFollower implements AsyncDisposable {
       publisherSeenAt: this.#publisher?.seenAt,
       staleSince: this.#staleSince,
       disconnectedSince: this.#transport.disconnectedSince,
-      problem: this.#problem,
+      problem: this.#transport.problem ?? this.#problem,
       fenced: this.#states.fenced ?? this.#fenced,
       missed,
       jobs,
@@ -314,7 +315,7 @@ export class MirrorFollower implements AsyncDisposable {
   #tell(): void {
     this.#note(false);
     const { onChange } = this.#options;
-    const text = `${this.#staleSince} ${this.#problem}`;
+    const text = `${this.#staleSince} ${this.#transport.problem ?? this.#problem}`;
     if (text === this.#told) return;
     this.#told = text;
     onChange?.(this.info());

@@ -6,10 +6,11 @@ import { checkOptions } from "../errors/check-options.ts";
 import { TRUST_OPTIONS } from "../sys/trust.ts";
 import { type FollowOptions, MirrorFollower } from "./follower.ts";
 import { connectNats, type NatsOptions } from "./nats.ts";
+import { beginNats } from "./pending.ts";
 import { MirrorPublisher, type PublishOptions } from "./publisher.ts";
 
 export type { FollowerInfo, FollowOptions, MirrorFollower } from "./follower.ts";
-export type { NatsCredentials, NatsOptions, NatsTls } from "./nats.ts";
+export type { NatsCredentials, NatsOptions, NatsTls, ServerWait } from "./nats.ts";
 export type { FencedFile } from "./place.ts";
 export type { MirrorPublisher, PublisherInfo, PublishOptions } from "./publisher.ts";
 
@@ -21,6 +22,8 @@ const COMMON = {
   tls: "object",
   connection: "object",
   replicas: "number",
+  serverWaitMs: "number",
+  onWait: "function",
   maxBytes: "number",
   ...TRUST_OPTIONS,
 } as const;
@@ -47,8 +50,9 @@ export const Mirror = {
    * Publishes a file: of a record or document each state that it has when the one before has arrived; of a channel each message;
    * of a queue each job, which is done here once the server has it. A key has one publisher at a time; who is cut off for longer
    * than the lease may be replaced, and is told so. What the file has is in the bucket when the promise resolves.
-   * @throws MirrorError when another process publishes the key, for a content that is too large, and without the packages;
-   *   FileFormatError, SystemError for the file; what the connection throws
+   * A server that is not there is waited for: `onWait` tells, `serverWaitMs` ends that.
+   * @throws MirrorError when another process publishes the key, for a content that is too large, without the packages, and when
+   *   no server came within `serverWaitMs`; FileFormatError, SystemError for the file; what the connection throws
    * @example await using publisher = await Mirror.publish("./.mmap/Robot_.mmap", { servers: "nats://10.0.0.1", bucket: "robots", key: "arm" });
    */
   async publish(path: string, options: PublishOptions & NatsOptions): Promise<MirrorPublisher> {
@@ -61,8 +65,9 @@ export const Mirror = {
   /**
    * Follows a key: makes the local file and keeps it, so that readers have `snapshot()`, `changes()` and `version`, and
    * subscribers the messages, as on the origin; of a queue it takes jobs for the workers of this machine. No other program
-   * should write a local record, document or channel that follows.
-   * @throws MirrorError without the packages; what the connection throws
+   * should write a local record, document or channel that follows. Resolves also where no server is there yet, unless
+   * `serverWaitMs` is given: `info().disconnectedSince` and `problem` say so.
+   * @throws MirrorError without the packages, and when no server came within `serverWaitMs`; what the connection throws
    * @example
    * await using follower = await Mirror.follow("./.mmap/Robot_.mmap", { servers: "nats://10.0.0.1", bucket: "robots", key: "arm" });
    * await follower.ready({ timeoutMs: 5000 });
@@ -71,6 +76,8 @@ export const Mirror = {
     const own = { mode: "number", ackWaitMs: "number", prefetch: "number", onChange: "function" } as const;
     checkOptions("Mirror.follow", options, { ...COMMON, ...own }, true);
     checkConnection("Mirror.follow", options);
-    return new MirrorFollower(path, await connectNats(options), options);
+    const { serverWaitMs } = options;
+    const transport = await (serverWaitMs === undefined ? beginNats(options) : connectNats(options));
+    return new MirrorFollower(path, transport, options);
   },
 } as const;

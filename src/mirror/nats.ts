@@ -14,6 +14,7 @@ import {
   timeoutFor,
 } from "./nats-shared.ts";
 import type { Entry, Log, LogKind, Transport } from "./transport.ts";
+import { sleepOr } from "./wait.ts";
 
 /** Who one is: one of these. */
 export interface NatsCredentials {
@@ -49,19 +50,68 @@ export interface NatsOptions {
   readonly connection?: NodeConnectionOptions | undefined;
   /** Copies of the bucket and of streams in a cluster: 1, 3 or 5. Default 1. */
   readonly replicas?: number | undefined;
+  /** Milliseconds to wait for a server that is not there when the mirror begins. Default: as long as it takes. 0: an error at once. */
+  readonly serverWaitMs?: number | undefined;
+  /** Called when no server is there as the mirror begins, and again for each other reason. @example ({ problem }) => console.error(problem) */
+  readonly onWait?: ((wait: ServerWait) => void) | undefined;
+}
+
+/** A mirror that begins has found no server yet, and goes on trying. */
+export interface ServerWait {
+  /** Since when, in ms since 1970. */
+  readonly since: number;
+  readonly problem: string;
 }
 
 /** Room that the protocol's headers take of the server's max_payload. */
 const HEADER_BYTES = 8192;
-/** For so long a server may refuse that has been connected. */
-const FIRST_ANSWER_MS = 10_000;
+/** Between two tries while no server is there: the first, and at most. */
 const FIRST_RETRY_MS = 200;
+const MAX_RETRY_MS = 2000;
+/** What a network says that may be another one in a moment. */
+const PASSING: readonly unknown[] = [
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+];
 
-/** @throws MirrorError without the packages; what `connect` throws; SystemError for a file that cannot be read */
-export async function connectNats(options: NatsOptions): Promise<NatsTransport> {
+/**
+ * Connects, and waits for a server that is not there, as long as the options say.
+ * @throws MirrorError without the packages, and when no server came in time; what `connect` throws, such as for wrong
+ *   credentials; SystemError for a file that cannot be read
+ */
+export async function connectNats(options: NatsOptions, signal?: AbortSignal): Promise<NatsTransport> {
   const loaded = await packages();
-  const { servers, connection, bucket } = options;
-  const nats = await loaded.connect({
+  const connection = connectionOf(options, loaded);
+  const [since, begun] = [Date.now(), performance.now()];
+  const stop = signal ?? new AbortController().signal;
+  let told: string | undefined;
+  for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(2 * retryMs, MAX_RETRY_MS)) {
+    try {
+      return await attempt(loaded, connection, options);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      const problem = `no server at ${[options.servers].flat().join(", ")}: ${reasonOf(error)}`;
+      if (performance.now() - begun >= (options.serverWaitMs ?? Number.POSITIVE_INFINITY))
+        throw new MirrorError(problem);
+      if (problem !== told) options.onWait?.({ since, problem });
+      told = problem;
+    }
+    await sleepOr(stop, retryMs);
+    if (stop.aborted) throw new DisconnectedError("the mirror has ended");
+  }
+}
+
+/** @throws TypeError; SystemError for a file that cannot be read */
+function connectionOf(options: NatsOptions, loaded: Packages): NodeConnectionOptions {
+  const { servers, connection } = options;
+  return {
     // A mirror outlives its server.
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
@@ -70,13 +120,20 @@ export async function connectNats(options: NatsOptions): Promise<NatsTransport> 
     ...(options.tls && { tls: definedOf(options.tls) }),
     ...connection,
     servers: typeof servers === "string" ? servers : [...servers],
-  });
+  };
+}
+
+async function attempt(
+  loaded: Packages,
+  connection: NodeConnectionOptions,
+  { bucket, replicas = 1 }: NatsOptions,
+): Promise<NatsTransport> {
+  const nats = await loaded.connect(connection);
   try {
-    const replicas = options.replicas ?? 1;
     const js = loaded.jetstream(nats, { timeout: REQUEST_TIMEOUT_MS });
     const jsm = await js.jetstreamManager(false);
     const makeBucket = (): Promise<KV> => new loaded.Kvm(js).create(bucket, { history: 1, replicas });
-    const kv = await patiently(makeBucket);
+    const kv = await orNotReady(makeBucket());
     return new NatsTransport({ nats, js, jsm, kv, bucket, replicas, users: 1 }, makeBucket);
   } catch (error) {
     await nats.close();
@@ -84,18 +141,33 @@ export async function connectNats(options: NatsOptions): Promise<NatsTransport> 
   }
 }
 
-/** A server that has just started, or a cluster that elects a leader, refuses at first. */
-async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
-  const end = performance.now() + FIRST_ANSWER_MS;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const isFinal = /permission|authori/i.test(String(error)) || performance.now() > end;
-      if (isFinal) throw error;
-      await Bun.sleep(FIRST_RETRY_MS);
-    }
+/** A server that refuses, but for what its reader may do: it has just started, or a cluster elects a leader. */
+class NotReadyError extends Error {
+  override readonly name = "NotReadyError";
+}
+
+async function orNotReady<T>(request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    if (error instanceof TypeError || /permission|authori|invalid/i.test(String(error))) throw error;
+    throw new NotReadyError(String(error));
   }
+}
+
+function isPassing(error: unknown): boolean {
+  if (error instanceof NotReadyError || (error as Error).name === "TimeoutError") return true;
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+  return (
+    PASSING.includes(code) ||
+    PASSING.includes(cause?.code) ||
+    /connection (refused|closed)/i.test(String(error))
+  );
+}
+
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? cause.message : message;
 }
 
 type Packages = Awaited<ReturnType<typeof packages>>;
@@ -161,6 +233,10 @@ export class NatsTransport implements Transport, Link {
 
   get disconnectedSince(): number | undefined {
     return this.#disconnectedSince;
+  }
+
+  get problem(): undefined {
+    return undefined;
   }
 
   async #followStatus(): Promise<void> {

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createUser } from "@nats-io/nkeys";
+import { createAccount, createOperator, createUser, type KeyPair } from "@nats-io/nkeys";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { c_int32, field, Manager, Reader, Struct } from "../../src/index.ts";
 import { Mirror } from "../../src/mirror/index.ts";
@@ -64,9 +64,11 @@ test.skipIf(LOCK_AND_KEY)(
     });
     const options = { servers: server.url, bucket: "robots", key: "arm" };
     const known = { credentials: { user: "arm", password: PASSWORD } };
-    expect(Mirror.publish(manager.path, { ...options, tls: { caFile: ca } })).rejects.toThrow(/authori/i);
-    expect(Mirror.publish(manager.path, { ...options, ...known, tls: {} })).rejects.toThrow();
-    expect(
+    await expect(Mirror.publish(manager.path, { ...options, tls: { caFile: ca } })).rejects.toThrow(
+      /authori/i,
+    );
+    await expect(Mirror.publish(manager.path, { ...options, ...known, tls: {} })).rejects.toThrow();
+    await expect(
       Mirror.publish(manager.path, { ...options, credentials: { user: "x", token: "y" } }),
     ).rejects.toThrow("must have one of");
     await using _publisher = await Mirror.publish(manager.path, {
@@ -82,6 +84,67 @@ test.skipIf(LOCK_AND_KEY)(
     await follower.ready({ timeoutMs: 30_000 });
     using reader = new Reader(All, { dir: join(dir.path, "b") });
     expect(reader.get("place.n")).toBe(4);
+  },
+  60_000,
+);
+
+/** A JSON web token as NATS signs it. */
+function token(issuer: KeyPair, subject: KeyPair, name: string, nats: Record<string, unknown>): string {
+  const encoded = (part: object): string => Buffer.from(JSON.stringify(part)).toString("base64url");
+  const claims = { jti: name, iat: 1, iss: issuer.getPublicKey(), sub: subject.getPublicKey(), name, nats };
+  const signed = `${encoded({ typ: "JWT", alg: "ed25519-nkey" })}.${encoded(claims)}`;
+  return `${signed}.${Buffer.from(issuer.sign(Buffer.from(signed))).toString("base64url")}`;
+}
+
+/** A server's configuration with one account beside the system's, and the credentials of a user of it, as nsc makes them. */
+function accountIn(directory: string): { config: string; credsFile: string } {
+  const [operator, system, account, user] = [
+    createOperator(),
+    createAccount(),
+    createAccount(),
+    createUser(),
+  ];
+  const storage = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
+  const open = { subs: -1, conn: -1, leaf: -1, imports: -1, exports: -1, data: -1, payload: -1 };
+  const ofOperator = token(operator, operator, "O", { type: "operator", version: 2 });
+  const ofSystem = token(operator, system, "SYS", { type: "account", version: 2, limits: open });
+  const limits = { ...open, ...storage };
+  const ofAccount = token(operator, account, "A", { type: "account", version: 2, limits });
+  const ofUser = token(account, user, "U", { type: "user", version: 2, subs: -1, data: -1, payload: -1 });
+  const [config, credsFile] = [join(directory, "server.conf"), join(directory, "robot.creds")];
+  writeFileSync(
+    config,
+    `operator: ${ofOperator}
+     system_account: ${system.getPublicKey()}
+     resolver: MEMORY
+     resolver_preload: { ${system.getPublicKey()}: ${ofSystem}, ${account.getPublicKey()}: ${ofAccount} }`,
+  );
+  const seed = new TextDecoder().decode(user.getSeed());
+  const parts = { "NATS USER JWT": ofUser, "USER NKEY SEED": seed };
+  const blocks = Object.entries(parts).map(
+    ([name, value]) => `-----BEGIN ${name}-----\n${value}\n------END ${name}------\n`,
+  );
+  writeFileSync(credsFile, blocks.join("\n"));
+  return { config, credsFile };
+}
+
+test.skipIf(!hasTool("nats-server"))(
+  "a file of credentials, in the library and on the command line (needs nats-server)",
+  async () => {
+    using dir = temporaryDirectory();
+    const { config, credsFile } = accountIn(dir.path);
+    await using server = await Server.start(["-c", config]);
+    const [a, b] = [join(dir.path, "a"), join(dir.path, "b")];
+    using manager = new Manager(All, { dir: a, create: true, init: (data) => fill(data, 4) });
+    const options = { servers: server.url, bucket: "shmstruct", key: "All_.mmap" };
+    await expect(Mirror.publish(manager.path, options)).rejects.toThrow(/authori/i);
+    await using _ = await Mirror.publish(manager.path, { ...options, credentials: { credsFile } });
+    const args = ["follow", options.key, "--from", server.url, "--dir", b, "--creds", credsFile];
+    const child = Bun.spawn([process.execPath, MAIN, "mirror", ...args], { stdout: "ignore" });
+    using reader = await Reader.open(All, { dir: b, waitMs: 20_000 });
+    expect(reader.get("place.n")).toBe(4);
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
   },
   60_000,
 );

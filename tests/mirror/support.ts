@@ -25,6 +25,11 @@ export class Server implements AsyncDisposable {
     return server;
   }
 
+  /** One that does not run yet. */
+  static planned(): Server {
+    return new Server(freePort(), []);
+  }
+
   /** Three servers that know each other. */
   static async cluster(): Promise<Server[]> {
     const ports = [freePort(), freePort(), freePort()];

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type FollowerInfo, MirrorFollower } from "../../mirror/follower.ts";
-import { connectNats, type NatsOptions, type NatsTransport } from "../../mirror/nats.ts";
+import { connectNats, type NatsOptions, type NatsTransport, type ServerWait } from "../../mirror/nats.ts";
+import { beginNats, type PendingTransport } from "../../mirror/pending.ts";
 import { MirrorPublisher, type PublisherInfo } from "../../mirror/publisher.ts";
 import { sleepOr } from "../../mirror/wait.ts";
 import { segmentAt } from "../../segment/list.ts";
@@ -61,19 +62,18 @@ export const command: Command = define({
     if (what === "follow") names.forEach(checkKey);
     const stop = new AbortController();
     process.once("SIGINT", () => stop.abort()).once("SIGTERM", () => stop.abort());
-    const transport = await connectNats(connectionOf(needed(server, values[server]), values));
-    try {
-      if (what === "publish") {
-        const maxHz = numberOption("hz", values.hz, 0.001);
-        await publish(out, files, { transport, stop, options: { ...trust, maxHz } });
-      } else {
-        const ackWaitMs = numberOption("ack-wait", values["ack-wait"], 1);
-        const prefetch = numberOption("prefetch", values.prefetch, 1);
-        const options = { ...trust, ackWaitMs, prefetch };
-        await follow(out, names, values.dir ?? "./.mmap", { transport, stop, options });
-      }
-    } finally {
-      await transport.close();
+    const connection = connectionOf(needed(server, values[server]), values);
+    const onWait = (wait: ServerWait): void => tellWait(out, wait);
+    if (what === "publish") {
+      const maxHz = numberOption("hz", values.hz, 0.001);
+      const connect = () => connectNats({ ...connection, onWait }, stop.signal);
+      await publish(out, files, { connect, stop, options: { ...trust, maxHz } });
+    } else {
+      const ackWaitMs = numberOption("ack-wait", values["ack-wait"], 1);
+      const prefetch = numberOption("prefetch", values.prefetch, 1);
+      const options = { ...trust, ackWaitMs, prefetch };
+      const connect = () => beginNats({ ...connection, onWait });
+      await follow(out, names, values.dir ?? "./.mmap", { connect, stop, options });
     }
     return EXIT.done;
   },
@@ -158,8 +158,8 @@ function filesIn(directory: string): string[] {
 }
 
 /** What all mirrors of a command have in common. */
-interface Running<O> {
-  readonly transport: NatsTransport;
+interface Running<T, O> {
+  readonly connect: () => Promise<T>;
   readonly stop: AbortController;
   readonly options: O;
 }
@@ -167,8 +167,13 @@ interface Running<O> {
 async function publish(
   out: Output,
   files: readonly string[],
-  { transport, stop, options }: Running<{ readonly maxHz: number | undefined }>,
+  { connect, stop, options }: Running<NatsTransport, { readonly maxHz: number | undefined }>,
 ): Promise<void> {
+  const transport = await connect().catch((error) => {
+    if (stop.signal.aborted) return undefined;
+    throw error;
+  });
+  if (transport === undefined) return;
   const start = (path: string): Promise<MirrorPublisher> =>
     MirrorPublisher.start(path, transport.share(), { ...options, key: basename(path) });
   const started = await Promise.allSettled(files.map(start));
@@ -181,6 +186,7 @@ async function publish(
     await Promise.race([over, tell(out, infos, stop.signal)]);
   } finally {
     await Promise.all(publishers.map((publisher) => publisher[Symbol.asyncDispose]()));
+    await transport.close();
   }
 }
 
@@ -188,8 +194,9 @@ async function follow(
   out: Output,
   names: readonly string[],
   dir: string,
-  { transport, stop, options }: Running<object>,
+  { connect, stop, options }: Running<PendingTransport, object>,
 ): Promise<void> {
+  const transport = await connect();
   const followers = new Map<string, MirrorFollower>();
   const start = (key: string): void => {
     if (!followers.has(key) && !key.includes("/"))
@@ -211,7 +218,14 @@ async function follow(
     await Promise.all([look(), tell(out, infos, stop.signal)]);
   } finally {
     await Promise.all([...followers.values()].map((follower) => follower[Symbol.asyncDispose]()));
+    await transport.close();
   }
+}
+
+/** No server is there yet. */
+function tellWait(out: Output, { since, problem }: ServerWait): void {
+  if (out.isJson) out.json({ waitingSince: since, problem });
+  else out.line(`waiting since ${timeOf(since)}: ${escapeText(problem)}`);
 }
 
 /** A line for each that has changed, every second. */
