@@ -17,14 +17,19 @@ using _ = { [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true 
 const port = 14_222;
 const server = Bun.spawn(
   ["nats-server", "-js", "-a", "127.0.0.1", "-p", String(port), "-sd", join(root, "jetstream")],
-  { stdout: "ignore", stderr: "ignore" },
+  // Debian has it in /usr/sbin, which is not in every user's PATH.
+  { stdout: "ignore", stderr: "ignore", env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` } },
 );
-await Bun.sleep(1000);
 const options = { servers: `nats://127.0.0.1:${port}`, bucket: "robots", key: "arm" };
 
 // Machine A: a program writes the file, and the mirror publishes it.
 using manager = new Manager(DemoMmapStructure, { dir: join(root, "a"), create: true });
-const publisher = await Mirror.publish(manager.path, { ...options, maxHz: 100 });
+const publisher = await Mirror.publish(manager.path, {
+  ...options,
+  maxHz: 100,
+  // The server has just been started.
+  onWait: ({ problem }) => console.log(`waiting: ${problem}`),
+});
 
 // Machine B: the mirror keeps a file, and a program reads it as ever.
 const follower = await Mirror.follow(join(root, "b", "DemoMmapStructure_.mmap"), options);
