@@ -330,6 +330,12 @@ export class RingWriter {
   }
 }
 
+/**
+ * A look for the next message moves the cursor at most so often, beside once for each message that was left out: a damaged ring
+ * could send it to and fro for ever. The next look goes on.
+ */
+const MAX_TURNS = 100;
+
 /** A subscriber's side: a cursor of its own, and no stores, so a read-only map is enough. */
 export class RingReader {
   readonly #ring: RingMemory;
@@ -440,7 +446,7 @@ export class RingReader {
   find(): number {
     const ring = this.#ring;
     const { words } = ring;
-    for (;;) {
+    for (let turns = 0; ; turns++) {
       const low = this.#low;
       const slot = ring.slotOf(low);
       const want = (low + 1) << 1;
@@ -460,6 +466,7 @@ export class RingReader {
         return slot;
       }
       if (!this.#isLapped(slot, sequence, want) && !this.#isLeftOut(slot, sequence)) return -1;
+      if (turns > ring.slots + MAX_TURNS) return -1;
     }
   }
 

@@ -791,8 +791,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     } finally {
       this.#views = [];
       this.#segment.close();
-      this.#owners.close();
       closeAtWorkerEnd.forget(this);
+      this.#owners.close();
     }
   }
 

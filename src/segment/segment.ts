@@ -328,8 +328,18 @@ export class Segment<C extends Content> implements Closable {
   #moveOn(): boolean {
     // Should it be missing, it is looked for every time from now on.
     this.#lookedAt = Number.NEGATIVE_INFINITY;
+    const next = this.#openInsteadOf(this.#content);
+    try {
+      return this.#moveTo(next);
+    } catch (error) {
+      if (next !== this.#content) next?.file.close();
+      throw error;
+    }
+  }
+
+  /** @param next what is at the path now; closed when it is open already */
+  #moveTo(next: C | undefined): boolean {
     const [old, lock] = [this.#content, this.#lock];
-    const next = this.#openInsteadOf(old);
     const keepsLock =
       lock === undefined || (lock.kind === (next?.file.lockKind ?? lock.kind) && !this.#isLockLost());
     const isSame =
@@ -337,27 +347,18 @@ export class Segment<C extends Content> implements Closable {
     if (isSame) next.file.close();
     const current = isSame ? old : next;
     if (current === old && keepsLock) return false;
-    this.#attach(current, keepsLock ? lock : this.#openLockInsteadOf(old, current));
+    this.#attach(current, keepsLock ? lock : this.#openLockFor(current));
     return true;
   }
 
-  #openLockInsteadOf(old: C | undefined, next: C | undefined): RwLock {
-    try {
-      return this.#openLockFor(next);
-    } catch (error) {
-      if (next !== old) next?.file.close();
-      throw error;
-    }
-  }
-
-  /** Goes over to another file and lock. Should the old memory be in use (`"BUSY"`), what was opened goes instead. */
+  /** Goes over to another file and lock. Should the old memory be in use (`"BUSY"`), nothing changes, and the new lock is closed. */
   #attach(next: C | undefined, lock: RwLock | undefined): void {
     const [old, oldLock] = [this.#content, this.#lock];
-    const generations = generationsOf(old?.file);
+    let generations: number;
     try {
+      generations = generationsOf(old?.file);
       if (next !== old) old?.file.close();
     } catch (error) {
-      next?.file.close();
       if (lock !== oldLock) lock?.close();
       throw error;
     }

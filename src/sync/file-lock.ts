@@ -4,7 +4,7 @@
  * the lock back when the last descriptor is closed, `kill -9` included.
  */
 import { UnsupportedError } from "../errors/errors.ts";
-import { check, type Hints, lastErrno, systemError } from "../sys/libc/call.ts";
+import { type Hints, lastErrno, systemError } from "../sys/libc/call.ts";
 import {
   E,
   F_OFD_SETLK,
@@ -81,7 +81,7 @@ class Flock implements FileLock {
   }
 
   unlock(): void {
-    check("flock", libc().flock(this.#fd, LOCK_UN), this.#path);
+    while (libc().flock(this.#fd, LOCK_UN) < 0) interrupted("flock", this.#path);
   }
 }
 
@@ -109,7 +109,7 @@ class RecordLock implements FileLock {
   }
 
   unlock(): void {
-    check("fcntl", libc().fcntl(this.#fd, F_OFD_SETLK, NO_LOCK), this.#path);
+    while (libc().fcntl(this.#fd, F_OFD_SETLK, NO_LOCK) < 0) interrupted("fcntl", this.#path);
   }
 }
 
@@ -118,6 +118,12 @@ const RECORD_LOCK_HINTS: Readonly<Record<LockMode, Hints>> = {
   exclusive: { [E.EBADF]: "an exclusive lock needs write permission on the file" },
   shared: {},
 };
+
+/** After a call that failed: it is to be repeated when a signal came. @throws SystemError otherwise */
+function interrupted(syscall: string, path: string): void {
+  const errno = lastErrno();
+  if (errno !== E.EINTR) throw systemError(syscall, errno, path);
+}
 
 /** After a failed call: true when another holds the lock, false when a signal came and it is to be repeated. */
 function busy(syscall: string, path: string, hints: Hints = {}): boolean {

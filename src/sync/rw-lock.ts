@@ -267,6 +267,9 @@ export class RwLock {
       this.#turnstile.leave();
       this.#lock.unlock();
       if (isFirst) this.#tellReleased();
+    } catch (error) {
+      // The file is closed next, and all locks on it are given back with it.
+      if (!(error instanceof ShmError)) throw error;
     } finally {
       this.#thread.drop();
       this.page?.close();

@@ -1,7 +1,7 @@
 /** Descriptors that are closed with their owner, also when a worker is terminated. */
 import { closeFile, openFile } from "./file.ts";
-import { check } from "./libc/call.ts";
-import { F_DUPFD_CLOEXEC, F_GETFD, O_RDONLY } from "./libc/constants.ts";
+import { check, lastErrno } from "./libc/call.ts";
+import { E, F_DUPFD_CLOEXEC, F_GETFD, O_RDONLY } from "./libc/constants.ts";
 import { ownedBuffer } from "./libc/ffi.ts";
 import { libc } from "./libc/symbols.ts";
 
@@ -59,7 +59,7 @@ export class OwnedFd {
    * @returns false when it was closed elsewhere already; it is not closed a second time
    */
   closeKnown(): boolean {
-    if (this.#buffer === undefined || libc().fcntl(this.#fd, F_GETFD, null) >= 0) {
+    if (this.#buffer === undefined || isOpen(this.#fd)) {
       this.close();
       return true;
     }
@@ -81,6 +81,8 @@ export class OwnedFd {
     this.close();
   }
 }
+
+const isOpen = (fd: number): boolean => libc().fcntl(fd, F_GETFD, null) >= 0 || lastErrno() !== E.EBADF;
 
 /** Opens a file that has the number `wanted`; false when something else has it. */
 function occupy(wanted: number): boolean {

@@ -8,6 +8,7 @@ import {
   ringGeometry,
 } from "../../src/channel/ring.ts";
 import { planSlots, type SlotGeometry } from "../../src/segment/slot-geometry.ts";
+import { randomFrom } from "../support/random.ts";
 
 const MAX_SLOTS = 2 ** 20;
 
@@ -311,5 +312,26 @@ describe("messages that are left out", () => {
     writer.sendAt(8, 3, 5, 6);
     expect(drain(reader)).toEqual([0]);
     expect([reader.timeLow, reader.timeHigh, reader.type]).toEqual([5, 6, 3]);
+  });
+});
+
+describe("a damaged ring", () => {
+  test("keeps no look for a message for ever", () => {
+    const random = randomFrom(11);
+    const words = [0, 1, 2, 3, 7, 8, 9, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
+    for (let i = 0; i < 1500; i++) {
+      const memory = ring();
+      const [writer, reader] = [publisher(memory), subscriber(memory)];
+      send(writer, 1, 2, 3, 4, 5, 6);
+      const { firstByteOffset, strideBytes } = memory.geometry;
+      const ints = new Uint32Array(memory.bytes.buffer);
+      const places = [
+        64,
+        ...[0, 1, 2, 3].flatMap((n) => [0, 8, 12].map((at) => firstByteOffset + n * strideBytes + at)),
+      ];
+      for (let damages = 0; damages < 3; damages++) ints[random.pick(places) / 4] = random.pick(words);
+      const target = new Uint8Array(8);
+      for (let looks = 0; looks < 20; looks++) reader.receive(target, 0);
+    }
   });
 });

@@ -4,11 +4,11 @@ import { chmodSync, chownSync, linkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { randomFrom, seedOfRun } from "../support/random.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
+import { killAt, type Point, pointsOf } from "../support/system-calls.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
 import { CONTENTS } from "./contents.ts";
 import { Bench, CHILD, Child, isSoak, rounds, rowsOf, rowTimeout } from "./support.ts";
-import { killAt, type Point, pointsOf } from "./system-calls.ts";
 
 setDefaultTimeout(rowTimeout());
 

@@ -6,7 +6,7 @@ import { readSync, statSync } from "node:fs";
 import { LockTimeoutError } from "../../src/index.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
 import { contentNamed } from "../conformance/contents.ts";
-import { MARK } from "../conformance/system-calls.ts";
+import { MARK } from "../support/system-calls.ts";
 
 const [name, action = "", dir = "", ...args] = process.argv.slice(2);
 const content = contentNamed(name);

@@ -22,7 +22,7 @@ import { Editor, FileFormatError, Manager, openReader, Reader, ShmError, toObjec
 import { MemoryMap } from "../../src/mmap/index.ts";
 import { Queue } from "../../src/queue/index.ts";
 import { type Random, randomFrom } from "../support/random.ts";
-import { descriptorsOf, mappingsOf } from "../support/resources.ts";
+import { openIn } from "../support/resources.ts";
 import { linesOf } from "../support/tools.ts";
 import {
   DATA,
@@ -256,8 +256,8 @@ function checkLeftovers(kind: Kind, recreates: boolean): void {
   const allowed = recreates ? [] : [DATA[kind]];
   const left = readdirSync(dir).filter((name) => !SIDE_FILE.test(name) && !allowed.includes(name));
   if (left.length > 0) report(`left: ${left}`);
-  if ((counts.files % 25 === 0 || Number(files) < 30) && (descriptorsOf(dir) > 0 || mappingsOf(dir) > 0))
-    report(`open: ${descriptorsOf(dir)} descriptors, ${mappingsOf(dir)} mappings`);
+  const open = openIn(dir);
+  if (open.length > 0) report(`open: ${open.join(" ")}`);
 }
 
 /** Stores into a file that is open, its length as it is. */

@@ -14,6 +14,15 @@ export const mappingsOf = (part: string): number =>
     .split("\n")
     .filter((line) => line.includes(part)).length;
 
+/** The files with `part` in their path on which a descriptor is open or which are mapped, once for each. */
+export const openIn = (part: string): string[] =>
+  [
+    ...readdirSync("/proc/self/fd").map((fd) => linkOf(`/proc/self/fd/${fd}`)),
+    ...readFileSync("/proc/self/maps", "utf8")
+      .split("\n")
+      .map((line) => line.slice(line.indexOf("/"))),
+  ].filter((path) => path.includes(part));
+
 /** How many workers there are. */
 export const workers = (): number =>
   readdirSync("/proc/self/task").filter((id) => nameOf(`/proc/self/task/${id}/comm`) === "Worker\n").length;
