@@ -1,4 +1,4 @@
-import { Words } from "./words.ts";
+import { type Words, wordsOf } from "./words.ts";
 
 /**
  * A stretch of memory as the generated views see it: one DataView, the byte order, and what may be done with it.
@@ -42,8 +42,8 @@ export interface Region extends Memory {
   /** Bits of the constants above. */
   readonly mode: number;
   readonly readOnly: boolean;
-  /** The whole buffer as typed arrays: an element is loaded and stored at once. */
-  readonly words: Words;
+  /** Of fresh memory the whole buffer as typed arrays: an element is loaded and stored at once. */
+  readonly words: Words | undefined;
   /** The same memory in the other byte order. */
   readonly swapped: Region;
   /** The same memory, with other rights or freshness. */
@@ -59,9 +59,10 @@ export class BufferRegion implements Region {
   readonly byteLength: number;
   readonly mode: number;
   readonly view: DataView;
+  // A property and not a getter: through one each access would take ten times as long.
+  readonly words: Words | undefined;
   #bytes: Uint8Array | undefined;
   #swapped: Region | undefined;
-  #words: Words | undefined;
 
   constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, mode: number) {
     this.buffer = buffer;
@@ -69,6 +70,7 @@ export class BufferRegion implements Region {
     this.byteLength = byteLength;
     this.mode = mode & ~OWN;
     this.view = new DataView(buffer, byteOffset, byteLength);
+    this.words = (mode & FRESH) === 0 ? undefined : wordsOf(buffer);
   }
 
   get littleEndian(): boolean {
@@ -83,11 +85,6 @@ export class BufferRegion implements Region {
     assertAttached(this);
     this.#bytes ??= new Uint8Array(this.buffer, this.byteOffset, this.byteLength);
     return this.#bytes;
-  }
-
-  get words(): Words {
-    this.#words ??= new Words(this.buffer);
-    return this.#words;
   }
 
   get swapped(): Region {

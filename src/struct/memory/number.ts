@@ -2,6 +2,8 @@
 import { assertAttached, FRESH, type Memory, type Region } from "./memory.ts";
 import { gone, turned, type Words } from "./words.ts";
 
+/** Where `elementAt` finds an element. */
+type Fresh = Region & { readonly words: Words };
 type Accessor = keyof Words;
 type Load<T> = (memory: Memory, byteOffset: number) => T;
 type Store<T> = (memory: Memory, byteOffset: number, value: T) => void;
@@ -27,7 +29,7 @@ export function loadNumber<T extends number | bigint>(accessor: Accessor): Load<
   return (memory, byteOffset) => {
     const index = elementAt(memory, byteOffset, size);
     if (index < 0) return memory.view[`get${accessor}`](byteOffset, memory.littleEndian) as T;
-    const { words } = memory as Region;
+    const { words } = memory as Fresh;
     if (memory.littleEndian || size === 1) return (words[accessor][index] ?? gone()) as T;
     return turn(words[unturned(size)][index] ?? gone(), accessor);
   };
@@ -43,7 +45,7 @@ export function storeNumber<T extends number | bigint>(accessor: Accessor): Stor
       return;
     }
     assertAttached(memory);
-    const { words } = memory as Region;
+    const { words } = memory as Fresh;
     if (memory.littleEndian || size === 1) words[accessor][index] = value;
     else words[unturned(size)][index] = turned.store(value as never, accessor);
   };

@@ -5,7 +5,6 @@
  * moves the bytes: the typed array then is a window on it.
  */
 import { OWN, Region } from "./memory.ts";
-import type { Words } from "./words.ts";
 
 /** Numbers wider or narrower than a word on their way out of one. All of them lie over each other. */
 const wide = new ArrayBuffer(8);
@@ -24,6 +23,8 @@ export class OwnRegion implements Region {
   /** All of the memory. */
   readonly cells: Int32Array<ArrayBuffer>;
   readonly mode: number;
+  /** It is never fresh. */
+  readonly words = undefined;
   #all: Region | undefined;
 
   /** @param byteLength a multiple of 4, as `mayBeOwn` says */
@@ -56,10 +57,6 @@ export class OwnRegion implements Region {
 
   get bytes(): Uint8Array {
     return this.#region.bytes;
-  }
-
-  get words(): Words {
-    return this.#region.words;
   }
 
   get littleEndian(): boolean {

@@ -6,68 +6,41 @@
 
 const scratch = new DataView(new ArrayBuffer(8));
 
-/** Typed arrays over a buffer, each made at its first use. */
+/** Typed arrays over a buffer. */
 export class Words {
-  readonly #buffer: ArrayBufferLike;
-  #u8: Uint8Array | undefined;
-  #i8: Int8Array | undefined;
-  #u16: Uint16Array | undefined;
-  #i16: Int16Array | undefined;
-  #u32: Uint32Array | undefined;
-  #i32: Int32Array | undefined;
-  #f32: Float32Array | undefined;
-  #u64: BigUint64Array | undefined;
-  #i64: BigInt64Array | undefined;
-  #f64: Float64Array | undefined;
+  readonly Uint8: Uint8Array;
+  readonly Int8: Int8Array;
+  readonly Uint16: Uint16Array;
+  readonly Int16: Int16Array;
+  readonly Uint32: Uint32Array;
+  readonly Int32: Int32Array;
+  readonly Float32: Float32Array;
+  readonly BigUint64: BigUint64Array;
+  readonly BigInt64: BigInt64Array;
+  readonly Float64: Float64Array;
 
   constructor(buffer: ArrayBufferLike) {
-    this.#buffer = buffer;
+    const count = (size: number) => Math.floor(buffer.byteLength / size);
+    this.Uint8 = new Uint8Array(buffer);
+    this.Int8 = new Int8Array(buffer);
+    this.Uint16 = new Uint16Array(buffer, 0, count(2));
+    this.Int16 = new Int16Array(buffer, 0, count(2));
+    this.Uint32 = new Uint32Array(buffer, 0, count(4));
+    this.Int32 = new Int32Array(buffer, 0, count(4));
+    this.Float32 = new Float32Array(buffer, 0, count(4));
+    this.BigUint64 = new BigUint64Array(buffer, 0, count(8));
+    this.BigInt64 = new BigInt64Array(buffer, 0, count(8));
+    this.Float64 = new Float64Array(buffer, 0, count(8));
   }
+}
 
-  #count(size: number): number {
-    return Math.floor(this.#buffer.byteLength / size);
-  }
+/** Of buffers, not of regions: there may be many regions of one. */
+const known = new WeakMap<ArrayBufferLike, Words>();
 
-  get Uint8(): Uint8Array {
-    this.#u8 ??= new Uint8Array(this.#buffer);
-    return this.#u8;
-  }
-  get Int8(): Int8Array {
-    this.#i8 ??= new Int8Array(this.#buffer);
-    return this.#i8;
-  }
-  get Uint16(): Uint16Array {
-    this.#u16 ??= new Uint16Array(this.#buffer, 0, this.#count(2));
-    return this.#u16;
-  }
-  get Int16(): Int16Array {
-    this.#i16 ??= new Int16Array(this.#buffer, 0, this.#count(2));
-    return this.#i16;
-  }
-  get Uint32(): Uint32Array {
-    this.#u32 ??= new Uint32Array(this.#buffer, 0, this.#count(4));
-    return this.#u32;
-  }
-  get Int32(): Int32Array {
-    this.#i32 ??= new Int32Array(this.#buffer, 0, this.#count(4));
-    return this.#i32;
-  }
-  get Float32(): Float32Array {
-    this.#f32 ??= new Float32Array(this.#buffer, 0, this.#count(4));
-    return this.#f32;
-  }
-  get BigUint64(): BigUint64Array {
-    this.#u64 ??= new BigUint64Array(this.#buffer, 0, this.#count(8));
-    return this.#u64;
-  }
-  get BigInt64(): BigInt64Array {
-    this.#i64 ??= new BigInt64Array(this.#buffer, 0, this.#count(8));
-    return this.#i64;
-  }
-  get Float64(): Float64Array {
-    this.#f64 ??= new Float64Array(this.#buffer, 0, this.#count(8));
-    return this.#f64;
-  }
+export function wordsOf(buffer: ArrayBufferLike): Words {
+  const words = known.get(buffer) ?? new Words(buffer);
+  known.set(buffer, words);
+  return words;
 }
 
 type Accessor = keyof Words;

@@ -119,15 +119,27 @@ function wideExpression(
   return values === "bigint" ? value : `Number(${value})`;
 }
 
+/** A bigint that a number can stand for: as one it is checked and stored without bigints of its own. */
+const isNarrowBigInt = (type: BitsType): boolean =>
+  type.values === "bigint" && type.conversion === undefined && !isWide(type);
+
+/** The statement, if any, that makes the number `n` of `v`: NaN of what is no bigint. */
+export const bitsNumber = (type: BitsType): string[] =>
+  isNarrowBigInt(type) ? ['const n = typeof v === "bigint" ? Number(v) : NaN;'] : [];
+
 /** An expression that is true for a value `v` that the bits cannot hold. */
 export function bitsRefuse(type: BitsType): string {
   if (type.values === "boolean") return 'typeof v !== "boolean"';
+  if (isNarrowBigInt(type)) return isOutside("n", type);
   const [least, most] = limitsOf(type);
   if (type.values === "bigint") return `typeof v !== "bigint" || v < ${least}n || v > ${most}n`;
   if (isWide(type)) return `!Number.isInteger(v) || v < ${least} || v > ${most}`;
-  const shift = 32 - type.width;
-  return `typeof v !== "number" || (v << ${shift} ${type.base.integer.signed ? ">>" : ">>>"} ${shift}) !== v`;
+  return `typeof v !== "number" || ${isOutside("v", type)}`;
 }
+
+/** Of a number, whether it is more than these bits hold. */
+const isOutside = (number: string, { base, width }: BitsType): string =>
+  `(${number} << ${32 - width} ${base.integer.signed ? ">>" : ">>>"} ${32 - width}) !== ${number}`;
 
 /** Statements that store the checked value `v`. */
 export function bitsStatements({ type, bits, access }: BitMember, source: BitSource): string[] {
@@ -150,18 +162,21 @@ function word32(type: BitsType, piece: Piece, source: BitSource): string {
 
 /** The bits of `v` from the piece's first on, as a number. */
 function valueBits(type: BitsType, { valueShift, width }: Piece): string {
+  if (isNarrowBigInt(type)) return valueShift === 0 ? "n" : `(n >>> ${valueShift})`;
   if (type.values === "bigint" || isWide(type)) {
     const bits = type.values === "bigint" ? "v" : "BigInt(v)";
-    return `Number(BigInt.asUintN(${width}, ${bits} >> ${valueShift}n))`;
+    return `Number(BigInt.asUintN(${width}, ${shifted(bits, valueShift)}))`;
   }
   return valueShift === 0 ? "v" : `(v >>> ${valueShift})`;
 }
 
+const shifted = (bits: string, by: number): string => (by === 0 ? bits : `${bits} >> ${by}n`);
+
 function wideWord(type: BitsType, piece: Piece, source: BitSource): string {
   const { shift, width, valueShift } = piece;
   const value = type.values === "bigint" ? "v" : "BigInt(v)";
-  const bits = `BigInt.asUintN(${width}, ${value} >> ${valueShift}n)`;
-  if (width === 64) return bits;
+  const bits = `BigInt.asUintN(${width}, ${shifted(value, valueShift)})`;
+  if (width === 64) return type.base.integer.signed ? bits : value;
   const others = BigInt.asUintN(64, ~(((1n << BigInt(width)) - 1n) << BigInt(shift)));
   return `${load(piece, source)} & ${others}n | ${bits} << ${shift}n`;
 }

@@ -45,11 +45,13 @@ import {
   type BitMember,
   type BitSource,
   bitsExpression,
+  bitsNumber,
   bitsRefuse,
   bitsStatements,
   checkBits,
   isBitMember,
 } from "./bits.ts";
+import { enumRefuses, integerOfEnum } from "./enums.ts";
 import { OFFSET, REGION } from "./internals.ts";
 import { jsonOfArray, readableElements } from "./plain.ts";
 import { SourceWriter } from "./source-writer.ts";
@@ -333,7 +335,7 @@ export class Generator {
       mode: modeOfMember(member, this.#mode),
       aligned: !this.#isUnaligned && isAligned(type, offset, layout),
     });
-    if (isScalar(type)) return [`return ${value};`];
+    if (isScalar(type) || integerOfEnum(type) !== undefined) return [`return ${value};`];
     const safe = bigintOf(type);
     if (safe !== undefined)
       return this.#safeGetter(safe, value, {
@@ -380,6 +382,12 @@ export class Generator {
   readonly #reads: Visitor<string, Place> = {
     ...forValues((type, place) => this.#afterBarrier(this.#readValue(type, place))),
     scalar: ({ inline }, place) => this.#afterBarrier(this.#readInline(inline, place)),
+    own: (type, place) => {
+      const integer = integerOfEnum(type);
+      return this.#afterBarrier(
+        integer === undefined ? this.#readValue(type, place) : this.#readInline(integer.inline, place),
+      );
+    },
     // Only a member is a bit-field, and reads itself.
     bits: () => "undefined",
     array: (type, place) => this.#readArray(type, place),
@@ -456,6 +464,8 @@ export class Generator {
     const mode = modeOfMember(member, this.#mode);
     const aligned = isAligned(type, member.offset, layout);
     if (isScalar(type)) return this.#storeInline(layout, name, type, { place, mode, aligned });
+    if (integerOfEnum(type) !== undefined)
+      return this.#storeEnum(layout, name, type as CType<unknown>, { place, mode, aligned });
     if (isBitMember(member)) return this.#bitsSetter(layout, member);
     if (isComposite(type)) {
       const storeAny = this.#constant("storeMember", storeMember);
@@ -475,9 +485,15 @@ export class Generator {
     { place, offset, member, aligned }: { place: string; offset: string; member: Member; aligned: boolean },
   ): string[] {
     const mode = modeOfMember(member, this.#mode);
-    const bits = this.#readInline(inline, { offset, mode, aligned });
+    const load = (accessor: Inline["accessor"]) =>
+      this.#afterBarrier(this.#readInline({ ...inline, accessor }, { offset, mode, aligned }));
+    const { words, double } = this.#halves;
     return [
-      `const number = Number(${this.#afterBarrier(bits)});`,
+      // As the bits of a floating-point number it costs no bigint. Those of a NaN need not survive; no safe one from 0 on has them.
+      `${double}[0] = ${load("Float64")};`,
+      `const high = ${words}[1];`,
+      `if (high >= 0 && high < ${2 ** 21}) return high * ${2 ** 32} + (${words}[0] >>> 0);`,
+      `const number = Number(${load(inline.accessor)});`,
       "if (Number.isSafeInteger(number)) return number;",
       this.#guarded(value, place),
     ];
@@ -492,25 +508,58 @@ export class Generator {
     const { accessor } = (bigintOf(type) as ScalarType<unknown, unknown>).inline;
     const refuse = this.#constant("refuseValue", refuseValue);
     const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
-    const isNegative = accessor === "BigUint64" ? " || v < 0" : "";
+    const isSigned = accessor === "BigInt64";
+    const { words, double } = this.#halves;
+    const store = (as: Inline["accessor"], word: string) =>
+      this.#storeWord(as, { offset: place, mode }, word, this.#isWhole && aligned);
     return [
-      `if (!Number.isSafeInteger(v)${isNegative}) ${refuse}(${what});`,
+      `if (!Number.isSafeInteger(v)${isSigned ? "" : " || v < 0"}) ${refuse}(${what});`,
       ...this.#saving(place, SIZES[accessor], aligned && !this.#isUnaligned),
-      this.#storeWord(accessor, { offset: place, mode }, "BigInt(v)", this.#isWhole && aligned),
+      ...(isSigned ? [`if (v < 0) { ${store(accessor, "BigInt(v)")} return; }`] : []),
+      `${words}[0] = v; ${words}[1] = v * ${2 ** -32};`,
+      store("Float64", `${double}[0]`),
     ];
+  }
+
+  /** Eight private bytes as two words and as a floating-point number, by their names in the source. */
+  get #halves(): { words: string; double: string } {
+    return {
+      words: this.#constant("ownWords", own.words),
+      double: this.#constant("ownFloat64", own.Float64),
+    };
   }
 
   #storeInline(
     layout: Layout,
     name: string,
     type: ScalarType<unknown, unknown>,
+    destination: Destination,
+  ): string[] {
+    const { refuses, ...how } = type.inline;
+    return this.#storeChecked(layout, name, type, { ...how, refuses: refuses("v") }, destination);
+  }
+
+  #storeEnum(layout: Layout, name: string, type: CType<unknown>, destination: Destination): string[] {
+    const { accessor } = (integerOfEnum(type) as ScalarType<unknown, unknown>).inline;
+    const refuses = this.#enumRefuses(type, () => true);
+    return this.#storeChecked(layout, name, type, { accessor, refuses }, destination);
+  }
+
+  #enumRefuses(type: CType<unknown>, fits: (value: unknown) => boolean): string {
+    return enumRefuses(type, fits, (values) => this.#constant("values", values));
+  }
+
+  #storeChecked(
+    layout: Layout,
+    name: string,
+    type: CType<unknown>,
+    { accessor, boolean, refuses }: Pick<Inline, "accessor" | "boolean"> & { readonly refuses: string },
     { place, mode, aligned }: Destination,
   ): string[] {
-    const { accessor, refuses, boolean } = type.inline;
     const refuse = this.#constant("refuseValue", refuseValue);
     const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
     return [
-      `if (${refuses("v")}) ${refuse}(${what});`,
+      `if (${refuses}) ${refuse}(${what});`,
       ...this.#saving(place, SIZES[accessor], aligned && !this.#isUnaligned),
       this.#storeWord(
         accessor,
@@ -631,8 +680,8 @@ export class Generator {
 
   #bitsGetter(layout: Layout, member: BitMember, place: string): string[] {
     const bits = this.#afterBarrier(bitsExpression(member, this.#bitSource(layout)));
-    const { conversion } = member.type;
-    if (conversion === undefined) return [`return ${bits};`];
+    const { conversion, declared } = member.type;
+    if (conversion === undefined || integerOfEnum(declared) !== undefined) return [`return ${bits};`];
     return [this.#guarded(`${this.#constant("decode", conversion.decode)}(${bits})`, place)];
   }
 
@@ -641,13 +690,21 @@ export class Generator {
     const check = this.#constant("checkBitsOf", checkBitsOf);
     const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#constant("bits", type)}, v`;
     return [
-      ...(type.conversion === undefined
-        ? [`if (${bitsRefuse(type)}) ${check}(${what});`]
-        : [`v = ${check}(${what});`]),
+      ...this.#bitsChecked(type, (call) => `${call}${check}(${what});`),
       // The bits beside these must be those that are there now, not those of an earlier look.
       ...(this.#fresh ? [`${BARRIER_SOURCE};`] : []),
       ...bitsStatements(member, this.#bitSource(layout)),
     ];
+  }
+
+  /** Statements that refuse what the bits cannot hold, and leave the value for them in `v`. */
+  #bitsChecked(type: BitsType, checking: (before: string) => string): string[] {
+    if (integerOfEnum(type.declared) !== undefined) {
+      const refuses = this.#enumRefuses(type.declared, (value) => fitsBits(type, value));
+      return [checking(`if (${refuses}) `)];
+    }
+    if (type.conversion !== undefined) return [checking("v = ")];
+    return [...bitsNumber(type), checking(`if (${bitsRefuse(type)}) `)];
   }
 }
 
@@ -657,6 +714,15 @@ function checkBitsOf(layout: Layout, name: string, type: BitsType, value: unknow
     return checkBits(type, value);
   } catch (error) {
     throw at(`${layout.name}.${name}`, error);
+  }
+}
+
+function fitsBits(type: BitsType, value: unknown): boolean {
+  try {
+    checkBits(type, value);
+    return true;
+  } catch {
+    return false;
   }
 }
 
