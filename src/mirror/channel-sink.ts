@@ -6,6 +6,7 @@ import { createSegment } from "../segment/create.ts";
 import { placeOfPath } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { dataOf } from "./fenced-log.ts";
+import { checkBytes } from "./frame.ts";
 import { decodeBatch, type SentMessage } from "./messages.ts";
 import { Conversions, payloadOf } from "./payloads.ts";
 import { LOCK_TIMEOUT_MS, type Sink, type SinkParts } from "./sink.ts";
@@ -92,7 +93,8 @@ export class ChannelSink implements Sink {
     if (now - this.#lookedAt > LOOK_EVERY_MS && !this.#isInPlace())
       throw new MirrorError(`'${this.#parts.path}' was deleted or replaced`);
     const data = dataOf(value);
-    if (data !== undefined) this.#storeBatch(data);
+    const problem = data && problemOf(() => this.#storeBatch(data));
+    if (problem !== undefined) this.#parts.failed(problem);
     this.#entry = revision;
     if (now - this.#lookedAt > LOOK_EVERY_MS) this.#tell(now);
   }
@@ -103,10 +105,13 @@ export class ChannelSink implements Sink {
     if (String(head.life) !== this.#parts.frame.head.life || head.epoch < this.#epoch) return;
     this.#epoch = head.epoch;
     const convert = this.#conversions.of(head.abi);
+    let problem: MirrorError | undefined;
     for (const message of messages)
-      if (message.index >= this.#writer.index) this.#send(message, convert(message.payload));
+      if (message.index >= this.#writer.index)
+        problem = problemOf(() => this.#send(message, convert(message.payload))) ?? problem;
     this.#segment.notify();
     this.#parts.stored(this.#writer.index, toMs(messages.at(-1)));
+    if (problem !== undefined) throw problem;
   }
 
   #send({ index, type, timeLow, timeHigh, user }: SentMessage, payload: Uint8Array): void {
@@ -140,6 +145,17 @@ export class ChannelSink implements Sink {
   }
 }
 
+/** What cannot be a message here is missed and told: those that come after it are not held up. */
+function problemOf(store: () => void): MirrorError | undefined {
+  try {
+    store();
+    return undefined;
+  } catch (error) {
+    if (error instanceof MirrorError) return error;
+    throw error;
+  }
+}
+
 const toMs = (message: SentMessage | undefined): number | undefined =>
   message && (message.timeHigh * 2 ** 32 + (message.timeLow >>> 0)) / 1e6;
 
@@ -166,9 +182,10 @@ function hasShapeOf({ path, trust, frame: { head } }: SinkParts): boolean {
 }
 
 /** Makes the local channel; subscribers of one that was there go on in it. */
-function make({ path, mode, trust, frame: { head, schema } }: SinkParts): void {
+function make({ path, mode, trust, maxBytes, frame: { head, schema } }: SinkParts): void {
   const payload = payloadOf(head, schema);
   const plan = channelPlan(payload, head.slots ?? 0, payload.isVariable ? head.contentBytes : undefined);
+  checkBytes(plan.contentBytes, maxBytes);
   const options = { force: true, mode, trust, timeoutMs: LOCK_TIMEOUT_MS };
   createSegment(placeOfPath(path), plan, channelType(), options);
 }

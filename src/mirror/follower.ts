@@ -254,7 +254,7 @@ export class MirrorFollower implements AsyncDisposable {
   }
 
   #partsFor(frame: Frame, state: MirrorState | undefined): SinkParts {
-    const { trustOwner, shared, mode = 0o600 } = this.#options;
+    const { trustOwner, shared, mode = 0o600, maxBytes } = this.#options;
     const { ackWaitMs = DEFAULT_ACK_WAIT_MS, prefetch = DEFAULT_PREFETCH } = this.#options;
     return {
       path: this.path,
@@ -266,6 +266,7 @@ export class MirrorFollower implements AsyncDisposable {
       state,
       ackWaitMs,
       prefetch,
+      maxBytes,
       stored: (version, sentAt) => {
         this.#streamedVersion = version;
         if (sentAt !== undefined) this.#lagMs = Date.now() - sentAt;

@@ -170,6 +170,11 @@ export function imageOf(
   };
 }
 
+/** @throws MirrorError for a content that is larger than is mirrored */
+export function checkBytes(bytes: number, maxBytes = DEFAULT_MAX_BYTES): void {
+  if (bytes > maxBytes) throw tooLarge(bytes, maxBytes);
+}
+
 export const tooLarge = (bytes: number, maxBytes: number): MirrorError =>
   new MirrorError(`a content of ${bytes} bytes is not mirrored: maxBytes is ${maxBytes}`);
 

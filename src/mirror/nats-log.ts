@@ -144,5 +144,5 @@ const deliveryOf = (message: JsMsg): Delivery => ({
   revision: message.seq,
   extend: () => message.working(),
   done: () => message.ackAck(),
-  giveBack: () => message.nak(),
+  giveBack: (afterMs) => message.nak(afterMs),
 });

@@ -7,6 +7,7 @@ import { absolutePath } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
 import { ChannelSource, openChannel } from "./channel-source.ts";
 import { mirrored } from "./contents.ts";
+import { checkBytes } from "./frame.ts";
 import { Lease, LeaseTaken } from "./lease.ts";
 import { openQueue, QueueSource } from "./queue-source.ts";
 import { epochOf, Session, type Source } from "./session.ts";
@@ -224,21 +225,33 @@ interface Opened {
   close(): void;
 }
 
+/** Runs a check of what was opened, and closes that when it throws. */
+function closing(opened: { close(): void }, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
+}
+
 /** @throws FileFormatError for what cannot be published; MirrorError */
 function openSource(path: string, options: PublishOptions): Opened {
-  const { trustOwner, shared } = options;
+  const { trustOwner, shared, maxBytes } = options;
   const trust = { trustOwner, shared };
   const kind = segmentAt(path)?.kind;
   if (kind === undefined)
     throw new FileFormatError(path, `'${path}' is no file that can be published: it is missing or damaged`);
   if (kind === "channel") {
     const channel = openChannel(path, trust);
+    closing(channel, () => checkBytes(channel.content.file.footer?.contentBytes ?? 0, maxBytes));
     return { make: (session) => new ChannelSource(channel, session, options), close: () => channel.close() };
   }
   if (kind === "queue") {
     const open = openQueue(path, trust);
-    const source = (session: Session): QueueSource => new QueueSource(open, session, options);
-    return { make: source, close: () => [open.queue, open.segment].forEach((each) => void each.close()) };
+    const close = (): void => [open.queue, open.segment].forEach((each) => void each.close());
+    closing({ close }, () => checkBytes(open.segment.content.file.footer?.contentBytes ?? 0, maxBytes));
+    return { make: (session) => new QueueSource(open, session, options), close };
   }
   const { place, type } = mirrored(kind, path);
   const segment = new Segment<Content>(place, type, { access: "read", makesLock: false, trust });

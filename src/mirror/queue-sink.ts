@@ -7,6 +7,7 @@ import { queuePlan, queueType } from "../queue/queue-content.ts";
 import { createSegment } from "../segment/create.ts";
 import { placeOfPath } from "../segment/place.ts";
 import { dataOf } from "./fenced-log.ts";
+import { checkBytes } from "./frame.ts";
 import { type LocalJob, LocalJobs } from "./local-jobs.ts";
 import { Conversions, payloadOf } from "./payloads.ts";
 import { decodeJob } from "./queue-source.ts";
@@ -15,6 +16,8 @@ import type { Delivery, Log } from "./transport.ts";
 import { sleepOr } from "./wait.ts";
 
 const RETRY_MS = 200;
+/** For so long a job goes to none, which is not for this machine: there may be no other. */
+const GIVE_BACK_MS = 1000;
 /** The jobs in hand are looked at this often at least. */
 const LOOK_EVERY_MS = 500;
 /** Numbers of jobs that were done here and may come again, as their confirmation got lost. */
@@ -41,7 +44,7 @@ export class QueueSink implements Sink {
 
   /** @throws MirrorError for nonsense, and for a local queue of other jobs; SystemError */
   constructor(parts: SinkParts) {
-    const { frame, path, trust, mode } = parts;
+    const { frame, path, trust, mode, maxBytes } = parts;
     const { head, schema } = frame;
     this.#parts = parts;
     this.#conversions = new Conversions(schema);
@@ -49,6 +52,7 @@ export class QueueSink implements Sink {
     const payloadBytes = payload.isVariable ? head.contentBytes : undefined;
     const limits = { maxAttempts: head.maxAttempts ?? 0, leaseMs: head.leaseMs ?? 0 };
     const plan = queuePlan(payload, { slots: head.slots ?? 0, payloadBytes, limits });
+    checkBytes(plan.contentBytes, maxBytes);
     createSegment(placeOfPath(path), plan, queueType(), {
       force: false,
       mode,
@@ -102,7 +106,7 @@ export class QueueSink implements Sink {
   #push(delivery: Delivery, data: Uint8Array): void {
     const job = this.#pushed(data);
     if (job === undefined) {
-      delivery.giveBack();
+      delivery.giveBack(GIVE_BACK_MS);
       return;
     }
     const now = Date.now();

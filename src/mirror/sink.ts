@@ -31,6 +31,8 @@ export interface SinkParts {
   /** Milliseconds, of a queue. */
   readonly ackWaitMs: number;
   readonly prefetch: number;
+  /** A larger file is not made: the bucket says how large it is to be. */
+  readonly maxBytes: number | undefined;
   stored(version: number, sentAt: number | undefined): void;
   failed(error: unknown): void;
   note(state: Partial<MirrorState>): void;

@@ -50,8 +50,8 @@ export interface Delivery extends Entry {
   extend(): void;
   /** Ends it for good. @returns whether the engine has confirmed that */
   done(): Promise<boolean>;
-  /** Lets another taker have it. */
-  giveBack(): void;
+  /** Lets another taker have it, at once or after a while. */
+  giveBack(afterMs?: number): void;
 }
 
 export interface Transport {

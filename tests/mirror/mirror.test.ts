@@ -140,6 +140,31 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     await expect(refused).rejects.toThrow("maxBytes is 100");
   });
 
+  test("with maxHz the newest state wins, and no more than that many are put a second", async () => {
+    await using server = await Server.start();
+    using manager = record(server);
+    const options = { ...KEY, servers: server.url };
+    const begun = performance.now();
+    await using publisher = await Mirror.publish(manager.path, { ...options, maxHz: 10 });
+    await using follower = await Mirror.follow(join(server.file("copy"), "All_.mmap"), options);
+    await follower.ready({ timeoutMs: 30_000 });
+    using reader = new Reader(All, { dir: server.file("copy") });
+    for (let n = 2; n <= 150; n++) {
+      manager.edit((data) => fill(data, n));
+      await Bun.sleep(2);
+    }
+    await until(() => numberIn(reader) === 150, "the newest state");
+    await until(() => publisher.info().confirmedVersion === manager.version, "the bucket confirms");
+    const { nats, kv } = await bucketOf(server);
+    const { revision } = (await kv.get(KEY.key))!;
+    const leases = (await kv.get(`${KEY.key}.lease`))!.revision;
+    await nats.close();
+    // Leases are put as well: at the start, and every third of five seconds.
+    const seconds = (performance.now() - begun) / 1000;
+    expect(Math.max(revision, leases)).toBeLessThan(10 * seconds + 3 + seconds);
+    expect(manager.version).toBe(149);
+  });
+
   test("one publisher at a time: who was cut off is fenced, and nothing of it arrives afterwards", async () => {
     await using server = await Server.start();
     using first = record(server);
@@ -158,7 +183,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     });
     await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
     await follower.ready({ timeoutMs: 30_000 });
-    expect(Mirror.publish(second.path, { ...options, waitMs: 0 })).rejects.toThrow(MirrorError);
+    await expect(Mirror.publish(second.path, { ...options, waitMs: 0 })).rejects.toThrow(MirrorError);
 
     wire.cut();
     first.edit((data) => fill(data, 2));
@@ -309,7 +334,9 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
   test("channels and queues, and files that are not there, are refused", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url };
-    expect(Mirror.publish(server.file("nothing"), options)).rejects.toThrow("no file that can be published");
+    await expect(Mirror.publish(server.file("nothing"), options)).rejects.toThrow(
+      "no file that can be published",
+    );
     expect(existsSync(server.file("nothing"))).toBe(false);
   });
 });

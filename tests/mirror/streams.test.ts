@@ -1,7 +1,8 @@
 /** Channels and queues on several machines, through a real nats-server. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { c_int32, c_uint32, field, Struct } from "../../src/index.ts";
@@ -101,6 +102,130 @@ describe.skipIf(!hasTool("nats-server"))("channels on several machines (need nat
     const message = await subscriber.receiveAsync({ timeoutMs: 10_000 });
     expect([message?.index, message?.data.n]).toEqual([0, 100]);
     expect(follower.info().epoch).toBe(2);
+  });
+});
+
+describe.skipIf(!hasTool("nats-server"))("what others put there (need nats-server)", () => {
+  /** Appends what no publisher of ours would. */
+  const append = async (server: Server, kind: string, ...entries: readonly Uint8Array[]): Promise<void> => {
+    const nats = await connect({ servers: server.url });
+    const js = jetstream(nats);
+    for (const entry of entries) await js.publish(`shmstruct.${kind}.${KEY.bucket}.${KEY.key}`, entry);
+    await nats.close();
+  };
+  /** The first byte says that it is no mark. */
+  const junk = [
+    new Uint8Array(),
+    Uint8Array.of(1),
+    Uint8Array.of(1, 2, 3),
+    new Uint8Array(200).fill(1),
+    new Uint8Array(89).fill(255, 1).fill(1, 0, 1),
+  ];
+
+  test("nonsense in a channel's log is told and passed over", async () => {
+    await using server = await Server.start();
+    const options = { ...KEY, servers: server.url };
+    using ticks = new Publisher(Tick, { dir: server.file("origin"), create: true, slots: 16 });
+    await using publisher = await Mirror.publish(ticks.path, options);
+    const problems: (string | undefined)[] = [];
+    await using follower = await Mirror.follow(join(server.file("copy"), "Tick_.channel"), {
+      ...options,
+      onChange: ({ problem }) => problems.push(problem),
+    });
+    await follower.ready({ timeoutMs: 30_000 });
+    ticks.send(tick(0));
+    await until(() => publisher.info().confirmedVersion === 1, "the first is sent");
+    await append(server, "channel", ...junk);
+    await until(() => problems.some((text) => text?.includes("holds no messages")), "it is told");
+    ticks.send(tick(1));
+    using subscriber = new Subscriber(Tick, { dir: server.file("copy"), from: "oldest" });
+    for (const index of [0, 1])
+      expect(await subscriber.receiveAsync({ timeoutMs: 10_000 })).toMatchObject({ index, missed: 0 });
+    await until(() => follower.info().problem === undefined, "the problem is over");
+  });
+
+  test("nonsense in a queue's log is told, and comes again only after a while", async () => {
+    await using server = await Server.start();
+    const options = { ...KEY, servers: server.url };
+    using origin = new Queue(Job, { dir: server.file("origin"), create: true, slots: 16 });
+    await using _ = await Mirror.publish(origin.path, options);
+    using copy = new Queue(Job, { dir: server.file("copy"), create: true, slots: 16 });
+    const problems: (string | undefined)[] = [];
+    await using follower = await Mirror.follow(copy.path, {
+      ...options,
+      onChange: ({ problem }) => problems.push(problem),
+    });
+    await follower.ready({ timeoutMs: 30_000 });
+    await append(server, "queue", ...junk);
+    origin.push({ n: 5 });
+    using job = await copy.takeAsync({ timeoutMs: 10_000 });
+    expect(job?.data.n).toBe(5);
+    job?.done();
+    await until(() => problems.some((text) => text !== undefined), "it is told");
+    await Bun.sleep(300);
+    const nats = await connect({ servers: server.url });
+    const { delivered } = await (await jetstreamManager(nats)).consumers.info(
+      `SHM_queue_${KEY.bucket}_${KEY.key}`,
+      "workers",
+    );
+    await nats.close();
+    // Once each, and perhaps once more.
+    expect(delivered.consumer_seq).toBeLessThan(3 * junk.length);
+  });
+
+  test("a bucket does not say how large a local file becomes: maxBytes does, here and at the origin", async () => {
+    await using server = await Server.start();
+    const options = { ...KEY, servers: server.url };
+    using ticks = new Publisher(Tick, { dir: server.file("origin"), create: true, slots: 64 });
+    using jobs = new Queue(Job, { dir: server.file("origin"), create: true, slots: 64 });
+    for (const { path } of [ticks, jobs])
+      await expect(Mirror.publish(path, { ...options, maxBytes: 1000 })).rejects.toThrow("maxBytes is 1000");
+    await using _ = await Mirror.publish(ticks.path, options);
+    await using _publisher = await Mirror.publish(jobs.path, { ...options, key: "jobs" });
+    for (const [key, name] of [
+      [KEY.key, "Tick_.channel"],
+      ["jobs", "Job_.queue"],
+    ] as const) {
+      const path = join(server.file("copy"), name);
+      await using follower = await Mirror.follow(path, { ...options, key, maxBytes: 1000 });
+      await until(() => follower.info().problem?.includes("maxBytes is 1000") === true, "it is told");
+      expect(existsSync(path)).toBe(false);
+    }
+  });
+});
+
+describe.skipIf(!hasTool("nats-server"))("a server that has forgotten everything (needs nats-server)", () => {
+  test("messages and jobs go on, and what was lost is counted", async () => {
+    await using server = await Server.start();
+    const options = { servers: server.url, bucket: KEY.bucket, leaseMs: LEASE_MS };
+    using ticks = new Publisher(Tick, { dir: server.file("origin"), create: true, slots: 4 });
+    using jobs = new Queue(Job, { dir: server.file("origin"), create: true, slots: 64 });
+    await using publisher = await Mirror.publish(ticks.path, { ...options, key: "ticks" });
+    await using _ = await Mirror.publish(jobs.path, { ...options, key: "jobs" });
+    const follow = (key: string, name: string) =>
+      Mirror.follow(join(server.file("copy"), name), { servers: server.url, bucket: KEY.bucket, key });
+    await using follower = await follow("ticks", "Tick_.channel");
+    await using workers = await follow("jobs", "Job_.queue");
+    await Promise.all([follower, workers].map((each) => each.ready({ timeoutMs: 30_000 })));
+    ticks.send(tick(0));
+    await until(() => follower.info().version === 1, "the first message");
+    using subscriber = new Subscriber(Tick, { dir: server.file("copy"), from: "oldest" });
+    using copy = new Queue(Job, { dir: server.file("copy") });
+    expect(subscriber.receive()?.index).toBe(0);
+    await server.kill();
+    server.forget();
+    for (let n = 1; n < 12; n++) ticks.send(tick(n));
+    jobs.push({ n: 7 });
+    await server.run();
+    const message = await subscriber.receiveAsync({ timeoutMs: 30_000 });
+    expect(message?.data.n).toBe(message!.index);
+    expect(message?.missed).toBe(message!.index - 1);
+    using job = await copy.takeAsync({ timeoutMs: 30_000 });
+    expect(job?.data.n).toBe(7);
+    job?.done();
+    ticks.send(tick(12));
+    await until(() => follower.info().version === 13, "the last message");
+    await until(() => publisher.info().confirmedVersion === 13, "it is confirmed");
   });
 });
 
