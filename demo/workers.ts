@@ -67,10 +67,20 @@ async function watch(dir: string, jobs: Queue<Job>, done: Queue<Job>, seconds: n
   await Promise.all(workers.map(({ exited }) => exited));
   collect(done, times);
   const twice = [...times.values()].filter((count) => count > 1).length;
-  const left = jobs.counts();
-  return `\n${JOBS} jobs, ${kills} workers killed: ${times.size} done, ${left.ready + left.taken} left, ${twice} done twice (killed between work and done), ${
-    JOBS - times.size - left.ready - left.taken
-  } lost`;
+  const left = idsIn(jobs);
+  const again = left.filter((id) => times.has(id)).length;
+  const lost = JOBS - new Set([...times.keys(), ...left]).size;
+  return `\n${JOBS} jobs, ${kills} workers killed: ${times.size} done, ${left.length} left, ${twice + again} done twice or to be (killed between work and done), ${lost} lost`;
+}
+
+/** The jobs that are left, those of dead workers included. */
+function idsIn(jobs: Queue<Job>): number[] {
+  const ids: number[] = [];
+  for (let job = jobs.tryTake(); job !== undefined; job = jobs.tryTake()) {
+    ids.push(job.data.id);
+    job.done();
+  }
+  return ids;
 }
 
 /** Counts how often each job was done. */

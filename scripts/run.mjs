@@ -2,7 +2,7 @@
 //   node scripts/run.mjs start   the main job: the demo of a Manager, an Editor and two Readers
 //   node scripts/run.mjs test    types, format, lint, all tests
 //   node scripts/run.mjs build   compiles src/ into dist/; npm runs it after an install in a clone, and before packing
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, statSync, utimesSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -18,13 +18,38 @@ function run(command, args, options = {}) {
   return result.status ?? 1;
 }
 
-function must(title, command, args) {
-  console.log(`\n== ${title}`);
-  const code = run(command, args);
-  if (code !== 0) {
-    console.error(`\n== ${title} failed (exit code ${code})`);
-    process.exit(code);
+/** The same beside others: its output is shown when it has ended. Promises its exit code. */
+async function runBeside(command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk) => {
+      output += chunk;
+    });
+  const code = await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
+  return { code: code ?? 1, output };
+}
+
+/**
+ * Types, format and lint need a core for a quarter of a minute, and tests wait a good deal: they run at the same time.
+ * The tests write as they run; what the others found stands at the end.
+ */
+async function test(args) {
+  const besides = (async () => [
+    ["format and lint", await runBeside(bin("bun"), ["run", "lint"])],
+    ["types", await runBeside(bin("bun"), ["run", "check"])],
+  ])();
+  const tests = new Promise((resolve, reject) => {
+    const command = ["test", `--parallel=${testWorkers}`, TIME_LIMIT, ...args];
+    spawn(bin("bun"), command, { cwd: root, stdio: "inherit" }).on("error", reject).on("close", resolve);
+  });
+  const failed = (await tests) === 0 ? [] : ["tests"];
+  for (const [title, { code, output }] of await besides) {
+    console.log(`\n== ${title}\n${output}`);
+    if (code !== 0) failed.push(title);
   }
+  console.log(failed.length === 0 ? "== all passed" : `== failed: ${failed.join(", ")}`);
+  process.exitCode = failed.length === 0 ? 0 : 1;
 }
 
 /** True when the folder's packages are those of its lock file. */
@@ -72,17 +97,15 @@ function installNodePeer() {
 
 // For tests that name no limit of their own: 5 s are too few on a busy machine.
 const TIME_LIMIT = "--timeout=60000";
-// Many tests start processes of their own, and some measure how fair these are to each other: not one worker for each core.
-const testWorkers = Math.max(2, Math.floor(availableParallelism() / 2));
+// Many tests start processes of their own, or wait: half as many workers as cores, but three on a small machine.
+const testWorkers = Math.max(3, Math.floor(availableParallelism() / 2));
 
 const jobs = {
   build: () => build(),
   start: () => process.exit(run(bin("bun"), ["demo/main.ts", ...process.argv.slice(3)])),
   test: () => {
     installNodePeer();
-    must("types", bin("bun"), ["run", "check"]);
-    must("format and lint", bin("bun"), ["run", "lint"]);
-    must("tests", bin("bun"), ["test", `--parallel=${testWorkers}`, TIME_LIMIT, ...process.argv.slice(3)]);
+    return test(process.argv.slice(3));
   },
 };
 
@@ -103,4 +126,4 @@ if (job !== jobs.build) {
   install();
   build("--if-needed");
 }
-job();
+await job();

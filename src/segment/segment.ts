@@ -491,8 +491,10 @@ export class Segment<C extends Content> implements Closable {
   /** Unmaps, and lets the lock go. @throws ShmError "BUSY" while an asynchronous operation uses the memory */
   close(): void {
     if (this.#closed) return;
-    // First, as it may refuse: then the segment stays open, for another try.
-    this.#content?.file.close();
+    // By a store, as what follows may be interrupted by a full stack.
+    const lock = this.#lock;
+    if (lock !== undefined) lock.isEnding = true;
+    this.#closeFile();
     this.#closed = true;
     this.#content = undefined;
     closeAtWorkerEnd.forget(this);
@@ -500,6 +502,16 @@ export class Segment<C extends Content> implements Closable {
       this.#watch?.close();
     } finally {
       this.#lock?.close();
+    }
+  }
+
+  /** It may refuse, when its memory is in use: then the segment stays open, for another try. */
+  #closeFile(): void {
+    try {
+      this.#content?.file.close();
+    } catch (error) {
+      if (!(error instanceof RangeError) && this.#lock !== undefined) this.#lock.isEnding = false;
+      throw error;
     }
   }
 

@@ -110,6 +110,11 @@ export class RwLock {
   /** A call is changing what the kernel gave us: set before, cleared after. Set at the begin of a call, it tells of a call that was interrupted. */
   #isChanging = false;
   #closed = false;
+  /**
+   * Set by an owner that is about to close this lock: a store, which no full stack can prevent. Should `close()` not be reached, or
+   * not come to its end, the next call of the thread on the same file does it.
+   */
+  isEnding = false;
 
   /**
    * Opens the lock file, and its page `<path>-page`; with `create` it makes what is missing.
@@ -134,6 +139,7 @@ export class RwLock {
       this.kind = kind;
       this.#id = status.id;
       this.#thread = new ThreadLocks(status.id, this);
+      this.#thread.heal();
       this.#line = new WaitLine(this.#thread.pause);
       markAsOurs(this.#fd);
     } catch (error) {
@@ -282,7 +288,11 @@ export class RwLock {
    * the thread before a wait; of use only to code that knows that it was interrupted.
    */
   heal(): void {
-    if (!this.#isChanging || this.#closed) return;
+    if (this.isEnding || this.#closed) {
+      this.close();
+      return;
+    }
+    if (!this.#isChanging) return;
     if (this.#held === undefined) this.#unlockQuietly();
     this.#turnstile.heal();
     this.#isChanging = false;

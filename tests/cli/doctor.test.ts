@@ -61,7 +61,7 @@ describe("files", () => {
   test("a stopped holder, in text", async () => {
     const path = copyOf("Held_.mmap");
     const holder = Bun.spawn(
-      ["flock", "-x", path.replace(".mmap", ".lock"), "sh", "-c", "echo held; exec sleep 100"],
+      ["flock", "--no-fork", "-x", path.replace(".mmap", ".lock"), "sh", "-c", "echo held; exec sleep 100"],
       {
         stdout: "pipe",
       },

@@ -1,5 +1,5 @@
 /** What other processes may do to a segment, on every content: come at once, be killed, be of another user. */
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, chownSync, linkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { randomFrom, seedOfRun } from "../support/random.ts";
@@ -17,6 +17,10 @@ console.log(`SEED=${seed}`);
 const random = randomFrom(seed);
 
 const CREATORS = 16;
+
+/** Made by the first that needs it. */
+let copied: ReadableCopy | undefined;
+afterAll(() => copied?.[Symbol.dispose]());
 
 /** Kills a child at some moment, most often soon. */
 async function killSomewhen(child: Child): Promise<void> {
@@ -174,16 +178,16 @@ describe.each([...CONTENTS])("$name", (content) => {
   });
 
   /** A child as another user, from a copy of the library that it may read. */
-  function asUser(bench: Bench, copy: ReadableCopy, action: string, ...args: (string | number)[]): Child {
+  function asUser(bench: Bench, action: string, ...args: (string | number)[]): Child {
+    copied ??= readableCopy();
     const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    const program = [copy.of(CHILD), content.name, action, bench.dir, ...args.map(String)];
-    return new Child(program, { through: user, bun: copy.bun });
+    const program = [copied.of(CHILD), content.name, action, bench.dir, ...args.map(String)];
+    return new Child(program, { through: user, bun: copied.bun });
   }
 
   test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(
     "another uid: what the mode grants, and else an error that says so (needs root and setpriv)",
     async () => {
-      using copy = readableCopy();
       for (const [mode, reads, writes] of [
         [0o666, true, true],
         [0o644, true, false],
@@ -196,14 +200,14 @@ describe.each([...CONTENTS])("$name", (content) => {
         writer.commit(1);
         for (const name of bench.ownFiles()) expect(statSync(join(bench.dir, name)).mode & 0o777).toBe(mode);
         if (shared) {
-          using trusting = asUser(bench, copy, "look");
+          using trusting = asUser(bench, "look");
           expect(await trusting.line()).toMatch(
             /^UntrustedFileError .*other users can truncate it.*shared: true/,
           );
         }
-        using reading = asUser(bench, copy, "look", "shared");
+        using reading = asUser(bench, "look", "shared");
         expect(await reading.line()).toMatch(reads ? /^state 1$/ : /^SystemError EACCES .*mode 0600/);
-        using committing = asUser(bench, copy, "attempt", 5, "shared");
+        using committing = asUser(bench, "attempt", 5, "shared");
         expect(await committing.line()).toMatch(writes ? /^committed 5$/ : /^SystemError EACCES .*mode/);
         expect(writer.newest()).toBe(writes ? 5 : 1);
       }
@@ -213,11 +217,10 @@ describe.each([...CONTENTS])("$name", (content) => {
   test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(
     "umask 0777: files and directories are made as they should be, also by who is not root (needs root and setpriv)",
     async () => {
-      using copy = readableCopy();
       for (const umask of [0, 0o777]) {
         using bench = new Bench(content);
         chownSync(bench.dir, 65534, 65534);
-        using child = asUser(bench, copy, "createWith", umask, "shared");
+        using child = asUser(bench, "createWith", umask, "shared");
         expect(await child.line()).toBe("state 5");
         for (const name of bench.ownFiles())
           expect([name, statSync(join(bench.dir, name)).mode & 0o777]).toEqual([name, 0o660]);

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { FileFormatError, ShmError } from "../../src/index.ts";
+import { fileLock } from "../../src/sync/file-lock.ts";
 import { type ContentUnderTest, contentNamed } from "../conformance/contents.ts";
 import { randomFrom } from "../support/random.ts";
 
@@ -46,6 +47,11 @@ function codeOf(call: () => unknown): string {
   }
 }
 
+/** Also where the end of a scope overflows as well. */
+const isOverflow = (error: unknown): boolean =>
+  error instanceof RangeError ||
+  (error instanceof SuppressedError && isOverflow(error.error) && isOverflow(error.suppressed));
+
 /**
  * Overflows the stack inside the library: calls `act` on the way back from the deepest call, at every depth near the
  * edge. @returns how often it overflowed inside
@@ -53,13 +59,15 @@ function codeOf(call: () => unknown): string {
 function overflow(act: () => void, pad: readonly number[]): number {
   let left = 60;
   let inside = 0;
+  let other: unknown;
   const tryOnce = (): void => {
     left--;
     try {
       act();
     } catch (error) {
-      if (!(error instanceof RangeError)) fail(String(error));
-      inside++;
+      // Told later: at this depth there is no room for that.
+      if (isOverflow(error)) inside++;
+      else other ??= error;
     }
   };
   const dive = (depth: number, ...rest: readonly number[]): void => {
@@ -74,8 +82,9 @@ function overflow(act: () => void, pad: readonly number[]): number {
   try {
     dive(0, ...pad);
   } catch (error) {
-    if (!(error instanceof RangeError)) fail(String(error));
+    if (!isOverflow(error)) other ??= error;
   }
+  if (other !== undefined) fail(`${String(other)} ${(other as Error).stack}`);
   return inside;
 }
 
@@ -103,6 +112,36 @@ function stack(): void {
       check(reader.peek() === reader.newest(), `${what}: what is seen without the lock`);
     }
   say(`overflows ${overflows > 100 ? "enough" : overflows}`);
+}
+
+/**
+ * The control of `stack`: a writer that takes the kernel's lock and notes that only when it has it, as one does who has not
+ * thought of full stacks. Its lock stays held, by no session.
+ */
+function stackControl(): void {
+  content.create(dir).close();
+  const path = `${dir}/control`;
+  const flockOf = () => fileLock("flock", openSync(path, "a"), path);
+  const [lock, other] = [flockOf(), flockOf()];
+  let isHeld = false;
+  let isInterrupted = false;
+  // A session is made by some calls, which need more of the stack than the system call does.
+  const note = (value: boolean, calls = 40): boolean => (calls === 0 ? value : !note(!value, calls - 1));
+  const commit = (): void => {
+    if (isInterrupted) return;
+    lock.tryLock("exclusive");
+    isInterrupted = true;
+    isHeld = note(true);
+    lock.unlock();
+    isHeld = note(false);
+    isInterrupted = false;
+  };
+  let isLeft = false;
+  for (let pad = 0; pad < Number(args[0]) && !isLeft; pad++) {
+    overflow(commit, Array(pad % 37).fill(1));
+    isLeft = !isHeld && !other.tryLock("exclusive");
+  }
+  say(isLeft ? "left locked" : "always free");
 }
 
 /** At the limit of descriptors: only SystemErrors, nothing leaks, changes are told without a thread. */
@@ -325,6 +364,7 @@ function tamperInUse(): void {
 
 const actions: Record<string, () => void | Promise<void>> = {
   stack,
+  stackControl,
   descriptors,
   fullDisk,
   overlay,

@@ -131,7 +131,8 @@ function resources(dir: string): { fds: number; maps: number; bytes: number } {
   };
 }
 
-const ROUNDS = rounds(5000);
+const ROUNDS = rounds(2000);
+const WARM_UP = 1000;
 
 test(`${ROUNDS} rounds of opening and closing leave nothing behind`, () => {
   using temp = new TempDir();
@@ -144,16 +145,20 @@ test(`${ROUNDS} rounds of opening and closing leave nothing behind`, () => {
       throw new Error("lost");
     if (i % 100 === 0) thrownBy(() => new Reader(Robot, { dir: temp.dir, tag: "none" }));
   };
-  for (let i = 0; i < 1000; i++) round(i);
-  Bun.gc(true);
-  const before = resources(temp.dir);
-  for (let i = 0; i < ROUNDS; i++) round(i);
-  Bun.gc(true);
-  const after = resources(temp.dir);
+  // Collected now and then: on a busy machine the collector's own threads come late, and the heap grows by what is garbage.
+  const work = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      round(i);
+      if (i % 250 === 249) Bun.gc(true);
+    }
+    return resources(temp.dir);
+  };
+  const before = work(WARM_UP);
+  const after = work(ROUNDS);
   expect([after.fds, after.maps]).toEqual([before.fds, before.maps]);
   // The engine's own memory comes and goes, which other test files in this process have filled; the soak looks at it more closely.
   expect(after.bytes - before.bytes).toBeLessThan(128 * 2 ** 20);
-  expect(manager.version).toBe(ROUNDS + 1000);
+  expect(manager.version).toBe(ROUNDS + WARM_UP);
 }, 60_000);
 
 test("a file that grew and is made anew loses no commit: what was added hides the footer from the Manager", () => {

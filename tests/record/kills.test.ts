@@ -6,7 +6,7 @@ import { killWriters } from "./kills.ts";
 import { TempDir } from "./support.ts";
 
 // tests/soak/roles-kill.ts kills by the thousand.
-const KILLS = 80;
+const KILLS = 40;
 
 test.skipIf(isEmulated).each([
   [KILLS, "kept as a whole", 0],

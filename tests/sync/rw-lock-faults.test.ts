@@ -279,6 +279,18 @@ describe("the table of states", () => {
   });
 });
 
+test("a lock whose owner was interrupted before close() is given back by the next that is opened, or that waits", () => {
+  for (const isOpenBefore of [false, true]) {
+    const before = isOpenBefore ? open() : undefined;
+    const interrupted = open();
+    interrupted.acquire("exclusive");
+    interrupted.isEnding = true;
+    using next = before ?? open();
+    next.acquire("exclusive", { timeoutMs: 100 });
+    expect([interrupted.state, next.held]).toEqual(["closed", "exclusive"]);
+  }
+});
+
 describe("the library twice in one thread", () => {
   test("a copy of it in another directory sees the deadlock", async () => {
     using copy = readableCopy();
