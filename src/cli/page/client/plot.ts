@@ -21,6 +21,7 @@ class Series {
   readonly hue: number;
   readonly #times = new Float64Array(CAPACITY);
   readonly #numbers = new Float64Array(CAPACITY);
+  readonly #columns = new Columns();
   #count = 0;
 
   constructor(live: Live, path: string, hue: number) {
@@ -49,28 +50,82 @@ class Series {
     this.#count++;
   }
 
-  /** The points from the last one before `start`, and then the last value as it still is. */
-  points(start: number, now: number, visit: (at: number, number: number) => void): void {
-    const oldest = Math.max(0, this.#count - CAPACITY);
-    let first = this.#count;
-    while (
-      first > oldest &&
-      this.#times[first % CAPACITY === 0 ? CAPACITY - 1 : (first - 1) % CAPACITY]! >= start
-    )
-      first--;
-    for (let i = Math.max(oldest, first - 1); i < this.#count; i++)
-      visit(Math.max(start, this.#times[i % CAPACITY]!), this.#numbers[i % CAPACITY]!);
-    if (this.#count > 0) visit(now, this.last);
+  /** How many points there have been: a change has to be drawn. */
+  get count(): number {
+    return this.#count;
   }
 
-  range(start: number, now: number): Range {
-    let least = Number.POSITIVE_INFINITY;
-    let most = Number.NEGATIVE_INFINITY;
-    this.points(start, now, (_, number) => {
-      if (number < least) least = number;
-      if (number > most) most = number;
-    });
-    return { least, most };
+  /** The oldest point that is kept and not before `start`. */
+  #firstFrom(start: number): number {
+    let low = Math.max(0, this.#count - CAPACITY);
+    let high = this.#count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#times[middle % CAPACITY]! < start) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /**
+   * The points of a window in columns of one pixel: from the last one before it to the last value, as it still is. Of each
+   * column the first, the least, the most and the last are kept: more cannot be seen.
+   */
+  columns({ start, now, width }: Window): Columns {
+    const columns = this.#columns;
+    columns.reset(width);
+    if (this.#count === 0) return columns;
+    const scale = width / (now - start);
+    const oldest = Math.max(0, this.#count - CAPACITY);
+    for (let i = Math.max(oldest, this.#firstFrom(start) - 1); i < this.#count; i++) {
+      const at = this.#times[i % CAPACITY]!;
+      columns.add(at <= start ? 0 : Math.round((at - start) * scale), this.#numbers[i % CAPACITY]!);
+    }
+    columns.add(width, this.last);
+    return columns;
+  }
+}
+
+interface Window {
+  readonly start: number;
+  readonly now: number;
+  /** Pixels. */
+  readonly width: number;
+}
+
+const PER_COLUMN = 4;
+
+/** Points by columns of pixels. */
+class Columns {
+  count = 0;
+  least = Number.POSITIVE_INFINITY;
+  most = Number.NEGATIVE_INFINITY;
+  places = new Int32Array(0);
+  /** First, least, most, last of each. */
+  numbers = new Float64Array(0);
+
+  reset(width: number): void {
+    this.count = 0;
+    this.least = Number.POSITIVE_INFINITY;
+    this.most = Number.NEGATIVE_INFINITY;
+    if (this.places.length > width) return;
+    this.places = new Int32Array(width + 1);
+    this.numbers = new Float64Array(PER_COLUMN * (width + 1));
+  }
+
+  add(place: number, number: number): void {
+    const { numbers, places } = this;
+    if (number < this.least) this.least = number;
+    if (number > this.most) this.most = number;
+    const at = PER_COLUMN * (this.count - 1);
+    if (this.count === 0 || places[this.count - 1] !== place) {
+      places[this.count] = place;
+      numbers.fill(number, PER_COLUMN * this.count, PER_COLUMN * ++this.count);
+      return;
+    }
+    if (number < numbers[at + 1]!) numbers[at + 1] = number;
+    if (number > numbers[at + 2]!) numbers[at + 2] = number;
+    numbers[at + 3] = number;
   }
 }
 
@@ -87,6 +142,8 @@ export class Plot {
   #isRunning = false;
   #frames = 0;
   #legendAt = 0;
+  /** What was drawn last. */
+  #drawn = "";
 
   constructor(onchange: () => void) {
     this.#onchange = onchange;
@@ -149,7 +206,7 @@ export class Plot {
 
   #legendLine(series: Series): HTMLElement {
     const swatch = make("i");
-    swatch.style.background = colorOf(series.hue);
+    swatch.style.background = colorOf(series.hue, isDark() ? LIGHTNESS.dark : LIGHTNESS.light);
     const name = make("span", {
       class: "name",
       text: visible(series.path),
@@ -191,24 +248,35 @@ export class Plot {
       line.querySelector(".value")!.textContent = numberText(this.#series[i]!.last);
   }
 
-  #draw(now: number): void {
+  /** Nothing has come, and the window has not moved by a pixel. */
+  #isDrawn(now: number): boolean {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
-    const context = this.#context(width, height);
-    const start = now - this.#windowS * 1000;
-    const ranges = this.#series.map((series) => series.range(start, now));
+    const points = this.#series.reduce((sum, { count }) => sum + count, 0);
+    const shift = Math.floor((now * width) / (this.#windowS * 1000));
+    const state = [points, shift, width, height, this.#series.length, this.#hasOwnScales, isDark()].join();
+    if (state === this.#drawn) return true;
+    this.#drawn = state;
+    return false;
+  }
+
+  #draw(now: number): void {
+    if (this.#isDrawn(now)) return;
+    const { clientWidth, clientHeight } = this.#canvas;
+    const context = this.#context(clientWidth, clientHeight);
+    const width = Math.max(1, clientWidth - MARGIN.left - MARGIN.right);
+    const window = { start: now - this.#windowS * 1000, now, width };
+    const lines = this.#series.map((series) => series.columns(window));
     const common: Range = padded({
-      least: Math.min(...ranges.map(({ least }) => least)),
-      most: Math.max(...ranges.map(({ most }) => most)),
+      least: Math.min(...lines.map(({ least }) => least)),
+      most: Math.max(...lines.map(({ most }) => most)),
     });
-    this.#drawGrid(context, { width, height, range: this.#hasOwnScales ? undefined : common });
-    for (const [i, series] of this.#series.entries())
-      drawLine(context, series, {
-        start,
-        now,
-        range: this.#hasOwnScales ? padded(ranges[i]!) : common,
-        width: width - MARGIN.left - MARGIN.right,
-        height: height - MARGIN.top - MARGIN.bottom,
-      });
+    const range = this.#hasOwnScales ? undefined : common;
+    this.#drawGrid(context, { width: clientWidth, height: clientHeight, range });
+    const lightness = isDark() ? LIGHTNESS.dark : LIGHTNESS.light;
+    for (const [i, columns] of lines.entries()) {
+      context.strokeStyle = colorOf(this.#series[i]!.hue, lightness);
+      drawLine(context, columns, range ?? padded(columns), clientHeight - MARGIN.top - MARGIN.bottom);
+    }
   }
 
   #context(width: number, height: number): CanvasRenderingContext2D {
@@ -255,6 +323,7 @@ export class Plot {
       );
     }
     context.stroke();
+    context.lineWidth = 1.5;
   }
 }
 
@@ -263,52 +332,29 @@ function line(context: CanvasRenderingContext2D, x: number, y: number, toX: numb
   context.lineTo(toX, toY);
 }
 
-interface Frame {
-  readonly start: number;
-  readonly now: number;
-  readonly range: Range;
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Of the points in one column of pixels the first, the least, the most and the last are drawn: more cannot be seen. */
 function drawLine(
   context: CanvasRenderingContext2D,
-  series: Series,
-  { start, now, range, width, height }: Frame,
+  { count, places, numbers }: Columns,
+  { least, most }: Range,
+  height: number,
 ): void {
-  const scaleX = width / (now - start);
-  const scaleY = height / (range.most - range.least);
-  const bottom = MARGIN.top + height;
-  let column = Number.NaN;
-  let [first, low, high, last] = [0, 0, 0, 0];
-  const flush = (): void => {
-    if (Number.isNaN(column)) return;
-    for (const y of low === high ? [first] : [first, low, high, last]) context.lineTo(column, y);
-  };
+  const scale = height / (most - least);
+  const bottom = MARGIN.top + height + least * scale;
   context.beginPath();
-  context.strokeStyle = colorOf(series.hue);
-  context.lineWidth = 1.5;
-  series.points(start, now, (at, number) => {
-    const x = Math.round(MARGIN.left + (at - start) * scaleX);
-    const y = bottom - (number - range.least) * scaleY;
-    if (x === column) {
-      low = Math.min(low, y);
-      high = Math.max(high, y);
-      last = y;
-      return;
-    }
-    flush();
-    column = x;
-    first = low = high = last = y;
-  });
-  flush();
+  for (let i = 0; i < count; i++) {
+    const x = MARGIN.left + places[i]!;
+    const at = PER_COLUMN * i;
+    context.lineTo(x, bottom - numbers[at]! * scale);
+    if (numbers[at + 1] === numbers[at + 2]) continue;
+    for (let k = 1; k < PER_COLUMN; k++) context.lineTo(x, bottom - numbers[at + k]! * scale);
+  }
   context.stroke();
 }
 
 const isDark = (): boolean => getComputedStyle(document.documentElement).colorScheme === "dark";
 
-const colorOf = (hue: number): string => `hsl(${hue} 75% ${isDark() ? 65 : 42}%)`;
+const LIGHTNESS = { dark: 65, light: 42 } as const;
+const colorOf = (hue: number, lightness: number): string => `hsl(${hue} 75% ${lightness}%)`;
 
 /** With space above and below, also around a single value. */
 function padded({ least, most }: Range): Range {
