@@ -144,6 +144,18 @@ test("struct and errors use no global of Bun's or Node's and no module of theirs
   expect(wrong).toEqual([]);
 });
 
+test("@throws lists the errors themselves, and does not send the reader elsewhere", () => {
+  const elsewhere = /@throws (?:[^*]*?(?:; |, | and )(?:also )?)?(?:\([^)]*\) )?as (?:`|the |new |[A-Z])/;
+  const found = sources.map(({ path }) =>
+    readFileSync(join(root, path), "utf8")
+      .replaceAll(/\n\s*\*(?! @) */g, " ")
+      .split("\n")
+      .filter((line) => elsewhere.test(line))
+      .map((line) => `${path}: ${line.trim()}`),
+  );
+  expect(found.flat()).toEqual([]);
+});
+
 test("no file is in a circle of files that must be loaded before each other", () => {
   const graph = new Map(
     sources.map(({ path, importsAtLoad }) => {

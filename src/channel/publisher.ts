@@ -233,7 +233,8 @@ export class Publisher<T extends Message> implements Disposable {
 
   /**
    * A message to be filled in its slot, sent by `loan.send()`. There is one at a time; subscribers see nothing of it before.
-   * @throws as `send`
+   * @throws TypeError, RangeError for a value that does not fit; ClosedError; ShmError `"BUSY"` while a loan is open;
+   *   FileMissingError once the file was deleted
    * @example { using loan = frames.loan(); loan.data.width = 1920; loan.send(); }
    */
   loan(): Loan<T> {

@@ -131,7 +131,9 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   /**
    * Opens a channel, and waits for it to be made.
-   * @throws as the constructor; WaitTimeoutError after `waitMs`; the signal's reason
+   * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else;
+   *   UntrustedFileError; SystemError; TypeError, RangeError for the options; WaitTimeoutError after `waitMs`; the signal's
+   *   reason
    * @example const frames = await Subscriber.open(Frame, { dir, waitMs: 5000 });
    */
   static async open<T extends Data>(
@@ -208,7 +210,8 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   /**
    * The next message as a private copy, without blocking the event loop; undefined after `timeoutMs`.
-   * @throws as `receive`; the signal's reason
+   * @throws ClosedError; FileFormatError once the file was truncated; DeadlockError for a wait in the thread of the
+   *   publisher; TypeError, RangeError for the options; the signal's reason
    * @example const message = await subscriber.receiveAsync({ signal });
    */
   async receiveAsync(options: ReceiveAsyncOptions = {}): Promise<Message<T> | undefined> {
@@ -235,7 +238,8 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   /**
    * The newest message, if it was not received yet, as a private copy. Those before it are skipped, and count as missed.
-   * @throws as `receive`
+   * @throws ClosedError; FileFormatError once the file was truncated; DeadlockError for a wait in the thread of the
+   *   publisher; TypeError, RangeError for the options
    * @example const pose = subscriber.latest()?.data ?? lastPose;
    */
   latest(): Message<T> | undefined {

@@ -108,7 +108,11 @@ export function openInspector(name: string, values: OpenValues): Inspector {
   return rooms[kind].load().read(path, { ...openOptions(values), limits: LIMITS });
 }
 
-/** Opens any segment to write. @throws as `openInspector`; UnsupportedError for contents that are not set */
+/**
+ * Opens any segment to write.
+ * @throws NotFoundError, FileFormatError, UntrustedFileError, SystemError; UnsupportedError for contents that are not
+ *   set
+ */
 export function openForWriting(name: string, values: OpenValues): EditingInspector {
   const { path, kind } = describeFile(name);
   return rooms[kind].load().write(path, { ...openOptions(values), limits: LIMITS });

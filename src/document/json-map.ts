@@ -121,7 +121,8 @@ export interface JsonFollower<T> extends Disposable {
   /**
    * Grows with every write, from 1 on, and 2^32 further when the file is recreated, or grows; 0 as long as there is no file. Cheap:
    * compare it before you read again.
-   * @throws as `maxBytes`
+   * @throws ClosedError after `close()`; FileFormatError for a file that is no JsonMap's, is damaged or truncated;
+   *   SystemError EACCES …
    */
   readonly version: number;
 
@@ -136,8 +137,10 @@ export interface JsonFollower<T> extends Disposable {
   /**
    * Every new document as it comes; when they come faster than they are taken, the newest. An iteration that waits
    * keeps the process alive. Ended by `break`, `return()`, `signal` or `close()`.
-   * @throws TypeError, RangeError for wrong options; as `maxBytes`
-   * @throws (while it iterates) the signal's reason; as `read`
+   * @throws TypeError, RangeError for wrong options; ClosedError after `close()`; FileFormatError for a file that is no
+   *   JsonMap's, is damaged or truncated; SystemError EACCES …
+   * @throws (while it iterates) the signal's reason; ClosedError; FileFormatError for a damaged file;
+   *   InvalidDocumentError when the schema refuses the document; SystemError
    * @example for await (const config of follower.changes({ initial: true })) apply(config);
    */
   changes(options?: DocumentChangesOptions): AsyncIterableIterator<T> & AsyncDisposable;
@@ -145,7 +148,8 @@ export interface JsonFollower<T> extends Disposable {
   /**
    * The document, once there is one; also when not even the file exists yet.
    * @throws (rejects with) WaitTimeoutError after `timeoutMs`, the signal's reason, ClosedError when `close()` is called
-   *   meanwhile; TypeError, RangeError for wrong options; as `read`
+   *   meanwhile; TypeError, RangeError for wrong options; FileFormatError for a damaged file;
+   *   InvalidDocumentError when the schema refuses the document; SystemError
    * @example const config = await follower.waitForFirst({ timeoutMs: 5000 });
    */
   waitForFirst(options?: WaitForFirstOptions): Promise<T>;
@@ -208,7 +212,9 @@ export interface JsonMaster<T, Input = T> extends JsonFollower<T> {
    * @param fn gets the document (undefined before the first write), and returns the new one, or nothing after changing
    *   the one it got. When it throws, nothing is written
    * @returns the new version
-   * @throws as `write`; what `fn` throws
+   * @throws TypeError with the path of a value that JSON cannot hold; InvalidDocumentError when the schema refuses it;
+   *   TooLargeError; LockTimeoutError after `timeoutMs`; DeadlockError within an `update`; ClosedError; FileFormatError;
+   *   SystemError; what `fn` throws
    * @example master.update((config = { port: 80 }) => ({ ...config, port: config.port + 1 }))
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a function that changes its argument returns nothing
@@ -251,7 +257,8 @@ export interface JsonMapConstructor {
   new <T = Json>(options: FollowerOptions & { readonly schema?: undefined }): JsonFollower<T>;
   /**
    * Opens a document once its file is there.
-   * @throws WaitTimeoutError after `waitMs`, the signal's reason; as the constructor
+   * @throws WaitTimeoutError after `waitMs`, the signal's reason; TypeError, RangeError for wrong options; FileFormatError;
+   *   UntrustedFileError; SystemError
    * @example const follower = await JsonMap.open<Config>({ file: "config", role: "follower", waitMs: 5000 });
    */
   open<T = Json>(options: FollowerOptions & WaitForFileOptions): Promise<JsonFollower<T>>;

@@ -28,7 +28,10 @@ export function mirrored(kind: ContentKind, path: string): Mirrored {
   return { place, type: { ...type, open: (file) => new RecordContent(file, layoutInFile(file)) } };
 }
 
-/** What makes a state from elsewhere one of this machine. @throws as `localForm` */
+/**
+ * What makes a state from elsewhere one of this machine.
+ * @throws MirrorError, FileFormatError for what no file may hold, or what cannot be converted
+ */
 export type Localise = (image: SegmentImage) => SegmentImage;
 
 /**

@@ -43,7 +43,10 @@ export class FencedLog {
     }
   }
 
-  /** Appends the mark: nothing of a publisher before this one arrives any more. @throws as `append` */
+  /**
+   * Appends the mark: nothing of a publisher before this one arrives any more.
+   * @throws LeaseTaken; what the transport throws while it is cut off
+   */
   async fence(): Promise<number> {
     for (;;) {
       const { last } = await this.#log.state();

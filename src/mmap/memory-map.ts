@@ -425,7 +425,8 @@ export class MemoryMap implements MemorySource, Iterable<number> {
 
   /**
    * Where the last match is, or -1; else like `find`, and with its errors.
-   * @throws ClosedError, FileFormatError, TypeError, RangeError as `find`
+   * @throws ClosedError after `close()`; FileFormatError when the file was truncated; TypeError, RangeError for what is
+   *   neither bytes, text nor a byte, and for positions that are no integers
    * @example map.rfind("\n", 0);
    */
   rfind(what: BytesLike | number, start = this.#position, end = this.length): number {
@@ -680,7 +681,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
     this.#backing?.release();
   }
 
-  /** `close()`, at the end of a scope that says `using`. @throws ShmError "BUSY" as `close` */
+  /** `close()`, at the end of a scope that says `using`. @throws ShmError "BUSY" while an asynchronous operation uses `bytes` */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -67,7 +67,7 @@ export class SegmentFile implements Disposable {
   /** The copy is whole, and stays so while a function runs. */
   #standsStill = false;
 
-  /** @throws as the one with a mapping */
+  /** @throws FileMissingError; FileFormatError for what is no segment or is damaged; SystemError EACCES … */
   static open(path: string, options: OpenSegmentOptions): SegmentFile {
     const fd = openData(path, options);
     const { byteLength, id, mode } = checkedStatus(fd, path, options);

@@ -185,8 +185,9 @@ export class MessageQueue<M = Uint8Array> {
 
   /**
    * The same without ever blocking the event loop. The bytes are copied first. Callers are served in order.
-   * @throws (rejects with) what `send` throws but SignalError, whatever `block` says; `signal.reason` when aborted: the
-   *   message is then not sent
+   * @throws (rejects with) BusyError when there is no room in time; RangeError for a message longer than `maxMessageSize`, a
+   *   wrong priority or a negative timeout; TypeError; PermissionsError when the queue was opened with `write: false`;
+   *   ClosedError; `signal.reason` when aborted: the message is then not sent
    * @example await queue.sendAsync("hello", { timeoutMs: 100 });
    */
   async sendAsync(message: Sendable<M>, options: SendAsyncOptions = NONE): Promise<void> {
@@ -215,7 +216,8 @@ export class MessageQueue<M = Uint8Array> {
   /**
    * The same without ever blocking the event loop. Callers are served in order. A message is taken only at the moment
    * the promise is resolved: aborting, a timeout or `close()` never loses one.
-   * @throws (rejects with) what `receive` throws but SignalError, whatever `block` says; `signal.reason` when aborted
+   * @throws (rejects with) BusyError when none comes in time; MessageFormatError; PermissionsError when the queue was opened
+   *   with `read: false`; ClosedError; TypeError, RangeError for wrong options; `signal.reason` when aborted
    * @example const [bytes] = await queue.receiveAsync({ signal });
    */
   async receiveAsync(wait: AsyncWait = NONE): Promise<Received<M>> {
@@ -245,7 +247,8 @@ export class MessageQueue<M = Uint8Array> {
 
   /**
    * As `entries()`, without the priorities.
-   * @throws as `entries`
+   * @throws (while it iterates) MessageFormatError; PermissionsError when the queue was opened with `read: false`;
+   *   PosixError
    * @example for await (const bytes of queue) work(bytes);
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<M> {
@@ -311,7 +314,7 @@ export class MessageQueue<M = Uint8Array> {
     unlinkMessageQueue(this.#name);
   }
 
-  /** `close()`, at the end of a scope that says `using`. @throws as `close` */
+  /** `close()`, at the end of a scope that says `using`. @throws PosixError EBADF when `fd` was closed elsewhere */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -47,7 +47,7 @@ const OPTIONS = { ...OBJECT_OPTIONS, ...TRUST_OPTIONS, initialValue: "number" } 
 
 /**
  * A unit of a semaphore that is given back when its scope ends: what `hold` and `holdAsync` give.
- * @throws nothing but what `release` throws
+ * @throws PosixError EOVERFLOW at SEMAPHORE_VALUE_MAX, ClosedError when the semaphore's handle is closed: both at its end
  * @example { using _ = semaphore.hold(); … }
  */
 export class SemaphoreHold {
@@ -63,7 +63,7 @@ export class SemaphoreHold {
 
   /**
    * Gives the unit back; a second call does nothing.
-   * @throws as `Semaphore.release`: ClosedError when the semaphore's handle is closed
+   * @throws PosixError EOVERFLOW at SEMAPHORE_VALUE_MAX; ClosedError when the semaphore's handle is closed
    * @example hold.release();
    */
   release(): void {
@@ -72,7 +72,10 @@ export class SemaphoreHold {
     semaphore?.release();
   }
 
-  /** `release()`, at the end of a scope that says `using`. @throws as `release` */
+  /**
+   * `release()`, at the end of a scope that says `using`.
+   * @throws PosixError EOVERFLOW at SEMAPHORE_VALUE_MAX; ClosedError when the semaphore's handle is closed
+   */
   [Symbol.dispose](): void {
     this.release();
   }
@@ -192,7 +195,8 @@ export class Semaphore {
   /**
    * Takes one unit until the end of the scope.
    * @param wait as for `acquire`
-   * @throws what `acquire` throws
+   * @throws BusyError when none comes in time; SignalError when a signal arrives that JavaScript listens for; ClosedError;
+   *   TypeError, RangeError for a wrong timeout; UnsupportedError for a timeout above 0 on macOS
    * @example { using _ = semaphore.hold(); … }
    */
   hold(wait?: number | Timeout): SemaphoreHold {
@@ -202,7 +206,8 @@ export class Semaphore {
 
   /**
    * The same without blocking the event loop.
-   * @throws what `acquireAsync` throws
+   * @throws (rejects with) BusyError when none comes in time; `signal.reason` when aborted; ClosedError; TypeError,
+   *   RangeError for wrong options
    * @example { using _ = await semaphore.holdAsync({ timeoutMs: 500 }); … }
    */
   async holdAsync(wait: AsyncWait = {}): Promise<SemaphoreHold> {
@@ -252,7 +257,7 @@ export class Semaphore {
     unlinkSemaphore(this.#name);
   }
 
-  /** `close()`, at the end of a scope that says `using`. @throws as `close` */
+  /** `close()`, at the end of a scope that says `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -188,7 +188,10 @@ export class SharedMemory {
     unlinkSharedMemory(this.#name);
   }
 
-  /** `close()`, at the end of a scope that says `using`. @throws as `close` */
+  /**
+   * `close()`, at the end of a scope that says `using`.
+   * @throws ShmError "BUSY" while an asynchronous operation uses the memory of a view
+   */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -43,7 +43,8 @@ export function timeoutMsOf(wait: Timeout): number {
  * A wait for a `WaitLine`.
  * @param attempt tries once; undefined when it has to wait
  * @param busy makes the error for a wait that took longer than its timeout
- * @throws as `timeoutMsOf`; TypeError for what is no AbortSignal
+ * @throws TypeError for another type, two different timeouts, or what is no AbortSignal; RangeError for a negative
+ *   timeout
  */
 export function waitFor<T>(
   attempt: () => T | undefined,

@@ -78,7 +78,7 @@ export function pidsOf(path: string, mode: number): Uint32Array {
   return owners.pids();
 }
 
-/** @throws as `new Segment`; FileMissingError when there are no dead letters */
+/** @throws FileMissingError when there is no file, or no dead letters; FileFormatError; LayoutMismatchError; SystemError */
 export function openJobs(path: string, options: JobControlOptions): JobControl {
   if (!options.isDead) return new Control(path, options);
   const dead = deadLettersOf(path);

@@ -119,7 +119,10 @@ export class Job<T extends Message> implements Disposable {
     this.#end("done", 0);
   }
 
-  /** Gives the job back as it was, with the same attempt. @throws as `done` */
+  /**
+   * Gives the job back as it was, with the same attempt.
+   * @throws LeaseLostError when another worker has it; ClosedError once it is ended
+   */
   release(): void {
     this.#end("release", 0);
   }
@@ -127,7 +130,8 @@ export class Job<T extends Message> implements Disposable {
   /**
    * Gives the job back for another attempt; the last one makes it a dead letter.
    * @param reason its first 32 bytes are kept with the job
-   * @throws as `done`; TypeError, RangeError for the options
+   * @throws LeaseLostError when another worker has it; ClosedError once it is ended; TypeError, RangeError for the
+   *   options
    * @example job.fail("no answer", { delayMs: 5000 })
    */
   fail(reason = "", options: FailOptions = {}): void {
@@ -138,7 +142,10 @@ export class Job<T extends Message> implements Disposable {
     this.#end("fail", delayMs);
   }
 
-  /** Begins the lease again, where the queue has `leaseMs`. @throws as `done` */
+  /**
+   * Begins the lease again, where the queue has `leaseMs`.
+   * @throws LeaseLostError when another worker has it; ClosedError once it is ended
+   */
   extend(): void {
     this.#checkOpen();
     if (!this.#owner.end(this.#place, "extend", 0)) throw this.#lost();

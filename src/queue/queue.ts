@@ -134,7 +134,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /**
    * Opens a queue, and waits for it to be made.
-   * @throws as the constructor; WaitTimeoutError after `waitMs`; the signal's reason
+   * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else;
+   *   UntrustedFileError; SystemError; TypeError, RangeError for the options; WaitTimeoutError after `waitMs`; the signal's
+   *   reason
    * @example const jobs = await Queue.open(Job, { dir, waitMs: 5000 });
    */
   static async open<T extends Message>(
@@ -230,7 +232,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /**
    * Pushes a job, and waits while the queue is full.
-   * @throws as `tryPush`; WaitTimeoutError when it is full for longer than `timeoutMs`
+   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError;
+   *   WaitTimeoutError when it is full for longer than `timeoutMs`
    * @example jobs.push({ id: 7 }, { delayMs: 1000 })
    */
   push(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions = NO_OPTIONS): void {
@@ -244,7 +247,11 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     if (!isPushed) throw this.#full(options.timeoutMs);
   }
 
-  /** The same without blocking the event loop. @throws as `push`; the signal's reason */
+  /**
+   * The same without blocking the event loop.
+   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError;
+   *   WaitTimeoutError when it is full for longer than `timeoutMs`; the signal's reason
+   */
   async pushAsync(
     job: MessageInit<T> | ((data: T) => unknown),
     options: PushAsyncOptions = NO_OPTIONS,
@@ -340,7 +347,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * Takes a job, and waits for one.
    * @returns undefined after `timeoutMs`
-   * @throws as `tryTake`
+   * @throws ClosedError; TooManyOwnersError; FileMissingError once the file was deleted
    * @example using job = jobs.take({ timeoutMs: 200 });
    */
   take(options: TakeOptions = NO_OPTIONS): Job<T> | undefined {
@@ -353,7 +360,10 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     return this.#wait("ready", options.timeoutMs, () => this.tryTake());
   }
 
-  /** The same without blocking the event loop. @throws as `take`; the signal's reason */
+  /**
+   * The same without blocking the event loop.
+   * @throws ClosedError; TooManyOwnersError; FileMissingError once the file was deleted; the signal's reason
+   */
   async takeAsync(options: TakeAsyncOptions = {}): Promise<Job<T> | undefined> {
     checkOptions("takeAsync", options, { timeoutMs: "number", signal: "any" });
     return this.#waitAsync("takeAsync", options, () => this.tryTake());
@@ -441,7 +451,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * The jobs whose attempts are used up: a queue beside this one, with the tag `<tag>.dead`, made at the first use. Jobs that are
    * to go there and have not been moved yet are moved first.
-   * @throws as the constructor
+   * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else;
+   *   UntrustedFileError; SystemError; TypeError, RangeError for the options
    * @example for (let job = queue.deadLetters.tryTake(); job; job = queue.deadLetters.tryTake()) { …; job.done(); }
    */
   get deadLetters(): Queue<T> {

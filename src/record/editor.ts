@@ -15,7 +15,8 @@ import type { WriteSession } from "./session.ts";
 /**
  * Reads and writes a shared struct (IPMMAP's `DataStructMmapEditor`). Its sessions exclude all others and are transactions: a session's stores
  * become visible together at its end, and are undone when its function throws or its process is killed.
- * @throws as Reader
+ * @throws FileMissingError when no Manager has made the file; FileFormatError; LayoutMismatchError; HeaderNotFoundError
+ *   for a class that does not extend MmapStructure; SystemError
  * @example
  * using editor = new Editor(Robot, { dir: "/run/robot" });
  * editor.edit((data) => { data.speed = 3; data.pose.x += 1; });
@@ -26,7 +27,8 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
 
   /**
    * Opens the file once a Manager has made it.
-   * @throws WaitTimeoutError after `waitMs`, the signal's reason; as `new Editor`
+   * @throws WaitTimeoutError after `waitMs`; the signal's reason; FileMissingError when no Manager has made the file;
+   *   FileFormatError; LayoutMismatchError; HeaderNotFoundError for a class that does not extend MmapStructure; SystemError
    * @example const editor = await Editor.open(Robot, { dir: "/run/robot", waitMs: 5000 });
    */
   static open<T extends MmapStructure>(
@@ -54,7 +56,8 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
 
   /**
    * Takes the lock if it is free, else undefined.
-   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or truncated
+   * @throws ClosedError; DeadlockError when this role has a session open; FileMissingError, FileFormatError or
+   *   LayoutMismatchError when the file was removed, truncated or replaced
    * @example using session = editor.tryLock(); if (session === undefined) return "busy";
    */
   tryLock(): WriteSession<T> | undefined {
@@ -88,7 +91,10 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
    * Runs `fn` under the writer lock: commits when it returns, rolls back and rethrows when it throws (on a file
    * made with `transactional: false` there is nothing to go back to, and the stores stay).
    * @returns what `fn` returns; a view should not leave it, as stores to it would come after the commit, without a lock
-   * @throws as `lock`; TypeError for an async function; ClosedError when `fn` closes the role
+   * @throws LockTimeoutError after `timeoutMs`; DeadlockError when this thread holds a conflicting lock itself;
+   *   ClosedError; FileMissingError, FileFormatError or LayoutMismatchError when the file was removed, truncated or
+   *   replaced; TypeError or RangeError for options that are none; TypeError for an async function; ClosedError when `fn`
+   *   closes the role; what `fn` throws
    * @example const before = editor.edit((data) => { const old = data.count; data.count = old + 1; return old; });
    */
   edit<R>(
@@ -119,7 +125,8 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
 
   /**
    * The same for a function that awaits; the lock is held until its promise is settled.
-   * @throws (rejects with) as `lockAsync`, and what `fn` throws; DeadlockError for an `editAsync` of the same file in it
+   * @throws (rejects with) LockTimeoutError, ClosedError, the signal's reason, what `fn` throws; DeadlockError for an
+   *   `editAsync` of the same file in it
    * @example await editor.editAsync(async (data) => { data.speed = await askOperator(); });
    */
   async editAsync<R>(
@@ -170,7 +177,9 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
 
   /**
    * Sets the header's time stamp to now (IPMMAP's `updateLastUpdate`), under the lock.
-   * @throws as `lock`
+   * @throws LockTimeoutError after `timeoutMs`; DeadlockError when this thread holds a conflicting lock itself;
+   *   ClosedError; FileMissingError, FileFormatError or LayoutMismatchError when the file was removed, truncated or
+   *   replaced; TypeError or RangeError for options that are none
    * @example editor.touch(); editor.lastUpdate; // a moment ago
    */
   touch(options?: LockOptions): void {
@@ -180,7 +189,9 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
   /**
    * Sets every byte of the file's struct to zero, the time stamp too; the header code stays (IPMMAP's
    * `clearMappedBuffer`). Under the lock, or as part of the `edit` that is at work.
-   * @throws as `lock`
+   * @throws LockTimeoutError after `timeoutMs`; DeadlockError when this thread holds a conflicting lock itself;
+   *   ClosedError; FileMissingError, FileFormatError or LayoutMismatchError when the file was removed, truncated or
+   *   replaced; TypeError or RangeError for options that are none
    * @example editor.clear(); editor.lastUpdate; // undefined
    */
   clear(options?: LockOptions): void {

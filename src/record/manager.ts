@@ -27,15 +27,17 @@ export interface RemoveOptions extends LockOptions {
  *
  * Files are made whole under another name and then renamed, so that no process ever sees half of one; their storage is
  * reserved, so that a full disk is an error here (`SystemError` ENOSPC) and not the death of a writer later.
- * @throws as Editor; SystemError when the file cannot be made; FileFormatError when the place is taken by
- *   something that is no file of ours, or by one with another kind of lock than `lock` asks for
+ * @throws FileMissingError when no Manager has made the file; FileFormatError; LayoutMismatchError; HeaderNotFoundError
+ *   for a class that does not extend MmapStructure; SystemError, also when the file cannot be made. FileFormatError
+ *   when the place is taken by something that is no file of ours, or by one with another kind of lock than `lock` asks for
  * @example using manager = new Manager(Robot, { dir: "/run/robot", create: true });
  */
 export class Manager<T extends MmapStructure> extends Editor<T> {
   /**
    * Makes the file if told so, and opens it for writing. Waits for the writer lock where there is something to make.
    * @param cls the class, or its name after `loadStructs`
-   * @throws as the class says; TypeError for `force` without `create`, or `transactional: true` with `lock: "fcntl"`;
+   * @throws FileMissingError without `create`; FileFormatError; LayoutMismatchError; HeaderNotFoundError; MigrationError;
+   *   LockTimeoutError; SystemError; TypeError for `force` without `create`, or `transactional: true` with `lock: "fcntl"`;
    *   RangeError for an impossible `mode`, or a file beyond 4 GiB; DeadlockError when this thread holds the lock
    * @example const manager = new Manager(Robot, { create: true, force: true });
    */

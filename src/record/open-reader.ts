@@ -28,7 +28,8 @@ export function openReader(path: string, options: OpenReaderOptions = {}): Reade
 
 /**
  * The same to write, under the lock. Values are checked as the file's schema says.
- * @throws as `openReader`; FileFormatError for a backup, which is only read
+ * @throws FileMissingError; FileFormatError for a file without a schema, with one that describes no struct, and for a
+ *   backup, which is only read; TypeError for a path that cannot be that of a data file; SystemError
  * @example using editor = openEditor("./.mmap/Robot_.mmap"); editor.set("speed", 1.5);
  */
 export function openEditor(path: string, options: OpenReaderOptions = {}): Editor<AnyStruct> {

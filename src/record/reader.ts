@@ -24,7 +24,8 @@ import type { ReadSession } from "./session.ts";
 export class Reader<T extends MmapStructure> extends Role<T, DeepReadonly<T>> {
   /**
    * Opens the file once a Manager has made it.
-   * @throws WaitTimeoutError after `waitMs`, the signal's reason; as `new Reader`
+   * @throws WaitTimeoutError after `waitMs`; the signal's reason; FileMissingError when no Manager has made the file;
+   *   FileFormatError; LayoutMismatchError; HeaderNotFoundError for a class that does not extend MmapStructure; SystemError
    * @example const reader = await Reader.open(Robot, { dir: "/run/robot", waitMs: 5000 });
    */
   static open<T extends MmapStructure>(
@@ -54,7 +55,8 @@ export class Reader<T extends MmapStructure> extends Role<T, DeepReadonly<T>> {
 
   /**
    * Takes the lock if it is free, else undefined.
-   * @throws ClosedError; DeadlockError when this role has a session open; as `lock` for a file that is gone or truncated
+   * @throws ClosedError; DeadlockError when this role has a session open; FileMissingError, FileFormatError or
+   *   LayoutMismatchError when the file was removed, truncated or replaced
    * @example using session = reader.tryLock(); if (session === undefined) return "busy";
    */
   tryLock(): ReadSession<T, DeepReadonly<T>> | undefined {

@@ -46,7 +46,9 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
 
   /**
    * Runs `fn` under the reader lock. Returns what it returns, which should be no view: that changes once the lock is gone.
-   * @throws as `lock`; TypeError for an async function
+   * @throws LockTimeoutError after `timeoutMs`; DeadlockError when this thread holds a conflicting lock itself;
+   *   ClosedError; FileMissingError, FileFormatError or LayoutMismatchError when the file was removed, truncated or
+   *   replaced; TypeError or RangeError for options that are none; TypeError for an async function; what `fn` throws
    * @example const total = reader.read((data) => data.a + data.b);
    */
   read<R>(fn: (data: DeepReadonly<T>) => SyncResult<R, "use lockAsync">, options?: LockOptions): R {
@@ -67,7 +69,9 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
   /**
    * The value at a dotted path, under the lock (or in the session that this role has open). Nested structs and
    * arrays come as plain copies.
-   * @throws TypeError or RangeError for a path that does not exist; as `lock`
+   * @throws TypeError or RangeError for a path that does not exist; LockTimeoutError after `timeoutMs`; DeadlockError
+   *   when this thread holds a conflicting lock itself; ClosedError; FileMissingError, FileFormatError or
+   *   LayoutMismatchError when the file was removed, truncated or replaced
    * @example reader.get("path.3.x")
    */
   get<P extends string>(path: CheckedPath<T, P>, options?: LockOptions): Copied<PathValue<T, P>> {
@@ -80,7 +84,8 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * One member or element of the last committed state, at a dotted path, without a copy of the rest: a value, or a struct or array in
    * private memory of yours. On files that Python's IPMMAP edits too, or that are not transactional, it costs as much as a
    * whole snapshot.
-   * @throws as `snapshot()`; TypeError or RangeError for a path that does not exist
+   * @throws ClosedError; FileMissingError, FileFormatError or LayoutMismatchError once a Manager has removed or replaced
+   *   the file; TypeError or RangeError for a path that does not exist
    * @example const { x, y } = reader.snapshot("path.500");
    */
   snapshot<P extends string>(path: CheckedPath<T, P>): PathValue<T, P>;
@@ -88,7 +93,8 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * The last committed state, in private memory of yours. Takes no lock, makes no system call and waits for no
    * writer, not even for one that was killed halfway; only on files that Python's IPMMAP edits too, or that are not
    * transactional, it takes the reader lock for a moment.
-   * @throws as `live`; on such files also as `lock`
+   * @throws ClosedError; FileMissingError, FileFormatError or LayoutMismatchError once a Manager has removed or replaced
+   *   the file; on files that take the lock also LockTimeoutError and DeadlockError
    * @param into an earlier snapshot that is not needed any more: it is overwritten, which is three times as fast as
    *   new memory
    * @throws TypeError when `into` is anything else than a snapshot of this class
@@ -113,7 +119,8 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * How far the struct has come: one more with each commit. A file that replaces another (`force`, `remove()` and a new
    * file, a restore) goes on 2^32 higher, so it never goes back. 0 for IPMMAP's files, which do not count. Two of it tell
    * how many commits there were in between, in one file.
-   * @throws as `live`, and FileFormatError when the file was truncated
+   * @throws ClosedError; FileMissingError, FileFormatError or LayoutMismatchError once a Manager has removed or replaced
+   *   the file; FileFormatError when it was truncated
    */
   get version(): number {
     return this.core.wholeContent().version;
@@ -122,7 +129,8 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
   /**
    * When the struct was last written, by the header's time stamp (IPMMAP's `getLastUpdate`); undefined when that is 0
    * (never), or no time at all.
-   * @throws as `version`
+   * @throws ClosedError; FileMissingError, FileFormatError or LayoutMismatchError once a Manager has removed or replaced
+   *   the file; FileFormatError when it was truncated
    */
   get lastUpdate(): Date | undefined {
     const date = new Date(this.core.wholeContent().timeStamp * 1000);

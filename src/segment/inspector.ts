@@ -156,9 +156,12 @@ export interface MessageSender extends Disposable {
 export interface InspectorType {
   read(path: string, options: InspectOptions): Inspector;
   write(path: string, options: InspectOptions): EditingInspector;
-  /** Puts a backup in the place of the file. @throws as `restoreSegment` */
+  /**
+   * Puts a backup in the place of the file.
+   * @throws FileMissingError; FileFormatError, LayoutMismatchError; LockTimeoutError; SystemError
+   */
   restore(backup: string, path: string, options: InspectOptions): void;
-  /** @returns whether there was a file @throws as `removeSegment` */
+  /** @returns whether there was a file @throws FileFormatError for another program's file; LockTimeoutError; SystemError */
   remove(path: string, options: InspectOptions): boolean;
   /** Removes what `remove` leaves: the files beside it. @returns their paths */
   purge(path: string): string[];

@@ -10,7 +10,8 @@ import { RwLock, type RwLockOptions } from "./rw-lock.ts";
 
 /**
  * The lock; its files, where they are missing, are made with exactly these permissions.
- * @throws as `new RwLock`
+ * @throws FileMissingError; FileFormatError for a FIFO or a device; UntrustedFileError; SystemError; UnsupportedError
+ *   outside Linux
  * @example using lock = makeLock({ path: "data.lock", mode: 0o664 });
  */
 export function makeLock(options: RwLockOptions & { mode: number }): RwLock {

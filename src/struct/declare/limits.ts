@@ -42,7 +42,10 @@ type Limits = Required<{ readonly [K in keyof SchemaLimits]: number }>;
 const GENEROUS: Limits = { bytes: 2 ** 24, members: 100_000, classes: 8192, labels: 100_000 };
 const OF_FILES: Limits = { bytes: 2 ** 22, members: 4096, classes: 512, labels: 16_384 };
 
-/** The limits of a schema that a program hands over. @throws TypeError as `limitsInFile` */
+/**
+ * The limits of a schema that a program hands over.
+ * @throws TypeError for a limit there is not, and for what is no whole number from 0 on
+ */
 export const schemaLimits = (given?: SchemaLimits): Limits => limitsOf(given, GENEROUS);
 
 /**

@@ -50,7 +50,7 @@ export type DeclaredStruct<M> = { -readonly [K in keyof M]: DeclaredBy<M[K]> } &
 /**
  * A struct class from an object of members, in order. Extend it for methods and for a name.
  * @param options as `@struct` takes them
- * @throws StructDefinitionError for a member that is not one, and as the decorators do
+ * @throws StructDefinitionError for a member that is not one, or a name, type or option that a struct cannot have
  * @example
  * class Packet extends structOf({
  *   kind: c_uint8,
@@ -67,7 +67,7 @@ export const structOf = <const M extends Readonly<Record<string, MemberSpec>>>(
 
 /**
  * A union class from an object of members, as `structOf`.
- * @throws StructDefinitionError for a member that is not one, and as the decorators do
+ * @throws StructDefinitionError for a member that is not one, or a name, type or option that a struct cannot have
  * @example class Word extends unionOf({ whole: c_uint32, halves: array(c_uint16, 2) }) {}
  */
 export const unionOf = <const M extends Readonly<Record<string, MemberSpec>>>(

@@ -103,9 +103,9 @@ export type PlainValue<T> = T extends Scalar
  * What `toObject` makes of a struct: plain objects and arrays.
  * @example const robot: Plain<Robot> = toObject(view);
  */
-export type Plain<T> = PlainOf<Writable<T>>;
-
-type PlainOf<T> = { [K in FieldNamesOf<T>]: PlainValue<T[K]> };
+export type Plain<T> = T extends unknown
+  ? { [K in keyof Writable<T> as K & FieldNamesOf<Writable<T>>]: PlainValue<Writable<T>[K]> }
+  : never;
 
 /**
  * An array that can only be read, as in a Reader's data.
@@ -198,7 +198,12 @@ type ReadonlyValue<T> = T extends Scalar | Method
  * The struct as a Reader sees it: nothing in it can be assigned, at any depth.
  * @example (robot: DeepReadonly<Robot>) => robot.at.x
  */
-export type DeepReadonly<T> = { readonly [K in keyof T]: ReadonlyValue<T[K]> } & { readonly [WRITABLE]?: T };
+export type DeepReadonly<T> = T extends unknown
+  ? { readonly [K in keyof Branded<T>]: K extends typeof WRITABLE ? T : ReadonlyValue<Branded<T>[K]> }
+  : never;
+
+/** With what the struct was before its fields became read-only. */
+type Branded<T> = T & { readonly [WRITABLE]?: T };
 
 // Paths are followed this deep; structs nest by value, so none is infinitely deep, but the compiler cannot know.
 type Depth = [never, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
