@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { UnsupportedError } from "../errors/errors.ts";
 import { E, F_DUPFD_CLOEXEC, F_GETFD, F_OFD_SETLK, SEEK_END, SYS_gettid } from "../sys/libc/constants.ts";
 import type { CFunction, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
+import { type SetLock, setRecordLock } from "./record-lock.ts";
 
 export type { Address, CArgument, CFunction, CReturn, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
 
@@ -15,6 +16,7 @@ export type { Address, CArgument, CFunction, CReturn, OwnedMemory, Symbols } fro
 export interface FsExt {
   flockSync(fd: number, operation: number): void;
   fcntlSync(fd: number, command: number, argument: number): number;
+  readonly fcntl: SetLock;
 }
 
 let loaded: FsExt | undefined;
@@ -75,12 +77,12 @@ function timeOfDay(): [number, number] {
   return [Math.floor(milliseconds / 1000), (milliseconds % 1000) * 1e6];
 }
 
-/**
- * fs-ext makes no record locks in a synchronous call. They guard nothing here but the queue in front of a lock: a waiter
- * acts as if it had entered, raises the flag that makes others queue, and looks every millisecond.
- */
+/** Record locks on the whole file: the type stands first in a struct flock. */
 function fcntl(fd: number, command: number, argument: unknown): number {
-  if (command === F_OFD_SETLK) return 0;
+  if (command === F_OFD_SETLK) {
+    const type = new DataView((argument as Uint8Array).buffer).getInt16(0, true);
+    return setRecordLock(fsExt().fcntl, fd, type) ? 0 : failed(E.EAGAIN);
+  }
   if (command === F_GETFD || command === F_DUPFD_CLOEXEC)
     return returned(() => fsExt().fcntlSync(fd, command, Number(argument ?? 0)));
   return failed(E.ENOSYS);

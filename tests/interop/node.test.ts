@@ -7,6 +7,11 @@ import { Publisher } from "../../src/channel/index.ts";
 import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { FileMissingError, Manager, openReader, Reader } from "../../src/index.ts";
+import { recordType } from "../../src/record/record-content.ts";
+import { recordPlan } from "../../src/record/record-plan.ts";
+import { createSegment } from "../../src/segment/create.ts";
+import { classPlace } from "../../src/segment/place.ts";
+import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { run } from "../codegen/peers.ts";
 import { build } from "../support/built.ts";
 import { hasNodePeer, nodeEnvironment } from "../support/node-peer.ts";
@@ -98,6 +103,43 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     expect([(await lines.next()).value, session.data.count]).toEqual(["released", 99n]);
   });
 
+  test("readers in Node.js let a writer in, and a writer in Node.js gets its turn among readers", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    const readers = [spawn(node("shares", dir, "3")), spawn(node("shares", dir, "3"))];
+    try {
+      await Promise.all(readers.map(started));
+      // Their holds overlap: without a queue the lock is never free.
+      for (let i = 0; i < 5; i++) manager.set("writer", i, { timeoutMs: 20_000 });
+      expect((await ask("waits-for-lock", dir, "5")).split("\n").length).toBe(5);
+    } finally {
+      for (const reader of readers) reader.kill("SIGKILL");
+    }
+  }, 30_000);
+
+  test("a file whose pre-image is kept by blocks: killed writers are repaired, by Node.js as well", async () => {
+    const dir = newDirectory();
+    const [layout, place] = [layoutOfClass(Ledger), classPlace("Ledger", { dir }, "mmap")];
+    const plan = { ...recordPlan(layout, {}), blockBytes: 64 };
+    createSegment(place, plan, recordType(layout, place), { mode: 0o600 });
+    using manager = new Manager(Ledger, { dir });
+    expect(await ask("edits", dir, "140")).toBe("120");
+    expect([isWhole(manager.snapshot()), manager.get("count")]).toEqual([true, 120n]);
+    for (let i = 0; i < 3; i++) {
+      const writer = spawn(node("edits", dir, "-1"));
+      await started(writer);
+      const end = performance.now() + 2 + 3 * i;
+      while (performance.now() < end) expect(isWhole(manager.snapshot())).toBe(true);
+      writer.kill("SIGKILL");
+      await writer.exited;
+      expect(isWhole(manager.snapshot())).toBe(true);
+      const { count } = manager.snapshot();
+      if (i === 0) manager.edit((data) => expect(data.count).toBe(count));
+      else expect(BigInt(await ask("edits", dir, "1"))).toBe(BigInt(manager.version));
+      expect(isWhole(manager.snapshot())).toBe(true);
+    }
+  }, 30_000);
+
   test("sees Bun's commits, and Bun sees those of Node.js", async () => {
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });
@@ -132,14 +174,14 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     expect(await ask("document", path, "Node")).toBe('2 {"a":"grüße","from":"Node"}');
     expect([map.read(), map.version]).toEqual([{ a: "grüße", from: "Node" }, 2]);
     map.write({ n: 0, copies: Array.from({ length: 40 }, () => 0) });
-    const counting = [spawn(node("counts", path, "300")), spawn(node("counts", path, "300"))];
+    const counting = [spawn(node("counts", path, "120")), spawn(node("counts", path, "120"))];
     let torn = 0;
     while (counting.some(({ exitCode }) => exitCode === null)) {
       const { n, copies } = map.read() as { n: number; copies: number[] };
       if (copies.some((copy) => copy !== n)) torn++;
       await Bun.sleep(0);
     }
-    expect([torn, (map.read() as { n: number }).n]).toEqual([0, 600]);
+    expect([torn, (map.read() as { n: number }).n]).toEqual([0, 240]);
     for (let i = 0; i < 4; i++) {
       const victim = spawn(node("counts", path, "1000000"));
       const { version } = map;

@@ -132,6 +132,73 @@ static int watches(long count) {
   return 0;
 }
 
+/* Commits once a millisecond; `count` is the time in nanoseconds. */
+static int ticks(long count) {
+  struct timespec next;
+  clock_gettime(CLOCK_MONOTONIC, &next);
+  for (long i = 0; i < count; i++) {
+    next.tv_nsec += 1000000;
+    if (next.tv_nsec >= 1000000000) {
+      next.tv_nsec -= 1000000000;
+      next.tv_sec++;
+    }
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+    int error = shms_edit(&file, -1);
+    if (!error) {
+      ((Ledger *)file.content)->writer++;
+      ((Ledger *)file.content)->count = (uint64_t)shms_i_now_ns(CLOCK_REALTIME);
+    }
+    if (!error) error = shms_commit(&file);
+    if (error) return fail("ticks", error);
+  }
+  return 0;
+}
+
+/* Looks at each event of the descriptor how old the last commit is, in microseconds, until `writer` is that number. */
+static int sees(long count) {
+  shms_watch watch;
+  Ledger ledger;
+  uint64_t events, version;
+  uint32_t last = 0;
+  int error = shms_watch_start(&watch, &file);
+  printf("ready\n");
+  fflush(stdout);
+  while (!error && last < (uint32_t)count) {
+    struct pollfd wanted = {watch.fd, POLLIN, 0};
+    if (poll(&wanted, 1, 10000) != 1 || read(watch.fd, &events, sizeof events) != sizeof events) return fail("poll", SHMS_E_TIMEOUT);
+    error = shms_snapshot(&file, &ledger, sizeof ledger, &version);
+    if (ledger.writer != last) printf("%.1f\n", (double)(shms_i_now_ns(CLOCK_REALTIME) - (int64_t)ledger.count) / 1e3);
+    last = ledger.writer;
+  }
+  shms_watch_stop(&watch);
+  return error ? fail("sees", error) : 0;
+}
+
+/* Reads under the lock, each time for that many milliseconds, in a row; without end. */
+static int holds_shared(long ms) {
+  printf("ready\n");
+  fflush(stdout);
+  for (;;) {
+    int error = shms_lock(&file, SHMS_SHARED, -1);
+    if (error) return fail("lock", error);
+    usleep((useconds_t)ms * 1000);
+    shms_unlock(&file);
+  }
+}
+
+/* Takes the lock that many times; the wait for each in microseconds. */
+static int waits_for_lock(long count) {
+  for (long i = 0; i < count; i++) {
+    int64_t start = shms_i_now_ns(CLOCK_MONOTONIC);
+    int error = shms_lock(&file, SHMS_EXCLUSIVE, -1);
+    if (error) return fail("lock", error);
+    printf("%.1f\n", (double)(shms_i_now_ns(CLOCK_MONOTONIC) - start) / 1e3);
+    shms_unlock(&file);
+    usleep(1000);
+  }
+  return 0;
+}
+
 static int fork_closes(void) {
   int error = shms_lock(&file, SHMS_EXCLUSIVE, -1);
   if (error) return fail("lock", error);
@@ -530,6 +597,10 @@ int main(int count, char **words) {
   if (only_reads) result = snapshots(number);
   if (strcmp(command, "waits") == 0) result = waits(number);
   if (strcmp(command, "watches") == 0) result = watches(number);
+  if (strcmp(command, "ticks") == 0) result = ticks(number);
+  if (strcmp(command, "sees") == 0) result = sees(number);
+  if (strcmp(command, "shares") == 0) result = holds_shared(number);
+  if (strcmp(command, "waits-for-lock") == 0) result = waits_for_lock(number);
   if (strcmp(command, "fork") == 0) result = fork_closes();
   if (strcmp(command, "timeout") == 0) {
     error = shms_lock(&file, SHMS_EXCLUSIVE, (int)number);

@@ -39,6 +39,11 @@ const Wider = declare(class Ledger extends MmapStructure {}, {
 });
 const Item = declare(class Item extends Struct {}, { number: c_uint64, values: array(c_uint64, 15) });
 
+/** Nothing wakes who sleeps on it. */
+const asleep = new Int32Array(new SharedArrayBuffer(4));
+
+const nowNs = () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
+
 const say = (...words) => console.log(words.join(" "));
 
 function isWhole({ count, values }) {
@@ -108,6 +113,52 @@ const commands = {
     for (let i = 0; i < count; i++) ({ value: version } = await changes.next());
     say(version);
     reader.close();
+  },
+
+  async ticks(dir, count) {
+    const editor = new Editor(Ledger, { dir });
+    let next = performance.now();
+    for (let i = 0; i < count; i++) {
+      next += 1;
+      Atomics.wait(asleep, 0, 0, Math.max(0, next - performance.now()));
+      editor.edit((data) => {
+        data.writer++;
+        data.count = nowNs();
+      });
+    }
+    editor.close();
+  },
+
+  async sees(dir, count) {
+    const reader = new Reader(Ledger, { dir });
+    const changes = reader.changes();
+    const ages = [];
+    say("ready");
+    for (let last = 0; last < count; ) {
+      await changes.next();
+      const { writer, count: writtenAt } = reader.snapshot();
+      if (writer !== last) ages.push(Number(nowNs() - writtenAt) / 1000);
+      last = writer;
+    }
+    say(ages.map((age) => age.toFixed(1)).join("\n"));
+    reader.close();
+  },
+
+  shares(dir, milliseconds) {
+    const reader = new Reader(Ledger, { dir });
+    say("ready");
+    for (;;) reader.read(() => Atomics.wait(asleep, 0, 0, milliseconds) && undefined);
+  },
+
+  "waits-for-lock"(dir, count) {
+    const editor = new Editor(Ledger, { dir });
+    for (let i = 0; i < count; i++) {
+      const start = performance.now();
+      const session = editor.lock();
+      say(((performance.now() - start) * 1e3).toFixed(1));
+      session.release();
+      Atomics.wait(asleep, 0, 0, 1);
+    }
   },
 
   timeout(dir, milliseconds) {

@@ -67,6 +67,49 @@ def waits(path, count):
     say(reader.version & 0xFFFFFFFF)
 
 
+def ticks(path, count):
+    """Commits once a millisecond; `count` is the time in nanoseconds."""
+    editor, following = Editor("Ledger", dir=path), time.monotonic()
+    for _ in range(count):
+        following += 0.001
+        time.sleep(max(0, following - time.monotonic()))
+        with editor.edit() as ledger:
+            ledger.writer += 1
+            ledger.count = time.time_ns()
+
+
+def sees(path, count):
+    """At each change: how old the last commit is, in microseconds, until `writer` is that number."""
+    reader, last, ages = Reader("Ledger", dir=path), 0, []
+    say("ready")
+    while last < count:
+        reader.wait_for_change()
+        ledger = reader.snapshot()
+        if ledger.writer != last:
+            ages.append((time.time_ns() - ledger.count) / 1000)
+        last = ledger.writer
+    say("\n".join("%.1f" % age for age in ages))
+
+
+def shares(path, milliseconds):
+    """Reads under the lock, each time for that long, in a row; without end."""
+    reader = Reader("Ledger", dir=path)
+    say("ready")
+    while True:
+        with reader.lock():
+            time.sleep(milliseconds / 1000)
+
+
+def waits_for_lock(path, count):
+    """Takes the lock that many times; the wait for each in microseconds."""
+    editor = Editor("Ledger", dir=path)
+    for _ in range(count):
+        start = time.monotonic()
+        with editor.edit():
+            say("%.1f" % ((time.monotonic() - start) * 1e6))
+        time.sleep(0.001)
+
+
 def timeout(path, milliseconds):
     with Editor("Ledger", dir=path) as editor:
         try:
@@ -339,4 +382,4 @@ if __name__ == "__main__":
     if command == "document":
         document(where, rest[0] if rest else None)
     else:
-        globals()[command](where, int(rest[0]) if rest else 0)
+        globals()[command.replace("-", "_")](where, int(rest[0]) if rest else 0)

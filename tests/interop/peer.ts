@@ -4,6 +4,7 @@ import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { Editor, Reader } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
+import { nowNs } from "../../src/sys/clock.ts";
 import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
 
 const say = (...words: unknown[]): void => console.log(words.join(" "));
@@ -38,6 +39,56 @@ const commands: Record<string, (where: string, number: number) => unknown> = {
       last = version;
     }
     say(copies, torn, older);
+  },
+
+  /** Commits once a millisecond; `count` is the time in nanoseconds. */
+  ticks(dir, count) {
+    using editor = new Editor(Ledger, { dir });
+    let next = performance.now();
+    for (let i = 0; i < count; i++) {
+      next += 1;
+      Bun.sleepSync(Math.max(0, next - performance.now()));
+      editor.edit((data) => {
+        data.writer++;
+        data.count = nowNs();
+      });
+    }
+  },
+
+  /** At each change: how old the last commit is, in microseconds, until `writer` is that number. */
+  async sees(dir, count) {
+    using reader = new Reader(Ledger, { dir });
+    const ages: number[] = [];
+    const changes = reader.changes();
+    say("ready");
+    for (let last = 0; last < count; ) {
+      await changes.next();
+      const { writer, count: writtenAt } = reader.snapshot();
+      if (writer !== last) ages.push(Number(nowNs() - writtenAt) / 1000);
+      last = writer;
+    }
+    await changes.return?.();
+    say(ages.map((age) => age.toFixed(1)).join("\n"));
+  },
+
+  /** Reads under the lock, each time for that long, in a row; without end. */
+  shares(dir, milliseconds) {
+    using reader = new Reader(Ledger, { dir });
+    say("ready");
+    for (;;) reader.read(() => Bun.sleepSync(milliseconds));
+  },
+
+  /** Takes the lock that many times; the wait for each in microseconds. */
+  "waits-for-lock"(dir, count) {
+    using editor = new Editor(Ledger, { dir });
+    for (let i = 0; i < count; i++) {
+      const start = performance.now();
+      {
+        using _ = editor.lock();
+        say(((performance.now() - start) * 1e3).toFixed(1));
+      }
+      Bun.sleepSync(1);
+    }
   },
 
   /** Counts up in a document until it is killed. */
