@@ -207,3 +207,20 @@ test("the tables of this test are right: a wrong import is found", () => {
   expect(forged("src/struct/index.ts", "../sys/file.ts")).toBeFalse();
   expect(forged("src/segment/place.ts", "../index.ts")).toBeFalse();
 });
+
+/** Words of the glossary, and names that had several meanings once: each is declared in one place only. */
+const ONCE = ["Place", "Region", "placeOf", "openNamed", "problemWith", "checkedStatus"];
+
+test("a name that the glossary explains is declared once", () => {
+  const declared = (name: string): string[] =>
+    sources
+      .filter(({ path }) =>
+        new RegExp(`^(?:export )?(?:abstract )?(?:interface|class|type|const|function) ${name}\\b`, "m").test(
+          readFileSync(join(root, path), "utf8"),
+        ),
+      )
+      .map(({ path }) => path);
+  expect(ONCE.map((name) => [name, declared(name).length > 1 ? declared(name) : []])).toEqual(
+    ONCE.map((name) => [name, []]),
+  );
+});

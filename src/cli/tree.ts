@@ -120,7 +120,7 @@ function printMembers(
 const structOf = (type: TypeSchema): StructSchema | undefined =>
   typeof type === "object" && "struct" in type ? (type.struct as StructSchema) : undefined;
 
-interface Place {
+interface TypedMember {
   readonly name: string;
   readonly type: TypeSchema;
   readonly text: string;
@@ -128,7 +128,7 @@ interface Place {
 
 function printTyped(
   out: Output,
-  { name, type, text }: Place,
+  { name, type, text }: TypedMember,
   value: unknown,
   indent: string,
   options: TreeOptions,

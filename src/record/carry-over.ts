@@ -40,11 +40,11 @@ export function carryOver(from: StructMemory, to: StructMemory): MigratedField[]
   return fields;
 }
 
-interface Place extends StructMemory {
+interface StructAt extends StructMemory {
   readonly byteOffset: number;
 }
 
-function carryStruct(from: Place, to: Place, prefix: string, fields: MigratedField[]): void {
+function carryStruct(from: StructAt, to: StructAt, prefix: string, fields: MigratedField[]): void {
   const [old, next] = [viewOf(from, true), viewOf(to, false)];
   for (const member of valueMembers(to.layout)) {
     const path = prefix + member.name;
@@ -72,12 +72,12 @@ type AnyView = Record<string, unknown>;
 
 /** A member of a struct in memory. */
 interface Slot {
-  readonly place: Place;
+  readonly place: StructAt;
   readonly member: Member;
   readonly view: AnyView;
 }
 
-const viewOf = ({ layout, bytes, byteOffset }: Place, readOnly: boolean): AnyView => {
+const viewOf = ({ layout, bytes, byteOffset }: StructAt, readOnly: boolean): AnyView => {
   const region = new Region(bytes.buffer, bytes.byteOffset, bytes.byteLength, readOnly ? READ_ONLY : 0);
   return makeView<Struct>(layout, region, byteOffset) as unknown as AnyView;
 };
@@ -104,7 +104,7 @@ function carryMember(from: Slot, to: Slot, path: string, fields: MigratedField[]
 
 const isUnion = (cls: Parameters<typeof layoutOfClass>[0]): boolean => layoutOfClass(cls).kind === "union";
 
-const placeIn = ({ place, member }: Slot, layout: Layout): Place => ({
+const placeIn = ({ place, member }: Slot, layout: Layout): StructAt => ({
   layout,
   bytes: place.bytes,
   byteOffset: place.byteOffset + member.offset,
@@ -140,7 +140,7 @@ function carryArray(from: ArraySlot, to: ArraySlot, path: string, fields: Migrat
   const next = to.view[to.member.name] as Elements & { set(values: unknown[], offset: number): void };
   const count = Math.min(old.length, next.length);
   const [oldSize, newSize] = [from.member.size / old.length, to.member.size / next.length];
-  const element = (slot: Slot, i: number, size: number, layout: Layout): Place => ({
+  const element = (slot: Slot, i: number, size: number, layout: Layout): StructAt => ({
     ...placeIn(slot, layout),
     byteOffset: slot.place.byteOffset + slot.member.offset + i * size,
   });

@@ -38,7 +38,7 @@ export interface PreImage {
   /** Copies bytes from `start` on, as they were before the transaction `odd`; atomics as they are now. */
   copy(odd: number, target: Uint8Array, start: number): void;
   /** Where the bytes of a range are that were committed before `odd`; what is "mixed" must be copied. To be asked after `live` was read. */
-  placeOf(odd: number, start: number, end: number): "live" | "pre-image" | "mixed";
+  sideOf(odd: number, start: number, end: number): "live" | "pre-image" | "mixed";
 }
 
 /** What the two kinds have in common. */
@@ -96,7 +96,7 @@ export class WholePreImage extends Kept implements PreImage {
     this.copySaved(target, start, start, start + length);
   }
 
-  placeOf(): "pre-image" {
+  sideOf(): "pre-image" {
     return "pre-image";
   }
 }
@@ -181,7 +181,7 @@ export class BlockPreImage extends Kept implements PreImage, Tracker {
     });
   }
 
-  placeOf(odd: number, start: number, end: number): "live" | "pre-image" | "mixed" {
+  sideOf(odd: number, start: number, end: number): "live" | "pre-image" | "mixed" {
     loadFence();
     let saved = 0;
     const [first, last] = [start >>> this.shift, (end - 1) >>> this.shift];

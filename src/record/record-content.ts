@@ -360,7 +360,7 @@ export class RecordContent implements Content {
     const { live, preImage } = this.#wholeViews as WholeViews;
     if (this.#isLive(sequence)) return readOf(part, live);
     const fromLive = this.#preImage instanceof BlockPreImage ? readOf(part, live) : undefined;
-    const place = this.#preImage?.placeOf(sequence, part.reads.start, part.reads.end);
+    const place = this.#preImage?.sideOf(sequence, part.reads.start, part.reads.end);
     if (place === "live") return fromLive;
     return place === "mixed" ? MIXED : readOf(part, preImage);
   };

@@ -19,7 +19,7 @@ export interface Rows {
 }
 
 /** Where a value stands. */
-interface Place {
+interface RowPosition {
   readonly name: string;
   readonly path: string;
   readonly depth: number;
@@ -34,7 +34,7 @@ interface Place {
 /** @param schema of the value, when it is a struct */
 export function rowsOf(value: unknown, schema: StructSchema | undefined): Rows {
   const tree = new Tree();
-  const top: Place = { name: "", path: "", depth: -1 };
+  const top: RowPosition = { name: "", path: "", depth: -1 };
   if (schema !== undefined && isObject(value)) tree.addMembers(value, schema, { ...top, offset: 0 });
   else if (isObject(value) || Array.isArray(value)) tree.addEntries(value, top);
   else if (value !== undefined) tree.add(value, { ...top, depth: 0 });
@@ -52,7 +52,7 @@ export const sameRows = (a: readonly Row[], b: readonly Row[]): boolean =>
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 
-const below = ({ path, depth }: Place, name: string): Pick<Place, "name" | "path" | "depth"> => ({
+const below = ({ path, depth }: RowPosition, name: string): Pick<RowPosition, "name" | "path" | "depth"> => ({
   name,
   path: path === "" ? name : `${path}.${name}`,
   depth: depth + 1,
@@ -65,7 +65,7 @@ class Tree implements Rows {
   readonly rows: Row[] = [];
   readonly values: Value[] = [];
 
-  add(value: unknown, place: Place): void {
+  add(value: unknown, place: RowPosition): void {
     if (this.rows.length >= MAX_ROWS) return;
     const isBranch = (isObject(value) || Array.isArray(value)) && place.depth < MAX_DEPTH;
     this.#push(place, value, isBranch);
@@ -75,7 +75,7 @@ class Tree implements Rows {
     else this.addEntries(value as object, place);
   }
 
-  addMembers(value: Record<string, unknown>, schema: StructSchema, place: Place): void {
+  addMembers(value: Record<string, unknown>, schema: StructSchema, place: RowPosition): void {
     for (const [name, member] of Object.entries(schema.fields)) {
       const offset = place.offset === undefined ? undefined : place.offset + member.offset;
       const inner = member.anonymous ? structOf(member.type) : undefined;
@@ -84,7 +84,7 @@ class Tree implements Rows {
     }
   }
 
-  addEntries(value: object, place: Place): void {
+  addEntries(value: object, place: RowPosition): void {
     const { type, size } = place;
     const element = typeof type === "object" && "array" in type ? type.array : undefined;
     const entries = Object.entries(value);
@@ -100,7 +100,7 @@ class Tree implements Rows {
     if (left > 0) this.#push(below(place, "…"), `${left} more`, false);
   }
 
-  #push(place: Place, value: unknown, isBranch: boolean): void {
+  #push(place: RowPosition, value: unknown, isBranch: boolean): void {
     const { name, path, depth, type, text, offset, size, bits } = place;
     const labels = labelsOf(type);
     const isRun = isBranch && Array.isArray(value) && !value.some((item) => typeof item === "object");
@@ -124,7 +124,7 @@ class Tree implements Rows {
 function memberPlace(
   member: MemberSchema,
   offset: number | undefined,
-): Omit<Place, "name" | "path" | "depth"> {
+): Omit<RowPosition, "name" | "path" | "depth"> {
   const { type, size, bits } = member;
   const place = { type, offset, size, text: memberType(member) };
   return bits === undefined ? place : { ...place, bits: [bits.offset - member.offset * 8, bits.width] };

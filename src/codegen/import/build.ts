@@ -25,7 +25,7 @@ export interface Facts {
 
 type Json = Record<string, unknown>;
 
-interface Place {
+interface FieldNotes {
   readonly path: string;
   readonly notes: string[];
 }
@@ -157,7 +157,7 @@ export class SchemaBuilder {
     return { type: type as never, offset, size, ...bits, ...endian, ...anonymous };
   }
 
-  #bitType(type: DebugType, place: Place): unknown {
+  #bitType(type: DebugType, place: FieldNotes): unknown {
     const base = resolved(type).type;
     if (base.kind === "enum") {
       place.notes.push(`enum ${base.name}`.trim());
@@ -166,7 +166,7 @@ export class SchemaBuilder {
     return this.#type(type, place, undefined);
   }
 
-  #type(type: DebugType, place: Place, at: Holder | undefined): unknown {
+  #type(type: DebugType, place: FieldNotes, at: Holder | undefined): unknown {
     const { type: base, typedefs, atomic } = resolved(type);
     if (base.kind === "array") return this.#array(base, typedefs, place, at);
     const plain = this.#plain(base, typedefs, place, at);
@@ -176,7 +176,7 @@ export class SchemaBuilder {
   #array(
     array: Extract<DebugType, { kind: "array" }>,
     outerTypedefs: readonly string[],
-    place: Place,
+    place: FieldNotes,
     at: Holder | undefined,
   ): unknown {
     const { type: element, typedefs } = resolved(array.element);
@@ -211,7 +211,7 @@ export class SchemaBuilder {
   #plain(
     base: Exclude<DebugType, { kind: "typedef" | "atomic" | "qualifier" | "array" }>,
     typedefs: readonly string[],
-    place: Place,
+    place: FieldNotes,
     at: Holder | undefined,
   ): unknown {
     switch (base.kind) {
@@ -239,7 +239,7 @@ export class SchemaBuilder {
   #integer(
     base: Extract<DebugType, { kind: "integer" }>,
     typedefs: readonly string[],
-    place: Place,
+    place: FieldNotes,
   ): unknown {
     const { size, encoding, name } = base;
     if (size > 8) {
@@ -302,7 +302,7 @@ function integerName(size: number, signed: boolean): string {
   return `c_${signed ? "" : "u"}int${size * 8}`;
 }
 
-function floatType(name: string, size: number, place: Place): unknown {
+function floatType(name: string, size: number, place: FieldNotes): unknown {
   if (size === 4) return "c_float";
   if (size === 8) return "c_double";
   if (name === "long double" && size === 16) return "c_longdouble";
@@ -310,7 +310,7 @@ function floatType(name: string, size: number, place: Place): unknown {
   return bytesType(size, name, place);
 }
 
-function bytesType(size: number, name: string, { path }: Place): unknown {
+function bytesType(size: number, name: string, { path }: FieldNotes): unknown {
   if (size === 0) throw new CodegenError(path, `the size of ${name} is not known`);
   return { array: "c_uint8", length: size };
 }
@@ -331,7 +331,7 @@ export function elementOf(type: DebugType): DebugType {
   return base.kind === "array" ? elementOf(base.element) : base;
 }
 
-function bytesOf(type: DebugType, place: Place): number {
+function bytesOf(type: DebugType, place: FieldNotes): number {
   const { type: base } = resolved(type);
   if (base.kind !== "array") return base.size;
   const count = base.dims.reduce<number>((product, length) => product * (length ?? 0), 1);

@@ -1,13 +1,13 @@
 /** The comment that stands with a declaration, found by its line. */
 import { readFileSync } from "node:fs";
-import type { Place } from "./debug-types.ts";
+import type { SourceLocation } from "./debug-types.ts";
 
 /** Reads each file once. */
 export class Comments {
   readonly #files = new Map<string, readonly string[]>();
 
   /** The comment behind a declaration on its line, or the one that ends on the line before. */
-  of({ file, line }: Place): string | undefined {
+  of({ file, line }: SourceLocation): string | undefined {
     if (file === undefined || line === undefined) return undefined;
     const lines = this.#lines(file);
     return trailing(lines, line - 1) ?? leading(lines, line - 2);

@@ -1,14 +1,14 @@
 /** Types of C as debug information gives them, in one form for DWARF and BTF. */
 
 /** Where a declaration stands, as far as the debug information tells. */
-export interface Place {
+export interface SourceLocation {
   readonly file?: string | undefined;
   /** From 1. */
   readonly line?: number | undefined;
 }
 
 /** One member of a struct or union. */
-export interface DebugMember extends Place {
+export interface DebugMember extends SourceLocation {
   /** Empty for an anonymous struct or union. */
   readonly name: string;
   readonly type: DebugType;
@@ -42,7 +42,7 @@ export interface DebugArray {
   readonly isVector: boolean;
 }
 
-export interface DebugStruct extends Place {
+export interface DebugStruct extends SourceLocation {
   readonly kind: "struct" | "union";
   /** Its tag; empty without one. */
   readonly name: string;
@@ -50,7 +50,7 @@ export interface DebugStruct extends Place {
   members: readonly DebugMember[];
 }
 
-export interface DebugEnum extends Place {
+export interface DebugEnum extends SourceLocation {
   readonly kind: "enum";
   readonly name: string;
   readonly size: number;
@@ -58,7 +58,7 @@ export interface DebugEnum extends Place {
   readonly values: readonly (readonly [string, bigint])[];
 }
 
-export interface DebugAlias extends Place {
+export interface DebugAlias extends SourceLocation {
   readonly kind: "typedef" | "atomic" | "qualifier";
   readonly name: string;
   target: DebugType;

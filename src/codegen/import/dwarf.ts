@@ -3,7 +3,7 @@
  * atomics, byte order, enumerators beyond 32 bits, and the line of each member. Format: dwarfstd.org, chapter 7.
  */
 import { CodegenError } from "../error.ts";
-import type { DebugMember, DebugType, Place } from "./debug-types.ts";
+import type { DebugMember, DebugType, SourceLocation } from "./debug-types.ts";
 import { textAt } from "./elf.ts";
 
 const TAG = {
@@ -377,7 +377,7 @@ class Unit {
       });
   }
 
-  #place({ attributes }: Entry): Place {
+  #place({ attributes }: Entry): SourceLocation {
     const [file, line] = [attributes.get(AT.declFile), attributes.get(AT.declLine)];
     if (file === undefined || line === undefined) return {};
     return { file: this.#files[Number(file)], line: Number(line) };

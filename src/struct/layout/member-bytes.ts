@@ -109,14 +109,14 @@ function findParts({ members }: Layout, littleEndian: boolean): Part[] {
   return [...joined(ranges), ...others.filter((part) => !("end" in part))];
 }
 
-interface Place {
+interface MemberInOrder {
   readonly member: Member;
   readonly littleEndian: boolean;
 }
 
 const wholeOf = ({ offset, size }: Member): Range => ({ start: offset, end: offset + size });
 
-const parts: Visitor<Part[], Place> = {
+const parts: Visitor<Part[], MemberInOrder> = {
   ...forValues((_, { member }) => [wholeOf(member)]),
   bits: (_, { member, littleEndian }) => partsOfBits(member, littleEndian),
   // Of the elements, however many there are.
@@ -133,7 +133,7 @@ function partsOfMember(member: Member, littleEndian: boolean): Part[] {
   });
 }
 
-function partsOfStructs({ cls }: StructType, { member, littleEndian }: Place): Part[] {
+function partsOfStructs({ cls }: StructType, { member, littleEndian }: MemberInOrder): Part[] {
   const layout = layoutOfClass(cls);
   const inner = partsOf(layout, layout.endian === undefined ? littleEndian : layout.endian === "little");
   if (isDense(inner, layout.size)) return [wholeOf(member)];

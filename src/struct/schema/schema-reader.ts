@@ -109,7 +109,7 @@ const isCount = (value: unknown, max = MAX_BYTES): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
 
 /** Where in a schema a part stands. */
-interface Place {
+interface SchemaPosition {
   readonly depth: number;
   /** Characters of the dotted path to it. */
   readonly pathLength: number;
@@ -155,7 +155,7 @@ class SchemaReader {
     this.#types = new Map([...builtIns(), ...own.map((type) => [type.name, type] as const)]);
   }
 
-  struct(schema: unknown, place: Place): StructClass<Struct & AnyObject> {
+  struct(schema: unknown, place: SchemaPosition): StructClass<Struct & AnyObject> {
     if (!isObject(schema)) throw unsound("a struct must be an object", schema);
     const { name: given, fields } = schema;
     if (place.depth > MAX_DEPTH) throw unsound(`structs nested deeper than ${MAX_DEPTH}`, given);
@@ -172,7 +172,7 @@ class SchemaReader {
     return cls;
   }
 
-  #member(struct: Head, name: string, schema: unknown, { depth, pathLength }: Place): Member[] {
+  #member(struct: Head, name: string, schema: unknown, { depth, pathLength }: SchemaPosition): Member[] {
     if (!isMemberName(name))
       throw unsound(`${struct.name}: the name of a member ${nameMust(name, MAX_NAME_LENGTH)}`, name);
     const where = `${struct.name}.${name}`;
@@ -206,7 +206,7 @@ class SchemaReader {
     return flattened(name, inner, offset);
   }
 
-  #type(schema: unknown, where: string, place: Place): FieldType {
+  #type(schema: unknown, where: string, place: SchemaPosition): FieldType {
     if (place.depth > MAX_DEPTH) throw unsound(`${where}: nested deeper than ${MAX_DEPTH}`, "type");
     if (typeof schema === "string") return this.#named(schema, where);
     if (!isObject(schema)) throw unsound(`${where}: type`, schema);
@@ -228,7 +228,7 @@ class SchemaReader {
     return type;
   }
 
-  #array(schema: AnyObject, where: string, place: Place): FieldType {
+  #array(schema: AnyObject, where: string, place: SchemaPosition): FieldType {
     const { array: spelt, length: given, count } = schema;
     const element = this.#type(spelt, where, deeper(place));
     const length = readLength(given, where);
@@ -242,7 +242,7 @@ class SchemaReader {
     return new ArrayType(element, length, count as string | undefined);
   }
 
-  #converted(schema: AnyObject, where: string, place: Place): FieldType {
+  #converted(schema: AnyObject, where: string, place: SchemaPosition): FieldType {
     const { converted: name, base: spelt, labels } = schema;
     checkTypeName(name, `${where}: converted`);
     const own = this.#types.get(name);
@@ -279,7 +279,7 @@ class SchemaReader {
   }
 }
 
-const deeper = ({ depth, pathLength }: Place): Place => ({ depth: depth + 1, pathLength });
+const deeper = ({ depth, pathLength }: SchemaPosition): SchemaPosition => ({ depth: depth + 1, pathLength });
 
 function checkTypeName(name: unknown, what: string): asserts name is string {
   if (typeof name !== "string") throw unsound(what, name);

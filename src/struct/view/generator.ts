@@ -67,7 +67,7 @@ export interface Classes {
 }
 
 /** Where a value lies, as source text. */
-interface Place {
+interface ValueSource {
   /** The mode of the region that it is read from. */
   readonly mode: number;
   /** Whether it is aligned as it would be by itself. */
@@ -85,7 +85,7 @@ interface Destination {
 }
 
 /** An offset as source text, and the mode of the region there. */
-type Spot = Pick<Place, "offset" | "mode">;
+type Spot = Pick<ValueSource, "offset" | "mode">;
 
 const SIZES: Readonly<Record<Inline["accessor"], number>> = {
   Int8: 1,
@@ -375,11 +375,11 @@ export class Generator {
   }
 
   /** An expression that reads a value. */
-  #read(type: FieldType, place: Place): string {
+  #read(type: FieldType, place: ValueSource): string {
     return visit(type, this.#reads, place);
   }
 
-  readonly #reads: Visitor<string, Place> = {
+  readonly #reads: Visitor<string, ValueSource> = {
     ...forValues((type, place) => this.#afterBarrier(this.#readValue(type, place))),
     scalar: ({ inline }, place) => this.#afterBarrier(this.#readInline(inline, place)),
     own: (type, place) => {
@@ -409,7 +409,7 @@ export class Generator {
     return mode === this.#mode ? "this.#region" : "this.#region.swapped";
   }
 
-  #readStruct({ cls }: StructType, { offset, mode: outer, aligned }: Place): string {
+  #readStruct({ cls }: StructType, { offset, mode: outer, aligned }: ValueSource): string {
     const layout = layoutOfClass(cls);
     const mode = modeOf(layout, outer);
     const View = this.#classes.viewClass(layout, aligned ? mode : mode | UNALIGNED);
@@ -417,7 +417,7 @@ export class Generator {
   }
 
   /** What a type of another author hands out may be the memory itself, through which a store would kill the process. */
-  #readValue(type: CType<unknown>, { offset, mode }: Place): string {
+  #readValue(type: CType<unknown>, { offset, mode }: ValueSource): string {
     const region = this.#regionIn(mode);
     if (isOwnType(type)) return `${this.#type(type)}.read(${region}, ${offset})`;
     if (this.#readOnly)
@@ -430,7 +430,7 @@ export class Generator {
     return this.#tracked ? `(this.#region.willStore(${offset}, ${byteLength}), ${value})` : value;
   }
 
-  #readInline({ accessor, boolean }: Inline, place: Spot & Pick<Place, "aligned">): string {
+  #readInline({ accessor, boolean }: Inline, place: Spot & Pick<ValueSource, "aligned">): string {
     const value =
       this.#isOwn && place.aligned && place.mode === this.#mode
         ? this.#loadOwn(accessor, place.offset)
@@ -438,7 +438,7 @@ export class Generator {
     return boolean ? `${value} !== 0` : value;
   }
 
-  #readArray(type: ArrayType, { offset, owner, mode, aligned }: Place): string {
+  #readArray(type: ArrayType, { offset, owner, mode, aligned }: ValueSource): string {
     const { element, length } = type;
     const count = length ?? this.#flexibleLength(type, offset);
     if (isNumeric(element) && !this.#readOnly && isTypedArray(element, mode, aligned)) {
