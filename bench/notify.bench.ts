@@ -1,9 +1,24 @@
 /** Row 9: from a commit in one process to the event loop of another. */
+import { constants, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { Editor, Manager, Reader } from "../src/index.ts";
+import { waitAsync } from "../src/sync/deadline.ts";
+import { openFile } from "../src/sys/file.ts";
+import { O_RDWR } from "../src/sys/libc/constants.ts";
+import { Mapping } from "../src/sys/mapping.ts";
 import { now } from "./clock.ts";
-import { alone, type Case, isQuick, type Metrics, quantile, type Row, type Suite, timed } from "./harness.ts";
+import {
+  alone,
+  type Case,
+  isQuick,
+  type Metrics,
+  Missing,
+  quantile,
+  type Row,
+  type Suite,
+  timed,
+} from "./harness.ts";
 import { startOther } from "./others.ts";
 import { cProgram, inTempDir, stayOn } from "./prepare.ts";
 
@@ -86,6 +101,41 @@ const bySocket: Case = () =>
     return await delays.metrics;
   });
 
+/** The least that wakes an event loop by a futex, by hand: two wakes, of a thread and of the loop. */
+const byThread: Case = () =>
+  inTempDir(async (dir) => {
+    const path = join(dir, "words");
+    writeFileSync(path, new Uint8Array(64));
+    using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 64, path });
+    const [words, times] = [new Int32Array(mapping.buffer), new Float64Array(mapping.buffer)];
+    const wakes = new Int32Array(new SharedArrayBuffer(4));
+    const thread = new Worker(new URL("./peers/futex-thread.ts", import.meta.url), { smol: true });
+    thread.postMessage({ path, wakes });
+    using _sender = await startOther("futex", [path]);
+    const delays = new Delays();
+    for (let [seen, isEnough] = [Atomics.load(words, 0), false]; !isEnough; ) {
+      const wake = waitAsync(wakes, 0, Atomics.load(wakes, 0));
+      if (wake.async) await wake.value;
+      const now = Atomics.load(words, 0);
+      if (now !== seen) isEnough = delays.add(times[1]!);
+      seen = now;
+    }
+    return await delays.metrics;
+  });
+
+/** One wake, by hand: the event loop sleeps on a FIFO, which the sender has open. */
+const byFifo: Case = () =>
+  inTempDir(async (dir) => {
+    const path = join(dir, "fifo");
+    if (Bun.spawnSync(["mkfifo", path]).exitCode !== 0) throw new Missing("mkfifo is not installed");
+    const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    using _sender = await startOther("fifo", [path]);
+    const delays = new Delays();
+    for await (const bytes of Bun.file(fd).stream())
+      if (delays.add(new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true))) break;
+    return await delays.metrics;
+  });
+
 /** CPU time of this process in a second of nothing. */
 async function idleCpu(): Promise<Metrics> {
   await Bun.sleep(IDLE_MS);
@@ -134,7 +184,7 @@ const commits = (waits: boolean): Case => {
 };
 
 const FLOOR =
-  "waking a process that sleeps takes a C program the time of the row of the floor, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop.";
+  "waking a process that sleeps takes a C program the time of the row of the floor, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop; by hand that takes the time of the row of the floor of a futex. A FIFO per waiter saves one of the two (its row) and is not used: locking.md says what it costs instead.";
 
 const SPIN_FLOOR =
   "one commit in a hundred meets what Bun does beside: collecting garbage, compiling, other threads. A median store to a C program that looks takes the time of the row below.";
@@ -167,6 +217,8 @@ const suite: Suite = {
     "waitForChange, spinMs": byWaiting(SPIN_MS),
     "process.send": byIpc,
     "Unix socket": bySocket,
+    "a futex in a thread by hand": byThread,
+    "a FIFO by hand": byFifo,
     "waiting in changes()": idle(0),
     "looking, in changes({ spinMs })": idle(60_000),
     "waiting for a timer": idleCpu,
@@ -202,6 +254,16 @@ const suite: Suite = {
       delayRow("commit to a process that blocks in waitForChange()", "waitForChange()", peer),
       delayRow("the same with spinMs", "waitForChange, spinMs", peer),
       delayRow("one wake of a sleeping process: the floor", "C futex", peer),
+      delayRow(
+        "a futex in a thread, which wakes the event loop, by hand: the floor of a futex",
+        "a futex in a thread by hand",
+        peer,
+      ),
+      delayRow(
+        "a FIFO on which the event loop sleeps, by hand: a wake that only one can take",
+        "a FIFO by hand",
+        peer,
+      ),
     ]),
     {
       ...delayRow("commit to event loop, spinMs; a store to a process that looks", SPINNING, "C futex"),

@@ -1,8 +1,10 @@
 /** Other processes for the benchmarks that need some. Run with a role and its arguments, this file is such a process. */
+import { openSync, writeSync } from "node:fs";
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { Editor, Reader } from "../src/index.ts";
 import { openFile } from "../src/sys/file.ts";
 import { O_RDWR } from "../src/sys/libc/constants.ts";
+import { futexWake } from "../src/sys/libc/futex.ts";
 import { Mapping } from "../src/sys/mapping.ts";
 import { now } from "./clock.ts";
 import { stayOn } from "./prepare.ts";
@@ -72,6 +74,24 @@ const roles: Readonly<Record<string, Role>> = {
       next = changes.next();
       seen[0] = reader.snapshot().data_int;
     }
+  },
+  /** Stores the time and wakes those who sleep on the first word, by hand. */
+  async futex(path) {
+    using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 64, path });
+    const words = new Int32Array(mapping.buffer);
+    const times = new Float64Array(mapping.buffer);
+    ready();
+    await sendTimes((time) => {
+      times[1] = time;
+      Atomics.add(words, 0, 1);
+      futexWake(words, 0, 1);
+    });
+  },
+  /** Writes the time into a FIFO, by hand. */
+  async fifo(path) {
+    const fd = openSync(path, "w");
+    ready();
+    await sendTimes((time) => void writeSync(fd, new Float64Array([time])));
   },
   async ipc() {
     ready();
