@@ -1,12 +1,12 @@
 /**
  * Imports, opens an existing file and reads a field: what start.bench.ts measures. With `often` it does so until all
- * of it is compiled. open.ts <dir> [often]
+ * of it is compiled. open.ts <dir> <module of the library> <module of the struct> [often]
  */
 const start = Bun.nanoseconds();
-const { Reader } = await import("../../src/index.ts");
+const [dir = "", library = "", struct = "", mode] = process.argv.slice(2);
+const { Reader } = (await import(library)) as typeof import("../../src/index.ts");
 const imported = Bun.nanoseconds();
-const { DemoMmapStructure } = await import("../../demo/demo-struct.ts");
-const [dir = "", mode] = process.argv.slice(2);
+const { DemoMmapStructure } = (await import(struct)) as typeof import("../../demo/demo-struct.ts");
 const open = (): number => {
   using reader = new Reader(DemoMmapStructure, { dir });
   return reader.read((data) => data.multi_pts.multi_points.at(3).x);

@@ -1,0 +1,8 @@
+/** Loads the files of dist/ that the first role of a process needs, and runs nothing of them. load.ts <dist> */
+import { join } from "node:path";
+
+const dist = process.argv[2] ?? "";
+await import(join(dist, "index.js"));
+const start = Bun.nanoseconds();
+require(join(dist, "chunks", "record-opening.js"));
+console.log(JSON.stringify({ load: Bun.nanoseconds() - start }));
