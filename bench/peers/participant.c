@@ -1,4 +1,4 @@
-// A program with interop/c/shmstruct.h. participant <dir> edit | snapshot | wait <count>
+// A program with interop/c/shmstruct.h. participant <dir> edit | snapshot | wait <count> | subscribe <count>
 #include "common.h"
 #include "shmstruct.h"
 
@@ -47,9 +47,24 @@ static void wait_in(const char *dir, int processes) {
   for (;;) right(shms_wait_for_change(&file, version, -1, &version));
 }
 
+// Sleeps for messages of a channel until it is killed, in so many processes.
+static void subscribe_in(const char *dir, int processes) {
+  static char payload[64];
+  static shms_channel frames;
+  shms_place place;
+  shms_message message;
+  for (int i = 1; i < processes; i++) if (must(fork(), "fork") == 0) break;
+  right(shms_place_of(&place, dir, "Frames", "", SHMS_CHANNEL));
+  right(shms_subscriber_open(&frames, &place, sizeof payload, 0, SHMS_NEXT));
+  printf("ready\n");
+  fflush(stdout);
+  for (;;) right(shms_receive(&frames, payload, sizeof payload, &message, -1));
+}
+
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
   if (strcmp(argv[2], "wait") == 0) wait_in(argv[1], argc < 4 ? 1 : atoi(argv[3]));
+  if (strcmp(argv[2], "subscribe") == 0) subscribe_in(argv[1], argc < 4 ? 1 : atoi(argv[3]));
   int edit = strcmp(argv[2], "edit") == 0;
   open_it(argv[1], edit ? SHMS_WRITE : SHMS_READ);
   printf("{\"ns\": %f}\n", timed(edit ? edits : snapshots, 1000));

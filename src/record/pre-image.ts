@@ -113,45 +113,99 @@ export interface BlocksPlan extends PreImagePlan {
 /** No transaction is open: stores that come all the same, with a view that outlived its session, are their maker's alone. */
 const NO_EPOCH = 0;
 
-/** Block by block, so that a transaction costs what it touches. */
+/** A stretch of so many blocks grows by half of its length at once. */
+const BLOCKS_OF_A_RUN = 8;
+
+/** So far the marks beside a block that was saved before are looked at. */
+const BLOCKS_LOOKED_AT = 16;
+
+/**
+ * Block by block, so that a transaction costs what it touches. `from` and `room` are a stretch of saved blocks, so that a loop that
+ * stores one number after the other looks at no marks, and one that fills the struct saves more and more blocks at a time.
+ */
 export class BlockPreImage extends Kept implements PreImage, Tracker {
-  readonly marks: Int32Array;
-  readonly shift: number;
-  epoch = NO_EPOCH;
+  from = 0;
+  room = 0;
+  readonly #marks: Int32Array;
+  readonly #shift: number;
+  #epoch = NO_EPOCH;
   readonly #blockBytes: number;
   readonly #publish: BlocksPlan["publish"];
 
   constructor(plan: BlocksPlan) {
     super(plan);
-    this.marks = plan.marks;
+    this.#marks = plan.marks;
     this.#blockBytes = plan.blockBytes;
-    this.shift = 31 - Math.clz32(plan.blockBytes);
+    this.#shift = 31 - Math.clz32(plan.blockBytes);
     this.#publish = plan.publish;
   }
 
   prepare(odd: number): void {
     // It wraps, or will if the last number is passed over: marks of 2^32 sequences ago must not look like those of now.
-    if ((odd | 0) === 1 || (odd | 0) === -1) this.marks.fill(0);
+    if ((odd | 0) === 1 || (odd | 0) === -1) this.#marks.fill(0);
   }
 
   open(odd: number): void {
-    this.epoch = odd | 0;
+    this.#epoch = odd | 0;
+    this.room = 0;
   }
 
   close(): void {
-    this.epoch = NO_EPOCH;
+    this.#epoch = NO_EPOCH;
+    this.room = 0;
   }
 
   willStore(byteOffset: number, byteLength: number): void {
-    const { epoch, marks, shift } = this;
-    if (epoch === NO_EPOCH || byteLength <= 0) return;
-    const last = (byteOffset + byteLength - 1) >>> shift;
-    for (let first = byteOffset >>> shift; first <= last; first++) {
+    if (this.#epoch === NO_EPOCH || byteLength <= 0) return;
+    const first = byteOffset >>> this.#shift;
+    const end = ((byteOffset + byteLength - 1) >>> this.#shift) + 1;
+    const behind = (this.from + this.room) >>> this.#shift;
+    const isRun = this.room > 0 && first === behind;
+    const more = isRun ? this.#growth(end - (this.from >>> this.#shift)) : 0;
+    const stop = Math.min(end + more, this.#blocks);
+    this.#saveAll(first, stop);
+    if (isRun) this.#setRun(this.from >>> this.#shift, stop);
+    else this.#setRun(this.#firstSaved(first), this.#endOfSaved(stop));
+  }
+
+  get #blocks(): number {
+    return Math.ceil(this.structBytes / this.#blockBytes);
+  }
+
+  /** @param blocks how many the stretch has by now */
+  #growth(blocks: number): number {
+    return blocks < BLOCKS_OF_A_RUN ? 0 : blocks >>> 1;
+  }
+
+  #setRun(first: number, end: number): void {
+    this.from = first * this.#blockBytes;
+    this.room = Math.min(end * this.#blockBytes, this.structBytes) - this.from;
+  }
+
+  #firstSaved(block: number): number {
+    const least = Math.max(0, block - BLOCKS_LOOKED_AT);
+    let first = block;
+    while (first > least && this.#marks[first - 1] === this.#epoch) first--;
+    return first;
+  }
+
+  #endOfSaved(block: number): number {
+    const most = Math.min(this.#blocks, block + BLOCKS_LOOKED_AT);
+    let end = block;
+    while (end < most && this.#marks[end] === this.#epoch) end++;
+    return end;
+  }
+
+  /** Saves those blocks between that were not saved yet. */
+  #saveAll(from: number, end: number): void {
+    const marks = this.#marks;
+    const epoch = this.#epoch;
+    for (let first = from; first < end; first++) {
       if (marks[first] === epoch) continue;
-      let end = first + 1;
-      while (end <= last && marks[end] !== epoch) end++;
-      this.#save(first, end);
-      first = end - 1;
+      let stop = first + 1;
+      while (stop < end && marks[stop] !== epoch) stop++;
+      this.#save(first, stop);
+      first = stop - 1;
     }
   }
 
@@ -160,10 +214,10 @@ export class BlockPreImage extends Kept implements PreImage, Tracker {
     const start = first * this.#blockBytes;
     const stop = Math.min(end * this.#blockBytes, this.structBytes);
     this.bytes.copyWithin(this.preImageOffset + start, start, stop);
-    this.#publish(first, this.epoch);
+    this.#publish(first, this.#epoch);
     if (end - first === 1) return;
-    this.marks.fill(this.epoch, first + 1, end - 1);
-    this.#publish(end - 1, this.epoch);
+    this.#marks.fill(this.#epoch, first + 1, end - 1);
+    this.#publish(end - 1, this.#epoch);
   }
 
   restore(odd: number): void {
@@ -184,8 +238,8 @@ export class BlockPreImage extends Kept implements PreImage, Tracker {
   sideOf(odd: number, start: number, end: number): "live" | "pre-image" | "mixed" {
     loadFence();
     let saved = 0;
-    const [first, last] = [start >>> this.shift, (end - 1) >>> this.shift];
-    for (let block = first; block <= last; block++) if (this.marks[block] === (odd | 0)) saved++;
+    const [first, last] = [start >>> this.#shift, (end - 1) >>> this.#shift];
+    for (let block = first; block <= last; block++) if (this.#marks[block] === (odd | 0)) saved++;
     loadFence();
     if (saved === 0) return "live";
     return saved === last - first + 1 ? "pre-image" : "mixed";
@@ -194,7 +248,8 @@ export class BlockPreImage extends Kept implements PreImage, Tracker {
   /** Calls `use` with each stretch of bytes between that was saved in the transaction `odd`. */
   #eachSaved(odd: number, start: number, end: number, use: (start: number, end: number) => void): void {
     if (end <= start) return;
-    const { marks, shift } = this;
+    const marks = this.#marks;
+    const shift = this.#shift;
     const mark = odd | 0;
     const last = (end - 1) >>> shift;
     for (let block = start >>> shift; block <= last; block++) {

@@ -8,6 +8,7 @@ import { type ChannelFault, type ChannelOptions, channelModel } from "./channel.
 import { check, type Model } from "./checker.ts";
 import { type HandOnFault, handOnModel } from "./hand-on.ts";
 import { type QueueFault, type QueueOptions, queueModel } from "./queue.ts";
+import { checkReal, type RealFault, type RealOptions } from "./real-blocks.ts";
 import { type ReplacementFault, replacementModel } from "./replacement.ts";
 import { type SequenceFault, sequenceModel } from "./sequence.ts";
 import { type SleepersFault, sleepersModel } from "./sleepers.ts";
@@ -195,6 +196,30 @@ describe("sleepers of a queue", () => {
   ];
   test.each(faults)("control: %s", (fault) => {
     bites(sleepersModel({ order: "tso", takers: 1, jobs: 1, fault }));
+  });
+});
+
+describe("the class that keeps blocks itself", () => {
+  const programs: RealOptions[] = [
+    { blocks: 2, sessions: [{ stores: [0, 1], end: "commit" }] },
+    { blocks: 3, sessions: [{ stores: [2, 0], end: "roll back" }] },
+    {
+      blocks: 2,
+      sessions: [
+        { stores: [1], end: "roll back" },
+        { stores: [0], end: "commit" },
+      ],
+    },
+  ];
+  test.each(programs)("no reader sees half a commit, whoever dies: %j", (program) => {
+    const { violation, readers } = checkReal(program);
+    expect(violation ?? "").toBe("");
+    expect(readers).toBeGreaterThan(1000);
+  });
+
+  const faults: RealFault[] = ["a save is left out", "the sequence stays even", "no second look"];
+  test.each(faults)("control: %s", (fault) => {
+    expect(checkReal({ ...programs[0]!, fault }).violation).toBeString();
   });
 });
 

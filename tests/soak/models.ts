@@ -4,6 +4,7 @@ import { channelModel } from "../model/channel.ts";
 import { check, type Model } from "../model/checker.ts";
 import { handOnModel } from "../model/hand-on.ts";
 import { queueModel } from "../model/queue.ts";
+import { checkReal } from "../model/real-blocks.ts";
 import { replacementModel } from "../model/replacement.ts";
 import { sequenceModel } from "../model/sequence.ts";
 
@@ -56,5 +57,19 @@ for (const [name, model] of models) {
   if (holds) continue;
   failures++;
   console.log(`${violation}\n${trace.join("\n")}`);
+}
+const { violation, histories, readers } = checkReal({
+  blocks: 3,
+  sessions: [
+    { stores: [0, 2], end: "commit" },
+    { stores: [1, 2], end: "roll back" },
+  ],
+});
+console.log(
+  `${violation === undefined ? "holds" : "FAILS"}  the class that keeps blocks, 2 sessions, 3 deaths: ${histories} histories of writers, ${readers} readers`,
+);
+if (violation !== undefined) {
+  failures++;
+  console.log(violation);
 }
 process.exit(failures === 0 ? 0 : 1);

@@ -1,16 +1,14 @@
 /**
  * Memory of which something is kept before it is stored to: a large shared struct saves each block of its bytes before the
- * first store into it. Generated setters ask the block's mark themselves, as a call would cost more than the store.
+ * first store into it. Generated setters look themselves whether it is in the stretch that was saved last, as a call would cost more than the store.
  */
 import { BufferRegion, type Region, TRACKED } from "./memory.ts";
 
 /** Who is told of stores. */
 export interface Tracker {
-  /** One word a block. A block whose mark is `epoch` may be stored to; for any other `willStore` is called first. */
-  readonly marks: Int32Array;
-  /** The number of a block is its byte offset, shifted right by so many bits. */
-  readonly shift: number;
-  readonly epoch: number;
+  /** From this byte offset on, so many bytes may be stored to: those that were prepared last. For others `willStore` is called first. */
+  readonly from: number;
+  readonly room: number;
   /** Prepares these bytes of the region for stores. @throws TypeError once the memory is unmapped */
   willStore(byteOffset: number, byteLength: number): void;
 }

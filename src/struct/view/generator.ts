@@ -622,8 +622,7 @@ export class Generator {
     if (!this.#tracked) return [];
     const save = `this.#tracker.willStore(${offset}, ${size});`;
     if (!aligned) return [save];
-    const mark = `this.#tracker.marks[(${offset}) >>> this.#tracker.shift]`;
-    return [`if (${mark} !== this.#tracker.epoch) ${save}`];
+    return [`if ((${offset}) - this.#tracker.from >>> 0 >= this.#tracker.room) ${save}`];
   }
 
   /** Whether others may store at the same time, and aligned words lie aligned. */
