@@ -4,7 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
-import { array, type CArray, c_int32, c_uint8, field, Manager, MmapStructure, Reader } from "../src/index.ts";
+import {
+  array,
+  bytesOf,
+  type CArray,
+  c_int32,
+  c_uint8,
+  field,
+  Manager,
+  MmapStructure,
+  Reader,
+} from "../src/index.ts";
 import { Mirror } from "../src/mirror/index.ts";
 import { alone, type Case, isQuick, type Metrics, Missing, quantile, type Suite } from "./harness.ts";
 
@@ -99,11 +109,11 @@ interface Mirrored extends AsyncDisposable {
   readonly reader: Reader<Sized>;
 }
 
-async function mirrored(cls: SizedClass, { url: servers, dir }: Place): Promise<Mirrored> {
+async function mirrored(cls: SizedClass, { url: servers, dir }: Place, spinMs = 0): Promise<Mirrored> {
   const options = { servers, bucket: "bench", key: "state" };
   const sized = cls as typeof Bytes64;
   const manager = new Manager(sized, { dir: join(dir, "a"), create: true });
-  const publisher = await Mirror.publish(manager.path, options);
+  const publisher = await Mirror.publish(manager.path, { ...options, spinMs });
   const follower = await Mirror.follow(join(dir, "b", `${cls.name}_.mmap`), options);
   await follower.ready({ timeoutMs: READY_MS });
   const reader = new Reader(sized, { dir: join(dir, "b") });
@@ -125,11 +135,11 @@ const edit = (manager: Manager<Sized>, n: number): void =>
   });
 
 const ours =
-  (cls: SizedClass, bytes: number, maxPayload: number): Case =>
+  (cls: SizedClass, bytes: number, maxPayload: number, spinMs = 0): Case =>
   async () => {
     await using place = await server(maxPayload);
-    await using pair = await mirrored(cls, place);
-    const changes = pair.reader.changes();
+    await using pair = await mirrored(cls, place, spinMs);
+    const changes = pair.reader.changes({ spinMs });
     const seen = async (n: number): Promise<void> => {
       for (;;) {
         await changes.next();
@@ -163,6 +173,49 @@ const bare =
       void source.put("state", value);
     };
     const metrics = await latencies(bytes, commit, seen);
+    await Promise.all([from.close(), to.close()]);
+    return metrics;
+  };
+
+/**
+ * The floor of any mirror, written by hand: a commit, the wake of who publishes, a put that expects its revision, the watch of
+ * another connection, a commit there, the wake of the reader.
+ */
+const byHand =
+  (cls: SizedClass, bytes: number, maxPayload: number): Case =>
+  async () => {
+    await using place = await server(maxPayload);
+    const [from, to] = await Promise.all([connect({ servers: place.url }), connect({ servers: place.url })]);
+    const source = await new Kvm(from).create("bench", { history: 1 });
+    const target = await new Kvm(to).create("bench", { history: 1 });
+    const sized = cls as typeof Bytes64;
+    const [a, b] = [join(place.dir, "a"), join(place.dir, "b")];
+    using manager = new Manager(sized, { dir: a, create: true });
+    using origin = new Reader(sized, { dir: a });
+    using copy = new Manager(sized, { dir: b, create: true });
+    using reader = new Reader(sized, { dir: b });
+    const commits = origin.changes();
+    let revision = await source.put("state", bytesOf(origin.snapshot()));
+    const publishing = (async () => {
+      for await (const _ of commits)
+        revision = await source.update("state", bytesOf(origin.snapshot()), revision);
+    })();
+    const watch = await target.watch({ key: "state" });
+    const storing = (async () => {
+      for await (const { value } of watch) copy.edit((data) => void bytesOf(data).set(value));
+    })();
+    const changes = reader.changes();
+    const seen = async (n: number): Promise<void> => {
+      for (;;) {
+        await changes.next();
+        if (reader.get("n") === n) return;
+      }
+    };
+    const metrics = await latencies(bytes, (n) => edit(manager as unknown as Manager<Sized>, n), seen);
+    await changes.return?.();
+    watch.stop();
+    await commits.return?.();
+    await Promise.all([publishing, storing]);
     await Promise.all([from.close(), to.close()]);
     return metrics;
   };
@@ -258,15 +311,24 @@ const suite: Suite = {
       sizes.flatMap(([name, cls, bytes, max]): [string, Case][] => [
         [`mirror, ${name}`, ours(cls, bytes, max)],
         [`NATS put and watch, ${name}`, bare(bytes, max)],
+        [`by hand, ${name}`, byHand(cls, bytes, max)],
         [`Redis, ${name}`, redis(bytes)],
       ]),
     ),
+    "mirror with spinMs, 64 B": ours(Bytes64, 64, 2 ** 20, 5),
     "mirror, 1 MiB, usual server": ours(Bytes1048576, 2 ** 20, 2 ** 20),
     sustained,
     idle,
   },
   rows: sizes.flatMap(([name]) =>
     (["p50", "p99"] as const).flatMap((metric) => [
+      {
+        id: ROW,
+        what: `${name}, commit to remote reader, ${metric}, the same by hand`,
+        ours: `mirror, ${name}`,
+        peer: `by hand, ${name}`,
+        metric,
+      },
       {
         id: ROW,
         what: `${name}, commit to remote reader, ${metric}`,
@@ -288,6 +350,20 @@ const suite: Suite = {
     ]),
   ),
   figures: [
+    {
+      id: ROW,
+      what: "64 B, spinMs at both ends, p50",
+      case: "mirror with spinMs, 64 B",
+      metric: "p50",
+      unit: "ns",
+    },
+    {
+      id: ROW,
+      what: "64 B, spinMs at both ends, p99",
+      case: "mirror with spinMs, 64 B",
+      metric: "p99",
+      unit: "ns",
+    },
     {
       id: ROW,
       what: "1 MiB, one field, usual server, p50",

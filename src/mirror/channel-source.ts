@@ -23,17 +23,19 @@ export class ChannelSource implements Source {
   readonly #segment: Segment<ChannelContent>;
   readonly #session: Session;
   readonly #maxHz: number | undefined;
+  readonly #spinMs: number | undefined;
   readonly #log: Log;
   readonly #fenced: FencedLog;
 
   constructor(
     segment: Segment<ChannelContent>,
     session: Session,
-    { maxHz }: { readonly maxHz?: number | undefined },
+    { maxHz, spinMs }: { readonly maxHz?: number | undefined; readonly spinMs?: number | undefined },
   ) {
     this.#segment = segment;
     this.#session = session;
     this.#maxHz = maxHz;
+    this.#spinMs = spinMs;
     this.#log = session.transport.log(session.key, "channel");
     this.#fenced = new FencedLog(this.#log, session.lease);
   }
@@ -48,7 +50,7 @@ export class ChannelSource implements Source {
 
   async run(): Promise<void> {
     const { signal } = this.#session;
-    const changes = this.#segment.changes({ signal });
+    const changes = this.#segment.changes({ signal, spinMs: this.#spinMs });
     for (;;) {
       const content = this.#current;
       const sent = await this.#session.retry(() => this.#begin(content));

@@ -14,7 +14,7 @@ import type { Sink, SinkParts } from "./sink.ts";
 import { readState, writeState } from "./state.ts";
 import { StateSink } from "./state-sink.ts";
 import type { Entry, Transport } from "./transport.ts";
-import { aborted, sleepOr } from "./wait.ts";
+import { settled, sleepOr } from "./wait.ts";
 
 /** How a key is followed. */
 export interface FollowOptions extends Trust {
@@ -171,12 +171,11 @@ export class MirrorFollower implements AsyncDisposable {
   /** Watches a key again whenever the watch ends, as after a restart of the server. */
   async #follow(key: string, take: (entry: Entry) => void | Promise<void>): Promise<void> {
     const { signal } = this.#stop;
-    const stopped = aborted(signal);
     while (!signal.aborted) {
       try {
         this.#bucketLife = await this.#transport.life();
         // A watch that was being set up when the connection was closed never ends.
-        await Promise.race([this.#watch(key, take), stopped]);
+        await settled(signal, this.#watch(key, take));
       } catch {
         // The connection is gone, or not there yet.
       }

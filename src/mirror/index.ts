@@ -56,7 +56,7 @@ export const Mirror = {
    * @example await using publisher = await Mirror.publish("./.mmap/Robot_.mmap", { servers: "nats://10.0.0.1", bucket: "robots", key: "arm" });
    */
   async publish(path: string, options: PublishOptions & NatsOptions): Promise<MirrorPublisher> {
-    const own = { maxHz: "number", leaseMs: "number", waitMs: "number" } as const;
+    const own = { maxHz: "number", spinMs: "number", leaseMs: "number", waitMs: "number" } as const;
     checkOptions("Mirror.publish", options, { ...COMMON, ...own }, true);
     checkConnection("Mirror.publish", options);
     return MirrorPublisher.start(path, await connectNats(options), options);

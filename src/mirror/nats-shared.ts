@@ -29,6 +29,31 @@ export class DisconnectedError extends Error {
   override readonly name = "DisconnectedError";
 }
 
+/**
+ * Requests that are under way, each of which is given up when the connection is lost. Not a race with one promise of that:
+ * it would keep something of every request that there ever was.
+ */
+export class Requests {
+  readonly #open = new Set<(reason: Error) => void>();
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  ask<T>(request: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#open.add(reject);
+    const ended = (): void => void this.#open.delete(reject);
+    Promise.try(request).then(resolve, reject).finally(ended);
+    return promise;
+  }
+
+  giveUp(reason: Error): void {
+    for (const reject of this.#open) reject(reason);
+    this.#open.clear();
+  }
+}
+
 /** A request whose answer does not come. */
 export const REQUEST_TIMEOUT_MS = 5000;
 /** The slowest link that is waited for. */

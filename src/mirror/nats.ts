@@ -11,6 +11,7 @@ import {
   type NatsShared,
   orConflict,
   REQUEST_TIMEOUT_MS,
+  Requests,
   timeoutFor,
 } from "./nats-shared.ts";
 import type { Entry, Log, LogKind, Transport } from "./transport.ts";
@@ -213,7 +214,7 @@ export class NatsTransport implements Transport, Link {
   readonly #makeBucket: () => Promise<KV>;
   readonly #open = new Set<{ stop(): void }>();
   #disconnectedSince: number | undefined;
-  #lost = Promise.withResolvers<never>();
+  readonly #requests = new Requests();
   #isClosed = false;
 
   /** @internal */
@@ -221,7 +222,6 @@ export class NatsTransport implements Transport, Link {
     this.#shared = shared;
     this.#makeBucket = makeBucket;
     this.maxValueBytes = (shared.nats.info?.max_payload ?? 2 ** 20) - HEADER_BYTES;
-    this.#lost.promise.catch(() => undefined);
     void this.#followStatus();
   }
 
@@ -252,16 +252,14 @@ export class NatsTransport implements Transport, Link {
   }
 
   #giveUp(): void {
-    this.#lost.reject(new DisconnectedError("the connection to the server was lost"));
-    this.#lost = Promise.withResolvers<never>();
-    this.#lost.promise.catch(() => undefined);
+    this.#requests.giveUp(new DisconnectedError("the connection to the server was lost"));
   }
 
   ask<T>(request: () => Promise<T>): Promise<T> {
     // What is sent meanwhile would be kept, and sent at some time.
     if (this.#disconnectedSince !== undefined || this.#isClosed)
       return Promise.reject(new DisconnectedError("there is no connection to the server"));
-    return Promise.race([request(), this.#lost.promise]);
+    return this.#requests.ask(request);
   }
 
   /** What is watched may be another bucket now, and messages may have been lost: those who watch begin again. */

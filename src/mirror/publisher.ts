@@ -25,6 +25,11 @@ export interface PublishOptions extends Trust {
    * Default: as many as the server takes.
    */
   readonly maxHz?: number | undefined;
+  /**
+   * Milliseconds for which the next commit or message is looked for before the mirror sleeps: it is sent sooner, and costs
+   * processor time. Not of queues. Default 0.
+   */
+  readonly spinMs?: number | undefined;
   /** Milliseconds after which a publisher that is silent may be replaced. Default 5000. */
   readonly leaseMs?: number | undefined;
   /** Milliseconds to wait for a publisher that is still there. Default: twice the lease. */

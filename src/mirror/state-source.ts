@@ -26,6 +26,7 @@ const BLOCK_NUMBER_BYTES = 8;
 export interface StateOptions {
   readonly maxHz?: number | undefined;
   readonly maxBytes?: number | undefined;
+  readonly spinMs?: number | undefined;
 }
 
 /** A content that is in the log as a whole. */
@@ -54,9 +55,9 @@ export class StateSource implements Source {
   }
 
   async run(): Promise<void> {
-    const { maxHz } = this.#options;
+    const { maxHz, spinMs } = this.#options;
     const { signal } = this.#session;
-    const changes = this.#segment.changes({ signal });
+    const changes = this.#segment.changes({ signal, spinMs });
     await this.#fenceChunks();
     for (;;) {
       await this.#session.retry(() => this.#send());

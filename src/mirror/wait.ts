@@ -12,9 +12,16 @@ export async function sleepOr(signal: AbortSignal, ms: number): Promise<void> {
   signal.removeEventListener("abort", stop);
 }
 
-/** Settles with the signal. */
-export const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+/** Waits for what is under way, but not longer than until the signal. Nothing of it stays with the signal. */
+export async function settled(signal: AbortSignal, work: Promise<void>): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const stop = (): void => resolve();
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  work.then(resolve, reject);
+  try {
+    await promise;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
