@@ -23,11 +23,13 @@ import queue from "./queue.bench.ts";
 import { duration, figureMet, headlineTable, printSuite, suiteSection } from "./report.ts";
 import snapshot from "./snapshot.bench.ts";
 import start from "./start.bench.ts";
+import stores from "./stores.bench.ts";
 import text from "./text.bench.ts";
 import view from "./view.bench.ts";
 
 const suites = {
   view,
+  stores,
   text,
   lock,
   snapshot,
