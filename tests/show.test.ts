@@ -49,7 +49,7 @@ describe("text that a stranger wrote", () => {
     expect(escapeLines(text)).toBe(printed.replaceAll("\\u000a", "\n"));
   });
 
-  test("as a value it is quoted", () => {
+  test("text as a value is quoted in messages", () => {
     expect(show("\u202e\u009b\u0000")).toBe('"\\u202e\\u009b\\u0000"');
     expect(show(Object.defineProperty(() => 0, "name", { value: "\u001bf" }))).toBe("function \\u001bf");
   });

@@ -11,7 +11,7 @@ afterAll(() => fixtures[Symbol.dispose]());
 const done = { out: "", err: "", code: 0 };
 
 describe("set", () => {
-  test("numbers, labels, bigints, text and whole members", async () => {
+  test("set stores numbers, labels, bigints, text and whole members", async () => {
     const values = [
       ["speed", "0x10"],
       ["mode", "idle"],
@@ -31,7 +31,7 @@ describe("set", () => {
     });
   });
 
-  test("a negative number needs no --, and is no option", async () => {
+  test("a negative number needs no --, and is not taken for an option", async () => {
     for (const value of ["-5", "-0.5", "-1e3", "-Infinity"]) {
       expect(await run(["set", robot, "pose.y", value])).toEqual(done);
       expect(manager.get("pose.y")).toBe(Number(value));
@@ -44,14 +44,14 @@ describe("set", () => {
     manager.set("pose.y", 4);
   });
 
-  test("a document", async () => {
+  test("set changes a document", async () => {
     expect(await run(["set", config, "port", "81"])).toEqual(done);
     expect(await run(["set", config, "hosts.0", "b"])).toEqual(done);
     expect((await run(["get", config, "port"])).out).toBe("81\n");
     expect((await run(["get", config, "hosts.0"])).out).toBe("b\n");
   });
 
-  test("what does not fit stays out", async () => {
+  test("set refuses what does not fit, and changes nothing", async () => {
     const runs = ["many", "1e99", "1.5"].map((value) => run(["set", robot, "speed", value]));
     for (const { code, err } of await Promise.all(runs)) {
       expect(code).toBeGreaterThan(0);
@@ -70,7 +70,7 @@ describe("edit", () => {
     return { VISUAL: path };
   };
 
-  test("stores what the editor leaves as one transaction", async () => {
+  test("edit stores what the editor leaves as one transaction", async () => {
     manager.edit((data) => {
       data.speed = 16;
       data.pose.x = 3;
@@ -81,7 +81,7 @@ describe("edit", () => {
     expect([manager.get("speed"), manager.get("pose.x"), manager.version]).toEqual([17, 30, before + 1]);
   });
 
-  test("nothing is stored when the file has changed meanwhile, or the editor fails", async () => {
+  test("edit stores nothing when the file has changed meanwhile, or the editor fails", async () => {
     manager.set("pose.x", 30);
     expect((await run(["edit", robot], { env: { VISUAL: "true" } })).out).toBe("nothing changed\n");
     const other = `${process.execPath} ${join(import.meta.dir, "../../src/cli/main.ts")} set ${robot} speed 18`;
@@ -121,7 +121,7 @@ describe("backup, diff, restore and rm", () => {
     ]);
   });
 
-  test("to another name, of a channel, and removed with all that is beside it", async () => {
+  test("a backup is restored under another name, also of a channel, and rm --purge removes all that is beside it", async () => {
     const [copy, file] = [join(dir, "frames.backup"), join(dir, "Frame_again.channel")];
     await run(["backup", frames, copy]);
     expect((await run(["restore", copy, file])).code).toBe(0);
@@ -130,14 +130,14 @@ describe("backup, diff, restore and rm", () => {
     expect([file, `${file}.lock`].filter(existsSync)).toEqual([]);
   });
 
-  test("what is no backup is not restored, and what is there is not overwritten", async () => {
+  test("restore refuses what is no backup, and backup overwrites no other file", async () => {
     expect((await run(["restore", robot, join(dir, "Robot_2.mmap")])).code).toBe(4);
     expect((await run(["backup", robot, config])).code).toBe(4);
   });
 });
 
 describe("queue", () => {
-  test("shows jobs, drops them, takes them from a worker", async () => {
+  test("queue shows jobs, drops them, and takes them from a worker", async () => {
     const [first, ...others] = jsonLines(await run(["queue", "--json", tasks])) as {
       job: number;
       value: object;
@@ -160,7 +160,7 @@ describe("queue", () => {
     expect(out).toMatch(/delayed +0 +- +1[56]m +- +\{ id: 99 \}\n$/);
   });
 
-  test("dead letters go back", async () => {
+  test("queue requeue --dead gives dead letters back", async () => {
     expect((await run(["queue", tasks, "dead"])).code).toBe(1);
     for (let i = 0; i < 12; i++) queue.tryTake()?.fail("no \u001b[2Janswer");
     const { out } = await run(["queue", tasks, "dead"]);
@@ -172,7 +172,7 @@ describe("queue", () => {
     expect([queue.deadLetters.size, queue.size]).toEqual([0, before + dead]);
   });
 
-  test("who names its owners", async () => {
+  test("who names the owners of a queue", async () => {
     const rows = jsonLines(await run(["who", "--json", tasks])) as { pid: number; does: string[] }[];
     expect(rows.find(({ pid }) => pid === process.pid)?.does.join()).toMatch(/owner \d+/);
   });
@@ -187,7 +187,7 @@ export class Robot extends MmapStructure {
 }
 `;
 
-  test("lists what would be lost, and drops it when told to", async () => {
+  test("migrate lists what would be lost, and drops it with --lossy", async () => {
     const module = join(dir, "structs.ts");
     writeFileSync(module, source);
     const { code, err } = await run(["migrate", robot, `${module}#Robot`]);

@@ -30,7 +30,7 @@ const find = async (path: string): Promise<{ code: number | null; faults: Proble
 };
 
 describe("files", () => {
-  test("nothing is wrong with what is sound", async () => {
+  test("doctor finds nothing wrong with a sound file", async () => {
     expect(await find(robot)).toEqual({ code: 0, faults: [] });
   });
 
@@ -52,13 +52,13 @@ describe("files", () => {
     expect(faults[0]!.advice).toContain(advice);
   });
 
-  test("others may write to it", async () => {
+  test("doctor finds a file that others may write to", async () => {
     const open = copyOf("Open_.mmap");
     chmodSync(open, 0o666);
     expect((await find(open)).faults[0]?.problem).toContain("other users can truncate it");
   });
 
-  test("a stopped holder, in text", async () => {
+  test("doctor says in text how a stopped holder goes on", async () => {
     const path = copyOf("Held_.mmap");
     const holder = Bun.spawn(
       ["flock", "--no-fork", "-x", path.replace(".mmap", ".lock"), "sh", "-c", "echo held; exec sleep 100"],
@@ -80,7 +80,7 @@ describe("files", () => {
     }
   });
 
-  test("leftovers of a directory, and a dead worker's jobs", async () => {
+  test("doctor finds leftovers of a directory, and a dead worker's jobs", async () => {
     writeFileSync(join(dir, "Gone_.lock"), "");
     const worker = Bun.spawnSync([
       process.execPath,
@@ -110,7 +110,7 @@ describe("the machine", () => {
   });
   const texts = (problems: readonly Problem[]): string[] => problems.map(({ problem }) => problem);
 
-  test("few descriptors", () => {
+  test("doctor warns of few descriptors", () => {
     const limits = (soft: number): Machine =>
       machine({
         "/proc/self/limits": `Max open files            ${soft}                 4096                 files\n`,
@@ -119,7 +119,7 @@ describe("the machine", () => {
     expect(machineProblems(limits(1024))).toEqual([]);
   });
 
-  test("a full file system, overlayfs, a network", () => {
+  test("doctor finds a full file system, overlayfs and a network", () => {
     const on = (type: number, freeBytes: number): string[] =>
       texts(
         directoryProblems("/dev/shm", machine({}, { fileSystem: () => ({ type, bytes: 1000, freeBytes }) })),

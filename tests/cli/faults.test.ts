@@ -8,6 +8,7 @@ import { type Machine, thisMachine } from "../../src/cli/doctor/system.ts";
 import { removerOf } from "../../src/cli/open.ts";
 import { CONTENTS } from "../conformance/contents.ts";
 import { Bench } from "../conformance/support.ts";
+import { jsonLines, run } from "./fixtures.ts";
 
 setDefaultTimeout(30_000);
 
@@ -15,6 +16,16 @@ setDefaultTimeout(30_000);
 const quiet: Machine = { ...thisMachine, fileSystem: () => undefined };
 const problemsOf = (...sources: string[]): Problem[] =>
   examine(sources, {}, quiet).filter(({ path }) => !path.startsWith("/proc/"));
+
+interface User {
+  readonly pid: number;
+  readonly does: string[];
+  readonly command: string;
+  readonly state: string;
+}
+
+const whoUses = async (path: string): Promise<User[]> =>
+  jsonLines(await run(["who", "--json", path])) as User[];
 
 describe.each([...CONTENTS])("$name", (content) => {
   test("in a sound segment nothing is wrong", () => {
@@ -123,8 +134,35 @@ describe.each(CONTENTS.filter(({ isLockFree }) => !isLockFree))("$name", (conten
     await child.line();
     const { pid } = child.process;
     process.kill(pid, "SIGSTOP");
-    const found = problemsOf(bench.dataPath).map(({ advice }) => advice);
+    const [found, who] = [
+      problemsOf(bench.dataPath).map(({ advice }) => advice),
+      await whoUses(bench.dataPath),
+    ];
     process.kill(pid, "SIGCONT");
+    expect(who).toContainEqual(expect.objectContaining({ pid, state: "stopped" }));
+    expect(who.find((user) => user.pid === pid)?.does).toContain("holds (exclusive)");
     expect(found).toContain(`kill -CONT ${pid} lets it go on, kill ${pid} ends it`);
+  });
+
+  test("who names the process that holds the lock, its command line, and the one that waits", async () => {
+    using bench = new Bench(content);
+    bench.create();
+    const holder = bench.child("hold");
+    await holder.line();
+    const waiter = bench.child("timed", 15_000);
+    expect(await waiter.line()).toBe("waiting");
+    let users = await whoUses(bench.dataPath);
+    for (
+      let looks = 0;
+      looks < 20 && !users.some(({ does }) => does.some((what) => what.startsWith("waits")));
+      looks++
+    )
+      users = await whoUses(bench.dataPath);
+    const [held, waits] = [holder, waiter].map(({ process: { pid } }) =>
+      users.find((user) => user.pid === pid),
+    );
+    expect(held?.does).toContain("holds (exclusive)");
+    expect(held?.command).toContain("conformance-child.ts");
+    expect(waits?.does.join()).toMatch(/waits \((?:exclusive|shared)\)/);
   });
 });

@@ -46,7 +46,7 @@ const looking: readonly (readonly string[])[] = [
 ];
 
 describe("text that is an order to terminals", () => {
-  test("in names of types and members, labels, values and keys", async () => {
+  test("no name of a type or member, label, value or key is an order to the terminal", async () => {
     const schema = JSON.stringify({
       name: "Ro\u001b[2J\u009b1mbot",
       kind: "struct",
@@ -67,7 +67,7 @@ describe("text that is an order to terminals", () => {
     }
   }, 30_000);
 
-  test("in a file's name", async () => {
+  test("no name of a file is an order to the terminal", async () => {
     const path = withSchema("Ev\u001b[2Jil\u009b_.mmap", readSchema());
     for (const args of [
       ["ls", dir],
@@ -80,7 +80,7 @@ describe("text that is an order to terminals", () => {
       expectHarmless(await run(args));
   });
 
-  test("in arguments", async () => {
+  test("no argument is an order to the terminal", async () => {
     for (const args of [
       ["\u001b[2J"],
       ["show", "--\u001b[2J"],
@@ -102,7 +102,7 @@ function readSchema(): string {
 describe("schemas that would cost too much", () => {
   const struct = (fields: object): object => ({ name: "X", kind: "struct", size: 8, align: 8, fields });
 
-  test("a million members", async () => {
+  test("a schema of a million members is refused, and the listing goes on", async () => {
     const members = Array.from(
       { length: 1_000_000 },
       (_, i) => `"f${i}":{"type":"c_int8","offset":0,"size":1}`,
@@ -115,7 +115,7 @@ describe("schemas that would cost too much", () => {
     expect(listed.code).toBe(0);
   }, 30_000);
 
-  test("a hundred thousand levels, and sixty", async () => {
+  test("a schema of a hundred thousand levels is refused, one of sixty is shown", async () => {
     const deep = withSchema(
       "Deep_.mmap",
       `${'{"fields":{"a":{"type":{"struct":'.repeat(100_000)}1${"}}}}".repeat(100_000)}`,
@@ -130,7 +130,7 @@ describe("schemas that would cost too much", () => {
     expectHarmless(shown);
   });
 
-  test("no JSON, or not of a struct", async () => {
+  test("a schema that is no JSON, or not of a struct, is damage", async () => {
     for (const schema of ["{", "null", "[1]", '{"name":1}', '"text"']) {
       const path = withSchema("Odd_.mmap", schema);
       const ran = await run(["show", path]);

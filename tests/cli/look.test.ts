@@ -35,7 +35,7 @@ describe("help and mistakes", () => {
 });
 
 describe("ls", () => {
-  test("lists all kinds with their versions and holders", async () => {
+  test("ls lists all kinds with their versions and holders", async () => {
     const listed = jsonLines(await run(["ls", "--json", dir])) as Record<string, unknown>[];
     const rows = Object.fromEntries(listed.map((row) => [row.kind, row]));
     expect(rows.channel).toMatchObject({ path: frames, struct: "Frame", version: 3, holders: [process.pid] });
@@ -46,13 +46,13 @@ describe("ls", () => {
     expect(out).toMatch(/\nRobot_.mmap +record +Robot +1.4 KiB +1 +- +\d+s +- +ok\n/);
   });
 
-  test("a directory that is missing: 1", async () => {
+  test("ls of a missing directory ends with 1", async () => {
     expect((await run(["ls", join(dir, "missing")])).code).toBe(1);
   });
 });
 
 describe("show, get and layout", () => {
-  test("a record as a tree, with labels", async () => {
+  test("show prints a record as a tree, with labels", async () => {
     const { out, code } = await run(["show", robot]);
     expect(code).toBe(0);
     expect(out).toContain("speed c_int32 = 7\nserial c_int64 = 1152921504606846976\n");
@@ -60,14 +60,14 @@ describe("show, get and layout", () => {
     expect(out).toContain("pose Point\n  x c_double = 1.5\n  y c_double = -2\n");
   });
 
-  test("offsets and holes, and bytes", async () => {
+  test("layout prints offsets and holes, show --hex prints bytes", async () => {
     const [layout, hex] = await Promise.all([run(["layout", robot]), run(["show", "--hex", robot])]);
     expect(layout.out).toContain("      20      4  (hole)\n      24      8  serial c_int64\n");
     expect(layout.out).toContain("size 120, align 8, cache lines 2, holes 2 (8 bytes)\n");
     expect(hex.out).toMatch(/000010 {2}07 00 00 00 .* {2}\+0 speed {2}\+8 serial\n/);
   });
 
-  test("--hex and --layout of every kind: a message, each job, a text, but a document has no layout", async () => {
+  test("show --hex and --layout take every kind: a message, each job, a text; a document has no layout", async () => {
     const shown = await Promise.all(
       [frames, tasks, config].flatMap((file) => [
         run(["show", "--hex", file]),
@@ -103,7 +103,7 @@ describe("show, get and layout", () => {
     expect(await run(["get", file, path])).toEqual({ out: expected, err: "", code: 0 });
   });
 
-  test("what is not there: 1, and the message says what is", async () => {
+  test("get of a missing member ends with 1, and says which there are", async () => {
     const { code, err } = await run(["get", robot, "pose.z"]);
     expect(code).toBe(1);
     expect(err).toBe("shmstruct: there is no 'pose.z': at 'z' there is x, y\n");
@@ -111,7 +111,7 @@ describe("show, get and layout", () => {
   });
 });
 
-test("a name that several files have: 2, and the message names them", async () => {
+test("a name that several files have ends with 2, and the message names them", async () => {
   const cwd = join(dir, "ambiguous");
   for (const file of ["Robot", ".mmap/Robot_.mmap"]) {
     mkdirSync(dirname(join(cwd, file)), { recursive: true });
@@ -125,7 +125,7 @@ test("a name that several files have: 2, and the message names them", async () =
 });
 
 describe("files that must not be opened", () => {
-  test("a file that others may truncate: 3, until one says --shared", async () => {
+  test("a file that others may truncate ends with 3, unless --shared accepts it", async () => {
     const open = join(dir, "Open_.mmap");
     copyFileSync(robot, open);
     writeFileSync(join(dir, "Open_.lock"), "");
@@ -136,7 +136,7 @@ describe("files that must not be opened", () => {
     expect((await run(["get", "--shared", open, "speed"])).out).toBe("7\n");
   });
 
-  test("a damaged one, and one that is no segment: 4", async () => {
+  test("a damaged file, and one that is no segment, end with 4", async () => {
     const cut = join(dir, "Cut_.mmap");
     copyFileSync(robot, cut);
     // The footer stays whole, and does not fit the file.
@@ -149,7 +149,7 @@ describe("files that must not be opened", () => {
 });
 
 describe("who", () => {
-  test("names the holder and its command line", async () => {
+  test("who names the holder and its command line", async () => {
     const rows = jsonLines(await run(["who", "--json", frames])) as {
       pid: number;
       does: string[];
@@ -185,18 +185,18 @@ test.skipIf(isContainer || !hasTool("flock"))(
 );
 
 describe("tail and watch", () => {
-  test("prints messages from the oldest, and ends after so many", async () => {
+  test("tail prints messages from the oldest, and ends after so many", async () => {
     const { out } = await run(["tail", "-n", "2", "--from", "oldest", frames]);
     expect(out).toMatch(/^#0 \S+Z \{ width: 1, pixels: .* \}\n#1 \S+Z \{ width: 2, .*\}\n$/);
     const messages = jsonLines(await run(["tail", "--json", "-n", "1", frames]));
     expect(messages).toMatchObject([{ index: 2, missed: 0, value: { width: 3 } }]);
   });
 
-  test("a record has no messages: 2", async () => {
+  test("tail of a record ends with 2", async () => {
     expect((await run(["tail", robot])).code).toBe(2);
   });
 
-  test("prints a line for a change", async () => {
+  test("watch prints a line for a change", async () => {
     const child = Bun.spawn(
       [process.execPath, MAIN, "watch", "--json", "--hz", "100", "-n", "1", robot, "speed"],
       {

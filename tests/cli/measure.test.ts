@@ -26,7 +26,7 @@ async function busy<T>(work: Promise<T>): Promise<T> {
 }
 
 describe("hz and top", () => {
-  test("counts messages with their sizes, and commits", async () => {
+  test("hz counts messages with their sizes, and commits", async () => {
     const rows = jsonLines(await busy(run(["hz", "--json", "--for", "0.3", frames, robot, tasks])));
     expect(rows).toMatchObject([
       { kind: "channel", rate: expect.any(Number) },
@@ -50,7 +50,7 @@ describe("hz and top", () => {
 describe("record and replay", () => {
   const recording = join(dir, "trial.zst");
 
-  test("every message and the states that are seen come back", async () => {
+  test("replay prints every message and each state that record has seen", async () => {
     const ran = await busy(run(["record", "--for", "0.3", "-o", recording, frames, robot, config]));
     expect(ran.code).toBe(0);
     type Item = {
@@ -74,7 +74,7 @@ describe("record and replay", () => {
     expect((await run(["replay", "--speed", "0", recording])).out).toContain("Robot_.mmap 0.0");
   });
 
-  test("into other files", async () => {
+  test("replay --to puts a recording into other files", async () => {
     const states = join(dir, "states.zst");
     await busy(run(["record", "--for", "0.1", "-o", states, robot]));
     const recorded = jsonLines(await run(["replay", "--json", "--speed", "0", states])) as {
@@ -117,7 +117,7 @@ describe("record and replay", () => {
     expect(jsonLines(await run(["replay", "--json", "--speed", "0", killed])).length).toBeGreaterThan(0);
   });
 
-  test("what is no recording, or says no place: 2", async () => {
+  test("replay of what is no recording, and record without -o, end with 2", async () => {
     expect((await run(["replay", robot])).code).toBe(2);
     expect((await run(["record", robot])).code).toBe(2);
   });
@@ -127,7 +127,7 @@ describe("completion", () => {
   const complete = async (...words: string[]): Promise<string[]> =>
     (await run(["__complete", ...words], { cwd: join(dir, "app") })).out.split("\n").filter(Boolean);
 
-  test("commands, options, segments, members and choices", async () => {
+  test("completion offers commands, options, segments, members and choices", async () => {
     const cases: readonly (readonly [words: string[], found: string[]])[] = [
       [
         ["watch", "--h"],
@@ -156,11 +156,11 @@ describe("completion", () => {
     expect(await complete("re")).toContain("replay");
   });
 
-  test("a shell that there is no script for: 2", async () => {
+  test("completion for an unknown shell ends with 2", async () => {
     expect((await run(["completion", "csh"])).code).toBe(2);
   });
 });
 
-test("queue stays as it was", () => {
+test("looking leaves the queue as it was", () => {
   expect(queue.size).toBe(3);
 });

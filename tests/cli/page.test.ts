@@ -107,7 +107,7 @@ describe("the server", () => {
     await Promise.all([reading[Symbol.asyncDispose](), writing[Symbol.asyncDispose]()]);
   });
 
-  test("listens on the loopback address, and gives its page under a random token", async () => {
+  test("the server listens on the loopback address, and gives its page under a random token", async () => {
     expect(reading.address).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/[\w-]{32}\/$/);
     expect(new URL(reading.address).pathname).not.toBe(new URL(writing.address).pathname);
     const page = await fetch(reading.address);
@@ -118,14 +118,14 @@ describe("the server", () => {
     expect(policy).not.toContain("unsafe");
   });
 
-  test("refuses every request without the token", async () => {
+  test("the server refuses every request without the token", async () => {
     const { origin, pathname } = new URL(reading.address);
     const wrong = pathname.replace(/.\/$/, (end) => (end === "A/" ? "B/" : "A/"));
     for (const path of ["/", "/page.js", "/segments", wrong, `${wrong}segments`, `${pathname.slice(0, -2)}/`])
       expect([path, (await fetch(origin + path)).status]).toEqual([path, 403]);
   });
 
-  test("refuses the names of foreign sites, which lead here by DNS rebinding", async () => {
+  test("the server refuses the names of foreign sites, which lead here by DNS rebinding", async () => {
     const statusFor = async (host: string): Promise<number> =>
       (await fetch(`${reading.address}segments`, { headers: { host } })).status;
     const { port } = reading;
@@ -136,7 +136,7 @@ describe("the server", () => {
     expect(await statusFor(`[::1]:${port}`)).toBe(200);
   });
 
-  test("refuses pages of other origins, and those that do not say theirs where browsers do", async () => {
+  test("the server refuses pages of other origins, and those that do not say theirs where browsers do", async () => {
     const body = { path: robot, at: "speed", text: "1" };
     for (const origin of ["http://evil.example", "null", `http://127.0.0.1:${writing.port + 1}`])
       expect((await set(writing.address, body, { origin })).status).toBe(403);
@@ -151,7 +151,7 @@ describe("the server", () => {
     expect(manager.get("speed")).toBe(7);
   });
 
-  test("lists segments of every kind", async () => {
+  test("the server lists segments of every kind", async () => {
     const segments = await get<SegmentRow[]>(`${reading.address}segments`);
     const kinds = Object.fromEntries(segments.map(({ path, kind, struct }) => [path, `${kind} ${struct}`]));
     expect(kinds).toMatchObject({
@@ -162,7 +162,7 @@ describe("the server", () => {
     expect(segments.map(({ name }) => name)).toContain(`${EVIL_HTML}.json`);
   });
 
-  test("gives values only of what it lists", async () => {
+  test("the server gives values only of what it lists", async () => {
     const { value } = await get<{ value: unknown }>(`${reading.address}value?${about(robot)}`);
     expect(value).toMatchObject({ speed: 7, serial: String(2n ** 60n), pose: { x: 1.5, y: -2 } });
     const elsewhere = await fetch(`${reading.address}value?${about("/etc/passwd")}`);
@@ -172,7 +172,7 @@ describe("the server", () => {
     ]);
   });
 
-  test("changes nothing without --write", async () => {
+  test("the server changes nothing without --write", async () => {
     const answer = await set(reading.address, { path: robot, at: "speed", text: "1" });
     expect([answer.status, await answer.text()]).toEqual([
       403,
@@ -181,7 +181,7 @@ describe("the server", () => {
     expect(manager.get("speed")).toBe(7);
   });
 
-  test("sets a value under the lock, and says what is wrong with one", async () => {
+  test("the server sets a value under the lock, and says what is wrong with one", async () => {
     expect((await set(writing.address, { path: robot, at: "pose.y", text: "4.5" })).status).toBe(200);
     expect(manager.get("pose.y")).toBe(4.5);
     const wrong = await set(writing.address, { path: robot, at: "speed", text: "1e12" });
@@ -198,7 +198,7 @@ describe("the server", () => {
     expect([locked.status, session.data.speed]).toEqual([400, 7]);
   });
 
-  test("sends all rows with their places once, and then only what has changed", async () => {
+  test("the server sends all rows with their places once, and then only what has changed", async () => {
     const watch = { path: robot, bytes: true, messages: false };
     let isSet = false;
     const heard = await framesOf(reading.address, watch, (frame) => {
@@ -229,7 +229,7 @@ describe("the server", () => {
     expect(last.changed.map(([i]) => rows[i]!.path).sort()).toEqual(["header.time_stamp", "pose.x"]);
   });
 
-  test("sends the messages of a channel", async () => {
+  test("the server sends the messages of a channel", async () => {
     const messages: MessageRow[] = [];
     await framesOf(reading.address, { path: frames, bytes: false, messages: true }, (frame) => {
       if (frame.do === "messages") messages.push(...frame.messages);
@@ -243,7 +243,7 @@ describe("the server", () => {
     expect(messages[2]!.text).toContain("width: 3");
   });
 
-  test("tells of a segment that cannot be opened, and of one that is not listed", async () => {
+  test("the server tells of a segment that cannot be opened, and of one that is not listed", async () => {
     const isProblem = (frame: ServerMessage): boolean => frame.do === "problem";
     const path = "/etc/passwd";
     const heard = await framesOf(reading.address, { path, bytes: false, messages: false }, isProblem);
@@ -254,7 +254,7 @@ describe("the server", () => {
     });
   });
 
-  test("closes on what is no message", async () => {
+  test("the server closes on what is no message", async () => {
     const socket = new WebSocket(`${reading.address.replace("http", "ws")}socket`, {
       headers: { origin: new URL(reading.address).origin },
     });
@@ -266,12 +266,12 @@ describe("the server", () => {
     expect((await fetch(reading.address)).status).toBe(200);
   });
 
-  test("tells who uses a segment", async () => {
+  test("the server tells who uses a segment", async () => {
     const rows = await get<TableAnswer>(`${reading.address}who?${about(robot)}`);
     expect(rows.map(({ pid }) => pid)).toContain(process.pid);
   });
 
-  test("keeps its token in a file that only the user can read", () => {
+  test("the server keeps its token in a file that only the user can read", () => {
     expect(statSync(tokenFile).mode & 0o777).toBe(0o600);
   });
 });
@@ -323,7 +323,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await tab.click(tabNamed(view));
   };
 
-  test("lists the segments, and finds them", async () => {
+  test("the page lists the segments, and finds them", async () => {
     await tab.until(`${shown}.length === 7`);
     await tab.press("s");
     await tab.type("robot");
@@ -333,7 +333,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await tab.until(`${shown}.length === 7`);
   });
 
-  test("shows values with types and labels as they change", async () => {
+  test("the page shows values with types and labels as they change", async () => {
     await choose(robot, "Values");
     await tab.until(`${value("mode")} === '1  moving'`);
     expect(await tab.evaluate<string>(`${row("serial")}.querySelector('.type').textContent`)).toBe("c_int64");
@@ -346,7 +346,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     ).toBe(true);
   });
 
-  test("finds fields, with what they are in", async () => {
+  test("the page finds fields, with what they are in", async () => {
     await tab.press("/");
     await tab.type("path.1.y");
     await tab.until(`document.querySelectorAll('.tree .line:not([hidden])').length === 3`);
@@ -354,7 +354,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await tab.until(row("speed"));
   });
 
-  test("edits a value in place, and keeps the editor open at a wrong one", async () => {
+  test("the page edits a value in place, and keeps the editor open at a wrong one", async () => {
     await tab.click(`${row("speed")}?.querySelector('.value')`, 2);
     await tab.until("document.activeElement.className === 'edit'");
     await tab.type("not a number");
@@ -375,7 +375,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     expect(manager.get("name")).toBe("left arm");
   });
 
-  test("plots fields by click and by key", async () => {
+  test("the page plots fields by click and by key", async () => {
     await tab.click(`${row("speed")}?.querySelector('.plot-mark')`);
     await tab.click(`${row("pose.x")}?.querySelector('.name')`);
     await tab.press("p");
@@ -389,7 +389,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await tab.until(`document.querySelector('.legend .value').textContent === '39' && ${pixels} > 5`);
   });
 
-  test("shows members, holes and bytes in colours that tie them", async () => {
+  test("the page shows members, holes and bytes in colours that tie them", async () => {
     await choose(robot, "Layout");
     const members = "[...document.querySelectorAll('.members .line:not([hidden])')]";
     const member = `${members}.find((line) => line.querySelector('.name').textContent === 'serial')`;
@@ -404,7 +404,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     expect(await tab.evaluate<number>("document.querySelectorAll('.bytes .selected').length")).toBe(8);
   });
 
-  test("shows messages, jobs by state, JSON and processes", async () => {
+  test("the page shows messages, jobs by state, JSON and processes", async () => {
     const lines =
       "[...document.querySelectorAll('.place .line:not([hidden])')].map((line) => line.textContent)";
     await choose(frames, "Messages");
@@ -420,7 +420,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await tab.until(`${lines}.some((text) => text.startsWith('${process.pid}'))`);
   });
 
-  test("shows hostile names as text, and is refused nothing by its own policy", async () => {
+  test("the page shows hostile names as text, and is refused nothing by its own policy", async () => {
     await choose(evil.path, "Values");
     await tab.until(`document.querySelector('.tree').textContent.includes('<img')`);
     await choose(hostile, "Values");
@@ -431,7 +431,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     expect(browser.complaints).toEqual([]);
   });
 
-  test("tells what is wrong with a damaged segment", async () => {
+  test("the page tells what is wrong with a damaged segment", async () => {
     const damaged = join(dir, "Damaged_.mmap");
     const bytes = readFileSync(robot);
     bytes[bytes.length - 100]! ^= 1;
@@ -448,7 +448,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await tab.until(`${segment(damaged)} === undefined`);
   });
 
-  test("has thousands of fields, of which only those in sight are elements", async () => {
+  test("the page has thousands of fields, of which only those in sight are elements", async () => {
     await choose(large.path, "Values");
     await tab.until(row("points.0.x"));
     await tab.press("End");
@@ -460,7 +460,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await tab.until(`${value("points.2999.y")} === '0.25'`);
   });
 
-  test("comes back by itself when the server is restarted", async () => {
+  test("the page comes back by itself when the server is restarted", async () => {
     await choose(robot, "Values");
     const { port } = server;
     await server[Symbol.asyncDispose]();
@@ -472,7 +472,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await tab.until(`${shown}.length === 7`);
   });
 
-  test("refuses edits of a read-only server", async () => {
+  test("the page refuses edits of a read-only server", async () => {
     await using reading = await serve("--port", "0", dir);
     const other = await browser.open(`${reading.address}#${encodeURIComponent(robot)}|Values`);
     await other.until(row("speed"));
@@ -482,7 +482,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await other.close();
   });
 
-  test("lists 500 segments", async () => {
+  test("the page lists 500 segments", async () => {
     const many = join(dir, "many");
     mkdirSync(many);
     for (let i = 100; i < 600; i++) copyFileSync(robot, join(many, `Robot_${i}.mmap`));
@@ -497,7 +497,7 @@ describe.skipIf(!hasTool("chromium"))("the page (needs chromium)", () => {
     await other.close();
   });
 
-  test("turns from light to dark", async () => {
+  test("the page turns from light to dark", async () => {
     const scheme = "getComputedStyle(document.documentElement).colorScheme";
     const before = await tab.evaluate<string>(scheme);
     await tab.press("t");

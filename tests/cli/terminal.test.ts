@@ -62,7 +62,7 @@ function screenOf(output: string): string[] {
 }
 
 describe.skipIf(!hasTool("python3"))("in a terminal (needs python3)", () => {
-  test("colours, but not with NO_COLOR or --json", async () => {
+  test("a terminal gets colours, but not with NO_COLOR or --json", async () => {
     const [colored, plain, json] = await Promise.all([
       inTerminal(["show", robot]),
       inTerminal(["show", robot], { NO_COLOR: "1" }),
@@ -73,7 +73,7 @@ describe.skipIf(!hasTool("python3"))("in a terminal (needs python3)", () => {
     expect(plain + json).not.toContain("\u001b");
   });
 
-  test("text of files is no order", async () => {
+  test("text of files is no order to the terminal", async () => {
     const shown = await Promise.all([
       inTerminal(["show", hostile]),
       inTerminal(["get", hostile, "text"]),
