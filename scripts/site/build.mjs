@@ -183,6 +183,7 @@ try {
       "python",
       "bash",
       "shellscript",
+      "console",
       "rust",
       "toml",
     ],
