@@ -6,7 +6,7 @@ import { MirrorError, StructDefinitionError } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
 import { carryOver } from "../record/carry-over.ts";
 import { ABI_TAG, describeAbi } from "../segment/abi.ts";
-import { limitsInFile } from "../struct/declare/limits.ts";
+import { limitsInFile, OF_TOOLS } from "../struct/declare/limits.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import type { MemberSchema, StructSchema } from "../struct/schema/schema.ts";
 import { structFromSchema } from "../struct/schema/schema-reader.ts";
@@ -74,7 +74,7 @@ function converted(
 
 function layoutOf(schema: StructSchema): Layout {
   try {
-    return layoutOfClass(structFromSchema(schema, { limits: limitsInFile() }));
+    return layoutOfClass(structFromSchema(schema, { limits: limitsInFile(OF_TOOLS) }));
   } catch (cause) {
     if (!(cause instanceof StructDefinitionError)) throw cause;
     throw new MirrorError(`the struct in a value of the bucket cannot be: ${cause.message}`);

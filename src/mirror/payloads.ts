@@ -1,7 +1,7 @@
 /** What messages and jobs of another machine are, by the schema that came with them. */
 import { MirrorError, StructDefinitionError } from "../errors/errors.ts";
 import { type Message, Payload, type PayloadClass } from "../segment/payload.ts";
-import { limitsInFile } from "../struct/declare/limits.ts";
+import { limitsInFile, OF_TOOLS } from "../struct/declare/limits.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
 import { parseSchemaJson } from "../struct/schema/schema-json.ts";
 import { structFromSchema } from "../struct/schema/schema-reader.ts";
@@ -26,7 +26,7 @@ export function payloadClass(schema: Uint8Array): PayloadClass<Message> {
   const struct = structIn(schema);
   if (struct === undefined) return Uint8Array as unknown as PayloadClass<Message>;
   try {
-    return structFromSchema(struct, { limits: limitsInFile() }) as unknown as PayloadClass<Message>;
+    return structFromSchema(struct, { limits: limitsInFile(OF_TOOLS) }) as unknown as PayloadClass<Message>;
   } catch (cause) {
     if (!(cause instanceof StructDefinitionError)) throw cause;
     throw new MirrorError(`the struct in a value of the bucket cannot be: ${cause.message}`);

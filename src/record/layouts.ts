@@ -5,7 +5,7 @@ import { escapeText } from "../errors/show.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { StructType } from "../struct/declare/composite.ts";
 import { MmapStructureHeader } from "../struct/declare/header.ts";
-import { limitsInFile, type SchemaLimits } from "../struct/declare/limits.ts";
+import { limitsInFile, OF_TOOLS, type SchemaLimits } from "../struct/declare/limits.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import { atomicRanges } from "../struct/layout/plain-ranges.ts";
 import {
@@ -63,7 +63,7 @@ export function checkLayout(layout: Layout, file: SegmentFile): void {
 
 /** The layout of the struct in the file, by its schema. @throws FileFormatError when that is not sound */
 export function layoutInFile(file: SegmentFile): Layout {
-  return layoutOfClass(classInFile(schemaInFile(file), file.path));
+  return layoutOfClass(classInFile(schemaInFile(file, OF_TOOLS), file.path, { limits: OF_TOOLS }));
 }
 
 /**

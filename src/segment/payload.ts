@@ -3,7 +3,7 @@
 import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors/errors.ts";
 import { escapeText, show } from "../errors/show.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
-import { limitsInFile } from "../struct/declare/limits.ts";
+import { limitsInFile, OF_TOOLS } from "../struct/declare/limits.ts";
 import type { Struct } from "../struct/declare/struct.ts";
 import type { Init } from "../struct/declare/type-utils.ts";
 import { structByName } from "../struct/functions.ts";
@@ -121,7 +121,9 @@ export class Payload<T extends Message> {
     const spell = ({ path, type, offset }: ReturnType<typeof leavesOf>[number]): string =>
       `${path} is ${type} at ${offset}`;
     const here = leavesOf(this.#layout).map(spell);
-    const there = leavesOf(layoutOfClass(structFromSchema(payload, { limits: limitsInFile() }))).map(spell);
+    const there = leavesOf(layoutOfClass(structFromSchema(payload, { limits: limitsInFile(OF_TOOLS) }))).map(
+      spell,
+    );
     const differences = [
       ...there.filter((leaf) => !here.includes(leaf)).map((leaf) => `${leaf} in the file`),
       ...here.filter((leaf) => !there.includes(leaf)).map((leaf) => `${leaf} in ${this.name}`),
@@ -180,7 +182,7 @@ export function payloadInFile(file: SegmentFile): Payload<Message> {
   const { payload } = schemaOfFile(file);
   if (payload === undefined || "bytes" in payload) return new Payload<Message>(Uint8Array);
   try {
-    return new Payload<Message>(structFromSchema(payload, { limits: limitsInFile() }) as never);
+    return new Payload<Message>(structFromSchema(payload, { limits: limitsInFile(OF_TOOLS) }) as never);
   } catch (cause) {
     if (!(cause instanceof StructDefinitionError)) throw cause;
     const reason = `the messages that '${file.path}' describes cannot be: ${cause.message}`;

@@ -1,5 +1,5 @@
 /** Taking away what segments leave behind: lock files, pages and owners' files that no process uses. */
-import { FileMissingError, ShmError } from "../errors/errors.ts";
+import { ShmError } from "../errors/errors.ts";
 import { lockPagePath } from "../sync/lock-page.ts";
 import { RwLock } from "../sync/rw-lock.ts";
 import { fs } from "../sys/builtin.ts";
@@ -42,15 +42,15 @@ function openUnused(path: string): RwLock | undefined {
   const status = throughFs(() => fs().statSync(path, { throwIfNoEntry: false }));
   // Gone: another purge was faster.
   if (status === undefined || status.size > 0) return undefined;
+  let lock: RwLock | undefined;
   try {
-    const lock = new RwLock({ path, kind });
+    lock = new RwLock({ path, kind });
     if (lock.tryAcquire("exclusive")) return lock;
-    lock.close();
-    return undefined;
   } catch (error) {
-    if (error instanceof FileMissingError || error instanceof ShmError) return undefined;
-    throw error;
+    if (!(error instanceof ShmError)) throw error;
   }
+  lock?.close();
+  return undefined;
 }
 
 /**

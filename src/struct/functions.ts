@@ -196,7 +196,8 @@ function asView(value: unknown, where: string): View {
  * @example toObject(robot, { labels: true }).mode   // "Run"
  */
 export interface ObjectOptions {
-  /** How many numbers the copy may have, 2^21 unless given; an object or an array counts as 4, 8 bytes of text as 1. */
+  /** How many numbers the copy may have, 2^20 unless given; an object, an array, a string or a bigint counts as 4, and
+   * 8 bytes of text as 1. */
   readonly maxValues?: number | undefined;
   /** Values of enums by their names, where they have one: to show them, not to assign them. */
   readonly labels?: boolean | undefined;

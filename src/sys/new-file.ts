@@ -59,10 +59,24 @@ function openTemporary(path: string): { fd: number; temporary: string } {
   for (;;) {
     const temporary = `${path}.new-${randomDigits()}`;
     const fd = openFile(temporary, O_RDWR | O_CREAT | O_EXCL, 0o600);
+    if (isOurs(fd, temporary)) return { fd, temporary };
+  }
+}
+
+/** Locks a new file. Should that fail, nothing is left of it. @returns false when a sweeper has it */
+function isOurs(fd: number, temporary: string): boolean {
+  let isReady = false;
+  try {
     // File systems without locks: better without this protection than not at all.
     const isLocked = libc().flock(fd, LOCK_EX | LOCK_NB) === 0 || lastErrno() !== E.EAGAIN;
-    if (isLocked && statusOf(fd).links > 0) return { fd, temporary };
-    closeFile(fd);
+    isReady = isLocked && statusOf(fd).links > 0;
+    return isReady;
+  } finally {
+    if (!isReady) {
+      // The sweeper may have left it, as there was nothing in it that it knows.
+      libc().unlink(cstring(temporary));
+      closeFile(fd);
+    }
   }
 }
 

@@ -119,7 +119,6 @@ function judgeRun(run: Run, where: string, report: FailureReport): void {
   for (const said of [prepared, first, ...closes]) if (said.startsWith("?")) say(said);
   if (ms > SLOW_MS) say(`took ${ms} ms`);
   if (second !== "ok") say(`the next time: ${second}`);
-  // munmap(2) that fails has not unmapped.
-  if (open.length > 0 && !where.includes("munmap")) say(`open: ${open.join(" ")}`);
+  if (open.length > 0) say(`open: ${open.join(" ")}`);
   if (left.length > 0) say(`left: ${left.join(" ")}`);
 }

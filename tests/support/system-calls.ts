@@ -51,7 +51,6 @@ export const ERRORS: Readonly<Record<string, readonly string[]>> = {
   getdents64: ["EIO"],
   mkdir: ["ENOSPC", "EACCES"],
   mmap: ["ENOMEM", "EIO"],
-  munmap: ["ENOMEM"],
   fallocate: ["ENOSPC", "EIO", "EOPNOTSUPP", "EINTR"],
   ftruncate: ["EIO", "ENOSPC"],
   fchmod: ["EPERM", "EROFS"],
@@ -63,7 +62,7 @@ export const ERRORS: Readonly<Record<string, readonly string[]>> = {
   link: ["EPERM", "EEXIST", "EMLINK", "EIO"],
   rename: ["EIO", "ENOSPC", "EACCES"],
   unlink: ["EIO", "EACCES", "EBUSY"],
-  // Not close(2) and futex(2): what strace lets fail is not done, and the kernel closes and wakes all the same.
+  // Not close(2), munmap(2) and futex(2): what strace lets fail is not done, and the kernel does it all the same.
   msync: ["EIO"],
 };
 
@@ -116,9 +115,9 @@ function injectedIn(log: string): Pick<Outcome, "failed" | "missed"> {
   const [failed, missed]: [string[], string[]] = [[], []];
   let isInside = false;
   for (const line of log.split("\n")) {
-    if (line.includes(MARK.begin)) isInside = true;
     if (line.includes(MARK.end)) isInside = false;
     if (line.includes("(INJECTED)")) (isInside ? failed : missed).push(line);
+    if (line.includes(MARK.begin)) isInside = true;
   }
   return { failed, missed };
 }

@@ -24,13 +24,13 @@ export interface SchemaLimits {
   /** Bytes of its JSON in a file. Default 4 MiB. */
   readonly bytes?: number | undefined;
   /**
-   * Members of all structs together, those of anonymous members counted again where they appear. Default 4096 in a
+   * Members of all structs together, those of anonymous members counted again where they appear. Default 1024 in a
    * file, 100,000 in `structFromSchema`.
    */
   readonly members?: number | undefined;
   /**
    * Classes that its views need: one for each struct that is spelt out, and one for each level of an array whose elements
-   * are not plain numbers. Default 512 in a file, 8192 in `structFromSchema`.
+   * are not plain numbers. Default 128 in a file, 8192 in `structFromSchema`.
    */
   readonly classes?: number | undefined;
   /** Labels of all enums together. Default 16,384 in a file, 100,000 in `structFromSchema`. */
@@ -40,7 +40,10 @@ export interface SchemaLimits {
 type Limits = Required<{ readonly [K in keyof SchemaLimits]: number }>;
 
 const GENEROUS: Limits = { bytes: 2 ** 24, members: 100_000, classes: 8192, labels: 100_000 };
-const OF_FILES: Limits = { bytes: 2 ** 22, members: 4096, classes: 512, labels: 16_384 };
+const OF_FILES: Limits = { bytes: 2 ** 22, members: 1024, classes: 128, labels: 16_384 };
+
+/** Of files that a mirror or a tool shows, and of those with which a program's own struct is compared. */
+export const OF_TOOLS: SchemaLimits = { members: 4096, classes: 512 };
 
 /**
  * The limits of a schema that a program hands over.

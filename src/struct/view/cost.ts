@@ -4,10 +4,10 @@ import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { type Layout, layoutOfClass, sizeOfType, typeName, valueMembers } from "../layout/layout.ts";
 import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 
-/** Some 16 MiB of numbers in arrays. */
-export const MAX_VALUES = 2 ** 21;
+/** Some 8 MiB of numbers in arrays, and three times as much while they are made. */
+export const MAX_VALUES = 2 ** 20;
 
-/** An object or an array takes as much as so many numbers. */
+/** An object, an array, a string or a bigint takes as much as so many numbers. */
 const OBJECT_VALUES = 4;
 /** So many bytes of text take as much as one number. */
 const BYTES_A_VALUE = 8;
@@ -15,7 +15,8 @@ const BYTES_A_VALUE = 8;
 const known = new WeakMap<Layout, number>();
 
 const costs: Visitor<number> = {
-  ...forValues(({ size }) => Math.max(1, size / BYTES_A_VALUE)),
+  ...forValues(({ size }) => OBJECT_VALUES + size / BYTES_A_VALUE),
+  scalar: ({ inline }) => (inline.accessor.startsWith("Big") ? OBJECT_VALUES : 1),
   bits: () => 1,
   atomic: () => 1,
   array: ({ element, length }) => OBJECT_VALUES + (length ?? 0) * visit(element, costs),
