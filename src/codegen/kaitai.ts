@@ -1,6 +1,6 @@
 /** Kaitai Struct: a `.ksy` that reads one struct from the start of a stream. */
 import { CodegenError } from "./error.ts";
-import { piecesOf, place, type Rules } from "./place.ts";
+import { type Part, piecesOf, place, type Rules } from "./place.ts";
 import {
   type Declaration,
   type Item,
@@ -16,6 +16,7 @@ const rules: Rules = {
   language: "Kaitai Struct",
   alignOf: () => 1,
   bitFields: true,
+  denseBits: true,
   packs: [1],
   aligns: { natural: false, packed: false },
   exactAlign: false,
@@ -79,8 +80,8 @@ class Writer {
     const { parts } = place(declaration, rules);
     const items: string[] = [];
     const values: string[] = [];
-    for (const part of parts) {
-      if (part.kind === "space") items.push(...this.#space(part));
+    for (const [i, part] of parts.entries()) {
+      if (part.kind === "space") items.push(...this.#space(part, parts[i - 1], parts[i + 1]));
       if (part.kind !== "member") continue;
       const id = unique(part.item);
       items.push(...this.#member(part.item, id));
@@ -103,11 +104,13 @@ class Writer {
     return [`${indent}instances:`, ...lines.map((line) => `${indent}  ${line}`)];
   }
 
-  #space(space: { from: number; to: number }): string[] {
+  /** Bits of a gap are read in the order of the bit-field beside them: within a byte it must not change. */
+  #space(space: { from: number; to: number }, before: Part | undefined, after: Part | undefined): string[] {
     const { bitsBefore, bytes, bitsAfter } = piecesOf(space);
-    const bits = (width: number) => (width > 0 ? [`- id: gap_${this.#gaps++}`, `  type: b${width}`] : []);
+    const bits = (width: number, beside: Part | undefined) =>
+      width > 0 ? [`- id: gap_${this.#gaps++}`, `  type: b${width}${isBig(beside) ? "be" : "le"}`] : [];
     const padding = bytes > 0 ? [`- id: gap_${this.#gaps++}`, `  size: ${bytes}`] : [];
-    return [...bits(bitsBefore), ...padding, ...bits(bitsAfter)];
+    return [...bits(bitsBefore, before), ...padding, ...bits(bitsAfter, after)];
   }
 
   #member(item: Item, id: string): string[] {
@@ -157,7 +160,7 @@ class Writer {
 
   #bitType({ spec, big, path }: Item, width: number): string[] {
     if (spec.kind !== "scalar") throw new CodegenError(path, "a bit-field must be a number");
-    return [`  type: b${width}${width > 1 || spec.as !== "bool" ? (big ? "be" : "le") : ""}`];
+    return [`  type: b${width}${big ? "be" : "le"}`];
   }
 
   #enum({ name, values }: NonNullable<ScalarSpec["labels"]>, item: Item): string {
@@ -189,6 +192,8 @@ function textType({ size, unit, encoding }: TextSpec, { big }: Item): string[] {
   if (unit > 1) return ["  type: str", length, encodingLine];
   return ["  type: str", length, "  terminator: 0", encodingLine];
 }
+
+const isBig = (part: Part | undefined): boolean => part?.kind === "member" && part.item.big;
 
 const isSignedBits = ({ bits, spec }: Item): boolean =>
   bits !== undefined && spec.kind === "scalar" && spec.as === "signed";

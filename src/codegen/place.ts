@@ -36,6 +36,8 @@ export interface Rules {
   alignOf(spec: Spec): number;
   /** Whether it has gcc's bit-fields; otherwise they become runs of bytes. */
   readonly bitFields: boolean;
+  /** Whether a bit-field begins right behind the one before also where it crosses a unit of its type. Default: only when packed. */
+  readonly denseBits?: boolean;
   /** The caps on alignment that it has, largest first. */
   readonly packs: readonly number[];
   /** Whether a struct can be aligned to more than its members are; when it is packed, too. */
@@ -127,7 +129,7 @@ class Attempt {
     const unit = item.size * 8;
     if (offset < this.#position) throw overlaps(item);
     const crosses = (at: number) => Math.floor(at / unit) !== Math.floor((at + width - 1) / unit);
-    const isFree = this.#pack !== undefined;
+    const isFree = this.#pack !== undefined || this.#rules.denseBits === true;
     const natural = crosses(this.#position) && !isFree ? roundUp(this.#position, unit) : this.#position;
     if (natural !== offset) this.#padTo(offset);
     if (crosses(offset) && !isFree) return false;

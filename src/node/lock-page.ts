@@ -22,6 +22,7 @@ import type { OpenOptions } from "../sync/open.ts";
 import { closeFile } from "../sys/file.ts";
 import { OwnedFd } from "./owned-fd.ts";
 import { readAt, writeAt, writeByte } from "./positioned.ts";
+import { dropLateLocks } from "./record-lock.ts";
 
 export { lockPagePath } from "../sync/lock-page-format.ts";
 
@@ -86,6 +87,7 @@ export class LockPage {
   }
 
   get waiting(): boolean {
+    dropLateLocks();
     return this.#load(WAITING) !== 0;
   }
 

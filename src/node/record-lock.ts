@@ -1,13 +1,15 @@
 /**
  * Record locks for Node.js, which guard the queue in front of a lock. fs-ext makes them in its asynchronous call only, on a thread of
  * libuv's pool. So the call is begun, and /proc/locks tells what came of it, some 40 us later; its callback would come too late,
- * as whoever waits for a lock keeps the event loop.
+ * as a caller that waits for a lock keeps the event loop.
  *
  * They are locks of the process: two roles in one process do not keep each other out of the queue, and closing any descriptor of the lock
  * file gives them up. Both cost turns, nothing else.
  */
+
 import { sleepMs } from "../sync/deadline.ts";
 import { fs } from "../sys/builtin.ts";
+import { monotonicMs } from "../sys/clock.ts";
 import { F_RDLCK, F_UNLCK, F_WRLCK } from "../sys/libc/constants.ts";
 
 /** fs-ext's, with a callback. */
@@ -30,8 +32,10 @@ interface Locks {
   readonly isWrittenByOthers: boolean;
 }
 
-/** What is to be held on each descriptor; a call that was late and is not wanted any more is taken back. */
-const wanted = new Map<number, number>();
+/** How long after a call was given up it may still take the lock, in milliseconds. */
+const LATE_MS = 1000;
+/** Descriptors with a call that was given up, and until when it may come: what it takes is given back. */
+const late = new Map<number, { setLock: SetLock; untilMs: number }>();
 
 /** The record locks on a file; undefined where the kernel does not tell. */
 function locksOn(fd: number): Locks | undefined {
@@ -67,21 +71,30 @@ export function setRecordLock(setLock: SetLock, fd: number, type: number): boole
   // As if there were no queue.
   if (before === undefined || before.own === type) return true;
   if (isInTheWay(before)) return false;
-  begin(setLock, fd, type);
+  setLock(fd, "setlk", type, ignore);
+  late.delete(fd);
   for (let waitedMs = 0; waitedMs < MOST_MS; waitedMs += PAUSE_MS) {
     sleepMs(PAUSE_MS);
     const now = locksOn(fd);
     if (now === undefined || now.own === type) return true;
     if (isInTheWay(now)) break;
   }
-  wanted.set(fd, F_UNLCK);
+  // It has failed, or the thread has not come to it yet.
+  late.set(fd, { setLock, untilMs: monotonicMs() + LATE_MS });
   return type === F_UNLCK;
 }
 
-function begin(setLock: SetLock, fd: number, type: number): void {
-  wanted.set(fd, type);
-  setLock(fd, "setlk", type, (error) => {
-    if (error === null && type !== F_UNLCK && wanted.get(fd) === F_UNLCK)
-      setLock(fd, "setlk", F_UNLCK, () => {});
-  });
+const ignore = (): void => {};
+
+/** Gives back what calls have taken that came late. To be called before a look at the queue; costs nothing without such calls. */
+export function dropLateLocks(): void {
+  for (const [fd, { setLock, untilMs }] of late) {
+    try {
+      if ((locksOn(fd)?.own ?? F_UNLCK) !== F_UNLCK) setLock(fd, "setlk", F_UNLCK, ignore);
+      else if (monotonicMs() > untilMs) late.delete(fd);
+    } catch {
+      // It was closed, which gave the lock back.
+      late.delete(fd);
+    }
+  }
 }

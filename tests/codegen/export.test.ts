@@ -8,6 +8,7 @@ import {
   bits,
   type CArray,
   type CType,
+  c_bool,
   c_double,
   c_int16,
   c_int32,
@@ -186,6 +187,25 @@ test("Kaitai Struct: members in order, padding, bit-fields with a sign, enums, s
     enums: { robot_state: { 0: "idle", 5: "run", 4000000000: "far" } },
   });
   expect(Object.keys(spec.instances!)).toEqual(["level"]);
+});
+
+test("Kaitai Struct: all bits between bit-fields are spelt out, in their byte order", () => {
+  class Crossing extends Struct {
+    @bits(c_uint32, 20) first!: number;
+    @bits(c_uint32, 20) second!: number;
+  }
+  @struct({ endian: "big" })
+  class Big extends Struct {
+    @bits(c_bool, 1) first!: boolean;
+    @bits(c_uint32, 3) second!: number;
+  }
+  const types = (cls: typeof Crossing | typeof Big): string[] =>
+    (Bun.YAML.parse(exportStruct(cls, "ksy")) as { seq: { type?: string; size?: number }[] }).seq.map(
+      ({ type, size }) => type ?? `${size} bytes`,
+    );
+  // C begins the second one in a unit of its own; Kaitai reads on.
+  expect(types(Crossing)).toEqual(["b20le", "b4le", "1 bytes", "b20le", "b4le", "1 bytes"]);
+  expect(types(Big)).toEqual(["b1be", "b3be", "b4be", "3 bytes"]);
 });
 
 test("ImHex: a bitfield for bit-fields, padding, byte order", () => {
