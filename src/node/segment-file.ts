@@ -11,6 +11,7 @@
  */
 
 import { type Footer, readFooter, type WordIndices, wordIndices } from "../segment/footer.ts";
+import { FooterWords } from "../segment/footer-words.ts";
 import {
   checkedStatus,
   type OpenSegmentOptions,
@@ -29,9 +30,6 @@ import { OwnedFd } from "./owned-fd.ts";
 import { readAt, writeAt } from "./positioned.ts";
 import { storeSequence } from "./sequence.ts";
 
-const TWO_TO_THE_32 = 2 ** 32;
-const MAX_GENERATION = 2 ** 21 - 2;
-
 /** How much is compared at once, in bytes, when what was stored is looked for. */
 const CHUNK_BYTES = 4096;
 /** What is written together: a member of up to 8 bytes is written by one call. */
@@ -47,7 +45,7 @@ provideStoreGuard((memory) => {
 /** The file that the words are of. */
 export const fileOfWords = (words: Int32Array): SegmentFile => filesByWords.get(words) as SegmentFile;
 
-export class SegmentFile implements Disposable {
+export class SegmentFile extends FooterWords {
   readonly path: string;
   readonly access: SegmentAccess;
   readonly footer: Footer | undefined;
@@ -86,6 +84,7 @@ export class SegmentFile implements Disposable {
     path: string,
     options: OpenSegmentOptions,
   ) {
+    super();
     this.path = path;
     this.access = options.access;
     this.mode = mode & 0o777;
@@ -106,10 +105,6 @@ export class SegmentFile implements Disposable {
 
   get byteLength(): number {
     return this.bytes.length;
-  }
-
-  get contentBytes(): number {
-    return this.footer?.contentBytes ?? this.byteLength;
   }
 
   /** All of the file, as it is now. */
@@ -246,39 +241,8 @@ export class SegmentFile implements Disposable {
     throw needsMapping(what);
   }
 
-  get sequence(): number {
-    return this.footer === undefined ? 0 : this.load(this.at.sequence);
-  }
-
-  loadVersion(index: number): number {
-    return (this.load(index) >>> 0) + (this.load(index + 1) >>> 0) * TWO_TO_THE_32;
-  }
-
-  get generation(): number {
-    return this.footer === undefined ? 0 : this.load(this.at.generation) >>> 0;
-  }
-
-  get generations(): number {
-    const { generation } = this;
-    return this.footer === undefined || generation > MAX_GENERATION ? 0 : generation + 1;
-  }
-
   countCommit(): void {
     this.storeVersion(this.at.commits, this.loadVersion(this.at.commits) + 1);
-  }
-
-  storeVersion(index: number, version: number): void {
-    this.words[index] = (version % TWO_TO_THE_32) | 0;
-    this.words[index + 1] = Math.floor(version / TWO_TO_THE_32) | 0;
-  }
-
-  copyVersion(from: number, to: number): void {
-    this.words[to] = this.load(from);
-    this.words[to + 1] = this.load(from + 1);
-  }
-
-  get isWhole(): boolean {
-    return this.excessBytes >= 0;
   }
 
   get excessBytes(): number {
@@ -316,9 +280,5 @@ export class SegmentFile implements Disposable {
 
   close(): void {
     this.#file.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 }

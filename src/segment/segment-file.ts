@@ -7,14 +7,10 @@ import { Mapping } from "../sys/mapping.ts";
 import { throughFs } from "../sys/paths.ts";
 import { type FileStatus, fileSystemOf, isUnlinkedOrReplaced, statusAt } from "../sys/status.ts";
 import { AT, FOOTER_BYTES, type Footer, readFooter, type WordIndices, wordIndices } from "./footer.ts";
+import { FooterWords } from "./footer-words.ts";
 import { checkedStatus, type OpenSegmentOptions, openData, type SegmentAccess } from "./open-data.ts";
 
-const TWO_TO_THE_32 = 2 ** 32;
-
-/** The versions of the next generation are exact in JavaScript, too. */
-const MAX_GENERATION = 2 ** 21 - 2;
-
-export class SegmentFile implements Disposable {
+export class SegmentFile extends FooterWords {
   readonly path: string;
   readonly access: SegmentAccess;
   /** Undefined for a file of another library. */
@@ -55,6 +51,7 @@ export class SegmentFile implements Disposable {
   }
 
   private constructor(mapping: Mapping, status: FileStatus, path: string, options: OpenSegmentOptions) {
+    super();
     const { bytes, buffer, byteLength } = mapping;
     this.path = path;
     this.access = options.access;
@@ -73,11 +70,6 @@ export class SegmentFile implements Disposable {
 
   get byteLength(): number {
     return this.#mapping.byteLength;
-  }
-
-  /** How many bytes the content has; of a file without a footer all of it is content. */
-  get contentBytes(): number {
-    return this.footer?.contentBytes ?? this.byteLength;
   }
 
   /** A word of the footer, as it is now. */
@@ -121,51 +113,10 @@ export class SegmentFile implements Disposable {
    */
   requireMapping(_what: string): void {}
 
-  /** The sequence now; 0 in a file without a footer. */
-  get sequence(): number {
-    return this.footer === undefined ? 0 : this.load(this.at.sequence);
-  }
-
-  /** The 64-bit number at a pair of words, exact up to 2^53. */
-  loadVersion(index: number): number {
-    return (this.load(index) >>> 0) + (this.load(index + 1) >>> 0) * TWO_TO_THE_32;
-  }
-
-  /** Which of the files that had this name this one is, counted from 0; 0 in a file without a footer. */
-  get generation(): number {
-    return this.footer === undefined ? 0 : this.load(this.at.generation) >>> 0;
-  }
-
-  /** How many files had the name up to this one; 0 when the number is nonsense, as versions would not be exact. */
-  get generations(): number {
-    const { generation } = this;
-    return this.footer === undefined || generation > MAX_GENERATION ? 0 : generation + 1;
-  }
-
   /** Counts a commit: commits + 1, which carries into the generation. */
   countCommit(): void {
     const { commits, generation } = this.at;
     if (Atomics.add(this.words, commits, 1) === -1) Atomics.add(this.words, generation, 1);
-  }
-
-  /** Stores a 64-bit number, exact up to 2^53, at a pair of words. */
-  storeVersion(index: number, version: number): void {
-    this.words[index] = (version % TWO_TO_THE_32) | 0;
-    this.words[index + 1] = Math.floor(version / TWO_TO_THE_32) | 0;
-  }
-
-  /** Copies one 64-bit number of the footer to another place in it. */
-  copyVersion(from: number, to: number): void {
-    this.words[to] = this.load(from);
-    this.words[to + 1] = this.load(from + 1);
-  }
-
-  /**
-   * Whether the bytes may be touched at all: a truncated file kills the process that does. One lseek.
-   * @throws SystemError
-   */
-  get isWhole(): boolean {
-    return this.excessBytes >= 0;
   }
 
   /**
@@ -235,10 +186,6 @@ export class SegmentFile implements Disposable {
   /** @throws ShmError "BUSY" while an asynchronous operation uses the memory */
   close(): void {
     this.#mapping.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 }
 
