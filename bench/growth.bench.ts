@@ -261,7 +261,7 @@ const firstAccess = (what: string, metric: string): Figure => ({
 });
 
 const READERS_FLOOR =
-  "the writer wakes one process, which wakes two, and so on (locking.md). What an edit takes beyond one waiter's is the processor: 64 processes of Bun, each with a thread and an event loop, have their turns on as few as there are, and may take the writer's before it has given the lock back. The rows of issue 18 have sleepers in C, and the wake alone beside them.";
+  "the writer wakes one process, which wakes two, and so on (locking.md). What an edit takes beyond one waiter's is the processor: 64 processes of Bun, each with a thread and an event loop, have their turns on as few as there are, and may take the writer's before edit() returns. The rows of issue 18 have sleepers in C, and the wake alone beside them.";
 
 /** C processes that do nothing but wake: how much of it is the kernel's, on as many processors. */
 const againstC = (what: string, metric: string): Row => ({
