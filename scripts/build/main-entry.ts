@@ -2,6 +2,7 @@
  * The main entry, dist/index.js. Its names come straight from the modules that declare them. Those of `later` are functions
  * whose code is loaded at the first call, as reading it would be more than half of what `import "shmstruct"` takes.
  */
+import { dirname, resolve } from "node:path";
 import { exportedNames, originOf, sideEffects } from "./source.ts";
 
 export interface MainEntry {
@@ -24,6 +25,7 @@ export function mainEntry(index: string, functions: readonly string[]): MainEntr
   const eager = [...origins].filter(([module]) => !functions.includes(module));
   const later = [...origins].filter(([module]) => functions.includes(module));
   const text = [
+    `import { loadPart } from ${JSON.stringify(resolve(dirname(index), "errors/load.ts"))};`,
     ...effects.map((module) => `import ${JSON.stringify(module)};`),
     ...eager.map(([module, items]) => `export { ${items.join(", ")} } from ${JSON.stringify(module)};`),
     ...later.flatMap(([module, items], i) => forwarders(module, items, i)),
@@ -38,7 +40,7 @@ export function mainEntry(index: string, functions: readonly string[]): MainEntr
 function forwarders(module: string, items: readonly string[], number: number): string[] {
   const load = `load${number}`;
   return [
-    `let loaded${number}: any; const ${load} = () => (loaded${number} ??= require(${JSON.stringify(module)}));`,
+    `let loaded${number}: any; const ${load} = () => (loaded${number} ??= loadPart(() => require(${JSON.stringify(module)})));`,
     ...items.map((item) => {
       const [declared, exported = declared] = item.split(" as ");
       return `export function ${exported}(...args: any[]) { return ${load}().${declared}(...args); }`;

@@ -73,7 +73,7 @@ export function describeUsers({ holders, waiters }: LockUsers): string {
   if (holders.length > 0) return `held by ${describe(holders)}`;
   if (waiters.length > 0)
     return `it is free, but ${describe(waiters)} is first in the queue and does not run`;
-  return "the kernel names no holder at this moment";
+  return "the kernel names no holder: it let go just now, or is in another container or on another machine";
 }
 
 /** Whether a lock that excludes `mode` is held by this very process, through any descriptor. */
@@ -125,10 +125,11 @@ function* users(question: LockQuestion): Generator<undefined, LockUsers> {
 
 /**
  * The kernel names the process that took the lock. Where that has ended, another has its open file: a script that calls
- * flock(1) on a descriptor of its own, a child. Such a lock is looked for as one that names no process.
+ * flock(1) on a descriptor of its own, a child. Such a lock is looked for as one that names no process, and so is that of a process
+ * in another pid namespace, whose open file a process here may have.
  */
 const withoutDead = (lock: KernelLock): KernelLock =>
-  lock.pid > 0 && !fs().existsSync(`/proc/${lock.pid}`) ? { ...lock, pid: -1 } : lock;
+  lock.pid === 0 || (lock.pid > 0 && !fs().existsSync(`/proc/${lock.pid}`)) ? { ...lock, pid: -1 } : lock;
 
 function isInTheWay(lock: KernelLock, { kind, mode }: LockQuestion): boolean {
   return !lock.isWaiting && lock.kind === kind && (mode === "exclusive" || lock.mode === "exclusive");

@@ -1,5 +1,6 @@
 /** Gives `Atomic.wait` and `notify` the kernel: imported for its effect by the main module. */
 
+import { loadPart } from "../errors/load.ts";
 import { provideFutex } from "../struct/view/atomic.ts";
 
 type Futex = typeof import("./libc/futex.ts");
@@ -7,7 +8,7 @@ let loaded: Futex | undefined;
 
 /** Loaded by the first wait or wake, with the tables of libc. */
 function futex(): Futex {
-  loaded ??= require("./libc/futex.ts") as Futex;
+  loaded ??= loadPart(() => require("./libc/futex.ts") as Futex);
   return loaded;
 }
 

@@ -1,0 +1,47 @@
+/**
+ * Uses the library when there is no descriptor left, or when its files are gone: few-descriptors.ts MAIN DIRECTORY [GONE]. Prints what
+ * the calls came to, then what they came to once there are descriptors again.
+ */
+import { closeSync, openSync, rmSync } from "node:fs";
+
+const [main, dir, gone] = process.argv.slice(2) as [string, string, string | undefined];
+const { c_int32, create, field, Manager, MmapStructure, ShmError, toObject } = (await import(
+  main
+)) as typeof import("../../src/index.ts");
+
+class Robot extends MmapStructure {
+  @field(c_int32) n!: number;
+}
+
+function attempt(call: () => void): string {
+  try {
+    call();
+    return "ok";
+  } catch (error) {
+    return error instanceof ShmError ? `ShmError ${error.code}` : String(error);
+  }
+}
+
+const calls = (): string[] => [
+  attempt(() => new Manager(Robot, { dir, create: true }).close()),
+  attempt(() => void toObject(create(Robot))),
+];
+
+/** Takes all descriptors that are left. */
+function takeAll(): number[] {
+  const taken: number[] = [];
+  for (;;) {
+    try {
+      taken.push(openSync("/dev/null", "r"));
+    } catch {
+      return taken;
+    }
+  }
+}
+
+const taken = gone === undefined ? takeAll() : [];
+if (gone !== undefined) rmSync(gone, { recursive: true });
+const without = calls();
+for (const fd of taken) closeSync(fd);
+console.log(JSON.stringify([without, gone === undefined ? calls() : []]));
+process.exit(0);
