@@ -47,7 +47,7 @@ export function localForm(first: SegmentImage, abi: number, path: string, local?
       throw cannotConvert(difference, "the counters of a document are not converted");
     return (image) => image;
   }
-  const schema = parseSchemaJson(first.schema) as StructSchema;
+  const schema = schemaIn(first);
   if (difference === undefined) {
     checkRecord(first, layoutOfClass(classInFile(schema, path)));
     return (image) => image;
@@ -63,6 +63,14 @@ export function localForm(first: SegmentImage, abi: number, path: string, local?
     schema: Buffer.from(JSON.stringify(schemaOf(target))),
     copy: { version: image.copy.version, bytes: convert(image.copy.bytes) },
   });
+}
+
+function schemaIn({ schema }: SegmentImage): StructSchema {
+  try {
+    return parseSchemaJson(schema) as StructSchema;
+  } catch (cause) {
+    throw new MirrorError(`the schema of a value in the bucket cannot be read: ${cause}`);
+  }
 }
 
 /** The struct must be one, and the one that the rest of the frame is about. */

@@ -64,6 +64,8 @@ function converted(
   bytes: Uint8Array<ArrayBuffer>,
   difference: Difference,
 ): Uint8Array<ArrayBuffer> {
+  if (bytes.length !== from.size)
+    throw cannotConvert(difference, `${bytes.length} bytes are no struct of ${from.size}`);
   const result = new Uint8Array(to.size);
   const fields = carryOver({ layout: from, bytes }, { layout: to, bytes: result });
   const lost = fields.find(({ fate }) => fate === "lost");

@@ -14,7 +14,7 @@ import {
   Requests,
   timeoutFor,
 } from "./nats-shared.ts";
-import type { Entry, Log, LogKind, Transport } from "./transport.ts";
+import { type Entry, isFinal, type Log, type LogKind, type Transport } from "./transport.ts";
 import { sleepOr } from "./wait.ts";
 
 /** Who one is: one of these. */
@@ -151,7 +151,7 @@ async function orNotReady<T>(request: Promise<T>): Promise<T> {
   try {
     return await request;
   } catch (error) {
-    if (error instanceof TypeError || /permission|authori|invalid/i.test(String(error))) throw error;
+    if (isFinal(error)) throw error;
     throw new NotReadyError(String(error));
   }
 }

@@ -1,5 +1,5 @@
 /** The machine that a segment is written on. */
-import { FencedError, FileFormatError } from "../errors/errors.ts";
+import { FencedError, FileFormatError, ShmError } from "../errors/errors.ts";
 import type { Content } from "../segment/content.ts";
 import { segmentAt } from "../segment/list.ts";
 import { Segment } from "../segment/segment.ts";
@@ -9,11 +9,12 @@ import { ChannelSource, openChannel } from "./channel-source.ts";
 import { mirrored } from "./contents.ts";
 import { checkBytes } from "./frame.ts";
 import { Lease, LeaseTaken } from "./lease.ts";
+import type { NatsOptions } from "./nats.ts";
 import { openQueue, QueueSource } from "./queue-source.ts";
 import { epochOf, Session, type Source } from "./session.ts";
 import { writeState } from "./state.ts";
 import { StateSource } from "./state-source.ts";
-import type { Transport } from "./transport.ts";
+import { isFinal, type Transport } from "./transport.ts";
 import { sleepOr } from "./wait.ts";
 
 /** How a file is published. */
@@ -51,6 +52,8 @@ export interface PublisherInfo {
 }
 
 const DEFAULT_LEASE_MS = 5000;
+/** Between two tries to begin while the server is away. */
+const RETRY_MS = 200;
 /** How long what is on its way may take when the publisher ends. */
 const CLOSING_MS = 1000;
 /** What is noted beside the file is noted this often at most. */
@@ -93,18 +96,12 @@ export class MirrorPublisher implements AsyncDisposable {
    * @internal Opens the file, takes the lease, and waits until what the file has is in the bucket: from then on nothing of
    * the publisher before arrives there. The transport is closed with the publisher, or when this throws.
    */
-  static async start(path: string, transport: Transport, options: PublishOptions): Promise<MirrorPublisher> {
+  static async start(path: string, transport: Transport, options: StartOptions): Promise<MirrorPublisher> {
     const absolute = absolutePath(".", path);
     let source: Opened | undefined;
     try {
       source = openSource(absolute, options);
-      const { key, leaseMs = DEFAULT_LEASE_MS, waitMs = 2 * leaseMs } = options;
-      const bucketLife = await transport.life();
-      const entry = await transport.get(key);
-      const leastEpoch = entry === undefined ? 0 : epochOf(entry.value);
-      const lease = await Lease.take(transport, leaseKey(key), leastEpoch, { leaseMs, waitMs });
-      const revision = (await transport.get(key))?.revision ?? 0;
-      const parts = { transport, key, lease, revision, leaseMs, bucketLife };
+      const parts = await whileAway(() => takeKey(transport, options), options);
       const publisher = new MirrorPublisher(absolute, source.make, parts);
       source = undefined;
       return await publisher.#begun();
@@ -209,6 +206,38 @@ export class MirrorPublisher implements AsyncDisposable {
       this.#source.close();
       await this.#transport.close();
     }
+  }
+}
+
+/** How a publisher begins. */
+export type StartOptions = PublishOptions & Pick<NatsOptions, "serverWaitMs" | "onWait">;
+
+/** The lease of the key, and what the bucket has of it. */
+async function takeKey(transport: Transport, options: PublishOptions): Promise<PublisherParts> {
+  const { key, leaseMs = DEFAULT_LEASE_MS, waitMs = 2 * leaseMs } = options;
+  const bucketLife = await transport.life();
+  const entry = await transport.get(key);
+  const leastEpoch = entry === undefined ? 0 : epochOf(entry.value);
+  const lease = await Lease.take(transport, leaseKey(key), leastEpoch, { leaseMs, waitMs });
+  const revision = (await transport.get(key))?.revision ?? 0;
+  return { transport, key, lease, revision, leaseMs, bucketLife };
+}
+
+/** Again, when the server went away meanwhile. @throws ShmError of `attempt`; what it throws last when `serverWaitMs` are over */
+async function whileAway<T>(attempt: () => Promise<T>, { serverWaitMs, onWait }: StartOptions): Promise<T> {
+  const [since, begun] = [Date.now(), performance.now()];
+  let told: string | undefined;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const isOver = performance.now() - begun >= (serverWaitMs ?? Number.POSITIVE_INFINITY);
+      if (error instanceof ShmError || isFinal(error) || isOver) throw error;
+      const problem = `the server does not answer: ${String(error)}`;
+      if (problem !== told) onWait?.({ since, problem });
+      told = problem;
+    }
+    await Bun.sleep(RETRY_MS);
   }
 }
 

@@ -12,6 +12,10 @@ export class ConflictError extends Error {
   override readonly name = "ConflictError";
 }
 
+/** Whether an engine has refused for good: it does not get better by waiting. */
+export const isFinal = (error: unknown): boolean =>
+  error instanceof TypeError || /permission|authori|invalid/i.test(String(error));
+
 /** What a log is for: parts of large states, the messages of a channel, or jobs, each of which one taker ends. */
 export type LogKind = "chunks" | "channel" | "queue";
 

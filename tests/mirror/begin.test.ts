@@ -3,6 +3,8 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { Manager, MirrorError, Reader, WaitTimeoutError } from "../../src/index.ts";
 import { Mirror } from "../../src/mirror/index.ts";
+import { connectNats } from "../../src/mirror/nats.ts";
+import { MirrorPublisher } from "../../src/mirror/publisher.ts";
 import { All, fill } from "../record/parts.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Server, until } from "./support.ts";
@@ -46,6 +48,34 @@ describe.skipIf(!hasTool("nats-server"))("without a server (need nats-server)", 
     await until(() => changes.at(-1) === undefined, "the hook tells that it is over");
     expect(follower.info()).toMatchObject({ problem: undefined, disconnectedSince: undefined });
     expect(waits).toHaveLength(1);
+  });
+
+  test("a server that goes away while a publisher begins is waited for, too", async () => {
+    await using server = await Server.start();
+    using manager = new Manager(All, { dir: server.file("a"), create: true });
+    const options = { ...KEY, servers: server.url };
+    for (const method of ["life", "get", "put"] as const) {
+      const transport = await connectNats(options);
+      const works = transport[method].bind(transport) as (...args: unknown[]) => Promise<never>;
+      let failures = 2;
+      const fails = (...args: unknown[]) =>
+        failures-- > 0 ? Promise.reject(new Error("cut off")) : works(...args);
+      Object.defineProperty(transport, method, { value: fails });
+      const problems: string[] = [];
+      const begin = {
+        ...KEY,
+        leaseMs: 300,
+        onWait: ({ problem }: { problem: string }) => void problems.push(problem),
+      };
+      await using publisher = await MirrorPublisher.start(manager.path, transport, begin);
+      expect(publisher.info().confirmedVersion).toBe(0);
+      expect(problems).toEqual(["the server does not answer: Error: cut off"]);
+    }
+    const transport = await connectNats(options);
+    Object.defineProperty(transport, "life", { value: () => Promise.reject(new Error("cut off")) });
+    await expect(MirrorPublisher.start(manager.path, transport, { ...KEY, serverWaitMs: 0 })).rejects.toThrow(
+      "cut off",
+    );
   });
 
   test("serverWaitMs ends the wait; wrong options and a follower that is closed meanwhile do not wait", async () => {

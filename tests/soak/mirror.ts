@@ -2,6 +2,7 @@
  * A record, a channel and a queue go from one machine to another through a cluster of three servers, while mirrors and servers
  * are killed: bun tests/soak/mirror.ts [KILLS]. Prints what was torn, went back, was lost or came twice.
  */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
@@ -114,11 +115,13 @@ function look(): void {
   job.done();
 }
 
-// As a service manager does: a mirror that found no server when it began has ended.
+// As a service manager does. Mirrors wait for servers, so none should end by itself.
 const supervising = setInterval(() => {
   for (const [which, { exitCode }] of mirrors.entries())
     if (exitCode !== null) {
       report.exits++;
+      const program = which === 0 ? "publisher" : "follower";
+      console.error("ended:", program, exitCode, readFileSync(logOf(program, "err"), "utf8").slice(-600));
       mirrors[which] = start(which === 0 ? "publisher" : "follower");
     }
 }, 500);

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { type FollowerInfo, MirrorFollower } from "../../mirror/follower.ts";
 import { connectNats, type NatsOptions, type NatsTransport, type ServerWait } from "../../mirror/nats.ts";
 import { beginNats, type PendingTransport } from "../../mirror/pending.ts";
-import { MirrorPublisher, type PublisherInfo } from "../../mirror/publisher.ts";
+import { MirrorPublisher, type PublisherInfo, type StartOptions } from "../../mirror/publisher.ts";
 import { sleepOr } from "../../mirror/wait.ts";
 import { segmentAt } from "../../segment/list.ts";
 import { isSideFile } from "../../segment/place.ts";
@@ -67,7 +67,7 @@ export const command: Command = define({
     if (what === "publish") {
       const maxHz = numberOption("hz", values.hz, 0.001);
       const connect = () => connectNats({ ...connection, onWait }, stop.signal);
-      await publish(out, files, { connect, stop, options: { ...trust, maxHz } });
+      await publish(out, files, { connect, stop, options: { ...trust, maxHz, onWait } });
     } else {
       const ackWaitMs = numberOption("ack-wait", values["ack-wait"], 1);
       const prefetch = numberOption("prefetch", values.prefetch, 1);
@@ -167,7 +167,7 @@ interface Running<T, O> {
 async function publish(
   out: Output,
   files: readonly string[],
-  { connect, stop, options }: Running<NatsTransport, { readonly maxHz: number | undefined }>,
+  { connect, stop, options }: Running<NatsTransport, Omit<StartOptions, "key">>,
 ): Promise<void> {
   const transport = await connect().catch((error) => {
     if (stop.signal.aborted) return undefined;
