@@ -30,6 +30,7 @@ export const command: Command = define({
     bucket: { type: "string", value: "NAME", help: `the key-value bucket (default ${DEFAULT_BUCKET})` },
     dir: { type: "string", value: "DIR", help: "follow: where the files go (default ./.mmap)" },
     hz: { type: "string", value: "N", help: "publish: states a second at most" },
+    "max-bytes": { type: "string", value: "N", help: "a larger file is refused (67108864)" },
     replicas: { type: "string", value: "N", help: "copies in a cluster (default 1)" },
     "ack-wait": {
       type: "string",
@@ -57,7 +58,9 @@ export const command: Command = define({
     if (what !== "publish" && what !== "follow")
       throw new UsageError(`expected publish or follow, got '${escapeText(what)}'`);
     const server = what === "publish" ? "to" : "from";
-    const trust = { shared: values.shared, trustOwner: numberOption("trust-owner", values["trust-owner"]) };
+    const maxBytes = numberOption("max-bytes", values["max-bytes"], 1);
+    const trustOwner = numberOption("trust-owner", values["trust-owner"]);
+    const common = { shared: values.shared, trustOwner, maxBytes };
     const files = what === "publish" ? filesOf(names) : [];
     if (what === "follow") names.forEach(checkKey);
     const stop = new AbortController();
@@ -67,11 +70,11 @@ export const command: Command = define({
     if (what === "publish") {
       const maxHz = numberOption("hz", values.hz, 0.001);
       const connect = () => connectNats({ ...connection, onWait }, stop.signal);
-      await publish(out, files, { connect, stop, options: { ...trust, maxHz, onWait } });
+      await publish(out, files, { connect, stop, options: { ...common, maxHz, onWait } });
     } else {
       const ackWaitMs = numberOption("ack-wait", values["ack-wait"], 1);
       const prefetch = numberOption("prefetch", values.prefetch, 1);
-      const options = { ...trust, ackWaitMs, prefetch };
+      const options = { ...common, ackWaitMs, prefetch };
       const connect = () => beginNats({ ...connection, onWait });
       await follow(out, names, values.dir ?? "./.mmap", { connect, stop, options });
     }
