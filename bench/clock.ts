@@ -24,9 +24,9 @@ export const now = (): number => read(CLOCK_MONOTONIC);
 /** Nanoseconds that this thread has worked; it stands still while the thread waits or others have its processor. */
 export const cpuTime = (): number => read(CLOCK_THREAD_CPUTIME_ID);
 
-const nobodyWakes = new Int32Array(new SharedArrayBuffer(4));
+const neverWoken = new Int32Array(new SharedArrayBuffer(4));
 
 /** Sleeps, also for parts of a millisecond, which `Bun.sleepSync` leaves out. */
 export function pause(ms: number): void {
-  Atomics.wait(nobodyWakes, 0, 0, ms);
+  Atomics.wait(neverWoken, 0, 0, ms);
 }

@@ -177,7 +177,7 @@ async function compare(dir: string): Promise<void> {
   report(Buffer.byteLength(JSON.stringify(master.read())), samples);
 }
 
-/** Somebody who looks at `version` all the time takes a core: only for as long as needed. */
+/** A process that looks at `version` all the time takes a core: only for as long as needed. */
 async function withAnswerer<R>(
   here: string,
   there: string,

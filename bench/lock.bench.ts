@@ -75,10 +75,10 @@ interface Beside {
 
 const nothing = (): Beside => ({ begin() {}, end() {} });
 
-/** A file that somebody has cut short kills whoever touches its memory. */
+/** A file that another process has truncated kills the one that touches its memory. */
 const look = (_: DemoMmapStructure, fd: number): Beside => ({
   begin() {
-    if (fileSize(fd) !== 0) throw new Error("somebody wrote to the lock file");
+    if (fileSize(fd) !== 0) throw new Error("another process wrote to the lock file");
   },
   end() {},
 });
@@ -121,8 +121,8 @@ const suite: Suite = {
   title: "A locked edit of five fields",
   file: import.meta.filename,
   honest:
-    "nobody else wants the lock, on either side; the stores go to mapped files, and the last values are read back after every 500 edits. Ours is a whole transaction: it keeps the state before it, counts the commit, sets the time stamp, checks that the file still is what it was and tells those who wait for changes. C and Python do none of this.",
-  idle: "nothing: an open role is two mappings and three descriptors, without a thread or a timer; a lock that nobody wants costs no time.",
+    "no other process wants the lock, on either side; the stores go to mapped files, and the last values are read back after every 500 edits. Ours is a whole transaction: it keeps the state before it, counts the commit, sets the time stamp, checks that the file still is what it was and tells those who wait for changes. C and Python do none of this.",
+  idle: "nothing: an open role is two mappings and three descriptors, without a thread or a timer; a lock that no other process wants costs no time.",
   cases: {
     "edit()": edit({}),
     "edit(), not transactional": edit({ transactional: false }),

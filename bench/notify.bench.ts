@@ -222,8 +222,8 @@ const suite: Suite = {
     "waiting in changes()": idle(0),
     "looking, in changes({ spinMs })": idle(60_000),
     "waiting for a timer": idleCpu,
-    "edit, somebody waits": commits(true),
-    "edit, nobody waits": commits(false),
+    "edit, another process waits": commits(true),
+    "edit, no process waits": commits(false),
   },
   programs: () => ({ "C futex": cProgram("wake") }),
   rows: [
@@ -272,8 +272,8 @@ const suite: Suite = {
     {
       id: "9",
       what: "an edit while another process waits for changes",
-      ours: "edit, somebody waits",
-      peer: "edit, nobody waits",
+      ours: "edit, another process waits",
+      peer: "edit, no process waits",
     },
   ],
   figures: ["waiting in changes()", "looking, in changes({ spinMs })", "waiting for a timer"].map((name) => ({

@@ -7,7 +7,7 @@ import type { Program } from "./harness.ts";
 const here = import.meta.dirname;
 const peers = join(here, "peers");
 const interop = join(here, "..", "interop", "c");
-/** Inside node_modules, as everything there is ignored by git and made anew when missing. */
+/** Inside node_modules, as everything there is ignored by git and made again when missing. */
 const build = join(here, "node_modules", ".peers");
 
 /** A peer that not every registry has; in bench/package.json it would keep the others from being installed. */

@@ -167,7 +167,7 @@ const inC: Case = beside(async (reader) => {
 });
 
 const FLOOR =
-  "memory of its own, which another snapshot's transfer or clone does not touch and which keeps no other alive. New memory is zeroed first, is in no cache, and is collected later: by hand a new typed array for each copy takes the time of the row of the floor, an ArrayBuffer with a DataView several times as much. So a snapshot is a typed array, whose ArrayBuffer is made when somebody asks for it (bytesOf, numeric arrays, text). What ours adds are the objects to read it by: its view and one for the nested struct that is read. A program that takes many snapshots gives an old one to snapshot(into).";
+  "memory of its own, which another snapshot's transfer or clone does not touch and which keeps no other alive. New memory is zeroed first, is in no cache, and is collected later: by hand a new typed array for each copy takes the time of the row of the floor, an ArrayBuffer with a DataView several times as much. So a snapshot is a typed array, whose ArrayBuffer is made when it is asked for (bytesOf, numeric arrays, text). What ours adds are the objects to read it by: its view and one for the nested struct that is read. A program that takes many snapshots gives an old one to snapshot(into).";
 
 const INTO_FLOOR =
   "snapshot(into) takes 38 ns in most processes and 60 ns in some: the compiler does not always put the whole way from the role to the copy into one piece of code. By hand it is one.";
@@ -176,7 +176,7 @@ const suite: Suite = {
   title: `A snapshot of the demo struct, ${SIZE} bytes`,
   file: import.meta.filename,
   honest:
-    "another process edits the file about every millisecond. Two fields of every copy are read; they must belong to one edit, and edits must be seen. A snapshot() is memory of its own that stays as it is; snapshot(into) and the C program copy into the same memory again and again. lmdb reads what nobody writes.",
+    "another process edits the file about every millisecond. Two fields of every copy are read; they must belong to one edit, and edits must be seen. A snapshot() is memory of its own that stays as it is; snapshot(into) and the C program copy into the same memory again and again. lmdb reads what no process writes.",
   idle: "nothing: a snapshot needs no thread, no timer and no system call.",
   cases: {
     "snapshot()": snapshots,

@@ -96,7 +96,7 @@ function sources(path = entry, found = new Map<string, string>()): Map<string, s
   return found;
 }
 
-/** As many modules with as many lines, in functions that nobody calls; each imports the next six. */
+/** As many modules with as many lines, in functions that nothing calls; each imports the next six. */
 const idle: Case = () =>
   inTempDir((dir) => {
     const lengths = [...sources().values()].map((text) => countCode(text));

@@ -122,3 +122,12 @@ test("every page is in a part of the site", () => {
   );
   expect(elsewhere).toEqual([]);
 });
+
+test("pages, messages and comments have none of the words that style forbids", () => {
+  const words = /whoever|nobody|somebody|is none|cut short|made anew|of both/i;
+  const files = ["src/**/*.{ts,js,mjs}", "docs/**/*.{md,json,svg}"].flatMap((glob) => [
+    ...new Bun.Glob(glob).scanSync(root),
+  ]);
+  expect(files.length).toBeGreaterThan(300);
+  expect(files.filter((path) => words.test(readFileSync(join(root, path), "utf8")))).toEqual([]);
+});

@@ -58,6 +58,7 @@ const parts = {
       "locking",
       "memory-order",
       "security",
+      "command",
     ],
     last: ["performance"],
   },

@@ -63,7 +63,7 @@ export interface Transport {
   readonly maxValueBytes: number;
   /** Since when there is no connection, in ms since 1970; undefined while there is one. */
   readonly disconnectedSince: number | undefined;
-  /** Why there is none, where that is known. */
+  /** Why there is no connection, where that is known. */
   readonly problem: string | undefined;
   /** Makes the bucket, if it is missing. @returns what differs for each bucket of that name that there ever was */
   life(): Promise<string>;

@@ -109,7 +109,7 @@ export class SegmentFile extends FooterWords {
   /**
    * To be called for what only a mapping can do.
    * @param _what for the message: `"live"`
-   * @throws UnsupportedError where there is none
+   * @throws UnsupportedError where the file is not mapped
    */
   requireMapping(_what: string): void {}
 

@@ -48,7 +48,7 @@ export const MAX_GENERATIONS = 2 ** 21 - 1;
 /** Where the page of a lock file lives. */
 export const lockPagePath = (lockPath: string): string => `${lockPath}-page`;
 
-/** Opens the page; undefined when there is none, and none may be made. */
+/** Opens the page; undefined when it is missing and may not be made. */
 export function openIfPossible(path: string, options: OpenOptions): OpenedFile | undefined {
   try {
     return openLockFile(path, { ...options, isMapped: true });

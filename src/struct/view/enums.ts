@@ -11,7 +11,7 @@ export function integerOfEnum(type: object): ScalarType<number | bigint, unknown
 }
 
 /**
- * An expression that is true for a value `v` that is none of the enum's.
+ * An expression that is true for a value `v` that the enum does not have.
  * @param fits whether a value can be stored at all
  * @param constant gives a value a name in the source
  */

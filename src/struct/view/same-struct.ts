@@ -217,7 +217,7 @@ function areSameNumbers(type: ScalarType<unknown, unknown>, one: Region, other: 
   return true;
 }
 
-/** Which byte is the first that differs, from one on; -1 where there is none. Both begin aligned. */
+/** Which byte is the first that differs, from one on; -1 when all are equal. Both begin aligned. */
 function firstDifference(a: Uint8Array, b: Uint8Array, from: number): number {
   const words = a.length >> 2;
   const [one, other] = [wordsOf(a, words), wordsOf(b, words)];
