@@ -156,6 +156,16 @@ test("@throws lists the errors themselves, and does not send the reader elsewher
   expect(found.flat()).toEqual([]);
 });
 
+/** Where a type is asked what class it is of, and not its `kind`: who gives one may have made it up. */
+const ASKS_FOR_CLASSES = ["src/struct/declare/composite.ts"];
+
+test("types of fields are told apart by their kind alone, once they are known to be types", () => {
+  const asks =
+    /\binstanceof (?:\w+Type|Composite)\b|"(?:kind|element|integer|cls|inline|open)" in (?:type|element)\b/;
+  const found = sources.filter(({ path, code }) => path.startsWith("src/struct/") && asks.test(code));
+  expect(found.map(({ path }) => path)).toEqual(ASKS_FOR_CLASSES);
+});
+
 test("no file is in a circle of files that must be loaded before each other", () => {
   const graph = new Map(
     sources.map(({ path, importsAtLoad }) => {

@@ -48,7 +48,8 @@ export interface OpenText extends CType<string> {
   checkIn(value: unknown, room: number): string;
 }
 
-export const isOpenText = (type: CType<unknown>): type is OpenText => "open" in type && type.open === true;
+export const isOpenText = (type: CType<unknown>): type is OpenText =>
+  (type as Partial<OpenText>).open === true;
 
 /**
  * `char[size]` as text up to the first NUL, in UTF-8 unless told otherwise; without a size a flexible `char[]`, last

@@ -11,8 +11,14 @@ import { piecesOf } from "./bit-access.ts";
 import { type Layout, layoutOfClass, type Member, unwrap } from "./layout.ts";
 import { joined, type Range } from "./plain-ranges.ts";
 
+/** Bytes that are copied as they are. */
+interface Dense extends Range {
+  readonly of: "bytes";
+}
+
 /** Bytes that are loaded and stored at once, of which bit-fields take some bits. */
 interface Bits {
+  readonly of: "bits";
   readonly at: number;
   readonly size: number;
   /** Of the bytes as a big-endian number. */
@@ -21,6 +27,7 @@ interface Bits {
 
 /** Structs with padding of their own, one after another. */
 interface Structs {
+  readonly of: "structs";
   readonly parts: readonly Part[];
   readonly start: number;
   readonly count: number;
@@ -30,12 +37,13 @@ interface Structs {
 
 /** Atomics, one after another. */
 interface Atoms {
+  readonly of: "atomics";
   readonly Words: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => IntegerArray;
   readonly start: number;
   readonly count: number;
 }
 
-type Part = Range | Bits | Structs | Atoms;
+type Part = Dense | Bits | Structs | Atoms;
 
 const known = new WeakMap<Layout, { little?: readonly Part[]; big?: readonly Part[] }>();
 
@@ -56,9 +64,9 @@ export function copyMembers(layout: Layout, littleEndian: boolean, copying: Copy
 
 function copyParts(parts: readonly Part[], copying: Copying, at: number): void {
   for (const part of parts) {
-    if ("end" in part) copyRange(copying, at + part.start, at + part.end);
-    else if ("mask" in part) copyBits(copying, part, at + part.at);
-    else if ("Words" in part) copyAtoms(part, copying, at + part.start);
+    if (part.of === "bytes") copyRange(copying, at + part.start, at + part.end);
+    else if (part.of === "bits") copyBits(copying, part, at + part.at);
+    else if (part.of === "atomics") copyAtoms(part, copying, at + part.start);
     else copyStructs(part, copying, at + part.start);
   }
 }
@@ -103,10 +111,10 @@ function partsOf(layout: Layout, littleEndian: boolean): readonly Part[] {
 function findParts({ members }: Layout, littleEndian: boolean): Part[] {
   const own = members.filter(({ via }) => via === undefined);
   const found = own.flatMap((member) => partsOfMember(member, littleEndian));
-  const bits = joinedBits(found.filter((part) => "mask" in part));
-  const others = [...found.filter((part) => !("mask" in part)), ...bits];
-  const ranges = others.filter((part) => "end" in part);
-  return [...joined(ranges), ...others.filter((part) => !("end" in part))];
+  const bits = joinedBits(found.filter((part) => part.of === "bits"));
+  const others = [...found.filter((part) => part.of !== "bits"), ...bits];
+  const ranges = joined(others.filter((part) => part.of === "bytes"));
+  return [...ranges.map(dense), ...others.filter((part) => part.of !== "bytes")];
 }
 
 interface MemberInOrder {
@@ -114,7 +122,9 @@ interface MemberInOrder {
   readonly littleEndian: boolean;
 }
 
-const wholeOf = ({ offset, size }: Member): Range => ({ start: offset, end: offset + size });
+const dense = ({ start, end }: Range): Dense => ({ of: "bytes", start, end });
+
+const wholeOf = ({ offset, size }: Member): Dense => dense({ start: offset, end: offset + size });
 
 const parts: Visitor<Part[], MemberInOrder> = {
   ...forValues((_, { member }) => [wholeOf(member)]),
@@ -137,19 +147,20 @@ function partsOfStructs({ cls }: StructType, { member, littleEndian }: MemberInO
   const layout = layoutOfClass(cls);
   const inner = partsOf(layout, layout.endian === undefined ? littleEndian : layout.endian === "little");
   if (isDense(inner, layout.size)) return [wholeOf(member)];
-  return [{ parts: inner, start: member.offset, count: member.size / layout.size, stride: layout.size }];
+  const count = member.size / layout.size;
+  return [{ of: "structs", parts: inner, start: member.offset, count, stride: layout.size }];
 }
 
 function atomsOf({ integer }: AtomicType, start: number, size: number): Atoms {
   const Words = typedArrays[integer.inline.accessor] as Atoms["Words"];
-  return { Words, start, count: size / integer.size };
+  return { of: "atomics", Words, start, count: size / integer.size };
 }
 
 function partsOfBits({ bits, access }: Member, littleEndian: boolean): Part[] {
   if (bits === undefined || access === undefined) return [];
   return piecesOf(bits, access.store, littleEndian).map(({ byteOffset, size, shift, width }) => {
     const mask = ((1n << BigInt(width)) - 1n) << BigInt(shift);
-    return { at: byteOffset, size, mask: littleEndian ? swapped(mask, size) : mask };
+    return { of: "bits", at: byteOffset, size, mask: littleEndian ? swapped(mask, size) : mask };
   });
 }
 
@@ -168,9 +179,11 @@ function joinedBits(parts: readonly Bits[]): Part[] {
     masks.set(key, { ...part, mask: part.mask | (masks.get(key)?.mask ?? 0n) });
   }
   return [...masks.values()].map((part) =>
-    part.mask === (1n << BigInt(8 * part.size)) - 1n ? { start: part.at, end: part.at + part.size } : part,
+    part.mask === (1n << BigInt(8 * part.size)) - 1n
+      ? dense({ start: part.at, end: part.at + part.size })
+      : part,
   );
 }
 
 const isDense = ([first, ...rest]: readonly Part[], size: number): boolean =>
-  rest.length === 0 && first !== undefined && "end" in first && first.end - first.start === size;
+  rest.length === 0 && first?.of === "bytes" && first.end - first.start === size;

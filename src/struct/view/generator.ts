@@ -24,6 +24,7 @@ import {
   modeOf,
   modeOfMember,
   sizeOfType,
+  typeName,
 } from "../layout/layout.ts";
 import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
 import { AT_START, BIG_ENDIAN, FRESH, OWN, READ_ONLY, Region, TRACKED, UNALIGNED } from "../memory/memory.ts";
@@ -305,8 +306,7 @@ export class Generator {
 
   /** A type, by a name that is recognised; only letters and digits of its own get into the source. */
   #type(type: FieldType): string {
-    const name = "name" in type ? type.name : kindOf(type);
-    return this.#constant(`type_${name.replace(/\W+/g, "_").slice(0, 40)}`, type);
+    return this.#constant(`type_${typeName(type).replace(/\W+/g, "_").slice(0, 40)}`, type);
   }
 
   #accessor(layout: Layout, member: Member): { key: string; get: string[]; set: string[] } {
