@@ -1,10 +1,11 @@
 /** The file behind a `MemoryMap`: found by path, descriptor or name, and asked for its size before memory is touched. */
 
 import { FileFormatError, SystemError, UnsupportedError } from "../errors/errors.ts";
+import { descriptor } from "../sys/arguments.ts";
 import { fs } from "../sys/builtin.ts";
 import { fileSize, openFile } from "../sys/file.ts";
 import { check } from "../sys/libc/call.ts";
-import { F_DUPFD_CLOEXEC, INT_MAX, O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
+import { F_DUPFD_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import { libc } from "../sys/libc/symbols.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
 import { throughFs } from "../sys/paths.ts";
@@ -47,8 +48,7 @@ export class Backing {
 
   /** Duplicates the descriptor, so that the caller may close its own. @throws SystemError EBADF, RangeError */
   static fromDescriptor(fd: number, path = `descriptor ${fd}`): Backing {
-    if (fd > INT_MAX) throw new RangeError(`${fd} is no file descriptor`);
-    const duplicate = check("fcntl", libc().fcntl(fd, F_DUPFD_CLOEXEC, null), path);
+    const duplicate = check("fcntl", libc().fcntl(descriptor(fd), F_DUPFD_CLOEXEC, null), path);
     return new Backing(duplicate, path, { ownsOffset: false });
   }
 

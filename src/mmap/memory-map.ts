@@ -9,9 +9,11 @@ import {
   bits,
   byte,
   checkMode,
+  descriptor,
   integer,
   integers,
   pageStart,
+  place,
   resolveIndex,
   resolvePosition,
   resolveSlice,
@@ -338,7 +340,7 @@ export class MemoryMap implements MemorySource, Iterable<number> {
   read(size?: number | null): Uint8Array<ArrayBuffer> {
     const bytes = this.#checked();
     const left = Math.max(0, bytes.length - this.#position);
-    const wanted = size === undefined || size === null ? -1 : integer(size, "size");
+    const wanted = size === undefined || size === null ? -1 : place(size, "size");
     return this.#take(bytes, wanted < 0 ? left : Math.min(wanted, left));
   }
 
@@ -771,7 +773,7 @@ function openBacking(
       `new MemoryMap: expected a path as string, a descriptor, or -1 for memory without a file, got ${show(target)}`,
     );
   }
-  return integer(target, "a descriptor") === -1 ? undefined : Backing.fromDescriptor(target, name);
+  return descriptor(target) === -1 ? undefined : Backing.fromDescriptor(target, name);
 }
 
 function mapBacking(

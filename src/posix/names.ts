@@ -1,6 +1,6 @@
 /** Names of POSIX objects: checked as this platform wants them, or made up. */
 
-import { checkMode } from "../sys/arguments.ts";
+import { bits, checkMode } from "../sys/arguments.ts";
 import { O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
 import { ExistentialError } from "./errors.ts";
 
@@ -45,13 +45,17 @@ export function openObject<T>(
 /** What `ObjectOptions` has, for `checkOptions`. */
 export const OBJECT_OPTIONS = { name: "any", flags: "number", mode: "number" } as const;
 
-/** @throws RangeError for a mode outside 0 to 0o777 or flags other than `allowed`; TypeError for flags of another type */
+/**
+ * @throws RangeError for a mode outside 0 to 0o777, flags other than `allowed`, and `O_EXCL` without `O_CREAT`; TypeError
+ *   for flags of another type
+ */
 export function checkFlags(options: ObjectOptions, allowed: number): void {
   const { flags = 0 } = options;
   checkMode(options.mode);
-  if (!Number.isInteger(flags)) throw new TypeError(`flags must be a whole number, not ${String(flags)}`);
-  if ((flags & ~allowed) !== 0)
+  if ((bits(flags, "flags") & ~allowed) !== 0)
     throw new RangeError(`flags 0o${flags.toString(8)} has bits this object does not know`);
+  if ((flags & (O_CREAT | O_EXCL)) === O_EXCL)
+    throw new RangeError("O_EXCL goes with O_CREAT only: O_CREX has both, and 0 opens what exists");
 }
 
 /**

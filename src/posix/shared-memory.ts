@@ -24,8 +24,13 @@ import { checkFlags, checkInteger, OBJECT_OPTIONS, type ObjectOptions, openObjec
  * @example const options: SharedMemoryOptions = { name: "/robot", flags: O_CREAT, size: PAGE_SIZE };
  */
 export interface SharedMemoryOptions extends ObjectOptions, Trust {
-  /** In bytes. Other than 0 (the default) it resizes the object, existing or new; a new object has 0 otherwise. */
+  /**
+   * In bytes. A new object, and an existing one that is shorter, is made so long; 0 (the default) takes an existing one as
+   * it is. One that is longer is not cut: others may have it mapped, and are killed where they touch what is gone.
+   */
   size?: number | undefined;
+  /** Cuts an existing object that is longer than `size`, as ftruncate does, default false. */
+  shrink?: boolean | undefined;
   /** Opens without the right to write, default false. Cannot go with `size` or `O_TRUNC`, which write. */
   readOnly?: boolean | undefined;
 }
@@ -43,7 +48,13 @@ export interface SharedMapOptions {
   access?: Access | undefined;
 }
 
-const OPTIONS = { ...OBJECT_OPTIONS, ...TRUST_OPTIONS, size: "number", readOnly: "boolean" } as const;
+const OPTIONS = {
+  ...OBJECT_OPTIONS,
+  ...TRUST_OPTIONS,
+  size: "number",
+  shrink: "boolean",
+  readOnly: "boolean",
+} as const;
 const MAP_OPTIONS = { byteLength: "number", byteOffset: "number", access: "string" } as const;
 
 /**
@@ -65,7 +76,8 @@ export class SharedMemory {
   /**
    * Opens or creates an object. Storage stands behind every byte from the start: when nothing is left it fails
    * here, where a plain ftruncate would succeed and a later store kill the process.
-   * @throws TypeError, RangeError for wrong options (names are at most 255 bytes after the slash)
+   * @throws TypeError, RangeError for wrong options (names are at most 255 bytes after the slash), and RangeError for an
+   *   existing object that is longer than `size`, unless `shrink` or `O_TRUNC` says that it may be cut
    * @throws ExistentialError when it does not exist, or does although `O_EXCL` was given; PermissionsError
    * @throws UntrustedFileError when another user could truncate it, unless `trustOwner` or `shared` accepts that
    * @throws PosixError ENOSPC for a size beyond the storage; nothing is left behind then
@@ -237,7 +249,7 @@ function openSized(name: string, flags: number, options: SharedMemoryOptions): n
     const path = sharedMemoryFile(name);
     if (!made) checkTrust({ path, status: statusOf(fd), wantedMode: mode }, options);
     if ((flags & O_TRUNC) !== 0) truncate(fd, 0, name);
-    if (size > 0) asPosixErrors(name, () => resize(fd, size, name), sizeHints(size));
+    if (size > 0) asPosixErrors(name, () => resize(fd, name, options), sizeHints(size));
     return fd;
   } catch (error) {
     // Another process may have found it meanwhile, and given it a smaller size: then it is in use.
@@ -259,8 +271,14 @@ const sizeHints = (size: number): Hints => {
   return { [E.ENOSPC]: wanted, [E.EFBIG]: wanted, [E.EINVAL]: wanted, [E.ENOMEM]: wanted };
 };
 
-function resize(fd: number, size: number, name: string): void {
+function resize(fd: number, name: string, { size = 0, shrink = false }: SharedMemoryOptions): void {
   // Not by lseek: the descriptor, and where it stands, are the user's.
-  if (statusOf(fd).byteLength > size) truncate(fd, size, name);
+  const { byteLength } = statusOf(fd);
+  if (byteLength > size && !shrink)
+    throw new RangeError(
+      `'${name}' is ${byteLength} bytes long, and size: ${size} would cut it while others may have it mapped: they would be killed where they touch what is gone. ` +
+        "Open it without a size, or say shrink: true (or O_TRUNC) when no process uses the rest",
+    );
+  if (byteLength > size) truncate(fd, size, name);
   allocate(fd, size, name);
 }

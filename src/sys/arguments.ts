@@ -38,9 +38,9 @@ export function resolveSlice(
       ? step < 0
         ? highest
         : lowest
-      : clamp(integer(start, "start"), length, lowest, highest);
+      : clamp(place(start, "start"), length, lowest, highest);
   const to =
-    end === undefined ? (step < 0 ? lowest : highest) : clamp(integer(end, "end"), length, lowest, highest);
+    end === undefined ? (step < 0 ? lowest : highest) : clamp(place(end, "end"), length, lowest, highest);
   const count = Math.max(0, Math.ceil((to - from) / step));
   return { first: from, count, step };
 }
@@ -50,7 +50,7 @@ export function resolveSlice(
  * @throws TypeError for what is not an integer
  */
 export function resolvePosition(position: number, name: string, length: number): number {
-  return clamp(integer(position, name), length, 0, length);
+  return clamp(place(position, name), length, 0, length);
 }
 
 /**
@@ -64,11 +64,30 @@ export function resolveIndex(index: number, length: number): number {
 }
 
 /**
- * Returns an integer as it is.
+ * Returns a place that is moved into what is there, or a count of which no more is taken than there is: any integer, and
+ * Infinity, as JavaScript's own `slice` takes it.
  * @throws TypeError for anything else
  */
+export function place(value: number, name: string): number {
+  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
+    ? value
+    : whole(value, name);
+}
+
+/** What a C `ssize_t` can be at most, plus one. */
+const SSIZE_END = 2 ** 63;
+
+/**
+ * Returns an integer as it is.
+ * @throws RangeError for what 64 bits cannot hold (Python's OverflowError), TypeError for anything else
+ */
 export function integer(value: number, name: string): number {
-  if (Number.isSafeInteger(value)) return value;
+  if (whole(value, name) >= -SSIZE_END && value < SSIZE_END) return value;
+  throw new RangeError(`${name} must fit a 64-bit integer, not ${value}`);
+}
+
+function whole(value: number, name: string): number {
+  if (Number.isInteger(value)) return value;
   throw new TypeError(
     `${name} must be an integer, not ${typeof value === "string" ? JSON.stringify(value) : String(value)}`,
   );
@@ -99,6 +118,15 @@ export function byte(value: number): number {
 export function bits(value: number, name: string): number {
   if (integer(value, name) >= 0 && value <= INT_MAX) return value;
   throw new RangeError(`${name} must be bits from 0 to ${INT_MAX}, not ${value}`);
+}
+
+/**
+ * Returns a file descriptor, or what cannot be one and the kernel will say so.
+ * @throws RangeError for what a C `int` cannot hold; TypeError for what is not an integer
+ */
+export function descriptor(value: number): number {
+  if (integer(value, "a descriptor") <= INT_MAX && value >= -INT_MAX - 1) return value;
+  throw new RangeError(`${value} is no file descriptor`);
 }
 
 /**

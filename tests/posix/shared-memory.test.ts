@@ -9,6 +9,7 @@ import {
   MessageQueue,
   O_CREAT,
   O_CREX,
+  O_EXCL,
   O_TRUNC,
   PAGE_SIZE,
   Semaphore,
@@ -62,12 +63,27 @@ describe("opening", () => {
     expect([made.size, opened.size, again.size]).toEqual([100, 100, 100]);
   });
 
+  test("a smaller size is refused, as others would be killed, unless shrink or O_TRUNC says so", () => {
+    using made = create({ size: 2 * PAGE_SIZE });
+    using map = made.map();
+    map.bytes[2 * PAGE_SIZE - 1] = 7;
+    const smaller = { name: made.name, flags: O_CREAT, size: PAGE_SIZE };
+    expect(() => new SharedMemory(smaller)).toThrow(RangeError);
+    expect(() => new SharedMemory(smaller)).toThrow(/8192 bytes long.* shrink: true/);
+    expect(() => new SharedMemory({ ...smaller, shrink: false })).toThrow(RangeError);
+    expect([made.size, map.bytes[2 * PAGE_SIZE - 1]]).toEqual([2 * PAGE_SIZE, 7]);
+    using same = new SharedMemory({ ...smaller, size: 2 * PAGE_SIZE });
+    using cut = new SharedMemory({ ...smaller, shrink: true });
+    expect([same.size, cut.size]).toEqual([PAGE_SIZE, PAGE_SIZE]);
+    expect(() => new SharedMemory({ ...smaller, shrink: 1 as never })).toThrow(TypeError);
+  });
+
   test("another size resizes, up and down, and what stays keeps its bytes", () => {
     using made = create({ size: 2 * PAGE_SIZE });
     writeSync(made.fd, "keep");
     using larger = new SharedMemory({ name: made.name, size: 4 * PAGE_SIZE });
     expect([made.size, larger.size]).toEqual([4 * PAGE_SIZE, 4 * PAGE_SIZE]);
-    using smaller = new SharedMemory({ name: made.name, flags: O_CREAT, size: 10 });
+    using smaller = new SharedMemory({ name: made.name, flags: O_CREAT, size: 10, shrink: true });
     expect(made.size).toBe(10);
     using map = smaller.map();
     expect(text(map.bytes)).toBe("keep\0\0\0\0\0\0");
@@ -324,12 +340,22 @@ test("viewOf goes on when somebody makes the object smaller; views made before l
   using memory = create({ size: 2 * PAGE_SIZE });
   const before = memory.viewOf(Robot);
   before.id = 5;
-  new SharedMemory({ name: memory.name, size: PAGE_SIZE }).close();
+  new SharedMemory({ name: memory.name, size: PAGE_SIZE, shrink: true }).close();
   expect(memory.viewOf(Robot).id).toBe(5);
   expect(() => memory.viewOf(Robot, PAGE_SIZE)).toThrow(RangeError);
   expect(before.id).toBe(5);
   memory.close();
   expect(() => before.id).toThrow(TypeError);
+});
+
+test("flags that C would cut to other flags, and O_EXCL alone, are refused for each kind of object", () => {
+  const name = freshName();
+  for (const Class of [SharedMemory, Semaphore, MessageQueue]) {
+    for (const flags of [2 ** 32, 2 ** 32 + O_CREX, -(2 ** 32), 2 ** 31, -1])
+      expect(() => new Class({ name, flags })).toThrow(RangeError);
+    expect(() => new Class({ name, flags: O_EXCL })).toThrow("O_EXCL goes with O_CREAT only");
+    expect(() => new Class({ name: null, flags: O_EXCL })).toThrow(RangeError);
+  }
 });
 
 test("a lone surrogate is in no name, of whatever object: UTF-8 would make them all the same", () => {

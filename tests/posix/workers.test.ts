@@ -23,6 +23,8 @@ test("a terminated worker gives back its semaphore, queue, shared memory and map
     const name = ${JSON.stringify(name)};
     const memory = new SharedMemory({ name });
     globalThis.kept = [memory, memory.map(), new Semaphore({ name: name + "-s" }), new MessageQueue({ name, flags: O_CREAT })];
+    // Without this the worker ends by itself.
+    setInterval(() => {}, 1000);
     postMessage("open");`;
   const open = (): number[] => [descriptorsOf(name), mappingsOf(name)];
   const before = open();

@@ -1,8 +1,10 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   byte,
+  descriptor,
   integer,
   pageStart,
+  place,
   resolveIndex,
   resolvePosition,
   resolveSlice,
@@ -27,7 +29,7 @@ test("an index is within, or an error that names it", () => {
 });
 
 test("integers, bytes and page starts are checked", () => {
-  for (const value of [0.5, Number.NaN, Number.POSITIVE_INFINITY, "1", null, undefined, 1n, 2 ** 53]) {
+  for (const value of [0.5, Number.NaN, Number.POSITIVE_INFINITY, "1", null, undefined, 1n]) {
     expect(() => integer(value as number, "length")).toThrow(/length must be an integer/);
   }
   expect([byte(0), byte(255), pageStart(0, "offset"), pageStart(2 * pageSize(), "offset")]).toEqual([
@@ -36,6 +38,15 @@ test("integers, bytes and page starts are checked", () => {
     0,
     2 * pageSize(),
   ]);
+  expect(integer(2 ** 53, "length")).toBe(2 ** 53);
+  for (const value of [2 ** 63, -(2 ** 64)])
+    expect(() => integer(value, "length")).toThrow("length must fit a 64-bit integer");
+  expect(place(Number.POSITIVE_INFINITY, "end")).toBe(Number.POSITIVE_INFINITY);
+  expect(resolveSlice(0, 2 ** 64, 1, 5)).toEqual({ first: 0, count: 5, step: 1 });
+  expect(resolveSlice(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, 2, 5).count).toBe(3);
+  expect(() => place(Number.NaN, "end")).toThrow("end must be an integer");
+  for (const value of [2 ** 31, 5 - 2 ** 32, -1 - 2 ** 32])
+    expect(() => descriptor(value)).toThrow(`${value} is no file descriptor`);
   for (const value of [-1, 256]) expect(() => byte(value)).toThrow(RangeError);
   for (const value of [-pageSize(), 1]) expect(() => pageStart(value, "offset")).toThrow(RangeError);
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { openLibrary } from "../../src/sys/libc/ffi.ts";
 import { isMusl } from "../../src/sys/libc/symbols.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
@@ -51,4 +52,33 @@ test("one file imports bun:ffi", () => {
     .filter((name) => name.endsWith(".ts"))
     .filter((name) => /from "bun:ffi"|require\("bun:ffi"\)/.test(readFileSync(join(src, name), "utf8")));
   expect(importers.map((name) => relative(src, join(src, name)))).toEqual(["sys/libc/ffi.ts"]);
+});
+
+test("a number that C would cut to another one does not get there", () => {
+  const c = openLibrary(
+    isMusl() ? `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1` : "libc.so.6",
+    {
+      // int abs(int); long labs(long);
+      abs: { args: ["i32"], returns: "i32" },
+      labs: { args: ["i64"], returns: "i64" },
+      // unsigned int htonl(unsigned int); char *strndup(const char *, size_t);
+      htonl: { args: ["u32"], returns: "i32" },
+      malloc_usable_size: { args: ["ptr"], returns: "i64" },
+      calloc: { args: ["u64", "u64"], returns: "ptr" },
+    },
+  );
+  expect([c.abs(-5), c.abs(-(2 ** 31) + 1), c.labs(-(2 ** 40)), c.labs(-(2n ** 60n))]).toEqual([
+    5,
+    2 ** 31 - 1,
+    2 ** 40,
+    2n ** 60n,
+  ]);
+  expect(c.htonl(0x80000000)).toBe(128);
+  expect(c.malloc_usable_size(null)).toBe(0);
+  for (const value of [2 ** 31, -(2 ** 31) - 1, 0.5, Number.NaN, 2 ** 32 + 1, "1", undefined, 1n])
+    expect(() => c.abs(value as number)).toThrow(/^abs: .* is no int \(argument 1\)$/);
+  for (const value of [-1, 2 ** 32]) expect(() => c.htonl(value)).toThrow("is no unsigned int");
+  for (const value of [2 ** 53, 2n ** 63n, 0.5]) expect(() => c.labs(value)).toThrow("is no long");
+  for (const value of [-1, -1n, 2n ** 64n, Number.POSITIVE_INFINITY])
+    expect(() => c.calloc(1, value)).toThrow(`calloc: ${value} is no size_t (argument 2)`);
 });

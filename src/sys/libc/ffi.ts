@@ -53,8 +53,60 @@ export function openLibrary<const T extends Record<string, CFunction>>(name: str
       { args: [...args], returns: returns === "i64" ? FFIType.i64_fast : returns },
     ]),
   );
-  return dlopen(name, bunTable).symbols as unknown as Symbols<T>;
+  const { symbols } = dlopen(name, bunTable);
+  const gated = Object.entries(table).map(([symbol, { args }]) => [
+    symbol,
+    throughGate(symbol, args, symbols[symbol] as unknown as Native),
+  ]);
+  return Object.fromEntries(gated) as Symbols<T>;
 }
+
+type Native = (...args: unknown[]) => unknown;
+
+/** What an argument must be, as source text: of what does not fit C would take the low bits, and do something else. */
+const GATES: Readonly<Record<CArgument, (name: string) => string | undefined>> = {
+  ptr: () => undefined,
+  i32: (name) => `typeof ${name} !== "number" || (${name} | 0) !== ${name}`,
+  u32: (name) => `typeof ${name} !== "number" || (${name} >>> 0) !== ${name}`,
+  i64: (name) =>
+    `!Number.isSafeInteger(${name}) && (typeof ${name} !== "bigint" || BigInt.asIntN(64, ${name}) !== ${name})`,
+  u64: (name) =>
+    `!(Number.isSafeInteger(${name}) && ${name} >= 0) && (typeof ${name} !== "bigint" || BigInt.asUintN(64, ${name}) !== ${name})`,
+};
+
+/**
+ * The one gate that each integer passes on its way to C, whoever checked it before. The function is written out, so that a
+ * call costs no more than its comparisons.
+ */
+function throughGate(symbol: string, args: readonly CArgument[], native: Native): Native {
+  const names = args.map((_, i) => `a${i}`);
+  const checks = args.flatMap((type, i) => {
+    const wraps = GATES[type](names[i] as string);
+    return wraps === undefined ? [] : [`if (${wraps}) refuse(${i}, a${i});`];
+  });
+  if (checks.length === 0) return native;
+  const list = names.join(", ");
+  const make = new Function(
+    "native",
+    "refuse",
+    `return (${list}) => { ${checks.join(" ")} return native(${list}); };`,
+  );
+  const refuse = (i: number, value: unknown): never => {
+    throw new RangeError(
+      `${symbol}: ${String(value)} is no ${C_NAMES[args[i] as CArgument]} (argument ${i + 1})`,
+    );
+  };
+  // The address of the C function, for `ownedBuffer`.
+  return Object.assign(make(native, refuse) as Native, { ptr: (native as { ptr?: unknown }).ptr });
+}
+
+const C_NAMES: Readonly<Record<CArgument, string>> = {
+  ptr: "pointer",
+  i32: "int",
+  u32: "unsigned int",
+  i64: "long",
+  u64: "size_t",
+};
 
 /**
  * Memory that is already there, as an `ArrayBuffer`. Nothing frees the memory when the buffer goes.
