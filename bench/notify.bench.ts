@@ -146,10 +146,11 @@ async function idleCpu(): Promise<Metrics> {
 }
 
 /** Waits for commits that do not come. */
-const idle = (spinMs: number): Case => {
+const idle = (spinMs: number, hasOther = false): Case => {
   return () =>
     inTempDir(async (dir) => {
       using manager = new Manager(DemoMmapStructure, { dir, create: true });
+      using _other = hasOther ? await startOther("waiter", [dir]) : undefined;
       using reader = new Reader(DemoMmapStructure, { dir });
       const changes = reader.changes({ spinMs });
       const first = changes.next();
@@ -209,7 +210,7 @@ const suite: Suite = {
   rounds: 5,
   honest:
     "the sender is another process, which writes the time into what it sends, about once a millisecond; both look at the same clock, and each has a processor of its own (else the scheduler decides whether a wake is near or far). Each of ours is a whole transaction under the lock, and a consistent copy on the other side.",
-  idle: "a thread sleeps in the kernel (futex). With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures above are all that a waiting process costs, Bun's own included.",
+  idle: "a thread sleeps in the kernel (futex); of several that sleep for one file, one watches every 8 ms that no wake was lost. With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures above are all that a waiting process costs, Bun's own included.",
   cases: {
     [DEFAULT]: byChanges(0),
     [SPINNING]: byChanges(SPIN_MS),
@@ -220,6 +221,7 @@ const suite: Suite = {
     "a futex in a thread by hand": byThread,
     "a FIFO by hand": byFifo,
     "waiting in changes()": idle(0),
+    "waiting and watching for another one": idle(0, true),
     "looking, in changes({ spinMs })": idle(60_000),
     "waiting for a timer": idleCpu,
     "edit, another process waits": commits(true),
@@ -276,7 +278,12 @@ const suite: Suite = {
       peer: "edit, no process waits",
     },
   ],
-  figures: ["waiting in changes()", "looking, in changes({ spinMs })", "waiting for a timer"].map((name) => ({
+  figures: [
+    "waiting in changes()",
+    "waiting and watching for another one",
+    "looking, in changes({ spinMs })",
+    "waiting for a timer",
+  ].map((name) => ({
     id: "9",
     what: `CPU time of a process that is ${name}`,
     case: name,

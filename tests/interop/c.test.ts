@@ -24,7 +24,7 @@ import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { run } from "../codegen/peers.ts";
 import { isEmulated } from "../support/platform.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { Item, isWhole, itemOf, Ledger, takeSoon } from "./shared.ts";
+import { Item, isWatched, isWhole, itemOf, Ledger, takeSoon } from "./shared.ts";
 
 const header = join(import.meta.dir, "../../interop/c");
 const source = join(import.meta.dir, "peer.c");
@@ -146,6 +146,18 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(session.data.count).toBe(0n);
     expect(ask(["timeout", dir, "30"])).toBe("not within the timeout");
   });
+
+  test("of two that sleep one watches, and both are told", async () => {
+    const dir = newDirectory();
+    using editor = new Manager(Ledger, { dir, create: true });
+    const sleepers = [0, 1].map(() => spawn(["waits", dir, "1"]));
+    const lines = sleepers.map(({ stdout }) => linesOf(stdout));
+    for (const line of lines) await line.next();
+    while (!isWatched(dir)) await Bun.sleep(1);
+    editor.touch();
+    for (const line of lines) expect((await line.next()).value).toBe("1");
+    expect(await Promise.all(sleepers.map(({ exited }) => exited))).toEqual([0, 0]);
+  }, 20_000);
 
   test("is woken by Bun's commits, and wakes Bun with its own", async () => {
     const dir = newDirectory();

@@ -10,7 +10,7 @@ import { Queue } from "../../src/queue/index.ts";
 import { randomSchemas } from "../codegen/random.ts";
 import { seedOfRun } from "../support/random.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { Item, isWhole, itemOf, Ledger, takeSoon } from "./shared.ts";
+import { Item, isWatched, isWhole, itemOf, Ledger, takeSoon } from "./shared.ts";
 
 const peerPath = join(import.meta.dir, "peer.py");
 const root = mkdtempSync(join(tmpdir(), "shmstruct-py-"));
@@ -158,6 +158,22 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     hasTool("python3") &&
     Bun.spawnSync(["python3", "-c", "import ctypes; ctypes.CDLL('libatomic.so.1')"], { stderr: "ignore" })
       .exitCode === 0;
+
+  test.skipIf(!hasAtomics)(
+    "of two that sleep one watches, and both are told (needs libatomic)",
+    async () => {
+      const dir = newDirectory();
+      using editor = new Manager(Ledger, { dir, create: true });
+      const sleepers = [0, 1].map(() => spawn(["waits", dir, "1"]));
+      const lines = sleepers.map(({ stdout }) => linesOf(stdout));
+      for (const line of lines) await line.next();
+      while (!isWatched(dir)) await Bun.sleep(1);
+      editor.touch();
+      for (const line of lines) expect((await line.next()).value).toBe("1");
+      expect(await Promise.all(sleepers.map(({ exited }) => exited))).toEqual([0, 0]);
+    },
+    20_000,
+  );
 
   test.skipIf(!hasAtomics)(
     "a channel: Bun receives what Python publishes, and Python what Bun publishes (needs libatomic)",

@@ -1,4 +1,6 @@
 /** The struct that all languages share in these tests, and its invariant. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   type Atomic,
   array,
@@ -42,3 +44,7 @@ export async function takeSoon(queue: Queue<Item>): Promise<Job<Item>> {
     await Bun.sleep(5);
   }
 }
+
+/** Whether one of those that sleep for commits under a lock watches, as the lock's page has it. */
+export const isWatched = (dir: string): boolean =>
+  readFileSync(join(dir, "Ledger_.lock-page")).readUInt32LE(140) !== 0;
