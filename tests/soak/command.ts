@@ -39,8 +39,11 @@ function starts(): void {
     `import { openReader } from ${library};\nconst reader = openReader(process.argv[2]);\nconsole.log(reader.snapshot().speed);`,
   );
   const compiled = join(root, "dist", "cli", "main.js");
+  const importing = join(dir, "import.js");
+  writeFileSync(importing, `import ${library};\n`);
   const cases: Readonly<Record<string, readonly string[]>> = {
     "an empty program": [empty],
+    '`import "shmstruct"` alone': [importing],
     "`bun -e 0`": ["-e", "0"],
     "`shmstruct --help`": [compiled, "--help"],
     "`shmstruct show --help`": [compiled, "show", "--help"],
