@@ -26,7 +26,6 @@ const SAME_EVERYWHERE: readonly LeftOut[] = [
   ["types", "asks the compiler"],
   ["model", "a model of the protocols in plain arithmetic"],
   ["package", "packs, installs and bundles; `npm run test:package` does it with each compiler"],
-  ["mirror", "a network protocol over what the other tests cover"],
   ["cli/page.test.ts", "the page in a browser"],
   ["record/life-under-load.test.ts", "measures how long readers wait on a busy machine"],
 ];
