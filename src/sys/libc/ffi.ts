@@ -75,7 +75,7 @@ const GATES: Readonly<Record<CArgument, (name: string) => string | undefined>> =
 };
 
 /**
- * The one gate that each integer passes on its way to C, whoever checked it before. The function is written out, so that a
+ * The one gate that each integer passes on its way to C, also when it was checked before. The function is written out, so that a
  * call costs no more than its comparisons.
  */
 function throughGate(symbol: string, args: readonly CArgument[], native: Native): Native {
