@@ -10,27 +10,33 @@ const interop = join(here, "..", "interop", "c");
 /** Inside node_modules, as everything there is ignored by git and made again when missing. */
 const build = join(here, "node_modules", ".peers");
 
-/** A peer that not every registry has; in bench/package.json it would keep the others from being installed. */
-const ELSEWHERE = { name: "@rotu/structview", version: "0.10.0" };
+/** Peers that not every registry has; in bench/package.json they would keep the others from being installed. */
+const ELSEWHERE: Readonly<Record<string, string>> = { "@rotu/structview": "0.10.0", bullmq: "5.81.5" };
 
-/** Installs the packages of bench/package.json, and the one that may be missing, if they are not there. */
+/** Installs the packages of bench/package.json, and those that may be missing, if they are not there. */
 export function installPackages(): void {
   if (!isNewer(join(here, "node_modules", ".package-lock.json"), join(here, "package-lock.json")))
     npm("all peers from npm", "ci");
-  if (!hasPackage(ELSEWHERE.name))
-    npm(ELSEWHERE.name, "install", "--no-save", `${ELSEWHERE.name}@${ELSEWHERE.version}`);
+  const names = Object.keys(ELSEWHERE);
+  if (names.every(hasPackage)) return;
+  // All at once, as npm removes what it was not told of; one by one where that fails, so that the last one that is there stays.
+  for (const some of [names, ...names.map((name) => [name])]) {
+    const packages = some.map((name) => `${name}@${ELSEWHERE[name]}`);
+    if (npm(some.join(" and "), "install", "--no-save", ...packages) && some === names) return;
+  }
 }
 
-function npm(what: string, ...rest: string[]): void {
+function npm(what: string, ...rest: string[]): boolean {
   const command = ["npm", ...rest, "--no-audit", "--no-fund", "--loglevel=silent"];
   const { exitCode } = Bun.spawnSync(command, { cwd: here, stdout: "inherit", stderr: "inherit" });
   if (exitCode !== 0) console.log(`${command.join(" ")} failed: rows with ${what} will be left out`);
+  return exitCode === 0;
 }
 
 /** Name and version of the packages that are there. */
 export function packageVersions(): string[] {
   const { optionalDependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
-  return [...Object.keys(optionalDependencies), ELSEWHERE.name].filter(hasPackage).map((name) => {
+  return [...Object.keys(optionalDependencies), ...Object.keys(ELSEWHERE)].filter(hasPackage).map((name) => {
     const { version } = JSON.parse(readFileSync(join(here, "node_modules", name, "package.json"), "utf8"));
     return `${name} ${version}`;
   });
@@ -60,14 +66,24 @@ export function cProgram(name: string, ...args: string[]): Program {
 }
 
 /** A program from peers/<name>.cpp, which needs Boost.Interprocess (Debian: libboost-dev). */
-export function boostProgram(name: string, ...args: string[]): Program {
+export const boostProgram = (name: string, ...args: string[]): Program =>
+  cppProgram(name, [], "is libboost-dev there?", ...args);
+
+/** A program from peers/<name>.cpp, which needs iceoryx (Debian: iceoryx, libiceoryx-posh-dev). */
+export function iceoryxProgram(name: string): Program {
+  if (Bun.which("iox-roudi") === null) return { missing: "iceoryx is not installed" };
+  const folder = Bun.spawnSync(["sh", "-c", "echo /usr/include/iceoryx/v*"]).stdout.toString().trim();
+  const libraries = ["-liceoryx_posh", "-liceoryx_hoofs", "-liceoryx_platform"];
+  return cppProgram(name, ["-std=c++14", `-I${folder}`, ...libraries], "is libiceoryx-posh-dev there?");
+}
+
+function cppProgram(name: string, flags: readonly string[], advice: string, ...args: string[]): Program {
   const [source, binary] = [join(peers, `${name}.cpp`), join(build, name)];
   if (Bun.which("g++") === null) return { missing: "g++ is not installed" };
   if (!isNewer(binary, source)) {
     mkdirSync(build, { recursive: true });
-    const { exitCode, stderr } = Bun.spawnSync(["g++", "-O2", "-o", binary, source]);
-    if (exitCode !== 0)
-      return { missing: `g++ refused it, is libboost-dev there? ${stderr.toString().slice(0, 100)}` };
+    const { exitCode, stderr } = Bun.spawnSync(["g++", "-O2", "-o", binary, source, ...flags]);
+    if (exitCode !== 0) return { missing: `g++ refused it, ${advice} ${stderr.toString().slice(0, 100)}` };
   }
   return [binary, ...args];
 }

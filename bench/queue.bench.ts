@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { MessageQueue, O_CREAT } from "../src/posix/index.ts";
 import { Queue } from "../src/queue/index.ts";
 import { now } from "./clock.ts";
-import { alone, type Case, Missing, median, type Suite, timed } from "./harness.ts";
-import { boostProgram, inTempDir } from "./prepare.ts";
+import { alone, type Case, type Metrics, Missing, median, type Suite, timed } from "./harness.ts";
+import { boostProgram, hasPackage, inTempDir } from "./prepare.ts";
 
 const BYTES = 64;
 const SLOTS = 1024;
@@ -67,30 +67,180 @@ const posix: Case = async () => {
   });
 };
 
-/** A stream of a server of its own, over a Unix socket: what Redis has instead of a queue whose jobs go back. */
-const redis: Case = () =>
-  inTempDir(async (dir) => {
-    if (Bun.which("redis-server") === null) throw new Missing("redis-server is not installed");
+/** A server of its own, over a Unix socket, that writes nothing to a disk. */
+async function withRedis<R>(use: (path: string) => Promise<R>): Promise<R> {
+  if (Bun.which("redis-server") === null) throw new Missing("redis-server is not installed");
+  return inTempDir(async (dir) => {
     const path = join(dir, "redis.sock");
     const args = ["--port", "0", "--unixsocket", path, "--save", "", "--dir", dir];
     const server = Bun.spawn(["redis-server", ...args], { stdout: "ignore", stderr: "inherit" });
-    while (!existsSync(path)) await Bun.sleep(10);
+    try {
+      while (!existsSync(path)) await Bun.sleep(10);
+      return await use(path);
+    } finally {
+      server.kill();
+      await server.exited;
+    }
+  });
+}
+
+/** Median of what a turn takes, after the first thousand. */
+async function turns(once: () => Promise<unknown>): Promise<Metrics> {
+  const times: number[] = [];
+  for (let i = 0; i < 3000; i++) {
+    const start = now();
+    await once();
+    if (i >= 1000) times.push(now() - start);
+  }
+  return { ns: median(times) };
+}
+
+/** What Redis has instead of a queue whose jobs go back. */
+const redis: Case = () =>
+  withRedis(async (path) => {
     const client = new Bun.RedisClient(`redis+unix://${path}`);
     await client.send("XGROUP", ["CREATE", "jobs", "workers", "$", "MKSTREAM"]);
     const job = "x".repeat(BYTES);
-    const times: number[] = [];
-    for (let i = 0; i < 3000; i++) {
-      const start = now();
+    const metrics = await turns(async () => {
       const id = String(await client.send("XADD", ["jobs", "*", "job", job]));
       await client.send("XREADGROUP", ["GROUP", "workers", "one", "COUNT", "1", "STREAMS", "jobs", ">"]);
       await client.send("XACK", ["jobs", "workers", id]);
-      if (i >= 1000) times.push(now() - start);
-    }
+    });
     client.close();
-    server.kill();
-    await server.exited;
-    return { ns: median(times) };
+    return metrics;
   });
+
+/** What is used of BullMQ. */
+interface BullMQ {
+  readonly Queue: new (
+    name: string,
+    options: object,
+  ) => { add(name: string, data: string, options: object): Promise<unknown>; close(): Promise<void> };
+  readonly Worker: new (
+    name: string,
+    processor: null,
+    options: object,
+  ) => { getNextJob(token: string, options: object): Promise<BullJob>; close(force: boolean): Promise<void> };
+}
+
+interface BullJob {
+  moveToCompleted(result: string, token: string, fetchNext: boolean): Promise<unknown>;
+}
+
+const bullmq: Case = () =>
+  withRedis(async (path) => {
+    if (!hasPackage("bullmq")) throw new Missing("bullmq is not installed");
+    const { Queue: Jobs, Worker: Taker }: BullMQ = await import(
+      Bun.resolveSync("bullmq", import.meta.dirname)
+    );
+    const connection = { path, maxRetriesPerRequest: null };
+    const jobs = new Jobs("jobs", { connection });
+    const worker = new Taker("jobs", null, { connection, autorun: false });
+    const job = "x".repeat(BYTES);
+    const metrics = await turns(async () => {
+      await jobs.add("job", job, { removeOnComplete: true });
+      const next = await worker.getNextJob("token", { block: false });
+      await next.moveToCompleted("", "token", false);
+    });
+    await worker.close(true);
+    await jobs.close();
+    return metrics;
+  });
+
+const PRODUCERS = 4;
+const WORKERS = 4;
+const JOBS = 50_000;
+/** A job that begins with 0 ends a worker. */
+const LAST = new Uint8Array(BYTES);
+
+/** A queue as the processes of `eight` use it: both calls wait. */
+interface Line {
+  give(job: Uint8Array): void;
+  take(): Uint8Array;
+}
+
+const lines: Readonly<Record<string, (where: string) => Line>> = {
+  shmstruct(dir) {
+    const queue = new Queue(Uint8Array, { dir });
+    return {
+      give: (job) => queue.push(job),
+      take() {
+        const job = queue.take()!;
+        const { data } = job;
+        job.done();
+        return data;
+      },
+    };
+  },
+  posix(name) {
+    const queue = new MessageQueue({ name });
+    return { give: (job) => queue.send(job), take: () => queue.receive()[0] };
+  },
+};
+
+/** Four processes push and four take: the time of all, for each job. A part goes first, as their code is not compiled yet. */
+async function eight(kind: string, where: string): Promise<Metrics> {
+  const children = Array.from({ length: PRODUCERS + WORKERS }, (_, i) => {
+    const role = i < WORKERS ? "take" : "give";
+    const command = [process.execPath, import.meta.filename, "peer", kind, where, role];
+    return Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+  });
+  const outputs = children.map(({ stdout }) => stdout.getReader());
+  const told = (some: typeof outputs) => Promise.all(some.map((output) => output.read()));
+  const producers = { stdin: children.slice(WORKERS), stdout: outputs.slice(WORKERS) };
+  const go = async (): Promise<void> => {
+    for (const { stdin } of producers.stdin) {
+      stdin.write("go\n");
+      stdin.flush();
+    }
+    await told(producers.stdout);
+  };
+  await told(outputs);
+  await go();
+  const start = now();
+  await go();
+  const line = lines[kind]!(where);
+  for (let i = 0; i < WORKERS; i++) line.give(LAST);
+  await told(outputs.slice(0, WORKERS));
+  const elapsed = now() - start;
+  for (const child of children) child.kill(9);
+  return { ns: elapsed / (PRODUCERS * JOBS) };
+}
+
+async function oneOfEight(kind: string, where: string, role: string): Promise<void> {
+  const line = lines[kind]!(where);
+  console.log("ready");
+  if (role === "take") {
+    while (line.take()[0] !== 0);
+    console.log("over");
+    return;
+  }
+  const job = new Uint8Array(BYTES).fill(1);
+  for await (const _ of console) {
+    for (let i = 0; i < JOBS; i++) line.give(job);
+    console.log("over");
+  }
+}
+
+const eightOfOurs: Case = async () => {
+  const dir = mkdtempSync("/dev/shm/shmstruct-bench-");
+  try {
+    using _queue = new Queue(Uint8Array, { dir, create: true, slots: SLOTS, payloadBytes: BYTES });
+    return await eight("shmstruct", dir);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+};
+
+const eightOfPosix: Case = async () => {
+  const name = `/shmstruct-bench-${process.pid}`;
+  using queue = new MessageQueue({ name, flags: O_CREAT, maxMessages: 8, maxMessageSize: BYTES });
+  try {
+    return await eight("posix", name);
+  } finally {
+    queue.unlink();
+  }
+};
 
 const suite: Suite = {
   title: "Jobs: queues",
@@ -106,8 +256,14 @@ const suite: Suite = {
     "push to a full queue": inVain(true),
     "POSIX message queue": posix,
     "Redis stream": redis,
+    BullMQ: bullmq,
+    "eight processes": eightOfOurs,
+    "eight processes, POSIX message queue": eightOfPosix,
   },
-  programs: () => ({ "boost message_queue": boostProgram("boost-queue", "pair") }),
+  programs: () => ({
+    "boost message_queue": boostProgram("boost-queue", "pair"),
+    "eight processes, boost message_queue": boostProgram("boost-queue", "eight"),
+  }),
   rows: [
     {
       id: "16",
@@ -122,6 +278,26 @@ const suite: Suite = {
       what: "in, out and acknowledged",
       ours: "push, take, done; nearly empty",
       peer: "Redis stream",
+    },
+    {
+      id: "16",
+      what: "in, out and acknowledged",
+      ours: "push, take, done; nearly empty",
+      peer: "BullMQ",
+    },
+    {
+      id: "16",
+      what: "four processes push, four take; a job",
+      ours: "eight processes",
+      peer: "eight processes, boost message_queue",
+      aim: { atMost: 2 },
+    },
+    {
+      id: "16",
+      what: "four processes push, four take; a job",
+      ours: "eight processes",
+      peer: "eight processes, POSIX message queue",
+      aim: { atMost: 2 },
     },
   ],
   figures: [
@@ -159,4 +335,6 @@ const suite: Suite = {
 };
 export default suite;
 
-if (import.meta.main) await alone(suite);
+const [, , first, ...rest] = process.argv;
+if (first === "peer") await oneOfEight(rest[0]!, rest[1]!, rest[2]!);
+else if (import.meta.main) await alone(suite);

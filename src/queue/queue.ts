@@ -668,8 +668,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
         const result = attempt();
         const { leftMs } = deadline;
         if (result !== undefined || leftMs === 0) return result;
-        this.#look();
-        if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(leftMs, this.#patienceMs));
+        this.#lookOnceASecond();
+        const patienceMs = what === "ready" ? this.#patienceMs : LOOK_EVERY_MS;
+        if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(leftMs, patienceMs));
       } finally {
         if (this.#content[what] === sleepers) sleepers.leave();
       }
@@ -678,9 +679,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** How long to sleep at most: until a delayed job is due, or the dead are to be looked for. */
   get #patienceMs(): number {
-    const now = nowMs();
-    const due = this.#content.slots.nextDueMs(now) - now;
-    return Math.max(1, Math.min(LOOK_EVERY_MS, due));
+    const { dueMs } = this.#content.slots;
+    if (!Number.isFinite(dueMs)) return LOOK_EVERY_MS;
+    return Math.max(1, Math.min(LOOK_EVERY_MS, dueMs - nowMs()));
   }
 
   async #waitAsync<R>(

@@ -185,6 +185,8 @@ export class Slots {
   lease = 0;
   /** The number of the slot that `claim()` or `take()` gave last: to find it by division would take as long as a swap. */
   number = 0;
+  /** The soonest time of a job that the last `take()` in vain found too early to take, in ms since 1970; Infinity: none. */
+  dueMs = Number.POSITIVE_INFINITY;
 
   constructor(bytes: Uint8Array, geometry: SlotGeometry, ticketHigh = 0) {
     this.#bytes = bytes;
@@ -284,11 +286,16 @@ export class Slots {
   take(): number {
     const { words } = this;
     const head = this.#read(HEAD);
+    this.dueMs = Number.POSITIVE_INFINITY;
     for (let j = 0; j < this.slots; j++) {
       const slot = this.#slotAt(head + j);
       barrier();
       const word = words[slot]!;
-      if (word >>> 30 !== READY || (word & OWNER_MASK) !== 0 || !this.#isDue(slot)) continue;
+      if (word >>> 30 !== READY || (word & OWNER_MASK) !== 0) continue;
+      if (!this.#isDue(slot)) {
+        this.dueMs = Math.min(this.dueMs, this.notBeforeMs(slot));
+        continue;
+      }
       const taken = word | (TAKEN << 30) | (this.owner << 20);
       if (Atomics.compareExchange(words, slot, word, taken) !== word) continue;
       // A hint: that another store comes between does no harm.
@@ -426,17 +433,6 @@ export class Slots {
 
   ticketHigh(slot: number): number {
     return this.#read(slot + TICKET + 1);
-  }
-
-  /** The soonest time at which a delayed job may be taken, in ms since 1970; Infinity: no job is delayed. */
-  nextDueMs(nowMs: number): number {
-    let due = Number.POSITIVE_INFINITY;
-    for (const slot of this) {
-      if (stateOf(this.#read(slot)) !== READY) continue;
-      const notBefore = this.notBeforeMs(slot);
-      if (notBefore > nowMs) due = Math.min(due, notBefore);
-    }
-    return due;
   }
 
   /** When the job was taken, in ms since 1970 by the clock as it is set now; 0: not known. */
