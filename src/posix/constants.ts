@@ -13,10 +13,10 @@ export { O_CREAT, O_EXCL, O_TRUNC } from "../sys/libc/constants.ts";
 export const O_CREX: number = O_CREAT | O_EXCL;
 
 /**
- * Bytes in a page of memory (sysconf(3), _SC_PAGESIZE); sizes of shared memory are best multiples of it.
+ * Bytes in a page of memory (sysconf(3), _SC_PAGESIZE); sizes of shared memory are best multiples of it. 0 on systems that have no POSIX.
  * @example new SharedMemory({ name: "/robot", flags: O_CREAT, size: PAGE_SIZE });
  */
-export const PAGE_SIZE: number = isLinux || isMacOS ? pageSize() : 4096;
+export const PAGE_SIZE: number = isLinux || isMacOS ? pageSize() : 0;
 
 /** Whether `Semaphore.acquire` can wait with a timeout (macOS: no; `acquireAsync` can everywhere). */
 export const SEMAPHORE_TIMEOUT_SUPPORTED: boolean = isLinux;
