@@ -308,15 +308,20 @@ const isIdentifier = (name: string): boolean => SIMPLE_IDENTIFIER.test(name) || 
 export const isStructName = (name: unknown): name is string =>
   typeof name === "string" && name.length <= MAX_STRUCT_NAME_LENGTH && isIdentifier(name);
 
+const TAKEN_NAMES: readonly unknown[] = ["__proto__", "constructor"];
+
 /** Every identifier, but for the two names that JavaScript gives a meaning of its own. */
 export const isMemberName = (name: string): boolean =>
-  name.length <= MAX_NAME_LENGTH && isIdentifier(name) && name !== "__proto__" && name !== "constructor";
+  name.length <= MAX_NAME_LENGTH && isIdentifier(name) && !TAKEN_NAMES.includes(name);
 
 /** What a name must be that is not one of those, for messages. */
-export const nameMust = (name: unknown, mostLetters: number): string =>
-  typeof name === "string" && name.length > mostLetters
-    ? `must have at most ${mostLetters} characters`
+export const nameMust = (name: unknown, mostLetters: number): string => {
+  if (typeof name === "string" && name.length > mostLetters)
+    return `must have at most ${mostLetters} characters`;
+  return TAKEN_NAMES.includes(name)
+    ? "must be an identifier other than constructor and __proto__, which JavaScript has in every object"
     : "must be an identifier";
+};
 
 function record(holder: object, className: string, declaration: Declaration): void {
   const { name } = declaration;
