@@ -84,7 +84,8 @@ describe("edit", () => {
   test("edit stores nothing when the file has changed meanwhile, or the editor fails", async () => {
     manager.set("pose.x", 30);
     expect((await run(["edit", robot], { env: { VISUAL: "true" } })).out).toBe("nothing changed\n");
-    const other = `${process.execPath} ${join(import.meta.dir, "../../src/cli/main.ts")} set ${robot} speed 18`;
+    const words = [process.execPath, join(import.meta.dir, "../../src/cli/main.ts"), "set", robot];
+    const other = `${words.map((word) => `'${word}'`).join(" ")} speed 18`;
     const { code, err } = await run(["edit", robot], {
       env: editor("both", `${other}\nsed -i 's/"x": 30/"x": 31/' "$1"`),
     });

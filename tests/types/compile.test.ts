@@ -35,6 +35,14 @@ const PROGRAMS = {
   "large.ts": largeStruct(struct),
   "wide-5-6.ts": wideStruct(join(root, "src/index.ts"), 5, 6),
   "wide-20-4.ts": wideStruct(join(root, "src/index.ts"), 20, 4),
+  "roles-wrong.ts": `import * as s from ${JSON.stringify(join(root, "src/index.ts"))};
+export class Plain extends s.Struct { @s.field(s.c_int32) n!: number; }
+export class Robot extends s.MmapStructure { @s.field(s.c_int32) n!: number; }
+export const reads = (reader: s.Reader<Robot>): number => reader.get("n");
+new s.Reader(Plain);
+reads(new s.Editor(Robot));
+new s.Editor(Robot).edit(async (data) => { data.n = 1; });
+`,
   "large-wrong.ts": `${largeStruct(struct)}\ns.create(L1, { f0: "1" });`,
 };
 type Program = keyof typeof PROGRAMS;
@@ -56,7 +64,7 @@ const complaintsOf = async (style: Style, program: Program) =>
 
 describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => {
   test("the compiler accepts and rejects what it must in tests/types", async () => {
-    const wrong = [isOf("wrong-type.ts"), isOf("large-wrong.ts")];
+    const wrong = [isOf("wrong-type.ts"), isOf("large-wrong.ts"), isOf("roles-wrong.ts")];
     const others = complaintsIn(await said[style]).filter((one) => !wrong.some((is) => is(one)));
     expect(others).toEqual([]);
   }, 60_000);
@@ -75,6 +83,14 @@ describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => 
     },
     60_000,
   );
+
+  test("a class without the header, an Editor as a Reader, and an async function for edit, which is told of editAsync", async () => {
+    const [plain, editor, isAsync, ...more] = await complaintsOf(style, "roles-wrong.ts");
+    expect(more).toEqual([]);
+    expect(plain).toMatch(/\(5,14\).*not assignable[\s\S]*header/);
+    expect(editor).toMatch(/\(6,7\).*not assignable to parameter of type 'Reader<Robot>'/);
+    expect(isAsync).toMatch(/\(7,\d+\)[\s\S]*use editAsync/);
+  }, 60_000);
 
   test("a mistake in a large struct is named", async () => {
     const complaints = await complaintsOf(style, "large-wrong.ts");
