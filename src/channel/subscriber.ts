@@ -32,7 +32,7 @@ export interface OpenSubscriberOptions extends SubscriberOptions, WaitForFileOpt
 export interface ReceiveOptions {
   /** Milliseconds to wait for a message. Default 0: do not wait. Infinity: no limit. */
   readonly timeoutMs?: number | undefined;
-  /** Of these, milliseconds to look again and again before sleeping: some 200 ns from publisher to subscriber, for a whole core. Default 0. */
+  /** Of these, milliseconds to look again and again before sleeping: less than 1 µs from publisher to subscriber, for a whole core. Default 0. */
   readonly spinMs?: number | undefined;
 }
 

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
-import { Editor, Manager, Reader } from "../../src/index.ts";
+import { Editor, LeaseLostError, Manager, Reader } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
 import { recordType } from "../../src/record/record-content.ts";
 import { recordPlan } from "../../src/record/record-plan.ts";
@@ -24,7 +24,7 @@ import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { run } from "../codegen/peers.ts";
 import { isEmulated } from "../support/platform.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { Item, isWatched, isWhole, itemOf, Ledger, takeSoon } from "./shared.ts";
+import { Item, isWatched, isWhole, itemOf, killedWithAJob, Ledger, takeSoon } from "./shared.ts";
 
 const header = join(import.meta.dir, "../../interop/c");
 const source = join(import.meta.dir, "peer.c");
@@ -382,6 +382,19 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     using again = await takeSoon(queue);
     expect([again.data.number, again.attempt]).toEqual([1n, 2]);
     expect((await lines.next()).value).toBe("the job was given to another worker");
+  });
+
+  test("a stuck Bun worker's job goes to C, and done() of the first says so; so does the job of a killed one", async () => {
+    const dir = newDirectory();
+    using queue = new Queue(Item, { dir, create: true, slots: 8, leaseMs: 60 });
+    queue.push(itemOf(1));
+    const stuck = queue.take()!;
+    await Bun.sleep(80);
+    expect(ask(["takes", dir, "500"])).toBe("1 1");
+    expect(() => stuck.done()).toThrow(LeaseLostError);
+    queue.push(itemOf(2));
+    await killedWithAJob(dir);
+    expect(ask(["takes", dir, "20"])).toBe("2 1");
   });
 
   test("a file that others may truncate is refused unless it is trusted", () => {

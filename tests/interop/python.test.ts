@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
-import { Manager } from "../../src/index.ts";
+import { LeaseLostError, Manager } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
 import { randomSchemas } from "../codegen/random.ts";
 import { seedOfRun } from "../support/random.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { Item, isWatched, isWhole, itemOf, Ledger, takeSoon } from "./shared.ts";
+import { Item, isWatched, isWhole, itemOf, killedWithAJob, Ledger, takeSoon } from "./shared.ts";
 
 const peerPath = join(import.meta.dir, "peer.py");
 const root = mkdtempSync(join(tmpdir(), "shmstruct-py-"));
@@ -276,6 +276,13 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
       expect((await worker.next()).value).toBe("extended");
       expect((await takeSoon(leased)).attempt).toBe(2);
       expect((await worker.next()).value).toBe("lost");
+      const stuck = leased.take()!;
+      await Bun.sleep(80);
+      expect(await ask(["takes", dir, "100"])).toBe("1 1");
+      expect(() => stuck.done()).toThrow(LeaseLostError);
+      leased.push(itemOf(2));
+      await killedWithAJob(dir);
+      expect(await ask(["takes", dir, "20"])).toBe("2 1");
 
       const peer = Bun.spawn(["python3", peerPath, "lines", dir], {
         env,

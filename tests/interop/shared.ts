@@ -12,6 +12,7 @@ import {
   Struct,
 } from "../../src/index.ts";
 import type { Job, Queue } from "../../src/queue/index.ts";
+import { linesOf } from "../support/tools.ts";
 
 /** Every committed state has all of `values` equal to `count`; `hits` counts without a lock. */
 export class Ledger extends MmapStructure {
@@ -43,6 +44,14 @@ export async function takeSoon(queue: Queue<Item>): Promise<Job<Item>> {
     if (job !== undefined) return job;
     await Bun.sleep(5);
   }
+}
+
+/** A Bun worker takes a job of the queue in `dir`, and is killed with it. */
+export async function killedWithAJob(dir: string): Promise<void> {
+  const holder = Bun.spawn([process.execPath, join(import.meta.dir, "holder.ts"), dir], { stdout: "pipe" });
+  for await (const _ of linesOf(holder.stdout)) break;
+  holder.kill("SIGKILL");
+  await holder.exited;
 }
 
 /** Whether one of those that sleep for commits under a lock watches, as the lock's page has it. */
