@@ -1,6 +1,16 @@
 /** What readers and writers share: a struct in shared memory, a copy of its file, a document that has lost its footer. */
 import { join } from "node:path";
-import { chars, field, MmapStructure } from "../../src/index.ts";
+import { type CType, chars, field, MmapStructure } from "../../src/index.ts";
+
+/** A type of one's own, which copies first. */
+const words: CType<string> = {
+  name: "words",
+  size: 64,
+  align: 1,
+  check: (value) => String(value),
+  read: ({ bytes }, byteOffset) => Buffer.from(bytes.slice(byteOffset, byteOffset + 64)).toString(),
+  write: ({ bytes }, byteOffset, value) => void Buffer.from(bytes.buffer, bytes.byteOffset).write(value, byteOffset, 64),
+};
 
 export class Notes extends MmapStructure {
   @field(chars(56)) short!: string;
@@ -8,6 +18,7 @@ export class Notes extends MmapStructure {
   @field(chars(4096)) long!: string;
   @field(chars(64, { encoding: "latin1" })) latin1!: string;
   @field(chars(256, { encoding: "utf16le" })) utf16!: string;
+  @field(words) own!: string;
 }
 
 /** What a decoder that measures first and converts then stumbles over: short to long characters and back. */
@@ -22,6 +33,7 @@ const values = ([0, 1] as const).map((i) => ({
   long: long[i],
   latin1: ["a".repeat(60), "\u00e9\u00ff"][i] as string,
   utf16: ["a\u20ac".repeat(50), "\u{1f600}"][i] as string,
+  own: short[i],
 }));
 
 /** In turn one thing and quite another. */

@@ -1,17 +1,22 @@
 /** Reads text in every way that the library has: text-readers.ts NAME DIRECTORY MILLISECONDS [KIND …] */
 
 import { JsonMap } from "../../src/document/index.ts";
-import { equals, openReader, Reader, ShmError, toObject, viewOf } from "../../src/index.ts";
+import { bytesOf, equals, openReader, Reader, ShmError, toObject, viewOf } from "../../src/index.ts";
 import { MemoryMap } from "../../src/mmap/index.ts";
-import { SharedMemory } from "../../src/posix/index.ts";
+import { MessageQueue, O_CREAT, SharedMemory } from "../../src/posix/index.ts";
 import { Notes, placeFromArguments, takeTurns } from "./text-place.ts";
 
 const place = placeFromArguments(process.argv.slice(2));
 using reader = new Reader(Notes, { name: place.name });
 using memory = new SharedMemory({ name: place.name });
 const shared = memory.viewOf(Notes);
+const bytes = bytesOf(shared);
 using map = new MemoryMap(reader.path, 0, { access: "read" });
 const mapped = viewOf(Notes, map);
+
+const scratch = new Uint8Array(4096);
+using queue = new MessageQueue({ name: null, flags: O_CREAT, maxMessages: 2, maxMessageSize: 4096 });
+queue.unlink();
 
 const readAll = ({ short, text, long, latin1, utf16 }: Notes): number =>
   short.length + text.length + long.length + latin1.length + utf16.length;
@@ -45,6 +50,23 @@ const readers: Record<string, () => void> = {
   openDocument: () => unlessDamaged(() => new JsonMap({ file: place.document, role: "follower" })),
   openRecord: () => unlessDamaged(() => openReader(place.record)),
   equals: () => void equals(shared, mapped),
+  copies: () => {
+    map.slice(0, 4096);
+    map.copy(scratch, 0, 4096);
+    map.seek(0);
+    map.read(512);
+    toObject(reader.snapshot());
+    new Uint8Array(bytes).set(bytes);
+  },
+  elements: () => {
+    Array.from(bytes);
+    for (const byte of bytes) if (byte > 255) throw new Error("no byte");
+  },
+  ownType: () => void (reader.live.own.length + mapped.own.length),
+  messageQueue: () => {
+    queue.send(bytes.subarray(0, 4096));
+    queue.receive();
+  },
 };
 
 console.log(JSON.stringify(takeTurns(readers, place, 37)));

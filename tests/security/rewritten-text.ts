@@ -17,6 +17,10 @@ export const READERS: readonly string[] = [
   "openDocument",
   "openRecord",
   "equals",
+  "copies",
+  "elements",
+  "ownType",
+  "messageQueue",
 ];
 export const WRITERS: readonly string[] = [
   "edit",
