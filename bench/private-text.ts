@@ -13,7 +13,11 @@ class Label extends Struct {
   @field(chars(SIZE)) text!: string;
 }
 
-const TEXTS = { "12 letters": "hello world!", "60 signs beyond ASCII": "größe → 42 € ".repeat(5).slice(0, 60), "255 letters": "a".repeat(255) };
+const TEXTS = {
+  "12 letters": "hello world!",
+  "60 signs beyond ASCII": "größe → 42 € ".repeat(5).slice(0, 60),
+  "255 letters": "a".repeat(255),
+};
 
 const medianOf = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
@@ -49,5 +53,7 @@ for (const [name, text] of Object.entries(TEXTS)) {
   const [copied, direct] = [medianOf(rounds.map(([a]) => a)), medianOf(rounds.map(([, b]) => b))];
   const more = medianOf(rounds.map(([a, b]) => a - b));
   const floor = medianOf(rounds.map(([, b, c]) => c - b));
-  console.log(`${name.padEnd(22)} copied ${copied.toFixed(0)} ns, in place ${direct.toFixed(0)} ns: ${more.toFixed(0)} ns more, ${((100 * more) / direct).toFixed(0)} %; copied by hand ${floor.toFixed(0)} ns more`);
+  console.log(
+    `${name.padEnd(22)} copied ${copied.toFixed(0)} ns, in place ${direct.toFixed(0)} ns: ${more.toFixed(0)} ns more, ${((100 * more) / direct).toFixed(0)} %; copied by hand ${floor.toFixed(0)} ns more`,
+  );
 }

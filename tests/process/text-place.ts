@@ -9,7 +9,8 @@ const words: CType<string> = {
   align: 1,
   check: (value) => String(value),
   read: ({ bytes }, byteOffset) => Buffer.from(bytes.slice(byteOffset, byteOffset + 64)).toString(),
-  write: ({ bytes }, byteOffset, value) => void Buffer.from(bytes.buffer, bytes.byteOffset).write(value, byteOffset, 64),
+  write: ({ bytes }, byteOffset, value) =>
+    void Buffer.from(bytes.buffer, bytes.byteOffset).write(value, byteOffset, 64),
 };
 
 export class Notes extends MmapStructure {
