@@ -1,13 +1,18 @@
 /** The command in a pseudo-terminal: colours, screens and harmless text. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { hasTool } from "../support/tools.ts";
-import { EVIL, MAIN, makeFixtures } from "./fixtures.ts";
+import { EVIL, MAIN, makeFixtures, run } from "./fixtures.ts";
+
+// Many processes, on a busy machine.
+setDefaultTimeout(60_000);
 
 const fixtures = makeFixtures();
-const { robot, hostile, config, dir, manager } = fixtures;
+const { robot, hostile, config, frames, tasks, dir, manager } = fixtures;
 afterAll(() => fixtures[Symbol.dispose]());
 
-/** Runs it under a terminal of 100 columns and 12 rows, prints all that comes, and ends it with Ctrl-C after a time. */
+/** Runs it under a terminal of 100 columns and 12 rows, prints all that comes, and ends it with Ctrl-C some time after the first output. */
 const PTY = `
 import fcntl, os, pty, select, signal, struct, sys, termios, time
 seconds, command = float(sys.argv[1]), sys.argv[2:]
@@ -15,7 +20,7 @@ pid, fd = pty.fork()
 if pid == 0:
     os.execvp(command[0], command)
 fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 100, 0, 0))
-end = time.monotonic() + seconds
+end = float("inf")
 while True:
     left = end - time.monotonic()
     if left <= 0:
@@ -30,6 +35,8 @@ while True:
         break
     if not data:
         break
+    if end == float("inf"):
+        end = time.monotonic() + seconds
     os.write(1, data)
 os.waitpid(pid, 0)
 `;
@@ -115,5 +122,62 @@ describe.skipIf(!hasTool("python3"))("in a terminal (needs python3)", () => {
     ]);
     expect(top.split("segments,").length).toBeGreaterThan(2);
     expect(screenOf(ls).join("\n")).toMatch(/Robot_.mmap +record +Robot .* [\d.]+\/s/);
+  });
+
+  /** Those that print once and end, and what is on the screen then. */
+  const once: readonly (readonly [args: readonly string[], shown: RegExp])[] = [
+    [["--help"], /usage: shmstruct COMMAND/],
+    [["ls", dir], /NAME +KIND +STRUCT[\s\S]*Robot_\.mmap +record +Robot/],
+    [["layout", robot], /offset +size +member[\s\S]*16 +4 +speed c_int32/],
+    [["show", "--hex", frames], /message \d+\n000000 {2}/],
+    [["diff", robot, robot], /^$/],
+    [["who", robot], /PID +DOES +STATE[\s\S]*has it open/],
+    [["hz", "--for", "0.1", frames], /FILE +KIND +COUNT[\s\S]*channel/],
+    [["tail", "--from", "oldest", "-n", "1", frames], /#\d+ .* \{ width: /],
+    [["set", robot, "mode", "idle"], /^$/],
+    [["backup", robot, join(dir, "robot.backup")], /version \d+ in .*robot\.backup/],
+    [["queue", tasks], /JOB +STATE +ATTEMPT[\s\S]*ready/],
+    [["record", "--for", "0.1", "-o", join(dir, "t.zst"), robot], /\d+ in .*t\.zst/],
+    [["export", "c", robot], /struct Robot/],
+    [["doctor", robot], /nothing is wrong|Robot_\.mmap|risk/],
+    [["completion", "zsh"], /#compdef shmstruct/],
+    [["purge", dir], /^/],
+  ];
+  test("each command prints text, styles and nothing else on a terminal", async () => {
+    const outputs = await Promise.all(once.map(([args]) => inTerminal(args)));
+    for (const [i, output] of outputs.entries()) {
+      const [args, shown] = once[i]!;
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals get orders so
+      const plain = output.replaceAll(/\u001b\[\d+m/g, "");
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals get orders so
+      expect([args, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(plain)]).toEqual([args, false]);
+      expect(screenOf(output).join("\n")).toMatch(shown);
+    }
+  });
+
+  test("restore, replay, migrate, edit, import and rm say on a terminal what they have done", async () => {
+    const [copy, header] = [join(dir, "Copy_.mmap"), join(dir, "wheel.h")];
+    writeFileSync(header, "struct wheel { int turns; };");
+    const structs = `${join(import.meta.dir, "fixtures.ts")}#Robot`;
+    await run(["backup", robot, join(dir, "b.backup")]);
+    await run(["record", "--for", "0.05", "-o", join(dir, "r.zst"), robot]);
+    const inTurn = async (): Promise<string[]> => [
+      await inTerminal(["restore", join(dir, "b.backup"), copy]),
+      await inTerminal(["migrate", copy, structs]),
+      await inTerminal(["rm", "--purge", copy]),
+    ];
+    const [[restored, migrated, removed], ...others] = await Promise.all([
+      inTurn(),
+      inTerminal(["replay", "--speed", "0", join(dir, "r.zst")]),
+      inTerminal(["edit", config], { VISUAL: "sed -i s/80/81/" }),
+      inTerminal(["import", header, "--struct", "wheel"]),
+    ]);
+    const [replayed, edited, imported] = others;
+    expect(restored).toContain(`record restored to ${copy}`);
+    expect(migrated).toContain("it has that struct already");
+    expect(removed).toContain(copy);
+    expect(replayed).toMatch(/Robot_\.mmap.* \d+\.\d+s version \d+/);
+    expect(edited).not.toContain("shmstruct:");
+    expect(imported).toContain("export class wheel extends Struct");
   });
 });
