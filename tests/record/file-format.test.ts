@@ -11,6 +11,8 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { Publisher, Subscriber } from "../../src/channel/index.ts";
+import { JsonMap } from "../../src/document/index.ts";
 import {
   array,
   c_double,
@@ -26,6 +28,7 @@ import {
   Manager,
   MmapStructure,
   nested,
+  openReader,
   Reader,
   ShmError,
   Struct,
@@ -35,6 +38,7 @@ import {
   structFromSchema,
   toObject,
 } from "../../src/index.ts";
+import { Queue } from "../../src/queue/index.ts";
 import { rounds } from "../support/platform.ts";
 import { randomFrom, seedOfRun } from "../support/random.ts";
 import { hasTool } from "../support/tools.ts";
@@ -99,6 +103,44 @@ describe("bytes", () => {
       return bytes.readBigUInt64LE(bytes.length - FOOTER_BYTES + 56);
     });
     expect(schemaOffsets).toEqual([144n, 144n]);
+  });
+});
+
+describe("another ABI", () => {
+  const X64 = 0b1_1000;
+  const ARM64 = 0b0_0010;
+  const [here, elsewhere] = process.arch === "arm64" ? [ARM64, X64] : [X64, ARM64];
+  const words = (abi: number): string =>
+    abi === X64
+      ? "little-endian, long double x87, wchar_t signed, char signed"
+      : "little-endian, long double binary128, wchar_t unsigned, char unsigned";
+
+  test("a file says so to every opener: it is refused, with both ABIs and what to do", () => {
+    using temp = new TempDir();
+    const { dir } = temp;
+    const openers: [path: string, open: () => unknown][] = [];
+    const add = (made: Disposable & { readonly path: string }, open: (path: string) => unknown): void => {
+      made[Symbol.dispose]();
+      writeFileSync(made.path, resealed(readFileSync(made.path), { abi: elsewhere }));
+      openers.push([made.path, () => open(made.path)]);
+    };
+    add(new Manager(Robot, { dir, create: true }), () => new Reader(Robot, { dir }));
+    openers.push([openers[0]![0], () => new Editor(Robot, { dir })]);
+    openers.push([openers[0]![0], () => openReader(openers[0]![0])]);
+    add(
+      new JsonMap({ file: join(dir, "doc"), role: "master" }),
+      (file) => new JsonMap({ file, role: "follower" }),
+    );
+    add(new Publisher(Point, { dir, create: true }), () => new Subscriber(Point, { dir }));
+    add(new Queue(Point, { dir, create: true }), () => new Queue(Point, { dir }));
+    for (const [path, open] of openers) {
+      const error = thrownBy(open) as ShmError;
+      expect([path, error.code]).toEqual([path, "FILE_FORMAT"]);
+      expect(error.message).toContain(
+        `was made on a machine with another ABI (${words(elsewhere)}; this one: ${words(here)})`,
+      );
+      expect(error.message).toContain("Copy its values there, by name, not its bytes");
+    }
   });
 });
 

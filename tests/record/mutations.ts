@@ -14,7 +14,10 @@ type Mutation = (bytes: Buffer, turn: number) => Buffer;
 const footerOf = (bytes: Buffer): Buffer => bytes.subarray(bytes.length - FOOTER_BYTES);
 
 /** The file with other contents and, again, a checksum that holds. */
-export function resealed(file: Buffer, change: { schema?: Buffer; fingerprint?: bigint } = {}): Buffer {
+export function resealed(
+  file: Buffer,
+  change: { schema?: Buffer; fingerprint?: bigint; abi?: number } = {},
+): Buffer {
   let bytes = Buffer.from(file);
   if (change.schema !== undefined) {
     const offset = Number(footerOf(bytes).readBigUInt64LE(56));
@@ -27,6 +30,7 @@ export function resealed(file: Buffer, change: { schema?: Buffer; fingerprint?: 
     footerOf(bytes).writeUInt32LE(change.schema.length, 52);
   }
   const footer = footerOf(bytes);
+  if (change.abi !== undefined) footer.writeUInt32LE(change.abi, 20);
   if (change.fingerprint !== undefined) footer.writeBigUInt64LE(change.fingerprint, 64);
   const offset = Number(footer.readBigUInt64LE(56));
   const schema = bytes.subarray(offset, offset + footer.readUInt32LE(52));
