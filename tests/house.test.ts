@@ -234,3 +234,15 @@ test("a name that the glossary explains is declared once", () => {
     ONCE.map((name) => [name, []]),
   );
 });
+
+/** A test that says how long something takes at most fails on a busy machine; what is quick stands in bench/. */
+const ASSERTS_SPEED =
+  /expect\([^;]*(?:performance\.now|nanoseconds|monotonicMs|Date\.now|elapsed|tookMs)[^;]*\)\s*\.toBeLessThan(?:OrEqual)?\((?!60_000)/;
+
+test("no test asserts how long something takes at most", () => {
+  const tests = [...new Bun.Glob("tests/**/*.test.ts").scanSync(root)];
+  const found = tests.filter((path) => ASSERTS_SPEED.test(readFileSync(join(root, path), "utf8")));
+  // The text of the control is the only one.
+  expect(found).toEqual(["tests/house.test.ts"]);
+  expect("expect(performance.now() - start).toBeLessThan(1500);").toMatch(ASSERTS_SPEED);
+});

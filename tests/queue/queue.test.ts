@@ -193,10 +193,9 @@ describe("jobs", () => {
     using queue = works();
     queue.push({ id: 1 }, { delayMs: 40 });
     expect(queue.tryTake()).toBeUndefined();
-    const start = performance.now();
     expect(() => queue.take({ timeoutMs: -1 })).toThrow("timeoutMs must not be negative");
-    expect(queue.take({ timeoutMs: 5000 })?.data.id).toBe(1);
-    expect(performance.now() - start).toBeLessThan(1500);
+    // Longer than a test may take: what ends the wait is that the job is due.
+    expect(queue.take({ timeoutMs: 3_600_000 })?.data.id).toBe(1);
   });
 
   test("note: progress that others see", () => {
