@@ -2619,13 +2619,18 @@ static inline int shms_i_try_take(shms_queue *queue, shms_job *job) {
 }
 
 static inline int shms_i_move_to_dead(shms_queue *queue, shms_job *job);
+static inline int shms_i_push_dead(shms_queue *queue, const shms_job *job);
+
+static inline uint32_t shms_i_max_attempts(const shms_queue *queue) {
+  uint32_t most = ((const uint32_t *)queue->file.content)[8];
+  return most == 0 || most > 254 ? 254 : most;
+}
 
 /* The next job that has attempts left; the others become dead letters. */
 static inline int shms_i_take_living(shms_queue *queue, shms_job *job) {
   for (;;) {
-    uint32_t most = ((const uint32_t *)queue->file.content)[8];
     int error = shms_i_try_take(queue, job);
-    if (error || job->attempt <= (most == 0 || most > 254 ? 254 : most)) return error;
+    if (error || job->attempt <= shms_i_max_attempts(queue)) return error;
     error = shms_i_move_to_dead(queue, job);
     if (error && error != SHMS_E_LEASE_LOST) return error;
   }
@@ -2785,6 +2790,10 @@ static inline int shms_job_note(shms_queue *queue, shms_job *job, const char *te
 
 /** Gives a job back for another attempt, after `delay_ms`; the last one makes it a dead letter. @return SHMS_E_LEASE_LOST */
 static inline int shms_job_fail(shms_queue *queue, shms_job *job, int delay_ms) {
+  if (!queue->file.open) return SHMS_E_CLOSED;
+  if (shms_i_job_slot(queue, job) == NULL) return shms_i_end_job(queue, job, job->lease, -1, SHMS_I_READY);
+  if (delay_ms <= 0 && job->attempt >= shms_i_max_attempts(queue) && shms_i_push_dead(queue, job) == SHMS_OK)
+    return shms_done(queue, job);
   int64_t due = delay_ms <= 0 ? 0 : shms_i_now_ns(CLOCK_REALTIME) + (int64_t)delay_ms * 1000000;
   return shms_i_end_job(queue, job, shms_i_buried(job->lease), due, SHMS_I_READY);
 }
@@ -2858,8 +2867,8 @@ static inline int shms_i_open_dead(shms_queue *queue) {
   return error;
 }
 
-/* Moves a job whose attempts are used up to the dead letters. Killed in between, it is in both. */
-static inline int shms_i_move_to_dead(shms_queue *queue, shms_job *job) {
+/* Pushes a copy of a job to the dead letters. */
+static inline int shms_i_push_dead(shms_queue *queue, const shms_job *job) {
   uint8_t user[32];
   shms_i_pushed pushed;
   void *copy = malloc(job->length + 1);
@@ -2876,7 +2885,12 @@ static inline int shms_i_move_to_dead(shms_queue *queue, shms_job *job) {
   }
   free(copy);
   queue->dead_error = error;
-  if (!error) return shms_done(queue, job);
+  return error;
+}
+
+/* Moves a job whose attempts are used up to the dead letters. Killed in between, it is in both. */
+static inline int shms_i_move_to_dead(shms_queue *queue, shms_job *job) {
+  if (shms_i_push_dead(queue, job) == SHMS_OK) return shms_done(queue, job);
   uint32_t as_it_was = shms_i_word(SHMS_I_IS_READY, 0, shms_i_word_attempt(job->lease), job->lease);
   return shms_i_end_job(queue, job, as_it_was, shms_i_now_ns(CLOCK_REALTIME) + 1000000000, SHMS_I_READY);
 }

@@ -1892,6 +1892,9 @@ class Job:
         """Gives it back for another attempt, after `delay` seconds; the last one makes it a dead letter. `reason` is noted."""
         if reason is not None:
             self.note(reason)
+        if delay <= 0 and self._queue._is_last(self) and self._queue._push_dead(self):
+            self.done()
+            return
         due = 0 if delay <= 0 else time.time_ns() + int(delay * 1e9)
         self._end(_buried(self._lease), due, _READY)
 
@@ -2079,10 +2082,18 @@ class Queue:
         """The next job that has attempts left; the others become dead letters."""
         while True:
             job = self._take_any()
-            most = self._slots.words[8]
-            if job is None or job.attempt <= (most if 1 <= most <= 254 else 254):
+            if job is None or job.attempt <= self._max_attempts:
                 return job
             self._move_to_dead(job)
+
+    @property
+    def _max_attempts(self):
+        most = self._slots.words[8]
+        return most if 1 <= most <= 254 else 254
+
+    def _is_last(self, job):
+        """Whether it is the job's last attempt, and it still is this worker's."""
+        return job.attempt >= self._max_attempts and not job._ended and self._find(job) is not None
 
     def _take_any(self):
         slots, words, head = self._slots, self._slots.words, self._slots.words[_HEAD]
@@ -2116,12 +2127,19 @@ class Queue:
             self._dead = Queue(self._struct, path=path, trust=place.trust)
         return self._dead
 
+    def _push_dead(self, job):
+        """Pushes a copy of a job to the dead letters, with its note as it is now; False when they are full."""
+        slot = self._find(job)
+        dead = self.dead_letters
+        user = job.user if slot is None else self._slots.map.memory[slot * 4 + 32 : slot * 4 + 64]
+        dead._segment.check()
+        dead._claim()
+        return dead._try(lambda: dead._try_push(job._bytes, 0, user)) is not None
+
     def _move_to_dead(self, job):
         """Killed in between, the job is in both."""
         try:
-            dead = self.dead_letters
-            dead._claim()
-            is_moved = dead._try(lambda: dead._try_push(job._bytes, 0, job.user)) is not None
+            is_moved = self._push_dead(job)
         except BaseException:
             job._postpone(1.0)
             raise

@@ -61,15 +61,14 @@ class Module {
     this.#declarations = declarations;
     this.#parts = parts;
     this.#someBig = declarations.some(({ big, schema }) => big || schema.endian !== undefined);
-    for (const one of parts.enums ?? []) this.#enums.set(one.name, enumLines(one.name, one.values));
+    for (const one of parts.enums ?? [])
+      this.#enums.set(freeName(one.name), enumLines(freeName(one.name), one.values));
   }
 
   text(): string {
     for (const declaration of this.#declarations) this.#names.set(declaration, className(declaration));
     const classes = this.#declarations.flatMap((declaration) => ["", ...this.#class(declaration)]);
-    const constants = (this.#parts.constants ?? []).map(
-      ([name, value]) => `export const ${name} = ${literal(value)};`,
-    );
+    const constants = (this.#parts.constants ?? []).map(([name, value]) => this.#constant(name, value));
     const imports = [
       ...[...this.#values].sort(),
       ...[...this.#types.difference(this.#values)].sort().map((name) => `type ${name}`),
@@ -85,6 +84,13 @@ class Module {
       ...this.#declarations.map((declaration) => this.#check(declaration)),
       "",
     ].join("\n");
+  }
+
+  /** A word of the language, or what is imported here, is a name for those who import it, but none here. */
+  #constant(name: string, value: bigint | number): string {
+    if (isTaken(name)) return `const ${name}_ = ${literal(value)};\nexport { ${name}_ as ${name} };`;
+    const isDeclared = this.#enums.has(name) || [...this.#names.values()].includes(name);
+    return `export const ${isDeclared ? `${name}_` : name} = ${literal(value)};`;
   }
 
   #nameOf(declaration: Declaration): string {
@@ -236,11 +242,12 @@ class Module {
   #labelled({ labels, size }: ScalarSpec, stored: string): string {
     if (labels === undefined) return stored;
     this.#enum(labels, size);
-    return `${this.#value("enumOf")}(${stored}, ${labels.name})`;
+    return `${this.#value("enumOf")}(${stored}, ${freeName(labels.name)})`;
   }
 
   #enum({ name, values }: NonNullable<ScalarSpec["labels"]>, size: number): void {
-    if (!this.#enums.has(name)) this.#enums.set(name, enumLines(name, values, size === 8));
+    const free = freeName(name);
+    if (!this.#enums.has(free)) this.#enums.set(free, enumLines(free, values, size === 8));
   }
 
   #declared(spec: Spec, item: Item): string {
@@ -260,7 +267,7 @@ class Module {
     if (spec.atomic) return `${this.#typeName("Atomic")}<${value}>`;
     if (spec.labels === undefined) return value;
     this.#enum(spec.labels, spec.size);
-    return spec.labels.name;
+    return freeName(spec.labels.name);
   }
 
   #typedArray(element: Spec, { big, offset }: Item): string | undefined {
@@ -363,14 +370,21 @@ function unitOf({ from, to }: { from: number; to: number }, { declaration }: Pla
 function className({ name, path }: Declaration): string {
   if (!/^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(name))
     throw new CodegenError(path, `${name} cannot be a name`);
-  return RESERVED.has(name) || /^c_/.test(name) ? `${name}_` : name;
+  return freeName(name);
 }
 
+const freeName = (name: string): string => (isTaken(name) ? `${name}_` : name);
+
+const isTaken = (name: string): boolean => RESERVED.has(name) || /^c_/.test(name);
+
+/** In an object literal `__proto__: 1` would be its prototype. */
+const keyOf = (label: string): string => {
+  if (label === "__proto__") return `["__proto__"]`;
+  return /^[A-Za-z_]\w*$/.test(label) ? label : JSON.stringify(label);
+};
+
 function enumLines(name: string, values: readonly (readonly [string, bigint])[], isBig = false): string[] {
-  const members = values.map(
-    ([label, value]) =>
-      `${/^[A-Za-z_]\w*$/.test(label) ? label : JSON.stringify(label)}: ${value}${isBig ? "n" : ""}`,
-  );
+  const members = values.map(([label, value]) => `${keyOf(label)}: ${value}${isBig ? "n" : ""}`);
   return [
     `export const ${name} = { ${members.join(", ")} } as const;`,
     `export type ${name} = (typeof ${name})[keyof typeof ${name}];`,

@@ -145,6 +145,37 @@ test.skipIf(!hasTool("gcc"))(
   },
 );
 
+test.skipIf(!hasTool("gcc"))("names that mean something else in JavaScript", async () => {
+  using dir = temporaryDirectory();
+  const header = join(dir.path, "names.h");
+  const lines = [
+    "#define function 7",
+    "enum array { __proto__ = 1, constructor = 2, class = 3 };",
+    "struct field { enum array kind; int toString; int hasOwnProperty; };",
+    "struct both { struct field field; void (*call)(int); __int128 wide; double _Complex c; };",
+    "struct owner { int before; int __proto__; int after; };",
+    "struct maker { int constructor; };",
+  ];
+  writeFileSync(header, lines.join("\n"));
+  const structs = ["both", "owner", "maker"];
+  const { text, refused, structs: found } = importHeader(header, { structs, compiler: "gcc" });
+  const why = "JavaScript gives this name a meaning of its own, or it is too long";
+  expect(refused).toEqual([
+    { name: "owner", reason: `owner.__proto__: ${why}` },
+    { name: "maker", reason: `maker.constructor: ${why}` },
+  ]);
+  expect(offsetsInC(found, header, dir.path, "gcc")).toEqual([]);
+  const module = await load(text, join(dir.path, "names.ts"));
+  expect(module).toMatchObject({ function: 7 });
+  expect(Object.entries(module.array_ as object)).toEqual([
+    ["__proto__", 1],
+    ["constructor", 2],
+    ["class", 3],
+  ]);
+  for (const comment of ["a pointer to a function", "__int128", "complex double"])
+    expect(text).toContain(`/** ${comment} */`);
+});
+
 /** Structs that each of the system's headers declares; those refused are listed with the reason. */
 const headers: Record<string, { structs?: string[]; refused: string[] }> = {
   "linux/input.h": { refused: [] },

@@ -1,4 +1,5 @@
 /** From the types that a compiler found to schemas. */
+import { isMemberName } from "../../struct/declare/decorators.ts";
 import type { MemberSchema, StructSchema } from "../../struct/index.ts";
 import { CodegenError } from "../error.ts";
 import { PADDING } from "../place.ts";
@@ -83,6 +84,11 @@ export class SchemaBuilder {
     const members = struct.members.filter((member) => !member.name.startsWith(PADDING));
     for (const member of members) {
       const called = member.name === "" ? this.#handleOf(member) : member.name;
+      if (!isMemberName(called))
+        throw new CodegenError(
+          `${own}.${called}`,
+          "JavaScript gives this name a meaning of its own, or it is too long",
+        );
       fields[called] = this.#member(member, {
         own,
         called,
