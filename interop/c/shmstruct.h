@@ -2139,6 +2139,14 @@ static inline void shms_publisher_close(shms_channel *channel) {
   shms_close(&channel->file);
 }
 
+/* The oldest message that is there, when `next` is the one that comes next. */
+static inline uint64_t shms_i_oldest(const shms_channel *channel, uint64_t next) {
+  uint64_t oldest = next > channel->slots.count ? next - channel->slots.count : 0;
+  const uint32_t *slot = shms_i_slot_at(&channel->file, &channel->slots, (uint32_t)oldest);
+  /* The publisher may be at work in the slot of the one that is a whole turn old. */
+  return shms_i_load(slot) == 2 * (uint32_t)oldest + 2 || oldest == next ? oldest : oldest + 1;
+}
+
 /* Puts the cursor to where subscribers begin. */
 static inline void shms_i_subscribe(shms_channel *channel, int from) {
   const uint32_t *words = (const uint32_t *)channel->file.content;
@@ -2147,11 +2155,7 @@ static inline void shms_i_subscribe(shms_channel *channel, int from) {
   channel->missed = 0;
   channel->cursor = next;
   if (from == SHMS_NEWEST && next > 0) channel->cursor = next - 1;
-  if (from != SHMS_OLDEST) return;
-  uint64_t oldest = next > channel->slots.count ? next - channel->slots.count : 0;
-  const uint32_t *slot = shms_i_slot_at(&channel->file, &channel->slots, (uint32_t)oldest);
-  /* The publisher may be at work in the slot of the one that is a whole turn old. */
-  channel->cursor = shms_i_load(slot) == 2 * (uint32_t)oldest + 2 || oldest == next ? oldest : oldest + 1;
+  if (from == SHMS_OLDEST) channel->cursor = shms_i_oldest(channel, next);
 }
 
 /**
@@ -2183,12 +2187,27 @@ static inline int shms_i_jump(shms_channel *channel, uint64_t near_to) {
   return 1;
 }
 
+/* An older copy was written over the ring (cp): as with another file, the messages that are there come next. Not so if the message
+   before the cursor is still there: its publisher has not counted it yet. */
+static inline int shms_i_is_set_back(shms_channel *channel, uint64_t next) {
+  uint64_t received = channel->cursor - 1;
+  if ((int64_t)(next - received) > 0) return 0;
+  shms_i_fence();
+  const uint32_t *slot = shms_i_slot_at(&channel->file, &channel->slots, (uint32_t)received);
+  if (shms_i_load(slot) == 2 * (uint32_t)received + 2 && shms_i_load64(slot + 2) == received) return 0;
+  shms_i_fence();
+  /* Overwritten in turn, if the publisher has gone on meanwhile. */
+  if (shms_i_load((const uint32_t *)channel->file.content + SHMS_I_NEXT) != (uint32_t)next) return 0;
+  channel->cursor = shms_i_oldest(channel, (int64_t)next < 0 ? 0 : next);
+  return 1;
+}
+
 /* Nothing is there, or a message that was counted and never written: its publisher, a mirror, has not got it. */
 static inline int shms_i_empty(shms_channel *channel, const uint32_t *slot, uint32_t sequence) {
   uint64_t k = channel->cursor;
   uint64_t next = shms_i_extend(shms_i_load((const uint32_t *)channel->file.content + SHMS_I_NEXT), k);
   uint64_t to = k + 1;
-  if ((int64_t)(next - k) <= 0) return SHMS_E_EMPTY;
+  if ((int64_t)(next - k) <= 0) return shms_i_is_set_back(channel, next) ? SHMS_E_OVERWRITTEN : SHMS_E_EMPTY;
   shms_i_fence();
   if (sequence == 2 * (uint32_t)k + 2 && shms_i_load64(slot + 2) == k) return SHMS_E_OVERWRITTEN;
   if (shms_i_load(slot) != sequence) return SHMS_E_OVERWRITTEN;

@@ -1661,9 +1661,29 @@ class Subscriber(_Channel):
         if start == "newest":
             self.index = max(0, following - 1)
         elif start == "oldest":
-            oldest = max(0, following - self._slots.count)
-            whole = self._slots.words[self._slots.at(oldest)] == 2 * oldest + 2 & _MASK
-            self.index = oldest if whole or oldest == following else oldest + 1
+            self.index = self._oldest(following)
+
+    def _oldest(self, following):
+        """The oldest message that is there, when `following` is the one that comes next."""
+        oldest = max(0, following - self._slots.count)
+        whole = self._slots.words[self._slots.at(oldest)] == 2 * oldest + 2 & _MASK
+        return oldest if whole or oldest == following else oldest + 1
+
+    def _is_set_back(self, following):
+        """An older copy was written over the ring (cp): as with another file, the messages that are there come next. Not so if the
+        message before the cursor is still there: its publisher has not counted it yet."""
+        words, received = self._slots.words, self.index - 1
+        if following > received:
+            return False
+        _fence()
+        slot = self._slots.at(received)
+        if words[slot] == 2 * received + 2 & _MASK and self._slots.map.version(slot + 2) == received:
+            return False
+        _fence()
+        if words[_NEXT] != following & _MASK:
+            return False
+        self.index = self._oldest(max(0, following))
+        return True
 
     def receive(self, timeout=0):
         """The next Message; None when none comes for `timeout` seconds (None: no limit)."""
@@ -1728,7 +1748,7 @@ class Subscriber(_Channel):
         words, k = self._slots.words, self.index
         ahead = _extend(words[_NEXT], self.index) - self.index
         if ahead <= 0:
-            return False
+            return self._is_set_back(self.index + ahead)
         _fence()
         is_written = sequence == (2 * k + 2 & _MASK) and self._slots.map.version(slot + 2) == k
         if words[slot] == sequence and not is_written:

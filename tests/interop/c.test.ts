@@ -24,7 +24,7 @@ import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { run } from "../codegen/peers.ts";
 import { isEmulated } from "../support/platform.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { Item, isWatched, isWhole, itemOf, killedWithAJob, Ledger, takeSoon } from "./shared.ts";
+import { Item, isWatched, isWhole, itemOf, killedWithAJob, Ledger, setBack, takeSoon } from "./shared.ts";
 
 const header = join(import.meta.dir, "../../interop/c");
 const source = join(import.meta.dir, "peer.c");
@@ -247,6 +247,16 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect((await lines.next()).value).toBe("540 0");
   });
 
+  test("a channel over which an older copy is written: its messages come next", async () => {
+    const dir = newDirectory();
+    expect(await setBack(dir, [peerOf("gcc"), "received", dir])).toEqual([
+      "5 0 4",
+      "7 5 11",
+      "5 0 4",
+      "0 0 0",
+    ]);
+  });
+
   test("a publisher in C killed anywhere is taken over, and no message is torn", async () => {
     const dir = newDirectory();
     ask(["publishes", dir, "1"]);
@@ -386,12 +396,12 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
 
   test("a lease that is extended is kept, and lost once it is not", async () => {
     const dir = newDirectory();
-    using queue = new Queue(Item, { dir, create: true, slots: 8, leaseMs: 60 });
+    using queue = new Queue(Item, { dir, create: true, slots: 8, leaseMs: 250 });
     queue.push(itemOf(1));
-    const peer = spawn(["leases", dir, "200"]);
+    const peer = spawn(["leases", dir, "400"]);
     const lines = linesOf(peer.stdout);
     await lines.next();
-    expect(queue.take({ timeoutMs: 150 })).toBeUndefined();
+    expect(queue.take({ timeoutMs: 350 })).toBeUndefined();
     expect((await lines.next()).value).toBe("no error");
     using again = await takeSoon(queue);
     expect([again.data.number, again.attempt]).toEqual([1n, 2]);

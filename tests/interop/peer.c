@@ -376,6 +376,27 @@ static int receives(long count) {
   return 0;
 }
 
+/* For each line that it reads: how many messages there are, and the indexes of the first and the last one. */
+static int receives_by_line(void) {
+  char line[64];
+  shms_channel channel;
+  shms_message message;
+  Item item;
+  int error = shms_subscriber_open(&channel, &place, sizeof(Item), Item_FINGERPRINT, SHMS_OLDEST);
+  while (!error && fgets(line, sizeof line, stdin) != NULL) {
+    unsigned long long count = 0, first = 0, last = 0;
+    while (!(error = shms_receive(&channel, &item, sizeof item, &message, 0))) {
+      if (count++ == 0) first = message.index;
+      last = message.index;
+      if (!is_item(&item) || item.number != message.index) return fail("torn", SHMS_E_FORMAT);
+    }
+    if (error == SHMS_E_EMPTY) error = SHMS_OK;
+    printf("%llu %llu %llu\n", count, first, last);
+    fflush(stdout);
+  }
+  return error ? fail("receives", error) : 0;
+}
+
 /* Receives for that long. */
 static int listens(int64_t ms) {
   int64_t end = shms_i_now_ns(CLOCK_MONOTONIC) + ms * 1000000;
@@ -560,10 +581,11 @@ int main(int count, char **words) {
   if (strcmp(command, "document") == 0) return document(words[2], count > 3 ? words[3] : NULL);
   if (strcmp(command, "counts") == 0) return counts(words[2]);
   if (strcmp(command, "reads") == 0) return reads(words[2], number);
-  if (is_any(command, "publishes receives listens")) {
+  if (is_any(command, "publishes receives listens received")) {
     int bad = shms_place_of(&place, words[2], "Item", "", SHMS_CHANNEL);
     if (bad) return fail("place", bad);
     if (strcmp(command, "listens") == 0) return listens(number);
+    if (strcmp(command, "received") == 0) return receives_by_line();
     return strcmp(command, "publishes") == 0 ? publishes(number) : receives(number);
   }
   if (is_any(command, "pushes takes holds produces works fails lines leases")) {

@@ -256,6 +256,15 @@ def receives(path, count):
     say(seen, torn)
 
 
+def received(path, _):
+    """For each line that it reads: how many messages there are, and the indexes of the first and the last one."""
+    subscriber = shmstruct.Subscriber("Item", dir=path, start="oldest")
+    for _line in iter(sys.stdin.readline, ""):
+        found = list(iter(subscriber.receive, None))
+        assert all(is_item(message.data) and message.data.number == message.index for message in found)
+        say(len(found), found[0].index if found else 0, found[-1].index if found else 0)
+
+
 def listens(path, milliseconds):
     subscriber = shmstruct.Subscriber("Item", dir=path, start="oldest")
     end = time.monotonic() + milliseconds / 1000

@@ -10,7 +10,7 @@ import { Queue } from "../../src/queue/index.ts";
 import { randomSchemas } from "../codegen/random.ts";
 import { seedOfRun } from "../support/random.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { Item, isWatched, isWhole, itemOf, killedWithAJob, Ledger, takeSoon } from "./shared.ts";
+import { Item, isWatched, isWhole, itemOf, killedWithAJob, Ledger, setBack, takeSoon } from "./shared.ts";
 
 const peerPath = join(import.meta.dir, "peer.py");
 const root = mkdtempSync(join(tmpdir(), "shmstruct-py-"));
@@ -202,6 +202,16 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     20_000,
   );
 
+  test("a channel over which an older copy is written: its messages come next", async () => {
+    const dir = newDirectory();
+    expect(await setBack(dir, ["python3", peerPath, "received", dir], env)).toEqual([
+      "5 0 4",
+      "7 5 11",
+      "5 0 4",
+      "0 0 0",
+    ]);
+  });
+
   test.skipIf(!hasAtomics)(
     "a publisher in Python killed anywhere is taken over (needs libatomic)",
     async () => {
@@ -268,11 +278,11 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
         expect(await ask(["fails", dir])).toMatch(/^2 the dead letters of .* are full/);
         expect([queue.counts().delayed, queue.deadLetters.counts().ready]).toEqual([1, 2]);
       }
-      using leased = new Queue(Item, { dir, create: true, force: true, slots: 8, leaseMs: 60 });
+      using leased = new Queue(Item, { dir, create: true, force: true, slots: 8, leaseMs: 250 });
       leased.push(itemOf(1));
-      const worker = linesOf(spawn(["leases", dir, "150"]).stdout);
+      const worker = linesOf(spawn(["leases", dir, "400"]).stdout);
       await worker.next();
-      expect(leased.take({ timeoutMs: 100 })).toBeUndefined();
+      expect(leased.take({ timeoutMs: 350 })).toBeUndefined();
       expect((await worker.next()).value).toBe("extended");
       expect((await takeSoon(leased)).attempt).toBe(2);
       expect((await worker.next()).value).toBe("lost");

@@ -1,6 +1,7 @@
 /** The struct that all languages share in these tests, and its invariant. */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Publisher } from "../../src/channel/index.ts";
 import {
   type Atomic,
   array,
@@ -57,3 +58,32 @@ export async function killedWithAJob(dir: string): Promise<void> {
 /** Whether one of those that sleep for commits under a lock watches, as the lock's page has it. */
 export const isWatched = (dir: string): boolean =>
   readFileSync(join(dir, "Ledger_.lock-page")).readUInt32LE(140) !== 0;
+
+/** What a subscriber that answers a line says when an older copy is written over its channel, in place. */
+export async function setBack(dir: string, command: string[], env = process.env): Promise<unknown[]> {
+  using publisher = new Publisher(Item, { dir, create: true, slots: 16 });
+  const publish = (count: number): void => {
+    for (let i = 0; i < count; i++) publisher.send(itemOf(publisher.index));
+  };
+  publish(5);
+  const copy = readFileSync(publisher.path);
+  const peer = Bun.spawn(command, { env, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+  const lines = linesOf(peer.stdout);
+  const answers: unknown[] = [];
+  const ask = async (): Promise<void> => {
+    peer.stdin.write("\n");
+    peer.stdin.flush();
+    answers.push((await lines.next()).value);
+  };
+  await ask();
+  publish(7);
+  await ask();
+  const fd = openSync(publisher.path, "r+");
+  writeSync(fd, copy, 0, copy.length, 0);
+  closeSync(fd);
+  await ask();
+  await ask();
+  peer.stdin.end();
+  await peer.exited;
+  return answers;
+}
