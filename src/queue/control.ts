@@ -104,7 +104,7 @@ class Control implements JobControl {
     try {
       const { file } = this.#segment.content;
       this.#payload = payloadInFile(file);
-      this.#owners = new Owners(ownersPath(path), file.mode);
+      this.#owners = new Owners(ownersPath(path), file.mode, trust);
     } catch (error) {
       this.#segment.close();
       throw error;

@@ -336,7 +336,7 @@ export class Core<T extends Struct> {
   /** Opened by the first who asks for it. */
   get ownership(): Ownership {
     this.content.file.requireMapping("an owner() field");
-    this.#ownership ??= new Ownership(this.content, this.layout);
+    this.#ownership ??= new Ownership(this.content, this.layout, this.options);
     return this.#ownership;
   }
 

@@ -4,6 +4,7 @@ import { ownersPath } from "../segment/place.ts";
 import type { FieldType } from "../struct/declare/composite.ts";
 import { forValues, type Visitor, visit } from "../struct/declare/visit.ts";
 import { type Layout, layoutOfClass, sizeOfType } from "../struct/layout/layout.ts";
+import type { Trust } from "../sys/trust.ts";
 import type { RecordContent } from "./record-content.ts";
 
 /** Where the owner fields of a type are, in bytes from its start. */
@@ -40,10 +41,10 @@ export class Ownership {
   /** The number of this owner. */
   readonly id: number;
 
-  /** @throws TooManyOwnersError, SystemError */
-  constructor(content: RecordContent, layout: Layout) {
+  /** @throws TooManyOwnersError, UntrustedFileError, SystemError */
+  constructor(content: RecordContent, layout: Layout, trust: Trust) {
     const { path, mode } = content.file;
-    this.#owners = new Owners(ownersPath(path), mode);
+    this.#owners = new Owners(ownersPath(path), mode, trust);
     try {
       this.id = this.#become(content, ownerOffsets(layout));
     } catch (error) {
