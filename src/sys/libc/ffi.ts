@@ -53,51 +53,81 @@ export function openLibrary<const T extends Record<string, CFunction>>(name: str
       { args: [...args], returns: returns === "i64" ? FFIType.i64_fast : returns },
     ]),
   );
-  const { symbols } = dlopen(name, bunTable);
+  const natives = dlopen(name, bunTable).symbols as unknown as Readonly<Record<string, Native>>;
   const gated = Object.entries(table).map(([symbol, { args }]) => [
     symbol,
-    throughGate(symbol, args, symbols[symbol] as unknown as Native),
+    throughGate(symbol, args, natives[symbol] as Native),
   ]);
   return Object.fromEntries(gated) as Symbols<T>;
 }
 
-type Native = (...args: unknown[]) => unknown;
+/** `ptr` is the address in C, which costs 30 µs to ask for; `behind` what a gated function calls, which has it. */
+type Native = ((...args: unknown[]) => unknown) & { readonly ptr?: unknown; behind?: Native };
 
-/** What an argument must be, as source text: of what does not fit C would take the low bits, and do something else. */
-const GATES: Readonly<Record<CArgument, (name: string) => string | undefined>> = {
-  ptr: () => undefined,
-  i32: (name) => `typeof ${name} !== "number" || (${name} | 0) !== ${name}`,
-  u32: (name) => `typeof ${name} !== "number" || (${name} >>> 0) !== ${name}`,
-  i64: (name) =>
-    `!Number.isSafeInteger(${name}) && (typeof ${name} !== "bigint" || BigInt.asIntN(64, ${name}) !== ${name})`,
-  u64: (name) =>
-    `!(Number.isSafeInteger(${name}) && ${name} >= 0) && (typeof ${name} !== "bigint" || BigInt.asUintN(64, ${name}) !== ${name})`,
+/** What an argument must be: of what does not fit C would take the low bits, and do something else. */
+const FITS: Readonly<Record<CArgument, (value: unknown) => boolean>> = {
+  ptr: () => true,
+  i32: (value) => typeof value === "number" && (value | 0) === value,
+  u32: (value) => typeof value === "number" && value >>> 0 === value,
+  i64: (value) =>
+    Number.isSafeInteger(value) || (typeof value === "bigint" && BigInt.asIntN(64, value) === value),
+  u64: (value) =>
+    (Number.isSafeInteger(value) && (value as number) >= 0) ||
+    (typeof value === "bigint" && BigInt.asUintN(64, value) === value),
 };
 
-/**
- * The one gate that each integer passes on its way to C, also when it was checked before. The function is written out, so that a
- * call costs no more than its comparisons.
- */
-function throughGate(symbol: string, args: readonly CArgument[], native: Native): Native {
-  const names = args.map((_, i) => `a${i}`);
-  const checks = args.flatMap((type, i) => {
-    const wraps = GATES[type](names[i] as string);
-    return wraps === undefined ? [] : [`if (${wraps}) refuse(${i}, a${i});`];
-  });
-  if (checks.length === 0) return native;
-  const list = names.join(", ");
-  const make = new Function(
-    "native",
-    "refuse",
-    `return (${list}) => { ${checks.join(" ")} return native(${list}); };`,
-  );
-  const refuse = (i: number, value: unknown): never => {
-    throw new RangeError(
-      `${symbol}: ${String(value)} is no ${C_NAMES[args[i] as CArgument]} (argument ${i + 1})`,
-    );
+type Check = (i: number, value: unknown) => void;
+
+/** By the number of arguments: with a list of them a call would take ten times as long. */
+const GATES: readonly ((native: Native, check: Check) => Native)[] = [
+  (native) => native,
+  (native, check) => (a) => {
+    check(0, a);
+    return native(a);
+  },
+  (native, check) => (a, b) => {
+    check(0, a);
+    check(1, b);
+    return native(a, b);
+  },
+  (native, check) => (a, b, c) => {
+    check(0, a);
+    check(1, b);
+    check(2, c);
+    return native(a, b, c);
+  },
+  (native, check) => (a, b, c, d) => {
+    check(0, a);
+    check(1, b);
+    check(2, c);
+    check(3, d);
+    return native(a, b, c, d);
+  },
+];
+
+/** Functions of more arguments make system calls that take much longer. */
+const gateOfMany =
+  (native: Native, check: Check): Native =>
+  (...args) => {
+    args.forEach((value, i) => {
+      check(i, value);
+    });
+    return native(...args);
   };
-  // The address of the C function, for `ownedBuffer`.
-  return Object.assign(make(native, refuse) as Native, { ptr: (native as { ptr?: unknown }).ptr });
+
+/** The one gate that each integer passes on its way to C, also when it was checked before. */
+function throughGate(symbol: string, args: readonly CArgument[], native: Native): Native {
+  if (args.every((type) => type === "ptr")) return native;
+  const fits = args.map((type) => FITS[type]);
+  const check: Check = (i, value) => {
+    if (fits[i]?.(value) !== true)
+      throw new RangeError(
+        `${symbol}: ${String(value)} is no ${C_NAMES[args[i] as CArgument]} (argument ${i + 1})`,
+      );
+  };
+  const gated = (GATES[args.length] ?? gateOfMany)(native, check);
+  gated.behind = native;
+  return gated;
 }
 
 const C_NAMES: Readonly<Record<CArgument, string>> = {
@@ -132,7 +162,8 @@ export interface OwnedMemory {
  * collector takes it, or when its thread ends, `Worker.terminate()` included.
  */
 export function ownedBuffer({ address, byteLength, free, context }: OwnedMemory): ArrayBuffer {
-  const deallocator = (free as unknown as { ptr: BunPointer }).ptr;
+  const { behind = free as Native } = free as Native;
+  const deallocator = behind.ptr as BunPointer;
   // SAFETY: as in bufferAt; after `free` no JavaScript object reaches the memory.
   return withDeallocator(address as BunPointer, 0, byteLength, context as BunPointer, deallocator);
 }
