@@ -43,7 +43,6 @@ const models: [string, Model][] = [
   ["replacement, 2 deaths", replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 2 })],
   ["replacement, 2 workers", replacementModel({ order: "sc", jobs: 1, producers: 1, workers: 2, deaths: 1 })],
   ["sleepers for commits, 3, 1 commit", handOnModel({ sleepers: 3, commits: 1, deaths: 1 })],
-  ["sleepers for commits, 3, 2 commits", handOnModel({ sleepers: 3, commits: 2, deaths: 1 })],
 ];
 
 let failures = 0;
