@@ -141,6 +141,14 @@ def mine(path, _):
         say("mismatch", "values" in str(error))
 
 
+def numpy(path, _):
+    with Editor("Ledger", dir=path) as editor, editor.edit() as ledger:
+        view = shmstruct.numpy_view(ledger.values)
+        view[:] = 7
+        say((view / 2).dtype.name[:5], len(view))
+        del view
+
+
 def fork(path, _):
     editor = Editor("Ledger", dir=path)
     transaction = editor.edit()

@@ -154,6 +154,10 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     }
   });
 
+  const hasNumpy =
+    hasTool("python3") &&
+    Bun.spawnSync(["python3", "-c", "import numpy"], { stderr: "ignore" }).exitCode === 0;
+
   const hasAtomics =
     hasTool("python3") &&
     Bun.spawnSync(["python3", "-c", "import ctypes; ctypes.CDLL('libatomic.so.1')"], { stderr: "ignore" })
@@ -317,6 +321,13 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     },
     20_000,
   );
+
+  test.skipIf(!hasNumpy)("a numpy view of an array writes to the struct (needs numpy)", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true });
+    expect(await ask(["numpy", dir])).toBe("float 60");
+    expect(manager.snapshot().values.at(59)).toBe(7n);
+  });
 
   test("makes a ctypes class of any layout, by its schema", async () => {
     const dir = newDirectory();
