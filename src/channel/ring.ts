@@ -73,7 +73,7 @@ class RingMemory {
     const { slots, payloadBytes, strideBytes, firstByteOffset } = geometry;
     this.takeIn = takeIn;
     this.#bytes = bytes;
-    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
     this.slots = slots;
     this.payloadBytes = payloadBytes;
     this.mask = slots - 1;
@@ -124,12 +124,16 @@ class RingMemory {
 
 /** Makes an empty ring of zeroed bytes. */
 export function initRing(bytes: Uint8Array, geometry: SlotGeometry): void {
-  writeGeometry(new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2), geometry);
+  writeGeometry(new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2), geometry);
 }
 
 /** The ring's geometry, checked. @param refuse throws the error for a damaged one */
 export const ringGeometry = (bytes: Uint8Array, refuse: (reason: string) => never): SlotGeometry =>
-  readGeometry(new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2), MAX_RING_SLOTS, refuse);
+  readGeometry(
+    new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2),
+    MAX_RING_SLOTS,
+    refuse,
+  );
 
 export { contentBytesOf as ringBytes };
 

@@ -143,7 +143,7 @@ export interface SavedJob {
 }
 
 const asWords = (bytes: Uint8Array): Int32Array =>
-  new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+  new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
 
 /** Makes an empty queue of zeroed bytes: FREE of generation 0 is the word 0. */
 export function initSlots(bytes: Uint8Array, geometry: SlotGeometry, limits: QueueLimits): void {
@@ -191,7 +191,7 @@ export class Slots {
   constructor(bytes: Uint8Array, geometry: SlotGeometry, ticketHigh = 0) {
     this.#bytes = bytes;
     this.words = asWords(bytes);
-    this.#wide = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 3);
+    this.#wide = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 3);
     this.slots = geometry.slots;
     this.payloadBytes = geometry.payloadBytes;
     this.#mask = geometry.slots - 1;

@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
-import { renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import {
@@ -216,6 +216,27 @@ describe("subscribers", () => {
       if (data.id === 4) break;
     }
     expect(got).toEqual([2, 3, 4]);
+  });
+
+  test("a subscriber that spins for spinMs gets what is sent meanwhile, and then sleeps for the rest of timeoutMs", async () => {
+    prices({ slots: 64 }).close();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    expect(subscriber.receive({ timeoutMs: 10, spinMs: 5 })).toBeUndefined();
+    const sender = child("some");
+    expect(subscriber.receive({ timeoutMs: 20_000, spinMs: 20_000 })?.data.id).toBe(0);
+    expect(await sender.exited).toBe(0);
+  });
+
+  test("a subscriber's map of the file is read-only", () => {
+    using _publisher = prices();
+    const mapped = (): string[] =>
+      readFileSync("/proc/self/maps", "utf8")
+        .split("\n")
+        .filter((line) => line.endsWith("/Price_.channel") && line.includes(`${dir}/`))
+        .map((line) => line.split(" ")[1]!);
+    expect(mapped()).toEqual(["rw-s"]);
+    using _subscriber = new Subscriber(Price, { dir });
+    expect(mapped().sort()).toEqual(["r--s", "rw-s"]);
   });
 
   test("a signal ends an iteration with its reason, close() without one", async () => {

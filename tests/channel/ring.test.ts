@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { ftruncateSync, openSync } from "node:fs";
+import { join } from "node:path";
 import {
   type From,
   initRing,
@@ -8,7 +10,9 @@ import {
   ringGeometry,
 } from "../../src/channel/ring.ts";
 import { planSlots, type SlotGeometry } from "../../src/segment/slot-geometry.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
 import { randomFrom } from "../support/random.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 
 const MAX_SLOTS = 2 ** 20;
 
@@ -97,6 +101,27 @@ describe("one publisher, one subscriber", () => {
     expect(drain(reader)).toEqual([4, 5]);
     expect(reader.missed).toBe(3);
   });
+});
+
+test("slots of a gigabyte each, to the end of a mapping of 4 GiB", () => {
+  using directory = temporaryDirectory();
+  const geometry = planSlots(4, 2 ** 30 - 4096, MAX_SLOTS);
+  // A file with holes: only what is touched takes memory.
+  const fd = openSync(join(directory.path, "ring"), "w+");
+  ftruncateSync(fd, ringBytes(geometry));
+  using mapping = Mapping.map(fd, { byteLength: ringBytes(geometry) });
+  const bytes = new Uint8Array(mapping.buffer);
+  initRing(bytes, geometry);
+  expect(ringGeometry(bytes, (reason) => expect.unreachable(reason))).toEqual(geometry);
+  const memory = { bytes, geometry };
+  const [writer, reader] = [publisher(memory), subscriber(memory)];
+  for (let value = 1; value <= 5; value++) {
+    writer.payload(writer.loan())[2 ** 30 - 4097] = value;
+    writer.send(2 ** 30 - 4096, value);
+    const slot = reader.find();
+    expect([slot, reader.part(slot).at(-1), reader.finish(slot)]).toEqual([expect.any(Number), value, true]);
+  }
+  expect(bytes.at(-1)).toBe(4);
 });
 
 describe("where a subscriber begins", () => {

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { ftruncateSync, openSync } from "node:fs";
+import { join } from "node:path";
 import {
   attemptOf,
   FREE,
@@ -13,6 +15,8 @@ import {
   WRITING,
 } from "../../src/queue/slots.ts";
 import { planSlots } from "../../src/segment/slot-geometry.ts";
+import { Mapping } from "../../src/sys/mapping.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 
 const geometry = planSlots(4, 8, 1024);
 
@@ -41,6 +45,29 @@ function take(slots: Slots): { slot: number; lease: number; value: number } | un
   if (slot < 0) return undefined;
   return { slot, lease: slots.lease, value: slots.payload(slot)[0]! };
 }
+
+test("slots of a gigabyte each, to the end of a mapping of 4 GiB", () => {
+  using directory = temporaryDirectory();
+  const large = planSlots(4, 2 ** 30 - 4096, 1024);
+  // A file with holes: only what is touched takes memory.
+  const fd = openSync(join(directory.path, "queue"), "w+");
+  ftruncateSync(fd, slotsBytes(large));
+  using mapping = Mapping.map(fd, { byteLength: slotsBytes(large) });
+  const bytes = new Uint8Array(mapping.buffer);
+  initSlots(bytes, large, { maxAttempts: 0, leaseMs: 0 });
+  const slots = new Slots(bytes, large);
+  slots.owner = 1;
+  for (let value = 1; value <= 4; value++) {
+    const slot = slots.claim();
+    slots.payload(slot)[2 ** 30 - 4097] = value;
+    slots.publish(slot, 2 ** 30 - 4096);
+  }
+  expect([slots.claim(), bytes.at(-1)]).toEqual([-1, 4]);
+  for (let value = 1; value <= 4; value++) {
+    const slot = slots.take();
+    expect([slots.payload(slot).at(-1), slots.done(slot, slots.lease)]).toEqual([value, true]);
+  }
+});
 
 describe("push, take, done", () => {
   test("jobs come in order, and are bounded", () => {
