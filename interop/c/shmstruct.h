@@ -2261,10 +2261,12 @@ static inline int shms_receive(shms_channel *channel, void *target, size_t room,
   for (;;) {
     shms_i_page *page = channel->file.lock.page;
     uint32_t seen = page == NULL ? 0 : shms_i_load(&page->changes);
+    /* A damaged ring could send the cursor to and fro for ever: the next look goes on. */
+    uint32_t turns = channel->slots.count + 100;
     int error;
     do error = shms_i_receive_once(channel, target, room, message);
-    while (error == SHMS_E_OVERWRITTEN);
-    if (error != SHMS_E_EMPTY) return error;
+    while (error == SHMS_E_OVERWRITTEN && --turns > 0);
+    if (error != SHMS_E_EMPTY && error != SHMS_E_OVERWRITTEN) return error;
     /* What is left in a file that was replaced comes first. */
     if (shms_i_load(&channel->file.footer->superseded) != 0 || timeout_ms != 0) {
       dev_t device = channel->file.device;

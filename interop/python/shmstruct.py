@@ -1715,7 +1715,8 @@ class Subscriber(_Channel):
             self.index = 0
 
     def _receive(self):
-        while True:
+        # A damaged ring could send the cursor to and fro for ever: the next look goes on.
+        for _ in range(self._slots.count + 100):
             slots, words, k = self._slots, self._slots.words, self.index
             slot, want = slots.at(k), 2 * k + 2 & _MASK
             sequence = words[slot]
