@@ -695,14 +695,14 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const atOnce = attempt();
     if (atOnce !== undefined) return atOnce;
     await using changes = this.#segment.changes({ signal });
-    for (let next = changes.next(); ; ) {
+    for (let next = new LongWait(changes.next()); ; ) {
       const result = attempt();
       const { leftMs } = deadline;
       if (result !== undefined || leftMs === 0) return result;
       this.#look();
-      const turn = await orAfter(Math.min(leftMs, this.#patienceMs), next);
+      const turn = await next.forMs(Math.min(leftMs, this.#patienceMs));
       if (turn?.done || this.closed) return undefined;
-      if (turn !== undefined) next = changes.next();
+      if (turn !== undefined) next = new LongWait(changes.next());
     }
   }
 
@@ -826,13 +826,31 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 }
 
-/** What the promise gives, or undefined after some milliseconds. Leaves no timer behind. */
-async function orAfter<R>(milliseconds: number, promise: Promise<R>): Promise<R | undefined> {
-  const pause = Promise.withResolvers<undefined>();
-  const callOff = after(milliseconds, () => pause.resolve(undefined));
-  try {
-    return await Promise.race([promise, pause.promise]);
-  } finally {
-    callOff();
+/** A promise that is waited for again and again. `Promise.race` would leave a little at it each time, until it settles. */
+class LongWait<R> {
+  readonly #promise: Promise<R>;
+  #wake: (result: Promise<R> | undefined) => void = () => {};
+  #settled = false;
+
+  constructor(promise: Promise<R>) {
+    this.#promise = promise;
+    const settle = (): void => {
+      this.#settled = true;
+      this.#wake(promise);
+    };
+    promise.then(settle, settle);
+  }
+
+  /** What the promise gives, or undefined after some milliseconds. Leaves no timer behind. */
+  async forMs(milliseconds: number): Promise<R | undefined> {
+    if (this.#settled) return await this.#promise;
+    const { promise, resolve } = Promise.withResolvers<R | undefined>();
+    this.#wake = resolve;
+    const callOff = after(milliseconds, () => resolve(undefined));
+    try {
+      return await promise;
+    } finally {
+      callOff();
+    }
   }
 }
