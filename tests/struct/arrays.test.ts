@@ -44,20 +44,20 @@ const shape = () =>
   });
 
 describe("reading", () => {
-  test("by at, counted from either end", () => {
+  test("at() reads an element, counted from either end", () => {
     const { points } = shape();
     expect([points.at(0).x, points.at(3).x, points.at(-1).x, points.at(-4).x]).toEqual([0, 3, 3, 0]);
   });
 
   test.each([4, -5, 1.5, Number.NaN, Infinity, 2 ** 32, "0" as unknown as number])(
-    "at(%p) throws RangeError",
+    "at(%p) of an array of four throws RangeError",
     (index) => {
       expect(() => shape().points.at(index)).toThrow(RangeError);
       expect(() => shape().points.at(index)).toThrow(/^Shape\.points: /);
     },
   );
 
-  test("by index, undefined beyond the end as in every array", () => {
+  test("an index reads an element, and undefined beyond the end, as in every array", () => {
     const { points, flags, names } = shape();
     expect([points[1]?.x, points[4], points[-1], points[1.5], flags[0], names[1]]).toEqual([
       1,
@@ -69,7 +69,7 @@ describe("reading", () => {
     ]);
   });
 
-  test("by iteration, destructuring and Array.from", () => {
+  test("an array is read by iteration, destructuring and Array.from", () => {
     const { points, names } = shape();
     const [first, ...rest] = points;
     expect([first?.x, rest.length, Array.from(names), [...points].map((p) => p.x)]).toEqual([
@@ -80,7 +80,7 @@ describe("reading", () => {
     ]);
   });
 
-  test("length is fixed", () => {
+  test("the length of an array is fixed", () => {
     const { points } = shape();
     expect(points.length).toBe(4);
     expect(() => Reflect.set(points, "length", 9)).not.toThrow();
@@ -88,7 +88,7 @@ describe("reading", () => {
     expect(points).toBeInstanceOf(CArray);
   });
 
-  test("rows are typed arrays over the same memory, or arrays of them", () => {
+  test("rows of an array are typed arrays over the same memory, or arrays of them", () => {
     const s = shape();
     s.grid.at(1)[2] = 1.5;
     s.cube.at(1).at(0)[1] = -7;
@@ -101,7 +101,7 @@ describe("reading", () => {
 });
 
 describe("writing", () => {
-  test("one element by index, several by set, all by fill", () => {
+  test("an array is written one element by index, several by set, all by fill", () => {
     const s = shape();
     s.flags[1] = true;
     s.flags.set([false], 2);
@@ -120,14 +120,14 @@ describe("writing", () => {
     ] as never);
   });
 
-  test("an element of a struct array through its view, and as a whole", () => {
+  test("an element of a struct array is written through its view, and as a whole", () => {
     const s = shape();
     s.points.at(1).y = 6;
     s.points[2] = s.points.at(1);
     expect([s.points.at(2).x, s.points.at(2).y]).toEqual([1, 6]);
   });
 
-  test("a whole row", () => {
+  test("a row is written as a whole", () => {
     const s = shape();
     s.grid.set([[1, 2, 3]], 1);
     s.cube.fill([
@@ -206,7 +206,7 @@ describe("writing", () => {
       RangeError,
       "Shape.grid[0]: expected an iterable of 3 c_float, got only 2",
     ],
-  ])("%s: what is refused names its place", (_, act, kind, message) => {
+  ])("an array refuses a wrong write and names its place: %s", (_, act, kind, message) => {
     const s = shape();
     const before = Bun.inspect(s);
     expect(() => act(s)).toThrow(kind);
@@ -221,7 +221,7 @@ describe("where a typed array is impossible", () => {
     @field(array(c_int32, 2)) n!: CArray<number>;
   }
 
-  test("on the other byte order", () => {
+  test("numbers in the other byte order are no typed array, and are read and written like one", () => {
     const big = create(Big, { n: [1, 2] });
     big.n[1] = -3;
     expect([ArrayBuffer.isView(big.n), ...big.n]).toEqual([false, 1, -3]);
@@ -230,7 +230,7 @@ describe("where a typed array is impossible", () => {
     }).toThrow("Big.n[0]: expected an integer from -2147483648 to 2147483647, got 2147483648");
   });
 
-  test("on misaligned memory", () => {
+  test("numbers in misaligned memory are no typed array, and are read and written like one", () => {
     class Plain extends Struct {
       @field(array(c_int32, 2)) n!: Int32Array;
     }
@@ -251,14 +251,14 @@ describe("a flexible array", () => {
     @field(array(c_int32)) words!: Int32Array;
   }
 
-  test("has as many elements as the memory behind it holds", () => {
+  test("a flexible array has as many elements as the memory behind it holds", () => {
     expect(
       [0, 7, 8, 20].map((more) => viewOf(Message, new ArrayBuffer(sizeof(Message) + more)).points.length),
     ).toEqual([0, 0, 1, 2]);
     expect(create(Words).words.length).toBe(0);
   });
 
-  test("is read and written like any other", () => {
+  test("a flexible array is read and written like any other", () => {
     const words = viewOf(Words, new ArrayBuffer(16));
     words.words = new Int32Array([1, 2, 3]);
     words.words[1] = 9;
@@ -275,7 +275,7 @@ describe("a flexible array", () => {
 describe("what JavaScript's arrays have", () => {
   const { points, names, flags } = shape();
 
-  test("on structs and text", () => {
+  test("arrays of structs and text have the methods of JavaScript's arrays", () => {
     expect(points.map((p) => p.x)).toEqual([0, 1, 2, 3]);
     expect(points.filter((p) => p.x > 1).map((p) => p.x)).toEqual([2, 3]);
     expect([points.find((p) => p.x === 2)?.x, points.findIndex((p) => p.x === 9)]).toEqual([2, -1]);
@@ -312,7 +312,7 @@ describe("what JavaScript's arrays have", () => {
   test.each([
     ["read-only", () => readOnly(Numbers, { list: numbers }).list],
     ["big-endian", () => create(Swapped, { list: numbers }).list],
-  ])("on numbers: %s", (_, make) => {
+  ])("a CArray of numbers has the methods of JavaScript's arrays: %s", (_, make) => {
     const list = make();
     expect(list).toBeInstanceOf(CArray);
     expect([list.reduce((a, b) => a + b), list.map((n) => n * 2)]).toEqual([
@@ -353,7 +353,7 @@ describe("what JavaScript's arrays have", () => {
     return viewAt(cls, new Region(buffer, 0, byteLength, READ_ONLY), 0);
   }
 
-  test("bytes are a Uint8Array in either byte order", () => {
+  test("an array of bytes is a Uint8Array in either byte order", () => {
     expect(create(Swapped, { raw: [1, 2, 3] }).raw).toEqual(new Uint8Array([1, 2, 3]));
   });
 });
@@ -375,7 +375,7 @@ describe("the layout says what an array of numbers is, for all elements alike", 
     @field(array(c_int32, 2)) words!: Int32Array;
   }
 
-  test("where packing may misalign one, none is a typed array", () => {
+  test("where packing may misalign one array of numbers, no element's is a typed array", () => {
     const holder = create(Holder, { odd: { list: [1, 2] }, words: [3, 4] });
     expect(holder.several.map((p) => p.list instanceof CArray)).toEqual([true, true, true, true]);
     expect([holder.odd.list instanceof CArray, holder.words instanceof Int32Array]).toEqual([true, true]);
@@ -385,7 +385,7 @@ describe("the layout says what an array of numbers is, for all elements alike", 
     ]);
   });
 
-  test("else all are", () => {
+  test("without packing, arrays of numbers are typed arrays in all elements", () => {
     expect(create(Natural).list).toBeInstanceOf(Float64Array);
     class Several extends Struct {
       @nested(Natural, 3) list!: StructArray<Natural>;
@@ -394,7 +394,7 @@ describe("the layout says what an array of numbers is, for all elements alike", 
   });
 });
 
-test("numbers of read-only memory: [i], methods and inspection through the Proxy in front of them", () => {
+test("numbers in read-only memory are read by [i], methods and inspection through their Proxy, and refuse a store", () => {
   class Samples extends Struct {
     @field(array(c_double, 3)) values!: Float64Array;
   }

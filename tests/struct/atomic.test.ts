@@ -12,7 +12,7 @@ type Any = Atomic<number | bigint>;
 const atomicOf = (view: Counters, name: (typeof names)[number]) => view[name] as unknown as Any;
 
 describe("operations", () => {
-  test.each(names)("of %s are JavaScript's Atomics", (name) => {
+  test.each(names)("operations of the atomic %s return and store what JavaScript's Atomics do", (name) => {
     const n = (value: number) => (name.endsWith("64") ? BigInt(value) : value);
     const counter = atomicOf(create(Counters), name);
     expect([
@@ -29,7 +29,7 @@ describe("operations", () => {
     ]).toEqual([12, 12, 17, 15, 13, 15, 14, 7, 7, 2].map(n));
   });
 
-  test("wrap around as in C", () => {
+  test("an atomic's add wraps around as in C", () => {
     const view = create(Counters, { a8: 127, u8: 255, a32: 2 ** 31 - 1, u64: 2n ** 64n - 1n });
     view.a8.add(1);
     view.u8.add(1);
@@ -75,7 +75,7 @@ describe("operations", () => {
       RangeError,
       "Counters.a8: expected an integer from -128 to 127, got 300",
     ],
-  ])("refuse %s", (_, act, kind, message) => {
+  ])("atomics refuse a wrong value: %s", (_, act, kind, message) => {
     expect(act).toThrow(kind);
     expect(act).toThrow(message);
   });
@@ -100,7 +100,7 @@ describe("operations", () => {
     expect([(a32 as never as number) + 1, (u64 as never as bigint) - 1n] as unknown[]).toEqual([10, 9n]);
   });
 
-  test("misaligned memory is refused at the atomic, and by an assignment before anything is stored", () => {
+  test("an atomic in misaligned memory is refused, by an assignment before anything is stored", () => {
     const bytes = new Uint8Array(64);
     const view = viewOf(Counters, bytes, 1);
     expect(() => view.a32).toThrow(
@@ -117,7 +117,7 @@ describe("operations", () => {
 });
 
 describe("on read-only memory", () => {
-  test("a million loads work in compiled code, and everything else throws TypeError", () => {
+  test("an atomic in read-only memory takes a million loads in compiled code, and throws TypeError for everything else", () => {
     using file = new SharedFile();
     const writer = viewOf(Counters, file.map("write").buffer);
     const { buffer } = file.map("read");
@@ -146,7 +146,7 @@ describe("on read-only memory", () => {
 });
 
 describe("between processes", () => {
-  test("two that add 10 million times lose nothing", async () => {
+  test("two processes that add 10 million times to one atomic lose nothing", async () => {
     using file = new SharedFile();
     const shared = viewOf(Shared, file.map("write").buffer);
     const times = "5000000";
@@ -156,7 +156,7 @@ describe("between processes", () => {
     expect([shared.counter.load(), shared.wideCounter.load()]).toEqual([10_000_000, -200_000n] as never);
   }, 60_000);
 
-  test("notify wakes a waiter in another process", async () => {
+  test("an atomic's notify wakes a waiter in another process", async () => {
     using file = new SharedFile();
     const shared = viewOf(Shared, file.map("write").buffer);
     using waiter = file.run("struct-peer.ts", "wait");
@@ -170,7 +170,7 @@ describe("between processes", () => {
     expect(shared.wideCounter.load()).toBe(42n as never);
   }, 60_000);
 
-  test("wait sleeps until another process notifies", async () => {
+  test("an atomic's wait sleeps until another process notifies", async () => {
     using file = new SharedFile();
     const shared = viewOf(Shared, file.map("write").buffer);
     using notifier = file.run("struct-peer.ts", "notify");
@@ -185,23 +185,23 @@ describe("between processes", () => {
 describe("wait", () => {
   const { a8, a32, u32, a64 } = create(Counters);
 
-  test("comes back at once when the value is another one", () => {
+  test("an atomic's wait returns at once when the value is another one", () => {
     expect(a32.wait(1)).toBe("not-equal");
   });
 
-  test("comes back after its timeout", () => {
+  test("an atomic's wait returns after its timeout", () => {
     expect([a32.wait(0, { timeoutMs: 5 }), u32.wait(0, { timeoutMs: 0 })]).toEqual([
       "timed-out",
       "timed-out",
     ]);
   });
 
-  test("compares unsigned values as such", () => {
+  test("an atomic's wait compares unsigned values as such", () => {
     u32.store(2 ** 32 - 1);
     expect(u32.wait(2 ** 32 - 1, { timeoutMs: 1 })).toBe("timed-out");
   });
 
-  test("needs 32 bits", () => {
+  test("an atomic's wait and notify need 32 bits", () => {
     expect(() => a8.wait(0)).toThrow(
       new TypeError("Counters.a8.wait needs a 32-bit atomic (c_int32 or c_uint32), this is a c_int8"),
     );
@@ -210,7 +210,7 @@ describe("wait", () => {
     );
   });
 
-  test("refuses a timeout or a count that is none", () => {
+  test("an atomic's wait refuses a wrong timeout or value, and notify a wrong count", () => {
     expect(() => a32.wait(0, { timeoutMs: -1 })).toThrow(
       "Counters.a32.wait: expected a timeoutMs of 0 or more milliseconds, got -1",
     );
@@ -220,7 +220,7 @@ describe("wait", () => {
     expect(a32.notify()).toBe(0);
   });
 
-  test("refuses a number in the place of its options, which would mean no timeout", () => {
+  test("an atomic's wait refuses a number in the place of its options, which would mean no timeout", () => {
     expect(() => a32.wait(0, 10 as never)).toThrow(
       "Counters.a32.wait: expected options such as { timeoutMs: … }, got 10",
     );
@@ -228,7 +228,7 @@ describe("wait", () => {
     expect(() => a32.wait(0, { timeoutMs: "10" as never })).toThrow(TypeError);
   });
 
-  test("throws TypeError once the memory is gone", () => {
+  test("an atomic's wait and notify throw TypeError once the memory is gone", () => {
     const buffer = new ArrayBuffer(64);
     const { a32: gone } = viewOf(Counters, buffer);
     buffer.transfer(0);

@@ -53,7 +53,7 @@ function differences(readTwice: () => boolean): number {
   return different;
 }
 
-test("two reads of one word with barrier() before each", () => {
+test("two reads of one word with barrier() before each can see two values", () => {
   const words = new Int32Array(mapping.buffer);
   let sink = 0;
   const readTwice = (): boolean => {
@@ -66,7 +66,7 @@ test("two reads of one word with barrier() before each", () => {
   expect(differences(readTwice)).toBeGreaterThan(0);
 }, 30_000);
 
-test("two reads of one member of a fresh view", () => {
+test("two reads of one member of a fresh view can see two values", () => {
   const view = viewAt(Flag, new Region(mapping.buffer, 0, 4, READ_ONLY | FRESH), 0);
   let sink = 0;
   const readTwice = (): boolean => {
@@ -77,7 +77,7 @@ test("two reads of one member of a fresh view", () => {
   expect(differences(readTwice)).toBeGreaterThan(0);
 }, 30_000);
 
-test("a loop that waits for a fresh view ends", () => {
+test("a loop that waits for a change of a fresh view ends", () => {
   const view = viewAt(Flag, new Region(mapping.buffer, 0, 4, READ_ONLY | FRESH), 0);
   const turns = (): number => {
     const first = view.value;

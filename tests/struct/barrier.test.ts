@@ -39,7 +39,7 @@ test.each(["map", "read-only map", "bytes of a map"])(
   60_000,
 );
 
-test("what a view is asked for decides; else mapped memory and what threads share is fresh, and other memory is not", () => {
+test("a view is fresh as its option says, and without one if its memory is mapped or shared by threads", () => {
   using file = new SharedFile();
   const { buffer } = file.map("write");
   const isFresh = (...at: Parameters<typeof viewOf<Shared>>): boolean =>

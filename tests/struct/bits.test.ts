@@ -65,37 +65,40 @@ const ranges = {
 } as const;
 
 describe("a bit-field", () => {
-  test.each(Object.entries(ranges))("%s holds %p, and no more", (name, [least, most]) => {
-    const big = name === "g" || name === "h" || name === "i";
-    const value = (n: bigint) => (big ? n : Number(n));
-    const flags = create(Flags);
-    for (const fits of [least, most]) {
-      Object.assign(flags, { [name]: value(fits) });
-      expect(flags[name as "a"]).toBe(value(fits) as number);
-    }
-    const before = bytesOf(flags).slice();
-    for (const wrong of [least - 1n, most + 1n]) {
-      expect(() => Object.assign(flags, { [name]: value(wrong) })).toThrow(RangeError);
-      expect(() => Object.assign(flags, { [name]: value(wrong) })).toThrow(`Flags.${name}: expected`);
-    }
-    expect(() => Object.assign(flags, { [name]: big ? 0 : 0n })).toThrow(TypeError);
-    expect(bytesOf(flags)).toEqual(before);
-  });
+  test.each(Object.entries(ranges))(
+    "the bit-field %s holds the range %p, and no more",
+    (name, [least, most]) => {
+      const big = name === "g" || name === "h" || name === "i";
+      const value = (n: bigint) => (big ? n : Number(n));
+      const flags = create(Flags);
+      for (const fits of [least, most]) {
+        Object.assign(flags, { [name]: value(fits) });
+        expect(flags[name as "a"]).toBe(value(fits) as number);
+      }
+      const before = bytesOf(flags).slice();
+      for (const wrong of [least - 1n, most + 1n]) {
+        expect(() => Object.assign(flags, { [name]: value(wrong) })).toThrow(RangeError);
+        expect(() => Object.assign(flags, { [name]: value(wrong) })).toThrow(`Flags.${name}: expected`);
+      }
+      expect(() => Object.assign(flags, { [name]: big ? 0 : 0n })).toThrow(TypeError);
+      expect(bytesOf(flags)).toEqual(before);
+    },
+  );
 
-  test("of c_bool holds a boolean", () => {
+  test("a bit-field of c_bool holds a boolean", () => {
     const flags = create(Flags, { b: true });
     expect([flags.b, bytesOf(flags)[0]]).toEqual([true, 2]);
     expect(() => Object.assign(flags, { b: 1 })).toThrow("Flags.b: expected a boolean, got 1");
   });
 
-  test("of signed type with one bit holds 0 and -1, as in C", () => {
+  test("a bit-field of signed type with one bit holds 0 and -1, as in C", () => {
     expect(create(Flags, { i: -1n }).i).toBe(-1n);
   });
 
   test.each([
     ["little-endian", Packed],
     ["big-endian", PackedBig],
-  ])("keeps to its bits: %s, across bytes", (_, cls) => {
+  ])("a bit-field across bytes keeps to its bits: %s", (_, cls) => {
     const arbitrary = fc.record({
       a: fc.integer({ min: 0, max: 7 }),
       b: fc.bigInt({ min: -(2n ** 60n), max: 2n ** 60n - 1n }),
@@ -146,7 +149,7 @@ describe("what a bit-field is reached by", () => {
     return { load: shown(load), store: shown(store), tears };
   };
 
-  test("is the smallest aligned access that covers it", () => {
+  test("a bit-field is reached by the smallest aligned access that covers it", () => {
     class W extends Struct {
       @bits(c_uint32, 4) kind!: number;
       @bits(c_uint32, 16) index!: number;
@@ -157,7 +160,7 @@ describe("what a bit-field is reached by", () => {
     expect(accessOf(W, "gen")).toEqual({ load: "2@2", store: "2@2", tears: false });
   });
 
-  test("takes in no member that is not a bit-field: unsigned a:12 before a char is 2 bytes", () => {
+  test("the access of a bit-field takes in no member that is not a bit-field: unsigned a:12 before a char is 2 bytes", () => {
     class A extends Struct {
       @bits(c_uint32, 12) a!: number;
       @field(c_uint8) b!: number;
@@ -165,7 +168,7 @@ describe("what a bit-field is reached by", () => {
     expect(accessOf(A, "a")).toEqual({ load: "2@0", store: "2@0", tears: false });
   });
 
-  test("is in parts where there is no such access, and then it tears: unsigned a:24 before a char", () => {
+  test("a bit-field without a single access is stored in parts, and then it tears: unsigned a:24 before a char", () => {
     class A extends Struct {
       @bits(c_uint32, 24) a!: number;
       @field(c_uint8) b!: number;
@@ -178,7 +181,7 @@ describe("what a bit-field is reached by", () => {
     expect([...bytesOf(view)]).toEqual([0xcc, 0xbb, 0xaa, 4]);
   });
 
-  test("ends at a zero-width bit-field, as C11's memory location does", () => {
+  test("the access of a bit-field ends at a zero-width bit-field, as C11's memory location does", () => {
     class A extends Struct {
       @bits(c_uint32, 20) a!: number;
       @bits(c_uint8, 0) _!: number;
@@ -189,7 +192,7 @@ describe("what a bit-field is reached by", () => {
     expect(layoutOf(A).fields.b.bits).toEqual({ offset: 24, width: 4, apart: true });
   });
 
-  test("tears where packing puts it over the edge of every aligned access", () => {
+  test("a bit-field tears where packing puts it over the edge of every aligned access", () => {
     expect(accessOf(Packed, "a").tears).toBe(false);
     for (const name of ["b", "c", "d"]) expect(accessOf(Packed, name).tears).toBe(true);
   });
@@ -209,7 +212,7 @@ describe("bit-fields of other types", () => {
     @bits(enumOf(c_uint64, { A: 1n, B: 2n }), 2) big!: 1n | 2n;
   }
 
-  test("hold what the type holds", () => {
+  test("bit-fields of enums and asNumber hold what the type holds", () => {
     const mixed = create(Mixed, { mode: Mode.Stop, nanoseconds: 2 ** 50 - 1, small: -16, large: 7, big: 2n });
     expect(toObject(mixed)).toEqual({ mode: 5, nanoseconds: 2 ** 50 - 1, small: -16, large: 7, big: 2n });
     mixed.mode = Mode.Run;
@@ -217,7 +220,7 @@ describe("bit-fields of other types", () => {
     expect([mixed.mode, mixed.nanoseconds, mixed.small]).toEqual([1, 2 ** 50 - 1, 15]);
   });
 
-  test("refuse what the type or the width cannot hold", () => {
+  test("bit-fields of enums and asNumber refuse what the type or the width cannot hold", () => {
     const mixed = create(Mixed);
     const before = bytesOf(mixed).slice();
     const wrong: [string, unknown, string][] = [
@@ -236,13 +239,13 @@ describe("bit-fields of other types", () => {
     expect(bytesOf(mixed)).toEqual(before);
   });
 
-  test("an asNumber of more than 53 bits refuses to show what is no safe integer", () => {
+  test("a bit-field of asNumber with more than 53 bits refuses to show an unsafe integer", () => {
     const mixed = create(Mixed);
     bytesOf(mixed).fill(0xff);
     expect(() => mixed.large).toThrow("Mixed.large: expected a safe integer");
   });
 
-  test("come back from a schema", () => {
+  test("bit-fields of enums and asNumber come back from a schema", () => {
     const Again = structFromSchema(JSON.parse(JSON.stringify(layoutOf(Mixed))));
     const mixed = create(Mixed, { mode: Mode.Stop, small: -3, big: 1n });
     expect(toObject(viewOf(Again, bytesOf(mixed)))).toEqual(toObject(mixed));

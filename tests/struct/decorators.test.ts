@@ -128,7 +128,7 @@ describe("what is recorded", () => {
     type All = Value & Inner & Payload;
     const init: Init<All> = { kind: 1, whole: 258, last: 3 };
 
-    test("to read and to store, and so is what they are declared by", () => {
+    test("members of an anonymous union are read and stored in the struct around it and through its handle", () => {
       const value = create(Value, init) as All;
       expect([value.whole, value.low, value.inner.payload.low]).toEqual([258, 2, 2]);
       value.low = 7;
@@ -139,7 +139,7 @@ describe("what is recorded", () => {
       expect(value.whole).toBe(5);
     });
 
-    test("once, and there, however they are shown or copied", () => {
+    test("members of an anonymous union are shown and copied once, in the struct around it", () => {
       const value = create(Value, init) as All;
       const shown = { kind: 1, whole: 258, low: 2, last: 3 };
       expect(toObject(value)).toEqual(shown);
@@ -150,7 +150,7 @@ describe("what is recorded", () => {
       expect(equals(create(Value, value), value)).toBe(true);
     });
 
-    test("in the layout by name, where the declaration alone is listed", () => {
+    test("layoutOf has members of an anonymous union by name, and lists only its declaration", () => {
       const { fields } = layoutOf(Value as unknown as StructClass<All>);
       expect(Object.keys(fields)).toEqual(["inner", "last"]);
       expect([fields.whole.offset, fields.low.type, fields.inner.anonymous]).toEqual([4, "c_uint8", true]);
@@ -165,12 +165,12 @@ describe("what is refused", () => {
   const fields = (...members: string[]) =>
     `class Bad extends s.Struct { ${members.join("; ")} }; s.sizeof(Bad);`;
 
-  test("a second field of the same name", async () => {
+  test("a second field of the same name is refused", async () => {
     const message = await refusal(fields("@s.field(s.c_int32) x!: number", "@s.field(s.c_int8) x!: number"));
     expect(message).toMatch(/^(Bad|this struct)\.x is declared twice$/);
   });
 
-  test("a field that shadows an inherited one", async () => {
+  test("a field that shadows an inherited one is refused", async () => {
     const message = await refusal(`
       class Base extends s.Struct { @s.field(s.c_int32) x!: number }
       class Middle extends Base { @s.field(s.c_int32) y!: number }
@@ -178,7 +178,7 @@ describe("what is refused", () => {
     expect(message).toMatch(/^(Bad|this struct)\.x is already a member of the base class$/);
   });
 
-  test("a class without fields", async () => {
+  test("a class without fields is refused", async () => {
     expect(await refusal("class Bad extends s.Struct {}; s.sizeof(Bad);")).toBe(
       "Bad has no fields: declare them with @field(type), @nested(Class) or @bits(type, width); one that is meant to have none says @struct({ empty: true })",
     );
@@ -189,7 +189,7 @@ describe("what is refused", () => {
     ["set x(v: number) {}", "Point.x"],
     ["x() { return 1 }", "Point.x"],
     ["get f() { return 1 }", "Payload.f"],
-  ])("%s, where a field has that name: it would be ignored", async (member, fieldName) => {
+  ])("%s is refused where a field has that name, as it would be ignored", async (member, fieldName) => {
     const bases = `class Payload extends s.Struct { @s.field(s.c_int8) f!: number }
       class Point extends s.Struct { @s.field(s.c_int8) x!: number; @s.anonymous(Payload) p!: unknown }`;
     const message = `Bad.${fieldName.at(-1)} is a getter, setter or method, which the field ${fieldName} would hide; give it another name`;
@@ -203,26 +203,26 @@ describe("what is refused", () => {
     );
   });
 
-  test("a getter that a field of a class from a schema would hide", async () => {
+  test("a getter that a field of a class from a schema would hide is refused", async () => {
     const message = await refusal(`class Point extends s.Struct { @s.field(s.c_int8) x!: number }
       const Again = s.structFromSchema(s.layoutOf(Point));
       class Bad extends Again { get x() { return 1 } }; s.sizeof(Bad)`);
     expect(message).toContain("which the field Point.x would hide");
   });
 
-  test("a static member", async () => {
+  test("a static member is refused", async () => {
     expect(await refusal(fields("@s.field(s.c_int32) static x: number"))).toBe(
       "@field x is static; a struct's members belong to its instances",
     );
   });
 
-  test("a member named by a symbol", async () => {
+  test("a member named by a symbol is refused", async () => {
     expect(await refusal(`const key = Symbol("key"); ${fields("@s.field(s.c_int32) [key]!: number")}`)).toBe(
       "@field Symbol(key): a member must have a name, not a symbol",
     );
   });
 
-  test.each(["0", "two words", "a.b", "__proto__", ""])("a member named %j", async (name) => {
+  test.each(["0", "two words", "a.b", "__proto__", ""])("a member named %j is refused", async (name) => {
     const message = await refusal(fields(`@s.field(s.c_int32) [${JSON.stringify(name)}]!: number`));
     expect(message).toMatch(
       /^(Bad|this struct): .* cannot be a member's name; it must be an identifier( other than constructor and __proto__, .*)?$/,
@@ -230,7 +230,7 @@ describe("what is refused", () => {
     expect(message).toContain(JSON.stringify(name));
   });
 
-  test("a member with a name of 256 letters, and a type with one", async () => {
+  test("a member with a name of 256 letters is refused, and so is a type with one", async () => {
     const name = "x".repeat(256);
     expect(await refusal(fields(`@s.field(s.c_int32) ${name}!: number`))).toMatch(
       /cannot be a member's name; it must have at most 255 characters$/,
@@ -239,7 +239,7 @@ describe("what is refused", () => {
     expect(() => field(type)).toThrow(/^type "x{60}"… \(256 characters\): a name must have at most 255/);
   });
 
-  test("a member named constructor", () => {
+  test("a member named constructor is refused", () => {
     const decorate = field(c_int32) as unknown as (target: object, key: string) => void;
     expect(() => decorate(Middle.prototype, "constructor")).toThrow(
       new StructDefinitionError(
@@ -252,14 +252,14 @@ describe("what is refused", () => {
     ["a getter", "@s.field(s.c_int32) get x() { return 1 }"],
     ["a setter", "@s.field(s.c_int32) set x(v: number) {}"],
     ["a method", "@s.field(s.c_int32) x() { return 1 }"],
-  ])("%s", async (_, member) => {
+  ])("@field on %s is refused", async (_, member) => {
     const message = await refusal(fields(member));
     expect(message).toMatch(
       /^@field (Bad\.)?x is (an accessor or a method|declared as \w+)[;:] only plain fields/,
     );
   });
 
-  test("an accessor, in the standard style", async () => {
+  test("@field on an accessor is refused in the standard style", async () => {
     const attempt = refusal(fields("@s.field(s.c_int32) accessor x: number"));
     // The legacy style has no such syntax.
     if (style === "legacy") return expect(attempt).rejects.toThrow("2 errors building");
@@ -269,7 +269,7 @@ describe("what is refused", () => {
     );
   });
 
-  test("a private member, in the standard style", async () => {
+  test("@field on a private member is refused in the standard style", async () => {
     const attempt = refusal(fields("@s.field(s.c_int32) #x!: number"));
     if (style === "legacy") return expect(attempt).rejects.toThrow("Expected");
     expect(await attempt).toBe("@field #x is private; a view could not reach it");
@@ -325,11 +325,11 @@ describe("what is refused", () => {
     ],
     ["@s.field({ ...s.c_int32, read: 5 })", "type c_int32: read must be a function, got 5"],
     ["@s.array({ ...s.c_int32, check: null })", "type c_int32: check must be a function, got null"],
-  ])("%s", async (decorator, message) => {
+  ])("the decorator %s is refused", async (decorator, message) => {
     expect(await refusal(fields(`${decorator} x!: unknown`))).toBe(message);
   });
 
-  test.each([-1, 1.5, Number.NaN, 2 ** 53])("an array of %p elements", (n) => {
+  test.each([-1, 1.5, Number.NaN, 2 ** 53])("an array of %p elements is refused", (n) => {
     expect(() => nested(Base, n)).toThrow(RangeError);
     expect(() => nested(Base, n)).toThrow(`array: a length must be a whole number from 0 on, got ${n}`);
   });
@@ -347,30 +347,30 @@ describe("what is refused", () => {
       { name: "N".repeat(300) },
       `@struct: name must have at most 200 characters, as it becomes part of a file name, got "${"N".repeat(60)}"… (300 characters)`,
     ],
-  ])("@struct(%j)", (options, message) => {
+  ])("@struct(%j) is refused", (options, message) => {
     expect(() => struct(options)).toThrow(new StructDefinitionError(message));
   });
 
-  test("an option that there is not", () => {
+  test("@struct refuses an unknown option", () => {
     expect(() => struct({ packed: 1 } as never)).toThrow(
       '@struct: there is no option "packed"; the options are pack, align, endian, name',
     );
     expect(() => struct("Robot" as never)).toThrow(TypeError);
   });
 
-  test("a class without a name, which could not be the name of a file", async () => {
+  test("a class without a name is refused, as a file could not be named after it", async () => {
     expect(
       await refusal("s.sizeof((() => class extends s.Struct { @s.field(s.c_int8) x!: number })())"),
     ).toBe('the name of a struct class must be an identifier, not ""; give it one with @struct({ name })');
   });
 
-  test("a class that is no struct", async () => {
+  test("a class that does not extend Struct is refused", async () => {
     expect(await refusal("class Bad { @s.field(s.c_int8) x!: number }; s.sizeof(Bad as never);")).toBe(
       "Bad is not a struct class: it must extend Struct, Union or MmapStructure",
     );
   });
 
-  test("a class that contains itself", () => {
+  test("a class that contains itself is refused", () => {
     class Loop extends Struct {
       @field(c_int32) x!: number;
       declare inner: Struct;
@@ -382,7 +382,7 @@ describe("what is refused", () => {
     );
   });
 
-  test("new, because only create, viewOf and the roles give a struct memory", () => {
+  test("new of a struct class is refused, because only create, viewOf and the roles give a struct memory", () => {
     expect(() => new Base()).toThrow(
       new TypeError("new Base() would have no memory: use create(Base, { … }) or viewOf(Base, buffer)"),
     );
@@ -427,11 +427,14 @@ describe("a contradicting declared type, where design:type is at hand", () => {
     ["nested(Inner)", "Outer", "Outer", "Inner"],
     ["nested(Inner, 3)", "Inner", "Inner", "CArray"],
     ["bits(s.c_int32, 3)", "boolean", "Boolean", "Number"],
-  ])("@%s as %s", async (decorator, type, name, expected) => {
-    const message = await declared(decorator, type);
-    if (style === "standard") return expect(message).toBe("nothing was refused");
-    expect(message).toBe(`Bad.x is declared as ${name}, but its type reads as ${expected}`);
-  });
+  ])(
+    "@%s declared as %s is refused where design:type is at hand",
+    async (decorator, type, name, expected) => {
+      const message = await declared(decorator, type);
+      if (style === "standard") return expect(message).toBe("nothing was refused");
+      expect(message).toBe(`Bad.x is declared as ${name}, but its type reads as ${expected}`);
+    },
+  );
 
   test.each([
     ["field(s.c_int32)", "unknown"],
@@ -443,7 +446,7 @@ describe("a contradicting declared type, where design:type is at hand", () => {
     ["field(s.convert(s.c_int8, { name: 'd', decode: String, encode: Number }))", "string"],
     ["nested(Outer)", "Inner"],
     ["nested(Outer)", "s.Struct"],
-  ])("but not @%s as %s", async (decorator, type) => {
+  ])("@%s declared as %s is accepted", async (decorator, type) => {
     expect(await declared(decorator, type)).toBe("nothing was refused");
   });
 });

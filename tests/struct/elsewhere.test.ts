@@ -81,16 +81,19 @@ describe("the portable ways with text agree with a Buffer's", () => {
   const cases = Object.keys(names).flatMap((encoding) =>
     texts.map((text) => [encoding as TextEncoding, text] as const),
   );
-  test.each(cases)("%s", (encoding, text) => {
-    const buffer = Buffer.from(text, names[encoding]);
-    const bytes = new Uint8Array(buffer.length + 3);
-    expect(portable.encode[encoding](text, bytes, 1, buffer.length)).toBe(buffer.length);
-    expect(bytes.slice(1, -2)).toEqual(new Uint8Array(buffer));
-    expect(portable.decode[encoding](bytes.slice(1), buffer.length)).toBe(buffer.toString(names[encoding]));
-    if (encoding === "utf8") expect(portable.utf8Length(text)).toBe(buffer.length);
-  });
+  test.each(cases)(
+    "portable encoding and decoding of text agrees with a Buffer's: %s (%#)",
+    (encoding, text) => {
+      const buffer = Buffer.from(text, names[encoding]);
+      const bytes = new Uint8Array(buffer.length + 3);
+      expect(portable.encode[encoding](text, bytes, 1, buffer.length)).toBe(buffer.length);
+      expect(bytes.slice(1, -2)).toEqual(new Uint8Array(buffer));
+      expect(portable.decode[encoding](bytes.slice(1), buffer.length)).toBe(buffer.toString(names[encoding]));
+      if (encoding === "utf8") expect(portable.utf8Length(text)).toBe(buffer.length);
+    },
+  );
 
-  test("bytes that are no text read as U+FFFD in both", () => {
+  test("bytes that are no text read as U+FFFD, by the portable decoder and by a Buffer", () => {
     const bytes = new Uint8Array([0x61, 0xff, 0xe2, 0x82, 0x62]);
     expect(portable.decode.utf8(bytes, 5)).toBe(Buffer.from(bytes).toString("utf8"));
   });

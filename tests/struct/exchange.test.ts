@@ -8,7 +8,7 @@ import { hasTool } from "../support/tools.ts";
 const COUNT = 10_000;
 
 test.skipIf(!hasTool("gcc"))(
-  "we load what C stores, and C what we store: no value that was not stored (needs gcc)",
+  "TypeScript and C only ever load values that the other one stored (needs gcc)",
   async () => {
     using dir = temporaryDirectory();
     const exchange = compileExchange(dir.path);

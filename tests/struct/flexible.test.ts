@@ -46,7 +46,7 @@ class Raw extends Struct {
 }
 
 describe("a flexible array with a count", () => {
-  test("has as many elements as the other member says", () => {
+  test("a flexible array with a count has as many elements as the other member says", () => {
     const table = viewOf(Table, new ArrayBuffer(4 + 10 * 4));
     expect(table.entries.length).toBe(0);
     table.n = 3;
@@ -54,7 +54,7 @@ describe("a flexible array with a count", () => {
     expect(toObject(table)).toEqual({ n: 3, entries: Array(3).fill({ a: 0, b: 0 }) });
   });
 
-  test("has never more than the memory holds, whatever stands there", () => {
+  test("a flexible array never has more elements than the memory holds, whatever its count says", () => {
     const table = viewOf(Table, new ArrayBuffer(4 + 10 * 4));
     table.n = 4_000_000_000;
     expect(table.entries.length).toBe(10);
@@ -67,7 +67,7 @@ describe("a flexible array with a count", () => {
     expect(signed.list.length).toBe(0);
   });
 
-  test("is assigned with its count, all or nothing", () => {
+  test("a flexible array is assigned with its count, all or nothing", () => {
     const table = viewOf(Table, new ArrayBuffer(4 + 3 * 4));
     assign(table, { entries: [{ a: 1 }, { a: 2 }] });
     expect(toObject(table)).toEqual({
@@ -90,7 +90,7 @@ describe("a flexible array with a count", () => {
     expect(bytesOf(table)).toEqual(before);
   });
 
-  test("counts in any integer: a bigint, asNumber, a bit-field that must hold the number", () => {
+  test("the count of a flexible array can be any integer member: a bigint, asNumber, or a bit-field that holds the number", () => {
     class Big extends Struct {
       @field(c_uint64) n!: bigint;
       @field(array(c_uint8, { count: "n" })) data!: Uint8Array;
@@ -111,7 +111,7 @@ describe("a flexible array with a count", () => {
     );
   });
 
-  test("ends where its count says for bytesOf, and is copied with it", () => {
+  test("a flexible array ends where its count says for bytesOf, and is copied with it", () => {
     const table = viewOf(Table, new ArrayBuffer(100));
     assign(table, { entries: [{ a: 1 }] });
     expect(bytesOf(table).length).toBe(8);
@@ -131,13 +131,13 @@ describe("a flexible array with a count", () => {
       "@s.field(s.chars(4)) n!: string; @s.field(s.array(s.c_uint8, { count: 'n' })) d!: unknown",
       "must be an integer member that is declared before it",
     ],
-  ])("cannot count in %s", async (_, members, message) => {
+  ])("a flexible array cannot have its count in %s", async (_, members, message) => {
     expect(await refusal(`class A extends s.Struct { ${members} } s.sizeof(A)`)).toContain(message);
   });
 });
 
 describe("a length", () => {
-  test("given to viewOf bounds a flexible array", () => {
+  test("a length given to viewOf bounds a flexible array", () => {
     const raw = viewOf(Raw, new ArrayBuffer(1 << 20), { byteOffset: 8, length: 5 });
     expect([raw.data.length, bytesOf(raw).length]).toEqual([5, 9]);
     expect(() => viewOf(Raw, new ArrayBuffer(8), { length: 5 })).toThrow("takes 9 bytes");
@@ -147,7 +147,7 @@ describe("a length", () => {
     expect(() => viewOf(Entry, new ArrayBuffer(8), { length: 1 })).toThrow("Entry has no flexible array");
   });
 
-  test("given to create makes room; else there is room for what init gives", () => {
+  test("a length given to create makes room for a flexible array; without one there is room for what init gives", () => {
     expect(create(Raw, { magic: 1 }, { length: 3 }).data.length).toBe(3);
     expect([...create(Raw, { data: [1, 2, 3] }).data]).toEqual([1, 2, 3]);
     expect(create(Table, { n: 2 }).entries.length).toBe(2);
@@ -169,7 +169,7 @@ describe("elsewhere than in a struct of its own", () => {
     @field(array(c_uint8)) raw!: Uint8Array;
   }
 
-  test("a struct that ends in one may be nested last, and has the rest of the memory", () => {
+  test("a struct that ends in a flexible array may be nested last, and has the rest of the memory", () => {
     expect(sizeof(Outer)).toBe(4);
     const outer = viewOf(Outer, new ArrayBuffer(10));
     assign(outer, { inner: { kind: 1, list: [1, 2, 3] } });
@@ -179,7 +179,7 @@ describe("elsewhere than in a struct of its own", () => {
     expect(bytesOf(copy).length).toBe(10);
   });
 
-  test("a union may have one", () => {
+  test("a union may have a flexible array", () => {
     const either = viewOf(Either, new ArrayBuffer(6));
     either.word = 0x01020304;
     expect([...either.raw]).toEqual([4, 3, 2, 1, 0, 0]);
@@ -187,7 +187,7 @@ describe("elsewhere than in a struct of its own", () => {
     expect([...create(Either, either).raw]).toEqual([4, 3, 2, 1, 0, 0]);
   });
 
-  test("but nothing follows it, and there are not several in a row", async () => {
+  test("a member after a nested flexible array is refused, and so are several in a row", async () => {
     const inner = "class I extends s.Struct { @s.field(s.array(s.c_int8)) a!: unknown }";
     expect(
       await refusal(
@@ -199,7 +199,7 @@ describe("elsewhere than in a struct of its own", () => {
     ).toBe("O.i: I ends in a flexible array, so there cannot be several in a row");
   });
 
-  test("all of them come back from a schema", () => {
+  test("structs with flexible arrays and unsized text come back from a schema", () => {
     for (const cls of [Table, Raw, Outer, Either, Named] as StructClass[]) {
       const Again = structFromSchema(JSON.parse(JSON.stringify(layoutOf(cls))));
       expect(layoutOf(Again)).toEqual(layoutOf(cls) as never);
@@ -215,7 +215,7 @@ class Named extends Struct {
 }
 
 describe("text without a size", () => {
-  test("ends at its NUL, or where the memory ends", () => {
+  test("text without a size ends at its NUL, or where the memory ends", () => {
     const named = viewOf(Named, new TextEncoder().encode("?grüß"));
     expect(named.name).toBe("grüß");
     named.name = "ab";
@@ -225,7 +225,7 @@ describe("text without a size", () => {
     expect(create(Named, create(Named, { name: "x" })).name).toBe("x");
   });
 
-  test("is refused when the memory is too short for it", () => {
+  test("text without a size is refused when the memory is too short for it", () => {
     const named = viewOf(Named, new ArrayBuffer(4));
     named.name = "abc";
     for (const store of [() => Object.assign(named, { name: "abcd" }), () => assign(named, { name: "abcd" })])
@@ -233,7 +233,7 @@ describe("text without a size", () => {
     expect(named.name).toBe("abc");
   });
 
-  test("in UTF-16 is aligned, and keeps whole units", () => {
+  test("text without a size in UTF-16 is aligned, and keeps whole units", () => {
     class Wide extends Struct {
       @field(c_uint8) kind!: number;
       @field(chars({ encoding: "utf16le" })) name!: string;
@@ -247,7 +247,7 @@ describe("text without a size", () => {
 });
 
 describe("arrays of nothing, and nothing itself", () => {
-  test("type[0] takes no bytes, but is aligned, and may stand anywhere", () => {
+  test("an array of length 0 takes no bytes, but is aligned, and may stand anywhere", () => {
     class Old extends Struct {
       @field(c_uint8) a!: number;
       @field(array(c_uint32, 0)) words!: Uint32Array;
@@ -259,7 +259,7 @@ describe("arrays of nothing, and nothing itself", () => {
     expect(create(Old).words.length).toBe(0);
   });
 
-  test("a struct without members says so", async () => {
+  test("a struct may have no members if @struct says empty: true", async () => {
     @struct({ empty: true })
     class Nothing extends Struct {}
     class Holder extends Struct {
@@ -284,7 +284,7 @@ describe("arrays of nothing, and nothing itself", () => {
   });
 });
 
-test("what is shown of a long array is its beginning, and how much is left", () => {
+test("inspection shows the beginning of a long array, and how much is left", () => {
   const raw = viewOf(Raw, new ArrayBuffer(1 << 22));
   for (const text of [inspect(raw), Bun.inspect(raw)]) {
     expect(text.length).toBeLessThan(2000);

@@ -26,19 +26,22 @@ const patterns = [0, 1, 0x11];
 describe.each(classes)("%p", (cls) => {
   const { size } = layoutOfClass(cls);
 
-  test.each([0, 8, 3])("reads as a plain view does, %p bytes into its memory", (start) => {
-    if (cls === (Counters as StructClass) && start === 3) return;
-    for (const pattern of patterns) {
-      const buffer = new ArrayBuffer(start + size + 16);
-      new Uint8Array(buffer).fill(pattern);
-      const plain = plainOf(viewOf(cls, buffer, start));
-      for (const mode of [FRESH, FRESH | READ_ONLY])
-        expect(isSame(plainOf(viewAt(cls, new Region(buffer, start, size, mode), 0)), plain)).toBe(true);
-      expect(isSame(plainOf(viewOf(cls, buffer, { byteOffset: start, fresh: true })), plain)).toBe(true);
-    }
-  });
+  test.each([0, 8, 3])(
+    `a fresh view of ${cls.name} reads as a plain view does, %p bytes into its memory`,
+    (start) => {
+      if (cls === (Counters as StructClass) && start === 3) return;
+      for (const pattern of patterns) {
+        const buffer = new ArrayBuffer(start + size + 16);
+        new Uint8Array(buffer).fill(pattern);
+        const plain = plainOf(viewOf(cls, buffer, start));
+        for (const mode of [FRESH, FRESH | READ_ONLY])
+          expect(isSame(plainOf(viewAt(cls, new Region(buffer, start, size, mode), 0)), plain)).toBe(true);
+        expect(isSame(plainOf(viewOf(cls, buffer, { byteOffset: start, fresh: true })), plain)).toBe(true);
+      }
+    },
+  );
 
-  test("stores as a plain view does", () => {
+  test(`a fresh view of ${cls.name} stores as a plain view does`, () => {
     const values = Object.entries(plainOf(viewOf(cls, new Uint8Array(size).fill(1))));
     const stored = [false, true].map((fresh) => {
       const view = viewOf(cls, new ArrayBuffer(size), { fresh });
@@ -60,7 +63,7 @@ describe.each(classes)("%p", (cls) => {
 /** Whatever stands in memory. */
 const plainOf = (view: Struct): Record<string, unknown> => plainView(view as View, { unreadable });
 
-test("memory that is gone is a TypeError to read and to store, in either byte order", () => {
+test("a fresh view of memory that is gone throws TypeError on reads and stores, in either byte order", () => {
   class Both extends structOf({
     little: c_int64,
     big: field(c_int64, { endian: "big" }),

@@ -40,18 +40,18 @@ class Path extends Struct {
 }
 
 describe("sizeof, alignof, offsetof", () => {
-  test("are C's", () => {
+  test("sizeof, alignof and offsetof are C's", () => {
     expect([sizeof(Path), alignof(Path), sizeof(Point)]).toEqual([72, 8, 16]);
     expect([offsetof(Path, "points"), offsetof(Path, "points.2.y"), offsetof(Path, "grid" as "n")]).toEqual([
       8, 48, 56,
     ]);
   });
 
-  test("of a bit-field give the byte its first bit is in", () => {
+  test("offsetof a bit-field gives the byte its first bit is in", () => {
     expect([offsetof(Path, "low"), offsetof(Path, "high")]).toEqual([1, 1]);
   });
 
-  test("refuse what is no struct class or no path", () => {
+  test("sizeof refuses what is no struct class, and offsetof what is no path", () => {
     expect(() => sizeof(Date as never)).toThrow(StructDefinitionError);
     expect(() => sizeof(undefined as never)).toThrow("undefined is not a struct class");
     expect(() => sizeof(create(Point) as never)).toThrow(
@@ -66,18 +66,18 @@ describe("sizeof, alignof, offsetof", () => {
 });
 
 describe("create", () => {
-  test("is all zero but for what it is given", () => {
+  test("create makes a struct that is all zero but for what it is given", () => {
     expect(toObject(create(Point, { y: 2 }))).toEqual({ x: 0, y: 2 });
     expect(bytesOf(create(Everything)).every((byte) => byte === 0)).toBe(true);
   });
 
-  test("makes private memory each time", () => {
+  test("create makes private memory each time", () => {
     const [a, b] = [create(Point), create(Point)];
     a.x = 1;
     expect(b.x).toBe(0);
   });
 
-  test("without init has no room for a flexible array, and says what has", () => {
+  test("create without init leaves no room for a flexible array, and the error says how to make room", () => {
     class Words extends Struct {
       @field(c_int32) n!: number;
       @field(array(c_int32)) words!: Int32Array;
@@ -94,7 +94,7 @@ describe("create", () => {
 });
 
 describe("viewOf", () => {
-  test("takes any memory, from any byte on", () => {
+  test("viewOf takes any memory, from any byte on", () => {
     const bytes = new Uint8Array(40);
     const part = new DataView(bytes.buffer, 5, 30);
     viewOf(Point, part, 7).x = 0x0102;
@@ -135,14 +135,14 @@ describe("viewOf", () => {
       StructDefinitionError as never,
       "Object is not a struct class",
     ],
-  ])("refuses %s", (_, act, kind, message) => {
+  ])("viewOf refuses wrong memory, a wrong offset or class: %s", (_, act, kind, message) => {
     expect(act).toThrow(kind);
     expect(act).toThrow(message);
   });
 });
 
 describe("toObject and assign", () => {
-  test("are each other's inverse", () => {
+  test("toObject and create are each other's inverse", () => {
     const all = create(Everything, everything);
     const { union, ...plain } = toObject(all);
     const copy = create(Everything, plain);
@@ -151,7 +151,7 @@ describe("toObject and assign", () => {
     expect([union.point.x, plain.mode, plain.i64, plain.when]).toEqual([7, Mode.Run, -7n, new Date(1000)]);
   });
 
-  test("give what the memory holds, even what a type refuses; the struct itself can be copied", () => {
+  test("toObject gives what the memory holds, even what a type refuses; the struct itself can be copied", () => {
     class Strict extends Struct {
       @field(enumOf(c_int8, { A: 1 } as const)) kind!: 1;
       @field(chars(2)) text!: string;
@@ -163,7 +163,7 @@ describe("toObject and assign", () => {
     expect([...bytesOf(create(Strict, odd))]).toEqual([1, 0xff, 0xfe]);
   });
 
-  test("take 64-bit integers from JSON once they are bigints again", () => {
+  test("create takes 64-bit integers from JSON once they are bigints again", () => {
     class Clock extends Struct {
       @field(c_int64) ticks!: bigint;
     }
@@ -172,7 +172,7 @@ describe("toObject and assign", () => {
     expect(create(Clock, { ...plain, ticks: BigInt(plain.ticks) }).ticks).toBe(2n ** 60n);
   });
 
-  test("give atomics as their values", () => {
+  test("toObject gives atomics as their values", () => {
     expect(toObject(create(Counters, { a32: 5, two: [6, 7] }))).toMatchObject({
       a32: 5,
       a64: 0n,
@@ -180,7 +180,7 @@ describe("toObject and assign", () => {
     });
   });
 
-  test("assign gives back its struct", () => {
+  test("assign returns its struct", () => {
     const point = create(Point);
     expect(assign(point, { x: 1 })).toBe(point);
   });
@@ -190,14 +190,14 @@ describe("toObject and assign", () => {
     ["toObject", () => toObject({ x: 1 } as never)],
     ["bytesOf", () => bytesOf(Point.prototype)],
     ["equals", () => equals(create(Point), { x: 1 } as never)],
-  ])("%s refuses what is no view", (name, act) => {
+  ])("%s refuses what is no view of a struct", (name, act) => {
     expect(act).toThrow(TypeError);
     expect(act).toThrow(`${name}: expected a struct made by create, viewOf or a role, got `);
   });
 });
 
 describe("bytesOf", () => {
-  test("is the same memory", () => {
+  test("bytesOf gives the memory of its struct, not a copy", () => {
     const point = create(Point, { x: 258 });
     const bytes = bytesOf(point);
     expect([...bytes.subarray(0, 3)]).toEqual([2, 1, 0]);
@@ -205,18 +205,18 @@ describe("bytesOf", () => {
     expect([point.x, bytes.length]).toEqual([259, 16]);
   });
 
-  test("of a nested struct is its part", () => {
+  test("bytesOf a nested struct gives its part of the memory", () => {
     expect(bytesOf(create(Path, { points: [{}, { x: 1 }, {}] }).points.at(1))[0]).toBe(1);
   });
 
-  test("is a copy where the memory is read-only", () => {
+  test("bytesOf gives a copy where the memory is read-only", () => {
     const buffer = new ArrayBuffer(16);
     const point = viewAt(Point, new Region(buffer, 0, 16, READ_ONLY), 0);
     bytesOf(point)[0] = 1;
     expect(point.x).toBe(0);
   });
 
-  test("reaches to the end of a flexible array", () => {
+  test("bytesOf reaches to the end of a flexible array", () => {
     class Words extends Struct {
       @field(c_int32) n!: number;
       @field(array(c_int32)) words!: Int32Array;
@@ -231,14 +231,14 @@ describe("equals", () => {
     @field(c_double) b!: number;
   }
 
-  test("looks at the fields, not at the padding between them", () => {
+  test("equals looks at the fields, not at the padding between them", () => {
     const dirty = viewOf(Padded, new Uint8Array(16).fill(0xee));
     assign(dirty, { a: 1, b: 2 });
     expect(equals(dirty, create(Padded, { a: 1, b: 2 }))).toBe(true);
     expect(equals(dirty, create(Padded, { a: 1, b: 3 }))).toBe(false);
   });
 
-  test("refuses memory that is gone, where all would look alike", () => {
+  test("equals refuses memory that is gone, where all would look alike", () => {
     const buffer = new ArrayBuffer(16);
     const gone = viewOf(Padded, buffer);
     buffer.transfer(0);
@@ -246,13 +246,13 @@ describe("equals", () => {
     expect(() => equals(create(Padded), gone)).toThrow(TypeError);
   });
 
-  test("takes one NaN for another", () => {
+  test("equals takes one NaN for another", () => {
     expect(equals(create(Padded, { b: Number.NaN }), create(Padded, { b: Number.NaN }))).toBe(true);
     expect(equals(create(Padded, { b: 0 }), create(Padded, { b: -0 }))).toBe(true);
     expect(equals(create(Padded, { b: 0 }), create(Padded, { b: Number.NaN }))).toBe(false);
   });
 
-  test("holds across byte orders", () => {
+  test("equals compares structs of different byte orders", () => {
     @struct({ endian: "big" })
     class Swapped extends Struct {
       @nested(Padded) inner!: Padded;
@@ -262,7 +262,7 @@ describe("equals", () => {
     );
   });
 
-  test("is false for structs of two classes", () => {
+  test("equals is false for structs of two classes", () => {
     class Twin extends Struct {
       @field(c_int8) a!: number;
       @field(c_double) b!: number;
@@ -272,7 +272,7 @@ describe("equals", () => {
 });
 
 describe("layoutOf", () => {
-  test("tells everything as plain data", () => {
+  test("layoutOf gives the whole layout as plain data", () => {
     expect(layoutOf(Path) as unknown).toEqual({
       name: "Path",
       kind: "struct",
@@ -317,7 +317,7 @@ describe("loadStructs", () => {
   }
   abstract class Bare extends Struct {}
 
-  test("makes classes known by name, and passes over what is no struct", () => {
+  test("loadStructs makes classes known by name, and passes over what is no struct", () => {
     const found = loadStructs({ LoadedA, LoadedB, Bare, Struct, helper: () => 1, answer: 42, nothing: null });
     expect([found, structByName("LoadedA"), structByName("LoadedB")]).toEqual([
       [LoadedA, LoadedB],
@@ -327,7 +327,7 @@ describe("loadStructs", () => {
     expect(loadStructs([LoadedA], LoadedB)).toEqual([LoadedA, LoadedB]);
   });
 
-  test("refuses two classes of one name", () => {
+  test("loadStructs refuses two classes of one name", () => {
     const Twin = (() => {
       class LoadedA extends Struct {
         @field(c_int32) z!: number;
@@ -341,19 +341,22 @@ describe("loadStructs", () => {
     );
   });
 
-  test("refuses a module without any", () => {
+  test("loadStructs refuses a module without a struct class", () => {
     expect(() => loadStructs({ answer: 42 })).toThrow("loadStructs: no struct class among the exports");
   });
 
-  test.each([null, undefined, "structs.ts", 5])("refuses %p, which holds no exports", (module) => {
-    expect(() => loadStructs(module as never)).toThrow(
-      new TypeError(
-        `loadStructs: expected modules, arrays or struct classes, as in loadStructs(await import("./structs.ts")), got ${Bun.inspect(module)}`,
-      ),
-    );
-  });
+  test.each([null, undefined, "structs.ts", 5])(
+    "loadStructs refuses %p, which holds no exports",
+    (module) => {
+      expect(() => loadStructs(module as never)).toThrow(
+        new TypeError(
+          `loadStructs: expected modules, arrays or struct classes, as in loadStructs(await import("./structs.ts")), got ${Bun.inspect(module)}`,
+        ),
+      );
+    },
+  );
 
-  test("a name that was not loaded", () => {
+  test("structByName refuses a name that was not loaded", () => {
     expect(() => structByName("Elsewhere")).toThrow(
       /^no struct class named "Elsewhere" is loaded \(loaded: .*LoadedA.*\); call loadStructs\(module\) first$/,
     );

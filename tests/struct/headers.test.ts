@@ -65,7 +65,7 @@ function ask(header: Header): { size: number; offsets: number[]; bytes: Uint8Arr
 
 describe.each(headers.map((header) => [header.type, header] as const))("%s", (_, header) => {
   test.skipIf(!isThere(header))(
-    "lies as gcc lays it out, and reads and writes as C does (needs gcc and its header)",
+    `${header.type} is laid out as by gcc, and read and written as in C (needs gcc and its header)`,
     () => {
       const { size, offsets, bytes } = ask(header);
       const { cls, values, whole } = header;
@@ -88,11 +88,14 @@ describe.each(headers.map((header) => [header.type, header] as const))("%s", (_,
   );
 });
 
-test.skipIf(!existsSync("/proc/self/exe"))("the header of this very program", async () => {
-  const { ElfHeader } = await import("../support/headers.ts");
-  const bytes = new Uint8Array(await Bun.file("/proc/self/exe").slice(0, 64).arrayBuffer());
-  const header = viewOf(ElfHeader, bytes);
-  expect([...header.e_ident.slice(0, 4), header.e_ehsize, header.e_phentsize]).toEqual([
-    0x7f, 69, 76, 70, 64, 56,
-  ]);
-});
+test.skipIf(!existsSync("/proc/self/exe"))(
+  "a view of the running program's ELF header reads its fields",
+  async () => {
+    const { ElfHeader } = await import("../support/headers.ts");
+    const bytes = new Uint8Array(await Bun.file("/proc/self/exe").slice(0, 64).arrayBuffer());
+    const header = viewOf(ElfHeader, bytes);
+    expect([...header.e_ident.slice(0, 4), header.e_ehsize, header.e_phentsize]).toEqual([
+      0x7f, 69, 76, 70, 64, 56,
+    ]);
+  },
+);

@@ -37,7 +37,7 @@ const offsets = (cls: typeof Struct): Record<string, number> =>
   Object.fromEntries(Object.entries(layoutOf(cls).fields).map(([name, { offset }]) => [name, offset]));
 
 describe("natural alignment", () => {
-  test("pads a char before an int32 to offset 4", () => {
+  test("natural alignment pads a char before an int32 to offset 4", () => {
     class Padded extends Struct {
       @field(c_char) a!: string;
       @field(c_int32) b!: number;
@@ -113,7 +113,7 @@ describe("bit-fields, as gcc packs them", () => {
   const bitsOf = (cls: typeof Struct) =>
     Object.fromEntries(Object.entries(layoutOf(cls).fields).map(([name, { bits }]) => [name, bits?.offset]));
 
-  test("neighbours share a unit, and none straddles one of its type", () => {
+  test("neighbouring bit-fields share a unit, and each stays within one unit of its type", () => {
     class Flags extends Struct {
       @bits(c_int32, 3) a!: number;
       @bits(c_int32, 28) b!: number;
@@ -137,7 +137,7 @@ describe("bit-fields, as gcc packs them", () => {
     ]);
   });
 
-  test("width 0 closes the unit", () => {
+  test("a bit-field of width 0 closes the unit", () => {
     class Closed extends Struct {
       @bits(c_int8, 3) a!: number;
       @bits(c_int32, 0) _!: number;
@@ -149,7 +149,7 @@ describe("bit-fields, as gcc packs them", () => {
     ]);
   });
 
-  test("packed ones straddle", async () => {
+  test("packed bit-fields straddle units", async () => {
     const layout = await define(`@s.struct({ pack: 1 }) class P extends s.Struct {
       @s.bits(s.c_int32, 30) a!: number; @s.bits(s.c_int32, 10) b!: number; @s.bits(s.c_int64, 60) c!: bigint }
       return [s.layoutOf(P).fields.c.bits, s.sizeof(P)];`);
@@ -256,11 +256,11 @@ describe("what cannot be laid out", () => {
        @s.struct({ endian: "big" }) class Bad extends Counter { @s.field(s.c_int8) a!: number }`,
       "Bad extends Counter: atomics work in the machine's byte order only, not in a big-endian struct",
     ],
-  ])("%s", async (_, source, message) => {
+  ])("a struct is refused that cannot be laid out: %s", async (_, source, message) => {
     expect(await refusal(`${source}; s.sizeof(Bad);`)).toBe(message);
   });
 
-  test("but an atomic of one byte anywhere, and a little-endian struct with atomics in a big-endian one", async () => {
+  test("a big-endian struct may hold an atomic of one byte, and a little-endian struct with atomics", async () => {
     const size = await define(`
       @s.struct({ endian: "little" }) class Counter extends s.Struct { @s.field(s.atomic(s.c_int32)) n!: unknown }
       @s.struct({ endian: "big" }) class Good extends s.Struct {

@@ -42,7 +42,7 @@ class Inner extends Struct {
 }
 
 describe("assigning a whole struct leaves alone what is not its own", () => {
-  test("the padding at its end, where a larger struct has its next member", () => {
+  test("assigning a struct leaves the padding at its end alone, where a larger struct has its next member", () => {
     class Larger extends Struct {
       @field(c_double) d!: number;
       @field(c_int32) x!: number;
@@ -54,7 +54,7 @@ describe("assigning a whole struct leaves alone what is not its own", () => {
     expect([larger.d, larger.x, larger.count.load()]).toEqual([0, 7, 3]);
   });
 
-  test("the padding of nested structs and of the elements of arrays", () => {
+  test("assigning a struct leaves alone the padding of nested structs and of the elements of arrays", () => {
     class Outer extends Struct {
       @field(c_int8) tag!: number;
       @nested(Inner) one!: Inner;
@@ -71,7 +71,7 @@ describe("assigning a whole struct leaves alone what is not its own", () => {
     expect(memory.toString("hex")).toBe("00".repeat(24) + (inner + gap).repeat(2));
   });
 
-  test("gaps between members, in a layout that is another program's", () => {
+  test("assigning a struct leaves alone gaps between members, in a layout that is another program's", () => {
     const Gaps = structFromSchema({
       name: "Gaps",
       kind: "struct",
@@ -85,7 +85,7 @@ describe("assigning a whole struct leaves alone what is not its own", () => {
     expect(stored(Gaps, 8)).toBe("00ffff0000ff0000");
   });
 
-  test("the other bits of a byte that holds a bit-field", () => {
+  test("assigning a struct leaves alone the other bits of a byte that holds a bit-field", () => {
     class Bits extends Struct {
       @bits(c_uint32, 3) low!: number;
       @bits(c_uint32, 10) middle!: number;
@@ -99,7 +99,7 @@ describe("assigning a whole struct leaves alone what is not its own", () => {
     expect(stored(Swapped, 8)).toBe("e0000000fff80000");
   });
 
-  test("what no member of a union reaches", () => {
+  test("assigning a union leaves alone the bytes that no member reaches", () => {
     @struct({ align: 8 })
     class Choice extends Union {
       @field(c_int16) number!: number;
@@ -113,7 +113,7 @@ describe("assigning a whole struct leaves alone what is not its own", () => {
 test.each<[string, StructClass]>([
   ["Everything", Everything],
   ["EverythingBig", EverythingBig],
-])("but every byte of a member of %s is copied as it is", (_, cls) => {
+])("assigning a struct copies every byte of a member of %s as it is", (_, cls) => {
   const byteLength = sizeof(cls);
   const source = Buffer.from(Array.from({ length: byteLength }, (_, i) => (i * 37) % 251));
   const target = viewOf(cls, Buffer.alloc(byteLength));
@@ -123,7 +123,7 @@ test.each<[string, StructClass]>([
   expect(Buffer.from(bytesOf(target)).toString("hex")).toBe(Buffer.from(expected).toString("hex"));
 });
 
-test("a number is never half stored, for those who read it meanwhile without a lock", async () => {
+test("assigning a struct never half stores a number, as a reader without a lock sees it", async () => {
   class Gapped extends Struct {
     @field(c_int64) whole!: bigint;
     @field(c_int32) part!: number;

@@ -43,7 +43,7 @@ describe("align", () => {
     @field(c_uint8, { align: 1 }) b!: number;
   }
 
-  test("is C's alignas: the member and the struct are aligned", () => {
+  test("the member option align is C's alignas: the member and the struct are aligned", () => {
     const { fields, align, size } = layoutOf(Lines);
     expect([fields.head.offset, fields.at.offset, fields.path.offset, fields.b.offset]).toEqual([
       64, 80, 96, 104,
@@ -51,7 +51,7 @@ describe("align", () => {
     expect([align, size, fields.head.align, fields.b.align]).toEqual([64, 128, 64, undefined]);
   });
 
-  test("does not lower, and pack caps it, as gcc has it", () => {
+  test("the member option align does not lower an alignment, and pack caps it, as in gcc", () => {
     @struct({ pack: 2 })
     class Packed extends Struct {
       @field(c_uint8) a!: number;
@@ -65,7 +65,7 @@ describe("align", () => {
     expect([sizeof(Packed), layoutOf(Packed).fields.b.offset, sizeof(Lower)]).toEqual([8, 2, 16]);
   });
 
-  test("comes back from a schema", () => {
+  test("the member option align comes back from a schema", () => {
     expect(layoutOf(structFromSchema(JSON.parse(JSON.stringify(layoutOf(Lines)))))).toEqual(
       layoutOf(Lines) as never,
     );
@@ -92,7 +92,7 @@ describe("endian", () => {
     name: "ab",
   };
 
-  test("holds for that member and what is in it", () => {
+  test("the member option endian holds for that member and what is in it", () => {
     const packet = create(Packet, init);
     expect([...bytesOf(packet)].slice(0, 24)).toEqual([
       4, 3, 2, 1, 1, 2, 3, 4, 0, 1, 0, 2, 0, 1, 0, 2, 0, 3, 0, 0, 0, 0, 0, 4,
@@ -119,7 +119,7 @@ describe("endian", () => {
     expect(equals(packet, create(Packet, packet))).toBe(true);
   });
 
-  test("little in a big-endian struct, too", () => {
+  test("a member can be little-endian in a big-endian struct", () => {
     @struct({ endian: "big" })
     class Mixed extends Struct {
       @field(c_int16) big!: number;
@@ -128,7 +128,7 @@ describe("endian", () => {
     expect([...bytesOf(create(Mixed, { big: 1, little: 1 }))]).toEqual([0, 1, 1, 0]);
   });
 
-  test("comes back from a schema, and counts for what two programs must agree on", () => {
+  test("the member option endian comes back from a schema, and is part of what two programs must agree on", () => {
     const Again = structFromSchema(JSON.parse(JSON.stringify(layoutOf(Packet))));
     const bytes = bytesOf(create(Packet, init));
     expect(toObject(viewOf(Again, bytes))).toEqual(toObject(viewOf(Packet, bytes)));
@@ -154,6 +154,6 @@ test.each([
     "@s.field(s.atomic(s.c_int32), { endian: 'big' }) a!: unknown",
     "A.a: atomics work in the machine's byte order only, not in a big-endian struct",
   ],
-])("%s is refused", async (member, message) => {
+])("the member %s is refused", async (member, message) => {
   expect(await refusal(`class A extends s.Struct { ${member} } s.sizeof(A)`)).toBe(message);
 });

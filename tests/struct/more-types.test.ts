@@ -51,7 +51,7 @@ describe("wchars", () => {
     @field(wchars(6)) name!: string;
   }
 
-  test("is wchar_t[n] as text", () => {
+  test("wchars is wchar_t[n] as text", () => {
     const linked = create(Linked, { name: "Grüße😀" });
     expect([linked.name, sizeof(Linked), layoutOf(Linked).fields.name.offset]).toEqual(["Grüße😀", 28, 4]);
     linked.name = "a";
@@ -61,7 +61,7 @@ describe("wchars", () => {
     );
   });
 
-  test("refuses what does not fit, and reads what is none as U+FFFD", () => {
+  test("wchars refuses what does not fit, and reads what is no character as U+FFFD", () => {
     const linked = create(Linked);
     for (const [text, why] of [
       ["Grüße😀!", "text of at most 6 characters (this has 7)"],
@@ -75,7 +75,7 @@ describe("wchars", () => {
     expect(() => wchars(0)).toThrow(RangeError);
   });
 
-  test("of any length, and from a schema", () => {
+  test("wchars holds text of any length, and comes back from a schema", () => {
     class Long extends Struct {
       @field(wchars(5000)) text!: string;
     }
@@ -95,7 +95,7 @@ describe("atomics of other types", () => {
     @field(array(atomic(c_bool), 2)) flags!: CArray<AtomicValue<boolean>>;
   }
 
-  test("load and store the values of their type", () => {
+  test("atomics of c_bool, enums, pointers and asNumber load and store the values of their type", () => {
     const shared = create(Shared, {
       ready: true,
       mode: Mode.Run,
@@ -119,7 +119,7 @@ describe("atomics of other types", () => {
     expect(equals(shared, create(Shared, shared))).toBe(true);
   });
 
-  test("count only where that means something", () => {
+  test("atomics of c_bool and enums cannot add, and each atomic refuses what its type refuses", () => {
     const shared = create(Shared);
     expect("add" in shared.ready).toBe(false);
     // @ts-expect-error an enum does not count
@@ -131,7 +131,7 @@ describe("atomics of other types", () => {
     expect(() => assign(shared, { count: 2 ** 53 })).toThrow("Shared.count: expected a safe integer");
   });
 
-  test("come back from a schema", () => {
+  test("atomics of c_bool, enums, pointers and asNumber come back from a schema", () => {
     const Again = structFromSchema(JSON.parse(JSON.stringify(layoutOf(Shared))));
     expect(layoutOf(Again)).toEqual(layoutOf(Shared) as never);
     const bytes = bytesOf(create(Shared, { ready: true, mode: Mode.Run, count: 4 }));
@@ -169,7 +169,7 @@ describe("bigEndian", () => {
     }
   }
 
-  test("is the same struct in the other byte order, the same class each time", () => {
+  test("bigEndian gives the same struct in the other byte order, and the same class each time", () => {
     const header = viewOf(bigEndian(Header), Uint8Array.of(0, 0, 0, 5, 1, 0, 97, 0));
     expect([header.magic, header.inner.n, header.text, header.twice]).toEqual([5, 256, "a", 10]);
     expect(header).toBeInstanceOf(Header);
@@ -179,7 +179,7 @@ describe("bigEndian", () => {
     expect(toObject(create(bigEndian(Header), create(Header, toObject(header))))).toEqual(toObject(header));
   });
 
-  test("refuses what has no such form", async () => {
+  test("bigEndian refuses what has no big-endian form", async () => {
     expect(() => bigEndian(Number as never)).toThrow("bigEndian: expected a class that extends Struct");
     const message = await refusal(
       "@s.struct({ endian: 'little' }) class L extends s.Struct { @s.field(s.c_int32) n!: number } s.sizeof(s.bigEndian(L))",
@@ -219,7 +219,7 @@ describe("names of enums", () => {
   }
   const robot = create(Robot, { mode: Mode.Run, past: [Mode.Idle, Mode.Run] });
 
-  test("stand in toObject with labels: true", () => {
+  test("names of enums stand in toObject with labels: true", () => {
     expect(toObject(robot, { labels: true }) as unknown).toEqual({
       mode: "Run",
       next: "Idle",
@@ -231,7 +231,7 @@ describe("names of enums", () => {
     expect(toObject(unknown, { labels: true }).mode as unknown).toBe(3);
   });
 
-  test("are shown, also by a class from a schema", () => {
+  test("names of enums are shown by inspection, also for a class from a schema", () => {
     const Again = structFromSchema(JSON.parse(JSON.stringify(layoutOf(Robot))));
     for (const shown of [robot, viewOf(Again, bytesOf(robot))])
       for (const text of [inspect(shown), Bun.inspect(shown)]) {
@@ -268,7 +268,7 @@ test("an atomic that cannot be read is shown all the same", () => {
   expect(inspect(counter)).toContain("Atomic([expected a safe integer");
 });
 
-test("an array of more values than a plain one should have is refused, as a struct is", () => {
+test("toObject and JSON refuse an array of too many values, as they do a struct", () => {
   class Cell extends Struct {
     @field(c_uint8) kind!: number;
   }

@@ -54,7 +54,7 @@ class Sqe extends structOf({
 }
 
 describe("structOf", () => {
-  test("declares what decorators would, typed, with the members of unions in reach", () => {
+  test("structOf declares what decorators would, typed, with the members of unions in reach", () => {
     const sqe = create(Sqe, { opcode: 1, fd: -1, cmd_op: 7, __pad1: 1, len: 3 });
     const off: bigint = sqe.off;
     const op: number = sqe.cmd_op;
@@ -72,7 +72,7 @@ describe("structOf", () => {
     expect(() => create(Sqe, { off: 1 })).toThrow("expected a bigint");
   });
 
-  test("takes types, struct classes, and whatever decorators take", () => {
+  test("structOf takes types, struct classes, and whatever decorators take", () => {
     class All extends structOf(
       {
         kind: bits(c_uint8, 3),
@@ -90,7 +90,7 @@ describe("structOf", () => {
     expect(toObject(all).list).toEqual([1, 2, 3]);
   });
 
-  test("says which member is none", () => {
+  test("structOf and unionOf name a member that has no valid type", () => {
     expect(() => structOf({ a: 5 as never })).toThrow(
       "structOf.a: expected a type, a struct class or a decorator, got 5",
     );
@@ -112,25 +112,25 @@ const first = structOf({ u: anonymous(U1) });
 const second = structOf({ u: anonymous(U2) });
 
 describe("handles of anonymous members, which C does not have", () => {
-  test("may be called alike in two members of one struct", () => {
+  test("handles of anonymous members may have one name in two members of a struct", () => {
     class Both extends structOf({ x: anonymous(first), y: anonymous(second) }) {}
     const both = create(Both, { a: 1, d: 1 });
     expect([sizeof(Both), both.b > 0, both.c]).toEqual([8, true, 0x3f800000]);
     expect(Object.keys(toObject(both))).toEqual(["a", "b", "c", "d"]);
   });
 
-  test("may be called as a member of the struct around", () => {
+  test("the handle of an anonymous member may have the name of a member of the struct around it", () => {
     class Real extends structOf({ x: anonymous(first), u: c_int32 }) {}
     const real = create(Real, { a: 3, u: -1 });
     expect([sizeof(Real), real.u, real.a, toObject(real).u]).toEqual([8, -1, 3, -1]);
   });
 
-  test("may be nested in one of the same name", () => {
+  test("the handle of an anonymous member may be nested in one of the same name", () => {
     class Deep extends structOf({ y: c_int32, _: anonymous(structOf({ x: c_int32, _: anonymous(U1) })) }) {}
     expect([offsetof(Deep, "b"), create(Deep, { b: 1 }).a]).toEqual([8, 0x3f800000]);
   });
 
-  test("are left out of an interface by Members", () => {
+  test("Members leaves handles of anonymous members out of an interface", () => {
     type A = InstanceType<typeof first>;
     interface Merged extends Members<A>, Members<InstanceType<typeof second>> {}
     const merged: Merged = create(structOf({ x: anonymous(first), y: anonymous(second) }));

@@ -75,7 +75,7 @@ const values = {
   big: { a: -2, d: Math.PI },
 };
 
-test("each type reads the same before the ArrayBuffer is made and after", () => {
+test("each type in a snapshot reads the same before its ArrayBuffer is made and after", () => {
   using temp = new TempDir();
   using manager = new Manager(All, { dir: temp.dir, create: true });
   manager.edit((data) => Object.assign(data, values));
@@ -100,7 +100,7 @@ test("each type reads the same before the ArrayBuffer is made and after", () => 
   expect(Buffer.compare(bytesOf(snapshot), bytesOf(manager.live))).toBe(0);
 });
 
-test("a NaN keeps its bits", () => {
+test("a NaN in a snapshot keeps its bits", () => {
   using temp = new TempDir();
   using manager = new Manager(All, { dir: temp.dir, create: true });
   manager.edit((data) => {
@@ -112,7 +112,7 @@ test("a NaN keeps its bits", () => {
   expect(snapshot.f64).toBeNaN();
 });
 
-test("stores to a snapshot are seen by all its views", () => {
+test("all views of a snapshot see stores to it", () => {
   using temp = new TempDir();
   using manager = new Manager(All, { dir: temp.dir, create: true });
   const snapshot = manager.snapshot();
@@ -125,7 +125,7 @@ test("stores to a snapshot are seen by all its views", () => {
   expect(manager.live.i16).toBe(0);
 });
 
-test("once its buffer was transferred every view of a snapshot throws, and no other one", () => {
+test("every view of a snapshot throws once its buffer was transferred, and views of other snapshots do not", () => {
   using temp = new TempDir();
   using manager = new Manager(All, { dir: temp.dir, create: true });
   const [first, second] = [manager.snapshot(), manager.snapshot()];

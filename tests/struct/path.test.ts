@@ -21,7 +21,7 @@ describe("a path", () => {
     ["union.point.x", 7],
     ["spare", 77],
     ["rest.spare", 77],
-  ])("%s leads to %p", (path, value) => {
+  ])("the path %s leads to %p", (path, value) => {
     expect(get(create(Everything, everything), path)).toBe(value);
   });
 
@@ -40,7 +40,7 @@ describe("a path", () => {
     ["dates.1", new Date(5)],
     ["b40", 12n],
     ["fifth", 3],
-  ])("%s can be set", (path, value) => {
+  ])("the value at the path %s can be set", (path, value) => {
     const all = create(Everything, everything);
     set(all, path, value);
     const got = get(all, path);
@@ -65,7 +65,7 @@ describe("a path", () => {
     ["ints.3", RangeError, "index 3 is outside c_int32[3]"],
     ["points.99999999999999999999.x", RangeError, "index 99999999999999999999 is outside Point[3]"],
     ["grid.0.2", RangeError, "index 2 is outside c_float[2]"],
-  ])("%j is refused", (path, kind, message) => {
+  ])("the path %j is refused", (path, kind, message) => {
     expect(() => resolvePath(layout, path)).toThrow(kind);
     expect(() => resolvePath(layout, path)).toThrow(message);
   });
@@ -87,7 +87,7 @@ describe("a path", () => {
     ["union.word", "abcde", "Everything.union.word: expected text of at most 4 bytes"],
     ["half", -1, "Everything.half: expected an integer"],
     ["rest.half", -1, "Everything.rest.half: expected an integer"],
-  ])("a wrong value at %s names its place", (path, value, message) => {
+  ])("a wrong value at the path %s is refused and names its place", (path, value, message) => {
     const all = create(Everything, everything);
     const before = JSON.stringify(all);
     expect(() => set(all, path, value)).toThrow(message);
@@ -99,13 +99,13 @@ describe("a path", () => {
     [["i8"], "an array of 1"],
     [{}, "an object"],
     [Object.create(null), "an object"],
-  ])("is not looked for in anything but a string (%#)", (path, shown) => {
+  ])("a path that is not a string is refused (%#)", (path, shown) => {
     expect(() => resolvePath(layout, path as never)).toThrow(
       new TypeError(`Everything: a path must be a string, got ${shown}`),
     );
   });
 
-  test("into a flexible array is limited by the memory there is", () => {
+  test("a path into a flexible array is limited by the memory there is", () => {
     class Words extends Struct {
       @field(c_int32) n!: number;
       @field(array(c_int32)) words!: Int32Array;
@@ -119,7 +119,7 @@ describe("a path", () => {
     expect(() => setPath(words, at(2), 1)).toThrow(beyond);
   });
 
-  test("an element has one spelling", () => {
+  test("an element has one spelling in a path", () => {
     class Words extends Struct {
       @field(array(c_int32, 2)) words!: Int32Array;
     }
@@ -127,7 +127,7 @@ describe("a path", () => {
       expect(() => resolvePath(layoutOfClass(Words), `words.${step}`)).toThrow(TypeError);
   });
 
-  test("looked up once is kept, but not without end", () => {
+  test("a path that was looked up is kept, but not every path for ever", () => {
     expect(resolvePath(layout, "point.x")).toBe(resolvePath(layout, "point.x"));
     class Words extends Struct {
       @field(array(c_int32)) words!: Int32Array;

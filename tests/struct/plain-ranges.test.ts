@@ -35,7 +35,7 @@ class Pair extends Struct {
 }
 
 describe("the bytes of the atomics of a struct", () => {
-  test("are found whatever their width, 8 bits included", () => {
+  test("the bytes of the atomics of a struct are found whatever their width, 8 bits included", () => {
     class Flags extends Struct {
       @field(c_double) d!: number;
       @field(atomic(c_int8)) i8!: Atomic<number>;
@@ -48,14 +48,14 @@ describe("the bytes of the atomics of a struct", () => {
     ]);
   });
 
-  test("are none without atomics", () => {
+  test("a struct without atomics has no bytes of atomics", () => {
     class Plain extends Struct {
       @field(c_double) d!: number;
     }
     expect(rangesOf(Plain)).toEqual([]);
   });
 
-  test("are one stretch where they touch: arrays of 2^30 atomics, and of structs with nothing else", () => {
+  test("atomics that touch are one range: arrays of 2^30 atomics, and of structs with nothing else", () => {
     class Many extends Struct {
       @field(c_int8) first!: number;
       @field(array(atomic(c_int8), 2 ** 30)) bytes!: CArray<Atomic<number>>;
@@ -68,7 +68,7 @@ describe("the bytes of the atomics of a struct", () => {
     ]);
   });
 
-  test("are told element by element where something else lies between", () => {
+  test("atomics with other members between them are one range an element", () => {
     class Table extends Struct {
       @field(c_double) d!: number;
       @nested(Slot, 3) slots!: StructArray<Slot>;
@@ -80,7 +80,7 @@ describe("the bytes of the atomics of a struct", () => {
     ]);
   });
 
-  test("count once where they overlap, in unions, and where a struct around them shows them, too", () => {
+  test("atomics that overlap count once, in unions, and where a struct around them shows them, too", () => {
     class Either extends Union {
       @field(atomic(c_int32)) a!: Atomic<number>;
       @nested(Pair) b!: Pair;
@@ -92,7 +92,7 @@ describe("the bytes of the atomics of a struct", () => {
     expect(rangesOf(Holder)).toEqual([[4, 8]]);
   });
 
-  test("may be a million apart from each other, but not without limit", () => {
+  test("the ranges of atomics may be a million, but not without limit", () => {
     class Million extends Struct {
       @nested(Slot, 1_000_000) slots!: StructArray<Slot>;
     }
@@ -106,7 +106,7 @@ describe("the bytes of the atomics of a struct", () => {
   });
 });
 
-test("what lies between ranges that overlap, or touch", () => {
+test("rangesBetween gives what lies between ranges that overlap, or touch", () => {
   const ranges = [
     { start: 4, end: 8 },
     { start: 0, end: 2 },

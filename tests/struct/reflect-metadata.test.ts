@@ -21,11 +21,11 @@ function run(name: string, compilerOptions: object, program: string): string {
 const CLASS = "class A extends Struct { @field(c_int32) n!: number }";
 const SAY = `console.log(sizeof(A), "getOwnMetadata" in Reflect);`;
 
-test("standard decorators do without", () => {
+test("standard decorators do not load reflect-metadata", () => {
   expect(run("standard", {}, `${CLASS} ${SAY}`)).toBe("4 false\n");
 });
 
-test("legacy decorators do without, too", () => {
+test("legacy decorators do not load reflect-metadata", () => {
   expect(run("legacy", { experimentalDecorators: true }, `${CLASS} ${SAY}`)).toBe("4 false\n");
 });
 
@@ -37,7 +37,7 @@ test("with emitDecoratorMetadata the declared types are checked", () => {
   );
 });
 
-test("whoever asks for Reflect.metadata gets it, and may replace it", () => {
+test("a program that asks for Reflect.metadata gets it, and may replace it", () => {
   expect(run("ask", {}, "console.log(typeof Reflect.metadata, typeof Reflect.getOwnMetadata)")).toBe(
     "function function\n",
   );

@@ -133,7 +133,7 @@ function onesOf(cls: StructClass, name: string): string {
 }
 
 test.skipIf(!hasTool("g++"))(
-  "reuseTail lays members where g++ does, random classes (needs g++)",
+  "reuseTail puts members of random classes where g++ does (needs g++)",
   async () => {
     const seed = seedOfRun();
     console.log(`SEED=${seed}`);

@@ -65,14 +65,14 @@ class Large extends Struct {
 const members = ["first", "structs", "words", "floats", "rows", "unions", "raw", "counts", "last"];
 
 describe("a struct of many chunks", () => {
-  test("is itself, and a copy of itself", () => {
+  test("a struct of many chunks equals itself, and a copy of itself", () => {
     const large = create(Large, { text: "t" });
     for (let i = 0; i < LARGE / 20; i++) large.structs.at(i).b = i;
     expect(equals(large, large)).toBe(true);
     expect(equals(large, create(Large, large))).toBe(true);
   });
 
-  test("differs in any one of its values, the first, the last and those at the edges of what is copied", () => {
+  test("a struct of many chunks differs by any one of its values: the first, the last and those at the edges of a chunk", () => {
     const [one, other] = [create(Large), create(Large)];
     const stored = bytesOf(other);
     const found: unknown[] = [];
@@ -93,7 +93,7 @@ describe("a struct of many chunks", () => {
     expect(found.length).toBeGreaterThan(50);
   });
 
-  test("is the same whatever its padding, the sign of its zeros, its NaN and what stands behind its text", () => {
+  test("a struct of many chunks is equal whatever its padding, the sign of its zeros, its NaN and what stands behind its text", () => {
     const [one, other] = [create(Large), create(Large)];
     const padding = bytesOf(other);
     const { offset } = memberOf(Large, "structs");
@@ -113,7 +113,7 @@ describe("a struct of many chunks", () => {
     expect(equals(one, other)).toBe(false);
   });
 
-  test("is compared by its values where its bytes lie in the other order", () => {
+  test("a struct of many chunks is compared by its values where its bytes lie in the other order", () => {
     class Numbers extends Struct {
       @field(array(c_uint16, LARGE)) words!: Uint16Array;
     }
@@ -160,7 +160,7 @@ describe("single kinds", () => {
     ],
   ];
   for (const [name, type, one, other] of types) {
-    test(`${name}: the same, and another`, () => {
+    test(`equals tells the same value from another: ${name}`, () => {
       class Holder extends structOf({ x: field(type as never) }) {}
       const of = (x: unknown) => create(Holder, { x } as never);
       expect([equals(of(one), of(one)), equals(of(one), of(other))]).toEqual([true, false]);
@@ -168,7 +168,7 @@ describe("single kinds", () => {
     });
   }
 
-  test("flexible arrays are the same if they are as long, and their elements are", () => {
+  test("flexible arrays are equal if their lengths and their elements are", () => {
     class Packet extends Struct {
       @field(c_uint8) kind!: number;
       @nested(Padded) head!: Padded;

@@ -42,7 +42,7 @@ const schemaFor = (cls: StructClass): StructSchema =>
 
 describe("a class from a schema", () => {
   test.each([Everything, EverythingBig, Counters, Point])(
-    "%p reads and writes what the original did",
+    "a class from the schema of %p reads and writes what the original does",
     (cls) => {
       const again = structFromSchema(schemaFor(cls), { types: [date_ms] });
       const init = cls === Everything ? everything : cls === EverythingBig ? { all: everything } : {};
@@ -55,7 +55,7 @@ describe("a class from a schema", () => {
     },
   );
 
-  test("options that would be ignored are refused", () => {
+  test("structFromSchema refuses options that it would ignore", () => {
     const schema = layoutOf(Point);
     expect(() => structFromSchema(schema, { type: [] } as never)).toThrow(
       'structFromSchema: there is no option "type"; the options are types',
@@ -72,7 +72,7 @@ describe("a class from a schema", () => {
     );
   });
 
-  test("checks values as the original did, enums included", () => {
+  test("a class from a schema checks values as the original does, enums included", () => {
     const again = structFromSchema(schemaFor(Everything));
     const view = create(again, { mode: Mode.Run, i8: 1, fifth: -3 });
     expect([view.mode, view.i8, view.fifth]).toEqual([Mode.Run, 1, -3]);
@@ -88,7 +88,7 @@ describe("a class from a schema", () => {
     expect(() => create(again, { b5: 16 })).toThrow(RangeError);
   });
 
-  test("shows what it does not know as it is stored", () => {
+  test("a class from a schema shows a type that it does not know as it is stored", () => {
     const again = structFromSchema(schemaFor(Everything));
     expect(viewOf(again, bytesOf(create(Everything, everything))).when).toBe(1000n);
     const triple: CType<number[]> = {
@@ -114,7 +114,7 @@ describe("a class from a schema", () => {
     ]);
   });
 
-  test("writes a flattened bit-field where it is", () => {
+  test("a class from a schema writes a flattened bit-field where it is", () => {
     const again = structFromSchema(schemaFor(Everything));
     const [one, two] = [create(Everything), create(again)];
     assign(one, { fifth: -3 } as never);
@@ -167,7 +167,7 @@ describe("leaves and fingerprint", () => {
     expect(new Set(all).size).toBe(all.length);
   });
 
-  test("but not the name of the struct, nor an order that is the machine's anyway", () => {
+  test("the fingerprint ignores the name of the struct, and an explicit byte order that is the machine's", () => {
     @struct({ name: "Other", endian: "little" })
     class Renamed extends Base {}
     expect(fingerprint(Renamed)).toBe(fingerprint(Base));
@@ -302,12 +302,12 @@ describe("a schema is never trusted", () => {
       "a custom type of another alignment",
       schema({ a: member({ type: { custom: "mine", size: 4, align: 3 } }) }),
     ],
-  ])("%s", (_, value) => {
+  ])("structFromSchema refuses a schema with %s", (_, value) => {
     expect(() => structFromSchema(value as never)).toThrow(StructDefinitionError);
     expect(() => structFromSchema(value as never)).toThrow(/^this schema is not sound: /);
   });
 
-  test("depth, width and sharing have limits", () => {
+  test("structFromSchema limits depth, width and sharing", () => {
     const nest = (depth: number, type: (inner: unknown) => unknown): unknown => {
       let value: unknown = "c_int8";
       for (let i = 0; i < depth; i++) value = type(value);
@@ -388,11 +388,11 @@ describe("a schema is never trusted", () => {
       "S.a: the value of a label has more than 20 digits, or none (A)",
     ],
     ["a label that is no text", enumeration({ A: 1 as never }), "S.a: the value of a label has more than"],
-  ])("%s, in no time", (_, value, message) => {
+  ])("structFromSchema refuses a schema with %s, in no time", (_, value, message) => {
     expect(() => structFromSchema(value as never)).toThrow(`this schema is not sound: ${message}`);
   });
 
-  test("but large structs are no hostile ones", () => {
+  test("structFromSchema accepts large structs", () => {
     const fields = Array.from({ length: 20_000 }, (_, i) => [`f${i}`, member({ offset: 4 * i })]);
     const large = structFromSchema(schema(Object.fromEntries(fields), { size: 80_000 }) as never);
     expect(create(large, { f19999: 7 }).f19999).toBe(7);
@@ -408,7 +408,7 @@ describe("a schema is never trusted", () => {
     // On a busy machine.
   }, 60_000);
 
-  test("huge arrays cost nothing until there is memory for them", () => {
+  test("a huge array in a schema costs nothing until there is memory for it", () => {
     const huge = structFromSchema(
       schema(
         { a: { type: { array: "c_int8", length: 2 ** 32 }, offset: 0, size: 2 ** 32 } },
@@ -420,7 +420,7 @@ describe("a schema is never trusted", () => {
     );
   });
 
-  test("objects that bite when looked at", () => {
+  test("structFromSchema refuses objects that throw when looked at", () => {
     const trap = new Proxy(
       {},
       {
@@ -511,7 +511,7 @@ function replaced(value: unknown, [key, ...rest]: string[], by: unknown): unknow
   return { ...object, [key]: replaced(object[key], rest, by) };
 }
 
-test("no change of a schema makes anything but an error or a class that keeps to its bytes", () => {
+test("a schema with a part replaced is an error, or a class that keeps to its bytes", () => {
   const seed = seedOfRun();
   console.log(`SEED=${seed}`);
   const originals = [Everything, EverythingBig, Counters].map(schemaFor);

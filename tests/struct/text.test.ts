@@ -28,59 +28,62 @@ describe("chars", () => {
     ["latin1", "\u00e9\u00ff", "e9ff"],
     ["utf16", "a\u20ac", "6100ac20"],
     ["utf16", "\u{1f600}\u00e9", "3dd800dee900"],
-  ])("%s keeps %j", (name, text, hex) => {
+  ])("chars in %s keeps %j", (name, text, hex) => {
     const names = set(name, text);
     expect(names[name]).toBe(text);
     expect(Buffer.from(bytesOf(names)).toString("hex")).toContain(hex);
   });
 
-  test("the bytes behind the text are zero, whatever was there", () => {
+  test("storing chars zeroes the bytes behind the text, whatever was there", () => {
     const names = viewOf(Names, Buffer.alloc(18, 0xee));
     names.utf8 = "ab";
     expect([...bytesOf(names)].slice(0, 9)).toEqual([0x61, 0x62, 0, 0, 0, 0, 0, 0, 0xee]);
   });
 
-  test("ends at its first NUL, or where the field ends", () => {
+  test("chars ends at its first NUL, or where the field ends", () => {
     const names = viewOf(Names, Buffer.from("ab\0cdefgwxyzA\0B\0C\0", "latin1"));
     expect([names.utf8, names.latin1, names.utf16]).toEqual(["ab", "wxyz", "ABC"]);
   });
 
-  test.each(["utf8", "latin1", "utf16le"] as const)("%s: text and field of any length", (encoding) => {
-    const unit = encoding === "utf16le" ? 2 : 1;
-    for (const size of [2, 6, 8, 14, 16, 126, 128, 130, 136, 1024, 1026, 65_536, 65_538, 200_000]) {
-      const type = chars(size, { encoding });
-      for (const length of [
-        0,
-        1,
-        3,
-        4,
-        7,
-        8,
-        62,
-        64,
-        65,
-        127,
-        128,
-        129,
-        1023,
-        1024,
-        1025,
-        65_536,
-        70_000,
-        size / unit,
-      ]) {
-        if (length * unit > size) continue;
-        const memory = Buffer.alloc(size + 12, 0x41);
-        memory.fill(0, 3, 3 + size);
-        memory.fill(0x62, 3, 3 + length * unit);
-        if (unit === 2) for (let i = 4; i < 3 + length * 2; i += 2) memory[i] = 0;
-        const region = new Region(memory.buffer as ArrayBuffer, memory.byteOffset, memory.length, 0);
-        expect(type.read(region, 3)).toBe("b".repeat(length));
+  test.each(["utf8", "latin1", "utf16le"] as const)(
+    "chars in %s reads text of any length in a field of any length",
+    (encoding) => {
+      const unit = encoding === "utf16le" ? 2 : 1;
+      for (const size of [2, 6, 8, 14, 16, 126, 128, 130, 136, 1024, 1026, 65_536, 65_538, 200_000]) {
+        const type = chars(size, { encoding });
+        for (const length of [
+          0,
+          1,
+          3,
+          4,
+          7,
+          8,
+          62,
+          64,
+          65,
+          127,
+          128,
+          129,
+          1023,
+          1024,
+          1025,
+          65_536,
+          70_000,
+          size / unit,
+        ]) {
+          if (length * unit > size) continue;
+          const memory = Buffer.alloc(size + 12, 0x41);
+          memory.fill(0, 3, 3 + size);
+          memory.fill(0x62, 3, 3 + length * unit);
+          if (unit === 2) for (let i = 4; i < 3 + length * 2; i += 2) memory[i] = 0;
+          const region = new Region(memory.buffer as ArrayBuffer, memory.byteOffset, memory.length, 0);
+          expect(type.read(region, 3)).toBe("b".repeat(length));
+        }
       }
-    }
-  });
+    },
+  );
 
-  test("ends within its field, whoever changes the last byte meanwhile", async () => {
+  test("chars ends within its field while another thread changes the last byte", async () => {
     class Long extends Struct {
       @field(chars(4096)) text!: string;
       @field(chars(8)) next!: string;
@@ -105,7 +108,7 @@ describe("chars", () => {
     }
   });
 
-  test("bytes that are no text in the encoding read as U+FFFD", () => {
+  test("chars reads bytes that are no text in the encoding as U+FFFD", () => {
     expect(viewOf(Names, Buffer.from([0x61, 0xff, 0x62, ...Buffer.alloc(15)])).utf8).toBe("a\ufffdb");
   });
 
@@ -124,7 +127,7 @@ describe("chars", () => {
     ["latin1", "12345", RangeError, "expected text of at most 4 bytes (this takes 5)"],
     ["utf16", "abcd", RangeError, "expected text of at most 6 bytes (this takes 8)"],
     ["utf16", "\udc00", RangeError, "expected well-formed text (no lone surrogate)"],
-  ])("%s refuses %j and stays as it was", (name, value, kind, message) => {
+  ])("chars in %s refuses %j and stays as it was", (name, value, kind, message) => {
     const names = create(Names, { utf8: "before", latin1: "be4", utf16: "bef" });
     const before = bytesOf(names).slice();
     const act = () => Object.assign(names, { [name]: value });
@@ -145,7 +148,7 @@ describe("chars", () => {
       () => chars(4, { encoding: "ascii" as never }),
       'chars: unknown encoding "ascii"; use utf8, latin1, utf16le',
     ],
-  ])("a definition that makes no sense: %#", (act, message) => {
+  ])("chars refuses a definition that makes no sense (%#)", (act, message) => {
     expect(act).toThrow(message);
   });
 });
@@ -175,11 +178,11 @@ describe("c_longdouble", () => {
     -Infinity,
   ];
 
-  test.each([...values, Number.NaN])("keeps %p", (value) => {
+  test.each([...values, Number.NaN])("c_longdouble keeps %p", (value) => {
     expect(create(Wide, { value }).value).toBe(value);
   });
 
-  test.skipIf(!hasTool("gcc"))("reads as C converts it to double (needs gcc)", async () => {
+  test.skipIf(!hasTool("gcc"))("c_longdouble reads as C converts it to double (needs gcc)", async () => {
     // Halfway cases, more bits than a double has, below and beyond its range.
     const literals = [
       "1.0L + 0x1p-53L",

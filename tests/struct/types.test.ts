@@ -98,7 +98,7 @@ test.each<[unknown[], string]>([
   expect(() => loose(...args)).toThrow(StructDefinitionError);
 });
 
-test("names of an enum may look like numbers, and values have several names", () => {
+test("names of an enum may look like numbers, and values may have several names", () => {
   const Kind = enumOf(c_uint8, { "2D": 0, "3D": 1, 4: 4 } as const);
   expect([Kind.check(0), Kind.check(1), Kind.check(4)]).toEqual([0, 1, 4]);
   expect(() => Kind.check(2)).toThrow("expected one of 4 (4), 2D (0), 3D (1), got 2");
@@ -110,7 +110,7 @@ test("names of an enum may look like numbers, and values have several names", ()
   expect(enumOf(c_int8, Again).check(-1)).toBe(-1);
 });
 
-test("a member of an enum that its type cannot hold is named", () => {
+test("enumOf names a member that its type cannot hold", () => {
   expect(() => enumOf(c_uint8, { low: 1, high: 256 })).toThrow(
     new RangeError("enumOf(c_uint8).high: expected an integer from 0 to 255, got 256"),
   );
@@ -123,7 +123,7 @@ test.each<[unknown, string]>([
   [asNumber(c_int64), "asNumber(c_int64)"],
   [Int32Array, "function Int32Array"],
   [undefined, "undefined"],
-])("asNumber is for 64-bit integers (%#)", (type, shown) => {
+])("asNumber refuses what is no 64-bit integer type (%#)", (type, shown) => {
   expect(() => asNumber(type as CType<bigint>)).toThrow(
     new TypeError(`asNumber: expected a type whose values are bigints, such as c_int64, got ${shown}`),
   );
@@ -160,9 +160,12 @@ describe("sizes and alignments are C's", () => {
     [c_longdouble, 16],
     [c_void_p, 8],
   ];
-  test.each(sizes.map(([type, size]) => [type.name, size, type] as const))("%s: %d", (_, size, type) => {
-    expect([type.size, type.align]).toEqual([size, size]);
-  });
+  test.each(sizes.map(([type, size]) => [type.name, size, type] as const))(
+    "%s has C's size and alignment: %d",
+    (_, size, type) => {
+      expect([type.size, type.align]).toEqual([size, size]);
+    },
+  );
 });
 
 describe("what is stored comes back", () => {
@@ -192,16 +195,16 @@ describe("what is stored comes back", () => {
     ["unsigned", Number.MAX_SAFE_INTEGER],
     ["mode", Mode.Stop],
     ["level", 2n ** 40n],
-  ])("%s = %p", (name, value) => {
+  ])("a value stored in a member comes back: %s = %p", (name, value) => {
     expect(through(name, value)).toBe(value);
   });
 
-  test("a float is rounded to the nearest one", () => {
+  test("a number stored in a c_float is rounded to the nearest float", () => {
     expect(through("f32", 0.1)).toBe(Math.fround(0.1));
     expect(through("f32", 3.4028235677973366e38 - 1e31)).toBe(3.4028234663852886e38);
   });
 
-  test("-0 in an integer is 0", () => {
+  test("-0 stored in an integer comes back as 0", () => {
     expect(through("i32", -0)).toBe(0);
   });
 });
@@ -254,13 +257,13 @@ describe("what does not fit is refused", () => {
     ["mode", "Run", TypeError, `${mode}, got "Run"`],
     ["level", 3n, RangeError, "expected one of low (1n), high (1099511627776n), got 3n"],
     ["level", 1, RangeError, "expected one of low (1n), high (1099511627776n), got 1"],
-  ])("%s = %p", (name, value, kind, message) => {
+  ])("a value that does not fit a member is refused: %s = %p", (name, value, kind, message) => {
     const act = () => through(name, value);
     expect(act).toThrow(kind);
     expect(act).toThrow(`Numbers.${String(name)}: ${message}`);
   });
 
-  test("an array of the same type refuses the same values", () => {
+  test("an array refuses what the type of its elements refuses", () => {
     class Row extends Struct {
       @field(array(c_uint8, 2)) row!: Uint8Array;
     }
@@ -279,11 +282,11 @@ describe("bytes that another program left", () => {
   }
   const view = viewOf(Any, new Uint8Array(24).fill(255));
 
-  test("any byte but 0 is true", () => expect(view.flag).toBe(true));
+  test("a c_bool of any byte but 0 reads as true", () => expect(view.flag).toBe(true));
   test("an enum shows a value that it does not have as the number", () =>
     expect(view.known as number).toBe(255));
   test("a wchar_t that is no code point reads as U+FFFD", () => expect(view.wide).toBe("\ufffd"));
-  test("asNumber refuses to round", () => {
+  test("asNumber refuses to round a stored value", () => {
     expect(() => view.safe).toThrow(
       new RangeError(
         "Any.safe: expected a safe integer (within ±(2^53 - 1)); use the bigint type itself for larger ones, got 18446744073709551615n",
@@ -338,7 +341,7 @@ describe("types of one's own", () => {
     @field(date_ms) when!: Date;
   }
 
-  test("stand wherever a built-in one does", () => {
+  test("types of one's own stand wherever a built-in one does", () => {
     const own = create(Own, { price: 1.5, prices: [-2.25, 3], when: new Date(86_400_000) });
     expect([own.price, ...own.prices, own.when.toISOString()]).toEqual([
       1.5,
@@ -348,7 +351,7 @@ describe("types of one's own", () => {
     ]);
   });
 
-  test("refuse with struct, field and their own words", () => {
+  test("types of one's own refuse a value with struct, field and their own words", () => {
     const own = create(Own);
     expect(() => Object.assign(own, { price: 40000 })).toThrow(
       new RangeError("Own.price: expected a number from -32768 to 32768"),
@@ -361,7 +364,7 @@ describe("types of one's own", () => {
     );
   });
 
-  test("read a copy where the memory is read-only: a store through it would kill the process", () => {
+  test("types of one's own read a copy where the memory is read-only: a store through it would kill the process", () => {
     const places: [number, number][] = [];
     /** Hands out the memory itself, which it must not. */
     const careless: CType<Uint8Array> = {
@@ -408,7 +411,7 @@ describe("types of one's own", () => {
     expect([...writable.one, ...places]).toEqual([8, 8, 8, 8, [4, 24], [4, 24]]);
   });
 
-  test("whatever their check throws comes out as a TypeError that keeps the cause", () => {
+  test("an error from the check of a type of one's own comes out as a TypeError that keeps the cause", () => {
     const reason = new Error("never");
     const moody = convert(c_int8, {
       name: "moody",

@@ -41,14 +41,14 @@ const TEXT_AND_MORE = [97, 98, 0, 99, 100, 0, 1, 2];
 const SIGNALING = 0x7fa12345;
 
 describe("what toObject made is copied exactly", () => {
-  test("text with something behind its NUL", () => {
+  test("a plain copy of a union keeps text with something behind its NUL", () => {
     const slot = create(Slot, { raw: TEXT_AND_MORE });
     const plain = toObject(slot);
     expect(plain).toEqual({ raw: TEXT_AND_MORE, text: "ab" });
     expect([...bytesOf(create(Slot, plain))]).toEqual(TEXT_AND_MORE);
   });
 
-  test("a NaN with a payload, also through an anonymous member, an array and a path", () => {
+  test("a plain copy of a union keeps a NaN's payload, also through an anonymous member, an array and a path", () => {
     const frame = create(Frame, { kind: 7, raw: SIGNALING, slots: [{ raw: TEXT_AND_MORE }, { text: "x" }] });
     const copy = create(Frame, toObject(frame));
     expect(bytesOf(copy)).toEqual(bytesOf(frame));
@@ -57,7 +57,7 @@ describe("what toObject made is copied exactly", () => {
     expect([...frame.slots.at(1).raw]).toEqual(TEXT_AND_MORE);
   });
 
-  test("with a member changed in it, that one is stored upon the rest", () => {
+  test("a member changed in a plain copy of a union is stored upon the rest", () => {
     const frame = create(Frame, { raw: SIGNALING });
     const plain = toObject(frame);
     plain.halves[1] = 0x1111;
@@ -67,7 +67,7 @@ describe("what toObject made is copied exactly", () => {
     expect(create(Frame, plain).f).toBe(1.5);
   });
 
-  test("in the other byte order, where its members agree", () => {
+  test("a plain copy of a union is stored in the other byte order if its members agree", () => {
     const plain = toObject(create(Word, { f: 1.5 }));
     expect(() => create(BigWord, plain)).toThrow("BigWord.raw: it shares its bytes with f, halves");
     expect(create(BigWord, { raw: plain.raw, f: plain.f }).f).toBe(1.5);
@@ -75,13 +75,13 @@ describe("what toObject made is copied exactly", () => {
 });
 
 describe("where nothing is carried", () => {
-  test("members that agree are taken", () => {
+  test("members of a union that agree are taken", () => {
     const word = create(Word, { f: 1.5 });
     expect(create(Word, { ...toObject(word) }).f).toBe(1.5);
     expect(create(Frame, { ...toObject(create(Frame, { f: 1.5 })) }).f).toBe(1.5);
   });
 
-  test("members that contradict each other are refused, and nothing is stored", () => {
+  test("members of a union that contradict each other are refused, and nothing is stored", () => {
     const slot = create(Slot, { raw: TEXT_AND_MORE });
     const target = viewOf(Slot, new Uint8Array(8).fill(9));
     for (const lost of [
@@ -98,7 +98,7 @@ describe("where nothing is carried", () => {
     expect([...target.raw]).toEqual(Array(8).fill(9));
   });
 
-  test("one member is always enough", () => {
+  test("one member of a union is always enough", () => {
     expect(create(Frame, { f: 2 }).raw).toBe(0x40000000);
     const { text, ...rest } = toObject(create(Slot, { raw: TEXT_AND_MORE }));
     expect([text, create(Slot, rest).text]).toEqual(["ab", "ab"]);

@@ -31,7 +31,7 @@ import { Counters, Everything, EverythingBig, everything, Point } from "../suppo
 import { seedOfRun } from "../support/random.ts";
 
 describe("assignment", () => {
-  test("takes a value for every field, in either byte order, and gives them back", () => {
+  test("assignment takes a value for every field, in either byte order, and gives them back", () => {
     const little = create(Everything, everything);
     const big = create(EverythingBig, { all: everything });
     const ofBig = toObject(big.all);
@@ -56,7 +56,7 @@ describe("assignment", () => {
     expect([little.union.point.y, little.rest.spare, union.point.y]).toEqual([8.5, 77, 8.5]);
   });
 
-  test("of a part leaves the other members as they are", () => {
+  test("assignment of a part leaves the other members as they are", () => {
     const all = create(Everything, everything);
     all.point = { x: 99 } as Point;
     expect([all.point.x, all.point.y]).toEqual([99, 11.5]);
@@ -65,7 +65,7 @@ describe("assignment", () => {
     expect(all.points.at(2).x).toBe(3);
   });
 
-  test("copies from another struct, also of the other byte order", () => {
+  test("assignment copies from another struct, also of the other byte order", () => {
     const from = create(EverythingBig, { all: everything });
     const to = create(Everything);
     to.point = from.all.point;
@@ -85,7 +85,7 @@ describe("assignment", () => {
     ]);
   });
 
-  test("copies typed arrays into either byte order", () => {
+  test("assignment copies typed arrays into either byte order", () => {
     const big = create(EverythingBig);
     big.all.ints = new Int32Array([1, 2, -3]);
     big.all.bigs = new BigUint64Array([4n, 5n]);
@@ -97,7 +97,7 @@ describe("assignment", () => {
     ]);
   });
 
-  test("of a struct to itself, and of a row to another, is a copy", () => {
+  test("assignment of a struct to itself, and of a row to another, is a copy", () => {
     const all = create(Everything, everything);
     all.points.set([all.points.at(2)], 0);
     all.grid.set([all.grid.at(1)], 0);
@@ -105,7 +105,7 @@ describe("assignment", () => {
     expect([all.points.at(0).x, [...all.grid.at(0)]]).toEqual([3, [3, 4]]);
   });
 
-  test("from a base or derived class copies the members that both have", () => {
+  test("assignment from a base or derived class copies the members that they share", () => {
     class Point3D extends Point {
       @field(c_int32) z!: number;
     }
@@ -134,7 +134,7 @@ describe("assignment", () => {
     expect(() => create(Other, derived)).toThrow('Other: has no member "y"; it has x');
   });
 
-  test("from a derived class in the other byte order copies the base's members, too", () => {
+  test("assignment from a derived class in the other byte order copies the base's members, too", () => {
     class Base extends StructBase {
       @field(c_int32) a!: number;
     }
@@ -145,7 +145,7 @@ describe("assignment", () => {
     expect(toObject(create(Base, create(Derived, { a: 5, b: 6 })))).toEqual({ a: 5 });
   });
 
-  test("of a struct of the same class is by its bytes, whatever else is in it", () => {
+  test("assignment of a struct of the same class copies its bytes, whatever is in it", () => {
     enum Gear {
       First = 1,
     }
@@ -179,7 +179,7 @@ describe("assignment", () => {
     expect(members(car.engine)).toEqual([0, 0, 0, 0, 0, 0n]);
   });
 
-  test("of a struct with a flexible array, too, whose elements must be as many", () => {
+  test("assignment of a struct with a flexible array copies its bytes if the arrays are equally long", () => {
     enum Gear {
       First = 1,
     }
@@ -194,7 +194,7 @@ describe("assignment", () => {
     expect(() => assign(viewOf(Flexible, Buffer.alloc(4)), from)).toThrow("Flexible.tail: expected");
   });
 
-  test("takes any iterable of the right length", () => {
+  test("assignment takes any iterable of the right length", () => {
     const all = create(Everything);
     const flags = function* () {
       yield* [true, true, false];
@@ -204,7 +204,7 @@ describe("assignment", () => {
     expect([...all.flags]).toEqual([true, true, false]);
   });
 
-  test("stops an iterable that never ends", () => {
+  test("assignment stops an iterable that never ends", () => {
     const forever = (function* () {
       for (;;) yield 1;
     })();
@@ -285,7 +285,7 @@ describe("what is refused names struct, field and value, and changes nothing", (
     ],
     [{ i8: 1, spare: 1.5 }, RangeError, "Everything.spare: expected an integer"],
     [JSON.parse('{"__proto__": 1}'), TypeError, 'Everything: has no member "__proto__"'],
-  ])("%#", (init, kind, message) => {
+  ])("assign refuses a wrong value, names its place and changes nothing (%#)", (init, kind, message) => {
     const all = create(Everything, everything);
     const before = bytesOf(all).slice();
     const act = () => assign(all, init as never);
@@ -294,7 +294,7 @@ describe("what is refused names struct, field and value, and changes nothing", (
     expect(bytesOf(all)).toEqual(before);
   });
 
-  test("an error that a getter or iterator of the value throws comes out as a TypeError that keeps it", () => {
+  test("an error that a getter or iterator of an assigned value throws comes out as a TypeError that keeps it", () => {
     const reason = new Error("from inside");
     const all = create(Everything, everything);
     const act = () =>
@@ -309,7 +309,7 @@ describe("what is refused names struct, field and value, and changes nothing", (
     expect(all.i8).toBe(-1);
   });
 
-  test("memory that goes away while its new values are being made", () => {
+  test("assign throws TypeError if the memory goes away while its new values are being made", () => {
     const buffer = new ArrayBuffer(24);
     const view = viewOf(Point, buffer);
     const act = () =>
@@ -507,7 +507,7 @@ const seed = seedOfRun();
 const runs = { seed, numRuns: Number(process.env.RUNS ?? 1500) };
 
 describe(`every way to write, SEED=${seed}`, () => {
-  test.each(ways)("%s", (_, write) => {
+  test.each(ways)("writing any value by %s stores it, or refuses it and changes nothing", (_, write) => {
     const make = [
       () => create(Everything, everything),
       () => create(EverythingBig, { all: everything }).all,
@@ -539,7 +539,7 @@ describe(`every way to write, SEED=${seed}`, () => {
     fc.assert(property, { seed, numRuns: 5000 });
   });
 
-  test("atomics", () => {
+  test("an operation of an atomic with any value stores it, or refuses it and changes nothing", () => {
     const operations = ["store", "add", "sub", "and", "or", "xor", "exchange", "compareExchange"] as const;
     const counters = [...layoutOfClass(Counters).byName.keys()].filter((name) => name !== "two");
     const property = fc.property(

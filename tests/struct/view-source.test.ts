@@ -26,14 +26,14 @@ test("viewSource shows an accessor with its offset, its check and its byte order
   expect(viewSource(Wire)).toContain("getInt32(0, false)");
 });
 
-test("the source is indented, ends every line without blanks and is a function's body", () => {
+test("the source from viewSource is indented, ends every line without blanks and is a function's body", () => {
   const source = viewSource(Robot);
   expect(source.split("\n").filter((line) => /\s$/.test(line))).toEqual([]);
   expect(source).toMatch(/^"use strict";\nreturn class \{\n {2}#region/);
   expect(() => new Function("B", "REGION", "OFFSET", source)).not.toThrow();
 });
 
-test("names reach the source as JSON strings only", () => {
+test("names reach the source of a view as JSON strings only", () => {
   class Odd extends Struct {}
   field(c_int32)(Odd.prototype as never, "$ö" as never);
   expect(viewSource(Odd)).toContain('get "$ö"()');

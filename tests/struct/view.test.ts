@@ -52,7 +52,7 @@ class Robot extends Struct {
 }
 
 describe("views", () => {
-  test("go straight to the bytes, both ways", () => {
+  test("views go straight to the bytes, both ways", () => {
     const bytes = new Uint8Array(sizeof(Robot));
     const robot = viewOf(Robot, bytes);
     robot.speed = 1.5;
@@ -61,7 +61,7 @@ describe("views", () => {
     expect(robot.name).toBe("A");
   });
 
-  test("have the methods, getters and setters of their class, and are instances of it", () => {
+  test("views have the methods, getters and setters of their class, and are instances of it", () => {
     const robot = create(Robot, { speed: 20 });
     expect([robot.fast, robot.stop().fast, robot instanceof Robot, robot instanceof Struct]).toEqual([
       true,
@@ -73,7 +73,7 @@ describe("views", () => {
     expect(robot.speed).toBe(10);
   });
 
-  test("refuse to store where no field is: it would not reach the memory", () => {
+  test("views refuse to store where no field is: it would not reach the memory", () => {
     class Careless extends Struct {
       @field(c_int32) lives!: number;
       @nested(Point) at!: Point;
@@ -113,7 +113,7 @@ describe("views", () => {
     expect((create(Better) as unknown as { more: number }).more).toBe(1);
   });
 
-  test("never run the constructor or field initialisers of their class", () => {
+  test("views never run the constructor or field initialisers of their class", () => {
     class Counting extends Struct {
       static made = 0;
       @field(c_int32) x!: number;
@@ -125,7 +125,7 @@ describe("views", () => {
     expect([create(Counting, { x: 1 }).x, Counting.made]).toEqual([1, 0]);
   });
 
-  test("name the member whose value cannot be read", () => {
+  test("views name the member whose value cannot be read", () => {
     class Clock extends Struct {
       @field(asNumber(c_int64)) now!: number;
       @field(array(asNumber(c_int64), 2)) times!: CArray<number>;
@@ -181,7 +181,7 @@ describe("views", () => {
       ["rows.0.1", (view) => view.rows.at(0).at(1), "Outer.rows[0][1]: SyntaxError: odd"],
       ["rows.0.1", (view) => JSON.stringify(view), "Outer.rows[0][1]: SyntaxError: odd"],
       ["inner.x", (view) => view.inner.x, "Inner.x: SyntaxError: odd"],
-    ])("%s is named (%#)", (path, read, message) => {
+    ])("the member %s of a type of one's own that throws on reading is named (%#)", (path, read, message) => {
       expect(() => read(outer(path))).toThrow(message);
     });
 
@@ -193,17 +193,20 @@ describe("views", () => {
       ["inner.y.1", "Outer.inner.y[1]: expected no 1"],
       ["path.1.x", "Outer.path[1].x: SyntaxError: odd"],
       ["path.1.y.0", "Outer.path[1].y[0]: expected no 1"],
-    ])("%s is named from the root by toObject and by a path to it or to what it is in", (path, message) => {
-      const view = outer(path);
-      expect(() => toObject(view)).toThrow(message);
-      expect(() => getPath(view, resolve(path))).toThrow(message);
-      const steps = path.split(".");
-      for (let length = 1; length <= steps.length; length++)
-        expect(() => plainPath(view, resolve(steps.slice(0, length).join(".")))).toThrow(message);
-      expect(Bun.inspect(view)).toContain(message.replace(/^Outer\.(?:inner|path\[1\])\./, "Inner."));
-    });
+    ])(
+      "toObject and a path name the member %s from the root when its type throws on reading",
+      (path, message) => {
+        const view = outer(path);
+        expect(() => toObject(view)).toThrow(message);
+        expect(() => getPath(view, resolve(path))).toThrow(message);
+        const steps = path.split(".");
+        for (let length = 1; length <= steps.length; length++)
+          expect(() => plainPath(view, resolve(steps.slice(0, length).join(".")))).toThrow(message);
+        expect(Bun.inspect(view)).toContain(message.replace(/^Outer\.(?:inner|path\[1\])\./, "Inner."));
+      },
+    );
 
-    test("is the cause of the error, whose kind is its own", () => {
+    test("an error of a type of one's own on reading is the cause of a TypeError; a RangeError keeps its kind", () => {
       try {
         toObject(outer("path.0.x"));
       } catch (error) {
@@ -259,7 +262,7 @@ describe("views", () => {
     expect(message).toBe("nothing was refused");
   });
 
-  test("lie at any alignment of any memory", () => {
+  test("views lie at any alignment of any memory", () => {
     for (const memory of [
       new ArrayBuffer(200),
       new SharedArrayBuffer(200),
@@ -290,7 +293,7 @@ describe("views", () => {
 describe("showing a struct", () => {
   const robot = create(Robot, { speed: 1, name: "Rob", at: { x: 2 }, ticks: 3n });
 
-  test("console.log shows its class and its fields", () => {
+  test("console.log shows a struct's class and its fields", () => {
     expect(Bun.inspect(robot)).toBe(
       `Robot {
   speed: 1,
@@ -315,7 +318,7 @@ describe("showing a struct", () => {
     expect(inspect(robot.at)).toBe("Point { x: 2, y: 0 }");
   });
 
-  test("JSON has the fields, 64-bit integers as strings", () => {
+  test("JSON of a struct has the fields, 64-bit integers as strings", () => {
     expect(JSON.stringify(robot)).toBe(
       '{"speed":1,"name":"Rob","at":{"x":2,"y":0},"path":[{"x":0,"y":0},{"x":0,"y":0}],"joints":[0,0,0],"ticks":"3"}',
     );
@@ -332,7 +335,7 @@ describe("showing a struct", () => {
     expect(JSON.stringify(misaligned)).toBe('{"rows":[["0","0"],["0","0"]],"odd":0,"big":["0","0"]}');
   });
 
-  test("JSON is what a class says, for its views as members and elements, too", () => {
+  test("JSON of a view is what its class says, also as a member or element", () => {
     class Angle extends Struct {
       @field(c_double) radians!: number;
       toJSON() {
@@ -347,7 +350,7 @@ describe("showing a struct", () => {
     expect(JSON.stringify(arm)).toBe('{"shoulder":"180 deg","fingers":["0 deg"]}');
   });
 
-  test("rows of numbers are arrays in JSON, wherever it begins", () => {
+  test("rows of numbers are arrays in JSON, of a struct as of an array", () => {
     const pair: CType<Uint8Array> = {
       name: "pair",
       size: 2,
@@ -373,7 +376,7 @@ describe("showing a struct", () => {
     expect(JSON.stringify(grid)).toBe(`{"m":${m},"big":${big},"pair":[5,6],"pairs":[[0,0]]}`);
   });
 
-  test("never throws, even for a value that cannot be read", () => {
+  test("showing a struct never throws, even for a value that cannot be read", () => {
     class Unsafe extends Struct {
       @field(asNumber(c_int64)) big!: number;
       @field(array(asNumber(c_uint64), 2)) more!: CArray<number>;
@@ -385,7 +388,7 @@ describe("showing a struct", () => {
     expect(() => JSON.stringify(unsafe)).toThrow(RangeError);
   });
 
-  test("never throws, even for a prototype or for memory that is gone", () => {
+  test("showing a struct never throws, even for a prototype or for memory that is gone", () => {
     const buffer = new ArrayBuffer(200);
     const gone = viewOf(Robot, buffer);
     const { path } = gone;
@@ -404,7 +407,7 @@ describe("read-only memory", () => {
   const readOnly = (cls: typeof Everything) =>
     viewAt(cls, new Region(buffer, 0, buffer.byteLength, READ_ONLY), 0);
 
-  test("reads as any other", () => {
+  test("read-only memory reads as any other", () => {
     const { union, ...plain } = everything;
     expect(JSON.parse(JSON.stringify(readOnly(Everything)))).toMatchObject(
       JSON.parse(JSON.stringify(plain, (_, v) => (typeof v === "bigint" ? `${v}` : v))),
@@ -412,13 +415,13 @@ describe("read-only memory", () => {
     expect(union.point.x).toBe(7);
   });
 
-  test("hands out no typed array, through which a stray store would kill the process", () => {
+  test("read-only memory hands out no typed array, through which a stray store would kill the process", () => {
     const view = readOnly(Everything);
     for (const part of [view.raw, view.ints, view.bigs, view.grid, view.grid.at(0)])
       expect(ArrayBuffer.isView(part)).toBe(false);
   });
 
-  test("refuses every write with TypeError, and nothing changes", () => {
+  test("read-only memory refuses every write with TypeError, and nothing changes", () => {
     const before = Buffer.from(buffer.slice());
     const view = readOnly(Everything);
     for (const name of layoutOfClass(Everything).byName.keys()) {
@@ -475,7 +478,7 @@ describe("memory that is gone", () => {
     ["fresh", FRESH],
     ["read-only", READ_ONLY],
     ["fresh and read-only", FRESH | READ_ONLY],
-  ])("every read of a %s view throws TypeError", (_, mode) => {
+  ])("every read of a %s view throws TypeError once its memory is gone", (_, mode) => {
     const { view, atomics, points, grid, flags, names, dates, point, union, one, a32, two } = handedOut(mode);
     for (const [name, { type }] of layoutOfClass(Everything).byName) {
       // A nested struct is only a place; reading from it throws.
@@ -500,7 +503,7 @@ describe("memory that is gone", () => {
   test.each([
     ["plain", 0],
     ["read-only", READ_ONLY],
-  ])("every write to a %s view throws TypeError", (_, mode) => {
+  ])("every write to a %s view throws TypeError once its memory is gone", (_, mode) => {
     const { view, points, flags, a32, two } = handedOut(mode);
     for (const name of layoutOfClass(Everything).byName.keys())
       expect(() => Reflect.set(view, name, (everything as Record<string, unknown>)[name] ?? 1)).toThrow(
@@ -514,23 +517,26 @@ describe("memory that is gone", () => {
     expect(() => two.fill(1)).toThrow(TypeError);
   });
 
-  test("a raw typed array that was kept reads as empty: JavaScript has it so", () => {
+  test("a typed array that was kept reads as empty once its memory is gone, as always in JavaScript", () => {
     const buffer = new ArrayBuffer(sizeof(Robot));
     const { joints } = viewOf(Robot, buffer);
     buffer.transfer(0);
     expect([joints.length, joints[0]]).toEqual([0, undefined as never]);
   });
 
-  test.skipIf(isEmulated)("a resizable buffer that shrank below the view (not under emulation)", () => {
-    const buffer = new ArrayBuffer(sizeof(Robot), { maxByteLength: 1000 });
-    const robot = viewOf(Robot, buffer);
-    buffer.resize(8);
-    expect(() => robot.speed).toThrow(TypeError);
-    expect(() => robot.name).toThrow(TypeError);
-    expect(() => {
-      robot.name = "x";
-    }).toThrow(TypeError);
-  });
+  test.skipIf(isEmulated)(
+    "a view throws TypeError once its resizable buffer shrank below it (not under emulation)",
+    () => {
+      const buffer = new ArrayBuffer(sizeof(Robot), { maxByteLength: 1000 });
+      const robot = viewOf(Robot, buffer);
+      buffer.resize(8);
+      expect(() => robot.speed).toThrow(TypeError);
+      expect(() => robot.name).toThrow(TypeError);
+      expect(() => {
+        robot.name = "x";
+      }).toThrow(TypeError);
+    },
+  );
 });
 
 describe("byte order", () => {
@@ -550,7 +556,7 @@ describe("byte order", () => {
     @field(c_int32) n!: number;
   }
 
-  test("of a big-endian struct holds for nested structs and arrays without an order of their own", () => {
+  test("the byte order of a big-endian struct holds for nested structs and arrays without an order of their own", () => {
     const bytes = Buffer.alloc(sizeof(Wire));
     assign(viewOf(Wire, bytes), { n: 1, point: { x: 2, y: 1 }, list: [3, 4] });
     expect(bytes.toString("hex")).toBe(
@@ -558,7 +564,7 @@ describe("byte order", () => {
     );
   });
 
-  test("of a nested struct's own wins", () => {
+  test("a nested struct's own byte order wins", () => {
     const bytes = Buffer.alloc(sizeof(Mixed));
     assign(viewOf(Mixed, bytes), { hosts: [{ n: 1 }, { n: 2 }], n: 3 });
     expect(bytes.toString("hex")).toBe("010000000200000000000003");

@@ -49,7 +49,7 @@ test.each([
   [c_longdouble, "own"],
   [mine, "own"],
   [{ ...c_int32, align: 8 }, "scalar"],
-] as const)("%p is by its kind: %s", (type, kind) => {
+] as const)("kindOf(%p) is %s", (type, kind) => {
   expect(kindOf(type)).toBe(kind);
 });
 
