@@ -87,7 +87,7 @@ const SELECTIONS: Readonly<Record<string, Selection>> = {
       ["record/life.test.ts", "fills a file|must not be|migrate|backup|waiting|listing|info|purge|sleeps on"],
       [
         "record/ipmmap.test.ts",
-        "opens as it is|rolled back|keep its file|the locks exclude|force|clear|too short",
+        "opens as it is|rolled back|keep a file|exclude each other|force|clear|too short",
       ],
       "record/processes.test.ts",
       "posix/semaphore.test.ts",

@@ -237,7 +237,7 @@ describe("a store is taken back, and seen by none before the commit:", () => {
   const manager = makeLarge(own);
   const reader = new Reader(Large, { dir: own.dir });
   for (const [name, store] of Object.entries(STORES)) {
-    test(name, () => {
+    test(`a store is taken back, and no reader sees it before the commit: ${name}`, () => {
       const before = committed(reader);
       const version = manager.version;
       manager.edit((data, session) => {
@@ -273,7 +273,7 @@ describe("a store is taken back, and seen by none before the commit:", () => {
     });
   }
 
-  test("control: with one save left out this is noticed", () => {
+  test("a save of a block that is left out is noticed", () => {
     const before = committed(reader);
     const { willStore } = BlockPreImage.prototype;
     // The block of the last members is not saved.
@@ -319,7 +319,7 @@ test("atomics belong to no transaction, also in a block that is taken back", () 
   expect(manager.live.hits.load()).toBe(2);
 });
 
-test("a read touches no block: of a value, by get, by set of one element", () => {
+test("reading a value, directly or by get, saves no block, and setting one element saves one", () => {
   using temp = new TempDir();
   using manager = makeLarge(temp);
   const content = openRecord(Large, { dir: temp.dir });
@@ -493,7 +493,7 @@ describe("the protocol, on plain typed arrays", () => {
     ],
   ] as const;
   for (const [i, program] of programs.entries()) {
-    test(`program ${i}: dies at every step, the repair too; what readers copy is what was committed`, () => {
+    test(`readers copy what was committed when program ${i} of stores dies at any step, or its repair does`, () => {
       for (const isRolledBack of [false, true]) {
         let death = 1;
         while (die(death, program as never, isRolledBack)) death++;
@@ -502,7 +502,7 @@ describe("the protocol, on plain typed arrays", () => {
     });
   }
 
-  test("marks of 2^32 sequences ago are not taken for those of now", () => {
+  test("marks of blocks from 2^32 sequences ago are not taken for those of now", () => {
     const marks = new Int32Array([1, 3, 1]);
     const pre = new BlockPreImage({
       bytes: new Uint8Array(1024),

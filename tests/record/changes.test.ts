@@ -22,7 +22,7 @@ async function until(isDone: () => boolean): Promise<void> {
   expect(isDone()).toBe(true);
 }
 
-test("two commits within one millisecond are two, also where only the header's time stamp tells them apart", async () => {
+test("two commits within one millisecond are two changes, also where only the header's time stamp tells them apart", async () => {
   using temp = new TempDir();
   const options = { dir: temp.dir, lockDir: temp.dir };
   // A file as IPMMAP makes it: no footer, the header code in front.
@@ -70,7 +70,7 @@ for (const [before, after] of [
   });
 }
 
-test("changes() goes on when the files are deleted by hand and made anew", async () => {
+test("changes() goes on when the files are deleted by hand and created again", async () => {
   using temp = new TempDir();
   using first = new Manager(Robot, { dir: temp.dir, create: true });
   const reader = new Reader(Robot, { dir: temp.dir });
@@ -86,7 +86,7 @@ test("changes() goes on when the files are deleted by hand and made anew", async
   await ended;
 });
 
-test("changes() that itself finds the file replaced watches the new lock, and no descriptor of somebody else's", async () => {
+test("changes() that itself finds the file replaced watches the new lock, and no descriptor of another file", async () => {
   using temp = new TempDir();
   const options: ManagerOptions = { dir: temp.dir, lockDir: temp.dir, create: true };
   using _first = new Manager(Robot, options);
@@ -118,7 +118,7 @@ test("waitForChange() reports each replacement of the file once", () => {
   for (const manager of managers) manager.close();
 });
 
-test("changes() that is woken finds out by itself that the file was deleted by hand and made anew", async () => {
+test("changes() that is woken finds out by itself that the file was deleted by hand and created again", async () => {
   using temp = new TempDir();
   using first = new Manager(Robot, { dir: temp.dir, create: true });
   const reader = new Reader(Robot, { dir: temp.dir });

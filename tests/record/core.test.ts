@@ -24,7 +24,7 @@ import { Robot } from "./structs.ts";
 import { spawnBun, TempDir, thrownBy } from "./support.ts";
 
 for (const lock of ["flock", "fcntl"] as const) {
-  test(`a file that somebody cuts short is an error at the next lock, not a death (${lock})`, async () => {
+  test(`a truncated file is an error at the next lock, and kills no process (${lock})`, async () => {
     using temp = new TempDir();
     const options = { dir: temp.dir, lockDir: temp.dir, create: true, lock };
     new Manager(Robot, options).close();
@@ -134,7 +134,7 @@ function resources(dir: string): { fds: number; maps: number; bytes: number } {
 const ROUNDS = rounds(2000);
 const WARM_UP = 1000;
 
-test(`${ROUNDS} rounds of opening and closing leave nothing behind`, () => {
+test(`${ROUNDS} rounds of opening and closing roles leave nothing behind`, () => {
   using temp = new TempDir();
   using manager = new Manager(Robot, { dir: temp.dir, create: true });
   const round = (i: number): void => {
@@ -161,7 +161,7 @@ test(`${ROUNDS} rounds of opening and closing leave nothing behind`, () => {
   expect(manager.version).toBe(ROUNDS + WARM_UP);
 }, 60_000);
 
-test("a file that grew and is made anew loses no commit: what was added hides the footer from the Manager", () => {
+test("a file that grew and is replaced loses no commit: what was added hides the footer from the Manager", () => {
   using temp = new TempDir();
   using first = new Manager(Robot, { dir: temp.dir, create: true });
   using editor = new Editor(Robot, { dir: temp.dir });
@@ -172,7 +172,7 @@ test("a file that grew and is made anew loses no commit: what was added hides th
   expect([editor.get("count"), second.get("count")]).toEqual([3, 3]);
 });
 
-test("a file that another one was put in place of is left for that one", async () => {
+test("a role moves on to a file that was put in the place of its own", async () => {
   using temp = new TempDir();
   using manager = new Manager(Robot, { dir: temp.dir, create: true });
   manager.set("count", 1);
@@ -217,7 +217,7 @@ test("the first waitForChange() counts from the opening of the role, a timeout f
   }
 });
 
-test("a busy writer soon finds out that its file was deleted and made anew", async () => {
+test("a busy writer soon finds out that its file was deleted and created again", async () => {
   using temp = new TempDir();
   using first = new Manager(Robot, { dir: temp.dir, create: true });
   for (let i = 0; i < 20; i++) {
@@ -233,7 +233,7 @@ test("a busy writer soon finds out that its file was deleted and made anew", asy
   expect(second.get("count")).toBe(2);
 });
 
-test("a busy writer finds out even when the clock was set back by an hour", async () => {
+test("a busy writer finds out that its file was deleted and created again even when the clock was set back by an hour", async () => {
   using temp = new TempDir();
   using first = new Manager(Robot, { dir: temp.dir, create: true });
   first.set("count", 1);
@@ -249,7 +249,7 @@ test("a busy writer finds out even when the clock was set back by an hour", asyn
   }
 });
 
-test("asynchronous sessions that wait go on with the lock that takes the place of theirs", async () => {
+test("asynchronous sessions that wait go on with the lock that replaces theirs", async () => {
   using temp = new TempDir();
   const options = { dir: temp.dir, lockDir: temp.dir, create: true };
   using first = new Manager(Robot, options);
@@ -267,7 +267,7 @@ test("asynchronous sessions that wait go on with the lock that takes the place o
   expect([editor.get("count"), second.get("count")]).toEqual([3, 3]);
 });
 
-test("close() still rejects those who wait", async () => {
+test("close() rejects asynchronous sessions that wait for another role", async () => {
   using temp = new TempDir();
   using manager = new Manager(Robot, { dir: temp.dir, create: true });
   const editor = new Editor(Robot, { dir: temp.dir });
@@ -278,7 +278,7 @@ test("close() still rejects those who wait", async () => {
   expect(await wait).toBeInstanceOf(ClosedError);
 });
 
-test("a file that is gone is missed at every lock, until there is one again", async () => {
+test("a missing file is an error at every lock, until there is one again", async () => {
   using temp = new TempDir();
   using first = new Manager(Robot, { dir: temp.dir, create: true });
   using reader = new Reader(Robot, { dir: temp.dir });
@@ -294,7 +294,7 @@ test("a file that is gone is missed at every lock, until there is one again", as
   expect([second.get("count"), reader.get("count")]).toEqual([3, 3]);
 });
 
-test("who has a damaged file open moves on at once when a Manager makes it anew", () => {
+test("roles that have a damaged file open move on at once when a Manager replaces it", () => {
   using temp = new TempDir();
   for (const damage of ["schema", "magic", "everything"] as const) {
     using first = new Manager(Robot, { dir: temp.dir, create: true, force: true });
@@ -315,7 +315,7 @@ test("who has a damaged file open moves on at once when a Manager makes it anew"
   }
 });
 
-test("a file that was cut short is an error for those who look without a lock, too", () => {
+test("a truncated file is an error for reads without a lock, too", () => {
   using temp = new TempDir();
   using manager = new Manager(Robot, { dir: temp.dir, create: true });
   using reader = new Reader(Robot, { dir: temp.dir });
@@ -326,7 +326,7 @@ test("a file that was cut short is an error for those who look without a lock, t
   expect(reader.waitForChange({ timeoutMs: 20 })).toBe(true);
 });
 
-test("what an editAsync has started may lock once the edit is over", async () => {
+test("a task that an editAsync has started may lock once the edit is over", async () => {
   using temp = new TempDir();
   using manager = new Manager(Robot, { dir: temp.dir, create: true });
   const later = Promise.withResolvers<void>();

@@ -61,7 +61,7 @@ function startCreators(options: readonly ManagerOptions[]) {
 
 describe.skipIf(isEmulated)("many creators at once (not under emulation)", () => {
   for (const force of [false, true]) {
-    test(`16 processes${force ? " with force" : ""} make one file, and nobody ever sees half of one`, async () => {
+    test(`16 processes${force ? " with force" : ""} make one file, and no reader sees half of one`, async () => {
       using temp = new TempDir();
       const creators = startCreators(
         Array.from({ length: 16 }, () => ({ dir: temp.dir, create: true, force })),
@@ -112,7 +112,7 @@ describe.skipIf(isEmulated)("many creators at once (not under emulation)", () =>
     expect(refused[0]).toContain("was made with lock:");
   }, 60_000);
 
-  test("forced creators of both kinds leave everybody on one file", async () => {
+  test("creators with force and different kinds of lock leave every role on one file", async () => {
     using temp = new TempDir();
     const kinds = ["flock", "fcntl", "flock", "fcntl", "flock", "fcntl"] as const;
     const options = { dir: temp.dir, lockDir: temp.dir, create: true, force: true };
@@ -207,7 +207,7 @@ describe("places that are taken", () => {
 
   for (const [what, { code, take }] of Object.entries(takers)) {
     for (const force of [false, true]) {
-      test(`${what} is refused${force ? " with force too" : ""}, and stays as it is`, () => {
+      test(`${what} in the place of the file is refused by a Manager${force ? " with force" : ""}, and stays as it is`, () => {
         using temp = new TempDir();
         take(temp.file(FILE));
         const before = fingerprint(temp);
@@ -251,7 +251,7 @@ describe("places that are taken", () => {
     expect(existsSync(temp.file(`real/${FILE}`))).toBe(true);
   });
 
-  test("our own file is made anew by force when it is damaged, cut short or empty", () => {
+  test("a file of the library is replaced by force when it is damaged, truncated or empty", () => {
     const damages: ((path: string) => void)[] = [
       (path) => truncateSync(path, 0),
       (path) => truncateSync(path, 3),
@@ -277,7 +277,7 @@ describe("places that are taken", () => {
 });
 
 describe("permissions", () => {
-  test("0600 by default, whatever the umask; the lock files too", () => {
+  test("data and lock files have mode 0600 by default, whatever the umask", () => {
     using temp = new TempDir();
     const before = process.umask(0);
     try {
@@ -316,7 +316,7 @@ describe("permissions", () => {
     }
   });
 
-  test("a lock file that somebody removed is made again by a Manager, with the data file's permissions", () => {
+  test("a Manager creates a removed lock file again, with the data file's permissions", () => {
     using temp = new TempDir();
     new Manager(Robot, { dir: temp.dir, create: true, mode: 0o660 }).close();
     rmSync(temp.file("Robot_.lock"));
@@ -330,7 +330,7 @@ describe("permissions", () => {
     ]);
   });
 
-  test("options that make no sense are refused before anything is touched", () => {
+  test("a Manager refuses options that make no sense before anything is touched", () => {
     using temp = new TempDir();
     const refusals: [ManagerOptions, typeof TypeError | typeof RangeError, string][] = [
       [{ mode: 0o1777 }, RangeError, "mode must be permissions from 0 to 0o777, got 1023"],
@@ -377,7 +377,7 @@ describe.skipIf(isEmulated)("deaths of creators (not under emulation)", () => {
     }
   }, 30_000);
 
-  test("what only has the name of a creator's file is left alone", () => {
+  test("a file that only has the name of a creator's file is left alone", () => {
     using temp = new TempDir();
     const strangers: Record<string, () => void> = {
       "new-flock": () => writeFileSync(temp.file(`${FILE}.new-flock`), "my thesis"),
@@ -391,7 +391,7 @@ describe.skipIf(isEmulated)("deaths of creators (not under emulation)", () => {
     for (const name of Object.keys(strangers)) expect(names).toContain(`${FILE}.${name}`);
   });
 
-  test("what a killed creator left half made is swept away by the next, and blocks nobody", () => {
+  test("the next creator removes what a killed one left half made, and is not blocked by it", () => {
     using temp = new TempDir();
     const left = temp.file(`${FILE}.new-0123456789abcdef`);
     for (const leave of [
@@ -410,7 +410,7 @@ describe.skipIf(isEmulated)("deaths of creators (not under emulation)", () => {
     expect(permissions("/etc/passwd")).toBe("644");
   });
 
-  test("a file that a killed Manager retired but did not replace goes on", () => {
+  test("a file that a killed Manager retired but did not replace stays in use", () => {
     using temp = new TempDir();
     using manager = new Manager(Robot, { dir: temp.dir, create: true });
     manager.set("count", 3);

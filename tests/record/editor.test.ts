@@ -35,7 +35,7 @@ class Pair extends TempDir {
 
 for (const lock of ["flock", "fcntl"] as const) {
   describe(`editing with ${lock}`, () => {
-    test("edit commits what its function stored, and returns what it returned", () => {
+    test(`edit commits what its function stored, and returns what it returned (${lock})`, () => {
       using pair = new Pair({ lock });
       const before = pair.editor.edit((data) => {
         const old = data.count;
@@ -56,7 +56,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       expect(pair.manager.version).toBe(1);
     });
 
-    test("edit undoes everything when its function throws", () => {
+    test(`edit undoes everything when its function throws (${lock})`, () => {
       using pair = new Pair({ lock });
       pair.editor.edit((data) => {
         data.count = 1;
@@ -77,7 +77,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       expect([pair.editor.version, pair.editor.get("name")]).toEqual([1, "kept"]);
     });
 
-    test("a refused value undoes the whole edit too", () => {
+    test(`a refused value undoes the whole edit (${lock})`, () => {
       using pair = new Pair({ lock });
       const error = thrownBy(() =>
         pair.editor.edit((data) => {
@@ -90,7 +90,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       expect(pair.manager.get("twin")).toBe(0);
     });
 
-    test("rollback ends the session with everything as before", () => {
+    test(`rollback ends the session with everything as before (${lock})`, () => {
       using pair = new Pair({ lock });
       pair.editor.set("count", 1);
       {
@@ -109,7 +109,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       expect([pair.editor.get("count"), pair.editor.version]).toEqual([1, 1]);
     });
 
-    test("close in the middle of a session rolls it back", () => {
+    test(`close in the middle of a session rolls it back (${lock})`, () => {
       using pair = new Pair({ lock });
       pair.editor.set("count", 1);
       const session = pair.editor.lock();
@@ -128,7 +128,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       expect([pair.manager.get("count"), pair.manager.version]).toEqual([1, 1]);
     });
 
-    test("editAsync holds the lock until its promise is settled, and rolls back when it rejects", async () => {
+    test(`editAsync holds the lock until its promise is settled, and rolls back when it rejects (${lock})`, async () => {
       using pair = new Pair({ lock });
       const steps: string[] = [];
       const first = pair.editor.editAsync(async (data) => {
@@ -156,7 +156,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       expect([pair.manager.get("count"), pair.manager.get("twin"), pair.manager.version]).toEqual([2, 1, 2]);
     });
 
-    test("sets and gets of a session or inside an edit see its stores and commit with it; the role's own are refused", () => {
+    test(`sets and gets of a session or inside an edit see its stores and commit with it; the role's own are refused (${lock})`, () => {
       using pair = new Pair({ lock });
       const { editor } = pair;
       {
@@ -190,7 +190,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       expect(toObject(pair.manager.snapshot())).toMatchObject({ count: 1, twin: 2, pose: { x: 3, y: 0 } });
     });
 
-    test("clear zeroes everything but the header code, alone or in a session", () => {
+    test(`clear zeroes everything but the header code, alone or in a session (${lock})`, () => {
       using pair = new Pair({ lock });
       const { editor } = pair;
       editor.edit((data) => {
@@ -266,14 +266,14 @@ describe("setting", () => {
     expect(silent.editor.lastUpdate).toBeInstanceOf(Date);
   });
 
-  test("live writes at once, without a lock", () => {
+  test("an Editor's live writes at once, without a lock", () => {
     using pair = new Pair();
     pair.editor.live.count = 3;
     pair.editor.live.hits.add(2);
     expect([pair.manager.get("count"), pair.manager.get("hits"), pair.manager.version]).toEqual([3, 2, 0]);
   });
 
-  test("flush waits for the disk", () => {
+  test("an Editor's flush waits for the disk", () => {
     using pair = new Pair();
     pair.editor.set("count", 9);
     pair.editor.flush();
@@ -281,7 +281,7 @@ describe("setting", () => {
     expect(() => pair.editor.flush()).toThrow(ClosedError);
   });
 
-  test("what read hands out cannot be written, by an Editor neither", () => {
+  test("an Editor cannot write what read hands out", () => {
     using pair = new Pair();
     pair.editor.read((data) => {
       expect(() => {
@@ -334,7 +334,7 @@ test("editAsync refuses what cannot run before it takes the lock", async () => {
 });
 
 describe("waiting", () => {
-  test("everything that takes the lock takes a timeout, and checks it", async () => {
+  test("every method that takes the lock takes a timeout, and checks it", async () => {
     using pair = new Pair();
     const holder = spawnBun("role-holder.ts", [pair.dir]);
     const lines = linesOf(holder.stdout);
@@ -359,7 +359,7 @@ describe("waiting", () => {
     expect(editor.get("count", { timeoutMs: 1000 })).toBe(0);
   });
 
-  test("a timeout is a LockTimeoutError with path and milliseconds", () => {
+  test("lock() is a DeadlockError while another role of the thread has the lock, and tryLock() returns undefined", () => {
     using pair = new Pair();
     using _ = pair.manager.lock();
     // In one thread it would be a deadlock; tryLock and asynchronous waits are not.

@@ -87,7 +87,7 @@ describe("bytes", () => {
     },
   );
 
-  test("the struct comes first and the header carries the code 0x1128", () => {
+  test("the struct comes first in a file, and its header carries the code 0x1128", () => {
     using temp = new TempDir();
     new Manager(Robot, { dir: temp.dir, create: true }).close();
     const bytes = readFileSync(temp.file("Robot_.mmap"));
@@ -95,7 +95,7 @@ describe("bytes", () => {
     expect(bytes.subarray(2, 144).every((byte) => byte === 0)).toBe(true);
   });
 
-  test("a file that is not transactional has no pre-image, one of kind fcntl neither", () => {
+  test("a file without transactions has no pre-image, and neither has one with fcntl", () => {
     using temp = new TempDir();
     const schemaOffsets = [{ transactional: false }, { lock: "fcntl" as const }].map((options) => {
       new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, force: true, ...options }).close();
@@ -115,7 +115,7 @@ describe("another ABI", () => {
       ? "little-endian, long double x87, wchar_t signed, char signed"
       : "little-endian, long double binary128, wchar_t unsigned, char unsigned";
 
-  test("a file says so to every opener: it is refused, with both ABIs and what to do", () => {
+  test("a file of another ABI is refused by every opener, with both ABIs and what to do", () => {
     using temp = new TempDir();
     const { dir } = temp;
     const openers: [path: string, open: () => unknown][] = [];
@@ -168,7 +168,7 @@ describe("mismatch", () => {
     @field(c_int32) b!: number;
   }
 
-  test("two swapped fields of one type are told", () => {
+  test("a layout mismatch names two swapped fields of one type", () => {
     @struct({ name: "S" })
     class BA extends MmapStructure {
       @field(c_int32) b!: number;
@@ -180,7 +180,7 @@ describe("mismatch", () => {
     ]);
   });
 
-  test("a changed type is told", () => {
+  test("a layout mismatch names a changed type", () => {
     @struct({ name: "S" })
     class AFloat extends MmapStructure {
       @field(c_int32) a!: number;
@@ -191,7 +191,7 @@ describe("mismatch", () => {
     ]);
   });
 
-  test("a renamed field is told with what stands in its place", () => {
+  test("a layout mismatch names a renamed field, with what stands in its place", () => {
     @struct({ name: "S" })
     class AC extends MmapStructure {
       @field(c_int32) a!: number;
@@ -203,7 +203,7 @@ describe("mismatch", () => {
     ]);
   });
 
-  test("a field that the file lacks is told", () => {
+  test("a layout mismatch names a field that the file lacks", () => {
     @struct({ name: "S" })
     class ABC extends MmapStructure {
       @field(c_int32) a!: number;
@@ -213,7 +213,7 @@ describe("mismatch", () => {
     expect(differences(AB, ABC)).toEqual(["c is chars(9) at 24 (9 bytes) in S, absent from the file"]);
   });
 
-  test("differences inside nested structs are told by path", () => {
+  test("a layout mismatch names differences inside nested structs by path", () => {
     class PointF extends Struct {
       @field(c_float) x!: number;
       @field(c_double) y!: number;
@@ -231,7 +231,7 @@ describe("mismatch", () => {
     ]);
   });
 
-  test("an array of another length is told", () => {
+  test("a layout mismatch names an array of another length", () => {
     @struct({ name: "S" })
     class Three extends MmapStructure {
       @field(array(c_uint8, 3)) cells!: Uint8Array;
@@ -244,7 +244,7 @@ describe("mismatch", () => {
     expect(differences(Three, Four).length).toBe(1);
   });
 
-  test("only the first differences of many stand in the message, all in the list", () => {
+  test("a layout mismatch has the first differences in its message, and all of them in its list", () => {
     const classOf = (type: "c_int32" | "c_float") => {
       const header = layoutOf(Anything).fields.header;
       const fields = Array.from({ length: 50 }, (_, i) => [`f${i}`, { type, offset: 16 + i * 4, size: 4 }]);
@@ -304,7 +304,7 @@ describe("mismatch", () => {
 });
 
 describe("hostile bytes", () => {
-  test("every single bit of the footer, flipped, gives a clear error or the right values", () => {
+  test("each flipped bit of the footer gives a clear error or the right values", () => {
     using temp = new TempDir();
     const outcomes = mutateAndOpen(
       temp.dir,
@@ -319,7 +319,7 @@ describe("hostile bytes", () => {
   // tests/soak/roles-format.ts tries 100,000.
   const MUTATIONS = rounds(5000);
 
-  test(`${MUTATIONS} random mutations give a clear error or an open that can be worked with`, () => {
+  test(`${MUTATIONS} random mutations of a file give a clear error or a role that works`, () => {
     const seed = seedOfRun();
     console.log(`mutations: SEED=${seed}`);
     using temp = new TempDir();
@@ -378,7 +378,7 @@ describe("hostile bytes", () => {
     expect(error.message).toContain("(schema of 1073741824 bytes, of which there may be 16777216)");
   });
 
-  test("and one of more than 16 MiB is never written", () => {
+  test("a schema of more than 16 MiB is never written", () => {
     const names = Array.from({ length: 40_000 }, (_, i) => `Label${"x".repeat(400)}${i}`);
     const Labels = Object.fromEntries(names.map((name, i) => [name, i]));
     class Wordy extends MmapStructure {
@@ -390,7 +390,7 @@ describe("hostile bytes", () => {
     expect(readdirSync(temp.dir).filter((name) => name.endsWith(".mmap"))).toEqual([]);
   });
 
-  test("a newer format is told as such", () => {
+  test("the error for a file of a newer format names both formats", () => {
     using temp = new TempDir();
     const path = temp.file("Robot_.mmap");
     new Manager(Robot, { dir: temp.dir, create: true }).close();
@@ -402,7 +402,7 @@ describe("hostile bytes", () => {
     );
   });
 
-  test("files of any shorter length, and files of zeros, are refused", () => {
+  test("truncated files of any length, and files of zeros, are refused", () => {
     using temp = new TempDir();
     const path = temp.file("Robot_.mmap");
     new Manager(Robot, { dir: temp.dir, create: true }).close();
@@ -455,7 +455,7 @@ describe("hostile bytes", () => {
   });
 });
 
-test("the fingerprint is of names, types, offsets and sizes", () => {
+test("the fingerprint in a file is of names, types, offsets and sizes", () => {
   using temp = new TempDir();
   new Manager(Monitor, { dir: temp.dir, create: true }).close();
   const bytes = readFileSync(temp.file("Monitor_.mmap"));

@@ -59,7 +59,7 @@ class Longer extends DemoMmapStructure {
 const optionsIn = ({ dir }: TempDir) => ({ dir, lockDir: dir });
 
 describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fasteners)", () => {
-  test("its file opens as it is, and both see what the other writes", async () => {
+  test("a file of IPMMAP's opens as it is, and each side sees what the other writes", async () => {
     using temp = new TempDir();
     using peer = await Peer.start(temp);
     await peer.ask("create");
@@ -89,7 +89,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     expect(existsSync(temp.file("DemoMmapStructure_.lock"))).toBe(false);
   });
 
-  test("edits of its file can be rolled back", async () => {
+  test("edits of a file of IPMMAP's can be rolled back", async () => {
     using temp = new TempDir();
     using peer = await Peer.start(temp);
     await peer.ask("create");
@@ -104,7 +104,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     expect(await peer.ask("get")).toMatchObject({ data_int: 7 });
   });
 
-  test("a Manager may keep its file, or make it anew with a footer", async () => {
+  test("a Manager may keep a file of IPMMAP's, or replace it by one with a footer", async () => {
     using temp = new TempDir();
     using peer = await Peer.start(temp);
     await peer.ask("create");
@@ -123,7 +123,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     expect([keeper.get("data_int"), keeper.version]).toEqual([1, version + 1]);
   });
 
-  test('a file made with lock: "fcntl" is usable by its editors and readers', async () => {
+  test('a file made with lock: "fcntl" is usable by editors and readers of IPMMAP', async () => {
     using temp = new TempDir();
     using manager = new Manager(DemoMmapStructure, { ...optionsIn(temp), create: true, lock: "fcntl" });
     using peer = await Peer.start(temp);
@@ -138,7 +138,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     ]);
   });
 
-  test("the locks exclude each other, both ways and in both modes", async () => {
+  test("IPMMAP's locks and ours exclude each other, both ways and in both modes", async () => {
     using temp = new TempDir();
     using manager = new Manager(DemoMmapStructure, { ...optionsIn(temp), create: true, lock: "fcntl" });
     using reader = new Reader(DemoMmapStructure, optionsIn(temp));
@@ -167,7 +167,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     ["a Manager of ours", { theirs: 2000, ours: 4000 }],
   ] as const) {
     const total = edits.theirs + 2 * edits.ours;
-    test(`${total} contended edits of a file made by ${maker}: none lost, none seen half`, async () => {
+    test(`${total} contended edits by IPMMAP and Bun are not lost and not seen half, in a file made by ${maker}`, async () => {
       using temp = new TempDir();
       using editor = await Peer.start(temp);
       using watcher = await Peer.start(temp);
@@ -187,7 +187,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     }, 120_000);
   }
 
-  test("its force, which cuts the file and writes it in place, kills nobody who has it open", async () => {
+  test("IPMMAP's force, which truncates the file and writes it in place, kills no process that has it open", async () => {
     for (const lock of [undefined, "fcntl"] as const) {
       using temp = new TempDir();
       using peer = await Peer.start(temp);
@@ -205,7 +205,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     }
   }, 30_000);
 
-  test("its clear takes the header code along; who has the file open goes on, and puts it back", async () => {
+  test("IPMMAP's clear zeroes the header code; roles that have the file open go on, and put it back", async () => {
     using temp = new TempDir();
     using peer = await Peer.start(temp);
     await peer.ask("create");
@@ -226,7 +226,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     expect(late.get("header.header_code")).toBe(0);
   });
 
-  test("a file that is too short for the class is refused", async () => {
+  test("a file of IPMMAP's that is too short for the class is refused", async () => {
     using temp = new TempDir();
     using peer = await Peer.start(temp);
     await peer.ask("create");

@@ -12,7 +12,7 @@ test.skipIf(isEmulated).each([
   [KILLS, "kept as a whole", 0],
   [KILLS, "kept by blocks", 64],
 ] as const)(
-  "%i kills, the state before a transaction %s: no torn state, no stuck lock, every state a committed one, and no commit lost (not under emulation)",
+  "%i kills tear no state, leave no lock stuck and lose no commit, with the state before a transaction %s (not under emulation)",
   async (kills, _, blockBytes) => {
     const seed = seedOfRun();
     console.log(`kills: SEED=${seed}`);
@@ -30,7 +30,7 @@ test.skipIf(isEmulated).each([
 );
 
 test.skipIf(isEmulated)(
-  "the same with writers that do not repair is noticed (not under emulation)",
+  "writers that do not repair after a kill are noticed (not under emulation)",
   async () => {
     using temp = new TempDir();
     const { torn, miscounted, older } = await killWriters(temp, 40, 7, { env: { WITHOUT_REPAIR: "1" } });

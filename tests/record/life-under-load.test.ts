@@ -45,7 +45,7 @@ test(
 );
 
 test(
-  "killed at any instant of a migration or a restore there is the old file or the new one, whole",
+  "a kill at any instant of a migration or a restore leaves the old file or the new one, whole",
   async () => {
     using temp = new TempDir();
     const { dir } = temp;

@@ -104,7 +104,7 @@ function fillOld(data: Old): void {
 }
 
 describe("init", () => {
-  test("fills a file before any process sees it; when it throws there is no file", () => {
+  test("init fills a file before any process sees it; when it throws there is no file", () => {
     using temp = new TempDir();
     const fail = () =>
       new Manager(Old, {
@@ -127,7 +127,7 @@ describe("init", () => {
     expect(second.get("count")).toBe(7);
   });
 
-  test("of sixteen creators at once one runs it, and all get its file; with force each makes a whole one", async () => {
+  test("one of sixteen creators at once runs init, and all get its file; with force each makes a whole one", async () => {
     using temp = new TempDir();
     const created = await Promise.all(
       Array.from({ length: 16 }, () => runBun("life-creator.ts", [temp.dir, "create"])),
@@ -142,7 +142,7 @@ describe("init", () => {
     );
   });
 
-  test("must not be async, and its view ends with it", () => {
+  test("init must not be async, and its view ends with it", () => {
     using temp = new TempDir();
     const init = async () => {};
     expect(() => new Manager(Old, { dir: temp.dir, create: true, init })).toThrow("fn is async");
@@ -156,7 +156,7 @@ describe("init", () => {
 });
 
 describe("migrate", () => {
-  test("carries every field over by path, converting what fits, enums by label", () => {
+  test("migrate carries every field over by path, converting what fits, enums by label", () => {
     using temp = new TempDir();
     using old = new Manager(Old, { dir: temp.dir, create: true, init: fillOld });
     old.touch();
@@ -192,7 +192,7 @@ describe("migrate", () => {
     expect(Manager.canOpen(New, { dir: temp.dir }).verdict).toBe("equal");
   });
 
-  test("refuses what would lose something, and leaves the file as it was", () => {
+  test("migrate refuses what would lose something, and leaves the file as it was", () => {
     using temp = new TempDir();
     using old = new Manager(New, { dir: temp.dir, create: true });
     old.edit((data) => {
@@ -214,7 +214,7 @@ describe("migrate", () => {
     expect(Manager.canOpen(Old, { dir: temp.dir }).verdict).toBe("lossy");
   });
 
-  test("with a function fills what cannot be carried over; when it throws the file stays", () => {
+  test("migrate with a function fills what cannot be carried over; when it throws the file stays", () => {
     using temp = new TempDir();
     using old = new Manager(New, { dir: temp.dir, create: true });
     old.set("added", 2.5);
@@ -236,7 +236,7 @@ describe("migrate", () => {
     expect(next.get("count")).toBe(3);
   });
 
-  test("a program whose class is a prefix of the new struct keeps working", () => {
+  test("a program whose class is a prefix of the new struct keeps working after a migration", () => {
     @struct({ name: "Grows" })
     class Small extends MmapStructure {
       @field(c_int32) count!: number;
@@ -285,7 +285,7 @@ describe("backup and restore", () => {
     expect([grown.get("count"), statSync(grown.path).mode & 0o777]).toEqual([8n, 0o600]);
   });
 
-  test("replaces an earlier backup, and no other file", () => {
+  test("a backup replaces an earlier backup, and no other file", () => {
     using temp = new TempDir();
     using manager = new Manager(Robot, { dir: temp.dir, create: true });
     const path = temp.file("backup");
@@ -312,7 +312,7 @@ describe("backup and restore", () => {
 });
 
 describe("waiting", () => {
-  test("open waits for the file, up to waitMs or the signal", async () => {
+  test("a role's open waits for the file, up to waitMs or the signal", async () => {
     using temp = new TempDir();
     const { dir } = temp;
     const late = Reader.open(Robot, { dir, waitMs: 5000 });
@@ -335,7 +335,7 @@ describe("waiting", () => {
 });
 
 describe("listing", () => {
-  test("tells kind, struct, version, bytes, age and state without opening anything", () => {
+  test("listSegments tells kind, struct, version, bytes, age and state without opening anything", () => {
     using temp = new TempDir();
     using manager = new Manager(Robot, { dir: temp.dir, create: true });
     manager.set("count", 1);
@@ -370,7 +370,7 @@ describe("listing", () => {
 });
 
 describe("info", () => {
-  test("names file, lock, holders, and whether the last writer died", async () => {
+  test("info names file, lock, holders, and whether the last writer died", async () => {
     using temp = new TempDir();
     using manager = new Manager(Robot, { dir: temp.dir, create: true });
     manager.set("count", 1);
@@ -402,7 +402,7 @@ describe("info", () => {
 });
 
 describe("purge", () => {
-  test("takes the files beside a removed one away, unless they are in use", () => {
+  test("purge removes the files beside a removed one, unless they are in use", () => {
     using temp = new TempDir();
     const manager = new Manager(Robot, { dir: temp.dir, create: true });
     using stays = new Manager(Robot, { dir: temp.dir, tag: "stays", create: true });
@@ -426,7 +426,7 @@ describe("purge", () => {
     expect(stays.get("count")).toBe(0);
   });
 
-  test("against openers at work no two of them ever hold the lock at once", async () => {
+  test("no two openers hold the lock at once while purge runs against them", async () => {
     using temp = new TempDir();
     const children = Array.from({ length: 3 }, () => runBun("life-opener.ts", [temp.dir, rounds(150)]));
     const purging = setInterval(() => purgeSegments(temp.dir), 1);
@@ -436,7 +436,7 @@ describe("purge", () => {
   }, 30_000);
 });
 
-test("who sleeps on an atomic of a replaced file is told, and can go on in the new one", async () => {
+test("a process that sleeps on an atomic of a replaced file is told, and can go on in the new one", async () => {
   using dir = new TempDir();
   using manager = new Manager(Signal, { dir: dir.dir, create: true });
   const sleeper = Bun.spawn([process.execPath, join(import.meta.dir, "sleeper.ts"), dir.dir], {

@@ -18,7 +18,7 @@ import { Monitor, Robot } from "./structs.ts";
 import { openRecord, runBun, TempDir, thrownBy } from "./support.ts";
 
 describe("create", () => {
-  test("keeps a file that is there, with what is in it", () => {
+  test("create keeps a file that is there, with what is in it", () => {
     using temp = new TempDir();
     using first = new Manager(Robot, { dir: temp.dir, create: true });
     first.set("count", 5);
@@ -26,7 +26,7 @@ describe("create", () => {
     expect([second.get("count"), statSync(second.path).mode & 0o777]).toEqual([5, 0o600]);
   });
 
-  test("without it a Manager is an Editor that may remove", () => {
+  test("a Manager without create is an Editor that may remove the file", () => {
     using temp = new TempDir();
     expect(thrownBy(() => new Manager(Robot, { dir: temp.dir })).code).toBe("FILE_MISSING");
     expect(readdirSync(temp.dir)).toEqual([]);
@@ -37,7 +37,7 @@ describe("create", () => {
     expect(existsSync(temp.file("Robot_.mmap"))).toBe(false);
   });
 
-  test("a kind of lock that the file does not have is refused", () => {
+  test("a Manager refuses a kind of lock that the file does not have", () => {
     using temp = new TempDir();
     const both = { dir: temp.dir, lockDir: temp.dir };
     new Manager(Robot, { ...both, create: true, lock: "fcntl" }).close();
@@ -48,7 +48,7 @@ describe("create", () => {
     manager.set("count", 1);
   });
 
-  test("another struct under the same name is refused, and replaced by force", () => {
+  test("a file of another struct under the same name is refused, and replaced by force", () => {
     using temp = new TempDir();
     new Manager(Monitor, { dir: temp.dir, create: true, className: "Robot" }).close();
     expect(thrownBy(() => new Manager(Robot, { dir: temp.dir, create: true })).code).toBe("LAYOUT_MISMATCH");
@@ -65,7 +65,7 @@ describe("force", () => {
     ["fcntl", "flock"],
   ];
   for (const [before, after] of kinds) {
-    test(`moves those who have the old file (${before}) open to the new one (${after}), and their views throw`, () => {
+    test(`force moves roles that have the old file (${before}) open to the new one (${after}), and their views throw`, () => {
       using temp = new TempDir();
       const both = { dir: temp.dir, lockDir: temp.dir };
       using old = new Manager(Robot, { ...both, create: true, lock: before });
@@ -96,7 +96,7 @@ describe("force", () => {
     });
   }
 
-  test("lock-free readers move on too, without taking a lock", () => {
+  test("lock-free readers move on to a file made by force, without taking a lock", () => {
     using temp = new TempDir();
     using old = new Manager(Robot, { dir: temp.dir, create: true });
     old.set("count", 1);
@@ -112,7 +112,7 @@ describe("force", () => {
     ]);
   });
 
-  test("waits for open sessions of others, and an own one in the same thread is a deadlock", () => {
+  test("force is a deadlock while a session of the same thread is open", () => {
     using temp = new TempDir();
     using old = new Manager(Robot, { dir: temp.dir, create: true });
     using session = old.lock();
@@ -124,7 +124,7 @@ describe("force", () => {
     expect(old.get("count")).toBe(1);
   });
 
-  test("old files are unmapped by those who move on, and leave nothing", () => {
+  test("roles that move on to a file made by force unmap the old one, and leave nothing", () => {
     using temp = new TempDir();
     using reader = (() => {
       new Manager(Robot, { dir: temp.dir, create: true }).close();
@@ -141,7 +141,7 @@ describe("force", () => {
     expect(mappingsOf(temp.dir)).toBe(0);
   });
 
-  test("a file of another struct is told at the next lock, and views of the old one still work", () => {
+  test("a file replaced by one of another struct is an error at the next lock, and views of the old one still work", () => {
     using temp = new TempDir();
     using old = new Manager(Robot, { dir: temp.dir, create: true });
     old.set("count", 1);
@@ -157,7 +157,7 @@ describe("force", () => {
 
 describe("remove", () => {
   for (const lock of ["flock", "fcntl"] as const) {
-    test(`others with a ${lock} find out at their next lock, and go on with the next file`, () => {
+    test(`other roles with a ${lock} miss a removed file at their next lock, and go on with the next file`, () => {
       using temp = new TempDir();
       const both = { dir: temp.dir, lockDir: temp.dir };
       const manager = new Manager(Robot, { ...both, create: true, lock });
@@ -184,7 +184,7 @@ describe("remove", () => {
     });
   }
 
-  test("what is no file of ours is not removed", () => {
+  test("remove leaves alone what is no file of the library", () => {
     using temp = new TempDir();
     for (const put of [
       (path: string) => writeFileSync(path, "my precious notes\n"),
@@ -206,7 +206,7 @@ describe("remove", () => {
     expect(readFileSync(manager.path, "latin1")).toBe("x".repeat(size));
   });
 
-  test("a file that this user may not open is an error that says what to do", async () => {
+  test("remove of a file that this user may not open is an error that says what to do", async () => {
     using temp = new TempDir();
     new Manager(Robot, { dir: temp.dir, create: true, mode: 0o600 }).close();
     mkdirSync(temp.file("warm"));
@@ -217,7 +217,7 @@ describe("remove", () => {
     expect(said).toMatch(/^SystemError EACCES: open '.*Robot_.mmap' failed: .*mode: 0o660/);
   });
 
-  test("a file that could not be removed is the current one as before", async () => {
+  test("a file that could not be removed stays the current one", async () => {
     using temp = new TempDir();
     const manager = new Manager(Robot, { dir: temp.dir, create: true, mode: 0o666 });
     using reader = new Reader(Robot, { dir: temp.dir, shared: true });
@@ -232,13 +232,13 @@ describe("remove", () => {
     manager.close();
   });
 
-  test("the lock files stay, so that those who wait meet those who come", () => {
+  test("remove leaves the lock files, so that roles that wait and new ones share a lock", () => {
     using temp = new TempDir();
     new Manager(Robot, { dir: temp.dir, create: true }).remove();
     expect(readdirSync(temp.dir).sort()).toEqual(["Robot_.lock", "Robot_.lock-page"]);
   });
 
-  test("a second Manager that removes what is gone is told so", () => {
+  test("remove by a second Manager of a file that is gone is an error", () => {
     using temp = new TempDir();
     using first = new Manager(Robot, { dir: temp.dir, create: true });
     using second = new Manager(Robot, { dir: temp.dir });

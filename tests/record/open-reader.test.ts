@@ -34,7 +34,7 @@ class Slot extends Struct {
   @field(c_int32) value!: number;
 }
 
-test("shows every field of a file whose class is not at hand", () => {
+test("openReader shows every field of a file whose class is not at hand", () => {
   using temp = new TempDir();
   using manager = new Manager(Robot, { dir: temp.dir, tag: "a_b", create: true });
   manager.edit((data) => {
@@ -52,7 +52,7 @@ test("shows every field of a file whose class is not at hand", () => {
   expect([reader.snapshot().count, reader.version]).toEqual([8, 2]);
 });
 
-test("excludes writers and is excluded by them, for both kinds of lock", () => {
+test("openReader's role excludes writers and is excluded by them, for both kinds of lock", () => {
   for (const lock of ["flock", "fcntl"] as const) {
     using temp = new TempDir();
     using manager = new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, lock });
@@ -66,7 +66,7 @@ test("excludes writers and is excluded by them, for both kinds of lock", () => {
   }
 });
 
-test("values of enums are shown", () => {
+test("openReader shows values of enums", () => {
   using temp = new TempDir();
   using manager = new Manager(Machine, { dir: temp.dir, create: true });
   manager.set("mode", Mode.Running);
@@ -75,7 +75,7 @@ test("values of enums are shown", () => {
   expect(reader.snapshot().mode).toBe(1);
 });
 
-test("opens shared memory objects by their path", () => {
+test("openReader opens shared memory objects by their path", () => {
   const name = `/shmstruct-open-${process.pid}`;
   using manager = new Manager(Robot, { name, create: true });
   try {
@@ -88,7 +88,7 @@ test("opens shared memory objects by their path", () => {
   }
 });
 
-test("refuses what has no schema to go by", () => {
+test("openReader refuses a file without a schema", () => {
   using temp = new TempDir();
   expect(thrownBy(() => openReader(temp.file("robot.txt"))).message).toContain("there is no shared file");
   expect(thrownBy(() => openReader(temp.file("Robot_.mmap"))).code).toBe("FILE_MISSING");
@@ -131,7 +131,7 @@ test.each([
     "more than 1048576 places",
   ],
   ["without a shared header", JSON.stringify(layoutOf(Slot)), "Slot has no shared header"],
-])("refuses a schema that is %s, and names the file", (_, schema, message) => {
+])("openReader refuses a wrong schema and names the file: %s", (_, schema, message) => {
   using temp = new TempDir();
   using manager = new Manager(Machine, { dir: temp.dir, create: true });
   const file = resealed(readFileSync(manager.path), { schema: Buffer.from(schema), fingerprint: 1n });
@@ -143,7 +143,7 @@ test.each([
   expect(error.cause).toBeInstanceOf(Error);
 });
 
-test("names of shared memory may look like those of files", () => {
+test("openReader takes names of shared memory that look like those of files", () => {
   const dir = "/dev/shm";
   for (const name of [`/shmstruct-${process.pid}.mmap`, `/shmstruct_${process.pid}.mmap`]) {
     using manager = new Manager(Robot, { name, create: true });

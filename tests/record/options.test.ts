@@ -25,7 +25,7 @@ import { TempDir, thrownBy } from "./support.ts";
 
 const layout = layoutOfClass(Robot);
 
-test("files are where IPMMAP has them, unless told otherwise", () => {
+test("a role's files are where IPMMAP has them, unless told otherwise", () => {
   expect(recordPlace(layout, {})).toEqual({
     dataPath: resolve(".mmap/Robot_.mmap"),
     lockPath: { flock: resolve(".mmap/Robot_.lock"), fcntl: resolve(".fasteners/Robot_.lockfile") },
@@ -36,7 +36,7 @@ test("files are where IPMMAP has them, unless told otherwise", () => {
   });
 });
 
-test("a name puts them among the shared memory objects", () => {
+test("a name puts a role's file among the shared memory objects", () => {
   const name = `/shmstruct-test-${process.pid}`;
   using manager = new Manager(Robot, { name, create: true });
   try {
@@ -83,7 +83,7 @@ test("a class without the shared header is refused", () => {
   for (const cls of [Late, Fake]) expect(thrownBy(() => roleLayout(cls)).code).toBe("HEADER_NOT_FOUND");
 });
 
-test("a header of one's own does, when it has the same bytes", () => {
+test("a header of one's own is accepted when it has the same bytes", () => {
   class OwnHeader extends Struct {
     @field(c_int16) header_code!: number;
     @field(c_double) time_stamp!: number;
@@ -98,7 +98,7 @@ test("a header of one's own does, when it has the same bytes", () => {
   expect([manager.get("value"), manager.get("header.header_code")]).toEqual([3, 0x1128]);
 });
 
-test("a class that ends without a length is refused", () => {
+test("a class that ends in an array without a length is refused", () => {
   class Open extends MmapStructure {
     @field(array(c_int32)) values!: Int32Array;
   }

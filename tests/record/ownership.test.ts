@@ -5,7 +5,7 @@ import { linesOf } from "../support/tools.ts";
 import { Rack } from "./rack.ts";
 import { spawnBun, TempDir, thrownBy } from "./support.ts";
 
-test("one of many claims a free field, and nobody else until it is freed", () => {
+test("one role claims a free owner field, and no other role can until it is freed", () => {
   using temp = new TempDir();
   using first = new Manager(Rack, { dir: temp.dir, create: true });
   using second = new Editor(Rack, { dir: temp.dir });

@@ -50,7 +50,7 @@ const at = (value: unknown, path: string): unknown =>
 
 const part = (reader: Reader<All>, path: string): unknown => reader.snapshot(path as "place");
 
-test("every part is as the whole snapshot has it, also while a writer is at work", () => {
+test("a snapshot of a part is as the whole snapshot has it, also while a writer is at work", () => {
   using dir = new TempDir();
   using manager = new Manager(All, { dir: dir.dir, create: true, init: (data) => fill(data, 1) });
   using reader = new Reader(All, { dir: dir.dir });
@@ -72,7 +72,7 @@ test("every part is as the whole snapshot has it, also while a writer is at work
   expect(part(reader, "place.n")).toBe(2);
 });
 
-test("of a writer that died the state before", async () => {
+test("a snapshot of a part has the state before a writer that died", async () => {
   using dir = new TempDir();
   new Manager(All, { dir: dir.dir, create: true, init: (data) => fill(data, 1) }).close();
   using reader = new Reader(All, { dir: dir.dir });
@@ -81,7 +81,7 @@ test("of a writer that died the state before", async () => {
   expect(reader.snapshot("name")).toBe("né 1");
 });
 
-test("parts are the caller's own", () => {
+test("a snapshot of a part is the caller's own copy", () => {
   using dir = new TempDir();
   using manager = new Manager(All, { dir: dir.dir, create: true, init: (data) => fill(data, 1) });
   const place = manager.snapshot("place");
@@ -91,14 +91,14 @@ test("parts are the caller's own", () => {
   expect([manager.get("place.x"), manager.get("numbers.0")]).toEqual([1.5, 1]);
 });
 
-test("paths that there are not are refused", () => {
+test("snapshot refuses a path that does not exist", () => {
   using dir = new TempDir();
   using manager = new Manager(All, { dir: dir.dir, create: true });
   expect(thrownBy(() => manager.snapshot("nope" as "place")).message).toContain('All has no member "nope"');
   expect(thrownBy(() => manager.snapshot("places.3.n")).message).toContain("index 3 is outside");
 });
 
-test("what is not transactional is read under the lock", () => {
+test("a snapshot of a part is read under the lock in a file without transactions", () => {
   using dir = new TempDir();
   using plain = new Manager(All, { dir: dir.dir, tag: "plain", create: true, transactional: false });
   plain.set("place.n", 4);
@@ -106,7 +106,7 @@ test("what is not transactional is read under the lock", () => {
   expect(plain.snapshot("place").n).toBe(4);
 });
 
-test("no part is torn by a writer in another process", async () => {
+test("a snapshot of a part is never torn by a writer in another process", async () => {
   using dir = new TempDir();
   new Manager(All, { dir: dir.dir, create: true }).close();
   const writer = Bun.spawn([process.execPath, join(import.meta.dir, "parts.ts"), dir.dir], {

@@ -49,7 +49,7 @@ function countUp(editor: Editor<Robot>, counter: string, rounds: number): void {
 }
 
 describe.skipIf(!hasNodePeer())("Node.js with fs-ext (needs node and fs-ext)", () => {
-  test("is excluded and excludes, both ways and in both modes", async () => {
+  test("Node.js with fs-ext and roles exclude each other, both ways and in both modes", async () => {
     using temp = new TempDir();
     using manager = new Manager(Robot, { dir: temp.dir, create: true });
     using reader = new Reader(Robot, { dir: temp.dir });
@@ -70,7 +70,7 @@ describe.skipIf(!hasNodePeer())("Node.js with fs-ext (needs node and fs-ext)", (
     expect(session.released).toBe(false);
   }, 20_000);
 
-  test("10,000 contended edits of two fields: none lost, none seen half under a lock", async () => {
+  test("10,000 contended edits of two fields by Node.js and Bun are not lost, and not seen half under a lock", async () => {
     using temp = new TempDir();
     using manager = new Manager(Robot, { dir: temp.dir, create: true });
     using reader = new Reader(Robot, { dir: temp.dir });
@@ -93,7 +93,7 @@ describe.skipIf(!hasNodePeer())("Node.js with fs-ext (needs node and fs-ext)", (
 });
 
 describe.skipIf(!hasTool("flock"))("flock(1) (needs flock)", () => {
-  test("is excluded and excludes, both ways and in both modes", async () => {
+  test("flock(1) and roles exclude each other, both ways and in both modes", async () => {
     using temp = new TempDir();
     using manager = new Manager(Robot, { dir: temp.dir, create: true });
     using reader = new Reader(Robot, { dir: temp.dir });
@@ -117,7 +117,7 @@ describe.skipIf(!hasTool("flock"))("flock(1) (needs flock)", () => {
   }, 20_000);
 
   test.skipIf(isEmulated)(
-    "loses nothing when a shell counts along (not under emulation)",
+    "a shell that counts along under flock(1) loses no increment (not under emulation)",
     async () => {
       using temp = new TempDir();
       using manager = new Manager(Robot, { dir: temp.dir, create: true });

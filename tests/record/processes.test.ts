@@ -34,7 +34,7 @@ for (const lock of ["flock", "fcntl"] as const) {
   }
 }
 
-test("force while others edit: every commit is in one of the files, none in two, none lost", async () => {
+test("every commit is in exactly one file when a Manager replaces files by force while others edit", async () => {
   using temp = new TempDir();
   const options = { dir: temp.dir, lockDir: temp.dir, create: true, force: true };
   new Manager(Robot, options).close();

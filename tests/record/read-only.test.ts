@@ -12,7 +12,7 @@ import { dieMidEdit, runBun, spawnBun, TempDir } from "./support.ts";
 const ROUNDS = rounds(50_000);
 
 for (const lock of ["flock", "fcntl"] as const) {
-  test(`${ROUNDS} calls of every method of a Reader, on a read-only map: no signal (${lock})`, async () => {
+  test(`${ROUNDS} calls of every method of a Reader on a read-only map raise no signal (${lock})`, async () => {
     using temp = new TempDir();
     using _ = new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, lock });
     expect(await runBun("role-calls.ts", [temp.dir, ROUNDS])).toBe("alive\n");
@@ -44,7 +44,7 @@ function callsBetweenMarks(trace: string): string[] {
 }
 
 for (const died of [false, true]) {
-  const when = died ? "also after a writer was killed and nobody has repaired" : "when nothing is wrong";
+  const when = died ? "also after a writer was killed, before a repair" : "when nothing is wrong";
   test.skipIf(!hasTool("strace"))(
     `snapshots make no system call but a look for deleted files every 100 ms, ${when} (needs strace)`,
     () => {

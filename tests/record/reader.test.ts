@@ -123,7 +123,7 @@ describe("reading", () => {
     expect([reader.version, reader.lastUpdate]).toEqual([4, undefined]);
   });
 
-  test("path, closed and console.log tell which one it is", () => {
+  test("path, closed and console.log tell which role it is", () => {
     using pair = new Pair();
     expect(pair.reader.path).toBe(pair.file("Robot_.mmap"));
     expect(pair.reader.closed).toBe(false);
@@ -136,7 +136,7 @@ describe("reading", () => {
 });
 
 describe("a Reader cannot write", () => {
-  test("not through a session, read, live, or anything they hand out", () => {
+  test("a Reader cannot write through a session, read, live, or anything they hand out", () => {
     using pair = new Pair();
     const { reader } = pair;
     using session = reader.lock();
@@ -184,7 +184,7 @@ describe("a Reader cannot write", () => {
     expect([reader.get("count"), reader.get("hits"), reader.get("cells.0")]).toEqual([3, 9, 0]);
   });
 
-  test("the compiler refuses it, at any depth", () => {
+  test("the compiler refuses stores of a Reader, at any depth", () => {
     const neverRun = (reader: Reader<Robot>): void => {
       reader.read((data) => {
         // @ts-expect-error read-only
@@ -212,7 +212,7 @@ describe("a Reader cannot write", () => {
 });
 
 describe("locks", () => {
-  test("readers share, a writer is kept out and told how long it waited", () => {
+  test("readers share a lock, and keep a writer out", () => {
     using pair = new Pair();
     using other = new Reader(Robot, { dir: pair.dir });
     const session = pair.reader.lock();
@@ -305,7 +305,7 @@ describe("locks", () => {
 });
 
 describe("close", () => {
-  test("afterwards every method throws ClosedError and every view TypeError", () => {
+  test("after close every method throws ClosedError and every view TypeError", () => {
     using pair = new Pair();
     const { reader } = pair;
     const session = reader.lock();
@@ -349,7 +349,7 @@ describe("close", () => {
     expect(snapshot.count).toBe(3);
   });
 
-  test("it gives an open session's lock back", () => {
+  test("close gives an open session's lock back", () => {
     using pair = new Pair();
     const session = pair.reader.lock();
     pair.reader.close();
@@ -360,7 +360,7 @@ describe("close", () => {
     expect(writer).toBeDefined();
   });
 
-  test("it rejects those who wait", async () => {
+  test("close rejects asynchronous sessions that wait", async () => {
     using pair = new Pair();
     using _ = pair.manager.lock();
     const waiting = pair.reader.lockAsync().catch((error) => error);
@@ -369,7 +369,7 @@ describe("close", () => {
   });
 });
 
-test("without a file a Reader says who makes it", () => {
+test("a Reader without a file says who makes it", () => {
   using temp = new TempDir();
   const error = thrownBy(() => new Reader(Robot, { dir: temp.dir }));
   expect(error).toBeInstanceOf(FileMissingError);

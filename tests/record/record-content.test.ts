@@ -38,7 +38,7 @@ describe("transactions", () => {
     expect([copied(file), stateOf(data), file.version, file.file.sequence % 2]).toEqual([3, 3, 3, 0]);
   });
 
-  test("a repair happens once, however often it is asked for", () => {
+  test("the repair after a dead writer happens once, however often it is asked for", () => {
     using temp = new TempDir();
     new Manager(Pattern, { dir: temp.dir, create: true }).close();
     dieMidEdit(Pattern, temp, (data) => {
@@ -98,7 +98,7 @@ describe("transactions", () => {
 });
 
 describe("after a writer died", () => {
-  test("readers under a lock, copies and plain reads of fields all give the committed state", () => {
+  test("after a writer died, readers under a lock, copies and plain reads of fields all give the committed state", () => {
     using temp = new TempDir();
     using manager = new Manager(Pattern, { dir: temp.dir, create: true });
     manager.edit((data) => fillPattern(data, 1));
@@ -120,7 +120,7 @@ describe("after a writer died", () => {
     expect(monitor.lastUpdate?.getTime()).toBe(manager.lastUpdate?.getTime() as number);
   });
 
-  test("the next writer begins from the committed state", () => {
+  test("after a writer died, the next one begins from the committed state", () => {
     using temp = new TempDir();
     using manager = new Manager(Pattern, { dir: temp.dir, create: true });
     manager.edit((data) => fillPattern(data, 1));
@@ -162,7 +162,7 @@ test("a file of IPMMAP has no commits, no sequence and no transactions", () => {
   expect([file.file.isSuperseded, file.file.mode]).toEqual([false, 0o644 & ~process.umask()]);
 });
 
-test("a file that is too short for the class is told with both sizes", () => {
+test("the error for a file that is too short for the class names both sizes", () => {
   using temp = new TempDir();
   new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, lock: "fcntl" }).close();
   truncateSync(temp.file("Robot_.mmap"), 100);

@@ -72,7 +72,7 @@ describe("the table of states", () => {
   };
 
   for (const [from, event, to, error] of SESSION_TRANSITIONS) {
-    test(`${from}, ${event}: ${to}${error === undefined ? "" : `, ${error}`}`, () => {
+    test(`a session that was ${from} is ${to} after ${event}${error === undefined ? "" : `, which throws ${error}`}`, () => {
       using stage = new Stage(from, event);
       expect(stage.state).toBe(from);
       if (error === undefined) EVENTS[event]!(stage);
@@ -95,7 +95,7 @@ test("a scope ends its session, also when it is left by an error", () => {
   expect([manager.get("count"), manager.version]).toEqual([1, 1]);
 });
 
-test("a session that was released stays so", () => {
+test("a session that was released stays released", () => {
   using temp = new TempDir();
   using manager = new Manager(Robot, { dir: temp.dir, create: true });
   using reader = new Reader(Robot, { dir: temp.dir });
@@ -132,7 +132,7 @@ test("a session over a file that was unmapped in its middle gives the lock back"
   expect(_).toBeDefined();
 });
 
-test("release sets the header code right that somebody's program wiped", () => {
+test("release restores the header code that another program wiped", () => {
   using temp = new TempDir();
   using manager = new Manager(Robot, { dir: temp.dir, create: true });
   manager.edit(({ header }) => {

@@ -9,21 +9,21 @@ describe("snapshots are never torn nor older than the one before", () => {
     [512, 100_000],
     [65_536, 3_000],
   ] as const) {
-    test(`${bytes} bytes behind the header, 4 processes`, async () => {
+    test(`snapshots of ${bytes} bytes behind the header, by 4 processes, are never torn nor older than the one before`, async () => {
       const report = await raceSnapshots({ words: bytes / 4, reads });
       expect(report).toMatchObject({ reads: 2 * reads, torn: 0, older: 0 });
       expect(report.states).toBeGreaterThan(0);
     }, 60_000);
   }
 
-  test("also after a writer was killed in the middle of an edit", async () => {
+  test("snapshots are never torn nor older than the one before, also after a writer was killed in the middle of an edit", async () => {
     const report = await raceSnapshots({ words: 128, reads: 50_000, die: true });
     expect(report).toMatchObject({ torn: 0, older: 0 });
   }, 60_000);
 });
 
 describe("a copy of the protocol", () => {
-  test("that leaves nothing out is never torn", async () => {
+  test("a copy of the protocol that leaves nothing out is never torn", async () => {
     expect(await raceSnapshots({ words: 64, reads: 100_000, how: "protocol" })).toMatchObject({
       torn: 0,
       older: 0,
@@ -31,7 +31,7 @@ describe("a copy of the protocol", () => {
   }, 60_000);
 
   for (const [fault, run] of Object.entries(CONTROLS)) {
-    test(`with a fault is caught: ${fault}`, async () => {
+    test(`a copy of the protocol with a fault is caught: ${fault}`, async () => {
       expect(await isCaught(run)).toBe(true);
     }, 60_000);
   }

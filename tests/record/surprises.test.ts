@@ -24,7 +24,7 @@ class World extends MmapStructure {
   @field(c_int32) b!: number;
 }
 
-test("somebody's rollback leaves atomics that others changed meanwhile", () => {
+test("a rollback leaves atomics that other roles changed meanwhile", () => {
   using temp = new TempDir();
   using manager = new Manager(World, { dir: temp.dir, create: true });
   using editor = new Editor(World, { dir: temp.dir });
@@ -67,7 +67,7 @@ test("an edit whose role is closed under it says that it was rolled back", async
   expect(manager.get("a")).toBe(0);
 });
 
-test("an async function is refused before it has done anything", async () => {
+test("edit and read refuse an async function before it has done anything", async () => {
   using temp = new TempDir();
   using manager = new Manager(World, { dir: temp.dir, create: true });
   let ran = false;
@@ -108,7 +108,7 @@ test("a worker that ends without closing gives its lock back", async () => {
   expect(session.released).toBe(false);
 });
 
-test("a Manager that makes the file anew is a change, whatever the numbers were", () => {
+test("a replacement of the file by a Manager is a change, whatever the versions were", () => {
   using temp = new TempDir();
   const first = new Manager(World, { dir: temp.dir, create: true });
   using reader = new Reader(World, { dir: temp.dir });
@@ -123,7 +123,7 @@ test("a Manager that makes the file anew is a change, whatever the numbers were"
   expect(reader.get("a")).toBe(2);
 });
 
-test("options that are misspelt, mistyped or contradict each other are refused", () => {
+test("roles refuse options that are misspelt, mistyped or contradict each other", () => {
   using temp = new TempDir();
   const make = (options: unknown) => () => new Manager(World, options as never);
   expect(make({ directory: "x" })).toThrow(
@@ -160,7 +160,7 @@ test("options that are misspelt, mistyped or contradict each other are refused",
   expect(() => manager.changes(AbortSignal.abort() as never)).toThrow("changes: expected options");
 });
 
-test("a file that was cut short can still be removed", () => {
+test("a truncated file can still be removed", () => {
   using temp = new TempDir();
   const manager = new Manager(World, { dir: temp.dir, create: true });
   truncateSync(manager.path, 100);
@@ -170,7 +170,7 @@ test("a file that was cut short can still be removed", () => {
   expect(again.get("a")).toBe(0);
 });
 
-test("files deleted by hand are noticed at a later lock, by all alike", async () => {
+test("files deleted by hand are noticed at a later lock, by every role", async () => {
   using temp = new TempDir();
   using old = new Manager(World, { dir: temp.dir, create: true });
   old.set("a", 1);
