@@ -70,7 +70,7 @@ test("the README has an example to run", () => {
 for (const [style, compilerOptions] of Object.entries(styles)) {
   describe(`examples with ${style} decorators`, () => {
     for (const [i, { page, line, code, output }] of examples.entries()) {
-      test(`${page}:${line}`, async () => {
+      test(`the example at ${page}:${line} runs, and prints what the page says, with ${style} decorators`, async () => {
         const dir = join(home, `${style}-${i}`);
         mkdirSync(dir);
         writeFileSync(join(dir, "tsconfig.json"), JSON.stringify({ compilerOptions }));

@@ -195,16 +195,19 @@ describe("no room knows what a higher one calls its objects", () => {
       .filter(([other]) => levelOf(other) > levelOf(room))
       .flatMap(([, names]) => names);
 
-  test.each(["errors", "struct", "sys", "sync", "segment"])("%s", (room) => {
-    const words = new RegExp(`\\b(?:${higherNames(room).join("|")})s?\\b`, "g");
-    const wrong = sources
-      .filter((source) => source.room === room)
-      .flatMap(({ path, code }) => [...code.matchAll(words)].map(([word]) => `${path}: ${word}`));
-    expect(wrong).toEqual([]);
-  });
+  test.each(["errors", "struct", "sys", "sync", "segment"])(
+    "no file of %s knows what a higher room calls its objects",
+    (room) => {
+      const words = new RegExp(`\\b(?:${higherNames(room).join("|")})s?\\b`, "g");
+      const wrong = sources
+        .filter((source) => source.room === room)
+        .flatMap(({ path, code }) => [...code.matchAll(words)].map(([word]) => `${path}: ${word}`));
+      expect(wrong).toEqual([]);
+    },
+  );
 });
 
-test("the tables of this test are right: a wrong import is found", () => {
+test("the tables of rooms are right: a wrong import is found", () => {
   const forged = (path: string, specifier: string): boolean => {
     const source: Source = { path, room: roomOf(path), code: "", imports: [specifier], importsAtLoad: [] };
     return isAllowed(source, targetOf(path, specifier) as string);

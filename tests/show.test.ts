@@ -30,7 +30,7 @@ describe("a value in a message", () => {
     [new (class R {})(), "an R"],
     [new (class P {})(), "a P"],
     [new (class {})(), "an object"],
-  ])("%#: is short: %s", (value, text) => {
+  ])("a value in a message is short (%#): %s", (value, text) => {
     expect(show(value)).toBe(text);
   });
 });
@@ -44,7 +44,7 @@ describe("text that a stranger wrote", () => {
     ["\u202eevil\u2066\u200f\u061c", "\\u202eevil\\u2066\\u200f\\u061c"],
     ["line\u2028paragraph\u2029", "line\\u2028paragraph\\u2029"],
     ["\ud800 alone", "\\ud800 alone"],
-  ])("%j is printed on one line, each character visible", (text, printed) => {
+  ])("text of a stranger is printed on one line, each character visible: %j", (text, printed) => {
     expect(escapeText(text)).toBe(printed);
     expect(escapeLines(text)).toBe(printed.replaceAll("\\u000a", "\n"));
   });
@@ -54,7 +54,7 @@ describe("text that a stranger wrote", () => {
     expect(show(Object.defineProperty(() => 0, "name", { value: "\u001bf" }))).toBe("function \\u001bf");
   });
 
-  test("errors of the library escape it, but keep the lines of their own", () => {
+  test("errors of the library escape a stranger's text, but keep the lines of their own", () => {
     const error = new FileFormatError("/x", "first \u001b[31m\nsecond \u202e");
     expect(error.message).toBe("first \\u001b[31m\nsecond \\u202e");
     const mismatch = new LayoutMismatchError("/x", ["a\nb\u0007"], "m");

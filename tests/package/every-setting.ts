@@ -33,18 +33,18 @@ for (const [title, compilerOptions] of Object.entries(settings)) {
 
       for (const [compiler, tsc] of Object.entries(compilers)) {
         if (!isPossible(compiler, title)) continue;
-        test(`type-checks with ${compiler}`, () => {
+        test(`the README's example type-checks with ${compiler}, with ${title}, in ${styleName} style`, () => {
           expect(run(["node", tsc, "-p", "."], dir)).toEqual({ exitCode: 0, output: "" });
         }, 300_000);
       }
 
-      test("runs", () => {
+      test(`the README's example runs with ${title}, in ${styleName} style`, () => {
         expect(run([process.execPath, "example.ts"], dir)).toEqual({ exitCode: 0, output });
       }, 60_000);
 
       // Bun has no decorators in JavaScript; legacy ones are compiled to calls.
       if ("outDir" in compilerOptions && styleName === "legacy") {
-        test("runs as emitted by tsc", () => {
+        test(`the README's example runs as emitted by tsc with ${title}, in ${styleName} style`, () => {
           expect(run([process.execPath, "out/example.js"], dir)).toEqual({ exitCode: 0, output });
         }, 60_000);
       }

@@ -22,13 +22,13 @@ test("positions of a search count from the end when negative, and are moved into
   ]);
 });
 
-test("an index is within, or an error that names it", () => {
+test("an index is within the range, or an error names it", () => {
   expect([resolveIndex(0, 3), resolveIndex(-3, 3), resolveIndex(2, 3)]).toEqual([0, 0, 2]);
   expect(() => resolveIndex(3, 3)).toThrow("index 3 is not within the 3 mapped bytes");
   expect(() => resolveIndex(0, 0)).toThrow(RangeError);
 });
 
-test("integers, bytes and page starts are checked", () => {
+test("arguments that are integers, bytes and page starts are checked", () => {
   for (const value of [0.5, Number.NaN, Number.POSITIVE_INFINITY, "1", null, undefined, 1n]) {
     expect(() => integer(value as number, "length")).toThrow(/length must be an integer/);
   }
@@ -51,7 +51,7 @@ test("integers, bytes and page starts are checked", () => {
   for (const value of [-pageSize(), 1]) expect(() => pageStart(value, "offset")).toThrow(RangeError);
 });
 
-test("bytes are not copied, and keep their place in their buffer", () => {
+test("bytes that are given are not copied, and keep their place in their buffer", () => {
   const words = Uint16Array.of(1, 2, 3, 4);
   const bytes = toBytes(words.subarray(1, 3));
   bytes[0] = 9;
@@ -66,26 +66,29 @@ describe("subscripts", () => {
   const positions = [undefined, -7, -6, -5, -1, 0, 1, 4, 5, 6, 1000];
   const steps = [undefined, 1, 2, 3, 7, -1, -2, -3, -7];
 
-  test.skipIf(!hasTool("python3"))("mean what Python's mean, all 5,445 of them (needs python3)", () => {
-    const script = `import json,sys
+  test.skipIf(!hasTool("python3"))(
+    "subscripts mean what Python's mean, all 5,445 of them (needs python3)",
+    () => {
+      const script = `import json,sys
 positions, steps = json.load(sys.stdin)
 print(json.dumps([list(range(n))[a:b:c] for n in range(5) for a in positions for b in positions for c in steps]))`;
-    const answer = Bun.spawnSync(["python3", "-c", script], {
-      stdin: Buffer.from(JSON.stringify([positions, steps])),
-    });
-    const ours: number[][] = [];
-    for (let length = 0; length < 5; length++)
-      for (const start of positions)
-        for (const end of positions)
-          for (const step of steps) {
-            const slice = resolveSlice(start, end, step, length);
-            ours.push(Array.from({ length: slice.count }, (_, i) => slice.first + i * slice.step));
-          }
-    expect(ours.length).toBe(5 * 11 * 11 * 9);
-    expect(ours).toEqual(JSON.parse(answer.stdout.toString()));
-  });
+      const answer = Bun.spawnSync(["python3", "-c", script], {
+        stdin: Buffer.from(JSON.stringify([positions, steps])),
+      });
+      const ours: number[][] = [];
+      for (let length = 0; length < 5; length++)
+        for (const start of positions)
+          for (const end of positions)
+            for (const step of steps) {
+              const slice = resolveSlice(start, end, step, length);
+              ours.push(Array.from({ length: slice.count }, (_, i) => slice.first + i * slice.step));
+            }
+      expect(ours.length).toBe(5 * 11 * 11 * 9);
+      expect(ours).toEqual(JSON.parse(answer.stdout.toString()));
+    },
+  );
 
-  test("have no step 0", () => {
+  test("a subscript with step 0 is refused", () => {
     expect(() => resolveSlice(0, 1, 0, 5)).toThrow(RangeError);
   });
 });

@@ -23,14 +23,14 @@ function codeOf(call: () => unknown): string {
   return "none";
 }
 
-test("creates with the mode, 0600 unless told otherwise", () => {
+test("openFile creates a file with the mode, 0600 unless told otherwise", () => {
   const [secret, open] = [join(dir, "secret"), join(dir, "open")];
   closeFile(openFile(secret, O_RDWR | O_CREAT | O_EXCL));
   closeFile(openFile(open, O_RDWR | O_CREAT | O_EXCL, 0o640));
   expect([statSync(secret).mode & 0o777, statSync(open).mode & 0o777 & ~0o640]).toEqual([0o600, 0]);
 });
 
-test("fails with the errno's name and the path", () => {
+test("openFile fails with the errno's name and the path", () => {
   const path = join(dir, "missing");
   expect(() => openFile(path, O_RDONLY)).toThrow(`open '${path}' failed: ENOENT`);
   writeFileSync(path, "");
@@ -38,7 +38,7 @@ test("fails with the errno's name and the path", () => {
   expect(() => openFile("a\0b", O_RDONLY)).toThrow(TypeError);
 });
 
-test("follows no symbolic link, and says so", () => {
+test("openFile follows no symbolic link, and says so", () => {
   const link = join(dir, "link");
   symlinkSync(join(dir, "anywhere"), link);
   expect(() => openFile(link, O_RDWR | O_CREAT)).toThrow(/ELOOP.*symbolic links are not followed/);
@@ -47,14 +47,14 @@ test("follows no symbolic link, and says so", () => {
   expect(() => openFile(join(dir, "circle/file"), O_RDWR)).toThrow(/ELOOP.*of its directories lead to each/);
 });
 
-test("its descriptors do not leak into child processes", async () => {
+test("descriptors of openFile do not leak into child processes", async () => {
   const fd = openFile(join(dir, "private"), O_RDWR | O_CREAT);
   const child = Bun.spawn(["ls", "-l", "/proc/self/fd"], { stdout: "pipe" });
   expect(await new Response(child.stdout).text()).not.toContain("private");
   closeFile(fd);
 });
 
-test("closing what is not open is an error", () => {
+test("closing a descriptor that is not open is an error", () => {
   expect(codeOf(() => closeFile(987_654))).toBe("EBADF");
 });
 
@@ -90,13 +90,13 @@ test("allocate fails where there is no room, and truncate where there is no perm
   closeFile(readOnly);
 });
 
-test.skipIf(!hasTool("getconf"))("knows the page size (needs getconf)", () => {
+test.skipIf(!hasTool("getconf"))("pageSize is the system's (needs getconf)", () => {
   const told = Bun.spawnSync(["getconf", "PAGESIZE"]).stdout.toString();
   expect(pageSize()).toBe(Number(told));
 });
 
 test.skipIf(!hasTool("strace"))(
-  "opens what exists without O_CREAT, which fs.protected_regular refuses (needs strace)",
+  "openFile opens a file that exists without O_CREAT, which fs.protected_regular refuses (needs strace)",
   async () => {
     const [path, log] = [join(dir, "of-another-user"), join(dir, "strace.log")];
     writeFileSync(path, "");

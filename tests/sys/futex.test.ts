@@ -23,20 +23,20 @@ const writable = new Int32Array(Mapping.map(openFile(path, 2), { byteLength: 409
 const readOnly = new Int32Array(Mapping.map(openFile(path, 0), { byteLength: 4096, access: "read" }).buffer);
 afterAll(() => rmSync(dir, { recursive: true }));
 
-test("does not wait when the word differs, negative words included", () => {
+test("futexWait does not wait when the word differs, negative words included", () => {
   writable[3] = -5;
   expect(futexWait(writable, 3, 5, Number.POSITIVE_INFINITY)).toBe("not-equal");
   expect(futexWait(readOnly, 3, 5, Number.POSITIVE_INFINITY)).toBe("not-equal");
 });
 
-test("waits until the timeout when the word is as expected, on read-only memory too", () => {
+test("futexWait waits until the timeout when the word is as expected, on read-only memory too", () => {
   writable[3] = -5;
   expect(futexWait(writable, 3, -5, 2)).toBe("timed-out");
   expect(futexWait(readOnly, 3, -5, 0.25)).toBe("timed-out");
   expect(futexWait(readOnly, 3, -5, 0)).toBe("timed-out");
 });
 
-test("waits until a time of the machine's clock, for wakes of some bits", async () => {
+test("futexWaitAs waits until a time of the machine's clock, for wakes of some bits", async () => {
   writable[5] = 4;
   expect(futexWaitAs(writable, 5, 3, 2 ** 40, 2)).toBe("not-equal");
   expect(futexWaitAs(writable, 5, 4, monotonicMs() + 2, 2)).toBe("timed-out");
@@ -56,12 +56,12 @@ test("waits until a time of the machine's clock, for wakes of some bits", async 
   expect(await child.stdout.text()).toBe("ok\n");
 });
 
-test("nobody is there to be woken", () => {
+test("futexWake returns 0 when no process waits", () => {
   expect(futexWake(writable, 3)).toBe(0);
   expect(futexWake(readOnly, 3)).toBe(0);
 });
 
-test("wakes another process that waits on a read-only mapping, through a read-only mapping", async () => {
+test("futexWake wakes another process that waits on a read-only mapping, through a read-only mapping", async () => {
   writable[7] = 0;
   const script = `
     import { futexWait } from ${JSON.stringify(join(import.meta.dir, "../../src/sys/libc/futex.ts"))};
@@ -80,7 +80,7 @@ test("wakes another process that waits on a read-only mapping, through a read-on
   expect(await child.stdout.text()).toBe("ok\n");
 });
 
-test("an index outside the array is a RangeError", () => {
+test("futexWait and futexWake refuse an index outside the array with a RangeError", () => {
   expect(() => futexWait(writable, 1024, 0, 0)).toThrow(RangeError);
   expect(() => futexWait(writable, -1, 0, 0)).toThrow("index -1 is not within the array's 1024 elements");
   expect(() => futexWake(writable, 0.5)).toThrow(RangeError);

@@ -8,7 +8,7 @@ import { hasTool } from "../support/tools.ts";
 
 const src = join(import.meta.dir, "../../src");
 
-test("which libc this is, is what the process has loaded, whatever else lies on the disk", () => {
+test("isMusl says which libc the process has loaded, whatever else lies on the disk", () => {
   const maps = readFileSync("/proc/self/maps", "utf8");
   expect(isMusl()).toBe(/\/ld-musl-|\/libc\.musl-|-linux-musl\/libc\.so/.test(maps));
 });
@@ -47,7 +47,7 @@ test("one file imports bun:ffi", () => {
   expect(importers.map((name) => relative(src, join(src, name)))).toEqual(["sys/libc/ffi.ts"]);
 });
 
-test("a number that C would cut to another one does not get there", () => {
+test("a call of C refuses a number that does not fit the type of its argument", () => {
   const c = openLibrary(
     isMusl() ? `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1` : "libc.so.6",
     {

@@ -58,7 +58,7 @@ describe("what is mapped", () => {
     expect(readFileSync(path)[0]).toBe(0);
   });
 
-  test("maps from an offset beyond 4 GiB", () => {
+  test("a file is mapped from an offset beyond 4 GiB", () => {
     const path = file(2 ** 33 + 4096);
     using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 4096, byteOffset: 2 ** 33, path });
     mapping.bytes[4095] = 7;
@@ -69,7 +69,7 @@ describe("what is mapped", () => {
     expect(byte[0]).toBe(7);
   });
 
-  test("maps 4 GiB as one buffer", () => {
+  test("4 GiB of a file are mapped as one buffer", () => {
     const path = file(2 ** 32);
     using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 2 ** 32, path });
     mapping.bytes[2 ** 32 - 1] = 5;
@@ -97,17 +97,23 @@ describe("what is refused, leaking nothing", () => {
     expect([descriptors(), mappings()]).toEqual(before);
   };
 
-  test.each([0, -1, 1.5, Number.NaN, 2 ** 32 + 1])("byteLength %p", (byteLength) => {
-    refuse({ byteLength }, RangeError);
-    refuse({ byteLength }, new RegExp(String(byteLength)));
-    expect(() => Mapping.anonymous(byteLength)).toThrow(RangeError);
-  });
+  test.each([0, -1, 1.5, Number.NaN, 2 ** 32 + 1])(
+    "a mapping of byteLength %p is refused, and leaks nothing",
+    (byteLength) => {
+      refuse({ byteLength }, RangeError);
+      refuse({ byteLength }, new RegExp(String(byteLength)));
+      expect(() => Mapping.anonymous(byteLength)).toThrow(RangeError);
+    },
+  );
 
-  test.each([1, -4096, 4095, 0.5, 2 ** 60])("byteOffset %p", (byteOffset) => {
-    refuse({ byteLength: 1, byteOffset }, RangeError);
-  });
+  test.each([1, -4096, 4095, 0.5, 2 ** 60])(
+    "a mapping from byteOffset %p is refused, and leaks nothing",
+    (byteOffset) => {
+      refuse({ byteLength: 1, byteOffset }, RangeError);
+    },
+  );
 
-  test("a mapping longer than the file, with both sizes", () => {
+  test("a mapping longer than the file is refused with both sizes, and leaks nothing", () => {
     refuse({ byteLength: 5001 }, FileFormatError);
     const page = pageSize();
     refuse(
@@ -116,16 +122,16 @@ describe("what is refused, leaking nothing", () => {
     );
   });
 
-  test("writing through a read-only descriptor, with mmap, EACCES and the path", () => {
+  test("a writable mapping of a read-only descriptor is refused with mmap, EACCES and the path, and leaks nothing", () => {
     refuse({ byteLength: 1 }, SystemError, O_RDONLY);
     refuse({ byteLength: 1 }, new RegExp(`mmap '${path}' failed: EACCES`), O_RDONLY);
   });
 
-  test("memory that cannot be read", () => {
+  test("a mapping that cannot be read is refused, and leaks nothing", () => {
     refuse({ byteLength: 1, prot: 2 }, /PROT_READ/);
   });
 
-  test("a descriptor that is not owned stays open", () => {
+  test("a descriptor that is not owned stays open when its mapping is refused or closed", () => {
     const fd = openFile(path, O_RDWR);
     expect(() => Mapping.map(fd, { byteLength: 0, ownsFd: false })).toThrow(RangeError);
     Mapping.map(fd, { byteLength: 1, ownsFd: false }).close();
@@ -134,7 +140,7 @@ describe("what is refused, leaking nothing", () => {
 });
 
 describe("flush and advise", () => {
-  test("take any range within the mapping and refuse others", () => {
+  test("flush and advise take any range within the mapping and refuse others", () => {
     const path = file(20_000);
     using mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 20_000, path });
     mapping.flush();
@@ -153,7 +159,7 @@ describe("flush and advise", () => {
 });
 
 describe("close", () => {
-  test("makes every view that was handed out throw or be empty", () => {
+  test("close of a mapping makes every view that was handed out throw or be empty", () => {
     const path = file(4096);
     const mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 4096, path });
     const view = new DataView(mapping.buffer);
@@ -167,7 +173,7 @@ describe("close", () => {
     mapping.close();
   });
 
-  test("refuses while an asynchronous write uses the memory, and works after it", async () => {
+  test("close of a mapping is refused while an asynchronous write uses the memory, and works after it", async () => {
     const path = file(1 << 24);
     const mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 1 << 24, path });
     const sink = await open(join(dir, "sink"), "w");
@@ -179,7 +185,7 @@ describe("close", () => {
     await sink.close();
   });
 
-  test("leaves the memory to whoever took the buffer", () => {
+  test("close of a mapping leaves a buffer that was transferred usable", () => {
     const mapping = Mapping.anonymous(4096);
     const taken = new Uint8Array(structuredClone(mapping.buffer, { transfer: [mapping.buffer] }));
     mapping.close();
@@ -187,7 +193,7 @@ describe("close", () => {
     expect(taken[4095]).toBe(3);
   });
 
-  test("20,000 rounds leak no descriptor, no mapping and no memory", () => {
+  test("20,000 rounds of mapping and closing leak no descriptor, no mapping and no memory", () => {
     const path = file(8192);
     const round = () => {
       const mapping = Mapping.map(openFile(path, O_RDWR), { byteLength: 8192, path });
@@ -204,7 +210,7 @@ describe("close", () => {
     expect(process.memoryUsage.rss() - before[2]).toBeLessThan(64 * 2 ** 20);
   });
 
-  test("the collector never frees the memory, nor touches it after close", () => {
+  test("the collector never frees the memory of a mapping, nor touches it after close", () => {
     for (let i = 0; i < 2000; i++) {
       const mapping = Mapping.anonymous(1 << 16);
       mapping.bytes[0] = 1;

@@ -26,7 +26,7 @@ test("a new file has its storage, its mode and its content before it gets its na
   expect(readdirSync(dir)).toEqual(["a"]);
 });
 
-test("when it cannot be made, nothing is left of it", () => {
+test("a new file that cannot be made leaves nothing behind", () => {
   const fail = () => {
     throw new Error("no content");
   };
@@ -39,7 +39,7 @@ test("when it cannot be made, nothing is left of it", () => {
   expect(readdirSync(dir)).toEqual(["a"]);
 });
 
-test("what node:fs refuses is a SystemError that names the file", () => {
+test("an error of node:fs for a new file is a SystemError that names the file", () => {
   const refusal = Object.assign(new Error("EPERM: operation not permitted, fchmod"), {
     errno: -1,
     code: "EPERM",

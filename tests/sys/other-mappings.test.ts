@@ -18,7 +18,7 @@ const map = (firstPage: number, pages: number, access: Access = "write") =>
     access,
   });
 
-test("sees nothing but itself, also when its parts are advised differently", () => {
+test("a mapping without others of its file sees none, also when its parts are advised differently", () => {
   using own = map(0, 8);
   own.advise(MADV_RANDOM, 2 * pageSize(), pageSize());
   expect([0, 1, 8].map((pages) => isMappedElsewhereBeyond(own, pages * pageSize()))).toEqual([
@@ -28,14 +28,17 @@ test("sees nothing but itself, also when its parts are advised differently", () 
   ]);
 });
 
-test.each<Access>(["read", "write", "copy"])("sees a %s mapping that would lose a page", (access) => {
-  using own = map(0, 8);
-  using _other = map(2, 2, access);
-  const lost = [1, 2 * pageSize(), 3 * pageSize(), 3 * pageSize() + 1, 4 * pageSize()];
-  expect(lost.map((bytes) => isMappedElsewhereBeyond(own, bytes))).toEqual([true, true, true, true, false]);
-});
+test.each<Access>(["read", "write", "copy"])(
+  "a mapping sees a %s mapping of its file that would lose a page",
+  (access) => {
+    using own = map(0, 8);
+    using _other = map(2, 2, access);
+    const lost = [1, 2 * pageSize(), 3 * pageSize(), 3 * pageSize() + 1, 4 * pageSize()];
+    expect(lost.map((bytes) => isMappedElsewhereBeyond(own, bytes))).toEqual([true, true, true, true, false]);
+  },
+);
 
-test("sees bytes that another mapping of this thread has of the last page", () => {
+test("a mapping sees bytes that another mapping of this thread has of the last page", () => {
   const bytes = (byteLength: number) => Mapping.map(openFile(path, O_RDWR), { byteLength });
   using own = bytes(100);
   {
@@ -50,7 +53,7 @@ test("sees bytes that another mapping of this thread has of the last page", () =
   expect(isMappedElsewhereBeyond(own, 50)).toBe(false);
 });
 
-test("sees a mapping that the kernel has joined with it", () => {
+test("a mapping sees another one that the kernel has joined with it", () => {
   // Mapped backwards, as the kernel hands out addresses downwards: each lands right before the one made earlier.
   for (let round = 0; round < 3; round++) {
     using last = map(4, 4);

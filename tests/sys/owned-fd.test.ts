@@ -17,7 +17,7 @@ const isOpen = (fd: number): boolean => {
 };
 
 describe("OwnedFd", () => {
-  test("closes its descriptor once, at close()", () => {
+  test("an OwnedFd closes its descriptor once, at close()", () => {
     const file = new OwnedFd(openFile("/dev/null", O_RDONLY));
     const { fd } = file;
     expect(isOpen(fd)).toBe(true);
@@ -31,7 +31,7 @@ describe("OwnedFd", () => {
     closeSync(stranger);
   });
 
-  test("stays open when nothing refers to it: users may know the number", async () => {
+  test("an OwnedFd stays open when nothing refers to it: users may know the number", async () => {
     const fd = (() => new OwnedFd(openFile("/dev/null", O_RDONLY)).fd)();
     Bun.gc(true);
     await Bun.sleep(1);
@@ -40,14 +40,14 @@ describe("OwnedFd", () => {
     expect(isOpen(fd)).toBe(true);
   });
 
-  test("does not close a number twice that its user has closed", () => {
+  test("an OwnedFd does not close a number that its user has closed already", () => {
     const file = new OwnedFd(openFile("/dev/null", O_RDONLY));
     closeSync(file.fd);
     expect(file.closeKnown()).toBe(false);
     expect(file.closed).toBe(true);
   });
 
-  test("nor does the end of its worker, when somebody else has the number by then", async () => {
+  test("the end of a worker does not close the number of its OwnedFd that another file has by then", async () => {
     const source = `
       const { closeSync } = await import("node:fs");
       const { openFile } = await import(${LIBRARY} + "file.ts");
@@ -71,7 +71,7 @@ describe("OwnedFd", () => {
     for (const stranger of strangers) closeSync(stranger);
   });
 
-  test("is closed when its worker is terminated, busy or idle", async () => {
+  test("an OwnedFd is closed when its worker is terminated, busy or idle", async () => {
     const source = `
       const { openFile } = await import(${LIBRARY} + "file.ts");
       const { OwnedFd } = await import(${LIBRARY} + "owned-fd.ts");

@@ -38,7 +38,7 @@ test("a sparse file beyond 4 GiB has its full length", () => {
   expect(statusAt(path)?.byteLength).toBe(5 * 2 ** 32 + 7);
 });
 
-test("names are counted, and none are left once it is deleted", () => {
+test("a file's names are counted, and none are left once it is deleted", () => {
   const path = file("linked");
   const fd = openSync(path, "r");
   linkSync(path, join(dir, "second"));
@@ -49,13 +49,13 @@ test("names are counted, and none are left once it is deleted", () => {
   closeSync(fd);
 });
 
-test("directories and pipes are no files", () => {
+test("the status of directories and pipes says that they are no files", () => {
   expect(statusAt(dir)?.isFile).toBe(false);
   Bun.spawnSync(["mkfifo", join(dir, "pipe")]);
   expect(statusAt(join(dir, "pipe"))?.isFile).toBe(false);
 });
 
-test("the id is the same through a link and a descriptor, and another one for another file", () => {
+test("a file's id is the same through a link and a descriptor, and other files have other ids", () => {
   const path = file("one");
   symlinkSync(path, join(dir, "link"));
   const fd = openSync(path, "r");
@@ -64,7 +64,7 @@ test("the id is the same through a link and a descriptor, and another one for an
   closeSync(fd);
 });
 
-test("nothing at the path is undefined; what cannot be asked is a SystemError", () => {
+test("the status of a path without a file is undefined; a status that the system refuses is a SystemError", () => {
   expect(statusAt(join(dir, "none"))).toBeUndefined();
   expect(() => statusAt(join(file("leaf"), "below"))).toThrow(SystemError);
   expect(() => statusOf(0x7fff_fff0)).toThrow(expect.objectContaining({ code: "EBADF", syscall: "fstat" }));

@@ -34,7 +34,7 @@ test.each(dirs)("a writer's file has storage behind every byte, and its content 
   expect([mapping.bytes[0], mapping.bytes[999_999]]).toEqual([120, 0]);
 });
 
-test("a reader of a sparse file in memory reserves it, too, and touches none on a disk", () => {
+test("a reader of a sparse file in memory reserves its storage, too", () => {
   const path = sparseFile("/dev/shm", `${dirs[1]?.slice("/dev/shm/".length)}/reader`);
   const fd = openFile(path, O_RDONLY);
   reserveStorage(fd, "read", path);
@@ -44,19 +44,22 @@ test("a reader of a sparse file in memory reserves it, too, and touches none on 
 
 const canBecomeAnother = process.getuid?.() !== 0 || hasTool("setpriv");
 
-test.skipIf(!canBecomeAnother)("a reader that may not reserve is told why (as root, needs setpriv)", () => {
-  const path = sparseFile(dirs[1] as string, "forbidden");
-  chmodSync(dirs[1] as string, 0o755);
-  chmodSync(path, 0o444);
-  using copy = readableCopy();
-  const program = copy.of(join(import.meta.dir, "../process/sparse-reader.ts"));
-  const other =
-    process.getuid?.() === 0 ? ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] : [];
-  const run = Bun.spawnSync([...other, copy.bun, program, path], {
-    cwd: copy.of(join(import.meta.dir, "../..")),
-  });
-  expect(run.stdout.toString()).toMatch(/EACCES.*the file has holes/);
-});
+test.skipIf(!canBecomeAnother)(
+  "a reader that may not reserve storage is told why (as root, needs setpriv)",
+  () => {
+    const path = sparseFile(dirs[1] as string, "forbidden");
+    chmodSync(dirs[1] as string, 0o755);
+    chmodSync(path, 0o444);
+    using copy = readableCopy();
+    const program = copy.of(join(import.meta.dir, "../process/sparse-reader.ts"));
+    const other =
+      process.getuid?.() === 0 ? ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] : [];
+    const run = Bun.spawnSync([...other, copy.bun, program, path], {
+      cwd: copy.of(join(import.meta.dir, "../..")),
+    });
+    expect(run.stdout.toString()).toMatch(/EACCES.*the file has holes/);
+  },
+);
 
 test("a file that is longer than the disk has room is refused, not mapped", () => {
   const path = sparseFile(dirs[1] as string, "huge", 2 ** 46);

@@ -76,12 +76,12 @@ describe("a file is", () => {
     ["trusted", { in: "own", owner: me, mode: 0o666, isMapped: false }],
     ["trusted", { in: "own", owner: stranger, mode: 0o666, isMapped: false }],
     ["refused for its owner", { in: "everybodys", owner: stranger, mode: 0o666, isMapped: false }],
-  ])("%s: %o", (expected, file) => {
+  ])("a file is %s: %o", (expected, file) => {
     expect(outcome(file)).toBe(expected);
   });
 });
 
-test("the error says who owns it, and what would accept it", () => {
+test("the error about an untrusted file says who owns it, and what would accept it", () => {
   const status = { owner: stranger, mode: 0o100600 } as FileStatus;
   const check = (): void => checkTrust({ path: "/nowhere/file", status }, {});
   expect(check).toThrow(UntrustedFileError);

@@ -63,13 +63,13 @@ const complaintsOf = async (style: Style, program: Program) =>
   complaintsIn(await said[style]).filter(isOf(program));
 
 describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => {
-  test("the compiler accepts and rejects what it must in tests/types", async () => {
+  test(`the compiler accepts and rejects what it must in tests/types (${style} decorators)`, async () => {
     const wrong = [isOf("wrong-type.ts"), isOf("large-wrong.ts"), isOf("roles-wrong.ts")];
     const others = complaintsIn(await said[style]).filter((one) => !wrong.some((is) => is(one)));
     expect(others).toEqual([]);
   }, 60_000);
 
-  test("a wrong declared type is named", async () => {
+  test(`the compiler names a wrong declared type (${style} decorators)`, async () => {
     const [complaint, ...more] = await complaintsOf(style, "wrong-type.ts");
     expect(more).toEqual([]);
     expect(complaint).toContain("Type 'string' is not assignable to type 'number'");
@@ -77,14 +77,14 @@ describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => 
   }, 60_000);
 
   test.each(["large.ts", "wide-5-6.ts", "wide-20-4.ts"] as const)(
-    "a large struct compiles, also one with more paths than can be listed: %s",
+    `a large struct compiles, also one with more paths than can be listed: %s (${style} decorators)`,
     async (program) => {
       expect(await complaintsOf(style, program)).toEqual([]);
     },
     60_000,
   );
 
-  test("a class without the header, an Editor as a Reader, and an async function for edit, which is told of editAsync", async () => {
+  test(`the compiler refuses a class without the header, an Editor as a Reader, and an async function for edit (${style} decorators)`, async () => {
     const [plain, editor, isAsync, ...more] = await complaintsOf(style, "roles-wrong.ts");
     expect(more).toEqual([]);
     expect(plain).toMatch(/\(5,14\).*not assignable[\s\S]*header/);
@@ -92,7 +92,7 @@ describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => 
     expect(isAsync).toMatch(/\(7,\d+\)[\s\S]*use editAsync/);
   }, 60_000);
 
-  test("a mistake in a large struct is named", async () => {
+  test(`the compiler names a mistake in a large struct (${style} decorators)`, async () => {
     const complaints = await complaintsOf(style, "large-wrong.ts");
     expect(complaints).toHaveLength(1);
     expect(complaints[0]).toContain("Type 'string' is not assignable to type 'number'");
