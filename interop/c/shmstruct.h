@@ -989,11 +989,14 @@ static inline int shms_i_watch_changes(shms_i_page *page, uint32_t seen, int64_t
   if (me == 0) me = 1;
   while (now + SHMS_I_WATCH_EVERY_NS < until && shms_i_takes_watch(page, me, now)) {
     /* Three looks when it is alone: longer than another one takes that is about to sleep, and counts on it. */
-    for (int alone = 0; alone < 3; alone = shms_i_futex_has_sleepers(&page->changes) ? 0 : alone + 1) {
+    for (int alone = 0, is_new = 1; alone < 3; alone = shms_i_futex_has_sleepers(&page->changes) ? 0 : alone + 1) {
       __atomic_store_n(&page->watched, shms_i_watch_stamp(now), __ATOMIC_SEQ_CST);
       int result = shms_i_futex_wait_as(&page->changes, seen, now + SHMS_I_WATCH_EVERY_NS, 2);
       now = shms_i_now_ns(CLOCK_MONOTONIC);
       if (result != ETIMEDOUT || now >= until) return 1;
+      /* The wake of a commit may have been lost while none watched. */
+      if (is_new) shms_i_futex_wake(&page->changes, 2);
+      is_new = 0;
     }
     /* First this, then the look whether another one came: one of the two sees the other. */
     __atomic_store_n(&page->watched, 0u, __ATOMIC_SEQ_CST);

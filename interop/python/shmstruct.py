@@ -346,7 +346,7 @@ class _Page:
         address, now = self.map.address + 4 * _CHANGES, time.monotonic()
         me = hash((threading.get_native_id(), self.map.address)) & 0xFFFFFFFF or 1
         while now + _WATCH_EVERY < until and self._takes_watch(me, now):
-            alone = 0
+            alone, is_new = 0, True
             # Three looks when it is alone: longer than another one takes that is about to sleep, and counts on it.
             while alone < 3:
                 self.words[_WATCHED] = _stamp(now)
@@ -354,6 +354,10 @@ class _Page:
                 now = time.monotonic()
                 if not is_time_over or now >= until:
                     return True
+                if is_new:
+                    # The wake of a commit may have been lost while none watched.
+                    _futex_wake(address, 2)
+                    is_new = False
                 alone = 0 if _futex_has_sleepers(address) else alone + 1
             # First this, then the look whether another one came: one of the two sees the other.
             _atomics.store(self.map.address + 4 * _WATCHED, 0)

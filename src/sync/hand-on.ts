@@ -7,6 +7,7 @@
  * | awake | goes to sleep; another one watches, or no other one sleeps | asleep | |
  * | awake | goes to sleep; others sleep, or did, and none of them watches | watching | `watched` := now |
  * | asleep | commit, wake, time over | awake | after a commit: wakes 2 |
+ * | watching | the first 8 ms without a commit | watching | wakes 2: none may have watched when a wake was lost |
  * | watching | 8 ms without a commit, others sleep | watching | `watched` := now |
  * | watching | three times 8 ms without a commit, no other one sleeps | awake, goes to sleep | `watched` := 0 |
  * | watching | commit, wake, time over | awake | `sleeper` := others, `watched` := 0, then wakes 2: one of them watches next |
@@ -70,14 +71,16 @@ export class CommitSleep {
     let now = monotonicMs();
     while (now + WATCH_EVERY_MS < until && this.#takesWatch(now)) {
       for (
-        let alone = 0;
+        let alone = 0, isNew = true;
         alone < LOOKS_ALONE;
-        alone = futexHasSleepers(this.#words, CHANGES) ? 0 : alone + 1
+        alone = futexHasSleepers(this.#words, CHANGES) ? 0 : alone + 1, isNew = false
       ) {
         Atomics.store(this.#words, WATCHED, stampOf(now));
         const result = futexWaitAs(this.#words, CHANGES, seen, now + WATCH_EVERY_MS, WATCHER_BIT);
         now = monotonicMs();
         if (result !== "timed-out" || now >= until) return true;
+        // The wake of a commit may have been lost while none watched.
+        if (isNew) futexWake(this.#words, CHANGES, WAKES_PER_STEP);
       }
       // First this, then the look whether another one came: one of the two sees the other.
       Atomics.store(this.#words, WATCHED, 0);

@@ -4,7 +4,7 @@
  * each sleeper takes once a second is left out: no one may need it.
  *
  *     sleeper   seen := changes; last := sleeper, sleeper := me; watched: sleep; alone: sleep; watched := me: sleep as the watcher
- *               watcher, its time over: others sleep: again; else watched := 0, from the start
+ *               watcher, its time over for the first time: wake two, again; later: others sleep: again; else watched := 0, from the start
  *               woken: the watcher: sleeper := another, watched := 0; a commit, or the watcher: wake two
  *     writer    changes + 1; wake one that does not watch, or else the watcher
  */
@@ -16,6 +16,7 @@ export type HandOnFault =
   | "the writer wakes the watcher too"
   | "each wakes one, and the writer one"
   | "the last sleeper leaves no number"
+  | "a new watcher wakes none"
   | "the watcher forgets the others";
 
 export interface HandOnOptions {
@@ -42,6 +43,7 @@ const WOKEN = 3;
 const LAST = 0;
 const HAS_WATCHED = 1;
 const IS_ENTERING = 2;
+const IS_NEW = 3;
 
 /** The kernel's queue, in further ghosts: sleepers in the order in which they came, by their numbers. */
 const queueAt = (sleepers: number): number => 2 * sleepers;
@@ -102,7 +104,7 @@ function sleeper({ sleepers, fault }: HandOnOptions, me: number): ThreadSpec {
   };
   return {
     name: `sleeper ${number}`,
-    registers: 3,
+    registers: 4,
     restarts: false,
     steps: {
       start: (cpu) => {
@@ -128,7 +130,11 @@ function sleeper({ sleepers, fault }: HandOnOptions, me: number): ThreadSpec {
         cpu.set(LAST, 0);
         return (last === 0 || last === number) && !othersSleep(cpu, sleepers) ? "sleep" : "take";
       },
-      take: (cpu) => (cpu.cas(WATCHED, 0, number) ? "watch" : "sleep"),
+      take: (cpu) => {
+        if (!cpu.cas(WATCHED, 0, number)) return "sleep";
+        cpu.set(IS_NEW, fault === "a new watcher wakes none" ? 0 : 1);
+        return "watch";
+      },
       watch: (cpu) => {
         cpu.set(HAS_WATCHED, 1);
         return sleep(WATCHING, "watching")(cpu);
@@ -140,9 +146,16 @@ function sleeper({ sleepers, fault }: HandOnOptions, me: number): ThreadSpec {
         }
         // Its time is over. Where that would change nothing, the step is left out.
         const isAlone = !othersSleep(cpu, sleepers) && !othersEnter(cpu, sleepers);
-        if (cpu.state[CHANGES] === seen(cpu) && !isAlone) return undefined;
+        const isNew = cpu.get(IS_NEW) !== 0;
+        if (cpu.state[CHANGES] === seen(cpu) && !isAlone && !isNew) return undefined;
         leave(ghostsOf(cpu), sleepers, me, AWAKE);
+        cpu.set(IS_NEW, 0);
+        if (isNew) return "first look";
         return isAlone ? "stop watching" : "watch";
+      },
+      "first look": (cpu) => {
+        for (let i = 0; i < wakes; i++) wake(cpu, sleepers, [ASLEEP, WATCHING]);
+        return "watch";
       },
       "stop watching": (cpu) => {
         lower(cpu);

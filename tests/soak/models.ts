@@ -43,12 +43,13 @@ const models: [string, Model][] = [
   ["replacement, 2 deaths", replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 2 })],
   ["replacement, 2 workers", replacementModel({ order: "sc", jobs: 1, producers: 1, workers: 2, deaths: 1 })],
   ["sleepers for commits, 3, 1 commit", handOnModel({ sleepers: 3, commits: 1, deaths: 1 })],
+  ["sleepers for commits, 3, 2 commits", handOnModel({ sleepers: 3, commits: 2, deaths: 1 })],
 ];
 
 let failures = 0;
 for (const [name, model] of models) {
   const start = performance.now();
-  const { holds, states, transitions, violation, trace } = check({ ...model, maxStates: 12_000_000 });
+  const { holds, states, transitions, violation, trace } = check({ ...model, maxStates: 20_000_000 });
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   console.log(
     `${holds ? "holds" : "FAILS"}  ${name}: ${states} states, ${transitions} transitions, ${seconds} s`,
@@ -57,6 +58,13 @@ for (const [name, model] of models) {
   failures++;
   console.log(`${violation}\n${trace.join("\n")}`);
 }
+// The control: it takes three sleepers and two commits to see what the first look of a new watcher is for.
+const control = check({
+  ...handOnModel({ sleepers: 3, commits: 2, deaths: 1, fault: "a new watcher wakes none" }),
+  maxStates: 20_000_000,
+});
+console.log(`${control.violation === undefined ? "FAILS" : "bites"}  control: a new watcher wakes none`);
+if (control.violation === undefined) failures++;
 const { violation, histories, readers } = checkReal({
   blocks: 3,
   sessions: [
