@@ -1,6 +1,6 @@
 // Runs on Node.js alone: installs what is missing (Bun included, from npm), then hands over to Bun.
 //   node scripts/run.mjs start   the main job: the demo of a Manager, an Editor and two Readers
-//   node scripts/run.mjs test    types, format, lint, all tests
+//   node scripts/run.mjs test    types, format, lint, all tests; those of CI_ONLY where CI is set, or files are named
 //   node scripts/run.mjs build   compiles src/ into dist/; npm runs it after an install in a clone, and before packing
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, statSync, utimesSync } from "node:fs";
@@ -40,7 +40,7 @@ async function test(args) {
     ["types", await runBeside(bin("bun"), ["run", "check"])],
   ])();
   const tests = new Promise((resolve, reject) => {
-    const command = ["test", `--parallel=${testWorkers}`, TIME_LIMIT, ...args];
+    const command = ["test", `--parallel=${testWorkers}`, TIME_LIMIT, ...leftOut(args), ...args];
     spawn(bin("bun"), command, { cwd: root, stdio: "inherit" }).on("error", reject).on("close", resolve);
   });
   const failed = (await tests) === 0 ? [] : ["tests"];
@@ -99,6 +99,16 @@ function installNodePeer() {
 const TIME_LIMIT = "--timeout=60000";
 // Many tests start processes of their own, or wait: half as many workers as cores, but three on a small machine.
 const testWorkers = Math.max(3, Math.floor(availableParallelism() / 2));
+
+/** What asks for a server or a browser, and for a minute: for `.ci/run`, or `CI=1 npm test`. */
+const CI_ONLY = ["tests/mirror/**", "tests/cli/page.test.ts"];
+
+/** The options that leave CI_ONLY out, unless those tests are asked for. */
+function leftOut(args) {
+  if (process.env.CI || args.length > 0) return [];
+  console.log(`not run (CI=1 npm test runs them too): ${CI_ONLY.join(", ")}`);
+  return CI_ONLY.map((pattern) => `--path-ignore-patterns=${pattern}`);
+}
 
 const jobs = {
   build: () => build(),
