@@ -32,7 +32,7 @@ const child = (...args: string[]) =>
   });
 
 describe("messages", () => {
-  test("structs: a value, a function, a loan", () => {
+  test("a struct is sent as a value, by a function, or from a loan", () => {
     using publisher = prices();
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     publisher.send({ id: 1, price: 1.5 });
@@ -59,7 +59,7 @@ describe("messages", () => {
     expect(subscriber.receive()).toBeUndefined();
   });
 
-  test("raw bytes of any length up to the slot", () => {
+  test("raw bytes may have any length up to the slot's", () => {
     using publisher = new Publisher(Uint8Array, { dir, create: true, payloadBytes: 10 });
     using subscriber = new Subscriber(Uint8Array, { dir, from: "next" });
     publisher.send(new Uint8Array([1, 2, 3]));
@@ -81,7 +81,7 @@ describe("messages", () => {
     expect(publisher.index).toBe(4);
   });
 
-  test("a private copy stays as it was", () => {
+  test("a received struct is a private copy that later messages do not change", () => {
     using publisher = prices({ slots: 2 });
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     publisher.send({ id: 1 });
@@ -92,7 +92,7 @@ describe("messages", () => {
     expect(data.id).toBe(5);
   });
 
-  test("a value that does not fit is no message, nor is what a function threw at", () => {
+  test("a value that does not fit is not sent, nor is a message whose function throws", () => {
     using publisher = prices();
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     expect(() => publisher.send({ id: -1 })).toThrow(RangeError);
@@ -107,7 +107,7 @@ describe("messages", () => {
     expect(subscriber.receive()).toMatchObject({ index: 0, missed: 0 });
   });
 
-  test("clear: false leaves what the slot held", () => {
+  test("a publisher with clear: false leaves what the slot held", () => {
     using publisher = prices({ slots: 2, clear: false });
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     for (const id of [1, 2]) publisher.send({ id, price: id });
@@ -115,7 +115,7 @@ describe("messages", () => {
     expect(subscriber.latest()?.data).toMatchObject({ id: 3, price: 1 });
   });
 
-  test("a type that is no u32, a length that is no whole number and an unknown option are refused, and nothing is sent", () => {
+  test("a type that is not a u32, a length that is not a whole number and an unknown option are refused, and nothing is sent", () => {
     using publisher = prices();
     for (const type of [-1, 1.5, 2 ** 32, Number.NaN]) {
       expect(() => publisher.send({ id: 1 }, { type })).toThrow(RangeError);
@@ -133,7 +133,7 @@ describe("messages", () => {
     expect(publisher.index).toBe(1);
   });
 
-  test("a message within the function of another, and a close there, are refused; nothing is sent", () => {
+  test("within the function of a message another message and a close are refused, and nothing is sent", () => {
     const publisher = prices();
     expect(() => publisher.send(() => publisher.send({ id: 1 }))).toThrow("let it return first");
     expect(() => publisher.send(() => publisher.loan())).toThrow("let it return first");
@@ -144,7 +144,7 @@ describe("messages", () => {
     expect([next.index, next.epoch]).toEqual([1, 2]);
   });
 
-  test("one loan at a time; one that is not sent is given back at the end of its scope", () => {
+  test("a publisher has one loan at a time; one that is not sent is given back at the end of its scope", () => {
     using publisher = prices();
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     const first = publisher.loan();
@@ -164,7 +164,7 @@ describe("messages", () => {
 });
 
 describe("subscribers", () => {
-  test("missed is exact, and latest() skips", () => {
+  test("a subscriber counts exactly what it missed, and latest() skips to the newest message", () => {
     using publisher = prices({ slots: 8 });
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     for (let id = 0; id < 20; id++) publisher.send({ id });
@@ -189,7 +189,7 @@ describe("subscribers", () => {
     expect(subscriber.receive()).toMatchObject({ index: 4, missed: 3 });
   });
 
-  test("peek's view is read-only, of structs", () => {
+  test("peek's view of a struct is read-only", () => {
     using publisher = prices();
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     publisher.send({ id: 1 });
@@ -201,7 +201,7 @@ describe("subscribers", () => {
     expect(subscriber.receive()?.data.id).toBe(1);
   });
 
-  test("waits: receive with timeoutMs, receiveAsync, for await", async () => {
+  test("receive with timeoutMs, receiveAsync and for await wait for a message", async () => {
     using publisher = prices();
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     expect(await subscriber.receiveAsync({ timeoutMs: 20 })).toBeUndefined();
@@ -239,7 +239,7 @@ describe("subscribers", () => {
     expect(mapped().sort()).toEqual(["r--s", "rw-s"]);
   });
 
-  test("a signal ends an iteration with its reason, close() without one", async () => {
+  test("a signal ends for await with its reason, close() ends it without one", async () => {
     using publisher = prices();
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     const controller = new AbortController();
@@ -254,7 +254,7 @@ describe("subscribers", () => {
     publisher.send({ id: 1 });
   });
 
-  test("open() waits for the channel", async () => {
+  test("Subscriber.open() waits for the channel", async () => {
     const opening = Subscriber.open(Price, { dir, waitMs: 5000, from: "oldest" });
     await Bun.sleep(30);
     using publisher = prices();
@@ -268,7 +268,7 @@ describe("subscribers", () => {
 });
 
 describe("one publisher at a time", () => {
-  test("a second one is told who the first is; after a kill it takes over", async () => {
+  test("a second publisher is told who the first is; after a kill it takes over", async () => {
     const first = child("publish");
     for await (const line of linesOf(first.stdout)) if (line === "ready") break;
     const second = (): Publisher<Price> => new Publisher(Price, { dir, waitMs: 0 });
@@ -284,7 +284,7 @@ describe("one publisher at a time", () => {
     expect(subscriber.receive()).toMatchObject({ index: last.index + 1, epoch: 2 });
   });
 
-  test("six at once that make the channel: one file, and one after the other publishes", async () => {
+  test("six publishers that make the channel at once make one file, and publish one after the other", async () => {
     const children = Array.from({ length: 6 }, () => child("some"));
     expect(await Promise.all(children.map(({ exited }) => exited))).toEqual(Array(6).fill(0));
     using subscriber = new Subscriber(Price, { dir, from: "oldest" });
@@ -295,7 +295,7 @@ describe("one publisher at a time", () => {
     );
   });
 
-  test("close() lets the next one in at once", () => {
+  test("close() lets the next publisher in at once", () => {
     const first = prices();
     first.send({ id: 1 });
     using subscriber = new Subscriber(Price, { dir });
@@ -308,7 +308,7 @@ describe("one publisher at a time", () => {
 });
 
 describe("files", () => {
-  test("another class, other slots, no channel at all", () => {
+  test("a channel of another class, one with other slots and a file that is not a channel are refused", () => {
     prices().close();
     expect(() => new Subscriber(Frame, { dir, className: "Price" })).toThrow(LayoutMismatchError);
     expect(() => new Subscriber(Uint8Array, { dir, className: "Price" })).toThrow("raw bytes here");
@@ -325,15 +325,15 @@ describe("files", () => {
     [{ waitMs: -1 }, RangeError],
     [{ slot: 8 }, TypeError],
     [{ create: false, force: true }, TypeError],
-  ])("%o is refused", (options, error) => {
+  ])("a publisher with the options %o is refused", (options, error) => {
     expect(() => prices(options)).toThrow(error);
   });
 
-  test("raw bytes need payloadBytes", () => {
+  test("a channel of raw bytes needs payloadBytes", () => {
     expect(() => new Publisher(Uint8Array, { dir, create: true })).toThrow("payloadBytes");
   });
 
-  test("a channel that is recreated: what is left comes first, then the new one's messages", () => {
+  test("a subscriber of a recreated channel receives what is left first, then the new channel's messages", () => {
     const first = prices({ slots: 4 });
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     first.send({ id: 1 });
@@ -345,7 +345,7 @@ describe("files", () => {
     expect(subscriber.receive()).toBeUndefined();
   });
 
-  test("a file that is deleted: the publisher makes a new one within a second, and subscribers find it", async () => {
+  test("after the file was deleted the publisher makes a new one within a second, and subscribers find it", async () => {
     using publisher = prices();
     publisher.send({ id: 1 });
     using subscriber = new Subscriber(Price, { dir, from: "next" });
@@ -363,7 +363,7 @@ describe("files", () => {
     expect(got).toBe(2);
   });
 
-  test("a truncated file is an error, not a death, where a look comes first", async () => {
+  test("opening a truncated file is an error, and does not end the process", async () => {
     const publisher = prices();
     publisher.close();
     using subscriber = new Subscriber(Price, { dir, from: "next" });
@@ -377,7 +377,7 @@ describe("files", () => {
 });
 
 describe("backups", () => {
-  test("a copy of what is there opens as a channel, without its lock, and takes no publisher", () => {
+  test("a backup opens as a channel, without the original's lock, and takes no publisher", () => {
     using publisher = prices({ slots: 4 });
     for (let id = 0; id < 10; id++) publisher.send({ id });
     using subscriber = new Subscriber(Price, { dir });
@@ -399,7 +399,7 @@ describe("backups", () => {
     expect(() => Publisher.restore(Price, path, { dir, waitMs: 0 })).toThrow(DeadlockError);
   });
 
-  test("info tells who publishes; remove() leaves no channel", () => {
+  test("info tells who publishes; after remove() there is no channel", () => {
     const publisher = prices();
     using subscriber = new Subscriber(Price, { dir });
     publisher.send({ id: 1 });
@@ -414,7 +414,7 @@ describe("backups", () => {
 });
 
 describe("two processes", () => {
-  test("10,000 messages arrive or are counted", async () => {
+  test("10,000 messages to another process arrive or are counted as missed", async () => {
     using publisher = prices({ slots: 64 });
     const other = child("count", "10000");
     const lines = linesOf(other.stdout);

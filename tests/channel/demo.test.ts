@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { root } from "../support/built.ts";
 
-test("demo/frames.ts: frames for consumers of three speeds", async () => {
+test("demo/frames.ts sends frames to consumers of three speeds", async () => {
   const { stdout, exitCode, stderr } = Bun.spawnSync(
     [process.execPath, join(root, "demo/frames.ts"), "0.5"],
     { cwd: root },

@@ -4,7 +4,7 @@ import { temporaryDirectory } from "../support/temporary.ts";
 import { killRun, peekRun } from "./kills.ts";
 
 test.skipIf(isEmulated)(
-  "publishers are killed: no message is torn or lost, and what was missed adds up (not under emulation)",
+  "when publishers are killed no message is torn or lost, and the missed messages add up (not under emulation)",
   async () => {
     using dir = temporaryDirectory();
     const { received, ...report } = await killRun(dir.path, 15);
@@ -15,7 +15,7 @@ test.skipIf(isEmulated)(
 );
 
 test.skipIf(isEmulated)(
-  "control: without the look afterwards messages in place are torn, with it none is (not under emulation)",
+  "a reader that does not look again afterwards sees torn messages, one that does sees none (not under emulation)",
   async () => {
     using dir = temporaryDirectory();
     const { torn, control, whole } = await peekRun(dir.path, 65_536, 1.5);

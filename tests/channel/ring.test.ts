@@ -71,7 +71,7 @@ describe("one publisher, one subscriber", () => {
     expect([...target]).toEqual([7, 7, 7, 0, 0, 0, 0, 0]);
   });
 
-  test("a loan that is given back is no message, and its index is used again", () => {
+  test("a loan that is given back is not a message, and its index is used again", () => {
     const memory = ring();
     const [writer, reader] = [publisher(memory), subscriber(memory)];
     writer.loan();
@@ -91,7 +91,7 @@ describe("one publisher, one subscriber", () => {
     expect(reader.takeMissed()).toBe(0);
   });
 
-  test("what is overwritten while it is copied is not received", () => {
+  test("a message that is overwritten while it is copied is not received", () => {
     const memory = ring();
     const [writer, reader] = [publisher(memory), subscriber(memory)];
     send(writer, 1);
@@ -129,13 +129,13 @@ describe("where a subscriber begins", () => {
     ["newest", [5]],
     ["oldest", [2, 3, 4, 5]],
     ["next", []],
-  ] as const)("%s", (from, expected) => {
+  ] as const)('a subscriber that begins at "%s" receives the messages from there', (from, expected) => {
     const memory = ring();
     send(publisher(memory), 0, 1, 2, 3, 4, 5);
     expect(drain(subscriber(memory, from))).toEqual([...expected]);
   });
 
-  test("oldest, while the publisher is at work in the oldest slot", () => {
+  test('a subscriber from "oldest" skips the slot in which the publisher is at work', () => {
     const memory = ring();
     const writer = publisher(memory);
     send(writer, 0, 1, 2, 3, 4, 5);
@@ -143,16 +143,19 @@ describe("where a subscriber begins", () => {
     expect(drain(subscriber(memory, "oldest"))).toEqual([3, 4, 5]);
   });
 
-  test.each(["newest", "oldest", "next"] as const)("%s of an empty ring", (from) => {
-    const memory = ring();
-    const writer = publisher(memory);
-    const reader = subscriber(memory, from);
-    send(writer, 9);
-    expect(drain(reader)).toEqual([9]);
-    expect(reader.missed).toBe(0);
-  });
+  test.each(["newest", "oldest", "next"] as const)(
+    'a subscriber from "%s" of an empty ring receives the first message',
+    (from) => {
+      const memory = ring();
+      const writer = publisher(memory);
+      const reader = subscriber(memory, from);
+      send(writer, 9);
+      expect(drain(reader)).toEqual([9]);
+      expect(reader.missed).toBe(0);
+    },
+  );
 
-  test("the newest message: those before it count as missed", () => {
+  test("skipping to the newest message counts those before it as missed", () => {
     const memory = ring(8);
     const [writer, reader] = [publisher(memory), subscriber(memory)];
     send(writer, 1, 2, 3);
@@ -163,7 +166,7 @@ describe("where a subscriber begins", () => {
 });
 
 describe("publishers after each other", () => {
-  test("the next one goes on with the next index and the next epoch", () => {
+  test("the next publisher goes on with the next index and the next epoch", () => {
     const memory = ring();
     const reader = subscriber(memory);
     send(publisher(memory), 1, 2);
@@ -172,7 +175,7 @@ describe("publishers after each other", () => {
     expect([reader.index, reader.epoch]).toEqual([2, 2]);
   });
 
-  test("one that died while it wrote: its message never was", () => {
+  test("the message of a publisher that died while it wrote is never received", () => {
     const memory = ring();
     const reader = subscriber(memory);
     const dying = publisher(memory);
@@ -182,7 +185,7 @@ describe("publishers after each other", () => {
     expect(drain(reader)).toEqual([1, 2]);
   });
 
-  test("one that died before it had counted: its message stays", () => {
+  test("the message of a publisher that died before it had counted it stays", () => {
     const memory = ring();
     const reader = subscriber(memory);
     send(publisher(memory), 1, 2);
@@ -209,7 +212,7 @@ describe("numbers that wrap", () => {
   }
 
   test.each([2 ** 31 - 2, 2 ** 32 - 2, 2 ** 32, 2 ** 40 - 1, 2 ** 52])(
-    "%d messages, and some more",
+    "a ring goes on after %d messages",
     (count) => {
       const memory = after(count);
       const reader = subscriber(memory);
@@ -251,13 +254,13 @@ describe("hostile content", () => {
     ["stride", 5, 1],
     ["first", 6, 64],
     ["first", 7, 1 << 20],
-  ])("%s: word %d = %d is refused", (_name, word, value) => {
+  ])("a ring whose %s is damaged, word %d = %d, is refused", (_name, word, value) => {
     const { bytes } = ring();
     new Int32Array(bytes.buffer)[word] = value;
     expect(() => ringGeometry(bytes, refuse)).toThrow();
   });
 
-  test("a length beyond the slot is clamped at each read", () => {
+  test("a message's length beyond its slot is clamped at each read", () => {
     const memory = ring();
     const [writer, reader] = [publisher(memory), subscriber(memory)];
     send(writer, 1);
@@ -267,7 +270,7 @@ describe("hostile content", () => {
     expect(reader.length).toBe(8);
   });
 
-  test("any words whatever: calls end, and nothing outside is touched", () => {
+  test("with any words in the ring calls end, and nothing outside the ring is touched", () => {
     let seed = 7;
     const random = (): number => {
       seed = (Math.imul(seed, 1103515245) + 12345) | 0;
@@ -288,7 +291,7 @@ describe("hostile content", () => {
 });
 
 describe("messages that are left out", () => {
-  test("are missed, also where nothing was before, and the next one is received", () => {
+  test("messages that are left out are missed, also where nothing was before, and the next one is received", () => {
     const memory = ring();
     const [writer, reader] = [publisher(memory), subscriber(memory)];
     writer.skipTo(2);
@@ -303,7 +306,7 @@ describe("messages that are left out", () => {
     expect([reader.takeMissed(), reader.index]).toEqual([2, 6]);
   });
 
-  test("more than the ring holds, and more than 2^32, and one begins at the oldest that is there", () => {
+  test("after more messages were left out than the ring or 2^32 holds, a subscriber begins at the oldest that is there", () => {
     const memory = ring();
     const [writer, reader] = [publisher(memory), subscriber(memory)];
     send(writer, 1);
@@ -316,7 +319,7 @@ describe("messages that are left out", () => {
     expect(drain(subscriber(memory, "newest"))).toEqual([3]);
   });
 
-  test("a publisher that was killed after it left some out: the next one leaves them out again", () => {
+  test("a publisher that follows one killed after it left messages out leaves them out again", () => {
     const memory = ring();
     const writer = publisher(memory);
     send(writer, 1);
@@ -330,7 +333,7 @@ describe("messages that are left out", () => {
     expect(reader.takeMissed()).toBe(2);
   });
 
-  test("a time of elsewhere goes with a message", () => {
+  test("a message carries the time that another machine gave it", () => {
     const memory = ring();
     const [writer, reader] = [publisher(memory), subscriber(memory)];
     writer.loan();
@@ -341,7 +344,7 @@ describe("messages that are left out", () => {
 });
 
 describe("a damaged ring", () => {
-  test("keeps no look for a message for ever", () => {
+  test("in a damaged ring every look for a message ends", () => {
     const random = randomFrom(11);
     const words = [0, 1, 2, 3, 7, 8, 9, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
     for (let i = 0; i < 1500; i++) {

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { root } from "../support/built.ts";
 
-test("demo/workers.ts: workers are killed, and no job is lost", async () => {
+test("demo/workers.ts kills workers, and no job is lost", async () => {
   const { stdout, exitCode, stderr } = Bun.spawnSync([process.execPath, join(root, "demo/workers.ts"), "3"], {
     cwd: root,
   });

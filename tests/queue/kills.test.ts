@@ -4,7 +4,7 @@ import { temporaryDirectory } from "../support/temporary.ts";
 import { killRun } from "./kills.ts";
 
 test.skipIf(isEmulated)(
-  "producers and workers are killed: no job is lost or torn, no slot is stuck (not under emulation)",
+  "when producers and workers are killed no job is lost or torn, and no slot is stuck (not under emulation)",
   async () => {
     using dir = temporaryDirectory();
     const { kills, jobs, done, lost, torn, stuck, twice, workerKills } = await killRun(dir.path, 25);
@@ -18,7 +18,7 @@ test.skipIf(isEmulated)(
 );
 
 test.skipIf(isEmulated)(
-  "the same while the queue is moved to other files (not under emulation)",
+  "when producers and workers are killed while the queue is moved to other files no job is lost or torn either (not under emulation)",
   async () => {
     using dir = temporaryDirectory();
     const { lost, torn, stuck, twice, workerKills } = await killRun(dir.path, 12, 6);

@@ -63,7 +63,7 @@ describe("jobs", () => {
     expect(() => Reflect.apply(queue.resize, queue, [])).toThrow("resize: expected options such as");
   });
 
-  test("a value, a function, raw bytes", () => {
+  test("a job is pushed as a value, by a function, or as raw bytes", () => {
     using queue = works();
     queue.push({ id: 1 });
     queue.push(fillWork(2));
@@ -89,7 +89,7 @@ describe("jobs", () => {
     expect(() => bytes.push(new Uint8Array(6))).toThrow(RangeError);
   });
 
-  test("bounded: tryPush says no, push waits for timeoutMs", async () => {
+  test("in a full queue tryPush returns false, and push waits for timeoutMs", async () => {
     using queue = works({ slots: 2 });
     expect([queue.tryPush({ id: 1 }), queue.tryPush({ id: 2 }), queue.tryPush({ id: 3 })]).toEqual([
       true,
@@ -116,7 +116,7 @@ describe("jobs", () => {
     expect(queue.counts()).toMatchObject({ ready: 0, taken: 0, free: 8 });
   });
 
-  test("fail: another attempt, later, with its reason; the last one makes a dead letter", () => {
+  test("fail gives a job another attempt, later, with its reason; after the last one it is a dead letter", () => {
     using queue = works({ maxAttempts: 2 });
     queue.push({ id: 5 });
     queue.take()!.fail("no answer", { delayMs: 30 });
@@ -159,7 +159,7 @@ describe("jobs", () => {
     },
   );
 
-  test("full dead letters: the job stays, and moves once there is room", async () => {
+  test("a job for which there is no room among the dead letters stays, and moves once there is room", async () => {
     using queue = works({ maxAttempts: 1, slots: 2 });
     using letters = queue.deadLetters;
     for (const id of [1, 2]) letters.push({ id });
@@ -178,7 +178,7 @@ describe("jobs", () => {
     expect(letters.take()!.data.id).toBe(3);
   });
 
-  test("a value that does not fit is no job, nor is what a function threw at", () => {
+  test("a value that does not fit is not pushed, nor is a job whose function throws", () => {
     using queue = works();
     expect(() => queue.push({ id: -1 })).toThrow(RangeError);
     expect(() =>
@@ -189,7 +189,7 @@ describe("jobs", () => {
     expect(queue.info()).toMatchObject({ free: 8, writing: 0, ready: 0 });
   });
 
-  test("delayMs, and waiting for it", () => {
+  test("a job with delayMs is not taken before, and take waits for it", () => {
     using queue = works();
     queue.push({ id: 1 }, { delayMs: 40 });
     expect(queue.tryTake()).toBeUndefined();
@@ -198,7 +198,7 @@ describe("jobs", () => {
     expect(queue.take({ timeoutMs: 3_600_000 })?.data.id).toBe(1);
   });
 
-  test("note: progress that others see", () => {
+  test("note shows a job's progress to others", () => {
     using queue = works();
     queue.push({ id: 1 });
     using job = queue.take()!;
@@ -207,7 +207,7 @@ describe("jobs", () => {
     expect(() => job.note(new Uint8Array(33))).toThrow(RangeError);
   });
 
-  test("for await, takeAsync with a signal, and timeouts", async () => {
+  test("for await, and takeAsync with a signal or a timeout, wait for a job", async () => {
     using queue = works();
     expect(await queue.takeAsync({ timeoutMs: 10 })).toBeUndefined();
     expect(queue.take({ timeoutMs: 10 })).toBeUndefined();
@@ -245,7 +245,7 @@ test("waits that are over keep no process alive", async () => {
 });
 
 describe("leases", () => {
-  test("a stuck worker's job goes to another; done() of the first says so", async () => {
+  test("a stuck worker's job goes to another, and done() of the first says so", async () => {
     using queue = works({ leaseMs: 30 });
     using other = open();
     queue.push({ id: 1 });
@@ -258,7 +258,7 @@ describe("leases", () => {
     second.done();
   });
 
-  test("extend() keeps it", async () => {
+  test("extend() keeps a job", async () => {
     using queue = works({ leaseMs: 200 });
     using other = open();
     queue.push({ id: 1 });
@@ -302,7 +302,7 @@ describe("owners", () => {
     expect(queue.take({ timeoutMs: 10_000 })?.data.id).toBe(1);
   });
 
-  test("two queues of one process are two owners; close() gives back", () => {
+  test("two queues of one process are two owners, and close() gives jobs back", () => {
     using queue = works();
     const other = open();
     queue.push({ id: 1 });
@@ -315,7 +315,7 @@ describe("owners", () => {
 });
 
 describe("files", () => {
-  test("another class, other options, no queue", () => {
+  test("a queue of another class, one with other options and a queue that is missing are refused", () => {
     works({ leaseMs: 5 }).close();
     expect(() => open({ slots: 16 })).toThrow(FileFormatError);
     expect(() => open({ leaseMs: 6 })).toThrow("leaseMs: 5, not 6");
@@ -325,7 +325,7 @@ describe("files", () => {
     expect(() => works({ maxAttempts: 255 })).toThrow(RangeError);
   });
 
-  test("resize: jobs that wait and jobs in hand go on in the new file", () => {
+  test("jobs that wait and jobs in hand go on in the file that resize makes", () => {
     using queue = works({ slots: 4 });
     using other = open();
     for (const id of [1, 2, 3, 4]) queue.push(fillWork(id));
@@ -345,7 +345,7 @@ describe("files", () => {
     expect(() => queue.resize({ slots: 3 })).toThrow(RangeError);
   });
 
-  test("resize between a take and its return: the job in hand is done in the new file", () => {
+  test("a job in hand that was taken before resize is done in the new file", () => {
     using queue = works({ slots: 4 });
     using other = open();
     queue.push(fillWork(1));
@@ -373,7 +373,7 @@ describe("files", () => {
     job.done();
   });
 
-  test("resize by one whose file was replaced meanwhile", () => {
+  test("a queue whose file was replaced meanwhile resizes the new file", () => {
     using queue = works({ slots: 4 });
     using other = open();
     other.push(fillWork(1));
@@ -383,7 +383,7 @@ describe("files", () => {
     expect(queue.info()).toMatchObject({ slots: 16, ready: 2, generation: 2 });
   });
 
-  test("created by 6 processes at once: one file, and all jobs are in it", async () => {
+  test("six processes that create a queue at once make one file, and all jobs are in it", async () => {
     const children = Array.from({ length: 6 }, (_, i) => child("push", String(i * 10)));
     expect(await Promise.all(children.map(({ exited }) => exited))).toEqual(Array(6).fill(0));
     using queue = open();
@@ -395,7 +395,7 @@ describe("files", () => {
     expect(ids.sort((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, id) => id));
   });
 
-  test("force erases, and users of the old file find the new one", () => {
+  test("force erases a queue, and users of the old file find the new one", () => {
     using queue = works();
     queue.push({ id: 1 });
     const job = queue.take()!;
@@ -422,7 +422,7 @@ describe("files", () => {
     expect(restored.tryTake()?.data.id).toBe(4);
   });
 
-  test("remove: no file is left, and others find out", () => {
+  test("remove() leaves no file, and other users find out", () => {
     const queue = works();
     using other = open();
     other.push({ id: 1 });
@@ -432,7 +432,7 @@ describe("files", () => {
     expect(() => other.tryPush({ id: 2 })).toThrow(FileMissingError);
   });
 
-  test("info", () => {
+  test("info shows the counts, the options and the owners of a queue", () => {
     using queue = works({ leaseMs: 1000, maxAttempts: 3 });
     for (const id of [1, 2]) queue.push({ id });
     using _job = queue.take()!;
@@ -449,7 +449,7 @@ describe("files", () => {
     expect(Math.abs(info.oldestTakenAt! - Date.now())).toBeLessThan(60_000);
   });
 
-  test("a deleted file is found out", async () => {
+  test("a user of a queue whose file was deleted finds out", async () => {
     using queue = works();
     queue.push({ id: 1 });
     rmSync(queue.path);

@@ -70,7 +70,7 @@ test("slots of a gigabyte each, to the end of a mapping of 4 GiB", () => {
 });
 
 describe("push, take, done", () => {
-  test("jobs come in order, and are bounded", () => {
+  test("jobs come in order, and their number is bounded", () => {
     const [a] = queue(1);
     expect([1, 2, 3, 4, 5].map((value) => push(a!, value) >= 0)).toEqual([true, true, true, true, false]);
     const values: number[] = [];
@@ -101,7 +101,7 @@ describe("push, take, done", () => {
     expect(a!.done(long.slot, long.lease)).toBe(true);
   });
 
-  test("release keeps the attempt, fail counts it, and neither can be done twice", () => {
+  test("release keeps the attempt, fail counts it, and a job ends only once", () => {
     const [a] = queue(1);
     push(a!, 7);
     const first = take(a!)!;
@@ -124,7 +124,7 @@ describe("push, take, done", () => {
 });
 
 describe("the dead", () => {
-  test("a half-written job is free again, a taken one ready, with one attempt more", () => {
+  test("a dead producer's half-written slot is free again, a dead worker's job is ready with one attempt more", () => {
     const [dead, other] = queue(1, 2);
     push(other!, 1);
     const job = take(dead!)!;
@@ -136,7 +136,7 @@ describe("the dead", () => {
     expect(attemptOf(take(other!)!.lease)).toBe(1);
   });
 
-  test("a lease that is over: the job is another's, and the first worker is told", () => {
+  test("a job whose lease is over is another's, and the first worker is told", () => {
     const [slow, other] = queue(1, 2);
     push(other!, 1);
     const job = take(slow!)!;
@@ -160,7 +160,7 @@ describe("the dead", () => {
     expect(other!.takenAtBootMs(job.slot)).toBeGreaterThan(0);
   });
 
-  test("leases go by the time since the machine was started, as /proc/uptime tells it", async () => {
+  test("leases go by the time since the machine was started, as in /proc/uptime", async () => {
     const [worker] = queue(1);
     push(worker!, 1);
     const { slot } = take(worker!)!;
@@ -169,7 +169,7 @@ describe("the dead", () => {
     expect(worker!.takenAtMs(slot) / 1000).toBeCloseTo(Date.now() / 1000, 0);
   });
 
-  test("a lease of another start of the machine tells no time, until an owner comes", async () => {
+  test("a lease of an earlier start of the machine tells no time until an owner comes", async () => {
     const [worker] = queue(1);
     push(worker!, 1);
     const { slot } = take(worker!)!;
@@ -185,7 +185,7 @@ describe("the dead", () => {
 });
 
 describe("freezing", () => {
-  test("nothing succeeds in a frozen file, and what was there is saved in order", () => {
+  test("in a frozen file no call succeeds, and the jobs are saved in order", () => {
     const [a, b] = queue(1, 2);
     for (const value of [1, 2, 3]) push(a!, value);
     const job = take(b!)!;
@@ -214,7 +214,7 @@ describe("freezing", () => {
     expect(take(moved)?.value).toBe(4);
   });
 
-  test("a producer at work is waited for", () => {
+  test("freezing waits for a producer that is at work", () => {
     const [a] = queue(1);
     const slot = a!.claim();
     expect(a!.freeze(slot)).toBeUndefined();
@@ -222,7 +222,7 @@ describe("freezing", () => {
     expect(stateOf(a!.freeze(slot)!.word)).toBe(READY);
   });
 
-  test("thawed, all is as before, but taken jobs are ready", () => {
+  test("a thawed file is as before, but taken jobs are ready", () => {
     const [a] = queue(1);
     push(a!, 1);
     push(a!, 2);
@@ -236,7 +236,7 @@ describe("freezing", () => {
 });
 
 describe("hostile content", () => {
-  test("a damaged geometry is refused", () => {
+  test("a queue with a damaged geometry is refused", () => {
     for (const [word, value] of [
       [0, 3],
       [0, 2 ** 21],
@@ -254,7 +254,7 @@ describe("hostile content", () => {
     }
   });
 
-  test("any words whatever: calls end, and lengths are clamped", () => {
+  test("with any words in the file calls end, and lengths are clamped", () => {
     let seed = 3;
     const random = (): number => {
       seed = (Math.imul(seed, 1103515245) + 12345) | 0;
@@ -277,7 +277,7 @@ describe("hostile content", () => {
     }
   });
 
-  test("a slot says whose it is", () => {
+  test("a claimed slot is in the state of writing", () => {
     const [a] = queue(1);
     expect(stateOf(a!.word(a!.claim()))).toBe(WRITING);
   });
