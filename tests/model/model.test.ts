@@ -26,11 +26,11 @@ function bites(model: Model): void {
 }
 
 describe("record and document", () => {
-  test("no reader sees half a commit, whoever dies", () => {
+  test("no reader of a record or document sees half a commit when writers die at any step", () => {
     holds(sequenceModel({ order: "sc", sessions: 2, deaths: 2 }));
   });
 
-  test("nor on x86-64 and arm64", () => {
+  test("no reader of a record or document sees half a commit on x86-64 and arm64", () => {
     holds(sequenceModel({ order: "tso", sessions: 2, deaths: 1 }));
     holds(sequenceModel({ order: "weak", sessions: 2, deaths: 1 }));
   });
@@ -48,22 +48,22 @@ describe("record and document", () => {
     "no repair",
     "repair by increment",
   ];
-  test.each(faults)("control: %s", (fault) => {
+  test.each(faults)("the checker finds a fault in the model of a record and document: %s", (fault) => {
     bites(sequenceModel({ order: "weak", sessions: 2, deaths: 1, fault }));
   });
 });
 
 describe("record by blocks", () => {
-  test("no reader sees half a commit, whoever dies", () => {
+  test("no reader of a record by blocks sees half a commit when writers die at any step", () => {
     holds(blocksModel({ order: "sc", sessions: 2, deaths: 1, stores: [0, 1] }));
     holds(blocksModel({ order: "sc", sessions: 1, deaths: 2 }));
   });
 
-  test("marks of an earlier turn of the sequence do not count", () => {
+  test("marks of blocks from an earlier turn of the sequence do not count", () => {
     holds(blocksModel({ order: "sc", sessions: 3, deaths: 0, modulus: 4, stores: [0] }));
   });
 
-  test("nor on arm64", () => {
+  test("no reader of a record by blocks sees half a commit on arm64", () => {
     holds(blocksModel({ order: "weak", sessions: 2, deaths: 0, stores: [0] }));
     holds(blocksModel({ order: "weak", sessions: 1, deaths: 1, stores: [0, 2] }));
   });
@@ -81,22 +81,22 @@ describe("record by blocks", () => {
     ["whole pre-image is read", {}],
     ["marks stay when the sequence wraps", { sessions: 4, modulus: 4 }],
   ];
-  test.each(faults)("control: %s", (fault, options) => {
+  test.each(faults)("the checker finds a fault in the model of a record by blocks: %s", (fault, options) => {
     bites(blocksModel({ order: "sc", sessions: 2, deaths: 1, stores: [0, 2], ...options, fault }));
   });
 });
 
 describe("channel", () => {
-  test("no message is torn, wrong or miscounted, whoever dies, and subscribers agree", () => {
+  test("no message of a channel is torn, wrong or miscounted when publishers die at any step, and subscribers agree", () => {
     holds(channelModel({ order: "sc", messages: 3, deaths: 1, returns: 1, subscribers: 1 }));
     holds(channelModel({ order: "sc", messages: 3, deaths: 1, returns: 0, subscribers: 2 }));
   });
 
-  test("a sequence that has wrapped is told by the index", () => {
+  test("a subscriber tells a sequence that has wrapped by the index", () => {
     holds(channelModel({ order: "sc", messages: 6, deaths: 0, returns: 1, subscribers: 1, modulus: 8 }));
   });
 
-  test("nor on x86-64 and arm64", () => {
+  test("no message of a channel is torn, wrong or miscounted on x86-64 and arm64", () => {
     holds(channelModel({ order: "tso", messages: 3, deaths: 1, returns: 1, subscribers: 1 }));
     holds(channelModel({ order: "weak", messages: 3, deaths: 1, returns: 0, subscribers: 1 }));
   });
@@ -112,7 +112,7 @@ describe("channel", () => {
     ["no fence after next", { deaths: 0, returns: 0 }],
     ["jump beyond next", { order: "sc" }],
   ];
-  test.each(faults)("control: %s", (fault, options) => {
+  test.each(faults)("the checker finds a fault in the model of a channel: %s", (fault, options) => {
     bites(
       channelModel({ order: "weak", messages: 3, deaths: 1, returns: 1, subscribers: 1, ...options, fault }),
     );
@@ -120,24 +120,24 @@ describe("channel", () => {
 });
 
 describe("queue", () => {
-  test("two producers and two workers lose nothing and do nothing twice", () => {
+  test("two producers and two workers of a queue lose nothing and do nothing twice", () => {
     holds(queueModel({ order: "sc", producers: 2, workers: 2, jobs: 2, deaths: 0 }));
   });
 
-  test("a death at any step gives the job back, once", () => {
+  test("a death at any step gives the job back to the queue, once", () => {
     holds(queueModel({ order: "sc", producers: 2, workers: 1, jobs: 2, deaths: 1 }));
     holds(queueModel({ order: "sc", producers: 1, workers: 2, jobs: 2, deaths: 1 }));
     holds(queueModel({ order: "sc", producers: 1, workers: 1, jobs: 2, deaths: 2, releases: 1 }));
   });
 
-  test("a lease that was lost ends nothing, also not one that was kept open", () => {
+  test("a worker that lost its lease ends no job, also with a lease that was kept open", () => {
     holds(queueModel({ order: "sc", producers: 1, workers: 2, jobs: 2, deaths: 0, breaks: 1 }));
     holds(
       queueModel({ order: "sc", producers: 1, workers: 1, jobs: 3, deaths: 1, breaks: 1, keepsOpen: true }),
     );
   });
 
-  test("nor on x86-64 and arm64", () => {
+  test("a queue loses nothing and does nothing twice on x86-64 and arm64", () => {
     holds(queueModel({ order: "tso", producers: 1, workers: 1, jobs: 2, deaths: 1 }));
     holds(queueModel({ order: "weak", producers: 1, workers: 1, jobs: 2, deaths: 1 }));
   });
@@ -153,18 +153,18 @@ describe("queue", () => {
     ["burial of a job as free", { workers: 2, deaths: 1 }],
     ["no burial at the start", { deaths: 1 }],
   ];
-  test.each(faults)("control: %s", (fault, options) => {
+  test.each(faults)("the checker finds a fault in the model of a queue: %s", (fault, options) => {
     bites(queueModel({ order: "sc", producers: 1, workers: 1, jobs: 3, deaths: 0, ...options, fault }));
   });
 });
 
 describe("replacement of a queue", () => {
-  test("no job is lost or done twice, whoever dies", () => {
+  test("no job is lost or done twice when a queue is replaced and processes die at any step", () => {
     holds(replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 1 }));
     holds(replacementModel({ order: "sc", jobs: 1, producers: 1, workers: 2, deaths: 0 }));
   });
 
-  test("nor on arm64", () => {
+  test("no job is lost or done twice on arm64 when a queue is replaced", () => {
     holds(replacementModel({ order: "weak", jobs: 1, producers: 1, workers: 1, deaths: 0 }));
   });
 
@@ -176,13 +176,13 @@ describe("replacement of a queue", () => {
     "thawed without a look at the path",
     "never thawed",
   ];
-  test.each(faults)("control: %s", (fault) => {
+  test.each(faults)("the checker finds a fault in the model of a queue's replacement: %s", (fault) => {
     bites(replacementModel({ order: "sc", jobs: 2, producers: 1, workers: 1, deaths: 1, fault }));
   });
 });
 
 describe("sleepers of a queue", () => {
-  test("no job is slept through", () => {
+  test("no taker of a queue sleeps while there is a job", () => {
     holds(sleepersModel({ order: "sc", takers: 2, jobs: 2 }));
     holds(sleepersModel({ order: "tso", takers: 2, jobs: 2 }));
     holds(sleepersModel({ order: "weak", takers: 2, jobs: 2 }));
@@ -194,7 +194,7 @@ describe("sleepers of a queue", () => {
     "no fence before the count is read",
     "woken without a wake counted",
   ];
-  test.each(faults)("control: %s", (fault) => {
+  test.each(faults)("the checker finds a fault in the model of a queue's sleepers: %s", (fault) => {
     bites(sleepersModel({ order: "tso", takers: 1, jobs: 1, fault }));
   });
 });
@@ -211,20 +211,23 @@ describe("the class that keeps blocks itself", () => {
       ],
     },
   ];
-  test.each(programs)("no reader sees half a commit, whoever dies: %j", (program) => {
-    const { violation, readers } = checkReal(program);
-    expect(violation ?? "").toBe("");
-    expect(readers).toBeGreaterThan(1000);
-  });
+  test.each(programs)(
+    "no reader of the class that keeps blocks sees half a commit when its writer dies at any step: %j",
+    (program) => {
+      const { violation, readers } = checkReal(program);
+      expect(violation ?? "").toBe("");
+      expect(readers).toBeGreaterThan(1000);
+    },
+  );
 
   const faults: RealFault[] = ["a save is left out", "the sequence stays even", "no second look"];
-  test.each(faults)("control: %s", (fault) => {
+  test.each(faults)("the checker finds a fault in the class that keeps blocks: %s", (fault) => {
     expect(checkReal({ ...programs[0]!, fault }).violation).toBeString();
   });
 });
 
 describe("sleepers for commits", () => {
-  test("none sleeps through a commit, whoever dies before it hands its wake on", () => {
+  test("no sleeper misses a commit when another dies before it hands its wake on", () => {
     holds(handOnModel({ sleepers: 2, commits: 1, deaths: 1 }));
     holds(handOnModel({ sleepers: 2, commits: 2, deaths: 1 }));
   });
@@ -235,7 +238,7 @@ describe("sleepers for commits", () => {
     "the last sleeper leaves no number",
     "the watcher forgets the others",
   ];
-  test.each(faults)("control: %s", (fault) => {
+  test.each(faults)("the checker finds a fault in the model of sleepers for commits: %s", (fault) => {
     bites(handOnModel({ sleepers: 2, commits: 2, deaths: 1, fault }));
   });
 });
