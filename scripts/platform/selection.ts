@@ -49,7 +49,7 @@ const SELECTIONS: Readonly<Record<string, Selection>> = {
   // The rooms that depend on the machine: layout, system calls, locks, and the peers in C and Python. In this order, as time is limited.
   arm64: {
     tests: [
-      ["interop/c.test.ts", "gcc: edits|creates a file|takes its turn|documents|another struct"],
+      ["interop/c.test.ts", "by gcc edits|creates a file|takes its turn|writes documents|another struct"],
       ["interop/python.test.ts", "edits, rolls back|documents"],
       "struct",
       "sys",

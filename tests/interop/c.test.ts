@@ -82,25 +82,28 @@ const spawn = (command: string[], compiler = "gcc") =>
 
 describe.skipIf(!hasTool("gcc"))("the C header", () => {
   for (const [compiler] of used) {
-    test.skipIf(!hasTool(compiler))(`${compiler}: edits, rolls back, and is read by Bun`, () => {
-      const dir = newDirectory();
-      using manager = new Manager(Ledger, { dir, create: true });
-      ask(["edits", dir, "100"], compiler);
-      const data = manager.snapshot();
-      expect(isWhole(data)).toBe(true);
-      expect(data.count).toBe(BigInt(100 - 14));
-      // Atomics belong to no transaction: rolling back leaves them.
-      expect(manager.live.hits.load()).toBe(100);
-      expect(manager.version).toBe(86);
-      expect(Math.abs(data.header.time_stamp * 1000 - Date.now())).toBeLessThan(60_000);
-    });
+    test.skipIf(!hasTool(compiler))(
+      `a C program compiled by ${compiler} edits, rolls back, and is read by Bun`,
+      () => {
+        const dir = newDirectory();
+        using manager = new Manager(Ledger, { dir, create: true });
+        ask(["edits", dir, "100"], compiler);
+        const data = manager.snapshot();
+        expect(isWhole(data)).toBe(true);
+        expect(data.count).toBe(BigInt(100 - 14));
+        // Atomics belong to no transaction: rolling back leaves them.
+        expect(manager.live.hits.load()).toBe(100);
+        expect(manager.version).toBe(86);
+        expect(Math.abs(data.header.time_stamp * 1000 - Date.now())).toBeLessThan(60_000);
+      },
+    );
   }
 
-  test.skipIf(!hasTool("clang++") || isEmulated)("clang++ takes the header", async () => {
+  test.skipIf(!hasTool("clang++") || isEmulated)("clang++ takes the C header", async () => {
     await compile(["clang++", ["-std=c++17"], "cpp"], "-fsyntax-only");
   });
 
-  test("creates a file that Bun opens, with what init wrote; and replaces it under an open Reader", () => {
+  test("C creates a file that Bun opens, with what init wrote, and replaces it under an open Reader", () => {
     const dir = newDirectory();
     expect(ask(["create", dir, "7"])).toBe("created");
     using reader = new Reader(Ledger, { dir });
@@ -112,7 +115,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(reader.version).toBeGreaterThan(version);
   });
 
-  test("a writer killed anywhere is repaired by either side, readers of both never see half an edit", async () => {
+  test("after a writer in C or Bun is killed anywhere either repairs the file, and no reader sees half an edit", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     const reader = spawn(["snapshots", dir, "2000"]);
@@ -131,7 +134,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect([torn, older]).toEqual([0, 0]);
   }, 30_000);
 
-  test("a file whose pre-image is kept by blocks: killed writers are repaired, copies are whole", async () => {
+  test("C and Bun repair a file whose pre-image is kept by blocks after writers are killed, and copies are whole", async () => {
     const dir = newDirectory();
     const layout = layoutOfClass(Ledger);
     const place = classPlace("Ledger", { dir }, "mmap");
@@ -153,7 +156,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(ask(["snapshots", dir, "20"]).split(" ").slice(1)).toEqual(["0", "0"]);
   }, 30_000);
 
-  test("takes its turn: a lock that Bun holds is waited for, and given up on after the time limit", () => {
+  test("C takes its turn: it waits for a lock that Bun holds, and gives up after the time limit", () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     using session = manager.lock();
@@ -161,7 +164,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(ask(["timeout", dir, "30"])).toBe("not within the timeout");
   });
 
-  test("of two that sleep one watches, and both are told", async () => {
+  test("of two sleepers in C one watches, and both are told", async () => {
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });
     const sleepers = [0, 1].map(() => spawn(["waits", dir, "1"]));
@@ -173,7 +176,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(await Promise.all(sleepers.map(({ exited }) => exited))).toEqual([0, 0]);
   }, 20_000);
 
-  test("is woken by Bun's commits, and wakes Bun with its own", async () => {
+  test("C's waiter is woken by Bun's commits, and wakes Bun with its own", async () => {
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });
     for (const command of ["waits", "watches"]) {
@@ -200,7 +203,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     await versions.return?.();
   }, 20_000);
 
-  test("a forked child keeps no lock of its parent", async () => {
+  test("a forked child of a C program keeps no lock of its parent", async () => {
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });
     const parent = spawn(["fork", dir]);
@@ -216,7 +219,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     }
   });
 
-  test("reads and writes documents", () => {
+  test("C reads and writes documents", () => {
     const path = join(newDirectory(), "config.json");
     using master = new JsonMap({ file: path, role: "master" } as never);
     master.write({ from: "Bun" });
@@ -225,7 +228,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(master.read() as unknown).toEqual({ from: "C" });
   });
 
-  test("a channel: Bun receives what C publishes, and C what Bun publishes", async () => {
+  test("Bun receives what C publishes to a channel, and C what Bun publishes", async () => {
     const dir = newDirectory();
     ask(["publishes", dir, "40"]);
     using subscriber = new Subscriber(Item, { dir, from: "oldest" });
@@ -247,7 +250,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect((await lines.next()).value).toBe("540 0");
   });
 
-  test("a channel over which an older copy is written: its messages come next", async () => {
+  test("a subscriber in C receives a channel's next messages after an older copy is written over it", async () => {
     const dir = newDirectory();
     expect(await setBack(dir, [peerOf("gcc"), "received", dir])).toEqual([
       "5 0 4",
@@ -257,7 +260,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     ]);
   });
 
-  test("a publisher in C killed anywhere is taken over, and no message is torn", async () => {
+  test("after a publisher in C is killed anywhere Bun takes over, and no message is torn", async () => {
     const dir = newDirectory();
     ask(["publishes", dir, "1"]);
     using subscriber = new Subscriber(Item, { dir, from: "oldest" });
@@ -285,7 +288,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(torn).toBe(0);
   }, 30_000);
 
-  test("a queue: workers in C are killed, and no job is lost", async () => {
+  test("when workers in C are killed the queue loses no job", async () => {
     const dir = newDirectory();
     ask(["pushes", dir, "0", "1"]);
     const producer = spawn(["pushes", dir, "1", "1499"], "clang");
@@ -318,7 +321,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect([...seen.values()].reduce((sum, count) => sum + count - 1, 0)).toBeLessThanOrEqual(20);
   }, 60_000);
 
-  test("a queue: Bun works on what C pushes, and C on what Bun pushes; a dead worker's job goes to the other", async () => {
+  test("Bun works on jobs that C pushes, and C on those that Bun pushes; a dead worker's job goes to the other", async () => {
     const dir = newDirectory();
     ask(["pushes", dir, "0", "10"]);
     using queue = new Queue(Item, { dir });
@@ -353,7 +356,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(queue.info()).toMatchObject({ slots: 128, ready: 2, taken: 0 });
   });
 
-  test("a job whose attempts are used up goes to the dead letters with its note, and stays where these are full", () => {
+  test("in C, a job whose attempts are used up goes to the dead letters with its note, and stays where these are full", () => {
     const dir = newDirectory();
     using queue = new Queue(Item, { dir, create: true, slots: 2, maxAttempts: 3 });
     queue.push(itemOf(1));
@@ -370,7 +373,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect([queue.counts().delayed, queue.deadLetters.counts().ready]).toEqual([1, 2]);
   });
 
-  test("a queue that is recreated under C gets what C pushes; one that is deleted is an error", async () => {
+  test("C pushes to a queue that was recreated meanwhile, and gets an error from one that was deleted", async () => {
     const dir = newDirectory();
     new Queue(Item, { dir, create: true, slots: 8 }).close();
     const peer = Bun.spawn([peerOf("gcc"), "lines", dir], {
@@ -394,7 +397,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(await push()).toBe("there is no such file, or no lock file beside it");
   });
 
-  test("a lease that is extended is kept, and lost once it is not", async () => {
+  test("a job whose lease C extends is kept, and lost once C does not", async () => {
     const dir = newDirectory();
     using queue = new Queue(Item, { dir, create: true, slots: 8, leaseMs: 250 });
     queue.push(itemOf(1));
@@ -408,7 +411,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect((await lines.next()).value).toBe("the job was given to another worker");
   });
 
-  test("a stuck Bun worker's job goes to C, and done() of the first says so; so does the job of a killed one", async () => {
+  test("the job of a stuck or killed Bun worker goes to C, and done() of the stuck one says so", async () => {
     const dir = newDirectory();
     using queue = new Queue(Item, { dir, create: true, slots: 8, leaseMs: 60 });
     queue.push(itemOf(1));
@@ -421,7 +424,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(ask(["takes", dir, "20"])).toBe("2 1");
   });
 
-  test("a file that others may truncate is refused unless it is trusted", () => {
+  test("C refuses a file that others may truncate unless it is trusted", () => {
     const dir = newDirectory();
     ask(["create", dir, "1"]);
     chmodSync(join(dir, "Ledger_.mmap"), 0o666);
@@ -429,7 +432,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     run(["env", "TRUST=1", peerOf("gcc"), "edits", dir, "1"], root);
   });
 
-  test("reads a backup", () => {
+  test("C reads a backup", () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     ask(["edits", dir, "3"]);
@@ -437,7 +440,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(ask(["backup", join(dir, "saved")])).toBe("the segment was opened for reading only\n3 3");
   });
 
-  test("a file of another struct is refused", () => {
+  test("C refuses a file of another struct", () => {
     const dir = newDirectory();
     writeFileSync(
       join(dir, "Ledger_.mmap"),

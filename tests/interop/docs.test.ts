@@ -33,7 +33,7 @@ function directoryOf(page: string): string {
 const bun = process.execPath;
 
 test.skipIf(!hasTool("gcc"))(
-  "docs/interop/c.md: a sensor in C, a dashboard in Bun (needs gcc)",
+  "the example of docs/interop/c.md runs: a sensor in C, a dashboard in Bun (needs gcc)",
   async () => {
     const dir = directoryOf("c");
     const text = readFileSync(join(root, "docs/interop/c.md"), "utf8");
@@ -65,7 +65,7 @@ test.skipIf(!hasTool("gcc"))(
 );
 
 test.skipIf(!hasTool("python3"))(
-  "docs/interop/python.md: a robot in Bun, moved from Python",
+  "the example of docs/interop/python.md runs: a robot in Bun, moved from Python",
   async () => {
     const dir = directoryOf("python");
     const robot = Bun.spawn([bun, "robot.ts"], { cwd: dir, stdout: "pipe", stderr: "inherit" });

@@ -61,7 +61,7 @@ async function started(peer: ReturnType<typeof spawn>): Promise<AsyncGenerator<s
 }
 
 describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
-  test("edits and rolls back by the schema in the file, past numbers at which the sequence carries", async () => {
+  test("Node.js edits and rolls back by the schema in the file, past numbers at which the sequence carries", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     manager.live.hits.store(5);
@@ -72,7 +72,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     expect(manager.info().deadWriter).toBe(false);
   });
 
-  test("makes files that Bun opens, replaces them under an open Reader, migrates, backs up and removes them", async () => {
+  test("Node.js makes files that Bun opens, replaces them under an open Reader, migrates, backs up and removes them", async () => {
     const dir = newDirectory();
     expect(await ask("create", dir, "7")).toBe("0 7");
     using reader = new Reader(Ledger, { dir });
@@ -88,7 +88,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     expect(() => another.lock()).toThrow(FileMissingError);
   });
 
-  test("takes its turn in the queue, and gives up after the time limit with the holder's number", async () => {
+  test("Node.js takes its turn in the queue for the lock, and gives up after the time limit with the holder's number", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     {
@@ -117,7 +117,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     }
   }, 30_000);
 
-  test("a file whose pre-image is kept by blocks: killed writers are repaired, by Node.js as well", async () => {
+  test("after writers of a file whose pre-image is kept by blocks are killed Node.js repairs it as well", async () => {
     const dir = newDirectory();
     const [layout, place] = [layoutOfClass(Ledger), classPlace("Ledger", { dir }, "mmap")];
     const plan = { ...recordPlan(layout, {}), blockBytes: 64 };
@@ -140,7 +140,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     }
   }, 30_000);
 
-  test("sees Bun's commits, and Bun sees those of Node.js", async () => {
+  test("Node.js sees Bun's commits, and Bun sees those of Node.js", async () => {
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });
     for (const command of ["waits", "changes"]) {
@@ -156,7 +156,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     expect((await turn).value).toBe(version + 1);
   });
 
-  test("what needs a mapping says so", async () => {
+  test("what needs a mapping is an error in Node.js that says so", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     const lines = (await ask("unsupported", dir)).split("\n");
@@ -167,7 +167,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     expect([lines.length, lines.at(-1), manager.version]).toEqual([8, "0 0", 0]);
   });
 
-  test("documents, in turn with Bun, whole in both; killed masters leave a whole one", async () => {
+  test("Node.js and Bun write documents in turn and read them whole; killed masters leave a whole one", async () => {
     const path = join(newDirectory(), "config");
     using map = new JsonMap<Record<string, unknown>>({ file: path, role: "master" });
     map.write({ a: "grüße" });
@@ -197,7 +197,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     }
   }, 30_000);
 
-  test("a channel: receives, and peeks at, what Bun publishes", async () => {
+  test("a subscriber in Node.js receives, and peeks at, what Bun publishes", async () => {
     const dir = newDirectory();
     using publisher = new Publisher(Item, { dir, create: true, slots: 16 });
     const lines = await started(spawn(node("receives", dir, "400")));
@@ -213,7 +213,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     expect((await answer).value).toMatch(/^\d+ 0 true$/);
   });
 
-  test("a file of lock kind fcntl is refused, and none is made", async () => {
+  test("Node.js refuses a file of lock kind fcntl, and makes none", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, lockDir: join(dir, "locks"), create: true, lock: "fcntl" });
     const peer = Bun.spawn(node("python", dir, "1"), { env: nodeEnvironment(), stderr: "pipe" });
@@ -224,7 +224,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
   });
 
   test.skipIf(!hasTool("gcc") || !hasTool("python3") || isEmulated)(
-    "writers in C, Python, Bun and Node.js are killed in turn: every repair whole, nothing torn for readers of all four (needs gcc, python3)",
+    "when writers in C, Python, Bun and Node.js are killed in turn every repair is whole, and no reader in any of the four sees a torn state (needs gcc, python3)",
     async () => {
       const dir = newDirectory();
       for (const struct of [Ledger, Item])
@@ -270,7 +270,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     60_000,
   );
 
-  test("a file that others may truncate is used where that kills no reader: the check is Bun's all the same", async () => {
+  test("Node.js uses a file that others may truncate where that kills no reader, with Bun's check all the same", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     chmodSync(manager.path, 0o666);

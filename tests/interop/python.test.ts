@@ -45,7 +45,7 @@ async function ask(command: string[], more: Record<string, string> = {}): Promis
 }
 
 describe.skipIf(!hasTool("python3"))("the Python module", () => {
-  test("edits, rolls back, and is read by Bun", async () => {
+  test("Python edits, rolls back, and is read by Bun", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     expect(await ask(["edits", dir, "50"])).toBe("43");
@@ -56,7 +56,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     expect(await ask(["shared", dir])).toBe("43");
   });
 
-  test("a writer killed anywhere is repaired by either side, readers of both never see half an edit", async () => {
+  test("after a writer in Python or Bun is killed anywhere either repairs the file, and no reader sees half an edit", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     const reader = spawn(["snapshots", dir, "1500"]);
@@ -74,7 +74,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     expect([torn, older]).toEqual([0, 0]);
   }, 60_000);
 
-  test("waits for a lock that Bun holds, and gives up after its time", async () => {
+  test("Python waits for a lock that Bun holds, and gives up after its time", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     using session = manager.lock();
@@ -82,7 +82,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     expect(await ask(["timeout", dir, "30"])).toBe("timeout");
   });
 
-  test("is woken by Bun's commits, and wakes Bun with its own", async () => {
+  test("Python's waiter is woken by Bun's commits, and wakes Bun with its own", async () => {
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });
     const waiter = spawn(["waits", dir, "3"]);
@@ -101,7 +101,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     await versions.return?.();
   }, 20_000);
 
-  test("without libatomic it edits and waits all the same, and a Publisher names the package", async () => {
+  test("without libatomic Python edits and waits all the same, and a Publisher names the package", async () => {
     const without = { NO_ATOMICS: "1" };
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });
@@ -120,7 +120,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     expect(await ask(["needs", dir], without)).toContain("libatomic1");
   }, 20_000);
 
-  test("takes a class that was exported, and refuses one that does not fit", async () => {
+  test("Python takes a class that was exported, and refuses one that does not fit", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
     manager.edit((data) => {
@@ -137,7 +137,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     expect(await ask(["damaged", dir])).toBe("refused");
   });
 
-  test("a forked child keeps no lock of its parent", async () => {
+  test("a forked child of a Python program keeps no lock of its parent", async () => {
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });
     const parent = spawn(["fork", dir]);
@@ -164,7 +164,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
       .exitCode === 0;
 
   test.skipIf(!hasAtomics)(
-    "of two that sleep one watches, and both are told (needs libatomic)",
+    "of two sleepers in Python one watches, and both are told (needs libatomic)",
     async () => {
       const dir = newDirectory();
       using editor = new Manager(Ledger, { dir, create: true });
@@ -180,7 +180,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
   );
 
   test.skipIf(!hasAtomics)(
-    "a channel: Bun receives what Python publishes, and Python what Bun publishes (needs libatomic)",
+    "Bun receives what Python publishes to a channel, and Python what Bun publishes (needs libatomic)",
     async () => {
       const dir = newDirectory();
       new Publisher(Item, { dir, create: true, slots: 64 }).close();
@@ -206,7 +206,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     20_000,
   );
 
-  test("a channel over which an older copy is written: its messages come next", async () => {
+  test("a subscriber in Python receives a channel's next messages after an older copy is written over it", async () => {
     const dir = newDirectory();
     expect(await setBack(dir, ["python3", peerPath, "received", dir], env)).toEqual([
       "5 0 4",
@@ -217,7 +217,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
   });
 
   test.skipIf(!hasAtomics)(
-    "a publisher in Python killed anywhere is taken over (needs libatomic)",
+    "after a publisher in Python is killed anywhere Bun takes over (needs libatomic)",
     async () => {
       const dir = newDirectory();
       new Publisher(Item, { dir, create: true, slots: 64 }).close();
@@ -241,7 +241,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
   );
 
   test.skipIf(!hasAtomics)(
-    "a queue: Bun and Python work on each other's jobs (needs libatomic)",
+    "Bun and Python work on each other's jobs of a queue (needs libatomic)",
     async () => {
       const dir = newDirectory();
       using queue = new Queue(Item, { dir, create: true, slots: 64 });
@@ -266,7 +266,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
   );
 
   test.skipIf(!hasAtomics)(
-    "a queue: dead letters, leases, and a queue that is recreated or deleted (needs libatomic)",
+    "a queue's dead letters and leases work in Python, also when it is recreated or deleted (needs libatomic)",
     async () => {
       const dir = newDirectory();
       {
@@ -329,14 +329,14 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     expect(manager.snapshot().values.at(59)).toBe(7n);
   });
 
-  test("makes a ctypes class of any layout, by its schema", async () => {
+  test("Python makes a ctypes class of any layout, by its schema", async () => {
     const dir = newDirectory();
     const path = join(dir, "schemas.json");
     writeFileSync(path, JSON.stringify(await randomSchemas(seedOfRun(), 60, dir)));
     expect(await ask(["schemas", path])).toBe("60");
   });
 
-  test("reads and writes documents", async () => {
+  test("Python reads and writes documents", async () => {
     const path = join(newDirectory(), "config.json");
     using master = new JsonMap({ file: path, role: "master" });
     master.write({ from: "Bun" });
