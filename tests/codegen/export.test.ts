@@ -119,7 +119,7 @@ test.skipIf(!hasTool("rustc"))(
   },
 );
 
-test("C: asserts, the fingerprint, enums and atomics", () => {
+test("the C export has asserts, the fingerprint, enums and atomics", () => {
   const text = exportStruct(Robot, "c");
   expect(text).toContain("#define Robot_FINGERPRINT UINT64_C(0x");
   expect(text).toContain('_Static_assert(offsetof(Robot, at) == 16, "Robot.at");');
@@ -146,14 +146,17 @@ int main(void) { Wire w = { (int16_t)htobe16(258), 0 }; printf("%d", ((unsigned 
   },
 );
 
-test.skipIf(!hasTool("python3"))("Python reads and writes bit-fields where the library has them", () => {
-  using dir = temporaryDirectory();
-  writeFileSync(`${dir.path}/Robot.py`, exportStruct(Robot, "python"));
-  const program = `from Robot import *
+test.skipIf(!hasTool("python3"))(
+  "a ctypes class reads and writes bit-fields where the library has them",
+  () => {
+    using dir = temporaryDirectory();
+    writeFileSync(`${dir.path}/Robot.py`, exportStruct(Robot, "python"));
+    const program = `from Robot import *
 r = Robot(); r.mode = 5; r.level = -3
 print(bytes(r)[14:16].hex(), r.mode, r.level, Robot_state.Run)`;
-  expect(run(["python3", "-c", program], dir.path)).toBe(`${bytesOfBits()} 5 -3 5\n`);
-});
+    expect(run(["python3", "-c", program], dir.path)).toBe(`${bytesOfBits()} 5 -3 5\n`);
+  },
+);
 
 /** 3 bits of 5, then 12 bits of -3. */
 const bytesOfBits = (): string => {
@@ -161,7 +164,7 @@ const bytesOfBits = (): string => {
   return Buffer.from([word & 0xff, word >> 8]).toString("hex");
 };
 
-test("Kaitai Struct: members in order, padding, bit-fields with a sign, enums, substreams", () => {
+test("the Kaitai Struct export has members in order, padding, bit-fields with a sign, enums and substreams", () => {
   const text = exportStruct(Robot, "ksy");
   const spec = Bun.YAML.parse(text) as Record<string, never>;
   expect(spec).toMatchObject({
@@ -189,7 +192,7 @@ test("Kaitai Struct: members in order, padding, bit-fields with a sign, enums, s
   expect(Object.keys(spec.instances!)).toEqual(["level"]);
 });
 
-test("Kaitai Struct: all bits between bit-fields are spelt out, in their byte order", () => {
+test("the Kaitai Struct export spells out all bits between bit-fields, in their byte order", () => {
   class Crossing extends Struct {
     @bits(c_uint32, 20) first!: number;
     @bits(c_uint32, 20) second!: number;
@@ -208,7 +211,7 @@ test("Kaitai Struct: all bits between bit-fields are spelt out, in their byte or
   expect(types(Big)).toEqual(["b1be", "b3be", "b4be", "3 bytes"]);
 });
 
-test("ImHex: a bitfield for bit-fields, padding, byte order", () => {
+test("the ImHex export has a bitfield for bit-fields, padding and the byte order", () => {
   const text = exportStruct(Robot, "hexpat");
   expect(text).toContain(
     "bitfield Robot_shms_bits_0 {\n    mode : 3;\n    signed level : 12;\n    padding : 1;\n};",

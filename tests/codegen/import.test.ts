@@ -48,14 +48,14 @@ const leaves = (schema: StructSchema) => leavesOf(layoutOfClass(structFromSchema
 
 for (const compiler of ["gcc", "clang"]) {
   const isThere = hasTool(compiler);
-  test.skipIf(!isThere)(`a header whose path needs escapes, by ${compiler}`, () => {
+  test.skipIf(!isThere)(`${compiler} imports a header whose path needs escapes`, () => {
     using dir = temporaryDirectory();
     const header = join(dir.path, "größe 1.h");
     writeFileSync(header, "#define JOINTS 6\nstruct arm { int joints[JOINTS]; };\n");
     expect(importHeader(header, { structs: ["arm"], compiler }).constants.get("JOINTS")).toBe(6n);
   });
 
-  test.skipIf(!isThere)(`a header with everything, by ${compiler}`, async () => {
+  test.skipIf(!isThere)(`${compiler} imports a header with everything in it`, async () => {
     using dir = temporaryDirectory();
     const { text, refused, structs, constants } = importHeader(robot, { structs: ["robot_t"], compiler });
     expect(refused).toEqual([]);
@@ -121,7 +121,7 @@ class Hard extends Struct {
 }
 
 test.skipIf(!hasTool("gcc"))(
-  "members with an alignment or a byte order of their own, and text without a size",
+  "members with an alignment or a byte order of their own, and text without a size, are exported and imported again",
   async () => {
     using dir = temporaryDirectory();
     const header = join(dir.path, "Hard.h");
@@ -145,36 +145,39 @@ test.skipIf(!hasTool("gcc"))(
   },
 );
 
-test.skipIf(!hasTool("gcc"))("names that mean something else in JavaScript", async () => {
-  using dir = temporaryDirectory();
-  const header = join(dir.path, "names.h");
-  const lines = [
-    "#define function 7",
-    "enum array { __proto__ = 1, constructor = 2, class = 3 };",
-    "struct field { enum array kind; int toString; int hasOwnProperty; };",
-    "struct both { struct field field; void (*call)(int); __int128 wide; double _Complex c; };",
-    "struct owner { int before; int __proto__; int after; };",
-    "struct maker { int constructor; };",
-  ];
-  writeFileSync(header, lines.join("\n"));
-  const structs = ["both", "owner", "maker"];
-  const { text, refused, structs: found } = importHeader(header, { structs, compiler: "gcc" });
-  const why = "JavaScript gives this name a meaning of its own, or it is too long";
-  expect(refused).toEqual([
-    { name: "owner", reason: `owner.__proto__: ${why}` },
-    { name: "maker", reason: `maker.constructor: ${why}` },
-  ]);
-  expect(offsetsInC(found, header, dir.path, "gcc")).toEqual([]);
-  const module = await load(text, join(dir.path, "names.ts"));
-  expect(module).toMatchObject({ function: 7 });
-  expect(Object.entries(module.array_ as object)).toEqual([
-    ["__proto__", 1],
-    ["constructor", 2],
-    ["class", 3],
-  ]);
-  for (const comment of ["a pointer to a function", "__int128", "complex double"])
-    expect(text).toContain(`/** ${comment} */`);
-});
+test.skipIf(!hasTool("gcc"))(
+  "names that mean something else in JavaScript are refused with the member's path, or exported under their own name",
+  async () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "names.h");
+    const lines = [
+      "#define function 7",
+      "enum array { __proto__ = 1, constructor = 2, class = 3 };",
+      "struct field { enum array kind; int toString; int hasOwnProperty; };",
+      "struct both { struct field field; void (*call)(int); __int128 wide; double _Complex c; };",
+      "struct owner { int before; int __proto__; int after; };",
+      "struct maker { int constructor; };",
+    ];
+    writeFileSync(header, lines.join("\n"));
+    const structs = ["both", "owner", "maker"];
+    const { text, refused, structs: found } = importHeader(header, { structs, compiler: "gcc" });
+    const why = "JavaScript gives this name a meaning of its own, or it is too long";
+    expect(refused).toEqual([
+      { name: "owner", reason: `owner.__proto__: ${why}` },
+      { name: "maker", reason: `maker.constructor: ${why}` },
+    ]);
+    expect(offsetsInC(found, header, dir.path, "gcc")).toEqual([]);
+    const module = await load(text, join(dir.path, "names.ts"));
+    expect(module).toMatchObject({ function: 7 });
+    expect(Object.entries(module.array_ as object)).toEqual([
+      ["__proto__", 1],
+      ["constructor", 2],
+      ["class", 3],
+    ]);
+    for (const comment of ["a pointer to a function", "__int128", "complex double"])
+      expect(text).toContain(`/** ${comment} */`);
+  },
+);
 
 /** Structs that each of the system's headers declares; those refused are listed with the reason. */
 const headers: Record<string, { structs?: string[]; refused: string[] }> = {
@@ -206,7 +209,7 @@ for (const [name, expected] of Object.entries(headers)) {
   );
 }
 
-test.skipIf(!hasTool("gcc"))("a binary's own BTF", async () => {
+test.skipIf(!hasTool("gcc"))("a binary's own BTF is imported", async () => {
   using dir = temporaryDirectory();
   const source = `#include "${robot}"\nrobot_t it; int main(void) { return it.tick; }\n`;
   writeFileSync(join(dir.path, "main.c"), source);
@@ -216,7 +219,7 @@ test.skipIf(!hasTool("gcc"))("a binary's own BTF", async () => {
   expect(offsetsInC(structs, robot, dir.path, "gcc")).toEqual([]);
 });
 
-test("without a compiler, with a broken header and with a struct that is not there: clear errors", () => {
+test("a missing compiler, a broken header and a struct that is not there are clear errors", () => {
   using dir = temporaryDirectory();
   expect(() => importHeader(robot, { compiler: "no-such-compiler" })).toThrow("needs a C compiler");
   expect(() => importHeader(join(dir.path, "none.h"))).toThrow("there is no such file");

@@ -15,7 +15,7 @@ const MAIN = join(import.meta.dir, "../../src/cli/main.ts");
 setDefaultTimeout(60_000);
 
 describe.skipIf(!hasTool("nats-server"))("without a server (need nats-server)", () => {
-  test("both sides wait for it, say since when and why, and begin when it is there", async () => {
+  test("publisher and follower wait for a server, say since when and why, and begin when it is there", async () => {
     await using server = Server.planned();
     using manager = new Manager(All, {
       dir: server.file("a"),
@@ -50,7 +50,7 @@ describe.skipIf(!hasTool("nats-server"))("without a server (need nats-server)", 
     expect(waits).toHaveLength(1);
   });
 
-  test("a server that goes away while a publisher begins is waited for, too", async () => {
+  test("a publisher also waits for a server that goes away while it begins", async () => {
     await using server = await Server.start();
     using manager = new Manager(All, { dir: server.file("a"), create: true });
     const options = { ...KEY, servers: server.url };
@@ -78,7 +78,7 @@ describe.skipIf(!hasTool("nats-server"))("without a server (need nats-server)", 
     );
   });
 
-  test("serverWaitMs ends the wait; wrong options and a follower that is closed meanwhile do not wait", async () => {
+  test("serverWaitMs ends the wait for a server; wrong options and a follower that is closed meanwhile do not wait", async () => {
     await using server = Server.planned();
     using manager = new Manager(All, { dir: server.file("a"), create: true });
     const path = join(server.file("b"), "All_.mmap");
@@ -99,7 +99,7 @@ describe.skipIf(!hasTool("nats-server"))("without a server (need nats-server)", 
     await follower[Symbol.asyncDispose]();
   });
 
-  test("the command says what it waits for, and ends when it is told to", async () => {
+  test("the command says that it waits for a server, and ends when it is told to", async () => {
     await using server = Server.planned();
     using manager = new Manager(All, { dir: server.file("a"), create: true });
     const { url } = server;

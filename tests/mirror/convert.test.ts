@@ -88,7 +88,7 @@ const imageOf = <T extends MmapStructure>(cls: StructClass<T>, bytes: Uint8Array
 });
 
 describe("another kind of machine", () => {
-  test("another byte order: each field has its value, and the file is one of this machine", () => {
+  test("a record of another byte order gets each field's value, and its file is one of this machine", () => {
     const image = imageOf(Pose, bigEndianPose());
     const { plan, copy } = localForm(image, OTHER_ORDER, "/x/Pose_.mmap")(image);
     const pose = viewOf(Pose, copy.bytes);
@@ -102,7 +102,7 @@ describe("another kind of machine", () => {
     expect(plan.fingerprint).toBe(fingerprintOf(layoutOfClass(Pose)));
   });
 
-  test("signs of char and wchar_t, and a long double that no field is, change no field's bytes", () => {
+  test("signs of char and wchar_t, and a long double that is not the type of a field, change no field's bytes", () => {
     for (const abi of [OTHER_SIGNS, OTHER_LONG_DOUBLE]) {
       const bytes = Uint8Array.from(bytesOf(create(Pose, { n: 3, name: "x", numbers: [1, 2, 3] })));
       const image = imageOf(Pose, bytes);
@@ -111,7 +111,7 @@ describe("another kind of machine", () => {
     }
   });
 
-  test("the local file's struct may lie otherwise: fields go by name, and a value that does not fit is told", () => {
+  test("fields are converted by name where the local struct lies otherwise, and a value that does not fit is told", () => {
     class Other extends MmapStructure {
       @field(chars(6)) name!: string;
       @field(c_int64) n!: bigint;
@@ -152,12 +152,12 @@ describe("another kind of machine", () => {
       "long double",
     ],
   ];
-  test.each(refused)("is refused: %s", (_, attempt, message) => {
+  test.each(refused)("the conversion of %s is refused", (_, attempt, message) => {
     expect(attempt).toThrow(MirrorError);
     expect(attempt).toThrow(message);
   });
 
-  test("an atomic is a number like any other, or refused", () => {
+  test("an atomic is converted like any other number, or refused", () => {
     const convert = () =>
       conversionOf(layoutOf(Counted), differenceOf(OTHER_ORDER)!)(Uint8Array.of(0, 0, 1, 2));
     expect(convert).toThrow(MirrorError);

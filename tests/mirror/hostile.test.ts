@@ -113,7 +113,7 @@ const readers: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
   ],
 ];
 
-test.each(readers)("a changed value is read, or an error of ours: %s", (_, good, read) => {
+test.each(readers)("a changed value is read, or is an error of the library: %s", (_, good, read) => {
   const seed = seedOfRun();
   const random = randomFrom(seed);
   expect(() => read(good)).not.toThrow();

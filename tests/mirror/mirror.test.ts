@@ -52,7 +52,7 @@ const numberIn = (reader: Reader<All>): number => {
 setDefaultTimeout(60_000);
 
 describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
-  test("a record: the same bytes, versions and changes on the other side", async () => {
+  test("a mirrored record has the same bytes, versions and changes on the other side", async () => {
     await using server = await Server.start();
     using manager = record(server);
     const options = { ...KEY, servers: server.url };
@@ -100,7 +100,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     expect(publisher.info().epoch).toBe(1);
   });
 
-  test("of a large record only the blocks that have changed are sent, and a follower that comes later has it all", async () => {
+  test("of a large record only the changed blocks are sent, and a follower that comes later has it all", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url };
     class Large extends MmapStructure {
@@ -140,7 +140,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     await expect(refused).rejects.toThrow("maxBytes is 100");
   });
 
-  test("with maxHz the newest state wins, and no more than that many are put a second", async () => {
+  test("with maxHz the newest state wins, and no more states than that are put a second", async () => {
     await using server = await Server.start();
     using manager = record(server);
     const options = { ...KEY, servers: server.url };
@@ -165,7 +165,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     expect(manager.version).toBe(149);
   });
 
-  test("one publisher at a time: who was cut off is fenced, and nothing of it arrives afterwards", async () => {
+  test("a publisher that was cut off is fenced by the next one, and nothing of it arrives afterwards", async () => {
     await using server = await Server.start();
     using first = record(server);
     using second = new Manager(All, {
@@ -228,7 +228,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     expect(reader.version).toBeGreaterThan(before);
   });
 
-  test("a server that is killed and comes back: both sides go on by themselves", async () => {
+  test("after a server is killed and comes back both sides go on by themselves", async () => {
     await using server = await Server.start();
     using manager = record(server);
     const options = { ...KEY, servers: server.url };
@@ -248,7 +248,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     expect(publisher.info().epoch).toBe(1);
   });
 
-  test("followers that are killed at any moment: never a torn or an older state in the file", async () => {
+  test("killed followers never leave a torn or an older state in the file", async () => {
     await using server = await Server.start();
     using manager = record(server);
     const options = { ...KEY, servers: server.url };
@@ -282,7 +282,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     expect(seen).toBeGreaterThan(0);
   });
 
-  test("what is no frame, or of another machine, is told and changes nothing", async () => {
+  test("what is not a frame, or is of another machine, is told and changes nothing", async () => {
     await using server = await Server.start();
     using manager = record(server);
     const options = { ...KEY, servers: server.url };
@@ -331,7 +331,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     await nats.close();
   });
 
-  test("channels and queues, and files that are not there, are refused", async () => {
+  test("a file that is not there is refused, and none is made", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url };
     await expect(Mirror.publish(server.file("nothing"), options)).rejects.toThrow(

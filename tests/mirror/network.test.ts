@@ -80,35 +80,32 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
       },
     ],
   ];
-  test.each(kinds)(
-    "what a fenced publisher had sent arrives late and changes nothing: %s",
-    async (_, make) => {
-      await using server = await Server.start();
-      using wire = new Wire(server.port);
-      using first = make(server.file("first"));
-      using second = make(server.file("second"));
-      const options = { ...KEY, leaseMs: LEASE_MS, waitMs: 60_000 };
-      await using loser = await Mirror.publish(first.path, {
-        ...options,
-        servers: wire.url,
-        connection: { ...NERVOUS, pingInterval: 60_000 },
-      });
-      const fenced = fencedBy(loser);
-      await until(() => loser.info().confirmedVersion === loser.info().version, "all is confirmed");
-      wire.stall();
-      for (let i = 0; i < 3; i++) first.more();
-      await using winner = await Mirror.publish(second.path, { ...options, servers: server.url });
-      await until(() => winner.info().confirmedVersion === winner.info().version, "the winner's is there");
-      const before = await contentsOf(server);
-      wire.heal();
-      const error = (await fenced) as FencedError;
-      expect(error).toBeInstanceOf(FencedError);
-      expect(error.message).toContain("is only in the file");
-      await Bun.sleep(200);
-      expect(await contentsOf(server)).toBe(before);
-      expect([winner.info().epoch, loser.info().confirmedVersion! < loser.info().version]).toEqual([2, true]);
-    },
-  );
+  test.each(kinds)("%s that a fenced publisher had sent arrive late and change nothing", async (_, make) => {
+    await using server = await Server.start();
+    using wire = new Wire(server.port);
+    using first = make(server.file("first"));
+    using second = make(server.file("second"));
+    const options = { ...KEY, leaseMs: LEASE_MS, waitMs: 60_000 };
+    await using loser = await Mirror.publish(first.path, {
+      ...options,
+      servers: wire.url,
+      connection: { ...NERVOUS, pingInterval: 60_000 },
+    });
+    const fenced = fencedBy(loser);
+    await until(() => loser.info().confirmedVersion === loser.info().version, "all is confirmed");
+    wire.stall();
+    for (let i = 0; i < 3; i++) first.more();
+    await using winner = await Mirror.publish(second.path, { ...options, servers: server.url });
+    await until(() => winner.info().confirmedVersion === winner.info().version, "the winner's is there");
+    const before = await contentsOf(server);
+    wire.heal();
+    const error = (await fenced) as FencedError;
+    expect(error).toBeInstanceOf(FencedError);
+    expect(error.message).toContain("is only in the file");
+    await Bun.sleep(200);
+    expect(await contentsOf(server)).toBe(before);
+    expect([winner.info().epoch, loser.info().confirmedVersion! < loser.info().version]).toEqual([2, true]);
+  });
 
   test("a publisher that was fenced backs its file up, then follows the winner with a higher generation", async () => {
     await using server = await Server.start();
@@ -138,7 +135,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     expect(first.info().mirror).toMatchObject({ role: "follow", epoch: 3 });
   });
 
-  test("a slow wire that is half-closed, cut and healed: it converges, and tells how old it is", async () => {
+  test("over a slow wire that is half-closed, cut and healed a mirror converges, and tells how old it is", async () => {
     await using server = await Server.start();
     using manager = record(server, "origin", 1);
     using out = new Wire(server.port);
@@ -178,7 +175,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     await arrives("after the connection was ended");
   });
 
-  test("a server that has forgotten everything: the bucket is made again, and both sides go on", async () => {
+  test("after the server has forgotten everything the bucket is created again, and both sides go on", async () => {
     await using server = await Server.start();
     using manager = record(server, "origin", 1);
     const options = { ...KEY, servers: server.url, connection: NERVOUS, leaseMs: LEASE_MS };
@@ -199,7 +196,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     expect(follower.info().problem).toBeUndefined();
   });
 
-  test("without a publisher the state is stale, since it was last heard of", async () => {
+  test("without a publisher the state is stale, since the time it was last heard of", async () => {
     await using server = await Server.start();
     using manager = record(server, "origin", 1);
     const options = { ...KEY, servers: server.url };

@@ -10,7 +10,7 @@ test("requests give their answers, and nothing of them stays", async () => {
   expect(requests.count).toBe(0);
 });
 
-test("those that are under way are given up together, and an answer that comes later is no one's", async () => {
+test("requests that are under way are given up together, and later answers are ignored", async () => {
   const requests = new Requests();
   const late = Promise.withResolvers<number>();
   const both = [requests.ask(() => late.promise), requests.ask(() => late.promise)];

@@ -43,7 +43,7 @@ function certificatesIn(directory: string): { ca: string; cert: string; key: str
 }
 
 test.skipIf(LOCK_AND_KEY)(
-  "TLS, a password, a token and an nkey (need nats-server and openssl)",
+  "a mirror uses TLS, a password, a token and an nkey (need nats-server and openssl)",
   async () => {
     using dir = temporaryDirectory();
     const { ca, cert, key } = certificatesIn(dir.path);
@@ -129,7 +129,7 @@ function accountIn(directory: string): { config: string; credsFile: string } {
 }
 
 test.skipIf(!hasTool("nats-server"))(
-  "a file of credentials, in the library and on the command line (needs nats-server)",
+  "a file of credentials works in the library and on the command line (needs nats-server)",
   async () => {
     using dir = temporaryDirectory();
     const { config, credsFile } = accountIn(dir.path);
@@ -150,7 +150,7 @@ test.skipIf(!hasTool("nats-server"))(
 );
 
 test.skipIf(LOCK_AND_KEY)(
-  "the command: patterns of files and of keys, a token, TLS (need nats-server and openssl)",
+  "the command takes patterns of files and of keys, a token and TLS (need nats-server and openssl)",
   async () => {
     using dir = temporaryDirectory();
     const { ca, cert, key } = certificatesIn(dir.path);

@@ -29,7 +29,7 @@ const tick = (n: number) => ({ n, check: n ^ 0x5555 });
 setDefaultTimeout(60_000);
 
 describe.skipIf(!hasTool("nats-server"))("channels on several machines (need nats-server)", () => {
-  test("messages arrive in order, with their index, type, time and bytes", async () => {
+  test("messages arrive on another machine in order, with their index, type, time and bytes", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url };
     using ticks = new Publisher(Tick, { dir: server.file("origin"), create: true, slots: 64 });
@@ -53,7 +53,7 @@ describe.skipIf(!hasTool("nats-server"))("channels on several machines (need nat
     expect(subscriber.info().mirror).toMatchObject({ role: "follow", epoch: 1, staleSince: undefined });
   });
 
-  test("messages that the mirror missed are missed by those who listen there", async () => {
+  test("messages that the mirror missed are counted as missed by its subscribers", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url, leaseMs: LEASE_MS };
     using ticks = new Publisher(Tick, { dir: server.file("origin"), create: true, slots: 4 });
@@ -173,7 +173,7 @@ describe.skipIf(!hasTool("nats-server"))("what others put there (need nats-serve
     expect(delivered.consumer_seq).toBeLessThan(3 * junk.length);
   });
 
-  test("a bucket does not say how large a local file becomes: maxBytes does, here and at the origin", async () => {
+  test("maxBytes, and not the bucket, says how large a local file becomes, here and at the origin", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url };
     using ticks = new Publisher(Tick, { dir: server.file("origin"), create: true, slots: 64 });
@@ -195,7 +195,7 @@ describe.skipIf(!hasTool("nats-server"))("what others put there (need nats-serve
 });
 
 describe.skipIf(!hasTool("nats-server"))("a server that has forgotten everything (needs nats-server)", () => {
-  test("messages and jobs go on, and what was lost is counted", async () => {
+  test("after the server has forgotten everything messages and jobs go on, and what was lost is counted", async () => {
     await using server = await Server.start();
     const options = { servers: server.url, bucket: KEY.bucket, leaseMs: LEASE_MS };
     using ticks = new Publisher(Tick, { dir: server.file("origin"), create: true, slots: 4 });
@@ -249,7 +249,7 @@ describe.skipIf(!hasTool("nats-server"))("queues on several machines (need nats-
     return done;
   };
 
-  test("jobs are taken on other machines, once, and are gone from the origin", async () => {
+  test("a queue's jobs are taken on other machines, once, and are gone from the origin", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url };
     using origin = queueOf(server, "origin");
@@ -268,7 +268,7 @@ describe.skipIf(!hasTool("nats-server"))("queues on several machines (need nats-
     await until(async () => (await jobsIn(server)) === 0, "the server has none left");
   });
 
-  test("a job that no worker takes goes to another machine; a worker that lives keeps its job", async () => {
+  test("a job that no worker takes goes to another machine, while a worker that lives keeps its job", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url };
     using origin = queueOf(server, "origin");
@@ -289,7 +289,7 @@ describe.skipIf(!hasTool("nats-server"))("queues on several machines (need nats-
     await until(async () => (await jobsIn(server)) === 0, "the server has none left");
   });
 
-  test("machines that are killed: their jobs go back, and none is lost", async () => {
+  test("the jobs of killed machines go back, and none is lost", async () => {
     await using server = await Server.start();
     const options = { ...KEY, servers: server.url };
     using origin = queueOf(server, "origin");
