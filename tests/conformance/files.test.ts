@@ -22,56 +22,62 @@ const NOTICED_MS = 150;
 
 describe.each([...CONTENTS])("$name", (content) => {
   const row = rowsOf(content);
-  row("deleted by hand: all users go on with the next file, and none writes into the old one", async () => {
-    for (let i = 0; i < rounds(1); i++) {
-      using bench = new Bench(content);
-      const creator = bench.create();
-      const writer = bench.writer();
-      const reader = bench.reader();
-      writer.commit(1);
-      const before = reader.version;
-      rmSync(bench.dataPath);
-      await Bun.sleep(NOTICED_MS);
-      expect([reader.newest(), creator.newest()]).toEqual([undefined, undefined]);
-      const next = bench.create();
-      expect([next.newest(), next.version > before]).toEqual([0, true]);
-      writer.commit(2);
-      for (const user of [creator, writer, reader, next])
-        expect([user.newest(), user.peek()]).toEqual([2, 2]);
-      expect(reader.version).toBe(next.version);
-      expect(bench.files()).toEqual(bench.ownFiles());
-    }
-  });
-
-  row("truncated: an error for its users, not their end; recreated by force, which all follow", () => {
-    using bench = new Bench(content);
-    const writer = bench.create();
-    const reader = bench.reader();
-    writer.commit(1);
-    const size = statSync(bench.dataPath).size;
-    const lengths = [0, 64, size - 128, size - 1];
-    for (let i = 0; i < rounds(1); i++) lengths.push(64 + Math.floor(Math.random() * (size - 64)));
-    for (const byteLength of lengths) {
-      const before = reader.version;
-      truncateSync(bench.dataPath, byteLength);
-      for (const user of [reader, writer]) {
-        expect(() => user.newest()).toThrow(FileFormatError);
-        expect(() => user.version).toThrow(FileFormatError);
+  row(
+    "after the file was deleted by hand all users go on with the next file, and none writes into the old one",
+    async () => {
+      for (let i = 0; i < rounds(1); i++) {
+        using bench = new Bench(content);
+        const creator = bench.create();
+        const writer = bench.writer();
+        const reader = bench.reader();
+        writer.commit(1);
+        const before = reader.version;
+        rmSync(bench.dataPath);
+        await Bun.sleep(NOTICED_MS);
+        expect([reader.newest(), creator.newest()]).toEqual([undefined, undefined]);
+        const next = bench.create();
+        expect([next.newest(), next.version > before]).toEqual([0, true]);
+        writer.commit(2);
+        for (const user of [creator, writer, reader, next])
+          expect([user.newest(), user.peek()]).toEqual([2, 2]);
+        expect(reader.version).toBe(next.version);
+        expect(bench.files()).toEqual(bench.ownFiles());
       }
-      expect(() => writer.advance()).toThrow(/truncated/);
-      expect(() => bench.create()).toThrow(FileFormatError);
-      using again = content.create(bench.dir, { force: true });
-      again.commit(5);
-      for (const user of [reader, writer]) expect([user.newest(), user.peek()]).toEqual([5, 5]);
-      expect(reader.version).toBeGreaterThan(before);
-      writer.advance();
-      expect(reader.newest()).toBe(6);
-    }
-    expect(bench.files()).toEqual(bench.ownFiles());
-  });
+    },
+  );
 
   row(
-    "replaced by its owner while others write and read: all follow, versions grow, none is torn",
+    "a truncated file is an error for its users, not their end; they all follow once force recreates it",
+    () => {
+      using bench = new Bench(content);
+      const writer = bench.create();
+      const reader = bench.reader();
+      writer.commit(1);
+      const size = statSync(bench.dataPath).size;
+      const lengths = [0, 64, size - 128, size - 1];
+      for (let i = 0; i < rounds(1); i++) lengths.push(64 + Math.floor(Math.random() * (size - 64)));
+      for (const byteLength of lengths) {
+        const before = reader.version;
+        truncateSync(bench.dataPath, byteLength);
+        for (const user of [reader, writer]) {
+          expect(() => user.newest()).toThrow(FileFormatError);
+          expect(() => user.version).toThrow(FileFormatError);
+        }
+        expect(() => writer.advance()).toThrow(/truncated/);
+        expect(() => bench.create()).toThrow(FileFormatError);
+        using again = content.create(bench.dir, { force: true });
+        again.commit(5);
+        for (const user of [reader, writer]) expect([user.newest(), user.peek()]).toEqual([5, 5]);
+        expect(reader.version).toBeGreaterThan(before);
+        writer.advance();
+        expect(reader.newest()).toBe(6);
+      }
+      expect(bench.files()).toEqual(bench.ownFiles());
+    },
+  );
+
+  row(
+    "while the owner replaces the file all writers and readers follow, versions grow, none is torn",
     async () => {
       using bench = new Bench(content);
       const writer = bench.create();
@@ -100,28 +106,31 @@ describe.each([...CONTENTS])("$name", (content) => {
     },
   );
 
-  row("replaced by mv: users move to the other file, and those who wait for changes are told", async () => {
-    using bench = new Bench(content);
-    using elsewhere = new Bench(content);
-    const writer = bench.create();
-    const reader = bench.reader();
-    writer.commit(1);
-    // The same version, and another state.
-    elsewhere.create().commit(9);
-    const changes = reader.changes();
-    const turn = changes.next();
-    await Bun.sleep(NOTICED_MS);
-    renameSync(elsewhere.dataPath, bench.dataPath);
-    await Bun.sleep(NOTICED_MS);
-    expect([reader.newest(), writer.newest()]).toEqual([9, 9]);
-    writer.advance();
-    await within(3000, turn);
-    expect([reader.newest(), reader.peek()]).toEqual([10, 10]);
-    await changes.return?.();
-  });
+  row(
+    "after the file was replaced by mv users move to the other file, and those who wait for changes are told",
+    async () => {
+      using bench = new Bench(content);
+      using elsewhere = new Bench(content);
+      const writer = bench.create();
+      const reader = bench.reader();
+      writer.commit(1);
+      // The same version, and another state.
+      elsewhere.create().commit(9);
+      const changes = reader.changes();
+      const turn = changes.next();
+      await Bun.sleep(NOTICED_MS);
+      renameSync(elsewhere.dataPath, bench.dataPath);
+      await Bun.sleep(NOTICED_MS);
+      expect([reader.newest(), writer.newest()]).toEqual([9, 9]);
+      writer.advance();
+      await within(3000, turn);
+      expect([reader.newest(), reader.peek()]).toEqual([10, 10]);
+      await changes.return?.();
+    },
+  );
 
   row(
-    "overwritten in place by cp of an older copy: what is there is the copy, and later commits are told",
+    "after cp wrote an older copy over the file it holds the copy, and later commits are told",
     async () => {
       using bench = new Bench(content);
       const writer = bench.create();
@@ -149,54 +158,60 @@ describe.each([...CONTENTS])("$name", (content) => {
     },
   );
 
-  row("its lock file or page deleted: writers still exclude each other, and changes are told", async () => {
-    const without = async (...missing: string[]): Promise<void> => {
+  row(
+    "after the lock file or its page was deleted writers still exclude each other, and changes are told",
+    async () => {
+      const without = async (...missing: string[]): Promise<void> => {
+        using bench = new Bench(content);
+        const first = bench.create();
+        const reader = bench.reader();
+        first.commit(1);
+        const changes = reader.changes();
+        const turn = changes.next();
+        await Bun.sleep(5);
+        if (missing.includes("lock")) rmSync(bench.lockPath);
+        if (missing.includes("page")) rmSync(`${bench.lockPath}-page`);
+        await Bun.sleep(NOTICED_MS);
+        const second = bench.create();
+        for (const [one, other] of content.isLockFree
+          ? []
+          : [[first, second] as const, [second, first] as const])
+          one.hold(() => expect(() => other.commit(2, { timeoutMs: 0 })).toThrow(DeadlockError));
+        first.commit(3);
+        await within(3000, turn);
+        const next = changes.next();
+        second.commit(4);
+        await within(3000, next);
+        expect([reader.newest(), first.newest()]).toEqual([4, 4]);
+        expect(bench.files()).toEqual(bench.ownFiles());
+        await changes.return?.();
+      };
+      await Promise.all([without("lock"), without("page"), without("lock", "page")]);
+    },
+  );
+
+  row(
+    "no two writers write at once after the lock file was deleted while another process holds it",
+    async () => {
       using bench = new Bench(content);
-      const first = bench.create();
-      const reader = bench.reader();
-      first.commit(1);
-      const changes = reader.changes();
-      const turn = changes.next();
-      await Bun.sleep(5);
-      if (missing.includes("lock")) rmSync(bench.lockPath);
-      if (missing.includes("page")) rmSync(`${bench.lockPath}-page`);
+      const writer = bench.create();
+      const child = bench.child("hold");
+      expect(await child.line()).toBe("held");
+      rmSync(bench.lockPath);
+      // Who comes now makes a new lock file, and cannot know of the old one. The old holder's commit is whole all the same.
       await Bun.sleep(NOTICED_MS);
       const second = bench.create();
-      for (const [one, other] of content.isLockFree
-        ? []
-        : [[first, second] as const, [second, first] as const])
-        one.hold(() => expect(() => other.commit(2, { timeoutMs: 0 })).toThrow(DeadlockError));
-      first.commit(3);
-      await within(3000, turn);
-      const next = changes.next();
-      second.commit(4);
-      await within(3000, next);
-      expect([reader.newest(), first.newest()]).toEqual([4, 4]);
-      expect(bench.files()).toEqual(bench.ownFiles());
-      await changes.return?.();
-    };
-    await Promise.all([without("lock"), without("page"), without("lock", "page")]);
-  });
+      second.commit(5);
+      child.say();
+      expect([await child.line(), await child.end()]).toEqual(["released", 0]);
+      const state = second.newest();
+      expect([0, 5]).toContain(state as number);
+      writer.advance();
+      expect(second.newest()).toBe((state as number) + 1);
+    },
+  );
 
-  row("its lock file deleted while another process holds it: no two writers at once", async () => {
-    using bench = new Bench(content);
-    const writer = bench.create();
-    const child = bench.child("hold");
-    expect(await child.line()).toBe("held");
-    rmSync(bench.lockPath);
-    // Who comes now makes a new lock file, and cannot know of the old one. The old holder's commit is whole all the same.
-    await Bun.sleep(NOTICED_MS);
-    const second = bench.create();
-    second.commit(5);
-    child.say();
-    expect([await child.line(), await child.end()]).toEqual(["released", 0]);
-    const state = second.newest();
-    expect([0, 5]).toContain(state as number);
-    writer.advance();
-    expect(second.newest()).toBe((state as number) + 1);
-  });
-
-  row("an empty, a foreign and a half written file in its place are refused and stay", () => {
+  row("an empty, a foreign and a half written file in the place of ours are refused and stay", () => {
     using bench = new Bench(content);
     const texts = ["", "my notes", "x".repeat(640), `${"y".repeat(512)}shmstrct${"\0".repeat(120)}`];
     for (const text of texts) {
@@ -210,25 +225,22 @@ describe.each([...CONTENTS])("$name", (content) => {
     expect(bench.create().newest()).toBe(0);
   });
 
-  row(
-    "removed: no file and nothing but the lock's files is left, and the next life has a higher version",
-    () => {
-      using bench = new Bench(content);
-      const reader = (() => {
-        bench.create().commit(1);
-        return bench.reader();
-      })();
-      const before = reader.version;
-      using remover = content.create(bench.dir);
-      remover.remove();
-      expect([existsSync(bench.dataPath), reader.newest()]).toEqual([false, undefined]);
-      expect(bench.files()).toEqual(bench.ownFiles().filter((name) => name !== content.file));
-      const next = bench.create();
-      expect([next.version > before, reader.newest(), reader.version]).toEqual([true, 0, next.version]);
-    },
-  );
+  row("remove() leaves no file but the lock's, and the next life has a higher version", () => {
+    using bench = new Bench(content);
+    const reader = (() => {
+      bench.create().commit(1);
+      return bench.reader();
+    })();
+    const before = reader.version;
+    using remover = content.create(bench.dir);
+    remover.remove();
+    expect([existsSync(bench.dataPath), reader.newest()]).toEqual([false, undefined]);
+    expect(bench.files()).toEqual(bench.ownFiles().filter((name) => name !== content.file));
+    const next = bench.create();
+    expect([next.version > before, reader.newest(), reader.version]).toEqual([true, 0, next.version]);
+  });
 
-  row("what a stopped writer holds, every call with a time limit gives up on", async () => {
+  row("every call with a time limit gives up on what a stopped writer holds", async () => {
     using bench = new Bench(content);
     const writer = bench.create();
     const reader = bench.reader();

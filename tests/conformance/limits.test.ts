@@ -75,7 +75,7 @@ describe.each([...CONTENTS])("$name", (content) => {
     return line;
   }
 
-  row("time limits: never early, at most 50 ms and a tenth late", async () => {
+  row("time limits never end early, and end at most 50 ms and a tenth late", async () => {
     using bench = new Bench(content);
     bench.create();
     using limited = limitedCalls(content, bench.dir);
@@ -136,7 +136,7 @@ describe.each([...CONTENTS])("$name", (content) => {
     expect([end, end === 0 ? "" : await runner.errors()]).toEqual([0, ""]);
   });
 
-  row("bun --hot: what the code before the reload has left open is no wait without end", async () => {
+  row("what the code before a reload of bun --hot has left open makes no wait endless", async () => {
     using bench = new Bench(content);
     const main = join(bench.dir, "main.ts");
     writeFileSync(
@@ -159,7 +159,7 @@ describe.each([...CONTENTS])("$name", (content) => {
     expect(await child.line(5000)).toBe(open === "open a session" ? "DeadlockError" : "committed");
   });
 
-  row("bun test --isolate: what the file before has left open is no wait without end", async () => {
+  row("what the file before has left open in bun test --isolate makes no wait endless", async () => {
     using bench = new Bench(content);
     const setup = `import { expect, test } from "bun:test";
       import { contentNamed } from ${JSON.stringify(CONTENTS_FILE)};
@@ -179,16 +179,19 @@ describe.each([...CONTENTS])("$name", (content) => {
     expect([end, end === 0 ? "" : await runner.errors()]).toEqual([0, ""]);
   });
 
-  row("two copies of the library in one thread: a DeadlockError instead of a wait for oneself", async () => {
-    using bench = new Bench(content);
-    copied ??= readableCopy();
-    expect(await outcome(strain(bench, "twoCopies", [copied.of(CONTENTS_FILE)]), 5000)).toMatch(
-      /^state [23]$/,
-    );
-  });
+  row(
+    "two copies of the library in one thread get a DeadlockError instead of a wait for oneself",
+    async () => {
+      using bench = new Bench(content);
+      copied ??= readableCopy();
+      expect(await outcome(strain(bench, "twoCopies", [copied.of(CONTENTS_FILE)]), 5000)).toMatch(
+        /^state [23]$/,
+      );
+    },
+  );
 
   row(
-    "the descriptor limit: SystemErrors and no other, nothing leaks, changes are told all the same",
+    "at the descriptor limit calls throw only SystemErrors, nothing leaks, and changes are told all the same",
     async () => {
       using bench = new Bench(content);
       const through = ["sh", "-c", 'ulimit -n 60 && exec "$@"', "sh"];
@@ -196,13 +199,16 @@ describe.each([...CONTENTS])("$name", (content) => {
     },
   );
 
-  test.skipIf(!can(SMALL_DISK))("a /dev/shm of 1 MiB (needs the right to mount)", async () => {
-    const args = [STRAIN, content.name, "fullDisk", "/dev/shm/here"];
-    expect(await outcome(new Child(args, { through: inNamespace(SMALL_DISK) }))).toBe("done");
-  });
+  test.skipIf(!can(SMALL_DISK))(
+    "on a full /dev/shm of 1 MiB a new file is refused, and the file that is there is written all the same (needs the right to mount)",
+    async () => {
+      const args = [STRAIN, content.name, "fullDisk", "/dev/shm/here"];
+      expect(await outcome(new Child(args, { through: inNamespace(SMALL_DISK) }))).toBe("done");
+    },
+  );
 
   test.skipIf(!can(OVERLAY("/tmp")))(
-    "overlayfs: a reader that opened the file before its first writer follows (needs the right to mount)",
+    "on overlayfs a reader that opened the file before its first writer follows (needs the right to mount)",
     async () => {
       using bench = new Bench(content);
       const writer = bench.create();
@@ -214,7 +220,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   );
 
   test.each(["tamperBefore", "tamperInUse"])(
-    "random words and lengths in footer, header and lock page: only the library's errors (%s)",
+    "random words and lengths in footer, header and lock page cause only the library's errors (%s)",
     async (action) => {
       using bench = new Bench(content);
       const line = await outcome(strain(bench, action, [rounds(30), seed]), 30_000 * rounds(1));
@@ -223,7 +229,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   );
 });
 
-test("control: a stack overflow at every depth leaves the lock of a writer that does not heal", async () => {
+test("a stack overflow at every depth leaves the lock of a writer that does not heal", async () => {
   const [content] = CONTENTS;
   using bench = new Bench(content!);
   using child = new Child([STRAIN, content!.name, "stackControl", bench.dir, "8"]);

@@ -31,18 +31,21 @@ async function killSomewhen(child: Child): Promise<void> {
 
 describe.each([...CONTENTS])("$name", (content) => {
   const row = rowsOf(content);
-  row(`created by ${CREATORS} at once: one file, no commit lost, nothing left beside it`, async () => {
-    for (let i = 0; i < rounds(1); i++) {
-      using bench = new Bench(content);
-      const children = Array.from({ length: CREATORS }, () => bench.child("create", 3));
-      for (const child of children) expect([await child.end(), await child.errors()]).toEqual([0, ""]);
-      const reader = bench.reader();
-      expect([reader.newest(), reader.peek()]).toEqual([3 * CREATORS, 3 * CREATORS]);
-      expect(bench.files()).toEqual(bench.ownFiles());
-    }
-  });
+  row(
+    `when ${CREATORS} create the file at once there is one file, no commit is lost, nothing is left beside it`,
+    async () => {
+      for (let i = 0; i < rounds(1); i++) {
+        using bench = new Bench(content);
+        const children = Array.from({ length: CREATORS }, () => bench.child("create", 3));
+        for (const child of children) expect([await child.end(), await child.errors()]).toEqual([0, ""]);
+        const reader = bench.reader();
+        expect([reader.newest(), reader.peek()]).toEqual([3 * CREATORS, 3 * CREATORS]);
+        expect(bench.files()).toEqual(bench.ownFiles());
+      }
+    },
+  );
 
-  row("created with force by 8 at once: every user always finds a whole file", async () => {
+  row("when 8 create the file with force at once every user always finds a whole file", async () => {
     for (let i = 0; i < rounds(1); i++) {
       using bench = new Bench(content);
       const children = Array.from({ length: 8 }, () => bench.child("create", 5, "force"));
@@ -53,7 +56,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   });
 
   row(
-    "writers killed at a random instant: the next write is possible at once, nothing is torn or lost",
+    "after a writer is killed at a random instant the next write is possible at once, nothing is torn or lost",
     async () => {
       using bench = new Bench(content);
       const writer = bench.create();
@@ -92,7 +95,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   );
 
   test.skipIf(!hasTool("strace")).each(["create", "force", "commit", "remove"] as const)(
-    "killed at any system call of %s: all or nothing, no lock held, nothing left that the next does not sweep (needs strace)",
+    "a process killed at any system call of %s does all or nothing, holds no lock, and leaves nothing that the next does not sweep (needs strace)",
     (operation) => {
       const allowed = { create: [undefined, 0], force: [1, 0], commit: [1, 2], remove: [1, undefined] }[
         operation
@@ -186,7 +189,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   }
 
   test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(
-    "another uid: what the mode grants, and else an error that says so (needs root and setpriv)",
+    "a process of another uid may do what the mode grants, and else gets an error that says so (needs root and setpriv)",
     async () => {
       for (const [mode, reads, writes] of [
         [0o666, true, true],
@@ -215,7 +218,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   );
 
   test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(
-    "umask 0777: files and directories are made as they should be, also by who is not root (needs root and setpriv)",
+    "under umask 0777 files and directories get the mode that they should have, also without root (needs root and setpriv)",
     async () => {
       for (const umask of [0, 0o777]) {
         using bench = new Bench(content);
@@ -229,7 +232,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   );
 
   test.skipIf(!hasTool("strace"))(
-    "no file that is there is opened with O_CREAT, which fs.protected_regular refuses (needs strace)",
+    "no existing file is opened with O_CREAT, which fs.protected_regular refuses (needs strace)",
     async () => {
       using bench = new Bench(content);
       bench.create().commit(1);

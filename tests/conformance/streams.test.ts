@@ -87,7 +87,7 @@ function drain(consumer: Consumer): number[] {
 }
 
 describe.each([channel, queue])("$name", (stream) => {
-  test("what is put comes out once, in order, across many turns of the slots", () => {
+  test("what is put into a stream comes out once, in order, across many turns of the slots", () => {
     using dir = temporaryDirectory();
     using producer = stream.create(dir.path);
     using consumer = stream.open(dir.path);
@@ -97,7 +97,7 @@ describe.each([channel, queue])("$name", (stream) => {
     }
   });
 
-  test("recreated by force: consumers go on with the new file", () => {
+  test("after force recreated the file consumers go on with the new file", () => {
     using dir = temporaryDirectory();
     const first = stream.create(dir.path);
     using consumer = stream.open(dir.path);
@@ -110,7 +110,7 @@ describe.each([channel, queue])("$name", (stream) => {
     expect(readdirSync(dir.path).sort()).toEqual([stream.file, ...stream.sideFiles].sort());
   });
 
-  test("replaced by mv: consumers find the other file when they look", async () => {
+  test("after the file was replaced by mv consumers find the other file when they look", async () => {
     using dir = temporaryDirectory();
     using elsewhere = temporaryDirectory();
     const producer = stream.create(dir.path);
@@ -127,7 +127,7 @@ describe.each([channel, queue])("$name", (stream) => {
     expect(later.get()).toBe(9);
   });
 
-  test("removed: only the lock's files are left, and the next life begins empty", () => {
+  test("remove() leaves only the lock's files, and the next life begins empty", () => {
     using dir = temporaryDirectory();
     const producer = stream.create(dir.path);
     producer.put(1);
@@ -141,7 +141,7 @@ describe.each([channel, queue])("$name", (stream) => {
     expect(drain(consumer)).toEqual([2]);
   });
 
-  test("an empty, a foreign and another content's file in its place are refused and stay", () => {
+  test("an empty, a foreign and another content's file in the place of ours are refused and stay", () => {
     using dir = temporaryDirectory();
     const path = join(dir.path, stream.file);
     for (const content of ["not a shared file, but long enough to be one".repeat(50), "x"]) {
@@ -160,7 +160,7 @@ describe.each([channel, queue])("$name", (stream) => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test("any bit of the footer flipped is an error, or changes nothing", () => {
+  test("a stream with any bit of the footer flipped is refused when it is opened", () => {
     using dir = temporaryDirectory();
     const producer = stream.create(dir.path);
     producer.put(3);

@@ -307,11 +307,11 @@ export const queue: ContentUnderTest = {
   isCounter: true,
   isLockFree: true,
   without: {
-    "its lock file deleted while another process holds it: no two writers at once": NO_LOCK,
-    "what a stopped writer holds, every call with a time limit gives up on": NO_LOCK,
+    "no two writers write at once after the lock file was deleted while another process holds it": NO_LOCK,
+    "every call with a time limit gives up on what a stopped writer holds": NO_LOCK,
     "time limits hold although the lock file is replaced meanwhile": NO_LOCK,
-    "two copies of the library in one thread: a DeadlockError instead of a wait for oneself": NO_LOCK,
-    "terminated while it waits: it never gets the lock, and delays no other": NO_LOCK,
+    "two copies of the library in one thread get a DeadlockError instead of a wait for oneself": NO_LOCK,
+    "a worker that was terminated while it waits never gets the lock, and delays no other": NO_LOCK,
   },
   create(dir, { large = false, timeoutMs: _, force, mode, ...opening } = {}) {
     const shape = { create: true, force, mode, slots: large ? 16_384 : SLOTS, payloadBytes: PAYLOAD_BYTES };

@@ -35,7 +35,7 @@ const reasons = (): string[] =>
     Object.entries(without).map(([title, why]) => `- ${name}, "${title}": ${why}.`),
   );
 
-test("what a content leaves out is a row, and says why", () => {
+test("each row that a content leaves out is there, with the reason", () => {
   expect(titles.length).toBeGreaterThan(30);
   for (const { without = {} } of CONTENTS)
     for (const [title, why] of Object.entries(without))

@@ -67,25 +67,28 @@ describe.each([...CONTENTS])("$name", (content) => {
     },
   );
 
-  row("terminated while it holds: the lock is free at once, what it left half done is not seen", async () => {
-    using bench = new Bench(content);
-    const writer = bench.create();
-    writer.commit(1);
-    expect(writer.newest()).toBe(1);
-    const before = openIn(bench);
-    for (let i = 0; i < rounds(2); i++) {
-      using thread = start(bench, "hold");
-      expect(await thread.said()).toBe("held");
-      await thread.terminate();
-      const state = writer.newest() as number;
-      expect(writer.peek()).toBe(state);
-      writer.advance({ timeoutMs: 500 });
-      expect(writer.newest()).toBe(state + 1);
-      await eventually(() => openIn(bench) === before);
-    }
-  });
+  row(
+    "after a worker that holds the lock was terminated the lock is free at once, and what is half done is not seen",
+    async () => {
+      using bench = new Bench(content);
+      const writer = bench.create();
+      writer.commit(1);
+      expect(writer.newest()).toBe(1);
+      const before = openIn(bench);
+      for (let i = 0; i < rounds(2); i++) {
+        using thread = start(bench, "hold");
+        expect(await thread.said()).toBe("held");
+        await thread.terminate();
+        const state = writer.newest() as number;
+        expect(writer.peek()).toBe(state);
+        writer.advance({ timeoutMs: 500 });
+        expect(writer.newest()).toBe(state + 1);
+        await eventually(() => openIn(bench) === before);
+      }
+    },
+  );
 
-  row("terminated while it waits: it never gets the lock, and delays no other", async () => {
+  row("a worker that was terminated while it waits never gets the lock, and delays no other", async () => {
     using bench = new Bench(content);
     const writer = bench.create();
     writer.commit(1);
@@ -106,18 +109,21 @@ describe.each([...CONTENTS])("$name", (content) => {
     }
   });
 
-  row("terminated while it waits for changes: nothing stays open, writers go on", async () => {
-    using bench = new Bench(content);
-    const writer = bench.create();
-    const before = openIn(bench);
-    // Before its own thread that waits has started, and after that.
-    for (const sleepMs of [...Array(rounds(1)).fill(0), ...Array(rounds(1)).fill(50)]) {
-      using thread = start(bench, "watch");
-      expect(await thread.said()).toBe("watching");
-      await Bun.sleep(sleepMs);
-      await thread.terminate();
-      for (let n = 0; n < 10; n++) writer.advance({ timeoutMs: 500 });
-      await eventually(() => openIn(bench) === before, 5000);
-    }
-  });
+  row(
+    "a worker that was terminated while it waits for changes leaves nothing open, and writers go on",
+    async () => {
+      using bench = new Bench(content);
+      const writer = bench.create();
+      const before = openIn(bench);
+      // Before its own thread that waits has started, and after that.
+      for (const sleepMs of [...Array(rounds(1)).fill(0), ...Array(rounds(1)).fill(50)]) {
+        using thread = start(bench, "watch");
+        expect(await thread.said()).toBe("watching");
+        await Bun.sleep(sleepMs);
+        await thread.terminate();
+        for (let n = 0; n < 10; n++) writer.advance({ timeoutMs: 500 });
+        await eventually(() => openIn(bench) === before, 5000);
+      }
+    },
+  );
 });

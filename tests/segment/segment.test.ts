@@ -131,7 +131,7 @@ const EVENTS: Record<string, (stage: Stage) => void | Promise<void>> = {
 
 describe("the table of what a segment has", () => {
   for (const [from, event, to, error] of SEGMENT_TRANSITIONS) {
-    test(`${from}, ${event}: ${to}${error === undefined ? "" : `, ${error}`}`, async () => {
+    test(`a segment goes from ${from}, at "${event}", to ${to}${error === undefined ? "" : `, with ${error}`}`, async () => {
       using stage = new Stage(from, event.endsWith("optional"));
       expect(stage.standing).toBe(from);
       expect(await nameOfError(() => EVENTS[event]!(stage))).toBe(error);

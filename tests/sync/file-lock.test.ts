@@ -44,7 +44,7 @@ describe.each(["flock", "fcntl"] as const)("kind %s", (kind) => {
     expect(a.tryLock("exclusive")).toBe(false);
   });
 
-  test("closing the descriptor gives the lock back", () => {
+  test("closing the descriptor gives its lock back", () => {
     const path = join(dir, `file-${files++}`);
     const fd = openSync(path, "w+");
     fileLock(kind, fd, path).lock("exclusive");
@@ -54,7 +54,7 @@ describe.each(["flock", "fcntl"] as const)("kind %s", (kind) => {
     expect(other.tryLock("shared")).toBe(true);
   });
 
-  test("a closed descriptor is a SystemError with the path", () => {
+  test("a lock on a closed descriptor is a SystemError with the path", () => {
     const lock = fileLock(kind, 987654, "/somewhere");
     expect(() => lock.tryLock("shared")).toThrow(/'\/somewhere' failed: EBADF/);
     // Write permission would not help.
@@ -62,7 +62,7 @@ describe.each(["flock", "fcntl"] as const)("kind %s", (kind) => {
     expect(() => lock.unlock()).toThrow(/EBADF/);
   });
 
-  test("survives the garbage collector", () => {
+  test("a file lock survives the garbage collector", () => {
     const [a, b] = pair(kind);
     for (let round = 0; round < 20; round++) {
       Bun.gc(true);
@@ -76,7 +76,7 @@ describe.each(["flock", "fcntl"] as const)("kind %s", (kind) => {
   });
 });
 
-test("the two kinds do not see each other, also on one descriptor", () => {
+test("the two kinds of lock do not see each other, also on one descriptor", () => {
   const [a, b, path] = pair("flock");
   a.lock("exclusive");
   const record = fileLock("fcntl", openSync(path, "r+"), path);

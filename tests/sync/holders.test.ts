@@ -20,13 +20,16 @@ test.skipIf(!isPossible).each([
     "the kernel names no holder: it let go just now, or is in another container or on another machine",
   ],
   ["fcntl", "held by a process that cannot be seen from here"],
-] as const)("a holder of kind %s outside (needs unshare)", (kind, said) => {
-  using scope = temporaryDirectory();
-  const path = join(scope.path, "x.lock");
-  using mine = new RwLock({ path, kind, create: true });
-  mine.acquire("exclusive");
-  const { stdout } = Bun.spawnSync([...inOtherNamespace, process.execPath, "-e", program, path, kind], {
-    env: { ...process.env, BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" },
-  });
-  expect(stdout.toString().trim()).toBe(`no exclusive lock on '${path}' within 20 ms: ${said}`);
-});
+] as const)(
+  "a timeout tells of a holder of kind %s in another pid namespace (needs unshare)",
+  (kind, said) => {
+    using scope = temporaryDirectory();
+    const path = join(scope.path, "x.lock");
+    using mine = new RwLock({ path, kind, create: true });
+    mine.acquire("exclusive");
+    const { stdout } = Bun.spawnSync([...inOtherNamespace, process.execPath, "-e", program, path, kind], {
+      env: { ...process.env, BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" },
+    });
+    expect(stdout.toString().trim()).toBe(`no exclusive lock on '${path}' within 20 ms: ${said}`);
+  },
+);

@@ -35,11 +35,11 @@ function freshPage(): Uint8Array {
   return bytes;
 }
 
-test("lives beside the lock file", () => {
+test("the page lives beside the lock file", () => {
   expect(lockPagePath("/x/A_b.lock")).toBe("/x/A_b.lock-page");
 });
 
-test("is made with magic and version, zero otherwise, and 0600", () => {
+test("a page is made with magic and version, zero otherwise, and mode 0600", () => {
   using page = LockPage.open(path, { create: true })!;
   expect(page.writable).toBe(true);
   expect([page.waiting, page.polling, page.changes]).toEqual([false, false, 0]);
@@ -47,12 +47,12 @@ test("is made with magic and version, zero otherwise, and 0600", () => {
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
-test("is not made unless asked for", () => {
+test("a page is made only when asked for", () => {
   expect(LockPage.open(path)).toBeUndefined();
   expect(existsSync(path)).toBe(false);
 });
 
-test("shows every user the same flags, at the documented places", () => {
+test("a page shows every user the same flags, at the documented places", () => {
   using a = LockPage.open(path, { create: true })!;
   using b = LockPage.open(path)!;
   a.waiting = true;
@@ -76,7 +76,7 @@ test("the count of changes wraps, and sleepers are woken across the wrap", () =>
   page.sleepUntilChange(2 ** 31 - 1, 60_000); // returns at once: the word differs
 });
 
-test("16 processes that make it at once all get the same page", async () => {
+test("16 processes that make a page at once all get the same one", async () => {
   const script = `
     import { LockPage } from ${JSON.stringify(join(import.meta.dir, "../../src/sync/lock-page.ts"))};
     while (Date.now() < ${Date.now() + 400});
@@ -90,7 +90,7 @@ test("16 processes that make it at once all get the same page", async () => {
 });
 
 describe("a page in the making", () => {
-  test.each([0, 8, 4096])("of %d zero bytes is completed", (byteLength) => {
+  test.each([0, 8, 4096])("a page of %d zero bytes is completed", (byteLength) => {
     writeFileSync(path, new Uint8Array(byteLength));
     using page = LockPage.open(path)!;
     expect(page.changes).toBe(0);
@@ -105,12 +105,12 @@ describe("refuses, and leaves as it is,", () => {
     expect(readFileSync(path)).toEqual(Buffer.from(content));
   };
 
-  test("a file that is larger than a page and does not begin like one", () => {
+  test("a page's file that is larger than a page and does not begin like one is refused, and stays as it is", () => {
     refused(new Uint8Array(4097), /is not a lock page: it has 4097 bytes and starts with 0x00000000/);
     refused(Buffer.from("#!/bin/sh\n".repeat(1000)), /starts with 0x622f2123, not 0x4b4c4853; delete it/);
   });
 
-  test("a symbolic link, a directory, a FIFO, a device", () => {
+  test("a page that is a symbolic link, a directory, a FIFO or a device is refused, and stays as it is", () => {
     const target = join(dir, "target");
     writeFileSync(target, freshPage());
     symlinkSync(target, path);
@@ -135,7 +135,7 @@ describe("recreates, in place,", () => {
     expect(page.changes).toBe(1);
   };
 
-  test("a page that was truncated, also while another has it mapped", () => {
+  test("a truncated page is recreated in place, also while another has it mapped", () => {
     using earlier = LockPage.open(path, { create: true })!;
     truncateSync(path, 100);
     expect(readFileSync(path).length).toBe(100);
@@ -146,7 +146,7 @@ describe("recreates, in place,", () => {
     for (const byteLength of [1, 8, 4095]) recreated(freshPage().subarray(0, byteLength));
   });
 
-  test("a page with every single-bit flip of its header", () => {
+  test("a page with any single-bit flip of its header is recreated in place", () => {
     for (let bit = 0; bit < 64; bit++) {
       const page = freshPage();
       page[bit >> 3]! ^= 1 << (bit & 7);
@@ -154,7 +154,7 @@ describe("recreates, in place,", () => {
     }
   });
 
-  test("one of another version, and keeps what it says", () => {
+  test("a page of another version is recreated in place, and keeps what it says", () => {
     using first = LockPage.open(path, { create: true })!;
     first.generations = 7;
     const bytes = readFileSync(path);
@@ -165,7 +165,7 @@ describe("recreates, in place,", () => {
   });
 });
 
-test("any content behind the header is taken, and the flags still work", () => {
+test("a page may have any content behind the header, and the flags still work", () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
   console.log(`SEED=${seed}`);
   let state = seed;
@@ -195,7 +195,7 @@ describe("with only read permission", () => {
     console.log(page.writable, page.hasSilentReaders, sum / 300_000);
   `;
 
-  test("all reads work after compilation, and nothing is stored", () => {
+  test("with only read permission all reads work after compilation, and nothing is stored", () => {
     chmodSync(dir, 0o755);
     using page = LockPage.open(path, { create: true })!;
     chmodSync(path, 0o444);
@@ -208,7 +208,7 @@ describe("with only read permission", () => {
     expect([page.waiting, page.changes]).toEqual([false, 1]);
   });
 
-  test("a page that is yet to be made is no page", () => {
+  test("with only read permission an incomplete page is taken as missing", () => {
     writeFileSync(path, "");
     chmodSync(path, 0o444);
     using copy = readableCopy();
@@ -217,7 +217,7 @@ describe("with only read permission", () => {
   });
 });
 
-test("a lock file that is cut to nothing does not hurt, as the page is another file", () => {
+test("cutting the lock file to nothing does not hurt, as the page is another file", () => {
   const lockPath = join(dir, "x.lock");
   writeFileSync(lockPath, "");
   using page = LockPage.open(lockPagePath(lockPath), { create: true })!;

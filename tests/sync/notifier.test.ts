@@ -63,7 +63,7 @@ async function spawnChild(action: "iterate" | "wait", turns: number) {
 }
 
 describe.each(["iterate", "wait"] as const)("another process that does %s", (action) => {
-  test("is woken by each of 200 commits, none is lost", async () => {
+  test(`another process that does ${action} is woken by each of 200 commits`, async () => {
     const { child, read, lines } = await spawnChild(action, 200);
     for (let commit = 1; commit <= 200; commit++) {
       signal.notify();
@@ -74,7 +74,7 @@ describe.each(["iterate", "wait"] as const)("another process that does %s", (act
     expect(lines()).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
   }, 60_000);
 
-  test("sees a burst of thousands as few turns, the last one included", async () => {
+  test(`another process that does ${action} sees a burst of thousands as few turns, the last one included`, async () => {
     const { child, lines } = await spawnChild(action, 1_000_000);
     for (let commit = 0; commit < 5000; commit++) signal.notify();
     await until(() => lines().at(-1) === 5000);
@@ -83,7 +83,7 @@ describe.each(["iterate", "wait"] as const)("another process that does %s", (act
     await child.exited;
   }, 60_000);
 
-  test("leaves nothing behind when it is killed: one wake, then commits are silent again", async () => {
+  test(`another process that does ${action} leaves nothing behind when it is killed: one wake, then commits are silent again`, async () => {
     const { child } = await spawnChild(action, 1_000_000);
     const words = new Int32Array(Mapping.map(openFile(`${path}-page`, 2), { byteLength: 4096 }).buffer);
     await until(() => words[33] === 1);
@@ -105,7 +105,7 @@ test("two processes that wait are both woken by every commit", async () => {
 }, 60_000);
 
 describe("wait", () => {
-  test("returns at once when the version differs, and false after the timeout", () => {
+  test("wait returns at once when the version differs, and false after the timeout", () => {
     expect(signal.wait(-1)).toBe(true);
     expect(signal.wait(signal.version, { timeoutMs: 0 })).toBe(false);
     expect(signal.wait(signal.version, { timeoutMs: 5 })).toBe(false);
@@ -114,7 +114,7 @@ describe("wait", () => {
     expect(signal.version).toBe(1);
   });
 
-  test("checks its timeout, and that it is open", () => {
+  test("wait checks its timeout, and that the notifier is open", () => {
     expect(() => signal.wait(0, { timeoutMs: Number.NaN })).toThrow(TypeError);
     expect(() => signal.wait(0, { timeoutMs: -5 })).toThrow(RangeError);
     signal.close();
@@ -125,7 +125,7 @@ describe("wait", () => {
 });
 
 describe("changes", () => {
-  test("begins with the first commit after the call, and sees what came while nobody asked", async () => {
+  test("changes begins with the first commit after the call, and gives what came before the first turn", async () => {
     signal.notify();
     const changes = signal.changes();
     signal.notify();
@@ -139,7 +139,7 @@ describe("changes", () => {
     signal.close();
   });
 
-  test("several iterations of one signal share a thread, which ends with the last of them", async () => {
+  test("several iterations of one notifier share a thread, which ends with the last of them", async () => {
     await until(() => wakers() === 0);
     const [first, second] = [signal.changes(), signal.changes()];
     const turns = [first.next(), second.next()];
@@ -155,7 +155,7 @@ describe("changes", () => {
     await until(() => wakers() === 0);
   });
 
-  test("options that are none are TypeErrors that name them", () => {
+  test("wrong options of changes are TypeErrors that name them", () => {
     const direct = AbortSignal.timeout(1) as unknown as ChangesOptions;
     expect(() => signal.changes(direct)).toThrow(/^changes: expected options such as \{ signal: /);
     const number = { signal: 5 } as unknown as ChangesOptions;
@@ -166,7 +166,7 @@ describe("changes", () => {
     expect(() => new Notifier({ lock, reed: () => 1 } as { lock: RwLock })).toThrow(/no option "reed"/);
   });
 
-  test("returning ends it, a turn that is waited for included", async () => {
+  test("return() ends an iteration, also while a turn is waited for", async () => {
     const changes = signal.changes();
     const turn = changes.next();
     await Bun.sleep(5);
@@ -176,7 +176,7 @@ describe("changes", () => {
     signal.notify();
   });
 
-  test("aborting ends it with the reason, once", async () => {
+  test("aborting ends an iteration with the reason, once", async () => {
     const controller = new AbortController();
     const changes = signal.changes({ signal: controller.signal });
     const ends = Promise.allSettled([changes.next(), changes.next()]);
@@ -187,7 +187,7 @@ describe("changes", () => {
     expect(() => signal.changes({ signal: AbortSignal.abort(new Error("too late")) })).toThrow("too late");
   });
 
-  test("closing the signal ends every loop quietly", async () => {
+  test("closing the notifier ends every loop quietly", async () => {
     const loops = [0, 1].map(async () => {
       let turns = 0;
       for await (const _ of signal.changes()) turns += 1;
@@ -198,7 +198,7 @@ describe("changes", () => {
     expect(await Promise.all(loops)).toEqual([0, 0]);
   });
 
-  test("does not keep writers busy while nobody asks for a turn", async () => {
+  test("an iteration does not keep writers busy between its turns", async () => {
     const words = (): Int32Array => new Int32Array(readFileSync(`${path}-page`).buffer.slice(0, 4096));
     expect(words()[33]).toBe(0);
     const changes = signal.changes();
@@ -213,7 +213,7 @@ describe("changes", () => {
 });
 
 describe("follow", () => {
-  test("goes on with the commits of another lock, for those who wait and those who come", async () => {
+  test("follow goes on with the commits of another lock, for present and later waits", async () => {
     using next = new RwLock({ path: `${path}-next`, create: true });
     const old = new RwLock({ path: `${path}-old`, create: true });
     let version = 0;
@@ -291,7 +291,7 @@ describe("the table of states", () => {
     close: ({ notifier }) => notifier.close(),
   };
 
-  test.each(NOTIFIER_TRANSITIONS)("%s, %s: %s", async (from, event, to) => {
+  test.each(NOTIFIER_TRANSITIONS)('a notifier goes from %s, at "%s", to %s', async (from, event, to) => {
     const prepared = prepare(from, event);
     await EVENTS[event]!(prepared);
     expect(prepared.notifier.state).toBe(to);
@@ -315,7 +315,7 @@ function run(script: string): string {
 }
 
 describe("the process", () => {
-  test("stays alive for a turn that is waited for, with nothing else to do", () => {
+  test("a process stays alive for a turn that is waited for, with nothing else to do", () => {
     // Somebody else commits, after a while.
     const commit = `(await import("node:child_process")).spawn("sleep", ["0.1"], { detached: true })`;
     const output = run(`
@@ -331,7 +331,7 @@ describe("the process", () => {
     ["abort", "controller.abort()"],
     ["close", "signal.close(); lock.close()"],
     ["break", "signal.notify(); for await (const _ of signal.changes()) { break; }"],
-  ])("ends by itself after %s", (name, end) => {
+  ])("a process ends by itself after %s", (name, end) => {
     const script = `
       const controller = new AbortController();
       const changes = signal.changes({ signal: controller.signal });
@@ -345,7 +345,7 @@ describe("the process", () => {
     expect(run(script)).toBe("over\nexit 0");
   });
 
-  test("ends while an iteration is open that nobody waits for", () => {
+  test("a process ends while an iteration is open, but not waited for", () => {
     const script = `
       const changes = signal.changes();
       setTimeout(() => signal.notify(), 10);
@@ -377,7 +377,7 @@ describe("the process", () => {
 });
 
 describe("where nothing can wake us", () => {
-  test("kind fcntl looks at the given number every few milliseconds", async () => {
+  test("a notifier of kind fcntl looks at the given number every few milliseconds", async () => {
     using ipmmap = new RwLock({ path: `${path}file`, kind: "fcntl", create: true });
     expect(() => new Notifier({ lock: ipmmap })).toThrow(/no page that counts all commits: pass read\(\)/);
     let version = 7;
@@ -396,7 +396,7 @@ describe("where nothing can wake us", () => {
     await changes.return();
   });
 
-  test("without write permission on the page too", async () => {
+  test("a notifier without write permission on the page sees commits too", async () => {
     chmodSync(dir, 0o755);
     chmodSync(path, 0o444);
     chmodSync(`${path}-page`, 0o444);
@@ -425,7 +425,7 @@ describe("where nothing can wake us", () => {
 });
 
 describe("spinMs", () => {
-  test("sees commits without a thread that sleeps, in turn with other events, and then sleeps", async () => {
+  test("with spinMs an iteration sees commits without a thread that sleeps, in turn with other events, and then sleeps", async () => {
     const changes = signal.changes({ spinMs: 60_000 });
     for (let commit = 1; commit <= 20; commit++) {
       const turn = changes.next();
@@ -443,7 +443,7 @@ describe("spinMs", () => {
     await tired.return();
   });
 
-  test("looks no more once nobody waits, and keeps no process alive then", () => {
+  test("with spinMs an iteration looks only while a turn is waited for, and then keeps no process alive", () => {
     const script = `
       const changes = signal.changes({ spinMs: 3_600_000 });
       const turn = changes.next();
@@ -456,7 +456,7 @@ describe("spinMs", () => {
     expect(run(script)).toBe("true\nexit 0");
   });
 
-  test("beside an iteration that sleeps, each wakes", async () => {
+  test("an iteration with spinMs and one that sleeps are both woken", async () => {
     const [spinning, sleeping] = [signal.changes({ spinMs: 60_000 }), signal.changes()];
     for (let commit = 1; commit <= 5; commit++) {
       const turns = [sleeping.next(), spinning.next()];
@@ -465,7 +465,7 @@ describe("spinMs", () => {
     }
   });
 
-  test("wait() sees another process's commit while it looks, and keeps to its timeout", async () => {
+  test("wait() with spinMs sees another process's commit while it looks, and keeps to its timeout", async () => {
     expect(signal.wait(signal.version, { timeoutMs: 5, spinMs: 1000 })).toBe(false);
     expect(signal.wait(signal.version, { timeoutMs: 5, spinMs: 1 })).toBe(false);
     const child = Bun.spawn([process.execPath, CHILD, "commit", path, "1"]);
@@ -477,7 +477,7 @@ describe("spinMs", () => {
     [-1, RangeError],
     [Number.NaN, TypeError],
     ["5", TypeError],
-  ])("%p is refused by name", (spinMs, error) => {
+  ])("spinMs %p is refused by name", (spinMs, error) => {
     const options = { spinMs } as ChangesOptions;
     for (const use of [() => signal.changes(options), () => signal.wait(0, options)]) {
       expect(use).toThrow(error as ErrorConstructor);
@@ -487,7 +487,7 @@ describe("spinMs", () => {
 });
 
 describe("a wake is handed on", () => {
-  test("from sleeper to sleeper, also past one that is stopped", async () => {
+  test("a wake is handed on from sleeper to sleeper, also past one that is stopped", async () => {
     const children = await Promise.all(Array.from({ length: 8 }, () => spawnChild("wait", 3)));
     children[0]!.child.kill("SIGSTOP");
     for (let commit = 1; commit <= 3; commit++) {
@@ -524,7 +524,7 @@ describe("a wake is handed on", () => {
   });
 
   test.each(["exits", "is stopped"])(
-    "by the one that watches, when the one that was woken %s",
+    "the sleeper that watches hands a wake on when the one that was woken %s",
     async (fate) => {
       const words = mapped();
       const script = `
@@ -593,7 +593,7 @@ test("with too few descriptors for a thread, changes are looked for", () => {
   expect(stdout.toString()).toBe("1\n2\n3\n");
 });
 
-test("under fake timers waits end and changes come", async () => {
+test("under fake timers wait() ends and changes come", async () => {
   jest.useFakeTimers();
   try {
     expect(signal.wait(signal.version, { timeoutMs: 5 })).toBe(false);

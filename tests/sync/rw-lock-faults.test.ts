@@ -66,7 +66,7 @@ describe("a stack overflow inside a call", () => {
   }
 
   test.each(["acquire", "acquire with a timeout", "tryAcquire", "acquireAsync"])(
-    "leaves nothing locked after the next call of that object, or of another one: %s",
+    "a stack overflow inside a call leaves nothing locked after the next call of that lock, or of another one: %s",
     (how) => {
       using lock = open();
       using other = open();
@@ -99,7 +99,7 @@ describe("a stack overflow inside a call", () => {
     },
   );
 
-  test("in close(): the next close() ends it", () => {
+  test("a stack overflow in close() leaves the next close() to end it", () => {
     const before = descriptorsOf(dir);
     for (let padding = 0; padding < 30; padding++) {
       const lock = open();
@@ -160,7 +160,7 @@ describe.each(KINDS)("a waiter that does not run keeps no other from a free lock
     }
   }
 
-  test("its event loop is busy", async () => {
+  test("a waiter whose event loop is busy keeps no other from a free lock", async () => {
     using lock = open(kind);
     lock.acquire("exclusive");
     const { child, said } = await spawnChild("stall", kind, path, "exclusive", "60000");
@@ -170,7 +170,7 @@ describe.each(KINDS)("a waiter that does not run keeps no other from a free lock
     await kill(child);
   });
 
-  test("it was stopped, and gets its turn when it goes on", async () => {
+  test("a waiter that was stopped keeps no other from a free lock, and gets its turn when it goes on", async () => {
     using lock = open(kind);
     lock.acquire("exclusive");
     const { child, said } = await spawnChild("hold", kind, path, "exclusive");
@@ -196,7 +196,7 @@ describe.each(KINDS)("a worker that is terminated, kind %s,", (kind) => {
     return worker;
   };
 
-  test("gives the lock that it holds back at once", async () => {
+  test("a worker that is terminated gives the lock that it holds back at once", async () => {
     using lock = open(kind);
     const before = descriptorsOf(dir);
     const worker = await start("hold");
@@ -207,7 +207,7 @@ describe.each(KINDS)("a worker that is terminated, kind %s,", (kind) => {
   });
 
   test.each(["wait", "wait with a timeout", "wait asynchronously"] as const)(
-    "never gets the lock that it waits for: %s",
+    "a worker that is terminated never gets the lock that it waits for: %s",
     async (how) => {
       using lock = open(kind);
       const before = descriptorsOf(dir);
@@ -268,7 +268,7 @@ describe("the table of states", () => {
     close: ({ lock }) => lock.close(),
   };
 
-  test.each(LOCK_TRANSITIONS)("%s, %s: %s", async (from, event, to) => {
+  test.each(LOCK_TRANSITIONS)('a lock goes from %s, at "%s", to %s', async (from, event, to) => {
     const prepared = await prepare(from, event);
     await EVENTS[event]!(prepared);
     expect(prepared.lock.state).toBe(to);
@@ -292,7 +292,7 @@ test("a lock whose owner was interrupted before close() is given back by the nex
 });
 
 describe("the library twice in one thread", () => {
-  test("a copy of it in another directory sees the deadlock", async () => {
+  test("a copy of the library in another directory sees the deadlock in the same thread", async () => {
     using copy = readableCopy();
     const other = (await import(copy.of(SOURCE))) as { RwLock: typeof RwLock };
     expect(other.RwLock).not.toBe(RwLock);
@@ -336,7 +336,7 @@ describe("the library twice in one thread", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("a holder that was collected is no deadlock", async () => {
+  test("a lock object that was collected is no deadlock", async () => {
     using lock = open();
     (() => void new RwLock({ path }))();
     for (let turn = 0; turn < 3; turn++) {
@@ -353,7 +353,7 @@ describe("under fake timers", () => {
     jest.useRealTimers();
   });
 
-  test("timeouts end, and asynchronous waits get the lock", async () => {
+  test("under fake timers timeouts end, and asynchronous waits get the lock", async () => {
     using lock = open();
     using second = open();
     const { child, said } = await spawnChild("hold", "flock", path, "exclusive");

@@ -74,7 +74,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe("opening", () => {
-  test("needs the file, unless it is to be made; then it is 0600, and so is its page", () => {
+  test("opening a lock needs the file, unless it is to be made; then it is 0600, and so is its page", () => {
     expect(() => new RwLock({ path })).toThrow(FileMissingError);
     expect(() => new RwLock({ path })).toThrow(`the lock file '${path}' does not exist`);
     new RwLock({ path, create: true }).close();
@@ -83,14 +83,14 @@ describe("opening", () => {
     new RwLock({ path }).close();
   });
 
-  test("takes another mode when told to, and leaves the content of the file alone", () => {
+  test("a new lock file takes another mode when told to, and an existing one keeps its content", () => {
     writeFileSync(path, "written by another program");
     new RwLock({ path, create: true, mode: 0o640 }).close();
     expect(readFileSync(path, "utf8")).toBe("written by another program");
     expect(statSync(`${path}-page`).mode & 0o777).toBe(0o640);
   });
 
-  test("refuses links, FIFOs, directories and devices without waiting, and leaks no descriptor", () => {
+  test("opening refuses links, FIFOs, directories and devices without waiting, and leaks no descriptor", () => {
     const before = openDescriptors();
     symlinkSync("target", path);
     expect(() => new RwLock({ path, create: true })).toThrow(/ELOOP.*symbolic links are not followed/);
@@ -108,7 +108,7 @@ describe("opening", () => {
     expect(openDescriptors()).toBe(before);
   });
 
-  test("works without a page", () => {
+  test("a lock works without a page", () => {
     writeFileSync(path, "");
     using a = new RwLock({ path });
     using b = new RwLock({ path });
@@ -126,7 +126,7 @@ describe("opening", () => {
 describe.each(KINDS)("kind %s", (kind) => {
   const open = (): RwLock => new RwLock({ path, kind, create: true });
 
-  test("readers share, a writer is alone", () => {
+  test("readers share a lock, a writer has it alone", () => {
     using a = open();
     using b = open();
     a.acquire("shared");
@@ -177,7 +177,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     b.acquire("exclusive");
   });
 
-  test("the deadlock is seen through another path to the same file, and not on another file", () => {
+  test("a deadlock is seen through another path to the same file, and not on another file", () => {
     using a = open();
     using b = new RwLock({
       path: join(dir, ".", "..", dir.split("/").at(-1)!, path.split("/").at(-1)!),
@@ -189,7 +189,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     expect(() => b.acquire("shared")).toThrow(DeadlockError);
   });
 
-  test("a timeout says who is in the way", async () => {
+  test("a timeout says who holds the lock", async () => {
     using lock = open();
     const child = await holder(kind, "exclusive");
     const error = thrown(() => lock.acquire("shared", { timeoutMs: 20 }));
@@ -232,7 +232,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     }
   });
 
-  test("an option that is none is a TypeError that names it, not a wait without limit", async () => {
+  test("a wrong option is a TypeError that names it, not a wait without limit", async () => {
     using lock = new RwLock({ path, create: true, kind });
     for (const options of [{ timeout: 5 }, 5, null, { timeoutMs: "5" }, AbortSignal.timeout(1)]) {
       // Users know it as the lock() of a role.
@@ -298,7 +298,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     worker.terminate();
   });
 
-  test("16 processes count to 32,000 together", async () => {
+  test("16 processes with one lock count to 32,000 together", async () => {
     using _lock = open();
     const shared = `${path}-words`;
     writeFileSync(shared, new Uint8Array(4096));
@@ -371,13 +371,13 @@ describe.each(KINDS)("kind %s", (kind) => {
       expect(holds[17]).toBeLessThanOrEqual(18);
     }, 60_000);
 
-    test("also when its readers hold the lock for long", async () => {
+    test("one thread with always a reader in it lets a writer through, also when its readers hold the lock for long", async () => {
       const crowd = { mode: "shared", count: 1, crowds: true, holdMs: 150 } as const;
       const holds = await holdsMeanwhile(crowd, WAITS[0]![1]("exclusive"), 2);
       expect(holds[1]).toBeLessThanOrEqual(30);
     }, 60_000);
 
-    test("somebody who waits asynchronously, but whose thread is busy, keeps nobody from a free lock", async () => {
+    test("a waiter that waits asynchronously, but whose thread is busy, keeps no other from a free lock", async () => {
       using lock = open();
       lock.acquire("exclusive");
       const child = spawnChild("stall", kind, "exclusive", "3000");
@@ -401,7 +401,7 @@ describe.each(KINDS)("kind %s", (kind) => {
       expect(holds[17]).toBeLessThanOrEqual(18);
     }, 60_000);
 
-    test("three writers that sleep in the kernel let one through that can only look now and then", async () => {
+    test("three writers that sleep in the kernel let a writer through that can only look now and then", async () => {
       const holds = await holdsMeanwhile(WRITERS, WAITS[1]![1]("exclusive"), 10);
       expect(holds[5]).toBeLessThanOrEqual(60);
     }, 60_000);
@@ -416,14 +416,14 @@ describe.each(KINDS)("kind %s", (kind) => {
 describe("acquireAsync", () => {
   const open = (): RwLock => new RwLock({ path, create: true });
 
-  test("takes a free lock at once", async () => {
+  test("acquireAsync takes a free lock at once", async () => {
     using lock = open();
     const promise = lock.acquireAsync("exclusive");
     expect(lock.held).toBe("exclusive");
     await promise;
   });
 
-  test("waits for another process without blocking the event loop", async () => {
+  test("acquireAsync waits for another process without blocking the event loop", async () => {
     using lock = open();
     const child = await holder("flock", "shared");
     const promise = lock.acquireAsync("exclusive");
@@ -440,7 +440,7 @@ describe("acquireAsync", () => {
     expect(lock.page!.waiting).toBe(false);
   });
 
-  test("waits for a lock of this thread, of the same object too, in the order of the calls", async () => {
+  test("acquireAsync waits for a lock of this thread, of the same object too, in the order of the calls", async () => {
     using a = open();
     using b = open();
     const order: string[] = [];
@@ -514,7 +514,7 @@ describe("acquireAsync", () => {
     await kill(writer);
   });
 
-  test("aborting rejects with the reason, gives up the place, and spares the others", async () => {
+  test("aborting acquireAsync rejects with the reason, gives up the place, and spares the others", async () => {
     using held = open();
     using lock = open();
     held.acquire("exclusive");
@@ -542,7 +542,7 @@ describe("acquireAsync", () => {
     expect(lock.held).toBeUndefined();
   });
 
-  test("an abort after the lock was taken changes nothing", async () => {
+  test("an abort after acquireAsync took the lock changes nothing", async () => {
     using lock = open();
     const controller = new AbortController();
     await lock.acquireAsync("shared", { signal: controller.signal });
@@ -551,7 +551,7 @@ describe("acquireAsync", () => {
     expect(lock.held).toBe("shared");
   });
 
-  test("closing rejects who waits with ClosedError and frees the queue", async () => {
+  test("closing the lock rejects waiting callers with ClosedError and frees the queue", async () => {
     using held = open();
     const lock = open();
     held.acquire("exclusive");
@@ -566,7 +566,7 @@ describe("acquireAsync", () => {
     held.acquire("shared");
   });
 
-  test("a wait that ended keeps neither the process alive nor timers", () => {
+  test("an asynchronous wait that ended keeps neither the process alive nor timers", () => {
     new RwLock({ path, create: true }).close();
     const script = `
       import { RwLock } from ${JSON.stringify(join(import.meta.dir, "../../src/sync/rw-lock.ts"))};
@@ -613,20 +613,23 @@ describe("with only read permission", () => {
       stderr: "pipe",
     });
 
-  test.each(KINDS)("a reader takes its locks, through the gate too: kind %s", async (kind) => {
-    chmodSync(dir, 0o755);
-    using lock = new RwLock({ path, kind, create: true });
-    chmodSync(path, 0o444);
-    chmodSync(`${path}-page`, 0o444);
-    lock.page!.waiting = true; // stale: makes the reader go through the gate
-    const reader = asReader(kind, "shared");
-    expect(new TextDecoder().decode((await reader.stdout.getReader().read()).value)).toBe("shared\n");
-    expect(lock.tryAcquire("exclusive")).toBe(false);
-    reader.kill();
-    await reader.exited;
-  });
+  test.each(KINDS)(
+    "with only read permission a reader takes its locks, through the gate too: kind %s",
+    async (kind) => {
+      chmodSync(dir, 0o755);
+      using lock = new RwLock({ path, kind, create: true });
+      chmodSync(path, 0o444);
+      chmodSync(`${path}-page`, 0o444);
+      lock.page!.waiting = true; // stale: makes the reader go through the gate
+      const reader = asReader(kind, "shared");
+      expect(new TextDecoder().decode((await reader.stdout.getReader().read()).value)).toBe("shared\n");
+      expect(lock.tryAcquire("exclusive")).toBe(false);
+      reader.kill();
+      await reader.exited;
+    },
+  );
 
-  test("a writer can with flock, and is told what it lacks with fcntl", async () => {
+  test("with only read permission a writer can take flock, and is told what it lacks with fcntl", async () => {
     using lock = new RwLock({ path, create: true });
     chmodSync(path, 0o444);
     chmodSync(`${path}-page`, 0o444);
@@ -641,7 +644,7 @@ describe("with only read permission", () => {
 });
 
 describe("other programs", () => {
-  test("may cut the lock file to nothing while it is used", () => {
+  test("other programs may cut the lock file to nothing while it is used", () => {
     writeFileSync(path, "x".repeat(5000));
     using lock = new RwLock({ path, create: true });
     lock.acquire("exclusive");
@@ -651,18 +654,21 @@ describe("other programs", () => {
     lock.acquire("shared");
   });
 
-  test.skipIf(!hasTool("flock"))("a shell's exec 9>file; flock 9 excludes us (needs flock)", async () => {
-    using lock = new RwLock({ path, create: true });
-    const shell = Bun.spawn(["sh", "-c", `exec 9>"$0"; flock 9; echo held; exec cat`, path], {
-      stdin: "pipe",
-      stdout: "pipe",
-    });
-    await shell.stdout.getReader().read();
-    expect(lock.tryAcquire("shared")).toBe(false);
-    shell.kill();
-    await shell.exited;
-    lock.acquire("exclusive", { timeoutMs: 10_000 });
-  });
+  test.skipIf(!hasTool("flock"))(
+    "a shell's exec 9>file; flock 9 excludes our lock (needs flock)",
+    async () => {
+      using lock = new RwLock({ path, create: true });
+      const shell = Bun.spawn(["sh", "-c", `exec 9>"$0"; flock 9; echo held; exec cat`, path], {
+        stdin: "pipe",
+        stdout: "pipe",
+      });
+      await shell.stdout.getReader().read();
+      expect(lock.tryAcquire("shared")).toBe(false);
+      shell.kill();
+      await shell.exited;
+      lock.acquire("exclusive", { timeoutMs: 10_000 });
+    },
+  );
 
   /** The lock that IPMMAP uses, from the Debian package python3-fasteners, which is for the system's Python. */
   const python = "/usr/bin/python3";
@@ -687,7 +693,7 @@ with open(sys.argv[2], "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
   setDefaultTimeout(60_000);
 
   test.skipIf(!probe)(
-    "fasteners and kind fcntl count together (needs python3-fasteners)",
+    "fasteners and our lock of kind fcntl count together (needs python3-fasteners)",
     async () => {
       using lock = new RwLock({ path, kind: "fcntl", create: true });
       const shared = `${path}-words`;
@@ -717,7 +723,7 @@ function thrown(run: () => void): Error {
   throw new Error("nothing was thrown");
 }
 
-test("console.log shows one line: what it is, and whether it is closed", () => {
+test("console.log shows a lock on one line: what it is, and whether it is closed", () => {
   const lock = new RwLock({ path, create: true });
   expect(Bun.inspect(lock)).toBe(`RwLock flock '${path}'`);
   lock.acquire("shared");

@@ -4,14 +4,14 @@ import { MAX_TRIES, readConsistent } from "../../src/sync/seqlock.ts";
 describe("readConsistent", () => {
   const words = new Int32Array(4);
 
-  test("returns what copy returned when the sequence stood still, even and odd alike", () => {
+  test("readConsistent returns what copy returned when the sequence stood still, even and odd alike", () => {
     for (const sequence of [0, 1, 2, 0x7fff_ffff, -1]) {
       words[1] = sequence;
       expect(readConsistent(words, 1, (seen) => `at ${seen}`)).toBe(`at ${sequence}`);
     }
   });
 
-  test("tries again when a writer came in between, and gives the copy of the try that was undisturbed", () => {
+  test("readConsistent tries again when a writer came in between, and gives the copy of the undisturbed try", () => {
     words[0] = 2;
     let tries = 0;
     const copy = (sequence: number): number => {
@@ -22,7 +22,7 @@ describe("readConsistent", () => {
     expect(tries).toBe(4);
   });
 
-  test("passes the argument through, so that one function serves every call", () => {
+  test("readConsistent passes the argument through, so that one function serves every call", () => {
     words[2] = 6;
     const copy = (sequence: number, target: number[]): true => {
       target.push(sequence);
@@ -33,7 +33,7 @@ describe("readConsistent", () => {
     expect(target).toEqual([6]);
   });
 
-  test("gives up after a bounded number of tries with a writer that never rests", () => {
+  test("readConsistent gives up after a bounded number of tries with a writer that never rests", () => {
     let tries = 0;
     const copy = (): number => {
       tries++;
@@ -44,14 +44,14 @@ describe("readConsistent", () => {
     expect(tries).toBe(MAX_TRIES);
   });
 
-  test("takes undefined from copy as a failed try", () => {
+  test("readConsistent takes undefined from copy as a failed try", () => {
     let tries = 0;
     const copy = (): string | undefined => (++tries < 3 ? undefined : "whole");
     expect(readConsistent(words, 0, copy)).toBe("whole");
     expect(tries).toBe(3);
   });
 
-  test("lets what copy throws through", () => {
+  test("readConsistent lets what copy throws through", () => {
     expect(() =>
       readConsistent(words, 0, () => {
         throw new RangeError("no");
@@ -75,7 +75,7 @@ describe("against a writer in another thread", () => {
   const writer = new Worker(URL.createObjectURL(new Blob([source])));
   afterAll(() => writer.terminate());
 
-  test("no copy mixes two states", async () => {
+  test("no copy of readConsistent mixes two states of a writer in another thread", async () => {
     writer.postMessage(shared);
     while (Atomics.load(words, 64) === 0) await Bun.sleep(1);
     const live = words.subarray(0, 64);

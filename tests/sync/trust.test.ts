@@ -33,9 +33,12 @@ test("a page that others may truncate is mapped with shared: true only, a lock f
 test.skipIf(process.geteuid?.() !== 0).each([
   ["lock file", path],
   ["page", page],
-])("the %s of another user, where everybody may make files, needs trustOwner (needs root)", (_, file) => {
-  chownSync(file, 12_345, 12_345);
-  for (const trust of [{}, { shared: true }, { trustOwner: 1 }])
-    expect(() => new RwLock({ path, create: true, mode: 0o666, trust })).toThrow(UntrustedFileError);
-  new RwLock({ path, trust: { trustOwner: 12_345 } }).close();
-});
+])(
+  "the %s of another user, in a directory in which all may make files, needs trustOwner (needs root)",
+  (_, file) => {
+    chownSync(file, 12_345, 12_345);
+    for (const trust of [{}, { shared: true }, { trustOwner: 1 }])
+      expect(() => new RwLock({ path, create: true, mode: 0o666, trust })).toThrow(UntrustedFileError);
+    new RwLock({ path, trust: { trustOwner: 12_345 } }).close();
+  },
+);

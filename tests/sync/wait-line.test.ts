@@ -28,13 +28,13 @@ function manualPause() {
   return { state, pause };
 }
 
-test("tries at once, and does not pause for what succeeds", async () => {
+test("the first in line tries at once, and does not pause for what succeeds", async () => {
   const { state, pause } = manualPause();
   expect(await new WaitLine(pause).wait(waiting(() => "done"))).toBe("done");
   expect(state.armed).toBe(0);
 });
 
-test("pauses once for everybody, serves in order, and stops pausing with the last one", async () => {
+test("a line pauses once for all, serves in order, and stops pausing with the last one", async () => {
   const { state, pause } = manualPause();
   const line = new WaitLine(pause);
   let units = 0;
@@ -69,7 +69,7 @@ test("an attempt that throws rejects its own caller only", async () => {
   expect(await second).toBe("fine");
 });
 
-test("who times out at the head tries once more first", async () => {
+test("a caller that times out at the head tries once more first", async () => {
   const { pause } = manualPause();
   const line = new WaitLine(pause);
   let available = false;
@@ -83,7 +83,7 @@ test("who times out at the head tries once more first", async () => {
   );
 });
 
-test("leaves no timer and no listener behind", async () => {
+test("a line leaves no timer and no listener behind", async () => {
   const { state, pause } = manualPause();
   const line = new WaitLine(pause);
   const { signal } = new AbortController();
