@@ -24,7 +24,7 @@ async function linesOfDemo(demo: ReturnType<typeof start>, when = "", then = () 
   return lines;
 }
 
-test("every follower applies the last configuration, then all end by themselves", async () => {
+test("in the demo every follower applies the last configuration, then all end by themselves", async () => {
   const demo = start();
   const lines = await linesOfDemo(demo);
   expect(await demo.exited).toBe(0);
@@ -35,7 +35,7 @@ test("every follower applies the last configuration, then all end by themselves"
   expect(lines.at(-1)).toBe("the master ends");
 }, 60_000);
 
-test("a follower that starts when all is over ends by itself, and so does one whose master died", async () => {
+test("a follower of the demo that starts when all is over ends by itself, and so does one whose master died", async () => {
   using temp = temporaryDirectory();
   const file = join(temp.path, "config.json.mmap");
   using config = new JsonMap({ file, role: "master", maxBytes: 4096 });
@@ -49,7 +49,7 @@ test("a follower that starts when all is over ends by itself, and so does one wh
   expect(await orphan.exited).toBe(0);
 }, 60_000);
 
-test("Ctrl-C ends all of them, and nothing is left behind", async () => {
+test("Ctrl-C ends all programs of the demo, and nothing is left behind", async () => {
   const demo = start();
   const lines = await linesOfDemo(demo, "revision 2", () => demo.kill("SIGINT"));
   expect(await demo.exited).toBe(0);

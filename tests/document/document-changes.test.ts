@@ -17,7 +17,7 @@ const masterOf = (file: string) => new JsonMap<number>({ file, role: "master" })
 const followerOf = (file: string) => new JsonMap<number>({ file, role: "follower" });
 
 describe("changes", () => {
-  test("tell every document that is new after the call, and the newest of a burst", async () => {
+  test("changes tells every document that is new after the call, and the newest of a burst", async () => {
     const file = newFile();
     using master = masterOf(file);
     using follower = followerOf(file);
@@ -30,7 +30,7 @@ describe("changes", () => {
     expect(await changes.next()).toEqual({ done: false, value: 5 });
   });
 
-  test("miss no write between the call and the first turn", async () => {
+  test("changes misses no write between the call and the first turn", async () => {
     const file = newFile();
     using master = masterOf(file);
     using follower = followerOf(file);
@@ -39,7 +39,7 @@ describe("changes", () => {
     expect(await changes.next()).toEqual({ done: false, value: 1 });
   });
 
-  test("begin with the document there is when asked to", async () => {
+  test("changes begins with the document that is there when asked to", async () => {
     const file = newFile();
     using master = masterOf(file);
     using follower = followerOf(file);
@@ -53,7 +53,7 @@ describe("changes", () => {
     expect(seen).toEqual([1, 2, 3]);
   });
 
-  test("come from other processes, also of a file that did not exist, and that grew", async () => {
+  test("changes come from other processes, also of a file that did not exist, and that grew", async () => {
     const file = newFile();
     using follower = new JsonMap<{ n: number }>({ file, role: "follower" });
     await using changes = follower.changes();
@@ -69,7 +69,7 @@ describe("changes", () => {
     expect(await master.exited).toBe(0);
   }, 60_000);
 
-  test("end by return, also while a turn is waited for", async () => {
+  test("changes ends by return, also while a turn is waited for", async () => {
     const file = newFile();
     using _master = masterOf(file);
     for (const map of [followerOf(file), followerOf(newFile())]) {
@@ -86,14 +86,14 @@ describe("changes", () => {
     }
   });
 
-  test("end when the map is closed", async () => {
+  test("changes ends when the map is closed", async () => {
     const follower = followerOf(newFile());
     const waiting = follower.changes().next();
     follower.close();
     expect(await waiting).toEqual({ done: true, value: undefined });
   });
 
-  test("end with the signal's reason", async () => {
+  test("changes ends with the signal's reason", async () => {
     const file = newFile();
     using _master = masterOf(file);
     for (const map of [followerOf(file), followerOf(newFile())]) {
@@ -107,7 +107,7 @@ describe("changes", () => {
     }
   });
 
-  test("end with the error of a document that cannot be read", async () => {
+  test("changes ends with the error of a document that cannot be read", async () => {
     const file = newFile();
     using master = masterOf(file);
     const even = {
@@ -126,7 +126,7 @@ describe("changes", () => {
     expect(await changes.next()).toEqual({ done: true, value: undefined });
   });
 
-  test("come from a master that removes the file and makes it again, however few its documents are", async () => {
+  test("changes come from a master that removes the file and makes it again, however few its documents are", async () => {
     const file = newFile();
     using follower = followerOf(file);
     {
@@ -144,7 +144,7 @@ describe("changes", () => {
     }
   });
 
-  test("go on when the lock file is deleted, with the next writer's lock", async () => {
+  test("changes goes on when the lock file is deleted, with the next writer's lock", async () => {
     const file = newFile();
     using first = masterOf(file);
     using follower = followerOf(file);
@@ -168,7 +168,7 @@ describe("changes", () => {
   });
 
   test.each(["the same", "another"])(
-    "go on when %s master makes all files again that somebody deleted",
+    "changes goes on when %s master makes deleted files again",
     async (which) => {
       const file = newFile();
       using first = masterOf(file);
@@ -189,7 +189,7 @@ describe("changes", () => {
     5000,
   );
 
-  test("without a lock file say what is missing; reading does without", async () => {
+  test("without a lock file changes says what is missing; reading does without", async () => {
     const file = newFile();
     masterOf(file).write(1);
     rmSync(`${file}.lock`);
@@ -200,7 +200,7 @@ describe("changes", () => {
     );
   });
 
-  test("pass over a removed file", async () => {
+  test("changes passes over a removed file", async () => {
     const file = newFile();
     using master = masterOf(file);
     using follower = followerOf(file);
@@ -229,7 +229,7 @@ test("with spinMs documents come without a thread that sleeps", async () => {
 });
 
 describe("waitForFirst", () => {
-  test("gives the document that there is at once", async () => {
+  test("waitForFirst gives the document that is there at once", async () => {
     const file = newFile();
     using master = masterOf(file);
     master.write(1);
@@ -237,7 +237,7 @@ describe("waitForFirst", () => {
     expect(await follower.waitForFirst({ timeoutMs: 0 })).toBe(1);
   });
 
-  test("waits for the first write, and for the file", async () => {
+  test("waitForFirst waits for the first write, and for the file", async () => {
     const file = newFile();
     using early = followerOf(file);
     const first = early.waitForFirst();
@@ -250,7 +250,7 @@ describe("waitForFirst", () => {
     expect(await Promise.all([first, second])).toEqual([1, 1]);
   });
 
-  test("waits no longer than asked", async () => {
+  test("waitForFirst waits no longer than asked", async () => {
     const file = newFile();
     using follower = followerOf(file);
     await expect(follower.waitForFirst({ timeoutMs: 20 })).rejects.toThrow(WaitTimeoutError);
@@ -265,7 +265,7 @@ describe("waitForFirst", () => {
     await expect(waiting).rejects.toThrow("enough");
   });
 
-  test("fails when the map is closed meanwhile, or the file is none", async () => {
+  test("waitForFirst fails when the map is closed meanwhile, or the file is not a document", async () => {
     const follower = followerOf(newFile());
     const waiting = follower.waitForFirst();
     follower.close();

@@ -43,7 +43,7 @@ test("a commit is read by others, and stands at the start as jsonmmap writes it"
   expect(textAtStart(path)).toStartWith("2:[]");
 });
 
-test("the footer has the version too, for who knows segments and no documents", () => {
+test("the footer has the version too, for readers of segments that know no documents", () => {
   const path = temp.make(100);
   using content = openContent(path);
   for (let version = 1; version <= 3; version++) {
@@ -125,7 +125,7 @@ test("sequences go on past the end of their 32 bits", () => {
   }
 });
 
-test("what is no file of a JsonMap is refused, and nothing waits", () => {
+test("a file that is not a JsonMap's is refused, and nothing waits", () => {
   const { dir } = temp;
   const fifo = join(dir, "fifo");
   Bun.spawnSync(["mkfifo", fifo]);
@@ -181,7 +181,7 @@ describe("a writer killed at any instruction", () => {
       if (whole || random.oneIn(2)) commit.after.copy(bytes, i, i, i + unit);
   };
 
-  test("before its commit has changed nothing that a follower sees", () => {
+  test("a writer killed before its commit has changed nothing that a follower sees", () => {
     for (let i = 0; i < 200; i++) {
       const bytes = Buffer.from(commit.before);
       partly(bytes, slot);
@@ -195,7 +195,7 @@ describe("a writer killed at any instruction", () => {
     }
   });
 
-  test("after it has changed everything but the text at the start and the footer's version, which are set right", () => {
+  test("a writer killed after its commit leaves only the text at the start and the footer's version to be set right", () => {
     const footer = { from: footerAt(commit.after, "commits"), to: footerAt(commit.after, "sequence") };
     for (let i = 0; i < 200; i++) {
       const bytes = Buffer.from(commit.after);
@@ -252,21 +252,24 @@ describe("a damaged document", () => {
     "all of the slot": (bytes, current) => void bytes.fill(0xa5, current, current + SLOT.text + 300),
   };
 
-  test.each(Object.keys(damages))("in %s is a clear error to read, and can be written anew", (what) => {
-    const path = damagedFile(damages[what]!);
-    using content = openContent(path);
-    expect(() => content.tryRead()).toThrow(/^'.*' is damaged \(.*\); a JsonMap with .* recreates it/);
-    // As a master does when it opens the file.
-    content.repair();
-    const version = content.commit('{"a":3}');
-    expect(version).toBeGreaterThan(2);
-    expect(Number.isSafeInteger(version)).toBeTrue();
-    expect([content.tryRead(), content.version]).toEqual([{ version, text: '{"a":3}' }, version]);
-    expect(content.commit("4")).toBe(version + 1);
-    expect(content.tryRead()).toEqual({ version: version + 1, text: "4" });
-    using other = openContent(path, "read");
-    expect(other.tryRead()).toEqual({ version: version + 1, text: "4" });
-  });
+  test.each(Object.keys(damages))(
+    "a document damaged in %s is a clear error to read, and can be written again",
+    (what) => {
+      const path = damagedFile(damages[what]!);
+      using content = openContent(path);
+      expect(() => content.tryRead()).toThrow(/^'.*' is damaged \(.*\); a JsonMap with .* recreates it/);
+      // As a master does when it opens the file.
+      content.repair();
+      const version = content.commit('{"a":3}');
+      expect(version).toBeGreaterThan(2);
+      expect(Number.isSafeInteger(version)).toBeTrue();
+      expect([content.tryRead(), content.version]).toEqual([{ version, text: '{"a":3}' }, version]);
+      expect(content.commit("4")).toBe(version + 1);
+      expect(content.tryRead()).toEqual({ version: version + 1, text: "4" });
+      using other = openContent(path, "read");
+      expect(other.tryRead()).toEqual({ version: version + 1, text: "4" });
+    },
+  );
 
   test("a sequence that names the other slot gives the document before; the next version is a new one all the same", () => {
     const path = damagedFile((bytes) => flipBit(bytes, footerAt(bytes, "sequence"), 1));

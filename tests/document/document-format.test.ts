@@ -39,7 +39,7 @@ test("the text, two slots and the mirrored word stand one after the other, from 
   expect(formatFor(MAX_DOCUMENT_BYTES).contentBytes + 4096).toBeLessThan(2 ** 32);
 });
 
-test("what is written is read, and the schema says how long a document may be", () => {
+test("a format that was written is read again, and the schema says how long a document may be", () => {
   using temp = new DocumentDir();
   for (const maxBytes of [1, 53, 54, 64, 65, 1000, 65_536]) {
     using content = openContent(temp.make(maxBytes));

@@ -39,8 +39,8 @@ function pair<T>(): { master: JsonMaster<T>; follower: JsonFollower<T>; file: st
   return { master, follower, file, [Symbol.dispose]: dispose };
 }
 
-describe("options that are none are TypeErrors that name them", () => {
-  test("of the constructor", () => {
+describe("wrong options", () => {
+  test("wrong options of the constructor are TypeErrors that name them", () => {
     const make = (options?: unknown) => () => new JsonMap(options as { role: "master" });
     for (const wrong of [undefined, null, 5, "a"])
       expect(make(wrong)).toThrow(/^new JsonMap: expected options/);
@@ -52,7 +52,7 @@ describe("options that are none are TypeErrors that name them", () => {
     expect(readdirSync(dir)).not.toContain("none");
   });
 
-  test("of the methods", async () => {
+  test("wrong options of the methods are TypeErrors that name them", async () => {
     using both = pair<number>();
     const { master, follower } = both;
     const wrong = { timeout: 5 } as object;
@@ -68,7 +68,7 @@ describe("options that are none are TypeErrors that name them", () => {
 });
 
 describe("one document", () => {
-  test("is undefined before the first write, then what was written, for both roles", () => {
+  test("a document is undefined before the first write, then what was written, for master and follower", () => {
     using both = pair<Config>();
     const { master, follower } = both;
     expect([master.read(), follower.read(), follower.version]).toEqual([undefined, undefined, 0]);
@@ -78,7 +78,7 @@ describe("one document", () => {
     expect([master.version, follower.version]).toEqual([1, 1]);
   });
 
-  test("may be any JSON value", () => {
+  test("a document may be any JSON value", () => {
     using both = pair<Json>();
     const values: Json[] = [
       null,
@@ -99,7 +99,7 @@ describe("one document", () => {
     }
   });
 
-  test("belongs to whoever has read it", () => {
+  test("a document that was read belongs to its reader", () => {
     using both = pair<Config>();
     const { master, follower } = both;
     master.write({ port: 80, hosts: ["a"] });
@@ -110,13 +110,13 @@ describe("one document", () => {
     expect(master.read()).toEqual({ port: 80, hosts: ["a"] });
   });
 
-  test("stands at the start of the file with its length in bytes", () => {
+  test("a document stands at the start of the file with its length in bytes", () => {
     using both = pair<string>();
     both.master.write("ß😀");
     expect(readFileSync(both.file, "utf8")).toStartWith('8:"ß😀"');
   });
 
-  test("may live in shared memory by name", () => {
+  test("a document may live in shared memory by name", () => {
     const name = `/shmstruct-json-${process.pid}`;
     using master = new JsonMap({ name, role: "master" });
     using follower = new JsonMap({ name, role: "follower" });
@@ -130,7 +130,7 @@ describe("one document", () => {
     }
   });
 
-  test("that JSON cannot hold is refused with the path, and the old one stays", () => {
+  test("a document that JSON cannot hold is refused with the path, and the old one stays", () => {
     using both = pair<unknown>();
     both.master.write(1);
     expect(() => both.master.write({ a: [0, 1, 2, { b: undefined }] })).toThrow(TypeError);
@@ -141,7 +141,7 @@ describe("one document", () => {
 });
 
 describe("update", () => {
-  test("takes what fn returns, or what fn made of the document", () => {
+  test("update takes what fn returns, or what fn made of the document", () => {
     using both = pair<Config>();
     const { master, follower } = both;
     expect(master.update((config = { port: 80 }) => ({ ...config, hosts: [] }))).toBe(1);
@@ -151,7 +151,7 @@ describe("update", () => {
     expect(follower.read()).toEqual({ port: 81, hosts: [] });
   });
 
-  test("writes nothing when fn throws, is asynchronous, or gives nothing to write", () => {
+  test("update writes nothing when fn throws, is asynchronous, or gives nothing to write", () => {
     using both = pair<Config>();
     const { master } = both;
     const nothing = () => {};
@@ -166,7 +166,7 @@ describe("update", () => {
     expect([master.read(), master.version]).toEqual([{ port: 1 }, 1]);
   });
 
-  test("holds the lock: reading is possible within, writing is not", () => {
+  test("update holds the lock: within it reading is possible, writing is not", () => {
     using both = pair<Config>();
     const { master, follower } = both;
     master.write({ port: 1 });
@@ -179,7 +179,7 @@ describe("update", () => {
     expect(follower.read()).toEqual({ port: 2 });
   });
 
-  test("loses no change between processes", async () => {
+  test("update loses no change between processes", async () => {
     using both = pair<{ n: number }>();
     const child = join(import.meta.dir, "../process/json-counter.ts");
     const children = [1, 2, 3].map(() => Bun.spawn([process.execPath, child, both.file, "300"]));
@@ -190,7 +190,7 @@ describe("update", () => {
 });
 
 describe("a follower", () => {
-  test("cannot write: TypeErrors at run time, errors at compile time", () => {
+  test("a follower cannot write: TypeErrors at run time, errors at compile time", () => {
     using both = pair<Config>();
     both.master.write({ port: 1 });
     const { follower } = both;
@@ -210,7 +210,7 @@ describe("a follower", () => {
     expect(follower.read()).toEqual({ port: 1 });
   });
 
-  test("stays one, whatever is stored to it", () => {
+  test("a follower stays one, whatever is stored to it", () => {
     using both = pair<Config>();
     both.master.write({ port: 1 });
     const follower = both.follower as unknown as { role: string; write(value: unknown): void };
@@ -221,7 +221,7 @@ describe("a follower", () => {
     expect(() => follower.write(1)).toThrow("only reads");
   });
 
-  test("maps the file for reading only", () => {
+  test("a follower maps the file for reading only", () => {
     using both = pair<Config>();
     both.master.close();
     const maps = readFileSync("/proc/self/maps", "utf8").split("\n");
@@ -244,7 +244,7 @@ const schema: StandardSchema<{ port: number; name?: string }, { port: number; na
 };
 
 describe("a schema", () => {
-  test("types and validates what is written and read", () => {
+  test("a schema types and validates what is written and read", () => {
     const file = join(dir, "schema");
     using master = new JsonMap({ file, role: "master", schema });
     using follower = new JsonMap({ file, role: "follower", schema });
@@ -265,7 +265,7 @@ describe("a schema", () => {
     expect(follower.read()).toEqual({ port: 1, name: "none" });
   });
 
-  test("whose result JSON cannot hold is refused at the write", () => {
+  test("a schema's result that JSON cannot hold is refused at the write", () => {
     const dates: StandardSchema<number, Date> = {
       "~standard": { version: 1, vendor: "own", validate: (value) => ({ value: new Date(value as number) }) },
     };
@@ -274,7 +274,7 @@ describe("a schema", () => {
   });
 });
 
-test("options that make no sense are refused", () => {
+test("options with impossible values are refused", () => {
   const open = (options: object) => () =>
     new JsonMap({ file: join(dir, "none"), role: "master", ...options } as never);
   expect(open({ role: "slave" })).toThrow('role must be "master" or "follower", not "slave"');
@@ -297,7 +297,7 @@ test("a master without a file tells the room of the one it would make", () => {
   expect([master.maxBytes, other.maxBytes, follower.maxBytes]).toEqual([50, 500, undefined]);
 });
 
-test("closed is closed", async () => {
+test("a closed map reads, writes and waits no more", async () => {
   using both = pair<Config>();
   both.master.write({ port: 1 });
   for (const map of [both.master, both.follower]) {
@@ -313,7 +313,7 @@ test("closed is closed", async () => {
   expect(() => both.master.write({ port: 2 })).toThrow(ClosedError);
 });
 
-test("nothing is left open: descriptors, mappings", () => {
+test("a closed map leaves no descriptor and no mapping open", () => {
   const count = () => ({
     fds: descriptorsOf(dir),
     maps: mappingsOf(dir),
@@ -331,7 +331,7 @@ test("nothing is left open: descriptors, mappings", () => {
   expect(count()).toEqual(before);
 });
 
-test("console.log shows one line: what it is, and whether it is closed", () => {
+test("console.log shows a map on one line: what it is, and whether it is closed", () => {
   using both = pair<number>();
   expect(Bun.inspect(both.follower)).toBe(`JsonMap (follower) of '${both.file}'`);
   both.follower.close();
@@ -351,7 +351,7 @@ describe("permissions", () => {
       expect([name, (statSync(join(dir, name)).mode & 0o777).toString(8)]).toEqual([name, "664"]);
   });
 
-  test("of lock files that somebody deleted are those of the document", () => {
+  test("lock files that are made again after they were deleted have the mode of the document", () => {
     new JsonMap({ dir, file: "unlocked", role: "master", mode: 0o664 }).close();
     rmSync(join(dir, "unlocked.lock"));
     rmSync(join(dir, "unlocked.lock-page"));
@@ -385,7 +385,7 @@ describe("permissions", () => {
 });
 
 describe("the life of a document", () => {
-  test("begins with `initial`, which no follower ever misses", () => {
+  test("a document begins with `initial`, which no follower ever misses", () => {
     using master = new JsonMap<{ port: number }>({
       dir,
       file: "begun",
@@ -416,7 +416,7 @@ describe("the life of a document", () => {
     expect(follower.read()).toBe(3);
   });
 
-  test("is waited for by open", async () => {
+  test("open waits for a document", async () => {
     const opened = JsonMap.open<number>({ dir, file: "late", role: "follower", waitMs: 5000 });
     await Bun.sleep(20);
     using master = new JsonMap<number>({ dir, file: "late", role: "master", initial: 7 });

@@ -39,7 +39,7 @@ describe("what comes back as it was is accepted", () => {
     ["1000 levels", nested(1000)],
   ];
   for (const [name, value] of accepted) {
-    test(name, () => {
+    test(`checkJson accepts ${name}`, () => {
       checkJson(value);
       expect(JSON.stringify(JSON.parse(JSON.stringify(value)))).toBe(JSON.stringify(value));
     });
@@ -95,20 +95,20 @@ describe("what would not is refused with its path", () => {
     [nested(1001), " is nested deeper than 1000 levels"],
   ];
   for (const [value, message] of refused) {
-    test(message.slice(0, 60), () => {
+    test(`checkJson refuses a value: ${message.slice(0, 60)}`, () => {
       expect(() => checkJson(value)).toThrow(TypeError);
       expect(() => checkJson(value)).toThrow(message);
     });
   }
 });
 
-test("paths are spelled as JavaScript would", () => {
+test("checkJson spells paths as JavaScript would", () => {
   expect(spellPath([])).toBe("$");
   expect(spellPath(["a", 3, "b_1", "ß", "$x"])).toBe("$.a[3].b_1.ß.$x");
   expect(spellPath(["1a", "a-b", "", 'q"'])).toBe('$["1a"]["a-b"][""]["q\\""]');
 });
 
-test("of a path of a thousand keys, and of a key of a thousand characters, only the ends are shown", () => {
+test("checkJson shows only the ends of a path of a thousand keys, and of a key of a thousand characters", () => {
   let deep: object = {};
   for (let i = 0; i < 1500; i++) deep = { a: deep };
   const a = ".a.a.a.a.a";

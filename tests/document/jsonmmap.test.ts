@@ -31,7 +31,7 @@ function pythonFollower(file: string) {
 
 describe("a follower of jsonmmap", () => {
   test.skipIf(!hasTool("python3"))(
-    "reads null before the first write, then every document (needs python3)",
+    "a follower of jsonmmap reads null before the first write, then every document (needs python3)",
     async () => {
       const file = join(dir, "a");
       using master = new JsonMap<Json>({ file, role: "master", maxBytes: 10_000 });
@@ -53,7 +53,7 @@ describe("a follower of jsonmmap", () => {
   );
 
   test.skipIf(!hasTool("python3"))(
-    "finds no length while a document is written, and stays with what it has (needs python3)",
+    "a follower of jsonmmap finds no length while a document is written, and stays with what it has (needs python3)",
     async () => {
       const file = join(dir, "b");
       {

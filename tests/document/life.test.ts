@@ -57,12 +57,12 @@ const beside = (path: string): string[] => readdirSync(join(path, "..")).toSorte
 const aloneIn = (): string => join(mkdtempSync(join(dir, "own-")), "d");
 
 describe("the file", () => {
-  test("in a directory that cannot be made is a SystemError that names it", () => {
+  test("a file in a directory that cannot be made is a SystemError that names it", () => {
     expect(() => masterOf("/proc/nope/d")).toThrow(SystemError);
     expect(() => masterOf("/proc/nope/d")).toThrow("/proc/nope");
   });
 
-  test("is made by the master, with its directory; a follower finds it then", () => {
+  test("the master makes the file, with its directory; a follower finds it then", () => {
     const file = join(dir, "deep/er/d");
     using follower = followerOf(file);
     expect([follower.read(), follower.version, follower.maxBytes]).toEqual([undefined, 0, undefined]);
@@ -73,7 +73,7 @@ describe("the file", () => {
     expect(beside(file)).toEqual(["d", "d.lock", "d.lock-page"]);
   });
 
-  test("is there whole, with its storage, its mode and nothing beside it", () => {
+  test("a new file is there whole, with its storage, its mode and nothing beside it", () => {
     const file = aloneIn();
     using master = masterOf(file, { initial: 5, mode: 0o640, maxBytes: 100_000 });
     const stat = statSync(file);
@@ -82,14 +82,14 @@ describe("the file", () => {
     expect(beside(file)).toEqual(["d", "d.lock", "d.lock-page"]);
   });
 
-  test("with an initial document that does not fit is not made", () => {
+  test("a file with an initial document that does not fit is not made", () => {
     const file = aloneIn();
     expect(() => masterOf(file, { initial: "x".repeat(19) })).toThrow(TooLargeError);
     expect(() => masterOf(file, { initial: () => 5 })).toThrow(TypeError);
     expect(beside(file)).toEqual([]);
   });
 
-  test("is left alone by the next master, whatever its maxBytes and its initial document", () => {
+  test("the next master leaves the file alone, whatever its maxBytes and its initial document", () => {
     const file = temp.newFile();
     using first = masterOf(file);
     first.write(1);
@@ -97,7 +97,7 @@ describe("the file", () => {
     expect([second.read(), second.version, second.maxBytes]).toEqual([1, 1, 20]);
   });
 
-  test("is not made with create: false, nor is anything else", () => {
+  test("create: false makes no file, nor anything else", () => {
     expect(() => masterOf(join(dir, "nowhere/d"), { create: false })).toThrow(FileMissingError);
     expect(existsSync(join(dir, "nowhere"))).toBeFalse();
     const file = temp.newFile();
@@ -108,7 +108,7 @@ describe("the file", () => {
     expect(existsSync(file)).toBeFalse();
   });
 
-  test("is recreated with force; versions go on, and all others move there", () => {
+  test("a file is recreated with force; versions go on, and all others move there", () => {
     const file = temp.newFile();
     using first = masterOf(file);
     first.write(1);
@@ -127,7 +127,7 @@ describe("the file", () => {
     ]);
   });
 
-  test("is recreated with force when its footer is damaged, at any place", () => {
+  test("a file whose footer is damaged, at any place, is recreated with force", () => {
     for (const field of ["checksum", "content", "schemaOffset", "contentBytes", "abi"] as const) {
       const file = aloneIn();
       masterOf(file).write(1);
@@ -142,7 +142,7 @@ describe("the file", () => {
     }
   });
 
-  test("of another program is refused, with force too, and nothing is made beside it", () => {
+  test("a file of another program is refused, with force too, and nothing is made beside it", () => {
     const contents = [
       "my notes",
       "precious".repeat(100),
@@ -159,7 +159,7 @@ describe("the file", () => {
     }
   });
 
-  test("of a struct is refused, with force too, and so is a document for a struct", () => {
+  test("a file of a struct is refused, with force too, and so is a document for a struct", () => {
     const file = aloneIn();
     {
       using manager = new Manager(Robot, { dir: join(file, ".."), create: true });
@@ -176,7 +176,7 @@ describe("the file", () => {
     }
   });
 
-  test("that was removed is no document for followers, and made again by a master", () => {
+  test("a removed file is no document for followers, and made again by a master", () => {
     const file = temp.newFile();
     using master = masterOf(file);
     using follower = followerOf(file);
@@ -189,7 +189,7 @@ describe("the file", () => {
     expect([follower.read(), follower.version]).toEqual([2, GENERATION + 1]);
   });
 
-  test("that was damaged while followers have it open is left by them, once it is recreated", () => {
+  test("followers leave the damaged file that they have open, once it is recreated", () => {
     const file = temp.newFile();
     using first = masterOf(file);
     first.write(1);
@@ -209,7 +209,7 @@ describe("the file", () => {
     expect(first.read()).toBe(2);
   });
 
-  test("whose document is damaged can be written by the masters that have it open, and by the next ones, but not updated", () => {
+  test("a file whose document is damaged can be written by the masters that have it open, and by the next ones, but not updated", () => {
     const file = temp.newFile();
     using first = masterOf(file);
     first.write(1);
@@ -235,7 +235,7 @@ describe("the file", () => {
     expect([follower.read(), existsSync(file)]).toEqual([undefined, false]);
   });
 
-  test("that was truncated is an error, not the end of the process", () => {
+  test("a file that was truncated is an error, not the end of the process", () => {
     const file = temp.newFile();
     using master = masterOf(file, { maxBytes: 50_000 });
     using follower = followerOf(file);
@@ -253,7 +253,7 @@ describe("the file", () => {
     expect([follower.read(), master.maxBytes]).toEqual([2, 50_000]);
   });
 
-  test("that was truncated while a master has it open can be written, as large as it was, and removed, but not updated", () => {
+  test("a file that was truncated while a master has it open can be written, as large as it was, and removed, but not updated", () => {
     const file = temp.newFile();
     using master = masterOf(file, { maxBytes: 50_000, mode: 0o640 });
     using other = masterOf(file);
@@ -277,7 +277,7 @@ describe("the file", () => {
     expect([follower.read(), follower.version]).toEqual([undefined, 0]);
   });
 
-  test("that was truncated within an update stays as it is: the update fails", () => {
+  test("a file that was truncated within an update stays as it is: the update fails", () => {
     const file = temp.newFile();
     using master = masterOf(file, { maxBytes: 50_000 });
     master.write(1);
@@ -290,7 +290,7 @@ describe("the file", () => {
     expect(master.write(3)).toBe(GENERATION + 1);
   });
 
-  test("that was truncated is recreated with force, if it begins as a document and a lock page is beside it", () => {
+  test("a file that was truncated is recreated with force, if it begins as a document and a lock page is beside it", () => {
     const truncated = (document: Document, byteLength: number) => {
       const file = aloneIn();
       masterOf(file, { maxBytes: 10_000 }).write(document);
@@ -317,7 +317,7 @@ describe("the file", () => {
     expect(() => masterOf(replaced, { force: true })).toThrow(/is no file of a JsonMap, or was truncated/);
   });
 
-  test("that is empty may be another program's: it is refused unless forced", () => {
+  test("an empty file may be another program's: it is refused unless forced", () => {
     const file = aloneIn();
     writeFileSync(file, "");
     for (const options of [{}, { create: false }])
@@ -328,7 +328,7 @@ describe("the file", () => {
     expect(master.write(1)).toBe(1);
   });
 
-  test("under the name of a file beside another one is refused", () => {
+  test("a file with the name of one of another document's files is refused", () => {
     const names = [
       "d.lock",
       "d.lock-page",
@@ -346,7 +346,7 @@ describe("the file", () => {
     }
   });
 
-  test("that has a name like another document's old temporary one lives beside it", () => {
+  test("a file with a name like another document's old temporary one lives beside it", () => {
     const file = aloneIn();
     writeFileSync(`${file}.new`, "my thesis");
     using other = masterOf(`${file}.newer`);
@@ -359,7 +359,7 @@ describe("the file", () => {
     expect([readFileSync(`${file}.new`, "utf8"), other.read()]).toEqual(["my thesis", 1]);
   });
 
-  test("that was deleted by hand is missed by those who have it open", async () => {
+  test("a file that was deleted by hand is missed by those who have it open", async () => {
     const file = temp.newFile();
     using first = masterOf(file);
     using follower = followerOf(file);
@@ -379,7 +379,7 @@ describe("the file", () => {
     expect(second.read()).toBe(3);
   });
 
-  test("that took the place of ours is neither removed nor replaced", async () => {
+  test("a file that took the place of ours is neither removed nor replaced", async () => {
     const file = temp.newFile();
     using master = masterOf(file, { grow: true });
     master.write(1);
@@ -395,7 +395,7 @@ describe("the file", () => {
     expect(master.write(2)).toBeGreaterThan(1);
   });
 
-  test("that took the place of ours within an update that grows is not replaced either", () => {
+  test("a file that took the place of ours within an update that grows is not replaced either", () => {
     const file = temp.newFile();
     using master = masterOf(file, { grow: true });
     master.write(1);
@@ -408,7 +408,7 @@ describe("the file", () => {
     expect(readFileSync(file, "utf8")).toBe("my notes");
   });
 
-  test("that is not there is not made by remove(), nor is a lock", () => {
+  test("remove() of a file that is not there makes no file and no lock", () => {
     const file = aloneIn();
     using master = masterOf(file);
     using fixed = masterOf(file, { create: false });
@@ -420,7 +420,7 @@ describe("the file", () => {
 });
 
 describe("versions grow", () => {
-  test("beyond remove(), also for a master that comes later", () => {
+  test("versions grow beyond remove(), also for a master that comes later", () => {
     const file = temp.newFile();
     using follower = followerOf(file);
     let last = 0;
@@ -438,7 +438,7 @@ describe("versions grow", () => {
     }
   });
 
-  test("beyond a file that was deleted by hand, or truncated to nothing", () => {
+  test("versions grow beyond a file that was deleted by hand, or truncated to nothing", () => {
     const file = temp.newFile();
     masterOf(file).write(1);
     rmSync(file);
@@ -449,7 +449,7 @@ describe("versions grow", () => {
     expect(third.write(3)).toBe(2 * GENERATION + 1);
   });
 
-  test("beyond files that were deleted with their lock's page, for the masters that had them open", () => {
+  test("versions grow beyond files that were deleted with their lock's page, for the masters that had them open", () => {
     const file = temp.newFile();
     using master = masterOf(file);
     master.write(1);
@@ -460,7 +460,7 @@ describe("versions grow", () => {
     expect([master.read(), master.version]).toEqual([3, 2 * GENERATION + 1]);
   });
 
-  test("beyond a writer that was killed before it had told the page", () => {
+  test("versions grow beyond a writer that was killed before it had told the page", () => {
     const file = temp.newFile();
     using master = masterOf(file);
     master.write(1);
@@ -474,7 +474,7 @@ describe("versions grow", () => {
     expect(other.write(3)).toBeGreaterThan(2);
   });
 
-  test("beyond an older copy that was put back in place, once the file is recreated", () => {
+  test("versions grow beyond an older copy that was put back in place, once the file is recreated", () => {
     const file = temp.newFile();
     using master = masterOf(file);
     master.write(1);
@@ -486,7 +486,7 @@ describe("versions grow", () => {
     expect(forced.version).toBeGreaterThan(version);
   });
 
-  test("whatever nonsense stands on the page", () => {
+  test("versions start again at 1 when the page of the lock has nonsense", () => {
     const file = temp.newFile();
     masterOf(file).close();
     for (const nonsense of [2 ** 21, 2 ** 31, 2 ** 32 - 1]) {
@@ -501,7 +501,7 @@ describe("versions grow", () => {
 });
 
 describe("a document that is too large", () => {
-  test("is refused with the bytes there are and needed, and the old one stays", () => {
+  test("a document that is too large is refused with the bytes there are and needed, and the old one stays", () => {
     using master = masterOf(temp.newFile());
     master.write("old");
     try {
@@ -518,7 +518,7 @@ describe("a document that is too large", () => {
     expect(master.write("123456789 12345678")).toBe(2);
   });
 
-  test("for any file is to be split, with grow and without it", () => {
+  test("a document that is too large for any file is to be split, with grow and without it", () => {
     const huge = "x".repeat(2 ** 30 - 1);
     for (const grow of [false, true]) {
       using master = masterOf(temp.newFile(), { grow });
@@ -526,7 +526,7 @@ describe("a document that is too large", () => {
     }
   });
 
-  test("makes the file grow if that is allowed; the mode stays, followers and masters move", () => {
+  test("a document that is too large makes the file grow if that is allowed; the mode stays, followers and masters move", () => {
     const file = temp.newFile();
     using master = masterOf(file, { grow: true, mode: 0o640 });
     using other = masterOf(file);
@@ -545,7 +545,7 @@ describe("a document that is too large", () => {
     expect(follower.maxBytes).toBe(200);
   });
 
-  test("that cannot be put in place leaves everything as it was, and nothing beside it", () => {
+  test("a larger file that cannot be put in place leaves everything as it was, and nothing beside it", () => {
     const file = aloneIn();
     using master = masterOf(file, { maxBytes: 100 });
     master.write(1);
@@ -582,7 +582,7 @@ describe("a document that is too large", () => {
   const canMount = Bun.which("unshare") !== null && inNamespace("true").success;
 
   test.skipIf(!canMount)(
-    "for the disk leaves the old one, and the process alive (needs the right to mount)",
+    "a document that is too large for the disk leaves the old one, and the process alive (needs the right to mount)",
     () => {
       const { stdout, exitCode } = inNamespace(
         process.execPath,
@@ -609,12 +609,12 @@ describe("a master that was killed while it replaced the file", () => {
     return file;
   };
 
-  test("disturbs no follower", () => {
+  test("a master that was killed while it replaced the file disturbs no follower", () => {
     using follower = followerOf(halfReplaced());
     for (let i = 0; i < 2; i++) expect([follower.read(), follower.version]).toEqual([1, 1]);
   });
 
-  test("leaves nothing that is not taken away when the next opens the file, or removes it", () => {
+  test("what a master that was killed while it replaced the file leaves is taken away when the next opens the file, or removes it", () => {
     const file = halfReplaced();
     using master = masterOf(file);
     expect(existsSync(temporaryOf(file))).toBeFalse();
@@ -623,7 +623,7 @@ describe("a master that was killed while it replaced the file", () => {
     expect(existsSync(temporaryOf(file))).toBeFalse();
   });
 
-  test("is cleaned up after by the next", () => {
+  test("the next master cleans up after one that was killed while it replaced the file", () => {
     const file = halfReplaced();
     using follower = followerOf(file);
     using master = masterOf(file, { grow: true });
@@ -635,7 +635,7 @@ describe("a master that was killed while it replaced the file", () => {
     expect(existsSync(temporaryOf(file))).toBeFalse();
   });
 
-  test("leaves files of others with such a name alone", () => {
+  test("files of others that have such a temporary name are left alone", () => {
     const file = temp.newFile();
     writeFileSync(temporaryOf(file), "my thesis");
     using master = masterOf(file, { grow: true });
@@ -646,7 +646,7 @@ describe("a master that was killed while it replaced the file", () => {
 });
 
 describe("the lock", () => {
-  test("is taken by writers and not by readers", () => {
+  test("writers take the lock and readers do not", () => {
     const file = temp.newFile();
     using master = masterOf(file);
     using follower = followerOf(file);
@@ -659,7 +659,7 @@ describe("the lock", () => {
     expect(master.write(2)).toBe(2);
   });
 
-  test("is not needed to open a document that is whole", () => {
+  test("a document that is whole opens without the lock", () => {
     const file = temp.newFile();
     masterOf(file).write(1);
     using lock = new RwLock({ path: `${file}.lock` });
@@ -669,7 +669,7 @@ describe("the lock", () => {
     expect([master.read(), follower.read()]).toEqual([1, 1]);
   });
 
-  test("is taken by a reader that writers do not let through", () => {
+  test("a reader that writers do not let through takes the lock", () => {
     using master = masterOf(temp.newFile());
     master.write(1);
     const busy = spyOn(DocumentContent.prototype, "tryRead").mockReturnValueOnce(undefined);
@@ -682,7 +682,7 @@ describe("the lock", () => {
     for (const spy of [busy, acquire]) spy.mockRestore();
   });
 
-  test.skipIf(!hasTool("flock"))("is waited for no longer than asked (needs flock)", async () => {
+  test.skipIf(!hasTool("flock"))("the lock is waited for no longer than asked (needs flock)", async () => {
     const file = temp.newFile();
     using master = masterOf(file);
     const holder = Bun.spawn(["flock", `${file}.lock`, "sh", "-c", "echo held; read line"], {
@@ -699,7 +699,7 @@ describe("the lock", () => {
     expect(master.write(1, { timeoutMs: 10_000 })).toBe(1);
   });
 
-  test("is another one when its file was deleted: no master writes under the old one", () => {
+  test("a lock file that was deleted is another lock: no master writes under the old one", () => {
     const file = temp.newFile();
     using first = masterOf(file);
     rmSync(`${file}.lock`);
@@ -717,7 +717,7 @@ describe("the lock", () => {
     expect(existsSync(`${file}.lock-page`)).toBeTrue();
   });
 
-  test("is given back when the new text cannot be made, and nothing has changed", async () => {
+  test("the lock is given back when the new text cannot be made, and nothing has changed", async () => {
     const file = temp.newFile();
     using master = masterOf(file);
     using follower = followerOf(file);
@@ -735,7 +735,7 @@ describe("the lock", () => {
   });
 });
 
-test("closed is closed, also when it happens within an update", () => {
+test("a closed map stays closed, also when it was closed within an update", () => {
   const file = temp.newFile();
   const master = masterOf(file);
   const closing = () => {

@@ -18,7 +18,7 @@ test("a name is a file of /dev/shm", () => {
   });
 });
 
-test("what names no document, or two, is refused", () => {
+test("options that name no document, or two, are refused", () => {
   expect(() => documentPlace({})).toThrow("needs either { file:");
   expect(() => documentPlace({ file: "a", name: "/a" })).toThrow("needs either { file:");
   for (const file of ["", "a/", "a\0b", 3 as never]) expect(() => documentPlace({ file })).toThrow(TypeError);

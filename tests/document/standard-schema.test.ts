@@ -18,7 +18,7 @@ const schemaOf = (run: StandardSchema["~standard"]["validate"]): StandardSchema 
 
 const what = "the document in '/x'";
 
-test("the value that the schema makes is what counts", () => {
+test("the value that the schema makes is what is written and read", () => {
   expect(
     validate(
       schemaOf((value) => ({ value: [value] })),
@@ -29,7 +29,7 @@ test("the value that the schema makes is what counts", () => {
   ).toEqual([1]);
 });
 
-test("all issues are told, with the path of the value", () => {
+test("all issues of a schema are told, with the path of the value", () => {
   const schema = schemaOf(() => ({
     issues: [{ message: "Expected number", path: ["ports", 3, { key: "a b" }] }, { message: "Too few" }],
   }));
@@ -77,7 +77,7 @@ test("what a function of a zod schema throws is the cause", async () => {
   }
 });
 
-test("what is no result is refused", () => {
+test("a schema's result that is malformed is refused", () => {
   for (const result of [null, undefined, 5])
     expect(() =>
       validate(
@@ -91,7 +91,7 @@ test("what is no result is refused", () => {
     );
 });
 
-test("what is no Standard Schema is refused; functions can be one", () => {
+test("an object that is not a Standard Schema is refused; functions can be one", () => {
   expect(checkSchema(undefined)).toBeUndefined();
   const callable = Object.assign(
     () => {},
@@ -103,7 +103,7 @@ test("what is no Standard Schema is refused; functions can be one", () => {
   }
 });
 
-test("a schema that refuses what it made itself is told so when it is written, and nothing is", () => {
+test("a schema that refuses what it made itself is told so at the write, and nothing is written", () => {
   const dir = mkdtempSync(join(tmpdir(), "shmstruct-schema-"));
   try {
     const schema = z.object({ port: z.string().transform(Number) });

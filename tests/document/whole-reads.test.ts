@@ -12,7 +12,7 @@ test("eight followers read only whole documents while a master writes and the fi
   expect(result.documents).toBeGreaterThan(8);
 }, 120_000);
 
-test("the same while masters are killed and replaced", async () => {
+test("eight followers read only whole documents while masters are killed and replaced", async () => {
   const result = await readWhileWritten({ followers: 2, reads: 4000, maxBytes: 50, kills: 8, writeMs: 40 });
   expect(result.failures).toEqual([]);
   expect(result.documents).toBeGreaterThan(2);

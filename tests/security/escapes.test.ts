@@ -46,7 +46,7 @@ class Robot extends MmapStructure {
   @field(c_int32) n!: number;
 }
 
-test("names of types and labels from a file", () => {
+test("messages escape names of types and labels from a file", () => {
   using manager = new Manager(Hostile, { dir, create: true });
   const mismatch = messageOf(() => new Reader(Robot, { dir, className: "Hostile" } as never));
   expect(mismatch).toContain(`n is c_int32${SHOWN} at 16`);
@@ -56,29 +56,35 @@ test("names of types and labels from a file", () => {
   for (const message of [mismatch, refused]) expect(message).not.toContain("\u001b");
 });
 
-test("names of members in a schema that is refused", () => {
+test("the message about a refused schema escapes the names of members", () => {
   const fields = { [EVIL]: { type: "c_int32", offset: 0, size: 4 } };
   const schema = { name: "X", kind: "struct", size: 8, align: 8, fields } as const;
   expect(messageOf(() => structFromSchema(schema))).toContain(SHOWN);
 });
 
-test.skipIf(!hasTool("flock"))("the name of the process that holds the lock (needs flock)", async () => {
-  const name = "\u001b[31mEVIL\nx";
-  copyFileSync(Bun.which("flock") as string, join(dir, "flock"));
-  chmodSync(join(dir, "flock"), 0o755);
-  renameSync(join(dir, "flock"), join(dir, name));
-  using manager = new Manager(Robot, { dir, create: true });
-  const holder = Bun.spawn([join(dir, name), "-x", join(dir, "Robot_.lock"), "sh", "-c", "echo held; cat"], {
-    stdin: "pipe",
-    stdout: "pipe",
-  });
-  try {
-    await holder.stdout.getReader().read();
-    const message = messageOf(() => manager.get("n", { timeoutMs: 50 }));
-    expect(message).toContain("\\u001b[31mEVIL\\u000ax");
-    expect(message).not.toContain("\u001b");
-  } finally {
-    await holder.stdin.end();
-    await holder.exited;
-  }
-});
+test.skipIf(!hasTool("flock"))(
+  "the message about a lock escapes the name of the process that holds it (needs flock)",
+  async () => {
+    const name = "\u001b[31mEVIL\nx";
+    copyFileSync(Bun.which("flock") as string, join(dir, "flock"));
+    chmodSync(join(dir, "flock"), 0o755);
+    renameSync(join(dir, "flock"), join(dir, name));
+    using manager = new Manager(Robot, { dir, create: true });
+    const holder = Bun.spawn(
+      [join(dir, name), "-x", join(dir, "Robot_.lock"), "sh", "-c", "echo held; cat"],
+      {
+        stdin: "pipe",
+        stdout: "pipe",
+      },
+    );
+    try {
+      await holder.stdout.getReader().read();
+      const message = messageOf(() => manager.get("n", { timeoutMs: 50 }));
+      expect(message).toContain("\\u001b[31mEVIL\\u000ax");
+      expect(message).not.toContain("\u001b");
+    } finally {
+      await holder.stdin.end();
+      await holder.exited;
+    }
+  },
+);

@@ -17,7 +17,7 @@ function run(main: string, dir: string, ...gone: string[]): unknown {
   return JSON.parse(stdout.toString() || JSON.stringify(stderr.toString()));
 }
 
-test("without a descriptor they are errors of the library, and work once there is one", () => {
+test("without a descriptor, parts that are loaded later are errors of the library, and work once there is one", () => {
   using scope = temporaryDirectory();
   expect(run(join(DIST, "index.js"), scope.path)).toEqual([
     [NOT_LOADED, NOT_LOADED],
@@ -25,7 +25,7 @@ test("without a descriptor they are errors of the library, and work once there i
   ]);
 });
 
-test("when its files are gone, too", () => {
+test("parts that are loaded later are errors of the library when their files are gone", () => {
   using scope = temporaryDirectory();
   const copy = join(scope.path, "dist");
   cpSync(DIST, copy, { recursive: true });

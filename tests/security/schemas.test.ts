@@ -63,14 +63,14 @@ describe("a schema that would cost too much is refused, and its limit can be rai
       "labels",
       { labels: 17_000 },
     ],
-  ])("%s", (_, schema, option, limits) => {
+  ])("a schema with too many %s is refused, and its limit can be raised", (_, schema, option, limits) => {
     const ofFiles = { limits: limitsInFile() };
     expect(() => structFromSchema(schema, ofFiles)).toThrow(StructDefinitionError);
     expect(() => structFromSchema(schema, ofFiles)).toThrow(`{ limits: { ${option}: … } } raises that`);
     expect(structFromSchema(schema, { limits: limitsInFile(limits) }).name).toBe("X");
   });
 
-  test("limits are whole numbers, and those that there are", () => {
+  test("a limit of a schema that is unknown or not a whole number is refused", () => {
     const schema = manyFields(1, () => "c_int8");
     for (const limits of [{ member: 1 }, { members: -1 }, { members: 1.5 }, { bytes: "1" }])
       expect(() => structFromSchema(schema, { limits: limits as object })).toThrow(TypeError);
@@ -87,11 +87,11 @@ describe("JSON is measured before it is parsed", () => {
     ["values", `[${"0,".repeat(1_000_000)}0]`],
     ["objects", `[${"{},".repeat(300_000)}0]`],
     ["bytes", `"${"x".repeat(5_000_000)}"`],
-  ])("too many %s", (_, text) => {
+  ])("JSON with too many %s is refused before it is parsed", (_, text) => {
     expect(() => parseSchemaJson(bytes(text))).toThrow(StructDefinitionError);
   });
 
-  test("what stands in strings does not count", () => {
+  test("brackets and commas within strings of JSON do not count for its limits", () => {
     const text = JSON.stringify({ a: '[[[{{{,,,"\\'.repeat(100_000), b: [1, { c: "\\\\" }] });
     expect(parseSchemaJson(bytes(text))).toEqual(JSON.parse(text));
     expect(() => parseSchemaJson(bytes('{"a":"'))).toThrow(SyntaxError);
@@ -108,14 +108,14 @@ describe("a struct that describes more than is there to show", () => {
   }
   const frame = create(Frame);
 
-  test("toObject and JSON refuse it, and make it when told to", () => {
+  test("toObject and JSON refuse a struct that describes too much, and convert it when told to", () => {
     expect(() => toObject(frame)).toThrow(/Frame takes as much as 3\d{6} numbers .*{ maxValues: 3\d{6} }/);
     expect(() => JSON.stringify(frame)).toThrow(/toObject\(view, { maxValues: 3\d{6} }\)/);
     expect(toObject(frame, { maxValues: 4_000_000 }).pixels).toHaveLength(3_000_000);
     expect(() => toObject(frame, { most: 1 } as object)).toThrow(TypeError);
   });
 
-  test("a console shows the beginning of its arrays", () => {
+  test("a console shows the beginning of a struct's long arrays", () => {
     for (const shown of [Bun.inspect(frame), inspect(frame)]) {
       expect(shown.length).toBeLessThan(5000);
       expect(shown).toContain("… 2999936 more");
@@ -148,7 +148,7 @@ describe("members whose names mean something to JavaScript", () => {
   const hairy = create(structFromSchema(hairySchema), values);
   const json = JSON.stringify(values);
 
-  test("JSON, alone and in another struct", () => {
+  test("members named toJSON, then and the like go into JSON, alone and in another struct", () => {
     expect(JSON.stringify(hairy)).toBe(json);
     const schema = schemaOf(
       {
@@ -162,7 +162,7 @@ describe("members whose names mean something to JavaScript", () => {
     expect(toObject(outer) as unknown).toEqual({ inner: values, two: [values, values] });
   });
 
-  test("a template, a number, await and inspection", async () => {
+  test("members named toString, then and the like do not disturb a template, a number, await and inspection", async () => {
     expect(`${hairy as unknown}`).toBe("[object Hairy]");
     expect(Number(hairy)).toBeNaN();
     expect(`${await hairy}`).toBe("[object Hairy]");
@@ -188,7 +188,7 @@ describe("members whose names mean something to JavaScript", () => {
     expect(`${create(class Plain extends Named {}, { n: 1 })}`).toBe("number 1");
   });
 
-  test("constructor and __proto__ are no names of members", () => {
+  test("a schema with members named constructor or __proto__ is refused", () => {
     for (const name of ["constructor", "__proto__"]) {
       const fields = Object.defineProperty({}, name, {
         value: { type: "c_int32", offset: 0, size: 4 },

@@ -115,14 +115,17 @@ const calls: readonly [string, string, Calls][] = [
 ];
 
 describe.skipIf(!hasTool("flock"))("a stopped holder of the lock of a (needs flock)", () => {
-  test.each(calls)("%s: what waits for it takes a time limit", async (_, lockFile, each) => {
-    await whileStopped(lockFile, () => {
-      for (const [name, call] of Object.entries(each))
-        expect([name, thrownBy(call)]).toEqual([name, LockTimeoutError]);
-    });
-  });
+  test.each(calls)(
+    "what waits for the stopped holder of the lock of a %s takes a time limit",
+    async (_, lockFile, each) => {
+      await whileStopped(lockFile, () => {
+        for (const [name, call] of Object.entries(each))
+          expect([name, thrownBy(call)]).toEqual([name, LockTimeoutError]);
+      });
+    },
+  );
 
-  test("opening, reading, and the jobs of a queue need no lock, with create too", async () => {
+  test("opening, reading, and the jobs of a queue need no lock that a stopped process holds, with create too", async () => {
     await whileStopped("Robot_.lock", () => {
       expect(open(new Manager(Robot, { ...at, create: true })).snapshot().n).toBe(0);
     });

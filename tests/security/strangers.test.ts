@@ -46,7 +46,7 @@ const tryTo = (open: () => Disposable): void => {
   using _ = open();
 };
 
-test.each(opens)("%s: a file that others may truncate needs shared: true", (_, path, open) => {
+test.each(opens)("%s of a file that others may truncate needs shared: true", (_, path, open) => {
   tryTo(() => open({}));
   chmodSync(path, 0o666);
   expect(() => tryTo(() => open({}))).toThrow(UntrustedFileError);
@@ -54,7 +54,7 @@ test.each(opens)("%s: a file that others may truncate needs shared: true", (_, p
 });
 
 test.skipIf(process.geteuid?.() !== 0).each(opens)(
-  "%s: a file of another user, where everybody may make files, needs trustOwner (needs root)",
+  "%s of another user's file, in a directory in which all may make files, needs trustOwner (needs root)",
   (_, path, open) => {
     chownSync(path, 12_345, 12_345);
     expect(() => tryTo(() => open({}))).toThrow(UntrustedFileError);
