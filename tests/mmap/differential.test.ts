@@ -11,7 +11,7 @@ const sequences = rounds(1000);
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 test.skipIf(!hasTool("python3"))(
-  `${sequences} random sequences give what Python's mmap gives, SEED=${seed} (needs python3)`,
+  `a MemoryMap does what Python's mmap does in ${sequences} random sequences, SEED=${seed} (needs python3)`,
   async () => {
     expect(await compareWithPython(seed, sequences)).toBeGreaterThan(10 * sequences);
   },

@@ -66,7 +66,7 @@ const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 const descriptors = () => descriptorsOf(dir) + descriptorsOf(tagPrefix);
 
 describe("opening", () => {
-  test("the example of Python's documentation", () => {
+  test("the example of Python's documentation works", () => {
     const path = file("Hello Python!\n");
     using map = new MemoryMap(path, 0);
     expect(text(map.readLine())).toBe("Hello Python!\n");
@@ -77,7 +77,7 @@ describe("opening", () => {
     expect(readFileSync(path, "utf8")).toBe("Hello  world!\n");
   });
 
-  test("a descriptor, which stays the caller's: it may be closed, and its offset does not move", () => {
+  test("a map of a descriptor leaves it to the caller: it may be closed, and its offset does not move", () => {
     const fd = openSync(file("abcdef"), "r+");
     readSync(fd, new Uint8Array(2));
     using map = new MemoryMap(fd, 0);
@@ -91,7 +91,7 @@ describe("opening", () => {
     expect(text(map.slice(0, 6))).toBe("abcdef");
   });
 
-  test("anonymous memory", () => {
+  test("a map of anonymous memory is written and resized", () => {
     using map = new MemoryMap(-1, 13);
     expect(map.write("Hello world!")).toBe(12);
     map.resize(20_000);
@@ -103,7 +103,7 @@ describe("opening", () => {
     ]);
   });
 
-  test("a part of a file, from an offset", () => {
+  test("a map may show a part of a file, from an offset", () => {
     const path = file(3 * pageSize());
     using map = new MemoryMap(path, 100, { offset: pageSize() });
     map.write("here");
@@ -113,7 +113,7 @@ describe("opening", () => {
     expect(rest.length).toBe(pageSize());
   });
 
-  test("options that are none are TypeErrors that name them, before anything is opened", () => {
+  test("wrong options of a map are TypeErrors that name them, before anything is opened", () => {
     const missing = join(dir, "missing");
     const open = (options: unknown) => () => new MemoryMap(missing, 0, options as MemoryMapOptions);
     expect(open({ acces: "read" })).toThrow(/^new MemoryMap: there is no option "acces"/);
@@ -122,14 +122,14 @@ describe("opening", () => {
     for (const wrong of [null, "read", 5, []]) expect(open(wrong)).toThrow(/expected options such as/);
   });
 
-  test("through a symbolic link", () => {
+  test("a map opens a file through a symbolic link", () => {
     const link = join(dir, "link");
     symlinkSync(file("linked"), link);
     using map = new MemoryMap(link);
     expect(text(map.read())).toBe("linked");
   });
 
-  test("a device", () => {
+  test("a map opens a device", () => {
     using map = new MemoryMap("/dev/zero", 5000, { access: "copy" });
     map.write("x");
     expect(map.slice(0, 2)).toEqual(Uint8Array.of(120, 0));
@@ -174,13 +174,13 @@ describe("opening", () => {
       SystemError,
     ],
   ];
-  test.each(refused)("refuses %s and leaks no descriptor", (_, open, error) => {
+  test.each(refused)("opening a map refuses %s and leaks no descriptor", (_, open, error) => {
     const before = descriptors();
     expect(open).toThrow(error as ErrorConstructor);
     expect(descriptors()).toBe(before);
   });
 
-  test("says what is wrong with a descriptor opened for reading", () => {
+  test("a map says what is wrong with a descriptor opened for reading", () => {
     const fd = openSync(sample(), "r");
     expect(() => new MemoryMap(fd, 0)).toThrow(/EACCES.*for writing too/);
     new MemoryMap(fd, 0, { access: "read" }).close();
@@ -200,7 +200,7 @@ describe("access", () => {
     ["bytes", (map) => map.bytes],
   ];
 
-  test.each(writes)("read: %s is refused with TypeError", (_, write) => {
+  test.each(writes)('a map with access "read" refuses %s with TypeError', (_, write) => {
     const path = file("content");
     for (const options of [{ access: "read" }, { prot: PROT_READ }] satisfies MemoryMapOptions[]) {
       using map = new MemoryMap(path, 0, options);
@@ -211,12 +211,12 @@ describe("access", () => {
     }
   });
 
-  test("read: bytes says what to do instead", () => {
+  test('bytes of a map with access "read" is an error that says what to do instead', () => {
     using map = new MemoryMap(file("x"), 0, { access: "read" });
     expect(() => map.bytes).toThrow(/slice\(\).*viewOf.*access: "copy"/);
   });
 
-  test("copy: stores stay private, and bytes is the file's own memory until then", () => {
+  test('stores to a map with access "copy" stay private, and bytes is the file\'s own memory until then', () => {
     const path = file("content");
     using shared = new MemoryMap(path);
     for (const options of [{ access: "copy" }, { flags: MAP_PRIVATE }] satisfies MemoryMapOptions[]) {
@@ -232,7 +232,7 @@ describe("access", () => {
     }
   });
 
-  test("private anonymous memory is as good as any", () => {
+  test("private anonymous memory can be written and resized", () => {
     using map = new MemoryMap(-1, 10, { flags: MAP_PRIVATE });
     map.resize(10_000);
     expect([map.access, map.length]).toEqual(["write", 10_000]);
@@ -258,7 +258,7 @@ test("viewOf lays a struct on a map: writable, or refusing stores where the map 
 });
 
 describe("as a file", () => {
-  test("a write past the end writes nothing, a read past the end gives what is there", () => {
+  test("a write past the end of a map writes nothing, a read past the end gives what is there", () => {
     using map = new MemoryMap(-1, 10);
     map.seek(-4, "end");
     expect(() => map.write("12345")).toThrow(RangeError);
@@ -345,7 +345,7 @@ describe("as a sequence", () => {
     expect(map.at(0)).toBe(7);
   });
 
-  test("slices with steps, also from the map into itself", () => {
+  test("a map gives and takes slices with steps, also from itself", () => {
     using map = new MemoryMap(file("0123456789"));
     expect([
       text(map.slice(undefined, undefined, -3)),
@@ -359,7 +359,7 @@ describe("as a sequence", () => {
     expect(text(map.slice())).toBe("9876543210");
   });
 
-  test("bytes goes into any API without a copy", async () => {
+  test("bytes of a map goes into any API without a copy", async () => {
     const path = file("0123456789");
     using map = new MemoryMap(path);
     expect(Bun.hash(map.bytes)).toBe(Bun.hash("0123456789"));
@@ -371,7 +371,7 @@ describe("as a sequence", () => {
 });
 
 describe("resize", () => {
-  test("changes file and map, and detaches what bytes gave", () => {
+  test("resize changes file and map, and detaches what bytes gave", () => {
     const path = file("0123456789");
     using map = new MemoryMap(path);
     const { bytes } = map;
@@ -385,7 +385,7 @@ describe("resize", () => {
     expect(readFileSync(path, "utf8")).toBe("0123");
   });
 
-  test("leaves other maps of the file right when it grows", () => {
+  test("resize leaves other maps of the file right when it grows", () => {
     const path = file("0123456789");
     using map = new MemoryMap(path);
     using other = new MemoryMap(path, 0, { access: "read" });
@@ -394,14 +394,14 @@ describe("resize", () => {
     expect([text(other.slice(0, 4)), other.length, other.size()]).toEqual(["new3", 10, 100_000]);
   });
 
-  test("cuts behind its own end only, when it starts at an offset", () => {
+  test("resize cuts behind the map's own end only, when it starts at an offset", () => {
     const path = file(3 * pageSize());
     using map = new MemoryMap(path, 10, { offset: pageSize() });
     map.resize(20);
     expect(statSync(path).size).toBe(pageSize() + 20);
   });
 
-  test("refuses to cut what another map in this process needs", () => {
+  test("resize refuses to cut what another map in this process needs", () => {
     const path = file(3 * pageSize());
     using map = new MemoryMap(path);
     const second = new MemoryMap(path, 10, { access: "copy", offset: 2 * pageSize() });
@@ -413,7 +413,7 @@ describe("resize", () => {
     expect(third.at(-1)).toBe(0);
   });
 
-  test("refuses to cut what a map in another thread needs", async () => {
+  test("resize refuses to cut what a map in another thread needs", async () => {
     const path = file(3 * pageSize());
     using map = new MemoryMap(path);
     const worker = new Worker(new URL("../process/mmap-worker.ts", import.meta.url));
@@ -430,7 +430,7 @@ describe("resize", () => {
     worker.terminate();
   });
 
-  test("is refused while an asynchronous operation uses the memory, and changes nothing then", async () => {
+  test("resize is refused while an asynchronous operation uses the memory, and changes nothing then", async () => {
     const path = file(1 << 24);
     using map = new MemoryMap(path);
     const sink = await open(join(dir, "sink"), "w");
@@ -442,7 +442,7 @@ describe("resize", () => {
     map.resize(10);
   });
 
-  test("keeps the position, past the new end too", () => {
+  test("resize keeps the position, past the new end too", () => {
     using map = new MemoryMap(file("0123456789"));
     map.seek(8);
     map.resize(5);
@@ -451,7 +451,7 @@ describe("resize", () => {
     expect(map.seek(-1, "end")).toBe(4);
   });
 
-  test.each([0, -1, 2 ** 32 + 1])("refuses length %p before it touches the file", (length) => {
+  test.each([0, -1, 2 ** 32 + 1])("resize refuses length %p before it touches the file", (length) => {
     const path = file("0123456789");
     using map = new MemoryMap(path);
     expect(() => map.resize(length)).toThrow(RangeError);
@@ -459,8 +459,8 @@ describe("resize", () => {
   });
 });
 
-describe("a file that somebody else cuts short", () => {
-  test("is noticed before the memory is touched", () => {
+describe("a file that another process truncates", () => {
+  test("a file that another process truncates is noticed before the memory is touched", () => {
     const path = file(4 * pageSize());
     const fd = openSync(path, "r+");
     for (const target of [path, fd]) {
@@ -493,7 +493,7 @@ describe("a file that somebody else cuts short", () => {
 const [MADV_HWPOISON, MADV_SOFT_OFFLINE, MADV_GUARD_INSTALL] = [100, 101, 102];
 
 describe("flush and madvise", () => {
-  test("take whole pages' starts, and ranges within the map", () => {
+  test("flush and madvise take whole pages' starts, and ranges within the map", () => {
     using map = new MemoryMap(file(3 * pageSize()));
     map.flush();
     map.flush(pageSize());
@@ -508,7 +508,7 @@ describe("flush and madvise", () => {
     if (!isEmulated) expect(() => map.madvise(MADV_FREE)).toThrow(SystemError);
   });
 
-  test("refuse what would make the memory unusable", () => {
+  test("flush and madvise refuse what would make the memory unusable", () => {
     using map = new MemoryMap(file(3 * pageSize()));
     for (const advice of [12345, -1, MADV_REMOVE, MADV_HWPOISON, MADV_SOFT_OFFLINE, MADV_GUARD_INSTALL]) {
       expect(() => map.madvise(advice)).toThrow(RangeError);
@@ -525,7 +525,7 @@ describe("flush and madvise", () => {
 });
 
 describe("trackFd: false", () => {
-  test("keeps no descriptor, so it can neither tell the size nor resize", () => {
+  test("a map with trackFd: false keeps no descriptor, so it can neither tell the size nor resize", () => {
     const before = descriptors();
     using map = new MemoryMap(file("0123456789"), 0, { trackFd: false });
     expect(descriptors()).toBe(before);
@@ -537,7 +537,7 @@ describe("trackFd: false", () => {
 });
 
 describe("close", () => {
-  test("makes everything throw ClosedError but closed and close", () => {
+  test("close makes everything throw ClosedError but closed and close", () => {
     const before = descriptors();
     const map = new MemoryMap(file("0123456789"));
     const { bytes } = map;
@@ -574,7 +574,7 @@ describe("close", () => {
     for (const use of uses) expect(use).toThrow(ClosedError);
   });
 
-  test("happens at the end of a using block", () => {
+  test("a map is closed at the end of a using block", () => {
     let kept: MemoryMap;
     {
       using map = new MemoryMap(-1, 10);
@@ -585,7 +585,7 @@ describe("close", () => {
 });
 
 describe("tagName", () => {
-  test("is the same memory for every opener, and outlives them until it is removed", () => {
+  test("memory with a tagName is the same for every opener, and outlives them until it is removed", () => {
     const tagName = newTag();
     {
       using map = new MemoryMap(-1, 100, { tagName });
@@ -608,7 +608,7 @@ describe("tagName", () => {
     expect([other.at(0), again.at(0)]).toEqual([0, "s".charCodeAt(0)]);
   });
 
-  test("has room behind every byte, or is not made at all", () => {
+  test("memory with a tagName has room behind every byte, or is not made at all", () => {
     const tagName = newTag();
     // 2^32 bytes at this offset are more than any machine's memory.
     expect(() => new MemoryMap(-1, 2 ** 32, { tagName, offset: 2 ** 50 })).toThrow(SystemError);
@@ -621,23 +621,26 @@ describe("tagName", () => {
     ["an offset within a page", 10, { offset: 5 }, RangeError],
     ["memory that is not readable", 10, { prot: PROT_WRITE }, RangeError],
     ["flags that the kernel refuses", 10, { flags: 0 }, SystemError],
-    ["a mode that is none", 10, { mode: 0o170000 }, RangeError],
+    ["a mode with bits of a file type", 10, { mode: 0o170000 }, RangeError],
     ["a mode that is no integer", 10, { mode: -1.5 }, RangeError],
   ];
-  test.each(impossible)("%s is refused, and no memory is left behind", (_, length, options, error) => {
-    const tagName = newTag();
-    expect(() => new MemoryMap(-1, length, { tagName, ...options })).toThrow(error as ErrorConstructor);
-    expect([MemoryMap.removeTag(tagName), descriptorsOf(tagName)]).toEqual([false, 0]);
-  });
+  test.each(impossible)(
+    "a tagName with %s is refused, and no memory is left behind",
+    (_, length, options, error) => {
+      const tagName = newTag();
+      expect(() => new MemoryMap(-1, length, { tagName, ...options })).toThrow(error as ErrorConstructor);
+      expect([MemoryMap.removeTag(tagName), descriptorsOf(tagName)]).toEqual([false, 0]);
+    },
+  );
 
-  test("of memory that others made is kept when it cannot be mapped", () => {
+  test("memory with a tagName that others made is kept when it cannot be mapped", () => {
     const tagName = newTag();
     using map = new MemoryMap(-1, 10, { tagName });
     expect(() => new MemoryMap(-1, 10, { tagName, flags: 0 })).toThrow(SystemError);
     expect([map.length, MemoryMap.removeTag(tagName)]).toEqual([10, true]);
   });
 
-  test("processes that all open it at once get one memory", async () => {
+  test("processes that open a tagName at once get one memory", async () => {
     const tagName = newTag();
     const child = join(import.meta.dir, "../process/mmap-tag.ts");
     const children = Array.from({ length: 6 }, (_, i) =>
@@ -650,7 +653,7 @@ describe("tagName", () => {
 });
 
 test.skipIf(!hasTool("python3"))(
-  "shares a file live with a Python process (needs python3)",
+  "a map shares a file live with a Python process (needs python3)",
   async () => {
     const path = file(8192);
     using map = new MemoryMap(path, 1024);
@@ -687,7 +690,7 @@ test("resize does not cut within the last page of another map; it may once that 
   expect(statSync(path).size).toBe(50);
 });
 
-test("flags and prot are what mmap takes: whole numbers of 31 bits", () => {
+test("flags and prot of a map are whole numbers of 31 bits, as for mmap", () => {
   const path = file("abc");
   for (const wrong of [{ flags: 1.5 }, { prot: 3.9 }, { flags: Number.NaN }])
     expect(() => new MemoryMap(path, 0, wrong)).toThrow(TypeError);
@@ -699,7 +702,7 @@ test("flags and prot are what mmap takes: whole numbers of 31 bits", () => {
     expect(() => new MemoryMap(path, 0, wrong)).toThrow(RangeError);
 });
 
-test("an array of more than 2^31 elements on it is counted from its end, too", () => {
+test("an array of more than 2^31 elements on a map is counted from its end, too", () => {
   class Flags extends Struct {
     @field(array(c_bool)) all!: CArray<boolean>;
   }
@@ -720,7 +723,7 @@ test("an array of more than 2^31 elements on it is counted from its end, too", (
     expect(() => all.at(outside)).toThrow("outside an array");
 });
 
-test("what is no path and no descriptor is told so; a pipe has no length of its own", () => {
+test("a value that is neither a path nor a descriptor is told so; a pipe has no length of its own", () => {
   const url = new URL("file:///tmp/x") as never;
   expect(() => new MemoryMap(url, 0)).toThrow("expected a path as string, a descriptor, or -1");
   expect(() => new MemoryMap(-1, 0)).toThrow(
@@ -740,7 +743,7 @@ test("flush says what is wrong with its range", () => {
   expect(() => map.flush(23)).toThrow("offset must be a multiple of the page size");
 });
 
-test("what a map is cannot be stored to it: it would not become that", () => {
+test("properties of a map cannot be stored to", () => {
   using map = new MemoryMap(file("abc"), 0, { access: "read" });
   const stored = map as unknown as { access: string; offset: number };
   expect(() => {
@@ -754,7 +757,7 @@ test("what a map is cannot be stored to it: it would not become that", () => {
   expect(() => map.bytes).toThrow(TypeError);
 });
 
-test("console.log shows one line: what it is, and whether it is closed", () => {
+test("console.log shows a map on one line: what it is, and whether it is closed", () => {
   const path = file(5000);
   const map = new MemoryMap(path, 0, { access: "read" });
   expect(Bun.inspect(map)).toBe(`MemoryMap of ${path}, 5000 bytes from 0, access "read"`);

@@ -10,7 +10,7 @@ import { descriptorsOf } from "../support/resources.ts";
 const name = `shmstruct-named-${process.pid}-${Date.now()}`;
 afterEach(() => void removeTagged(name));
 
-test("the first opener makes it, with size and mode; the others find it as it is", () => {
+test("the first opener makes the named memory, with size and mode; the others find it as it is", () => {
   const opened = [
     openTagged(name, 5000, { mode: 0o640 }),
     openTagged(name, 100),
@@ -25,13 +25,13 @@ test("the first opener makes it, with size and mode; the others find it as it is
   fds.forEach(closeFile);
 });
 
-test("what is missing is not made by a reader, nor without a length", () => {
+test("named memory that is missing is not made by a reader, nor without a length", () => {
   expect(() => openTaggedReadOnly(name)).toThrow(SystemError);
   expect(() => openTagged(name, 0)).toThrow(/ENOENT/);
   expect([removeTagged(name), descriptorsOf(name)]).toEqual([false, 0]);
 });
 
-test("impossible names are refused", () => {
+test("impossible names of memory are refused", () => {
   const bad = ["", "/", "a/b", "//a", ".", "..", "a\0b", "é".repeat(128), "\ud800", null, 5] as string[];
   for (const name of bad) {
     expect(() => openTagged(name, 1)).toThrow(/shared memory name/);
@@ -39,14 +39,14 @@ test("impossible names are refused", () => {
   }
 });
 
-test("when the maker died before giving it a size, the next one does", () => {
+test("when the maker of named memory died before giving it a size, the next one does", () => {
   closeFile(openSharedMemory(`/${name}`, O_RDWR | O_CREAT));
   const { fd } = openTagged(name, 3000);
   expect(fileSize(fd)).toBe(3000);
   closeFile(fd);
 }, 20_000);
 
-test("without room for it, it is not made", () => {
+test("named memory is not made without room for it", () => {
   expect(() => openTagged(name, 2 ** 52)).toThrow(SystemError);
   expect([removeTagged(name), descriptorsOf(name)]).toEqual([false, 0]);
 });

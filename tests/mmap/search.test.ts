@@ -20,7 +20,7 @@ test("the first of two needles is found from the start, the last from the end", 
   expect([findFirst(bytes, needle), findLast(bytes, needle)]).toEqual([PIECE - 3, 2 * PIECE - 3]);
 });
 
-test("what is not there, and what is longer than a piece", () => {
+test("a needle that is not there is not found; one longer than a piece is", () => {
   const bytes = new Uint8Array(3 * PIECE);
   expect([findFirst(bytes, needle), findLast(bytes, needle)]).toEqual([-1, -1]);
   const long = new Uint8Array(PIECE + 9).fill(1);
@@ -32,12 +32,15 @@ test("what is not there, and what is longer than a piece", () => {
   ]);
 });
 
-test.each([0, 255, 256, 4095, 4096, 70_000])("a line of %i bytes before its newline", (length) => {
-  const bytes = new Uint8Array(length + 10).fill(0x61);
-  bytes[length] = 10;
-  expect(copyLine(bytes, 0)).toEqual(bytes.slice(0, length + 1));
-  expect(copyLine(bytes, length + 1)).toEqual(bytes.slice(length + 1));
-});
+test.each([0, 255, 256, 4095, 4096, 70_000])(
+  "copyLine copies a line of %i bytes with its newline",
+  (length) => {
+    const bytes = new Uint8Array(length + 10).fill(0x61);
+    bytes[length] = 10;
+    expect(copyLine(bytes, 0)).toEqual(bytes.slice(0, length + 1));
+    expect(copyLine(bytes, length + 1)).toEqual(bytes.slice(length + 1));
+  },
+);
 
 test("text gives the UTF-8 of a range, copy fills memory of one's own", () => {
   using map = new MemoryMap(-1, 64);

@@ -13,19 +13,22 @@ const start = (program: string, ...names: string[]) =>
     stdout: "pipe",
   });
 
-test.each([["reader first"], ["writer first"]])("the classic pair, %s", async (order) => {
-  const names = [freshName(), freshName()] as const;
-  const reader = order === "reader first" ? start("posix-reader.ts", ...names) : undefined;
-  if (reader) await Bun.sleep(50);
-  const writer = start("posix-writer.ts", ...names);
-  expect(await writer.exited).toBe(0);
-  const output = await (reader ?? start("posix-reader.ts", ...names)).stdout.text();
-  expect(output).toBe(`waiting for ${names[1]}\nread "test" from ${names[0]}\n`);
-  expect(() => new SharedMemory({ name: names[0] })).toThrow(ExistentialError);
-  expect(() => new Semaphore({ name: names[1] })).toThrow(ExistentialError);
-});
+test.each([["reader first"], ["writer first"]])(
+  "the demo's writer and reader work together, %s",
+  async (order) => {
+    const names = [freshName(), freshName()] as const;
+    const reader = order === "reader first" ? start("posix-reader.ts", ...names) : undefined;
+    if (reader) await Bun.sleep(50);
+    const writer = start("posix-writer.ts", ...names);
+    expect(await writer.exited).toBe(0);
+    const output = await (reader ?? start("posix-reader.ts", ...names)).stdout.text();
+    expect(output).toBe(`waiting for ${names[1]}\nread "test" from ${names[0]}\n`);
+    expect(() => new SharedMemory({ name: names[0] })).toThrow(ExistentialError);
+    expect(() => new Semaphore({ name: names[1] })).toThrow(ExistentialError);
+  },
+);
 
-test("Ctrl-C gets through to the reader's handler", async () => {
+test("Ctrl-C gets through to the handler of the demo's reader", async () => {
   const reader = start("posix-reader.ts", freshName(), freshName());
   const lines = linesOf(reader);
   expect(await nextLine(lines)).toStartWith("waiting");

@@ -47,7 +47,7 @@ describe("errors", () => {
     expect(error.message).toEndWith("do this");
   });
 
-  test("errors of the rooms below are sorted in, others pass", () => {
+  test("errors of the rooms below get the class of their errno, others pass", () => {
     const below = () => {
       throw new SystemError("shm_open", E.ENOENT, "ENOENT", "/x");
     };
@@ -73,7 +73,7 @@ describe("errors", () => {
     letSignalThrough("poll", "/x");
   });
 
-  test("what is not there says what would make it; its unlink does not", () => {
+  test("the error of a missing object says what would make it; its unlink's does not", () => {
     for (const Class of [Semaphore, MessageQueue, SharedMemory]) {
       const open = () => new Class({ name: freshName() });
       expect(open).toThrow(ExistentialError);
@@ -83,7 +83,7 @@ describe("errors", () => {
       expect(() => unlink(freshName())).toThrow(/ENOENT \(errno 2\)$/);
   });
 
-  test("a hint of mq_notify is of the errno it is shown for", () => {
+  test("a hint of mq_notify is for the errno that it explains", () => {
     using queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 1, maxMessageSize: 8 });
     using other = new MessageQueue({ name: queue.name });
     if (isEmulated) {
@@ -99,7 +99,7 @@ describe("errors", () => {
     expect(String(thrownBy(() => closed.request("SIGUSR2")))).toEndWith("EBADF (errno 9)");
   });
 
-  test("a hint about an object that is not there is of ENOENT, and fits the flags", () => {
+  test("a hint about a missing object is for ENOENT, and fits the flags", () => {
     // Only without O_CREAT would O_CREAT help.
     expect(openHints(0)[E.ENOENT]).toContain("O_CREAT");
     expect(openHints(O_CREX)[E.ENOENT]).toBeUndefined();

@@ -59,15 +59,15 @@ function isToldByItsBytes(): void {
 
 // scripts/platform.sh musl runs it.
 if (isMusl())
-  test("a semaphore of musl is told by its bytes, as nothing in its name tells", isToldByItsBytes);
+  test("a semaphore of musl is recognized by its bytes, as nothing in its name tells", isToldByItsBytes);
 
-test("what cannot be seen is said", () => {
+test("the listing says what cannot be seen", () => {
   const { objects, unseen } = listPosixObjects();
   if (unseen.length > 0) expect(unseen[0]).toStartWith("message queues: no mqueue file system is mounted");
   else expect(objects).toBeArray();
 });
 
-test("where /proc cannot be read, that is said too", () => {
+test("the listing says so where /proc cannot be read", () => {
   const refused = () => {
     throw new Error("EACCES: permission denied, open '/proc/self/mounts'");
   };

@@ -31,7 +31,7 @@ const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const receiveText = (queue: MessageQueue) => text(queue.receive({ timeoutMs: 0 })[0]);
 
 describe("opening", () => {
-  test("flags 0 opens what exists and creates nothing", () => {
+  test("flags 0 opens a queue that exists and creates none", () => {
     const name = freshName();
     expect(() => new MessageQueue({ name })).toThrow(ExistentialError);
     using made = create({ name, flags: O_CREAT });
@@ -40,13 +40,13 @@ describe("opening", () => {
     expect(opened.currentMessages).toBe(1);
   });
 
-  test("O_CREAT opens what exists, whose limits stay", () => {
+  test("O_CREAT opens a queue that exists, whose limits stay", () => {
     using made = create();
     using opened = new MessageQueue({ name: made.name, flags: O_CREAT, maxMessages: 2, maxMessageSize: 8 });
     expect([opened.maxMessages, opened.maxMessageSize]).toEqual([4, 64]);
   });
 
-  test("keeps no descriptor when the queue cannot be asked for its limits", () => {
+  test("opening keeps no descriptor when the queue cannot be asked for its limits", () => {
     const name = freshName();
     const close = spyOn(queues(), "mq_close");
     const ask = spyOn(queues(), "mq_getattr").mockImplementation((() => -1) as never);
@@ -59,7 +59,7 @@ describe("opening", () => {
     }
   });
 
-  test("O_CREX refuses what exists", () => {
+  test("O_CREX refuses a queue that exists", () => {
     using made = create();
     expect(thrownBy(() => create({ name: made.name }))).toMatchObject({
       name: "ExistentialError",
@@ -68,7 +68,7 @@ describe("opening", () => {
     });
   });
 
-  test("without limits the system's defaults apply, and blocking", () => {
+  test("a queue made without limits has the system's defaults, and blocks", () => {
     using queue = new MessageQueue({ name: freshName(), flags: O_CREX });
     expect(queue.maxMessages).toBe(QUEUE_MESSAGES_MAX_DEFAULT);
     expect(queue.maxMessageSize).toBe(QUEUE_MESSAGE_SIZE_MAX_DEFAULT);
@@ -76,7 +76,7 @@ describe("opening", () => {
     expect(queue.currentMessages).toBe(0);
   });
 
-  test("name null picks a random unused name", () => {
+  test("name null picks a random unused name for a queue", () => {
     using queue = new MessageQueue({ name: null, maxMessages: 1, maxMessageSize: 8 });
     expect(queue.name).toMatch(/^\/bun-[0-9a-f]{16}$/);
     queue.unlink();
@@ -111,7 +111,7 @@ describe("sending and receiving", () => {
     expect(queue.receive()).toEqual([new Uint8Array(0), 0]);
   });
 
-  test("the highest priority first, and within one in the order of sending", () => {
+  test("the message of the highest priority is received first, and within one in the order of sending", () => {
     using queue = create();
     queue.send("low 1");
     queue.send("high", { priority: QUEUE_PRIORITY_MAX });
@@ -134,7 +134,7 @@ describe("sending and receiving", () => {
     });
   });
 
-  test("a timeout above 0 waits that long", () => {
+  test("sending and receiving wait for a timeout above 0", () => {
     using queue = create({ maxMessages: 1 });
     const waits = [
       () => queue.receive({ timeoutMs: 30 }),
@@ -163,7 +163,7 @@ describe("sending and receiving", () => {
 });
 
 describe("closing and unlinking", () => {
-  test("use after close throws ClosedError, closing twice does nothing, the queue lives on", async () => {
+  test("use of a queue after close throws ClosedError, closing twice does nothing, the queue lives on", async () => {
     const queue = create();
     queue.send("stays");
     queue.close();
@@ -183,7 +183,7 @@ describe("closing and unlinking", () => {
     expect(receiveText(again)).toBe("stays");
   });
 
-  test("unlink leaves open handles working, and the name free for another one", () => {
+  test("unlink leaves open handles of a queue working, and the name free for another one", () => {
     using old = create();
     old.send("old");
     old.unlink();
@@ -192,7 +192,7 @@ describe("closing and unlinking", () => {
     expect(receiveText(old)).toBe("old");
   });
 
-  test("garbage collection closes nothing", async () => {
+  test("garbage collection closes no queue", async () => {
     const abandon = () => create().fd;
     const fd = abandon();
     Bun.gc(true);
@@ -202,7 +202,7 @@ describe("closing and unlinking", () => {
     fstatSync(fd);
   });
 
-  test("unlinking works after close, and what does not exist is an ExistentialError", () => {
+  test("unlinking a queue works after close, and a missing one is an ExistentialError", () => {
     const queue = create();
     queue.close();
     queue.unlink();
@@ -212,7 +212,7 @@ describe("closing and unlinking", () => {
 });
 
 describe("bad input", () => {
-  test("names, limits, messages and priorities", () => {
+  test("wrong names, limits, messages and priorities are refused", () => {
     const wrong = (options: object) => thrownBy(() => create(options));
     for (const name of ["no-slash", "/", "/a/b"]) expect(wrong({ name })).toBeInstanceOf(TypeError);
     expect(String(wrong({ name: `/${"x".repeat(256)}` }))).toContain("255");
@@ -231,7 +231,7 @@ describe("bad input", () => {
     expect(queue.currentMessages).toBe(0);
   });
 
-  test("more than the system allows names the limit and what was asked", () => {
+  test("limits above the system's are refused with that limit and what was asked", () => {
     const tooMany = thrownBy(() => create({ maxMessages: 1_000_000 }));
     expect(tooMany).toMatchObject({ name: "PosixError", code: "EINVAL" });
     expect(String(tooMany)).toMatch(/1000000 messages \(limit \d+, \/proc\/sys\/fs\/mqueue\/msg_max\)/);
@@ -239,11 +239,14 @@ describe("bad input", () => {
     expect(String(tooLong)).toMatch(/1073741824 bytes \(limit \d+, \/proc\/sys\/fs\/mqueue\/msgsize_max\)/);
   });
 
-  test.skipIf(!hasTool("prlimit"))("more than RLIMIT_MSGQUEUE allows names it (needs prlimit)", async () => {
-    const program = `${import.meta.dir}/../process/posix-limits.ts`;
-    const child = Bun.spawn(["prlimit", "--msgqueue=20000", process.execPath, program], { stdout: "pipe" });
-    expect(await child.stdout.text()).toMatch(/EMFILE .*20000 bytes \(RLIMIT_MSGQUEUE/);
-  });
+  test.skipIf(!hasTool("prlimit"))(
+    "an error tells of RLIMIT_MSGQUEUE when it is exceeded (needs prlimit)",
+    async () => {
+      const program = `${import.meta.dir}/../process/posix-limits.ts`;
+      const child = Bun.spawn(["prlimit", "--msgqueue=20000", process.execPath, program], { stdout: "pipe" });
+      expect(await child.stdout.text()).toMatch(/EMFILE .*20000 bytes \(RLIMIT_MSGQUEUE/);
+    },
+  );
 });
 
 describe("async forms", () => {
@@ -259,7 +262,7 @@ describe("async forms", () => {
     expect(turns).toBeGreaterThanOrEqual(10);
   });
 
-  test("sendAsync waits for room, sends in order, and what it was given is copied", async () => {
+  test("sendAsync waits for room, sends in order, and copies what it was given", async () => {
     using queue = create({ maxMessages: 1 });
     const bytes = new Uint8Array([1]);
     const sent = [queue.sendAsync(bytes), queue.sendAsync(bytes), queue.sendAsync("3", { priority: 9 })];
@@ -286,7 +289,7 @@ describe("async forms", () => {
     expect(receiveText(other)).toBe("c");
   });
 
-  test("they give up after timeoutMs with BusyError", async () => {
+  test("sendAsync and receiveAsync give up after timeoutMs with BusyError", async () => {
     using queue = create({ maxMessages: 1 });
     await expect(queue.receiveAsync({ timeoutMs: 10 })).rejects.toMatchObject({
       name: "BusyError",
@@ -298,7 +301,7 @@ describe("async forms", () => {
     await expect(queue.sendAsync("x", { timeout: 0 })).rejects.toThrow(BusyError);
   });
 
-  test("aborting rejects with the signal's reason; the message stays, or is not sent", async () => {
+  test("aborting sendAsync or receiveAsync rejects with the signal's reason; the message stays, or is not sent", async () => {
     using queue = create({ maxMessages: 1 });
     const controller = new AbortController();
     const receiving = queue.receiveAsync({ signal: controller.signal });
@@ -314,7 +317,7 @@ describe("async forms", () => {
     expect(queue.currentMessages).toBe(0);
   });
 
-  test("three hundred messages against aborting receivers: each arrives exactly once", async () => {
+  test("three hundred messages against aborting receivers each arrive exactly once", async () => {
     using queue = create();
     using other = new MessageQueue({ name: queue.name });
     const count = 300;
@@ -339,7 +342,7 @@ describe("async forms", () => {
     expect(queue.currentMessages).toBe(0);
   });
 
-  test("close rejects who waits with ClosedError", async () => {
+  test("closing a queue rejects waiting calls with ClosedError", async () => {
     const queue = create({ maxMessages: 1 });
     const receiving = queue.receiveAsync();
     queue.close();
@@ -353,7 +356,7 @@ describe("async forms", () => {
 });
 
 describe("for await", () => {
-  test("gives messages as they come and ends at close()", async () => {
+  test("for await gives messages as they come and ends at close()", async () => {
     const queue = create();
     queue.send("first");
     const received: string[] = [];
@@ -365,7 +368,7 @@ describe("for await", () => {
     for await (const _ of queue) throw new Error("a closed queue has no messages");
   });
 
-  test("break takes nothing more from the queue and leaves nobody waiting", async () => {
+  test("break from for await takes nothing more from the queue and leaves no waiter", async () => {
     using queue = create();
     for (const message of ["a", "b", "c"]) queue.send(message);
     for await (const message of queue) if (text(message) === "b") break;
@@ -402,7 +405,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     return state;
   }
 
-  test("calls back once, when a message comes into the empty queue", async () => {
+  test("requestNotification calls back once, when a message comes into the empty queue", async () => {
     using queue = create();
     const heard = listener();
     queue.requestNotification(heard.callback);
@@ -415,7 +418,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     expect(queue.currentMessages).toBe(1);
   });
 
-  test("does not call while the queue was not empty, and may be asked for again from the callback", async () => {
+  test("requestNotification does not call while the queue was not empty, and may be asked for again from the callback", async () => {
     using queue = create();
     queue.send("already here");
     const heard = listener();
@@ -437,7 +440,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     expect(heard.times).toBe(1);
   });
 
-  test("null or nothing takes the request back, more than once too", async () => {
+  test("requestNotification(null), or without a target, takes the request back, more than once too", async () => {
     using queue = create();
     const heard = listener();
     queue.requestNotification(heard.callback);
@@ -454,7 +457,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     expect(heard.times).toBe(1);
   });
 
-  test("by signal, number or name, once per request", async () => {
+  test("requestNotification sends a signal, by number or name, once per request", async () => {
     using queue = create();
     const heard = listener();
     process.on("SIGUSR2", heard.callback);
@@ -474,7 +477,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     expect(heard.times).toBe(1);
   });
 
-  test("a second request is refused, from this process and from another; the first one stands", async () => {
+  test("a second request for notification is refused, from this process and from another; the first one stands", async () => {
     using queue = create();
     const heard = listener();
     queue.requestNotification(heard.callback);
@@ -489,7 +492,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     await heard.promise;
   });
 
-  test("waiting receivers do not end the request, and the message reaches both", async () => {
+  test("waiting receivers do not end the request for notification, and the message reaches both", async () => {
     using queue = create();
     const heard = listener();
     queue.requestNotification(heard.callback);
@@ -500,7 +503,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     expect(text((await receiving)[0])).toBe("both");
   });
 
-  test("closing any handle of this process on the queue takes the request back: the kernel's rule", async () => {
+  test("closing any handle of this process on the queue takes the request for notification back: the kernel's rule", async () => {
     using queue = create();
     const heard = listener();
     queue.requestNotification(heard.callback);
@@ -514,7 +517,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     await heard.promise;
   });
 
-  test("refuses what is no target", () => {
+  test("requestNotification refuses what is not a target", () => {
     using queue = create();
     for (const target of [0, 65, 1.5]) expect(() => queue.requestNotification(target)).toThrow(RangeError);
     for (const target of ["SIGNOPE", {}, true]) {
@@ -522,17 +525,20 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     }
   });
 
-  test.each(["callback", "signal"])("tells another process by %s, which stays alive for it", async (how) => {
-    using queue = create();
-    const other = startBun("posix-notified.ts", queue.name, how);
-    const lines = linesOf(other);
-    expect(await nextLine(lines)).toBe("asked");
-    queue.send("wake up");
-    expect(await nextLine(lines)).toBe("notified");
-    expect(await other.exited).toBe(0);
-  });
+  test.each(["callback", "signal"])(
+    "a queue notifies another process by %s, which stays alive for it",
+    async (how) => {
+      using queue = create();
+      const other = startBun("posix-notified.ts", queue.name, how);
+      const lines = linesOf(other);
+      expect(await nextLine(lines)).toBe("asked");
+      queue.send("wake up");
+      expect(await nextLine(lines)).toBe("notified");
+      expect(await other.exited).toBe(0);
+    },
+  );
 
-  test("a cancelled request keeps no process alive", async () => {
+  test("a cancelled request for notification keeps no process alive", async () => {
     using queue = create();
     const other = startBun("posix-notified.ts", queue.name, "cancel");
     expect(await other.exited).toBe(0);
@@ -558,7 +564,7 @@ describe("other processes", () => {
     },
   );
 
-  test("a waiting process goes on when another one sends", async () => {
+  test("a process that waits for a message goes on when another one sends", async () => {
     using queue = create();
     const waiter = startBun("posix-waiter.ts", "receive", queue.name);
     const lines = linesOf(waiter);
@@ -576,7 +582,7 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
   });
   afterAll(() => peer.remove());
 
-  test("C sees our limits and messages, and receives by priority", () => {
+  test("a C program sees our limits and messages, and receives by priority", () => {
     using queue = create();
     queue.send("low");
     queue.send("high", { priority: 31 });
@@ -585,7 +591,7 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
     expect(peer.run("mq-receive", queue.name, "10")).toBe("0 low");
   });
 
-  test("we open what C created and receive what C sent", async () => {
+  test("we open a queue that C created and receive what C sent", async () => {
     const name = freshName();
     peer.run("mq-create", name, "3", "32");
     using queue = new MessageQueue({ name });
@@ -597,7 +603,7 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
     expect(text((await receiving)[0])).toBe("later");
   });
 
-  test("C waits for our message", async () => {
+  test("a C program waits for our message", async () => {
     using queue = create();
     const waiter = peer.start("mq-receive", queue.name, "30");
     queue.send("for C", { priority: 2 });
@@ -605,7 +611,7 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
   });
 });
 
-test("options that are none are TypeErrors that name them", async () => {
+test("wrong options of a queue are TypeErrors that name them", async () => {
   const open = (options?: unknown) => () => new MessageQueue(options as MessageQueueOptions);
   expect(open()).toThrow(/^new MessageQueue: expected options/);
   expect(open({ name: freshName(), flags: O_CREX, max_messages: 5 })).toThrow(/no option "max_messages"/);
@@ -618,7 +624,7 @@ test("options that are none are TypeErrors that name them", async () => {
   expect(queue.currentMessages).toBe(0);
 });
 
-test("what a queue is cannot be stored to it; block takes booleans only", () => {
+test("properties of a queue cannot be stored to; block takes booleans only", () => {
   using queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 2, maxMessageSize: 64 });
   for (const [member, value] of Object.entries({
     name: "/x",
@@ -631,7 +637,7 @@ test("what a queue is cannot be stored to it; block takes booleans only", () => 
   expect(() => Object.assign(queue, { block: undefined })).toThrow("block must be a boolean, not undefined");
 });
 
-test("console.log shows one line: what it is, and whether it is closed", () => {
+test("console.log shows a queue on one line: what it is, and whether it is closed", () => {
   const queue = new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 2, maxMessageSize: 64 });
   expect(Bun.inspect(queue)).toBe(`MessageQueue '${queue.name}', 2 messages of 64 bytes`);
   queue.close();

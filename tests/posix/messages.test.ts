@@ -24,7 +24,7 @@ class Other extends Struct {
 const points = () => new MessageQueue({ name: freshName(), flags: O_CREX, maxMessages: 4, message: Point });
 
 describe("typed messages", () => {
-  test("structs and plain objects go in, structs in memory of their own come out", () => {
+  test("structs and plain objects are sent as messages, structs in memory of their own are received", () => {
     using queue = points();
     expect(queue.maxMessageSize).toBe(16);
     const point = create(Point, { x: 1.5, n: 2 });
@@ -50,7 +50,7 @@ describe("typed messages", () => {
     }
   });
 
-  test("what does not fit the class is refused before it is sent", () => {
+  test("a value that does not fit the class is refused before it is sent", () => {
     using queue = points();
     expect(() => queue.send({ x: "1" as never })).toThrow(TypeError);
     expect(() => queue.send(create(Other) as never)).toThrow(/Point.*Other/);

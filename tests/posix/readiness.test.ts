@@ -18,7 +18,7 @@ const create = () =>
 const openFiles = () => descriptorsOf("[eventpoll]");
 
 describe("untilReady", () => {
-  test("wakes when the descriptor becomes ready, and when it is already", async () => {
+  test("untilReady wakes when the descriptor becomes ready, and when it is already", async () => {
     using queue = create();
     await new Promise<void>((resolve) => untilReady(queue.fd, POLLOUT)(resolve, 0));
     const readable = new Promise<void>((resolve) => untilReady(queue.fd, POLLIN)(resolve, 0));
@@ -26,7 +26,7 @@ describe("untilReady", () => {
     await readable;
   });
 
-  test("wakes nobody who has called it off, and takes no descriptor", async () => {
+  test("untilReady wakes no caller that has called it off, and takes no descriptor", async () => {
     using queue = create();
     await new Promise<void>((resolve) => untilReady(queue.fd, POLLOUT)(resolve, 0));
     const before = openFiles();
@@ -38,7 +38,7 @@ describe("untilReady", () => {
   });
 });
 
-test("a process lives as long as it waits, and no longer", async () => {
+test("a process lives as long as it waits for a descriptor, and no longer", async () => {
   using queue = create();
   const waiter = startBun("posix-async-waiter.ts", queue.name);
   const lines = linesOf(waiter);

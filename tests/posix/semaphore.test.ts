@@ -38,7 +38,7 @@ const longestName = isMusl() ? 255 : 251;
 const create = (initialValue = 0) => new Semaphore({ name: freshName(), flags: O_CREX, initialValue });
 
 describe("opening", () => {
-  test("flags 0 opens what exists and creates nothing", () => {
+  test("flags 0 opens a semaphore that exists and creates none", () => {
     const name = freshName();
     expect(() => new Semaphore({ name })).toThrow(ExistentialError);
     using made = new Semaphore({ name, flags: O_CREAT, initialValue: 3 });
@@ -48,14 +48,14 @@ describe("opening", () => {
     expect(opened.value).toBe(2);
   });
 
-  test("O_CREAT opens what exists, whose value and mode stay", () => {
+  test("O_CREAT opens a semaphore that exists, whose value and mode stay", () => {
     using made = create(2);
     using opened = new Semaphore({ name: made.name, flags: O_CREAT, initialValue: 9, mode: 0o640 });
     expect(opened.value).toBe(2);
     expect(statSync(semaphoreFile(made.name)).mode & 0o777).toBe(0o600);
   });
 
-  test("O_CREX and O_CREAT | O_EXCL refuse what exists", () => {
+  test("O_CREX and O_CREAT | O_EXCL refuse a semaphore that exists", () => {
     using made = create();
     for (const flags of [O_CREX, O_CREAT | O_EXCL]) {
       const error = thrownBy(() => new Semaphore({ name: made.name, flags })) as PosixError;
@@ -64,14 +64,14 @@ describe("opening", () => {
     }
   });
 
-  test("the value is 0 and the mode 0600 unless told otherwise", () => {
+  test("a semaphore's value is 0 and its mode 0600 unless told otherwise", () => {
     const name = freshName();
     using made = new Semaphore({ name, flags: O_CREX });
     expect(made.value).toBe(0);
     expect(statSync(semaphoreFile(name)).mode & 0o777).toBe(0o600);
   });
 
-  test("name null picks a random unused name", () => {
+  test("name null picks a random unused name for a semaphore", () => {
     using one = new Semaphore({ name: null });
     using two = new Semaphore({ name: null, flags: O_CREX, initialValue: 1 });
     expect(one.name).toMatch(/^\/bun-[0-9a-f]{16}$/);
@@ -82,7 +82,7 @@ describe("opening", () => {
 });
 
 describe("taking and giving", () => {
-  test("acquire takes one, release gives one", () => {
+  test("acquire takes one unit, release gives one", () => {
     using semaphore = create(1);
     semaphore.acquire();
     expect(semaphore.value).toBe(0);
@@ -98,7 +98,7 @@ describe("taking and giving", () => {
     expect(semaphore.tryAcquire()).toBe(false);
   });
 
-  test("a timeout above 0 waits that long, fractions too", () => {
+  test("acquire waits for a timeout above 0, fractions too", () => {
     using semaphore = create();
     for (const timeoutMs of [50, 12.5]) {
       const began = performance.now();
@@ -123,7 +123,7 @@ describe("taking and giving", () => {
     expect(semaphore.value).toBe(1);
   });
 
-  test("holdAsync does the same", async () => {
+  test("holdAsync gives back at the end of the scope", async () => {
     using semaphore = create(1);
     {
       using _ = await semaphore.holdAsync({ timeoutMs: 1000 });
@@ -132,7 +132,7 @@ describe("taking and giving", () => {
     expect(semaphore.value).toBe(1);
   });
 
-  test("release beyond the maximum names it", () => {
+  test("an error of release beyond the maximum names it", () => {
     using semaphore = create(SEMAPHORE_VALUE_MAX);
     expect(thrownBy(() => semaphore.release())).toMatchObject({ name: "PosixError", code: "EOVERFLOW" });
     expect(() => semaphore.release()).toThrow(String(SEMAPHORE_VALUE_MAX));
@@ -140,7 +140,7 @@ describe("taking and giving", () => {
 });
 
 describe("closing and unlinking", () => {
-  test("use after close throws ClosedError, closing twice does nothing, the semaphore lives on", () => {
+  test("use of a semaphore after close throws ClosedError, closing twice does nothing, the semaphore lives on", () => {
     const semaphore = create(1);
     semaphore.close();
     semaphore.close();
@@ -157,7 +157,7 @@ describe("closing and unlinking", () => {
     expect(again.value).toBe(1);
   });
 
-  test("two handles of one process close apart", () => {
+  test("two handles of one process on a semaphore close apart", () => {
     using one = create(1);
     const two = new Semaphore({ name: one.name });
     two.close();
@@ -165,7 +165,7 @@ describe("closing and unlinking", () => {
     expect(one.value).toBe(0);
   });
 
-  test("unlink leaves open handles working, and the name free for another one", () => {
+  test("unlink leaves open handles of a semaphore working, and the name free for another one", () => {
     using old = create(1);
     old.unlink();
     using fresh = new Semaphore({ name: old.name, flags: O_CREX, initialValue: 5 });
@@ -173,7 +173,7 @@ describe("closing and unlinking", () => {
     expect([old.value, fresh.value]).toEqual([2, 5]);
   });
 
-  test("unlinking works after close, and what does not exist is an ExistentialError", () => {
+  test("unlinking a semaphore works after close, and a missing one is an ExistentialError", () => {
     const semaphore = create();
     semaphore.close();
     semaphore.unlink();
@@ -186,7 +186,7 @@ describe("bad input", () => {
   const wrong = (options: object) =>
     thrownBy(() => new Semaphore({ name: freshName(), flags: O_CREX, ...options }));
 
-  test("names", () => {
+  test("wrong names of semaphores are refused", () => {
     for (const name of ["no-slash", "", "/", "/.", "/..", "/inner/slash", "/nul\0"]) {
       expect(wrong({ name })).toBeInstanceOf(TypeError);
     }
@@ -203,7 +203,7 @@ describe("bad input", () => {
     expect(() => unlinkSemaphore("nothing")).toThrow(TypeError);
   });
 
-  test("values, modes, flags and timeouts", () => {
+  test("wrong values, modes, flags and timeouts of a semaphore are refused", () => {
     for (const initialValue of [-1, 1.5, Number.NaN, SEMAPHORE_VALUE_MAX + 1]) {
       expect(wrong({ initialValue })).toBeInstanceOf(RangeError);
     }
@@ -225,7 +225,7 @@ describe("bad input", () => {
 });
 
 describe("acquireAsync", () => {
-  test("takes at once what is there", async () => {
+  test("acquireAsync takes at once what is there", async () => {
     using semaphore = create(2);
     await semaphore.acquireAsync();
     await semaphore.acquireAsync({ timeoutMs: 0 });
@@ -233,7 +233,7 @@ describe("acquireAsync", () => {
     expect(semaphore.acquireAsync({ timeoutMs: 0 })).rejects.toThrow(BusyError);
   });
 
-  test("waits while the event loop turns", async () => {
+  test("acquireAsync waits while the event loop turns", async () => {
     using semaphore = create();
     let turns = 0;
     const ticking = setInterval(() => {
@@ -246,7 +246,7 @@ describe("acquireAsync", () => {
     expect(semaphore.value).toBe(0);
   });
 
-  test("gives up after timeoutMs with BusyError", async () => {
+  test("acquireAsync gives up after timeoutMs with BusyError", async () => {
     using semaphore = create();
     await expect(semaphore.acquireAsync({ timeoutMs: 20 })).rejects.toMatchObject({
       name: "BusyError",
@@ -255,7 +255,7 @@ describe("acquireAsync", () => {
     await expect(semaphore.acquireAsync({ timeout: 5 })).rejects.toThrow(BusyError);
   });
 
-  test("aborting rejects with the signal's reason and takes nothing", async () => {
+  test("aborting acquireAsync rejects with the signal's reason and takes nothing", async () => {
     using semaphore = create();
     const controller = new AbortController();
     const waiting = semaphore.acquireAsync({ signal: controller.signal });
@@ -267,7 +267,7 @@ describe("acquireAsync", () => {
     expect(semaphore.value).toBe(1);
   });
 
-  test("callers of one object are served in order, and who leaves the line is skipped", async () => {
+  test("acquireAsync serves the callers of one object in order, and skips those that gave up", async () => {
     using semaphore = create();
     const served: number[] = [];
     const controller = new AbortController();
@@ -284,7 +284,7 @@ describe("acquireAsync", () => {
     expect(served).toEqual([-2, 1, 3]);
   });
 
-  test("close rejects who waits with ClosedError", async () => {
+  test("closing a semaphore rejects waiting callers with ClosedError", async () => {
     const semaphore = create();
     const waiting = semaphore.acquireAsync();
     semaphore.close();
@@ -311,7 +311,7 @@ describe("acquireAsync", () => {
 });
 
 describe("other processes", () => {
-  test("a waiting process goes on when another one releases", async () => {
+  test("a process that waits for a semaphore goes on when another one releases", async () => {
     using semaphore = create();
     const waiter = startBun("posix-waiter.ts", "semaphore", semaphore.name);
     const lines = linesOf(waiter);
@@ -363,7 +363,7 @@ describe("other processes", () => {
     semaphore.acquire(0);
   });
 
-  test("the wait of musl and macOS takes, and times out", () => {
+  test("the wait of musl and macOS takes a unit, and times out", () => {
     using semaphore = create(1);
     const tryTake = () => semaphore.tryAcquire();
     pollingWait(tryTake, semaphore.name, 0);
@@ -380,7 +380,7 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
   });
   afterAll(() => peer.remove());
 
-  test("C opens, takes from and gives to what we created", () => {
+  test("a C program opens, takes from and gives to a semaphore that we created", () => {
     using semaphore = create(1);
     expect(peer.run("sem-wait", semaphore.name, "10")).toBe("0");
     expect(peer.run("sem-post", semaphore.name)).toBe("1");
@@ -388,7 +388,7 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
     expect(semaphore.value).toBe(2);
   });
 
-  test("we open what C created", () => {
+  test("we open a semaphore that C created", () => {
     const name = freshName();
     peer.run("sem-create", name, "4");
     using semaphore = new Semaphore({ name });
@@ -397,7 +397,7 @@ describe.skipIf(!hasTool("gcc"))("with a C program (needs gcc)", () => {
     expect(peer.run("sem-value", name)).toBe("3");
   });
 
-  test("C waits for us, and we wait for C", async () => {
+  test("a C program waits for our release, and we wait for C's", async () => {
     using semaphore = create();
     const waiter = peer.start("sem-wait", semaphore.name, "30");
     semaphore.release();
@@ -423,7 +423,7 @@ test("acquire and hold take milliseconds, or options as their asynchronous forms
   expect(semaphore.value).toBe(1);
 });
 
-test("options that are none are TypeErrors that name them", async () => {
+test("wrong options of a semaphore are TypeErrors that name them", async () => {
   const open = (options?: unknown) => () => new Semaphore(options as SemaphoreOptions);
   expect(open()).toThrow(/^new Semaphore: expected options .*, got undefined$/);
   expect(open({ name: freshName(), flags: O_CREX, initial_value: 5 })).toThrow(/no option "initial_value"/);
@@ -435,12 +435,12 @@ test("options that are none are TypeErrors that name them", async () => {
   expect(semaphore.value).toBe(1);
 });
 
-test("the name cannot be stored to: unlink() removes what was opened", () => {
+test("the name of a semaphore cannot be stored to: unlink() removes what was opened", () => {
   using semaphore = create();
   expect(() => Object.assign(semaphore, { name: "/x" })).toThrow(TypeError);
 });
 
-test("console.log shows one line: what it is, and whether it is closed", () => {
+test("console.log shows a semaphore on one line: what it is, and whether it is closed", () => {
   const semaphore = create();
   expect(Bun.inspect(semaphore)).toBe(`Semaphore '${semaphore.name}'`);
   semaphore.close();

@@ -37,7 +37,7 @@ const create = (options: Partial<SharedMemoryOptions> = {}) =>
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 describe("opening", () => {
-  test("flags 0 opens what exists and creates nothing", () => {
+  test("flags 0 opens shared memory that exists and creates none", () => {
     const name = freshName();
     expect(() => new SharedMemory({ name })).toThrow(ExistentialError);
     using made = create({ name, flags: O_CREAT, size: 3333 });
@@ -45,7 +45,7 @@ describe("opening", () => {
     expect([made.size, opened.size]).toEqual([3333, 3333]);
   });
 
-  test("O_CREX refuses what exists", () => {
+  test("O_CREX refuses shared memory that exists", () => {
     using made = create();
     expect(thrownBy(() => create({ name: made.name }))).toMatchObject({
       name: "ExistentialError",
@@ -89,7 +89,7 @@ describe("opening", () => {
     expect(text(map.bytes)).toBe("keep\0\0\0\0\0\0");
   });
 
-  test("O_TRUNC empties", () => {
+  test("O_TRUNC empties shared memory", () => {
     using made = create();
     using emptied = new SharedMemory({ name: made.name, flags: O_TRUNC });
     expect([made.size, emptied.size]).toEqual([0, 0]);
@@ -97,14 +97,14 @@ describe("opening", () => {
     expect(anew.size).toBe(8);
   });
 
-  test("the mode is 0600 unless told otherwise, and told by mode", () => {
+  test("the mode of shared memory is 0600 unless told otherwise", () => {
     using plain = create();
     using shared = create({ mode: 0o640 });
     expect([plain.mode, shared.mode]).toEqual([0o600, 0o640]);
     expect(fstatSync(shared.fd).mode & 0o777).toBe(0o640);
   });
 
-  test("name null picks a random unused name", () => {
+  test("name null picks a random unused name for shared memory", () => {
     using memory = new SharedMemory({ name: null, size: 1024 });
     expect(memory.name).toMatch(/^\/bun-[0-9a-f]{16}$/);
     expect(memory.size).toBe(1024);
@@ -113,7 +113,7 @@ describe("opening", () => {
 });
 
 describe("mapping", () => {
-  test("two maps show the same bytes, and need neither descriptor nor name", () => {
+  test("two maps of shared memory show the same bytes, and need neither descriptor nor name", () => {
     const memory = create();
     using one = memory.map();
     using two = memory.map({ byteOffset: 0, byteLength: 100 });
@@ -124,7 +124,7 @@ describe("mapping", () => {
     expect([one.length, two.length]).toEqual([PAGE_SIZE, 100]);
   });
 
-  test("byteOffset and access do what they say", () => {
+  test("byteOffset and access of a map are respected", () => {
     using memory = create({ size: 2 * PAGE_SIZE });
     using second = memory.map({ byteOffset: PAGE_SIZE });
     using copy = memory.map({ access: "copy" });
@@ -136,7 +136,7 @@ describe("mapping", () => {
     expect(() => memory.map({ byteLength: 3 * PAGE_SIZE })).toThrow(RangeError);
   });
 
-  test("viewOf gives a struct on the memory, until close()", () => {
+  test("viewOf gives a struct on the shared memory, until close()", () => {
     const memory = create();
     const robot = memory.viewOf(Robot);
     robot.speed = 2.5;
@@ -149,7 +149,7 @@ describe("mapping", () => {
     expect(other.viewOf(Robot).speed).toBe(2.5);
   });
 
-  test("viewOf sees what the object has grown to, and refuses what it is too short for", () => {
+  test("viewOf sees what the object has grown to, and refuses one that is too short", () => {
     using memory = create({ size: 8 });
     expect(() => memory.viewOf(Robot)).toThrow(/8 bytes long, Robot takes 32 from 0 on: .*size: 32/);
     using grown = new SharedMemory({ name: memory.name, size: 2 * PAGE_SIZE });
@@ -161,7 +161,7 @@ describe("mapping", () => {
     expect(() => memory.viewOf(Robot, -1)).toThrow(RangeError);
   });
 
-  test("readOnly refuses stores: views throw, maps to write are not to be had", () => {
+  test("readOnly refuses stores: views throw, and maps to write are refused", () => {
     using memory = create();
     memory.viewOf(Robot).id = 3;
     using reader = new SharedMemory({ name: memory.name, readOnly: true });
@@ -210,7 +210,7 @@ describe("closing and unlinking", () => {
     }
   });
 
-  test("close that was refused while bytes are in use can be repeated, and then ends every view", async () => {
+  test("a close that was refused while bytes are in use can be repeated, and then ends every view", async () => {
     const memory = create({ size: 4096 });
     const small = memory.viewOf(Robot);
     using grown = new SharedMemory({ name: memory.name, size: 8 << 20 });
@@ -229,7 +229,7 @@ describe("closing and unlinking", () => {
     expect(() => large.id).toThrow(TypeError);
   });
 
-  test("unlink leaves the memory to who has it, and the name free for another one", () => {
+  test("unlink leaves the memory to its users, and the name free for another one", () => {
     using old = create({ size: 10 });
     old.unlink();
     expect(() => new SharedMemory({ name: old.name })).toThrow(ExistentialError);
@@ -237,7 +237,7 @@ describe("closing and unlinking", () => {
     expect([old.size, fresh.size]).toEqual([10, 20]);
   });
 
-  test("unlinking works after close, and what does not exist is an ExistentialError", () => {
+  test("unlinking shared memory works after close, and a missing one is an ExistentialError", () => {
     const memory = create();
     memory.close();
     memory.unlink();
@@ -247,7 +247,7 @@ describe("closing and unlinking", () => {
 });
 
 describe("bad input", () => {
-  test("names, sizes and options", () => {
+  test("wrong names, sizes and options of shared memory are refused", () => {
     const wrong = (options: object) => thrownBy(() => create(options));
     for (const name of ["no-slash", "/", "/a/b", undefined])
       expect(wrong({ name })).toBeInstanceOf(TypeError);
@@ -258,7 +258,7 @@ describe("bad input", () => {
     expect(() => unlinkSharedMemory("none")).toThrow(TypeError);
   });
 
-  test("more than there is storage for fails at once and leaves nothing behind", () => {
+  test("a size for which there is no storage fails at once and leaves nothing behind", () => {
     const name = freshName();
     const error = thrownBy(() => create({ name, size: 2 ** 52 })) as { code: string };
     expect(["ENOSPC", "EFBIG", "ENOMEM"]).toContain(error.code);
@@ -274,7 +274,7 @@ describe.skipIf(!hasTool("python3"))("with multiprocessing.shared_memory (needs 
     return stdout.toString().trim().split("\n");
   };
 
-  test("Python reads and writes what we created", () => {
+  test("Python reads and writes shared memory that we created (needs python3)", () => {
     using memory = create();
     using map = memory.map();
     map.bytes.set(new TextEncoder().encode("from bun"));
@@ -283,7 +283,7 @@ describe.skipIf(!hasTool("python3"))("with multiprocessing.shared_memory (needs 
     expect(text(map.bytes.subarray(0, 8))).toBe("from you");
   });
 
-  test("we read and write what Python created", () => {
+  test("we read and write shared memory that Python created (needs python3)", () => {
     const name = freshName();
     python("create", name.slice(1), "100", "from python");
     using memory = new SharedMemory({ name });
@@ -295,8 +295,8 @@ describe.skipIf(!hasTool("python3"))("with multiprocessing.shared_memory (needs 
   });
 });
 
-describe("options that are none", () => {
-  test("are TypeErrors that name them", () => {
+describe("wrong options", () => {
+  test("wrong options of shared memory are TypeErrors that name them", () => {
     const open = (options?: unknown) => () => new SharedMemory(options as SharedMemoryOptions);
     for (const wrong of [undefined, null, "/a"])
       expect(open(wrong)).toThrow(/^new SharedMemory: expected opt/);
@@ -308,7 +308,7 @@ describe("options that are none", () => {
 });
 
 describe("a size that cannot be had", () => {
-  test("leaves no object behind that was made for it, with O_CREAT alone too", () => {
+  test("a size that cannot be had leaves no object behind that was made for it, with O_CREAT alone too", () => {
     for (const flags of [O_CREAT, O_CREX]) {
       const name = freshName();
       expect(() => new SharedMemory({ name, flags, size: 1e15 })).toThrow(/fallocate/);
@@ -316,7 +316,7 @@ describe("a size that cannot be had", () => {
     }
   });
 
-  test("leaves what there was as it was", () => {
+  test("a size that cannot be had leaves an existing object as it was", () => {
     using made = create();
     expect(() => new SharedMemory({ name: made.name, flags: O_CREAT, size: 1e15 })).toThrow(
       /fallocate .*; 1000000000000000 bytes wanted/,
@@ -336,7 +336,7 @@ test("looking at the size leaves the descriptor's offset where it is, at the sta
   expect(Buffer.from(map.slice(0, 7)).toString()).toBe("one two");
 });
 
-test("viewOf goes on when somebody makes the object smaller; views made before live on", () => {
+test("viewOf goes on when another process makes the object smaller; views made before live on", () => {
   using memory = create({ size: 2 * PAGE_SIZE });
   const before = memory.viewOf(Robot);
   before.id = 5;
@@ -358,12 +358,12 @@ test("flags that C would cut to other flags, and O_EXCL alone, are refused for e
   }
 });
 
-test("a lone surrogate is in no name, of whatever object: UTF-8 would make them all the same", () => {
+test("a lone surrogate is refused in every name: UTF-8 would make all of them the same", () => {
   for (const Class of [SharedMemory, Semaphore, MessageQueue])
     expect(() => new Class({ name: "/\ud800", flags: O_CREX })).toThrow(/name .* contains a lone surrogate/);
 });
 
-test("what a handle is cannot be stored to it", () => {
+test("properties of shared memory cannot be stored to", () => {
   using memory = create();
   using readOnly = new SharedMemory({ name: memory.name, readOnly: true });
   expect(() => Object.assign(readOnly, { name: "/x" })).toThrow(TypeError);
@@ -371,7 +371,7 @@ test("what a handle is cannot be stored to it", () => {
   expect(readOnly.map().access).toBe("read");
 });
 
-test("console.log shows one line: what it is, and whether it is closed", () => {
+test("console.log shows shared memory on one line: what it is, and whether it is closed", () => {
   const memory = create();
   expect(Bun.inspect(memory)).toBe(`SharedMemory '${memory.name}', ${PAGE_SIZE} bytes`);
   memory.close();

@@ -99,7 +99,7 @@ test.each([
   ["a value above the highest", words(0x8000_0000, 0, shared)],
   ["all ones", new Uint8Array(32).fill(255)],
   ["something else", new Uint8Array(4096).fill(7)],
-])("%s is no semaphore", (_, content) => {
+])("the content of a file is refused as a semaphore: %s", (_, content) => {
   writeFileSync(semaphorePath, content, { mode: 0o600 });
   for (const flags of [0, O_CREAT]) {
     expect(() => new Semaphore({ name, flags })).toThrow(FileFormatError);
@@ -110,7 +110,7 @@ test.each([
   expect(semaphore.value).toBe(3);
 });
 
-test.skipIf(!hasTool("gcc"))("a semaphore that C made is one (needs gcc)", async () => {
+test.skipIf(!hasTool("gcc"))("a semaphore that C made is recognized (needs gcc)", async () => {
   const source = `#include <semaphore.h>
     #include <fcntl.h>
     int main(int argc, char **argv) { return sem_open(argv[1], O_CREAT, 0600, 5) == SEM_FAILED; }`;

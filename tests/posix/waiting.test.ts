@@ -7,7 +7,7 @@ setDefaultTimeout(60_000);
 const busy = (timeoutMs: number) => new Error(`busy after ${timeoutMs}`);
 
 describe("timeoutMsOf", () => {
-  test("timeout and timeoutMs are one thing, and nothing means forever", () => {
+  test("timeoutMsOf takes timeout and timeoutMs as one, and nothing means forever", () => {
     expect([{}, { timeoutMs: 5 }, { timeout: 6 }, { timeout: 7, timeoutMs: 7 }].map(timeoutMsOf)).toEqual([
       Number.POSITIVE_INFINITY,
       5,
@@ -29,11 +29,11 @@ test("waitFor has the checked timeout and signal", () => {
 });
 
 describe("nap", () => {
-  test("takes a sixteenth of the time waited, from 1 to 10 ms", () => {
+  test("nap takes a sixteenth of the time waited, from 1 to 10 ms", () => {
     expect([0, 16, 80, 160, 1e9].map(napMs)).toEqual([1, 1, 5, 10, 10]);
   });
 
-  test("can be called off", async () => {
+  test("nap can be called off", async () => {
     let woken = 0;
     nap(() => woken++, 0)();
     await new Promise<void>((resolve) => nap(resolve, 0));

@@ -44,7 +44,7 @@ test("a terminated worker gives back its semaphore, queue, shared memory and map
   queue.unlink();
 });
 
-test("timeouts end under fake timers", async () => {
+test("timeouts of POSIX objects end under fake timers", async () => {
   using semaphore = new Semaphore({ name: null, flags: O_CREAT });
   using queue = new MessageQueue({ name: null, flags: O_CREAT });
   jest.useFakeTimers();
