@@ -103,7 +103,7 @@ describe("one publisher, one subscriber", () => {
   });
 });
 
-test("slots of a gigabyte each, to the end of a mapping of 4 GiB", () => {
+test("a ring works with slots of a gigabyte each, to the end of a mapping of 4 GiB", () => {
   using directory = temporaryDirectory();
   const geometry = planSlots(4, 2 ** 30 - 4096, MAX_SLOTS);
   // A file with holes: only what is touched takes memory.

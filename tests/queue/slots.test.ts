@@ -46,7 +46,7 @@ function take(slots: Slots): { slot: number; lease: number; value: number } | un
   return { slot, lease: slots.lease, value: slots.payload(slot)[0]! };
 }
 
-test("slots of a gigabyte each, to the end of a mapping of 4 GiB", () => {
+test("a queue works with slots of a gigabyte each, to the end of a mapping of 4 GiB", () => {
   using directory = temporaryDirectory();
   const large = planSlots(4, 2 ** 30 - 4096, 1024);
   // A file with holes: only what is touched takes memory.
