@@ -134,6 +134,8 @@ describe.each(CONTENTS.filter(({ isLockFree }) => !isLockFree))("$name", (conten
     await child.line();
     const { pid } = child.process;
     process.kill(pid, "SIGSTOP");
+    // The signal may arrive after kill(2) has returned.
+    while (!/\) T /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))) await Bun.sleep(1);
     const [found, who] = [
       problemsOf(bench.dataPath).map(({ advice }) => advice),
       await whoUses(bench.dataPath),

@@ -241,7 +241,7 @@ describe("the table of states", () => {
     const notifier = new Notifier({ lock, read: () => counter.version });
     const controller = new AbortController();
     const isShort = event.endsWith("spinMs are over");
-    const spinMs = from === "looking" ? (isShort ? 1 : 60_000) : 0;
+    const spinMs = from === "looking" ? (isShort ? 100 : 60_000) : 0;
     const changes = notifier.changes({ spinMs, signal: controller.signal });
     const hasTurn = from === "looking" || from === "asleep";
     const turn = hasTurn ? changes.next().catch(() => undefined) : undefined;
