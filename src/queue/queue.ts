@@ -403,9 +403,11 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** Moves all jobs whose attempts are used up, and whose time has come. Returns how many. */
   #buryUsedUp(): number {
+    const content = this.#content;
     let count = 0;
-    for (const slot of this.#content.slots.usedUp()) {
-      this.#ready();
+    for (const slot of content.slots.usedUp()) {
+      // In another file other bytes lie there.
+      if (this.#ready() !== content) return count + this.#buryUsedUp();
       if (this.#buryAt(slot)) count++;
     }
     return count;
@@ -669,28 +671,28 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
         const { leftMs } = deadline;
         if (result !== undefined || leftMs === 0) return result;
         this.#lookOnceASecond();
-        const patienceMs = what === "ready" ? this.#patienceMs : LOOK_EVERY_MS;
-        if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(leftMs, patienceMs));
+        if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(leftMs, this.#patienceMs(what)));
       } finally {
         if (this.#content[what] === sleepers) sleepers.leave();
       }
     }
   }
 
-  /** How long to sleep at most: until a delayed job is due, or the dead are to be looked for. */
-  get #patienceMs(): number {
+  /** How long to sleep at most: until a delayed job is due, or the dead are to be looked for. A push waits for no job. */
+  #patienceMs(what: "ready" | "free"): number {
     const { dueMs } = this.#content.slots;
-    if (!Number.isFinite(dueMs)) return LOOK_EVERY_MS;
+    if (what === "free" || !Number.isFinite(dueMs)) return LOOK_EVERY_MS;
     return Math.max(1, Math.min(LOOK_EVERY_MS, dueMs - nowMs()));
   }
 
   async #waitAsync<R>(
-    where: string,
+    where: "pushAsync" | "takeAsync",
     { timeoutMs, signal: given }: TakeAsyncOptions,
     attempt: () => R | undefined,
   ): Promise<R | undefined> {
     const deadline = new Deadline(timeoutMs);
     const signal = checkSignal(where, given);
+    const what = where === "takeAsync" ? "ready" : "free";
     signal?.throwIfAborted();
     const atOnce = attempt();
     if (atOnce !== undefined) return atOnce;
@@ -700,7 +702,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       const { leftMs } = deadline;
       if (result !== undefined || leftMs === 0) return result;
       this.#look();
-      const turn = await next.forMs(Math.min(leftMs, this.#patienceMs));
+      const turn = await next.forMs(Math.min(leftMs, this.#patienceMs(what)));
       if (turn?.done || this.closed) return undefined;
       if (turn !== undefined) next = new LongWait(changes.next());
     }

@@ -11,17 +11,18 @@ import {
 } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
 import { stateOf, TAKEN } from "../../src/queue/slots.ts";
+import { realtime } from "../../src/sys/clock.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { linesOf } from "../support/tools.ts";
 import { fillWork, isWhole, Work } from "./structs.ts";
 
-/** What another worker's fail() makes of the first slot's job: READY, with one attempt more. */
-function wearOut(path: string): void {
+/** What another worker's fail() makes of the job of a slot, by default the first: READY, with one attempt more. */
+function wearOut(path: string, at = 4096): void {
   const file = openSync(path, "r+");
   const word = new Uint32Array(1);
-  readSync(file, word, 0, 4, 4096);
+  readSync(file, word, 0, 4, at);
   word[0]! += 1 << 12;
-  writeSync(file, word, 0, 4, 4096);
+  writeSync(file, word, 0, 4, at);
   closeSync(file);
 }
 
@@ -362,6 +363,26 @@ describe("files", () => {
     // A slot of the old file that is free again would take a job that no worker finds.
     queue.push(fillWork(2));
     expect(other.tryTake()?.data.id).toBe(2);
+  });
+
+  test("resize in the middle of a look for used-up jobs: a job that lies where the slot was stays as it is", async () => {
+    using queue = new Queue(Uint8Array, { dir, create: true, slots: 4, payloadBytes: 100, maxAttempts: 1 });
+    using other = new Queue(Uint8Array, { dir });
+    // Read as the word of a slot it is that of a job whose attempts are used up.
+    const bytes = new Uint8Array(new Uint32Array(25).fill(0x8000_1000).buffer);
+    for (const delayMs of [0, 0, 1, 0]) queue.push(bytes, { delayMs });
+    await Bun.sleep(5);
+    // In slots of 320 bytes instead of 192 the bytes of the second job begin where the third slot was.
+    wearOut(queue.path, 4096 + 2 * 192);
+    const read = realtime.read.bind(realtime);
+    const hooked = spyOn(realtime, "read").mockImplementation(() => {
+      hooked.mockRestore();
+      read();
+      other.resize({ payloadBytes: 200 });
+    });
+    expect(queue.info()).toMatchObject({ generation: 1, ready: 3, taken: 0 });
+    expect(queue.deadLetters.tryTake()!.data).toEqual(bytes);
+    for (let i = 0; i < 3; i++) expect(queue.tryTake()!.data).toEqual(bytes);
   });
 
   test("resize to too few slots changes nothing", () => {
