@@ -178,8 +178,11 @@ export class BlockPreImage extends Kept implements PreImage, Tracker {
   }
 
   #setRun(first: number, end: number): void {
-    this.from = first * this.#blockBytes;
-    this.room = Math.min(end * this.#blockBytes, this.structBytes) - this.from;
+    const from = first * this.#blockBytes;
+    const room = Math.min(end * this.#blockBytes, this.structBytes) - from;
+    // No call stands between these two: half of a stretch would let stores into blocks that were not saved.
+    this.from = from;
+    this.room = room;
   }
 
   #firstSaved(block: number): number {
