@@ -33,7 +33,7 @@ export const channelInspector: InspectorType = {
 
 const inspectChannel = (path: string, options: InspectOptions): Inspector =>
   inspectSegment(placeOfPath(path), channelType(), options, (segment) => {
-    const payload = payloadInFile(segment.content.file);
+    const payload = payloadInFile(segment.content.file, options.limits);
     return {
       kind: "channel",
       schema: payload.structSchema,
@@ -48,11 +48,11 @@ const publisherOf = ({ isClosed, publisherPid: pid, epoch }: ChannelContent): Co
   isClosed || pid === 0 ? [] : [{ pid, does: `publishes (publisher ${epoch})` }];
 
 /** A publisher of the channel, which waits for one that is still there. */
-function openSender(path: string, { timeoutMs: waitMs, ...trust }: InspectOptions): MessageSender {
+function openSender(path: string, { timeoutMs: waitMs, limits, ...trust }: InspectOptions): MessageSender {
   const place = placeOfPath(path);
   const type = channelType();
   using file = SegmentFile.open(path, { access: "read", words: type.words, leastBytes: 1, trust });
-  const payload = payloadInFile(file);
+  const payload = payloadInFile(file, limits);
   const segment = new Segment(place, type, { access: "write", makesLock: false, trust });
   try {
     segment.acquire("exclusive", { timeoutMs: waitMs });

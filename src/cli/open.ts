@@ -92,7 +92,7 @@ export interface OpenValues {
 }
 
 /** Files of many fields can be shown; a hostile one still cannot take long. */
-const LIMITS = { members: 20_000, classes: 2048 } as const;
+export const LIMITS = { members: 20_000, classes: 2048 } as const;
 
 export function openOptions(values: OpenValues): InspectOptions {
   return {

@@ -8,6 +8,7 @@ import type { Content, ContentType } from "../segment/content.ts";
 import type { SegmentImage } from "../segment/create.ts";
 import type { ContentKind } from "../segment/footer.ts";
 import { type Place, placeOfPath } from "../segment/place.ts";
+import { OF_TOOLS } from "../struct/declare/limits.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import { fingerprintOf, type StructSchema, schemaOf } from "../struct/schema/schema.ts";
 import { parseSchemaJson } from "../struct/schema/schema-json.ts";
@@ -49,12 +50,12 @@ export function localForm(first: SegmentImage, abi: number, path: string, local?
   }
   const schema = schemaIn(first);
   if (difference === undefined) {
-    checkRecord(first, layoutOfClass(classInFile(schema, path)));
+    checkRecord(first, layoutOfClass(classInFile(schema, path, { limits: OF_TOOLS })));
     return (image) => image;
   }
   // Checked before any class is made of it.
   conversionOf(schema, difference);
-  const same = layoutOfClass(classInFile(schema, path));
+  const same = layoutOfClass(classInFile(schema, path, { limits: OF_TOOLS }));
   const target = local !== undefined && local.name === same.name ? local : same;
   const convert = conversionOf(schema, difference, target);
   checkRecord(first, same);

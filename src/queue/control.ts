@@ -96,14 +96,18 @@ class Control implements JobControl {
   /** Where dead letters go back to. */
   readonly #origin: string | undefined;
 
-  constructor(path: string, { timeoutMs: _, isDead: __, ...trust }: JobControlOptions, origin?: string) {
+  constructor(
+    path: string,
+    { timeoutMs: _, isDead: __, limits, ...trust }: JobControlOptions,
+    origin?: string,
+  ) {
     this.path = path;
     this.#origin = origin;
     this.#options = trust;
     this.#segment = new Segment(placeOfPath(path), queueType(), { access: "write", makesLock: false, trust });
     try {
       const { file } = this.#segment.content;
-      this.#payload = payloadInFile(file);
+      this.#payload = payloadInFile(file, limits);
       this.#owners = new Owners(ownersPath(path), file.mode, trust);
     } catch (error) {
       this.#segment.close();

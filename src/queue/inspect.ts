@@ -30,7 +30,7 @@ export const queueInspector: InspectorType = {
 
 const inspectQueue = (path: string, options: InspectOptions): Inspector =>
   inspectSegment(placeOfPath(path), queueType(), options, (segment) => {
-    const payload = payloadInFile(segment.content.file);
+    const payload = payloadInFile(segment.content.file, options.limits);
     return {
       kind: "queue",
       schema: payload.structSchema,

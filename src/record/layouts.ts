@@ -5,7 +5,7 @@ import { escapeText } from "../errors/show.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { StructType } from "../struct/declare/composite.ts";
 import { MmapStructureHeader } from "../struct/declare/header.ts";
-import { limitsInFile, OF_TOOLS, type SchemaLimits } from "../struct/declare/limits.ts";
+import { limitsBeside, limitsInFile, OF_TOOLS, type SchemaLimits } from "../struct/declare/limits.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
 import { atomicRanges } from "../struct/layout/plain-ranges.ts";
 import {
@@ -36,8 +36,8 @@ const MAX_TOLD = 20;
 export function checkLayout(layout: Layout, file: SegmentFile): void {
   const { path, footer } = file;
   if (footer?.fingerprint === fingerprintOf(layout) && footer.contentBytes === layout.size) return;
-  const inFile = leavesOf(layoutInFile(file));
   const inClass = leavesOf(layout);
+  const inFile = leavesOf(layoutBeside(layout, file));
   const byPath = new Map(inFile.map((leaf) => [leaf.path, leaf]));
   const differences = inClass.flatMap((leaf, i) =>
     difference(leaf, byPath.get(leaf.path), inFile[i], layout.name),
@@ -62,9 +62,13 @@ export function checkLayout(layout: Layout, file: SegmentFile): void {
 }
 
 /** The layout of the struct in the file, by its schema. @throws FileFormatError when that is not sound */
-export function layoutInFile(file: SegmentFile): Layout {
-  return layoutOfClass(classInFile(schemaInFile(file, OF_TOOLS), file.path, { limits: OF_TOOLS }));
+export function layoutInFile(file: SegmentFile, limits: SchemaLimits = OF_TOOLS): Layout {
+  return layoutOfClass(classInFile(schemaInFile(file, limits), file.path, { limits }));
 }
+
+/** The same of a file that is compared with a program's own struct, or becomes one. @throws FileFormatError */
+export const layoutBeside = (layout: Layout, file: SegmentFile): Layout =>
+  layoutInFile(file, limitsBeside(leavesOf(layout).length));
 
 /**
  * The schema stored in a file, sound or not: `classInFile` decides.

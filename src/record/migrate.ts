@@ -6,11 +6,11 @@ import type { Place } from "../segment/place.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { HEADER_CODE } from "../struct/declare/header.ts";
 import type { Struct } from "../struct/declare/struct.ts";
-import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
+import type { Layout } from "../struct/layout/layout.ts";
 import { READ_ONLY, Region } from "../struct/memory/memory.ts";
 import { makeView } from "../struct/view/view.ts";
 import { carryOver, type MigratedField, type StructMemory } from "./carry-over.ts";
-import { checkLayout, classInFile, schemaInFile } from "./layouts.ts";
+import { checkLayout, layoutBeside } from "./layouts.ts";
 import type { AnyStruct } from "./open-reader.ts";
 import type { ManagerOptionsOf } from "./options.ts";
 import { RecordContent, recordType } from "./record-content.ts";
@@ -34,9 +34,9 @@ export interface Compatibility {
   readonly fields: readonly MigratedField[];
 }
 
-/** The committed struct of a file, with the lock held or in a file that no process writes to. */
-export function structIn(file: SegmentFile): StructMemory {
-  const layout = layoutOfClass(classInFile(schemaInFile(file), file.path));
+/** The committed struct of a file that becomes `own`, with the lock held or in a file that no process writes to. */
+function structIn(file: SegmentFile, own: Layout): StructMemory {
+  const layout = layoutBeside(own, file);
   const content = new RecordContent(file, layout);
   const { bytes } = content.copyCommitted(true) ?? { bytes: new Uint8Array(layout.size) };
   return { layout, bytes };
@@ -48,7 +48,7 @@ export function compare(layout: Layout, file: SegmentFile): Compatibility {
     const isEqual = file.contentBytes === layout.size;
     return { verdict: isEqual ? "equal" : "prefix", fields: [] };
   }
-  const fields = carryOver(structIn(file), { layout, bytes: new Uint8Array(layout.size) });
+  const fields = carryOver(structIn(file, layout), { layout, bytes: new Uint8Array(layout.size) });
   return { verdict: lostOf(fields).length === 0 ? "migratable" : "lossy", fields };
 }
 
@@ -77,7 +77,7 @@ export function migrateFile<T>(
   replaceSegment(place, recordType(undefined, place, layout.name), how, (old) => {
     // Another Manager may have been faster.
     if (isOpenable(layout, old)) return undefined;
-    const content = new RecordContent(old, layoutOfClass(classInFile(schemaInFile(old), old.path)));
+    const content = new RecordContent(old, layoutBeside(layout, old));
     content.repair();
     const { lockKind, transactional } = { lockKind: old.lockKind, transactional: content.transactional };
     const plan = recordPlan(layout, { lock: lockKind, transactional, ...options, init: undefined });
@@ -96,7 +96,7 @@ export interface Filling<T> {
 /** Fills a new file with the values of an old one. @throws MigrationError */
 export function fillMigrated<T>(layout: Layout, { old, file, plan, migrate }: Filling<T>): void {
   plan.fill(file);
-  const from = structIn(old);
+  const from = structIn(old, layout);
   const to = { layout, bytes: file.bytes.subarray(0, layout.size) };
   const lost = lostOf(carryOver(from, to));
   if (migrate === true) {

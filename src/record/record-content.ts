@@ -33,7 +33,7 @@ import { fingerprintOf } from "../struct/schema/schema.ts";
 import { guardSleepers } from "../struct/view/atomic.ts";
 import { readConsistent } from "../sync/seqlock.ts";
 import { exists } from "../sys/paths.ts";
-import { checkLayout, layoutInFile, schemaInFile } from "./layouts.ts";
+import { checkLayout, layoutBeside, schemaInFile } from "./layouts.ts";
 import type { Part } from "./parts.ts";
 import { BlockPreImage, type PreImage, type PreImagePlan, WholePreImage } from "./pre-image.ts";
 
@@ -433,7 +433,7 @@ function preImageOf(file: SegmentFile, plan: PreImagePlan): PreImage | undefined
 /** The layout of the file's struct: a class that is only a prefix of it does not know of all atomics. */
 function wholeLayout(file: SegmentFile, layout: Layout): Layout {
   const isWhole = file.footer === undefined || file.footer.fingerprint === fingerprintOf(layout);
-  return isWhole ? layout : layoutInFile(file);
+  return isWhole ? layout : layoutBeside(layout, file);
 }
 
 function checkIpmmap(file: SegmentFile, { lockPath }: Place, layout: Layout | undefined): void {

@@ -3,7 +3,7 @@
 import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors/errors.ts";
 import { escapeText, show } from "../errors/show.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
-import { limitsInFile, OF_TOOLS } from "../struct/declare/limits.ts";
+import { limitsBeside, limitsInFile, OF_TOOLS, type SchemaLimits } from "../struct/declare/limits.ts";
 import type { Struct } from "../struct/declare/struct.ts";
 import type { Init } from "../struct/declare/type-utils.ts";
 import { structByName } from "../struct/functions.ts";
@@ -113,7 +113,8 @@ export class Payload<T extends Message> {
   }
 
   #differences(file: SegmentFile, payloadBytes: number): string[] {
-    const { payload } = schemaOfFile(file);
+    const limits = limitsBeside(this.#layout === undefined ? 0 : leavesOf(this.#layout).length);
+    const { payload } = schemaOfFile(file, limits);
     if (payload === undefined || "bytes" in payload || this.#layout === undefined) {
       const inFile = payload === undefined || "bytes" in payload ? "raw bytes" : payload.name;
       return [`${inFile} in the file, ${this.#layout === undefined ? "raw bytes" : this.name} here`];
@@ -121,9 +122,8 @@ export class Payload<T extends Message> {
     const spell = ({ path, type, offset }: ReturnType<typeof leavesOf>[number]): string =>
       `${path} is ${type} at ${offset}`;
     const here = leavesOf(this.#layout).map(spell);
-    const there = leavesOf(layoutOfClass(structFromSchema(payload, { limits: limitsInFile(OF_TOOLS) }))).map(
-      spell,
-    );
+    const cls = classOfMessages(payload, file, limits);
+    const there = leavesOf(layoutOfClass(cls)).map(spell);
     const differences = [
       ...there.filter((leaf) => !here.includes(leaf)).map((leaf) => `${leaf} in the file`),
       ...here.filter((leaf) => !there.includes(leaf)).map((leaf) => `${leaf} in ${this.name}`),
@@ -178,11 +178,19 @@ export class Payload<T extends Message> {
 }
 
 /** The payload that a file says it has, for tools. @throws FileFormatError when what it says is not sound */
-export function payloadInFile(file: SegmentFile): Payload<Message> {
-  const { payload } = schemaOfFile(file);
+export function payloadInFile(file: SegmentFile, limits: SchemaLimits = OF_TOOLS): Payload<Message> {
+  const { payload } = schemaOfFile(file, limits);
   if (payload === undefined || "bytes" in payload) return new Payload<Message>(Uint8Array);
+  return new Payload<Message>(classOfMessages(payload, file, limits) as never);
+}
+
+function classOfMessages(
+  schema: StructSchema,
+  file: SegmentFile,
+  limits: SchemaLimits,
+): ReturnType<typeof structFromSchema> {
   try {
-    return new Payload<Message>(structFromSchema(payload, { limits: limitsInFile(OF_TOOLS) }) as never);
+    return structFromSchema(schema, { limits: limitsInFile(limits) });
   } catch (cause) {
     if (!(cause instanceof StructDefinitionError)) throw cause;
     const reason = `the messages that '${file.path}' describes cannot be: ${cause.message}`;
@@ -194,9 +202,9 @@ export function payloadInFile(file: SegmentFile): Payload<Message> {
 export const plainMessage = (view: Message): unknown =>
   view instanceof Uint8Array ? view : plainView(view as unknown as View, { unreadable });
 
-function schemaOfFile({ path, schemaBytes }: SegmentFile): Partial<PayloadSchema> {
+function schemaOfFile({ path, schemaBytes }: SegmentFile, limits: SchemaLimits): Partial<PayloadSchema> {
   try {
-    return parseSchemaJson(schemaBytes) as Partial<PayloadSchema>;
+    return parseSchemaJson(schemaBytes, limits) as Partial<PayloadSchema>;
   } catch (cause) {
     const reason = escapeText(String(cause));
     throw new FileFormatError(path, `the schema in '${path}' cannot be read: ${reason}`, false, { cause });

@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import {
   ClosedError,
+  c_uint8,
   DeadlockError,
   FileFormatError,
   FileMissingError,
   LayoutMismatchError,
   LockTimeoutError,
+  structOf,
   WaitTimeoutError,
 } from "../../src/index.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -308,6 +310,18 @@ describe("one publisher at a time", () => {
 });
 
 describe("files", () => {
+  test("a subscriber with another version of a struct of 9000 fields is told of the difference", () => {
+    const many = (count: number) =>
+      class Many extends structOf(
+        Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i}`, c_uint8])),
+      ) {};
+    new Publisher(many(9000), { dir, create: true }).close();
+    expect(() => new Subscriber(many(9001), { dir })).toThrow(LayoutMismatchError);
+    // What is much larger than one's own struct is not read.
+    class Many extends structOf({ f0: c_uint8 }) {}
+    expect(() => new Subscriber(Many, { dir })).toThrow(FileFormatError);
+  }, 60_000);
+
   test("a channel of another class, one with other slots and a file that is not a channel are refused", () => {
     prices().close();
     expect(() => new Subscriber(Frame, { dir, className: "Price" })).toThrow(LayoutMismatchError);

@@ -365,7 +365,7 @@ describe("files", () => {
     expect(other.tryTake()?.data.id).toBe(2);
   });
 
-  test("resize in the middle of a look for used-up jobs: a job that lies where the slot was stays as it is", async () => {
+  test("a queue that is resized in the middle of a look for used-up jobs keeps the job that lies where the slot was", async () => {
     using queue = new Queue(Uint8Array, { dir, create: true, slots: 4, payloadBytes: 100, maxAttempts: 1 });
     using other = new Queue(Uint8Array, { dir });
     // Read as the word of a slot it is that of a job whose attempts are used up.

@@ -260,6 +260,34 @@ describe("migrate", () => {
   });
 });
 
+/** A struct with so many numbers. */
+function many(count: number): typeof MmapStructure {
+  @struct({ name: "Many" })
+  class Many extends MmapStructure {}
+  const add = field(c_int32) as (holder: object, name: string) => void;
+  for (let i = 0; i < count; i++) add(Many.prototype, `f${i}`);
+  return Many;
+}
+
+test.each([1500, 5000])(
+  "structs of %p fields are compared, migrated, backed up and restored",
+  (count) => {
+    using temp = new TempDir();
+    const { dir } = temp;
+    const [Old, Next] = [many(count), many(count + 1)];
+    new Manager(Old, { dir, create: true, init: (data) => Object.assign(data, { f7: 7 }) }).close();
+    expect(thrownBy(() => new Reader(Next, { dir })).code).toBe("LAYOUT_MISMATCH");
+    expect(Manager.canOpen(Next, { dir }).verdict).toBe("migratable");
+    using next = new Manager(Next, { dir, create: true, migrate: true });
+    next.backup(temp.file("backup"));
+    Manager.restore(Next, temp.file("backup"), { dir });
+    expect(next.snapshot()).toMatchObject({ f7: 7, [`f${count}`]: 0 });
+    using older = new Reader(Old, { dir });
+    expect(older.snapshot()).toMatchObject({ f7: 7 });
+  },
+  60_000,
+);
+
 describe("backup and restore", () => {
   test("a backup opens without a lock under any name, and restores in one step for all", () => {
     using temp = new TempDir();

@@ -1,6 +1,6 @@
 import type { JobControl, LookedAtJob } from "../../segment/inspector.ts";
 import { type Command, define, EXIT, TRUST, UsageError } from "../command.ts";
-import { openOptions, roomOf } from "../open.ts";
+import { LIMITS, openOptions, roomOf } from "../open.ts";
 import { ageText, escapeText, type Output } from "../output.ts";
 import { valueText } from "../tree.ts";
 
@@ -31,7 +31,11 @@ export const command: Command = define({
     const { path, kind, room } = roomOf(file);
     if (room.jobs === undefined)
       throw new UsageError(`'${escapeText(path)}' is a ${kind}, which has no jobs`);
-    using jobs = room.jobs(path, { ...openOptions(values), isDead: dead === true || action === "dead" });
+    using jobs = room.jobs(path, {
+      ...openOptions(values),
+      limits: LIMITS,
+      isDead: dead === true || action === "dead",
+    });
     if (isList) print(out, jobs.list());
     else return apply(out, jobs, action, numbersOf(jobs, names)) ? EXIT.done : EXIT.differs;
     return EXIT.done;

@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Command, define, NotFoundError, numberOption, TIMEOUT, TRUST, UsageError } from "../command.ts";
-import { type OpenValues, openForWriting, openOptions, roomOf } from "../open.ts";
+import { LIMITS, type OpenValues, openForWriting, openOptions, roomOf } from "../open.ts";
 import { escapeText, type Output } from "../output.ts";
 import { like } from "../paths.ts";
 import { type RecordedItem, type RecordedSegment, readRecording } from "../recording.ts";
@@ -75,7 +75,7 @@ function fileIn(to: string, { path }: RecordedSegment, all: readonly RecordedSeg
 function openTarget(file: string, values: OpenValues): Target {
   const { path, room } = roomOf(file);
   if (room.sender === undefined) return editing(file, values);
-  const sender = room.sender(path, openOptions(values));
+  const sender = room.sender(path, { ...openOptions(values), limits: LIMITS });
   return {
     put: ({ value, type = 0 }) => sender.send(like(value, sender.blank), { type }),
     [Symbol.dispose]: () => sender[Symbol.dispose](),

@@ -43,7 +43,13 @@ const GENEROUS: Limits = { bytes: 2 ** 24, members: 100_000, classes: 8192, labe
 const OF_FILES: Limits = { bytes: 2 ** 22, members: 1024, classes: 128, labels: 16_384 };
 
 /** Of files that a mirror or a tool shows, and of those with which a program's own struct is compared. */
-export const OF_TOOLS: SchemaLimits = { members: 4096, classes: 512 };
+export const OF_TOOLS = { members: 4096, classes: 512 } as const satisfies SchemaLimits;
+
+/** Of files with which a program's own struct is compared that has so many members: another version of it may have twice as many. */
+export const limitsBeside = (members: number): SchemaLimits => ({
+  members: Math.max(OF_TOOLS.members, 2 * members),
+  classes: Math.max(OF_TOOLS.classes, 2 * members),
+});
 
 /**
  * The limits of a schema that a program hands over.
