@@ -72,9 +72,9 @@ export const jobsOf = (
     .sort((a, b) => (a.job.job - b.job.job) | 0);
 
 /** What owners have left of themselves; nothing where no process has pushed or taken yet. */
-export function pidsOf(path: string, mode: number): Uint32Array {
+export function pidsOf(path: string, mode: number, trust: Trust): Uint32Array {
   if (!exists(ownersPath(path))) return new Uint32Array();
-  using owners = new Owners(ownersPath(path), mode);
+  using owners = new Owners(ownersPath(path), mode, trust);
   return owners.pids();
 }
 

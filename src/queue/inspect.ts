@@ -15,6 +15,7 @@ import { type Message, type Payload, payloadInFile } from "../segment/payload.ts
 import { ownersPath, placeOfPath } from "../segment/place.ts";
 import { nowMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
+import type { Trust } from "../sys/trust.ts";
 import { jobsOf, openJobs, pidsOf } from "./control.ts";
 import { type QueueContent, queueType } from "./queue-content.ts";
 import { ownerOf, stateOf, TAKEN } from "./slots.ts";
@@ -34,16 +35,16 @@ const inspectQueue = (path: string, options: InspectOptions): Inspector =>
     return {
       kind: "queue",
       schema: payload.structSchema,
-      look: () => look(segment.current() ?? segment.content, payload),
+      look: () => look(segment.current() ?? segment.content, payload, options),
       gauges: () => gauges(segment.current() ?? segment.content),
-      users: () => ownersOf(segment.content),
+      users: () => ownersOf(segment.content, options),
     };
   });
 
-function look(content: QueueContent, payload: Payload<Message>): Look {
+function look(content: QueueContent, payload: Payload<Message>, trust: Trust): Look {
   const { slots, limits, geometry, file } = content;
   const value = { slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...limits, ...slots.counts() };
-  const found = jobsOf(content, payload, pidsOf(file.path, file.mode));
+  const found = jobsOf(content, payload, pidsOf(file.path, file.mode, trust));
   const jobs = found.map(({ job }) => job);
   const parts = found.map(({ job, bytes }) => ({ title: `job ${job.job}`, bytes }));
   return { version: content.version, value: { ...value, jobs }, bytes: undefined, parts };
@@ -61,9 +62,9 @@ function gauges({ slots }: QueueContent): Record<string, number> {
 }
 
 /** Those that have pushed or taken and live, and the dead whose jobs have not gone back yet. */
-function ownersOf({ slots, file: { path, mode } }: QueueContent): ContentUser[] {
+function ownersOf({ slots, file: { path, mode } }: QueueContent, trust: Trust): ContentUser[] {
   if (!exists(ownersPath(path))) return [];
-  using owners = new Owners(ownersPath(path), mode);
+  using owners = new Owners(ownersPath(path), mode, trust);
   const taken = Map.groupBy(
     [...slots].map((slot) => slots.word(slot)).filter((word) => stateOf(word) === TAKEN),
     ownerOf,
