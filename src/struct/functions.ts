@@ -196,8 +196,10 @@ function asView(value: unknown, where: string): View {
  * @example toObject(robot, { labels: true }).mode   // "Run"
  */
 export interface ObjectOptions {
-  /** How many numbers the copy may have, 2^20 unless given; an object, an array, a string or a bigint counts as 4, and
-   * 8 bytes of text as 1. */
+  /**
+   * How many numbers the copy may have; an object, an array, a string or a bigint counts as 4, and 8 bytes of text as 1.
+   * Default 2^20 + 2^14: 1024 rows of 1024 numbers fit.
+   */
   readonly maxValues?: number | undefined;
   /** Values of enums by their names, where they have one: to show them, not to assign them. */
   readonly labels?: boolean | undefined;

@@ -14,6 +14,7 @@ import {
   type CArray,
   c_bool,
   c_double,
+  c_float,
   c_int16,
   c_int32,
   c_int64,
@@ -285,6 +286,16 @@ test("toObject and JSON refuse an array of too many values, as they do a struct"
   const small = create(Small).cells;
   expect(() => toObject(small, { maxValues: 13 })).toThrow(RangeError);
   expect(toObject(small, { maxValues: 14 })).toEqual([{ kind: 0 }, { kind: 0 }]);
+});
+
+test("toObject and JSON take 1024 rows of 1024 numbers", () => {
+  class Image extends Struct {
+    @field(array(c_float, 1024, 1024)) pixels!: CArray<Float32Array>;
+  }
+  const image = create(Image);
+  image.pixels[1023]![1023] = 1.5;
+  expect(toObject(image).pixels[1023]![1023]).toBe(1.5);
+  expect(JSON.stringify(image)).toEndWith(",1.5]]}");
 });
 
 test("toObject takes arrays, as console.table wants them", () => {

@@ -4,8 +4,8 @@ import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { type Layout, layoutOfClass, sizeOfType, typeName, valueMembers } from "../layout/layout.ts";
 import { LAYOUT, OFFSET, REGION, type View } from "./internals.ts";
 
-/** Some 8 MiB of numbers in arrays, and three times as much while they are made. */
-export const MAX_VALUES = 2 ** 20;
+/** Some 8 MiB of numbers in arrays, and three times as much while they are made: 1024 × 1024 of them, and the arrays around. */
+export const MAX_VALUES = 2 ** 20 + 2 ** 14;
 
 /** An object, an array, a string or a bigint takes as much as so many numbers. */
 const OBJECT_VALUES = 4;
