@@ -15,7 +15,7 @@ import { epochOf, Session, type Source } from "./session.ts";
 import { writeState } from "./state.ts";
 import { StateSource } from "./state-source.ts";
 import { isFinal, type Transport } from "./transport.ts";
-import { sleepOr } from "./wait.ts";
+import { settled, sleepOr } from "./wait.ts";
 
 /** How a file is published. */
 export interface PublishOptions extends Trust {
@@ -98,13 +98,14 @@ export class MirrorPublisher implements AsyncDisposable {
    */
   static async start(path: string, transport: Transport, options: StartOptions): Promise<MirrorPublisher> {
     const absolute = absolutePath(".", path);
+    const { signal = new AbortController().signal } = options;
     let source: Opened | undefined;
     try {
       source = openSource(absolute, options);
-      const parts = await whileAway(() => takeKey(transport, options), options);
+      const parts = await whileAway(() => takeKey(transport, options), { ...options, signal });
       const publisher = new MirrorPublisher(absolute, source.make, parts);
       source = undefined;
-      return await publisher.#begun();
+      return await publisher.#begun(signal);
     } catch (error) {
       source?.close();
       await transport.close();
@@ -112,9 +113,10 @@ export class MirrorPublisher implements AsyncDisposable {
     }
   }
 
-  async #begun(): Promise<this> {
+  async #begun(signal: AbortSignal): Promise<this> {
     try {
-      await this.#first.promise;
+      await settled(signal, this.#first.promise);
+      signal.throwIfAborted();
       return this;
     } catch (error) {
       await this[Symbol.asyncDispose]();
@@ -210,7 +212,10 @@ export class MirrorPublisher implements AsyncDisposable {
 }
 
 /** How a publisher begins. */
-export type StartOptions = PublishOptions & Pick<NatsOptions, "serverWaitMs" | "onWait">;
+export interface StartOptions extends PublishOptions, Pick<NatsOptions, "serverWaitMs" | "onWait"> {
+  /** Ends the wait for a server, and for what the file has to arrive there; afterwards it has no effect. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** The lease of the key, and what the bucket has of it. */
 async function takeKey(transport: Transport, options: PublishOptions): Promise<PublisherParts> {
@@ -223,8 +228,14 @@ async function takeKey(transport: Transport, options: PublishOptions): Promise<P
   return { transport, key, lease, revision, leaseMs, bucketLife };
 }
 
-/** Again, when the server went away meanwhile. @throws ShmError of `attempt`; what it throws last when `serverWaitMs` are over */
-async function whileAway<T>(attempt: () => Promise<T>, { serverWaitMs, onWait }: StartOptions): Promise<T> {
+/**
+ * Again, when the server went away meanwhile.
+ * @throws ShmError of `attempt`; what it throws last when `serverWaitMs` are over; the signal's reason
+ */
+async function whileAway<T>(
+  attempt: () => Promise<T>,
+  { serverWaitMs, onWait, signal }: StartOptions & { readonly signal: AbortSignal },
+): Promise<T> {
   const [since, begun] = [Date.now(), performance.now()];
   let told: string | undefined;
   for (;;) {
@@ -237,7 +248,8 @@ async function whileAway<T>(attempt: () => Promise<T>, { serverWaitMs, onWait }:
       if (problem !== told) onWait?.({ since, problem });
       told = problem;
     }
-    await Bun.sleep(RETRY_MS);
+    await sleepOr(signal, RETRY_MS);
+    signal.throwIfAborted();
   }
 }
 

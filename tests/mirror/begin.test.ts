@@ -4,8 +4,12 @@ import { join } from "node:path";
 import { Manager, MirrorError, Reader, WaitTimeoutError } from "../../src/index.ts";
 import { Mirror } from "../../src/mirror/index.ts";
 import { connectNats } from "../../src/mirror/nats.ts";
+import { DisconnectedError } from "../../src/mirror/nats-shared.ts";
 import { MirrorPublisher } from "../../src/mirror/publisher.ts";
+import type { Transport } from "../../src/mirror/transport.ts";
 import { All, fill } from "../record/parts.ts";
+import { mappingsOf } from "../support/resources.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Server, until } from "./support.ts";
 
@@ -13,6 +17,21 @@ const KEY = { bucket: "robots", key: "arm" } as const;
 const MAIN = join(import.meta.dir, "../../src/cli/main.ts");
 
 setDefaultTimeout(60_000);
+
+test("a publisher whose server went away before it has begun ends at its signal, and closes what it has opened", async () => {
+  using temporary = temporaryDirectory();
+  using manager = new Manager(All, { dir: temporary.path, create: true });
+  const before = mappingsOf(manager.path);
+  const stop = new AbortController();
+  let closed = 0;
+  const away = {
+    life: () => Promise.reject(new DisconnectedError("there is no connection to the server")),
+    close: async () => void closed++,
+  } as unknown as Transport;
+  const options = { key: "arm", signal: stop.signal, onWait: () => stop.abort(new Error("enough")) };
+  await expect(MirrorPublisher.start(manager.path, away, options)).rejects.toThrow("enough");
+  expect([closed, mappingsOf(manager.path)]).toEqual([1, before]);
+});
 
 describe.skipIf(!hasTool("nats-server"))("without a server (need nats-server)", () => {
   test("publisher and follower wait for a server, say since when and why, and begin when it is there", async () => {

@@ -178,12 +178,16 @@ async function publish(
   });
   if (transport === undefined) return;
   const start = (path: string): Promise<MirrorPublisher> =>
-    MirrorPublisher.start(path, transport.share(), { ...options, key: basename(path) });
+    MirrorPublisher.start(path, transport.share(), {
+      ...options,
+      key: basename(path),
+      signal: stop.signal,
+    });
   const started = await Promise.allSettled(files.map(start));
   const publishers = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   try {
     const failed = started.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
+    if (failed !== undefined && !stop.signal.aborted) throw failed.reason;
     const over = Promise.all(publishers.map(({ ended }) => ended));
     const infos = (): PublisherInfo[] => publishers.map((publisher) => publisher.info());
     await Promise.race([over, tell(out, infos, stop.signal)]);
