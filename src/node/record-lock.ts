@@ -26,6 +26,7 @@ const MOST_MS = 5;
 const PAUSE_MS = 0.02;
 
 interface Locks {
+  readonly inode: string;
   /** F_UNLCK, F_RDLCK or F_WRLCK. */
   readonly own: number;
   readonly isHeldByOthers: boolean;
@@ -35,7 +36,7 @@ interface Locks {
 /** How long after a call was given up it may still take the lock, in milliseconds. */
 const LATE_MS = 1000;
 /** Descriptors with a call that was given up, and until when it may come: what it takes is given back. */
-const late = new Map<number, { setLock: SetLock; untilMs: number }>();
+const late = new Map<number, { setLock: SetLock; inode: string; untilMs: number }>();
 
 /** The record locks on a file; undefined where the kernel does not tell. */
 function locksOn(fd: number): Locks | undefined {
@@ -57,7 +58,7 @@ function locksOn(fd: number): Locks | undefined {
       isWrittenByOthers ||= mode === "WRITE";
     }
   }
-  return { own, isHeldByOthers, isWrittenByOthers };
+  return { inode, own, isHeldByOthers, isWrittenByOthers };
 }
 
 /**
@@ -80,7 +81,7 @@ export function setRecordLock(setLock: SetLock, fd: number, type: number): boole
     if (isInTheWay(now)) break;
   }
   // It has failed, or the thread has not come to it yet.
-  late.set(fd, { setLock, untilMs: monotonicMs() + LATE_MS });
+  late.set(fd, { setLock, inode: before.inode, untilMs: monotonicMs() + LATE_MS });
   return type === F_UNLCK;
 }
 
@@ -88,9 +89,12 @@ const ignore = (): void => {};
 
 /** Gives back what calls have taken that came late. To be called before a look at the queue; costs nothing without such calls. */
 export function dropLateLocks(): void {
-  for (const [fd, { setLock, untilMs }] of late) {
+  for (const [fd, { setLock, inode, untilMs }] of late) {
     try {
-      if ((locksOn(fd)?.own ?? F_UNLCK) !== F_UNLCK) setLock(fd, "setlk", F_UNLCK, ignore);
+      const locks = locksOn(fd);
+      // The descriptor is another file's by now.
+      if (locks !== undefined && locks.inode !== inode) late.delete(fd);
+      else if ((locks?.own ?? F_UNLCK) !== F_UNLCK) setLock(fd, "setlk", F_UNLCK, ignore);
       else if (monotonicMs() > untilMs) late.delete(fd);
     } catch {
       // It was closed, which gave the lock back.
