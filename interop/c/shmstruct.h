@@ -2812,11 +2812,11 @@ static inline int shms_job_note(shms_queue *queue, shms_job *job, const char *te
   return shms_i_load(slot) == job->lease ? SHMS_OK : SHMS_E_LEASE_LOST;
 }
 
-/** Gives a job back for another attempt, after `delay_ms`; the last one makes it a dead letter. @return SHMS_E_LEASE_LOST */
+/** Gives a job back for another attempt, after `delay_ms`; the last one makes it a dead letter at once. @return SHMS_E_LEASE_LOST */
 static inline int shms_job_fail(shms_queue *queue, shms_job *job, int delay_ms) {
   if (!queue->file.open) return SHMS_E_CLOSED;
   if (shms_i_job_slot(queue, job) == NULL) return shms_i_end_job(queue, job, job->lease, -1, SHMS_I_READY);
-  if (delay_ms <= 0 && job->attempt >= shms_i_max_attempts(queue) && shms_i_push_dead(queue, job) == SHMS_OK)
+  if (job->attempt >= shms_i_max_attempts(queue) && shms_i_push_dead(queue, job) == SHMS_OK)
     return shms_done(queue, job);
   int64_t due = delay_ms <= 0 ? 0 : shms_i_now_ns(CLOCK_REALTIME) + (int64_t)delay_ms * 1000000;
   return shms_i_end_job(queue, job, shms_i_buried(job->lease), due, SHMS_I_READY);

@@ -1914,10 +1914,10 @@ class Job:
         raise LeaseLostError("the job was given to another worker, or was ended")
 
     def fail(self, delay=0.0, reason=None):
-        """Gives it back for another attempt, after `delay` seconds; the last one makes it a dead letter. `reason` is noted."""
+        """Gives it back for another attempt, after `delay` seconds; the last one makes it a dead letter at once. `reason` is noted."""
         if reason is not None:
             self.note(reason)
-        if delay <= 0 and self._queue._is_last(self) and self._queue._push_dead(self):
+        if self._queue._is_last(self) and self._queue._push_dead(self):
             self.done()
             return
         due = 0 if delay <= 0 else time.time_ns() + int(delay * 1e9)

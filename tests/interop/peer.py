@@ -339,7 +339,9 @@ def fails(path, _):
             if job is None:
                 break
             count += 1
-            job.fail(reason="from Python, in a text that is longer than the thirty-two bytes")
+            # The last attempt of the first job is to wait, which a dead letter does not.
+            delay = 60 if job.attempt == 2 and job.data.number == 1 else 0
+            job.fail(delay, reason="from Python, in a text that is longer than the thirty-two bytes")
         say(count, *(warning.message for warning in found[:1]))
 
 
