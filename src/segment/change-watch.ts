@@ -64,7 +64,7 @@ export class ChangeWatch {
     if (this.#segment.isHeldInThread) {
       throw new DeadlockError(
         this.#segment.path,
-        "waitForChange: no commit can come while this thread holds the lock; release the session first",
+        "this thread holds the lock itself, so nothing can come while it waits: release the session, close what publishes here, or use a wait that does not block the thread (receiveAsync, changes)",
       );
     }
     if (!this.#signal.wait(this.#reported, options)) return false;

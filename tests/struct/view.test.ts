@@ -93,7 +93,7 @@ describe("views", () => {
       );
       expect(() => (view.forgotten = 1)).toThrow(TypeError);
       expect(() => (at.xx = 1)).toThrow('Point has no field "xx"');
-      for (const key of [Symbol("mark"), "toString", "__proto__", "0", "hasOwnProperty"])
+      for (const key of [Symbol("mark"), "toString", "constructor", "__proto__", "0", "hasOwnProperty"])
         expect(() => (loose[key] = {})).toThrow(TypeError);
       expect([view.lives, Reflect.ownKeys(view), loose.livess, "livess" in view]).toEqual([
         4,

@@ -63,8 +63,7 @@ function withOwnMembers(View: ViewClass, layout: Layout): ViewClass {
   };
   Object.defineProperty(Whole.prototype, "constructor", {
     value: layout.cls,
-    writable: true,
-    configurable: true,
+    writable: false,
   });
   Object.defineProperty(Whole, "name", { value: layout.name });
   return Whole;
@@ -128,6 +127,7 @@ function inheriting<C extends { readonly prototype: object }>(
   Base: { readonly prototype: object },
 ): C {
   Object.setPrototypeOf(Class.prototype, Base.prototype);
-  Object.defineProperty(Class.prototype, "constructor", { value: Base, writable: true, configurable: true });
+  // Not writable: a value stored there would not reach the memory.
+  Object.defineProperty(Class.prototype, "constructor", { value: Base, writable: false });
   return Class;
 }
