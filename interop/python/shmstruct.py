@@ -21,6 +21,8 @@ import errno
 import fcntl
 import json
 import mmap
+import numbers
+import operator
 import os
 import platform
 import stat
@@ -997,6 +999,172 @@ def _check_class(cls, schema, path):
             cls.__name__, ctypes.sizeof(cls), path, schema["size"]))
 
 
+# ---- values, checked before they are stored
+
+_FILLERS = ("_padding_", "shms_padding_", "shms_bits_")
+
+
+def _show(value):
+    """Short text for any value, for messages."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a huge integer"
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    if isinstance(value, (str, bytes)):
+        return repr(value) if len(value) <= 60 else "%r… (%d long)" % (value[:60], len(value))
+    kind = type(value).__name__
+    return "a %s of %d" % (kind, len(value)) if isinstance(value, (list, tuple)) else "a value of type %s" % kind
+
+
+def _bytes_of(value):
+    """The bytes of what has some. A number has none: bytes(5) would be five zeros."""
+    try:
+        return memoryview(value).tobytes()
+    except TypeError:
+        raise TypeError("expected bytes, got %s" % _show(value)) from None
+
+
+def _member_of(made, name):
+    """The struct that has the member, one of its anonymous ones perhaps, and how it was declared; None without one."""
+    for cls in type(made).__mro__:
+        for field in cls.__dict__.get("_fields_", ()):
+            if field[0] == name:
+                return made, field
+    for cls in type(made).__mro__:
+        for anonymous in cls.__dict__.get("_anonymous_", ()):
+            found = _member_of(getattr(made, anonymous), name)
+            if found is not None:
+                return found
+    return None
+
+
+def _spelt_member(schema, name):
+    """The type of a member as the schema spells it, also of one in an anonymous member; None where it does not."""
+    fields = (schema or {}).get("fields", {})
+    if name in fields:
+        return fields[name]["type"]
+    inner = (member["type"].get("struct") for member in fields.values() if member.get("anonymous"))
+    return next((found for found in (_spelt_member(one, name) for one in inner) if found is not None), None)
+
+
+def _inside(spelt, key):
+    return spelt.get(key) if isinstance(spelt, dict) else None
+
+
+def _store_members(made, values, schema, place):
+    for name, value in values.items():
+        found = _member_of(made, name) if isinstance(name, str) and not name.startswith(_FILLERS) else None
+        if found is not None:
+            holder, (_, kind, *width) = found
+            value = _checked(kind, value, _spelt_member(schema, name), "%s.%s" % (place, name), *width)
+            setattr(holder, name, value)
+        elif isinstance(name, str) and isinstance(getattr(type(made), name, None), property):
+            try:
+                setattr(made, name, operator.index(value))
+            except (TypeError, ValueError) as error:
+                raise type(error)("%s.%s: %s, got %s" % (place, name, error, _show(value))) from None
+        else:
+            names = ", ".join((schema or {}).get("fields", {})) or "none"
+            raise TypeError("%s: has no member %s; it has %s" % (place, _show(name), names))
+
+
+def _checked(kind, value, spelt, place, width=None):
+    """A value that a member of this ctypes class takes as it is: nothing of it wraps or is cut off."""
+    if issubclass(kind, ctypes.Array):
+        return _checked_array(kind, value, spelt, place)
+    if issubclass(kind, (ctypes.Structure, ctypes.Union)):
+        if type(value) is kind:
+            return value
+        if not isinstance(value, dict):
+            raise TypeError("%s: expected a dict with members of %s, got %s" % (place, kind.__name__, _show(value)))
+        made = kind()
+        _store_members(made, value, _inside(spelt, "struct"), place)
+        return made
+    code = getattr(kind, "_type_", "")
+    if code == "P" and value is None:
+        return value
+    if code in tuple("bBhHiIlLqQP"):
+        return _checked_integer(kind, value, spelt, place, width)
+    if code == "?":
+        return _checked_bool(value, place)
+    if code in tuple("fdg"):
+        return _checked_float(code, value, place)
+    if code in tuple("cu"):
+        expected = bytes if code == "c" else str
+        if not isinstance(value, expected):
+            raise TypeError("%s: expected %s of length 1, got %s" % (place, expected.__name__, _show(value)))
+        if len(value) != 1:
+            raise ValueError("%s: expected %s of length 1, got %s" % (place, expected.__name__, _show(value)))
+    return value
+
+
+def _checked_integer(kind, value, spelt, place, width):
+    bits = 8 * ctypes.sizeof(kind) if width is None else width
+    signed = kind._type_ in tuple("bhilq")
+    low = -(1 << bits - 1) if signed else 0
+    high = low + (1 << bits) - 1
+    expected = "a %s%s, an integer from %d to %d" % (
+        "c_int" if signed else "c_uint", "%d" % (8 * ctypes.sizeof(kind)), low, high)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError("%s: expected %s, got %s" % (place, expected, _show(value))) from None
+    if not low <= number <= high:
+        raise ValueError("%s: expected %s, got %s" % (place, expected, _show(number)))
+    labels = _inside(spelt, "labels")
+    if labels and spelt["converted"].startswith("enumOf(") and number not in [int(label) for label in labels.values()]:
+        names = ", ".join("%s (%s)" % label for label in labels.items())
+        raise ValueError("%s: expected one of %s, got %d" % (place, names, number))
+    return number
+
+
+def _checked_bool(value, place):
+    if isinstance(value, (bool, int)) and value in (0, 1) or type(value).__name__ in ("bool_", "bool"):
+        return bool(value)
+    raise TypeError("%s: expected a c_bool, True or False, got %s" % (place, _show(value)))
+
+
+def _checked_float(code, value, place):
+    expected = "a %s" % {"f": "c_float", "d": "c_double", "g": "c_longdouble"}[code]
+    if not isinstance(value, numbers.Real):
+        raise TypeError("%s: expected %s, a number, got %s" % (place, expected, _show(value)))
+    try:
+        number = float(value)
+        struct.pack("<f" if code == "f" else "<d", number)
+    except OverflowError:
+        raise ValueError("%s: expected %s, got %s" % (place, expected, _show(value))) from None
+    return number
+
+
+def _checked_array(kind, value, spelt, place):
+    element, length = kind._type_, kind._length_
+    text = {"c": bytes, "u": str}.get(getattr(element, "_type_", None))
+    if text is not None:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, text):
+            raise TypeError("%s: expected %s of at most %d, got %s" % (place, text.__name__, length, _show(value)))
+        if len(value) > length:
+            raise ValueError("%s: expected %s of at most %d, got %s of %d" % (
+                place, text.__name__, length, text.__name__, len(value)))
+        return value
+    if isinstance(value, (str, dict)):
+        raise TypeError("%s: expected an array of %d, got %s" % (place, length, _show(value)))
+    try:
+        values = list(value)
+    except TypeError:
+        raise TypeError("%s: expected an array of %d, got %s" % (place, length, _show(value))) from None
+    if _is_open(spelt):
+        raise ValueError("%s: an array without a length is not set by a dict; give the whole message as bytes" % place)
+    if len(values) != length:
+        raise ValueError("%s: expected an array of %d, got %d" % (place, length, len(values)))
+    inner = _inside(spelt, "array")
+    made = kind()
+    for i, one in enumerate(values):
+        made[i] = _checked(element, one, inner, "%s[%d]" % (place, i))
+    return made
+
+
 def numpy_view(array):
     """A numpy array over a ctypes array of numbers, of any dimensions; the same memory. Needs numpy."""
     import numpy
@@ -1484,7 +1652,7 @@ class _Payload:
         self.name = struct_or_name if isinstance(struct_or_name, str) else struct_or_name.__name__
         if self.given is bytes:
             self.name = "Bytes"
-        self.cls = None
+        self.cls, self.schema, self.path, self.is_open = None, {}, "", False
 
     def attach(self, file, slots):
         schema = (file.schema or {}).get("payload", {})
@@ -1494,22 +1662,38 @@ class _Payload:
         if self.given is not None:
             _check_class(self.given, schema, file.path)
         self.cls = self.given if self.given is not None else structure_from_schema(schema)
+        self.schema, self.path = schema, file.path
+        self.is_open = bool(schema["fields"]) and _is_open(list(schema["fields"].values())[-1]["type"])
         if ctypes.sizeof(self.cls) > slots.payload:
             raise LayoutMismatchError("the slots of %r are too short for %s" % (file.path, self.name))
 
     def encode(self, value, room):
-        """The bytes of a struct, of a dict of its members, or of bytes."""
-        if self.cls is not None and isinstance(value, dict):
-            made = self.cls()
-            for name, member in value.items():
-                if isinstance(getattr(made, name), ctypes.Array) and not isinstance(member, (bytes, str)):
-                    getattr(made, name)[:] = list(member)
-                else:
-                    setattr(made, name, member)
-            value = made
-        data = bytes(value)
+        """The bytes of a struct, of a dict of its members, or of bytes. TypeError, ValueError for what does not fit."""
+        data = _bytes_of(value) if self.cls is None else self._encode_struct(value)
         if len(data) > room:
             raise ValueError("%d bytes in a slot of %d" % (len(data), room))
+        return data
+
+    def _encode_struct(self, value):
+        name, size = self.schema.get("name", self.name), self.schema["size"]
+        if isinstance(value, dict):
+            made = self.cls()
+            _store_members(made, value, self.schema, name)
+            return bytes(made).ljust(size, b"\0")
+        if isinstance(value, (ctypes.Structure, ctypes.Union)):
+            if not isinstance(value, self.cls):
+                try:
+                    _check_class(type(value), self.schema, self.path)
+                except LayoutMismatchError as error:
+                    raise TypeError("%s: got a struct of another layout: %s" % (name, error)) from error
+            return bytes(value).ljust(size, b"\0")
+        if not isinstance(value, (bytes, bytearray, memoryview)):
+            raise TypeError("%s: expected a struct, a dict with members of %s or its %d bytes, got %s" % (
+                name, name, size, _show(value)))
+        data = bytes(value)
+        if len(data) < size or len(data) > size and not self.is_open:
+            raise ValueError("%s: expected a struct of %s%d bytes, got %d bytes" % (
+                name, "at least " if self.is_open else "", size, len(data)))
         return data
 
     def decode(self, data):
@@ -1614,8 +1798,10 @@ class Publisher(_Channel):
         slots.map.publish(_EPOCH, self.epoch)
 
     def send(self, message, type=0):
-        """Publishes a struct, a dict of its members, or bytes; wakes subscribers that sleep."""
+        """Publishes a struct, a dict of its members, or bytes; wakes subscribers that sleep. TypeError, ValueError: nothing is sent."""
         self._segment.check()
+        if not 0 <= operator.index(type) <= _MASK:
+            raise ValueError("type must be a whole number from 0 to %d, not %s" % (_MASK, _show(type)))
         self._look()
         slots = self._slots
         data = self._payload.encode(message, slots.payload)
@@ -2066,7 +2252,9 @@ class Queue:
     # ---- push and take
 
     def push(self, job, *, delay=0.0, timeout=None):
-        """Pushes a struct, a dict of its members, or bytes; waits while the queue is full. False after `timeout` seconds."""
+        """Pushes a struct, a dict of its members, or bytes; waits while the queue is full. False after `timeout` seconds.
+
+        TypeError, ValueError for what does not fit: then nothing is pushed."""
         self._segment.check()
         data = self._payload.encode(job, self._slots.payload)
         due = 0 if delay <= 0 else time.time_ns() + int(delay * 1e9)

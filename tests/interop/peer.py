@@ -319,6 +319,56 @@ def pushes(path, first):
             assert queue.push(item_of(number), timeout=10)
 
 
+def refused(put, values):
+    """What is said of each value that is refused; "taken" of the others."""
+    for value in values:
+        try:
+            put(value)
+            say("taken")
+        except (TypeError, ValueError) as error:
+            say(type(error).__name__, error)
+
+
+def refuses(path, _):
+    """What is no item, pushed to a queue and sent to a channel."""
+    numbers = [0] * 15
+    values = [
+        5, b"abc", "abc", [1, 2, 3], None, {"nope": 1}, {"number": -1}, {"number": 1 << 64}, {"number": "7"}, {"number": 1.5},
+        {"values": [1, 2]}, {"values": 5}, {"values": [-1] + numbers[1:]}, bytes(129),
+        shmstruct.structure_from_schema(OTHER)(1),
+    ]
+    with shmstruct.Queue("Item", dir=path) as queue, shmstruct.Publisher("Item", dir=path) as publisher:
+        refused(queue.push, values)
+        say("--")
+        refused(publisher.send, values)
+        say("--")
+        for put in (queue.push, publisher.send):
+            refused(put, [item_of(1), bytes(128), {"number": True, "values": range(15)}, queue._payload.cls(4)])
+        refused(lambda value: publisher.send(value, type=-1), [item_of(1)])
+
+
+OTHER = {"name": "Other", "kind": "struct", "size": 4, "fields": {"id": {"type": "c_uint32", "offset": 0, "size": 4}}}
+
+
+def refuses_bytes(path, _):
+    with shmstruct.Queue(bytes, dir=path) as queue:
+        refused(queue.push, [5, [1, 2], "abc", {"a": 1}, bytes(9), b"", bytearray(b"abc"), memoryview(b"abcd")])
+
+
+def refuses_members(path, _):
+    """Values for a member of each kind."""
+    with shmstruct.Queue("Kinds", dir=path) as queue:
+        refused(queue.push, [
+            {"small": 128}, {"flag": 2}, {"flag": "yes"}, {"real": 1e39}, {"real": "1"}, {"name": b"12345"}, {"name": 5},
+            {"point": 5}, {"point": {"x": "1"}}, {"point": {"z": 1}}, {"points": [{"x": 1}, {"x": None}]}, {"low": 8},
+            {"mode": 7}, {"big": 1 << 16}, {"_padding_9": [0]},
+        ])
+        refused(queue.push, [{
+            "small": -128, "flag": True, "real": 1, "name": b"1234", "point": {"x": 2.5}, "points": [{"x": 1}, {"x": 2}], "low": 7,
+            "mode": 1, "big": 65535,
+        }])
+
+
 def takes(path, milliseconds):
     queue = shmstruct.Queue("Item", dir=path)
     while True:

@@ -5,7 +5,24 @@ import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
-import { LeaseLostError, Manager } from "../../src/index.ts";
+import {
+  bits,
+  c_bool,
+  c_double,
+  c_float,
+  c_int8,
+  c_int32,
+  c_uint8,
+  c_uint16,
+  chars,
+  enumOf,
+  field,
+  LeaseLostError,
+  Manager,
+  nested,
+  Struct,
+  type StructArray,
+} from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
 import { randomSchemas } from "../codegen/random.ts";
 import { seedOfRun } from "../support/random.ts";
@@ -22,6 +39,22 @@ const env = {
   MINE: root,
   COUNT: "20",
 };
+
+class Spot extends Struct {
+  @field(c_double) x!: number;
+}
+/** A member of each kind. */
+class Kinds extends Struct {
+  @field(c_int8) small!: number;
+  @field(c_bool) flag!: boolean;
+  @field(c_float) real!: number;
+  @field(chars(4)) name!: string;
+  @nested(Spot) point!: Spot;
+  @nested(Spot, 2) points!: StructArray<Spot>;
+  @bits(c_uint8, 3) low!: number;
+  @field(enumOf(c_int32, { idle: 0, moving: 1 })) mode!: 0 | 1;
+  @field(c_uint16, { endian: "big" }) big!: number;
+}
 
 let directories = 0;
 const newDirectory = (): string => {
@@ -261,6 +294,94 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
       await holder.exited;
       using back = queue.take({ timeoutMs: 2000 });
       expect([back?.data.number, back?.attempt]).toEqual([40n, 2]);
+    },
+    20_000,
+  );
+
+  test.skipIf(!hasAtomics)(
+    "Python's push and send refuse what is no struct of theirs, and say which member, value and type (needs libatomic)",
+    async () => {
+      const dir = newDirectory();
+      using queue = new Queue(Item, { dir, create: true, slots: 64 });
+      new Publisher(Item, { dir, create: true, slots: 64 }).close();
+      using subscriber = new Subscriber(Item, { dir, from: "oldest" });
+      const [pushed, sent, taken] = (await ask(["refuses", dir])).split("\n--\n");
+      const u64 = "a c_uint64, an integer from 0 to 18446744073709551615";
+      const item = "Item: expected a struct, a dict with members of Item or its 128 bytes, got";
+      expect(pushed?.split("\n")).toEqual([
+        `TypeError ${item} 5`,
+        "ValueError Item: expected a struct of 128 bytes, got 3 bytes",
+        `TypeError ${item} 'abc'`,
+        `TypeError ${item} a list of 3`,
+        `TypeError ${item} None`,
+        "TypeError Item: has no member 'nope'; it has number, values",
+        `ValueError Item.number: expected ${u64}, got -1`,
+        `ValueError Item.number: expected ${u64}, got 18446744073709551616`,
+        `TypeError Item.number: expected ${u64}, got '7'`,
+        `TypeError Item.number: expected ${u64}, got 1.5`,
+        "ValueError Item.values: expected an array of 15, got 2",
+        "TypeError Item.values: expected an array of 15, got 5",
+        `ValueError Item.values[0]: expected ${u64}, got -1`,
+        "ValueError Item: expected a struct of 128 bytes, got 129 bytes",
+        expect.stringMatching(/^TypeError Item: got a struct of another layout: Other\.id is not in /),
+      ]);
+      expect(sent?.replace(/\.channel'$/, ".queue'")).toBe(pushed!);
+      expect(taken?.split("\n")).toEqual([
+        ...Array.from({ length: 8 }, () => "taken"),
+        "ValueError type must be a whole number from 0 to 4294967295, not -1",
+      ]);
+      expect([queue.size, subscriber.published]).toEqual([4, 4]);
+      expect([1, 2, 3, 4].map(() => subscriber.receive()?.data.number)).toEqual([1n, 0n, 1n, 4n]);
+    },
+    20_000,
+  );
+
+  test.skipIf(!hasAtomics)(
+    "Python's push refuses a value that a member of any kind cannot hold, and raw bytes take nothing but bytes (needs libatomic)",
+    async () => {
+      const dir = newDirectory();
+      using queue = new Queue(Kinds, { dir, create: true, slots: 4 });
+      const lines = (await ask(["refuses_members", dir])).split("\n");
+      expect(lines).toEqual([
+        "ValueError Kinds.small: expected a c_int8, an integer from -128 to 127, got 128",
+        "TypeError Kinds.flag: expected a c_bool, True or False, got 2",
+        "TypeError Kinds.flag: expected a c_bool, True or False, got 'yes'",
+        "ValueError Kinds.real: expected a c_float, got 1e+39",
+        "TypeError Kinds.real: expected a c_float, a number, got '1'",
+        "ValueError Kinds.name: expected bytes of at most 4, got bytes of 5",
+        "TypeError Kinds.name: expected bytes of at most 4, got 5",
+        "TypeError Kinds.point: expected a dict with members of Spot, got 5",
+        "TypeError Kinds.point.x: expected a c_double, a number, got '1'",
+        "TypeError Kinds.point: has no member 'z'; it has x",
+        "TypeError Kinds.points[1].x: expected a c_double, a number, got None",
+        "ValueError Kinds.low: 8 does not fit into 3 bits, got 8",
+        "ValueError Kinds.mode: expected one of idle (0), moving (1), got 7",
+        "ValueError Kinds.big: expected a c_uint16, an integer from 0 to 65535, got 65536",
+        expect.stringMatching(/^TypeError Kinds: has no member '_padding_9'; it has small, /),
+        "taken",
+      ]);
+      using job = queue.take({ timeoutMs: 1000 });
+      const { small, flag, real, name, point, points, low, mode, big } = job!.data;
+      expect([small, flag, real, name, point.x, low, mode, big]).toEqual([
+        -128,
+        true,
+        1,
+        "1234",
+        2.5,
+        7,
+        1,
+        65535,
+      ]);
+      expect([...points].map(({ x }) => x)).toEqual([1, 2]);
+      using _raw = new Queue(Uint8Array, { dir, create: true, slots: 8, payloadBytes: 8 });
+      expect((await ask(["refuses_bytes", dir])).split("\n")).toEqual([
+        "TypeError expected bytes, got 5",
+        "TypeError expected bytes, got a list of 2",
+        "TypeError expected bytes, got 'abc'",
+        "TypeError expected bytes, got a value of type dict",
+        "ValueError 9 bytes in a slot of 8",
+        ...["taken", "taken", "taken"],
+      ]);
     },
     20_000,
   );
