@@ -36,10 +36,13 @@ function insteadOf(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${value.length} elements`;
   if (typeof value !== "object" || value === null) return "a single value";
   const names = Object.keys(value).map(escapeText);
-  return names.length > MAX_NAMES
-    ? `${names.slice(0, MAX_NAMES).join(", ")} and ${names.length - MAX_NAMES} more`
-    : names.join(", ") || "nothing";
+  return list(names) || "nothing";
 }
+
+const list = (names: readonly string[]): string =>
+  names.length > MAX_NAMES
+    ? `${names.slice(0, MAX_NAMES).join(", ")} and ${names.length - MAX_NAMES} more`
+    : names.join(", ");
 
 function typeAt(type: TypeSchema | undefined, step: string): TypeSchema | undefined {
   if (typeof type !== "object") return undefined;
@@ -58,18 +61,28 @@ function memberIn(schema: StructSchema, name: string): MemberSchema | undefined 
  * @throws UsageError for text that is nothing of the kind
  */
 export function parseValue(text: string, { value: current, type }: Found): unknown {
-  const label = labelled(text, type);
+  const labels = labelsOf(type);
+  const label = labels !== undefined && Object.hasOwn(labels, text) ? labels[text] : undefined;
   if (label !== undefined) return typeof current === "bigint" ? BigInt(label) : Number(label);
   if (typeof current === "string") return text;
+  const isNumeric = typeof current === "number" || typeof current === "bigint";
+  if (labels !== undefined && isNumeric && !isNumber(text)) {
+    const names = list(Object.keys(labels).map(escapeText));
+    throw new UsageError(`'${escapeText(text)}' is no label and no number: the labels are ${names}`);
+  }
   if (typeof current === "bigint") return bigint(text);
   const parsed = json(text, current === undefined || type === undefined);
   return like(parsed, current);
 }
 
-function labelled(text: string, type: TypeSchema | undefined): string | undefined {
-  if (typeof type !== "object" || !("labels" in type) || type.labels === undefined) return undefined;
-  return Object.hasOwn(type.labels, text) ? type.labels[text] : undefined;
+/** The labels of an enum, with the values that they stand for. */
+function labelsOf(type: TypeSchema | undefined): Readonly<Record<string, string>> | undefined {
+  if (typeof type !== "object") return undefined;
+  if ("atomic" in type) return labelsOf(type.atomic as TypeSchema);
+  return "labels" in type ? type.labels : undefined;
 }
+
+const isNumber = (text: string): boolean => text.trim() !== "" && !Number.isNaN(Number(text));
 
 function bigint(text: string): bigint {
   try {

@@ -1,4 +1,5 @@
 /** A struct class from a module of the user's. */
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { StructClass } from "../struct/declare/composite.ts";
 import { Struct } from "../struct/declare/struct.ts";
@@ -12,11 +13,23 @@ export const SOURCE_HELP =
 export async function loadClass(source: string): Promise<StructClass<Struct>> {
   const at = source.lastIndexOf("#");
   const [module, name] = [source.slice(0, at), source.slice(at + 1)];
-  const exported = (await import(resolve(module))) as Record<string, unknown>;
+  const exported = await load(module);
   const found = exported[name];
   if (typeof found === "function" && found.prototype instanceof Struct) return found as StructClass<Struct>;
   const names = Object.keys(exported).map(escapeText).join(", ") || "nothing";
   throw new NotFoundError(
     `${escapeText(module)} exports no struct class '${escapeText(name)}', but ${names}`,
   );
+}
+
+async function load(module: string): Promise<Record<string, unknown>> {
+  const path = resolve(module);
+  try {
+    return (await import(path)) as Record<string, unknown>;
+  } catch (error) {
+    // Bun's own errors about what is imported; what a module throws is shown as it is.
+    if (!(error instanceof ResolveMessage)) throw error;
+    if (!existsSync(path)) throw new NotFoundError(`there is no file '${escapeText(module)}'`);
+    throw new NotFoundError(`'${escapeText(module)}' cannot be loaded: ${error.message}`);
+  }
 }

@@ -26,7 +26,7 @@ export interface QueueOptions extends Trust {
   readonly payloadBytes?: number | undefined;
   /** Permissions of the files made, not reduced by the umask. Default 0o600. */
   readonly mode?: number | undefined;
-  /** Attempts before a job goes to the dead letters, 1 to 254. Fixed at creation. Default 254, the most there are. */
+  /** Attempts before a job goes to the dead letters, 1 to 254, or 0 for the most there are: 254. Fixed at creation. Default 0. */
   readonly maxAttempts?: number | undefined;
   /**
    * Milliseconds after which a job that is neither done nor extended is given to another worker, though its worker lives.
@@ -44,7 +44,7 @@ export interface OpenQueueOptions extends QueueOptions, WaitForFileOptions {}
 export interface PushOptions {
   /** Milliseconds before the job may be taken. Default 0. */
   readonly delayMs?: number | undefined;
-  /** Bytes of the job, where a function fills only a part of raw bytes. Default: all of them. */
+  /** Bytes of a job of raw bytes, where a function fills only a part. Default: all of them. A struct takes none. */
   readonly length?: number | undefined;
 }
 
@@ -116,7 +116,9 @@ export function checkQueueOptions(options: QueueOptions): void {
     maxAttempts === undefined ||
     (Number.isInteger(maxAttempts) && maxAttempts >= 0 && maxAttempts <= MAX_ATTEMPTS);
   if (!isFine)
-    throw new RangeError(`maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS}, not ${maxAttempts}`);
+    throw new RangeError(
+      `maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS}, or 0 for the most there are (${MAX_ATTEMPTS}), not ${maxAttempts}`,
+    );
 }
 
 /** @throws TypeError, RangeError for what no push can be */

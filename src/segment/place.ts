@@ -20,7 +20,7 @@ export const mirrorPath = (dataPath: string): string => `${dataPath}.mirror`;
 
 /** What stands behind the name of a file that is being made: a dot, "new-" and 16 random hexadecimal digits. */
 export const TEMPORARY_ENDING = /\.new-[0-9a-f]{16}$/;
-const LONGEST_ENDING = `.mmap.new-${"0".repeat(16)}`;
+const LONGEST_ENDING = `.new-${"0".repeat(16)}`;
 
 /** NAME_MAX of <limits.h>. */
 const FILE_NAME_BYTES_MAX = 255;
@@ -67,14 +67,14 @@ export function checkNamePart(part: string, option: string): string {
 }
 
 /**
- * A file name without its ending, if it is short enough for all that is appended to it.
+ * A file name without its ending, if it is short enough for that and all that is appended to it.
  * @throws RangeError
  */
-export function checkNameLength(stem: string): string {
-  const byteLength = Buffer.byteLength(stem + LONGEST_ENDING);
+export function checkNameLength(stem: string, ending: string): string {
+  const byteLength = Buffer.byteLength(`${stem}.${ending}${LONGEST_ENDING}`);
   if (byteLength <= FILE_NAME_BYTES_MAX) return stem;
   throw new RangeError(
-    `the file name '${stem}.mmap' is too long: with what is appended it has ${byteLength} bytes, and the system takes ${FILE_NAME_BYTES_MAX} bytes; use a shorter tag or @struct({ name })`,
+    `the file name '${stem}.${ending}' is too long: with what is appended it has ${byteLength} bytes, and the system takes ${FILE_NAME_BYTES_MAX} bytes; use a shorter tag or @struct({ name })`,
   );
 }
 
@@ -104,7 +104,10 @@ export function classPlace(className: string, options: ClassPlaceOptions, ending
   const { dir = "./.mmap", lockDir = "./.fasteners", tag = "" } = options;
   if (options.name !== undefined) return sharedMemoryPlace(options.name, lockDir);
   if (className === "") throw new TypeError("option className is empty: the file's name begins with it");
-  const stem = checkNameLength(`${checkNamePart(className, "className")}_${checkNamePart(tag, "tag")}`);
+  const stem = checkNameLength(
+    `${checkNamePart(className, "className")}_${checkNamePart(tag, "tag")}`,
+    ending,
+  );
   checkDirectory(dir, "dir");
   checkDirectory(lockDir, "lockDir");
   const lockStem = ending === "mmap" ? stem : `${stem}.${ending}`;

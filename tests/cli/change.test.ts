@@ -57,6 +57,12 @@ describe("set", () => {
       expect(code).toBeGreaterThan(0);
       expect(err).not.toContain("    at ");
     }
+    const wrongLabel = await run(["set", robot, "mode", "nope"]);
+    expect(wrongLabel).toEqual({
+      out: "",
+      err: "shmstruct: 'nope' is no label and no number: the labels are idle, moving\n",
+      code: 2,
+    });
     expect((await run(["set", frames, "newest", "1"])).err).toContain("is a channel");
     expect(manager.get("speed")).toBe(16);
   });

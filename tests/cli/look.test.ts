@@ -1,6 +1,14 @@
 /** The commands that look, as processes in a pipe. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdirSync, readlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { jsonLines, MAIN, makeFixtures, run } from "./fixtures.ts";
@@ -65,6 +73,18 @@ describe("show, get and layout", () => {
     expect(layout.out).toContain("      20      4  (hole)\n      24      8  serial c_int64\n");
     expect(layout.out).toContain("size 120, align 8, cache lines 2, holes 2 (8 bytes)\n");
     expect(hex.out).toMatch(/000010 {2}07 00 00 00 .* {2}\+0 speed {2}\+8 serial\n/);
+  });
+
+  test("a module that is not there, and one that cannot be loaded, are said to be so", async () => {
+    writeFileSync(join(dir, "lame.ts"), 'import "./gone.ts";\nexport class R {}\n');
+    const [missing, lame] = await Promise.all([
+      run(["layout", "./nope.ts#R"], { cwd: dir }),
+      run(["layout", "./lame.ts#R"], { cwd: dir }),
+    ]);
+    expect(missing).toEqual({ out: "", err: "shmstruct: there is no file './nope.ts'\n", code: 1 });
+    expect([lame.code, lame.err]).toEqual([1, expect.stringContaining("'./lame.ts' cannot be loaded: ")]);
+    expect(lame.err).toContain("gone.ts");
+    rmSync(join(dir, "lame.ts"));
   });
 
   test("show --hex and --layout take every kind: a message, each job, a text; a document has no layout", async () => {
