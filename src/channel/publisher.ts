@@ -49,7 +49,7 @@ export interface PublisherOptions extends ChannelPlace {
 export interface SendOptions {
   /** A number for your own use, as a u32. Default 0. */
   readonly type?: number | undefined;
-  /** Bytes of the message. Default: all of them. Needed where a function fills only a part of raw bytes. */
+  /** Bytes of a message of raw bytes. Default: all of them. Needed where a function fills only a part. A struct takes none. */
   readonly length?: number | undefined;
 }
 
@@ -196,7 +196,7 @@ export class Publisher<T extends Message> implements Disposable {
    * @example prices.send({ symbol: "ABC", price: 17.5 }, { type: 1 })
    */
   send(message: MessageInit<T> | ((data: T) => unknown), options: SendOptions = NO_OPTIONS): void {
-    if (options !== NO_OPTIONS) checkSendOptions(options);
+    if (options !== NO_OPTIONS) this.#check(options);
     const writer = this.#begin();
     // Raw bytes that are given as such fill all of their message.
     const isFilled = this.#structBytes === 0 && typeof message !== "function";
@@ -205,13 +205,18 @@ export class Publisher<T extends Message> implements Disposable {
     try {
       if (typeof message === "function") {
         const result = this.#fill(message as (data: T) => unknown, view);
-        if (typeof result === "number") length = result;
+        if (typeof result === "number" && this.#payload.isBytes) length = result;
       } else length = this.#payload.assign(view, message);
     } catch (error) {
       writer.giveBack();
       throw error;
     }
     this.#send(writer, options, length);
+  }
+
+  #check(options: SendOptions): void {
+    checkSendOptions(options);
+    this.#payload.checkLength("send", options.length);
   }
 
   /** The slot is this message's until `fn` returns: a message within it would take the same one. */
@@ -241,6 +246,7 @@ export class Publisher<T extends Message> implements Disposable {
     const writer = this.#begin();
     const slot = writer.loan();
     const loan: Loan<T> = new Loan(this.#view(writer, slot), writer.user(slot), {
+      check: (options) => this.#check(options),
       send: (options) => this.#sendLoan(writer, options),
       giveBack: () => this.#endLoan(writer),
     });
@@ -295,10 +301,11 @@ export class Publisher<T extends Message> implements Disposable {
 
   #send(writer: RingWriter, { type = 0, length }: SendOptions, known: number | undefined): void {
     const byteLength = length ?? known ?? (this.#structBytes || writer.payloadBytes);
-    if (!(byteLength >= 0 && byteLength <= writer.payloadBytes && Number.isInteger(byteLength))) {
+    const least = this.#payload.structBytes;
+    if (!(byteLength >= least && byteLength <= writer.payloadBytes && Number.isInteger(byteLength))) {
       writer.giveBack();
       throw new RangeError(
-        `length must be a whole number from 0 to ${writer.payloadBytes}, not ${byteLength}`,
+        `length must be a whole number from ${least} to ${writer.payloadBytes}, not ${byteLength}`,
       );
     }
     writer.send(byteLength, type);
@@ -404,6 +411,7 @@ function checkSendOptions(options: SendOptions): void {
 }
 
 interface LoanOwner {
+  check(options: SendOptions): void;
   send(options: SendOptions): void;
   giveBack(): void;
 }
@@ -436,10 +444,10 @@ export class Loan<T extends Message> implements Disposable {
     return this.#user;
   }
 
-  /** Publishes the message. @throws ClosedError once it is sent or given back; RangeError for an impossible length */
+  /** Publishes the message. @throws ClosedError once it is sent or given back; TypeError, RangeError for the options */
   send(options: SendOptions = NO_OPTIONS): void {
-    if (options !== NO_OPTIONS) checkSendOptions(options);
     const owner = this.#check();
+    if (options !== NO_OPTIONS) owner.check(options);
     this.#owner = undefined;
     owner.send(options);
   }

@@ -226,7 +226,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError
    */
   tryPush(job: MessageInit<T> | ((data: T) => unknown), options: PushOptions = NO_OPTIONS): boolean {
-    if (options !== NO_OPTIONS) checkPushOptions("tryPush", options, PUSH_OPTIONS);
+    if (options !== NO_OPTIONS) this.#check("tryPush", options, PUSH_OPTIONS);
     return this.#tryPush(job, options);
   }
 
@@ -237,7 +237,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * @example jobs.push({ id: 7 }, { delayMs: 1000 })
    */
   push(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions = NO_OPTIONS): void {
-    if (options !== NO_OPTIONS) checkPushOptions("push", options, { ...PUSH_OPTIONS, timeoutMs: "number" });
+    if (options !== NO_OPTIONS) this.#check("push", options, { ...PUSH_OPTIONS, timeoutMs: "number" });
     if (!this.#tryPush(job, options)) this.#pushLater(job, options);
   }
 
@@ -256,13 +256,18 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     job: MessageInit<T> | ((data: T) => unknown),
     options: PushAsyncOptions = NO_OPTIONS,
   ): Promise<void> {
-    checkPushOptions("pushAsync", options, { ...PUSH_OPTIONS, timeoutMs: "number", signal: "any" });
+    this.#check("pushAsync", options, { ...PUSH_OPTIONS, timeoutMs: "number", signal: "any" });
     const isPushed = await this.#waitAsync(
       "pushAsync",
       options,
       () => this.#tryPush(job, options) || undefined,
     );
     if (!isPushed) throw this.#full(options.timeoutMs);
+  }
+
+  #check(where: string, options: PushWaitOptions, kinds: Parameters<typeof checkPushOptions>[2]): void {
+    checkPushOptions(where, options, kinds);
+    this.#payload.checkLength(where, options.length);
   }
 
   #full(timeoutMs = 0): WaitTimeoutError {
@@ -298,9 +303,10 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       if (this.#structBytes > 0 || typeof job === "function") slots.payload(slot, number).fill(0);
       const stored = this.#store(this.#views[number] ?? this.#view(slot, number), job);
       byteLength = length ?? stored ?? (this.#structBytes || slots.payloadBytes);
-      if (!(byteLength >= 0 && byteLength <= slots.payloadBytes && Number.isInteger(byteLength))) {
+      const least = this.#payload.structBytes;
+      if (!(byteLength >= least && byteLength <= slots.payloadBytes && Number.isInteger(byteLength))) {
         throw new RangeError(
-          `length must be a whole number from 0 to ${slots.payloadBytes}, not ${byteLength}`,
+          `length must be a whole number from ${least} to ${slots.payloadBytes}, not ${byteLength}`,
         );
       }
     } catch (error) {
@@ -317,7 +323,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     if (typeof job !== "function") return this.#payload.assign(view, job);
     refuseAsync(job, "push");
     const result = refusePromise((job as (data: T) => unknown)(view), "push");
-    return typeof result === "number" ? result : undefined;
+    return typeof result === "number" && this.#payload.isBytes ? result : undefined;
   }
 
   #view(slot: number, number: number): T {

@@ -87,6 +87,14 @@ export class Payload<T extends Message> {
     return this.#layout && schemaOf(this.#layout);
   }
 
+  /** @throws TypeError for the length of a struct that has but one */
+  checkLength(where: string, length: number | undefined): void {
+    if (length === undefined || this.isVariable) return;
+    throw new TypeError(
+      `${where}: option length is for raw bytes; ${escapeText(this.name)} always takes ${this.structBytes} bytes`,
+    );
+  }
+
   schema(payloadBytes: number): PayloadSchema {
     return { payload: this.#layout === undefined ? { bytes: payloadBytes } : schemaOf(this.#layout) };
   }

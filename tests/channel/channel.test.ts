@@ -109,6 +109,32 @@ describe("messages", () => {
     expect(subscriber.receive()).toMatchObject({ index: 0, missed: 0 });
   });
 
+  test("a struct is sent whole: a length is refused, and what its function returns is none", () => {
+    using publisher = prices();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    const why = "send: option length is for raw bytes; Price always takes ";
+    expect(() => publisher.send({ id: 1 }, { length: 1 })).toThrow(TypeError);
+    const fill = (price: Price) => {
+      price.id = 1;
+    };
+    expect(() => publisher.send(fill, { length: 1 })).toThrow(why);
+    using loan = publisher.loan();
+    expect(() => loan.send({ length: 1 })).toThrow(why);
+    loan.data.id = 2;
+    loan.send();
+    publisher.send((price) => Object.assign(price, { id: 3 }).id);
+    publisher.send((price) => Object.assign(price, { id: 100_000 }).id);
+    const received = [1, 2, 3].map(() => subscriber.receive()!);
+    expect(received.map(({ data, length }) => [data.id, length])).toEqual(
+      [2, 3, 100_000].map((id) => [id, publisher.payloadBytes]),
+    );
+    expect(subscriber.receive()).toBeUndefined();
+  });
+
+  test("a tag that is too long names the file of the channel", () => {
+    expect(() => prices({ tag: "t".repeat(250) })).toThrow(/the file name 'Price_t+\.channel' is too long/);
+  });
+
   test("a publisher with clear: false leaves what the slot held", () => {
     using publisher = prices({ slots: 2, clear: false });
     using subscriber = new Subscriber(Price, { dir, from: "next" });
@@ -122,7 +148,9 @@ describe("messages", () => {
     for (const type of [-1, 1.5, 2 ** 32, Number.NaN]) {
       expect(() => publisher.send({ id: 1 }, { type })).toThrow(RangeError);
     }
-    expect(() => publisher.send({ id: 1 }, { length: 1.5 })).toThrow(RangeError);
+    using bytes = new Publisher(Uint8Array, { dir, create: true, payloadBytes: 10 });
+    expect(() => bytes.send(() => {}, { length: 1.5 })).toThrow(RangeError);
+    expect(bytes.index).toBe(0);
     const wrong: object[] = [{ type: "x" }, { typ: 1 }];
     for (const options of wrong) expect(() => publisher.send({ id: 1 }, options)).toThrow(TypeError);
     {

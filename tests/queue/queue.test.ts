@@ -56,7 +56,21 @@ describe("jobs", () => {
     queue.push({ id: 3 });
     using job = queue.take()!;
     expect(() => job.fail("", { delayMs: 1e300 })).toThrow(RangeError);
-    expect(() => queue.push({ id: 1 }, { length: 1.5 })).toThrow("whole number");
+  });
+
+  test("a struct is pushed whole: a length is refused, and what its function returns is none", async () => {
+    using queue = works();
+    const why = "option length is for raw bytes; Work always takes 12 bytes";
+    expect(() => queue.push({ id: 1 }, { length: 1 })).toThrow(`push: ${why}`);
+    expect(() => queue.tryPush(fillWork(1), { length: 1 })).toThrow(`tryPush: ${why}`);
+    expect(queue.pushAsync({ id: 1 }, { length: 12 })).rejects.toThrow(TypeError);
+    expect(queue.size).toBe(0);
+    queue.push((work) => Object.assign(work, { id: 3, twice: 6, inverse: ~3 >>> 0 }).id);
+    using job = queue.take()!;
+    expect(isWhole(job.data)).toBe(true);
+    using bytes = new Queue(Uint8Array, { dir, create: true, payloadBytes: 5 });
+    expect(() => bytes.push(() => {}, { length: 1.5 })).toThrow("whole number");
+    expect(() => bytes.push(() => 6)).toThrow("from 0 to 5, not 6");
   });
 
   test("resize without options says what it takes", () => {
@@ -323,7 +337,21 @@ describe("files", () => {
     expect(() => new Queue(Uint8Array, { dir, className: "Work" })).toThrow(LayoutMismatchError);
     expect(() => open({ tag: "none" })).toThrow(FileMissingError);
     expect(() => works({ slots: 5 })).toThrow(RangeError);
-    expect(() => works({ maxAttempts: 255 })).toThrow(RangeError);
+    expect(() => works({ tag: "t".repeat(250) })).toThrow(/the file name 'Work_t+\.queue' is too long/);
+  });
+
+  test("maxAttempts is at most 254, and 0 is as much as that", () => {
+    for (const maxAttempts of [255, -1, 1.5]) {
+      expect(() => works({ maxAttempts })).toThrow(
+        `maxAttempts must be a whole number from 1 to 254, or 0 for the most there are (254), not ${maxAttempts}`,
+      );
+    }
+    using queue = works({ maxAttempts: 0 });
+    expect(queue.info().maxAttempts).toBe(0);
+    queue.push({ id: 1 });
+    for (let attempt = 1; attempt <= 254; attempt++) queue.take()!.fail();
+    expect(queue.tryTake()).toBeUndefined();
+    expect(queue.deadLetters.size).toBe(1);
   });
 
   test("jobs that wait and jobs in hand go on in the file that resize makes", () => {
