@@ -22,7 +22,9 @@ import {
   type StructClass,
   type StructSchema,
   structFromSchema,
+  toObject,
   Union,
+  viewOf,
 } from "../../src/struct/index.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { leavesOf } from "../../src/struct/schema/schema.ts";
@@ -218,6 +220,107 @@ test.skipIf(!hasTool("gcc"))("a binary's own BTF is imported", async () => {
   expect(refused).toEqual([]);
   expect(offsetsInC(structs, robot, dir.path, "gcc")).toEqual([]);
 });
+
+const BIG = '__attribute__((scalar_storage_order("big-endian")))';
+
+test.skipIf(!hasTool("gcc"))(
+  "a struct that gcc stores big-endian is imported so: what C wrote is read, in every kind of member",
+  async () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "wire.h");
+    const lines = [
+      "#include <stdint.h>",
+      "enum color { RED, BLUE = 7 };",
+      `struct point { uint16_t x; uint8_t y; } ${BIG};`,
+      "struct plain { uint16_t x; };",
+      `union either { uint32_t whole; uint16_t half; } ${BIG};`,
+      "struct wire { unsigned short a; unsigned int b; float f; double d; uint16_t list[2]; uint32_t grid[2][2];",
+      "  uint32_t low : 3; int high : 9; enum color color; void *p; struct point point; struct plain plain;",
+      `  volatile int64_t wide; char text[4]; struct { uint16_t inner; }; } ${BIG};`,
+      "struct holder { int before; struct point at[2]; union either either; };",
+    ];
+    writeFileSync(header, lines.join("\n"));
+    const program = `#include <stdio.h>
+#include "wire.h"
+int main(void) {
+  struct wire w = { 1, 2, 1.5f, 2.5, { 3, 4 }, { { 5, 6 }, { 7, 8 } }, 5, -3, BLUE, (void *)9, { 10, 11 }, { 12 }, -13, "abc", { 14 } };
+  struct holder h = { 1, { { 2, 3 }, { 4, 5 } }, { 6 } };
+  fwrite(&w, sizeof w, 1, stdout);
+  fwrite(&h, sizeof h, 1, stdout);
+  return 0;
+}`;
+    writeFileSync(join(dir.path, "main.c"), program);
+    run(["gcc", "-o", "main", "main.c"], dir.path);
+    const written = Bun.spawnSync([join(dir.path, "main")]).stdout;
+    // The struct inside is found also where nothing else is big-endian.
+    const inner = importHeader(header, { structs: ["holder"], compiler: "gcc" });
+    expect(inner.text).toContain('@struct({ endian: "big" })\nexport class point extends');
+    const { text, refused, structs } = importHeader(header, { compiler: "gcc" });
+    expect(refused).toEqual([]);
+    // Bits are counted from the other end in it; what is read below shows their places.
+    const counted = structs.filter(({ name }) => name !== "wire");
+    expect(offsetsInC(counted, header, dir.path, "gcc")).toEqual([]);
+    const module = (await load(text, join(dir.path, "wire.ts"))) as Record<string, StructClass>;
+    const { wire, holder } = module as { wire: StructClass; holder: StructClass };
+    const size = layoutOf(wire).size;
+    expect(toObject(viewOf(wire, written.subarray(0, size)))).toMatchObject({
+      a: 1,
+      b: 2,
+      f: 1.5,
+      d: 2.5,
+      list: [3, 4],
+      grid: [
+        [5, 6],
+        [7, 8],
+      ],
+      low: 5,
+      high: -3,
+      color: 7,
+      p: 9n,
+      point: { x: 10, y: 11 },
+      plain: { x: 12 },
+      wide: -13n,
+      text: "abc",
+      inner: 14,
+    });
+    expect(toObject(viewOf(holder, written.subarray(size)))).toMatchObject({
+      before: 1,
+      at: [
+        { x: 2, y: 3 },
+        { x: 4, y: 5 },
+      ],
+      either: { whole: 6 },
+    });
+  },
+);
+
+test.skipIf(!hasTool("gcc"))(
+  "a byte order that debug information does not tell, or a class cannot have, is refused with the member's path",
+  () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "unsure.h");
+    const lines = [
+      "enum color { RED, BLUE = 7 };",
+      `struct alone { enum color color; } ${BIG};`,
+      `struct mixed { struct { unsigned low : 3; }; unsigned short x; } ${BIG};`,
+      `struct wire { unsigned short a; float f; } ${BIG};`,
+      "struct plain { unsigned short a; float f; };",
+    ];
+    writeFileSync(header, lines.join("\n"));
+    const { refused } = importHeader(header, { compiler: "gcc" });
+    expect(refused.map(({ reason }) => reason)).toEqual([
+      expect.stringMatching(/^alone\.color: .* does not tell the byte order of an enum/),
+      "mixed_anonymous_0.low: a bit-field in another byte order than the struct around it",
+    ]);
+    const source = '#include "unsure.h"\nstruct wire w; struct plain p; int main(void) { return 0; }\n';
+    writeFileSync(join(dir.path, "main.c"), source);
+    run(["gcc", "-gbtf", "-fno-eliminate-unused-debug-types", "-o", "main", "main.c"], dir.path);
+    const binary = importBinary(join(dir.path, "main"), { structs: ["wire"] });
+    expect(binary.refused).toEqual([
+      { name: "wire", reason: expect.stringMatching(/^wire\.a: the BTF has short unsigned int twice/) },
+    ]);
+  },
+);
 
 test("a missing compiler, a broken header and a struct that is not there are clear errors", () => {
   using dir = temporaryDirectory();

@@ -3,7 +3,7 @@
  * It knows no atomics, no byte order and no lines. Format: docs.kernel.org/bpf/btf.html.
  */
 import { CodegenError } from "../error.ts";
-import type { DebugMember, DebugType } from "./debug-types.ts";
+import type { DebugInteger, DebugMember, DebugType } from "./debug-types.ts";
 import { textAt } from "./elf.ts";
 
 const MAGIC = 0xeb9f;
@@ -66,6 +66,8 @@ class Table {
   readonly #strings: number;
   readonly #raw: Raw[] = [{ kind: "void", name: "void", count: 0, flag: false, sizeOrType: 0, at: 0 }];
   readonly #made = new Map<number, DebugType>();
+  /** How often each number of more than one byte occurs: one in the other byte order is an entry of its own. */
+  readonly #numbers = new Map<string, number>();
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -87,8 +89,21 @@ class Table {
     const count = info & 0xffff;
     const name = textAt(this.#bytes, this.#strings + this.#bytes.readUInt32LE(at));
     const sizeOrType = this.#bytes.readUInt32LE(at + 8);
-    this.#raw.push({ kind, name, count, flag: info >>> 31 === 1, sizeOrType, at: at + 12 });
+    const raw = { kind, name, count, flag: info >>> 31 === 1, sizeOrType, at: at + 12 };
+    this.#raw.push(raw);
+    if (kind === "int" || kind === "float") {
+      const key = this.#keyOf(raw);
+      this.#numbers.set(key, (this.#numbers.get(key) ?? 0) + 1);
+    }
     return at + 12 + count * (PER_PART[kind] ?? 0) + (EXTRA[kind] ?? 0);
+  }
+
+  #keyOf({ kind, name, sizeOrType, at }: Raw): string {
+    return `${kind} ${name} ${sizeOrType} ${kind === "int" ? this.#bytes.readUInt32LE(at) : 0}`;
+  }
+
+  #isUnsure(raw: Raw): boolean {
+    return raw.sizeOrType > 1 && (this.#numbers.get(this.#keyOf(raw)) ?? 0) > 1;
   }
 
   #type(id: number): DebugType {
@@ -110,9 +125,18 @@ class Table {
     const later: DebugType = { kind: "void", name: "", size: 0 };
     switch (kind) {
       case "int":
-        return integerOf(name, size, this.#bytes.readUInt32LE(raw.at) >>> 24);
+        return {
+          ...integerOf(name, size, this.#bytes.readUInt32LE(raw.at) >>> 24),
+          unsure: this.#isUnsure(raw),
+        };
       case "float":
-        return { kind: name.includes("complex") ? "complex" : "float", name, size, big: false };
+        return {
+          kind: name.includes("complex") ? "complex" : "float",
+          name,
+          size,
+          big: false,
+          unsure: this.#isUnsure(raw),
+        };
       case "ptr":
         return { kind: "pointer", name, size: 8 };
       case "array":
@@ -187,7 +211,7 @@ const PER_PART: Partial<Record<Kind, number>> = {
 };
 const EXTRA: Partial<Record<Kind, number>> = { int: 4, array: 12, var: 4, decl_tag: 4 };
 
-function integerOf(name: string, size: number, encoding: number): DebugType {
+function integerOf(name: string, size: number, encoding: number): DebugInteger {
   if ((encoding & 4) !== 0) return { kind: "integer", name, size, encoding: "bool", big: false };
   if (name === "char") return { kind: "integer", name, size, encoding: "char", big: false };
   return { kind: "integer", name, size, encoding: (encoding & 1) !== 0 ? "signed" : "unsigned", big: false };

@@ -22,6 +22,8 @@ export interface Facts {
   readonly enums: ReadonlyMap<string, DebugEnum>;
   readonly typedefs: ReadonlyMap<string, DebugType>;
   readonly comments: Comments;
+  /** Whether it may have structs in the other byte order, whose enums debug information does not mark. */
+  readonly reverses: boolean;
 }
 
 type Json = Record<string, unknown>;
@@ -65,7 +67,8 @@ export class SchemaBuilder {
   constructor(facts: Facts, all: Iterable<DebugStruct>) {
     this.#facts = facts;
     const isMarked = [...facts.constants.keys()].some((name) => name.endsWith("_BIG_ENDIAN"));
-    this.#someBig = isMarked || [...all].some((struct) => this.#isBig(struct, ""));
+    const seen = new Set<DebugStruct>();
+    this.#someBig = isMarked || [...all].some((struct) => this.#hasBig(struct, seen));
   }
 
   /**
@@ -82,6 +85,7 @@ export class SchemaBuilder {
     const holder = around?.holder ?? own;
     const fields: Record<string, MemberSchema> = {};
     const members = struct.members.filter((member) => !member.name.startsWith(PADDING));
+    this.#checkTold(struct, own, holder);
     for (const member of members) {
       const called = member.name === "" ? this.#handleOf(member) : member.name;
       if (!isMemberName(called))
@@ -137,11 +141,54 @@ export class SchemaBuilder {
   }
 
   #isBig({ members }: DebugStruct, name: string): boolean {
-    if (this.#facts.constants.get(`${name}_BIG_ENDIAN`) === 1n) return true;
-    return members.some(({ type }) => {
-      const inner = resolved(elementOf(type)).type;
-      return (inner.kind === "integer" || inner.kind === "float") && inner.big;
+    return this.#isMarkedBig(name) || members.some(({ type }) => orderTold(type) === "big");
+  }
+
+  #isMarkedBig(name: string): boolean {
+    return this.#facts.constants.get(`${name}_BIG_ENDIAN`) === 1n;
+  }
+
+  /** Whether a struct or one inside it is big-endian. */
+  #hasBig(struct: DebugStruct, seen: Set<DebugStruct>): boolean {
+    if (seen.has(struct)) return false;
+    seen.add(struct);
+    if (this.#isBig(struct, "")) return true;
+    return struct.members.some(({ type }) => {
+      const inner = elementOf(type);
+      return (inner.kind === "struct" || inner.kind === "union") && this.#hasBig(inner, seen);
     });
+  }
+
+  /** Debug information marks numbers that are big-endian, but no enums: those have the order of the numbers beside them. */
+  #checkTold({ members }: DebugStruct, own: string, holder: string): void {
+    if (!this.#facts.reverses || this.#isMarkedBig(holder)) return;
+    if (members.some(({ type }) => orderTold(type) !== undefined)) return;
+    const unknown = members.find(({ type }) => {
+      const inner = elementOf(type);
+      return inner.kind === "enum" && inner.size > 1;
+    });
+    if (unknown === undefined) return;
+    throw new CodegenError(
+      `${own}.${unknown.name}`,
+      "the header uses scalar_storage_order, and debug information does not tell the byte order of an enum without a number of several bytes beside it",
+    );
+  }
+
+  /** The byte order that a member has besides that of its struct. @throws CodegenError where it cannot have one */
+  #ownOrder({ type, name, bitWidth }: DebugMember, declared: DebugType, at: Holder, path: string) {
+    const marked = this.#orderOf(`${at.holder}_${name}`, declared);
+    if (marked !== undefined) return marked;
+    const inner = elementOf(type);
+    if ("unsure" in inner && inner.unsure)
+      throw new CodegenError(
+        path,
+        `the BTF has ${inner.name} twice, as where one is big-endian, and does not tell which this is: import the header instead`,
+      );
+    if (at.endian === undefined || this.#isMarkedBig(at.holder)) return undefined;
+    const told = isNeverReversed(type) ? "little" : orderTold(type);
+    if (told !== undefined && told !== at.endian && bitWidth !== undefined)
+      throw new CodegenError(path, "a bit-field in another byte order than the struct around it");
+    return told;
   }
 
   #member(member: DebugMember, at: Holder): MemberSchema {
@@ -157,7 +204,7 @@ export class SchemaBuilder {
     const size = bytesOf(member.type, place);
     const offset = Math.floor(bitOffset / 8);
     const bits = bitWidth === undefined ? {} : { bits: { offset: bitOffset, width: bitWidth } };
-    const own = this.#orderOf(`${at.holder}_${member.name}`, declared);
+    const own = this.#ownOrder(member, declared, at, path);
     const endian = own !== undefined && own !== at.endian ? { endian: own } : {};
     const anonymous = member.name === "" ? ({ anonymous: true } as const) : {};
     return { type: type as never, offset, size, ...bits, ...endian, ...anonymous };
@@ -288,6 +335,22 @@ export class SchemaBuilder {
     this.enumNames.set(labels, name);
     return { converted: `enumOf(${plain})`, base: plain, labels };
   }
+}
+
+/** The byte order that debug information tells of a type: that of its numbers of more than one byte. */
+function orderTold(type: DebugType): StructSchema["endian"] {
+  const { type: base } = resolved(type);
+  if (base.kind === "array") return base.isVector ? undefined : orderTold(base.element);
+  if (base.kind !== "integer" && base.kind !== "float" && base.kind !== "complex") return undefined;
+  if (base.big) return "big";
+  return base.size > 1 ? "little" : undefined;
+}
+
+/** gcc leaves pointers and vectors as they are in a struct of the other byte order. */
+function isNeverReversed(type: DebugType): boolean {
+  const { type: base } = resolved(type);
+  if (base.kind === "array") return base.isVector || isNeverReversed(base.element);
+  return base.kind === "pointer";
 }
 
 /** Whether a typedef says that a member is big-endian: those of this library's exports, and Linux's `__be32`. */

@@ -25,6 +25,8 @@ export interface DebugInteger {
   readonly size: number;
   readonly encoding: "signed" | "unsigned" | "bool" | "char" | "utf";
   readonly big: boolean;
+  /** Two byte orders of it occur, and the debug information does not tell which one this is. */
+  readonly unsure?: boolean;
 }
 
 export interface DebugFloat {
@@ -32,6 +34,8 @@ export interface DebugFloat {
   readonly name: string;
   readonly size: number;
   readonly big: boolean;
+  /** As of an integer. */
+  readonly unsure?: boolean;
 }
 
 export interface DebugArray {

@@ -351,7 +351,9 @@ class Unit {
   #enum(entry: Entry, name: string, size: number): DebugType {
     const base = this.#referred(entry);
     const signed =
-      base.kind === "integer" ? base.encoding === "signed" : entry.attributes.get(AT.encoding) === 5;
+      base.kind === "integer"
+        ? base.encoding === "signed"
+        : [5, 6].includes(Number(entry.attributes.get(AT.encoding)));
     const values = entry.children
       .filter(({ tag }) => tag === TAG.enumerator)
       .map(
@@ -433,7 +435,8 @@ function abbreviationsAt(bytes: Buffer, at: number): Map<number, Abbreviation> {
 
 function baseType({ attributes }: Entry, name: string, size: number): DebugType {
   const encoding = Number(attributes.get(AT.encoding));
-  const big = attributes.get(AT.endianity) === 1;
+  // A value of an abbreviation (DW_FORM_implicit_const) is a bigint.
+  const big = Number(attributes.get(AT.endianity)) === 1;
   if (encoding === 4) return { kind: "float", name, size, big };
   if (encoding === 3) return { kind: "complex", name, size, big };
   const known = ENCODING[encoding];

@@ -52,7 +52,8 @@ export function importHeader(header: string, options: ImportOptions = {}): Impor
   checkOptions("importHeader", options, KNOWN_OPTIONS);
   const { includes = [], defines = [] } = options;
   const compiler = new Compiler(header, { compiler: options.compiler ?? someCompiler(), includes, defines });
-  const macros = macrosOf(compiler.preprocessed(), resolve(header));
+  const preprocessed = compiler.preprocessed();
+  const macros = macrosOf(preprocessed, resolve(header));
   const first = new Unit(compiler.ask([]).types);
   const questions = [...first.alignQuestions(), ...macros.map(macroQuestion)];
   const { types, values } = compiler.ask(questions);
@@ -64,12 +65,14 @@ export function importHeader(header: string, options: ImportOptions = {}): Impor
     chosen: unit.chosen(options.structs, resolve(header), header),
     aligns: unit.aligns(values),
     constants: new Map([...constantsOf(macros, values), ...unnamed]),
+    reverses: preprocessed.includes("scalar_storage_order"),
   });
 }
 
 /**
  * Makes classes from the section `.BTF` of a binary: a program compiled with `gcc -gbtf`, or a kernel. BTF knows no
- * alignments of structs (the members' are taken), atomics, byte order, macros or comments.
+ * alignments of structs (the members' are taken), atomics, byte order, macros or comments. Where it has a number twice,
+ * as in two byte orders, a member of that type is refused.
  * @param path the binary
  * @param options only `structs` counts, and must be given
  * @throws CodegenError for a file without BTF, and for a name that is not a complete struct in it
@@ -82,7 +85,14 @@ export function importBinary(path: string, options: ImportOptions): Imported {
   const isBare = file.length > 1 && file.readUInt16LE(0) === 0xeb9f;
   const unit = new Unit(btfTypes(isBare ? file : sectionsOf(file, path).get(".BTF"), path));
   const chosen = unit.chosen(options.structs, undefined, path);
-  return importUnit(unit, { from: path, chosen, enums: [], aligns: new Map(), constants: new Map() });
+  return importUnit(unit, {
+    from: path,
+    chosen,
+    enums: [],
+    aligns: new Map(),
+    constants: new Map(),
+    reverses: false,
+  });
 }
 
 const KNOWN_OPTIONS = { structs: "any", includes: "any", defines: "any", compiler: "string" } as const;
@@ -102,9 +112,11 @@ interface Findings {
   readonly enums: readonly NamedEnum[];
   readonly aligns: ReadonlyMap<DebugStruct, number>;
   readonly constants: ReadonlyMap<string, bigint | number>;
+  /** See `Facts`. */
+  readonly reverses: boolean;
 }
 
-function importUnit(unit: Unit, { from, chosen, enums, aligns, constants }: Findings): Imported {
+function importUnit(unit: Unit, { from, chosen, enums, aligns, constants, reverses }: Findings): Imported {
   const integers = new Map(
     [...constants].flatMap(([name, value]) => (typeof value === "bigint" ? [[name, value] as const] : [])),
   );
@@ -115,6 +127,7 @@ function importUnit(unit: Unit, { from, chosen, enums, aligns, constants }: Find
     enums: unit.enums,
     typedefs: unit.typedefs,
     comments: new Comments(),
+    reverses,
   };
   const builder = new SchemaBuilder(
     facts,
