@@ -29,6 +29,8 @@ export interface ModuleParts {
   readonly enums?: readonly {
     readonly name: string;
     readonly values: readonly (readonly [string, bigint])[];
+    /** Bytes: values of eight are bigints. */
+    readonly size: number;
   }[];
 }
 
@@ -41,9 +43,10 @@ const RESERVED = new Set(
   `arguments await break case catch class const continue debugger default delete do else enum eval export extends false
 finally for function if implements import in instanceof interface let new null package private protected public return
 static super switch this throw true try typeof var void while with yield undefined NaN Infinity Symbol Object Error
-Number BigInt bigint number string boolean any unknown never symbol object
+String Number BigInt Boolean Function Array Map Set WeakMap WeakSet Math JSON Promise Reflect Proxy Date RegExp TypeError
+globalThis require exports Record keyof readonly unique infer bigint number string boolean any unknown never symbol object
 Int8Array Uint8Array Int16Array Uint16Array Int32Array Uint32Array Float32Array Float64Array BigInt64Array
-BigUint64Array Atomic CArray StructArray Struct Union StructClass Anonymous anonymous array asNumber atomic bits bytes
+BigUint64Array Atomic CArray StructArray Struct MmapStructure Union StructClass Anonymous anonymous array asNumber atomic bits bytes
 chars wchars enumOf field layoutOf nested struct structFromSchema checkLayout`.split(/\s+/),
 );
 
@@ -62,11 +65,16 @@ class Module {
     this.#parts = parts;
     this.#someBig = declarations.some(({ big, schema }) => big || schema.endian !== undefined);
     for (const one of parts.enums ?? [])
-      this.#enums.set(freeName(one.name), enumLines(freeName(one.name), one.values));
+      this.#enums.set(freeName(one.name), enumLines(freeName(one.name), one.values, one.size === 8));
   }
 
   text(): string {
-    for (const declaration of this.#declarations) this.#names.set(declaration, className(declaration));
+    const taken = new Set(this.#declarations.map(({ name }) => name).filter((name) => !isTaken(name)));
+    for (const declaration of this.#declarations) {
+      const name = className(declaration, taken);
+      taken.add(name);
+      this.#names.set(declaration, name);
+    }
     const classes = this.#declarations.flatMap((declaration) => ["", ...this.#class(declaration)]);
     const constants = (this.#parts.constants ?? []).map(([name, value]) => this.#constant(name, value));
     const imports = [
@@ -367,10 +375,13 @@ function unitOf({ from, to }: { from: number; to: number }, { declaration }: Pla
   return [8, 16, 32, 64].find((unit) => Math.ceil(from / unit) * unit === to && from !== to);
 }
 
-function className({ name, path }: Declaration): string {
+/** A name that changes is one that no other struct has. */
+function className({ name, path }: Declaration, taken: ReadonlySet<string>): string {
   if (!/^[\p{ID_Start}_$][\p{ID_Continue}$]*$/u.test(name))
     throw new CodegenError(path, `${name} cannot be a name`);
-  return freeName(name);
+  let free = freeName(name);
+  while (free !== name && taken.has(free)) free += "_";
+  return free;
 }
 
 const freeName = (name: string): string => (isTaken(name) ? `${name}_` : name);

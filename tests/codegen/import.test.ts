@@ -68,7 +68,7 @@ for (const compiler of ["gcc", "clang"]) {
     const module = await load(text, join(dir.path, "robot.ts"));
     expect(module.state_t).toEqual({ IDLE: 0, RUNNING: 5, FAULT: -1 });
     expect(module.HOUR).toBe(3600);
-    expect(module.unused).toEqual({ NEVER: 0, ALWAYS: 2 ** 32 });
+    expect(module.unused).toEqual({ NEVER: 0n, ALWAYS: 2n ** 32n });
     expect(text).toContain("export class robot extends Struct {");
     expect(text).toContain("/** How far it has come, in mm. */");
     expect(text).toContain("a pointer to a function");
@@ -220,6 +220,81 @@ test.skipIf(!hasTool("gcc"))("a binary's own BTF is imported", async () => {
   expect(refused).toEqual([]);
   expect(offsetsInC(structs, robot, dir.path, "gcc")).toEqual([]);
 });
+
+test.skipIf(!hasTool("gcc"))(
+  "an enum of 64 bits is imported with bigints, which its members take, and the module compiles",
+  async () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "huge.h");
+    const lines = [
+      "enum big { HUGE_ = 0x123456789abcLL, NEG = -1 };",
+      "enum most { MOST = 0x7fffffffffffffffLL };",
+      "enum all { NONE, ALL = 0xffffffffffffffffULL };",
+      "typedef enum { ALIASED = 0x123456789abcLL } alias;",
+      "struct huge { enum big big; enum most most; enum all all; alias alias; enum big list[2]; enum big few : 50; };",
+    ];
+    writeFileSync(header, lines.join("\n"));
+    const { text, refused } = importHeader(header, { compiler: "gcc" });
+    expect(refused).toEqual([]);
+    const module = await load(text, join(dir.path, "huge.ts"));
+    expect(module).toMatchObject({
+      big: { HUGE_: 0x123456789abcn, NEG: -1n },
+      most: { MOST: 2n ** 63n - 1n },
+      all: { NONE: 0n, ALL: 2n ** 64n - 1n },
+      alias: { ALIASED: 0x123456789abcn },
+    });
+    const bytes = new Uint8Array(56);
+    const view = viewOf(module.huge as StructClass, bytes) as unknown as Record<string, bigint>;
+    view.most = 2n ** 63n - 1n;
+    expect(new DataView(bytes.buffer).getBigInt64(8, true)).toBe(2n ** 63n - 1n);
+    expect(compiled(dir.path, "huge.ts")).toBe("");
+  },
+);
+
+/** Names that generated code, and what compilers make of decorators, use. */
+const TAKEN =
+  `String Number BigInt Symbol Boolean Array Map Set WeakMap Math JSON Object Error TypeError Function Promise
+Reflect Record MmapStructure Proxy Date RegExp globalThis require exports keyof readonly unique infer`.split(
+    /\s+/,
+  );
+
+test.skipIf(!hasTool("gcc"))(
+  "structs, enums and constants with names of JavaScript's own objects are imported, and the module loads and compiles",
+  async () => {
+    using dir = temporaryDirectory();
+    const structs = TAKEN.map((name) => `struct ${name} { int x; long wide; char text[4]; };`);
+    const both = `struct all_of_them { ${TAKEN.map((name, i) => `struct ${name} m${i};`).join(" ")} };`;
+    const enums = TAKEN.map((name) => `enum ${name} { ${name}_ONE = 1 };`);
+    const uses = `struct with_enums { ${TAKEN.map((name, i) => `enum ${name} m${i};`).join(" ")} };`;
+    const defines = TAKEN.map((name, i) => `#define ${name} ${i}`);
+    const headers = {
+      structs: [...structs, both, "struct Object_ { int y; };"],
+      enums: [...enums, uses],
+      constants: [...defines, "struct one { int x; };"],
+    };
+    for (const [kind, lines] of Object.entries(headers)) {
+      const header = join(dir.path, `${kind}.h`);
+      writeFileSync(header, lines.join("\n"));
+      const { text, refused } = importHeader(header, { compiler: "gcc" });
+      expect(refused).toEqual([]);
+      const module = await load(text, join(dir.path, `${kind}.ts`));
+      if (kind === "structs") expect(layoutOf(module.String_ as StructClass).name).toBe("String");
+      if (kind === "enums") expect(module.String_).toEqual({ String_ONE: 1 });
+      if (kind === "constants") expect(module.String).toBe(0);
+      expect(compiled(dir.path, `${kind}.ts`)).toBe("");
+    }
+  },
+);
+
+/** What the compiler says of a module. */
+function compiled(dir: string, file: string): string {
+  const root = join(import.meta.dir, "../..");
+  const compilerOptions = { types: [join(root, "node_modules/bun-types")] };
+  const config = { extends: join(root, "tsconfig.json"), include: [file], compilerOptions };
+  writeFileSync(join(dir, "tsconfig.json"), JSON.stringify(config));
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  return Bun.spawnSync([process.execPath, tsc, "-p", join(dir, "tsconfig.json")]).stdout.toString();
+}
 
 const BIG = '__attribute__((scalar_storage_order("big-endian")))';
 

@@ -103,6 +103,7 @@ const someCompiler = (): string =>
 interface NamedEnum {
   readonly name: string;
   readonly values: readonly (readonly [string, bigint])[];
+  readonly size: number;
 }
 
 interface Findings {
@@ -235,7 +236,11 @@ class Unit {
       }),
     );
     const own = this.#allEnums.filter(({ file, name }) => file === header && !name.endsWith("_enum_labels"));
-    const called = own.map((one) => ({ name: one.name || (names.get(one) ?? ""), values: one.values }));
+    const called = own.map((one) => ({
+      name: one.name || (names.get(one) ?? ""),
+      values: one.values,
+      size: one.size,
+    }));
     return {
       named: called.filter(({ name }) => name !== ""),
       unnamed: called.flatMap(({ name, values }) => (name === "" ? values : [])),
