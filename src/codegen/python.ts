@@ -68,6 +68,31 @@ const BITS = [
   "    return property(get, put)",
 ];
 
+/** What the module itself uses by name: a class of that name would stand in its place. */
+const USED = new Set("ctypes enum _bits int bytes bool len getattr property ValueError __debug__".split(" "));
+
+/** What ctypes reads of a class, and how a class is laid over memory. */
+const OF_CTYPES = new Set(
+  `_fields_ _pack_ _anonymous_ _align_ _layout_ _swappedbytes_
+from_buffer from_buffer_copy from_address from_param in_dll`.split(/\s+/),
+);
+
+const isDunder = (name: string): boolean => /^__.*__$/.test(name);
+
+function classIn(name: string, path: string): string {
+  if (USED.has(name)) throw new CodegenError(path, `the Python module uses the name ${name} itself`);
+  return nameIn("Python", name, path);
+}
+
+function checkMember({ name, path, bits }: Item): void {
+  if (OF_CTYPES.has(name)) throw new CodegenError(path, `ctypes gives ${name} a meaning of its own`);
+  if (isDunder(name)) throw new CodegenError(path, `Python gives ${name} a meaning of its own`);
+  if (/^shms_bits_\d+$/.test(name) || (name === "_bits" && bits !== undefined))
+    throw new CodegenError(path, `the Python module uses the name ${name} itself`);
+  if (name.startsWith("__") && bits !== undefined)
+    throw new CodegenError(path, `Python renames ${name} inside a class, where a bit-field is a property`);
+}
+
 class Module {
   usesBits = false;
   usesEnums = false;
@@ -77,7 +102,8 @@ class Module {
 
   struct(declaration: Declaration): string[] {
     const { name, kind, size, path } = declaration;
-    nameIn("Python", name, path);
+    classIn(name, path);
+    for (const item of declaration.items) checkMember(item);
     const placed = place(declaration, rules(this.#aligned));
     this.#aligned.set(declaration, placed.pack === undefined ? placed.align : 1);
     const anonymous = declaration.items.filter((item) => item.anonymous).map(({ name: n }) => quoted(n));
@@ -111,12 +137,17 @@ class Module {
     if (spec.kind === "struct") return spec.struct.name;
     if (spec.kind === "opaque") return `ctypes.c_uint8 * ${spec.size}`;
     if (spec.kind === "text") return textType(spec, item);
-    if (spec.labels) this.#enum(spec.labels);
+    if (spec.labels) this.#enum(spec.labels, item.path);
     return scalarType(spec, item);
   }
 
-  #enum({ name, values }: NonNullable<ScalarSpec["labels"]>): void {
+  #enum({ name, values }: NonNullable<ScalarSpec["labels"]>, path: string): void {
     if (this.#enumNames.has(name)) return;
+    const own = values.find(
+      ([label]) => label === "mro" || /^_[^_].*[^_]_$|^_[^_]_$/.test(label) || isDunder(label),
+    );
+    if (own !== undefined)
+      throw new CodegenError(path, `the label ${quoted(own[0])} cannot stand in an enum of Python`);
     this.#enumNames.add(name);
     this.usesEnums = true;
     const members = values.map(([label, value]) => `${quoted(label)}: ${value}`);
@@ -136,7 +167,7 @@ class Module {
   #property(storage: string, byteOffset: number, { name, path, spec, bits, big }: Item): string {
     if (spec.kind !== "scalar" || bits === undefined)
       throw new CodegenError(path, "a bit-field must be a number");
-    if (spec.labels) this.#enum(spec.labels);
+    if (spec.labels) this.#enum(spec.labels, path);
     const flags = [
       ...(spec.as === "signed" ? [", signed=True"] : []),
       ...(spec.as === "bool" ? [", boolean=True"] : []),

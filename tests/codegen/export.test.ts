@@ -19,10 +19,12 @@ import {
   chars,
   enumOf,
   field,
+  layoutOf,
   nested,
   Struct,
   type StructSchema,
   struct,
+  structOf,
 } from "../../src/struct/index.ts";
 import { seedOfRun } from "../support/random.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -250,3 +252,43 @@ test("what a language cannot express is refused with the member's path", () => {
   expect(() => exportStruct(Own, "ts")).toThrow("Own.value: the type own is code of its class");
   expect(() => exportStruct(Own, "cobol" as never)).toThrow(TypeError);
 });
+
+/** One member of a name, as a schema: decorators have no computed names. */
+const named = (name: string, type: unknown, called = "R"): StructSchema => {
+  const schema = layoutOf(structOf({ before: c_int32, [name]: type as never }));
+  return schemaOf({ ...schema, name: called });
+};
+
+/** A layout is more than a schema: as text it is only that. */
+const schemaOf = (schema: object): StructSchema => JSON.parse(JSON.stringify(schema));
+
+test("members that ctypes or the Python language would take for their own are refused with their path in a Python export", () => {
+  const members =
+    `_fields_ _pack_ _anonymous_ _align_ _layout_ _swappedbytes_ __init__ __class__ __new__ __dict__ __repr__
+from_buffer from_buffer_copy from_address shms_bits_0`.split(/\s+/);
+  for (const name of members)
+    for (const type of [c_int32, bits(c_uint32, 3)])
+      expect(() => exportStruct(named(name, type), "python"), name).toThrow(`R.${name}: `);
+  for (const name of ["_bits", "__private"])
+    expect(() => exportStruct(named(name, bits(c_uint32, 3)), "python")).toThrow(`R.${name}: `);
+  for (const label of ["mro", "_x_", "__init__"])
+    expect(() => exportStruct(named("e", enumOf(c_int32, { [label]: 1 })), "python")).toThrow(
+      `R.e: the label "${label}"`,
+    );
+  for (const name of ["ctypes", "enum", "_bits", "int", "bytes", "len", "getattr", "property"])
+    expect(() => exportStruct(named("x", bits(c_uint32, 3), name), "python")).toThrow(`${name}: `);
+});
+
+test.skipIf(!hasTool("python3"))(
+  "members called as what Python has besides are exported to Python, and the module is imported and used",
+  () => {
+    using dir = temporaryDirectory();
+    for (const name of ["_objects", "_length_", "property", "mro", "__private", "_bits", "ctypes", "int"]) {
+      writeFileSync(`${dir.path}/R.py`, exportStruct(named(name, c_int32), "python"));
+      const program = `from R import *
+r = R.from_buffer(bytearray(b"\\1\\0\\0\\0\\2\\0\\0\\0"))
+print(R().before, r.before, getattr(r, "${name}"))`;
+      expect(run(["python3", "-B", "-c", program], dir.path), name).toBe("0 1 2\n");
+    }
+  },
+);
