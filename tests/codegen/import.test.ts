@@ -397,6 +397,36 @@ test.skipIf(!hasTool("gcc"))(
   },
 );
 
+test.skipIf(!hasTool("gcc"))(
+  "of a header that defines no struct an import says so, also where it includes one that does",
+  () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "e.h");
+    const contents = {
+      "nothing at all": "",
+      "a prototype": "int f(int);",
+      "an incomplete struct": "struct a; struct a *f(void);",
+      "a guard": "#ifndef E_H\n#define E_H\nint f(int);\n#endif",
+      "an include": `#include "${robot}"\nint f(int);`,
+      "a typedef": "typedef int number;",
+    };
+    for (const [what, text] of Object.entries(contents)) {
+      writeFileSync(header, text);
+      for (const compiler of ["gcc", "clang"].filter(hasTool))
+        expect(() => importHeader(header, { compiler }), what).toThrow(
+          `${header}: it defines no struct, union or enum`,
+        );
+      expect(() => importHeader(header, { structs: ["a"], compiler: "gcc" }), what).toThrow(
+        "it declares no complete struct or union a",
+      );
+    }
+    writeFileSync(header, "enum only { ONE = 1 };");
+    expect(importHeader(header, { compiler: "gcc" }).text).toContain("export const only = { ONE: 1 }");
+    writeFileSync(header, "#define LIMIT 3\nint f(int);");
+    expect(importHeader(header, { compiler: "gcc" }).text).toContain("export const LIMIT = 3;");
+  },
+);
+
 test("a missing compiler, a broken header and a struct that is not there are clear errors", () => {
   using dir = temporaryDirectory();
   expect(() => importHeader(robot, { compiler: "no-such-compiler" })).toThrow("needs a C compiler");

@@ -112,15 +112,14 @@ class Cursor {
 }
 
 /**
- * The types of the first unit.
+ * The types of the first unit. A compiler writes no debug information for a unit that declares none.
  * @param sections of the object file
  * @param path for messages
- * @throws CodegenError where there is no DWARF 5
+ * @throws CodegenError where it is no DWARF 5
  */
 export function dwarfTypes(sections: ReadonlyMap<string, Buffer>, path: string): DebugType[] {
   const info = sections.get(".debug_info");
-  if (info === undefined || info.length === 0)
-    throw new CodegenError(path, "it has no debug information (DWARF)");
+  if (info === undefined || info.length === 0) return [];
   try {
     return new Unit(sections, info, path).types();
   } catch (error) {

@@ -43,8 +43,8 @@ export interface Imported {
  * that. Enums become const objects, macros of numbers constants; comments of structs and members are kept. `__int128`,
  * `_Complex` and the like become bytes, pointers `c_void_p`, each with a comment.
  * @param header path of the header
- * @throws CodegenError without a compiler, for a header that does not compile, and for a name in `structs` that is
- * not a complete struct
+ * @throws CodegenError without a compiler, for a header that does not compile or defines no struct, union or enum, and
+ * for a name in `structs` that is not a complete struct
  * @throws TypeError for an option there is not
  * @example await Bun.write("robot.ts", importHeader("robot.h", { structs: ["robot"] }).text);
  */
@@ -59,12 +59,20 @@ export function importHeader(header: string, options: ImportOptions = {}): Impor
   const { types, values } = compiler.ask(questions);
   const unit = new Unit(types);
   const { named, unnamed } = unit.enumsIn(resolve(header));
+  const chosen = unit.chosen(options.structs, resolve(header), header);
+  const constants = new Map([...constantsOf(macros, values), ...unnamed]);
+  const hasOther = named.length > 0 || [...constants.keys()].some(isPublic);
+  if (options.structs === undefined && chosen.length === 0 && !hasOther)
+    throw new CodegenError(
+      header,
+      "it defines no struct, union or enum itself; structs of the headers it includes come by name, with the option structs",
+    );
   return importUnit(unit, {
     from: header,
     enums: named,
-    chosen: unit.chosen(options.structs, resolve(header), header),
+    chosen,
     aligns: unit.aligns(values),
-    constants: new Map([...constantsOf(macros, values), ...unnamed]),
+    constants,
     reverses: preprocessed.includes("scalar_storage_order"),
   });
 }
@@ -150,7 +158,7 @@ function importUnit(unit: Unit, { from, chosen, enums, aligns, constants, revers
     from,
     enums,
     comments: builder.comments,
-    constants: [...constants].filter(([name]) => !/^_/.test(name)),
+    constants: [...constants].filter(([name]) => isPublic(name)),
   };
   return { text: writeTypeScript(declarations, parts), structs, refused, constants };
 }
@@ -175,6 +183,8 @@ function reasonOf(error: unknown): string {
   if (error instanceof Error && error.name === "StructDefinitionError") return error.message;
   throw error;
 }
+
+const isPublic = (name: string): boolean => !name.startsWith("_");
 
 const macroQuestion = ({ name }: Macro): Question => ({ name: `shms_macro_${name}`, expression: name });
 
