@@ -53,10 +53,12 @@ function look(content: QueueContent, payload: Payload<Message>, trust: Trust): L
 /** Its depth, and how long the job has been taken that was taken first. */
 function gauges({ slots }: QueueContent): Record<string, number> {
   const { ready, delayed, taken } = slots.counts();
-  const times = [...slots]
-    .filter((slot) => stateOf(slots.word(slot)) === TAKEN)
-    .map((slot) => slots.takenAtMs(slot));
-  const oldest = Math.min(...times.filter((time) => time > 0));
+  let oldest = Number.POSITIVE_INFINITY;
+  for (const slot of slots) {
+    if (stateOf(slots.word(slot)) !== TAKEN) continue;
+    const time = slots.takenAtMs(slot);
+    if (time > 0 && time < oldest) oldest = time;
+  }
   const gauges = { ready, delayed, taken };
   return Number.isFinite(oldest) ? { ...gauges, oldestTakenMs: Math.max(0, nowMs() - oldest) } : gauges;
 }

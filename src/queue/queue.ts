@@ -461,7 +461,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * to go there and have not been moved yet are moved first.
    * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else;
    *   UntrustedFileError; SystemError; TypeError, RangeError for the options
-   * @example for (let job = queue.deadLetters.tryTake(); job; job = queue.deadLetters.tryTake()) { …; job.done(); }
+   * @example const dead = queue.deadLetters; for (let job = dead.tryTake(); job; job = dead.tryTake()) { …; job.done(); }
    */
   get deadLetters(): Queue<T> {
     this.#current();
