@@ -5,6 +5,10 @@
 
 /** More than a few are no accident. */
 const MAX_FILES = 8;
+/** How often a file may try by itself: CI's machine has other tenants. */
+const TRIES = 2;
+/** What stands before a failed test in a log: the line of the source, expected and received. */
+const LINES_BEFORE = 25;
 
 /** The files that failed, by a log of `bun test` or of scripts/platform/each-file.sh. */
 export function failedFiles(log: string): string[] {
@@ -22,6 +26,18 @@ export function failedFiles(log: string): string[] {
   return [...failed];
 }
 
+/** The failed tests of a log with what was printed before each, for the end of a long log, of which CI shows only that. */
+export function failuresIn(log: string): string {
+  const lines = log.split("\n");
+  const shown = new Set<number>();
+  for (const [at, line] of lines.entries()) {
+    if (/^\d+ tests? failed:$/.test(line)) break;
+    if (!line.startsWith("(fail)") && !/exit code [1-9]\d*$/.test(line)) continue;
+    for (let i = Math.max(0, at - LINES_BEFORE); i <= at; i++) shown.add(i);
+  }
+  return [...shown].map((at) => lines[at]).join("\n");
+}
+
 /**
  * Runs the failed files of a log again; true when each passes by itself.
  * @param run runs one file and says whether it passed
@@ -32,9 +48,16 @@ export async function passAlone(log: string, run: (file: string) => Promise<bool
   const files = failedFiles(log);
   if (files.length === 0 || files.length > MAX_FILES) return false;
   for (const file of files) {
-    console.log(`\n== again, by itself: ${file}`);
-    if (!(await run(file))) return false;
+    if (!(await passes(file, run))) return false;
   }
   console.log(`\nPASSED ONLY ALONE: ${files.join(", ")}`);
   return true;
+}
+
+async function passes(file: string, run: (file: string) => Promise<boolean>): Promise<boolean> {
+  for (let tried = 0; tried < TRIES; tried++) {
+    console.log(`\n== again, by itself: ${file}`);
+    if (await run(file)) return true;
+  }
+  return false;
 }

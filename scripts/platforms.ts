@@ -12,7 +12,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import { passAlone } from "./alone.ts";
+import { failuresIn, passAlone } from "./alone.ts";
 
 const root = join(import.meta.dir, "..");
 const RECORD = join(root, "docs/internals/platforms.json");
@@ -64,6 +64,9 @@ interface Result {
   notHere?: string;
 }
 
+/** What failed on which platform, for the end of the log. */
+const failures: string[] = [];
+
 type Results = Partial<Record<string, Result>>;
 
 function bunVersion(): string {
@@ -108,6 +111,7 @@ async function run(platform: Platform): Promise<Result> {
     result.passed += result.failed;
     result.failed = 0;
   }
+  if (result.failed > 0) failures.push(`\n== failed on ${platform.name}\n${failuresIn(first.log)}`);
   console.log(`${platform.name}: ${Math.round((performance.now() - begun) / 1000)} s`);
   return result;
 }
@@ -182,6 +186,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (results[platform.name] !== undefined) continue;
     if (names.length === 0 || names.includes(platform.name)) results[platform.name] = await run(platform);
   }
+  for (const failure of failures) console.log(failure);
   console.log(`\n${table(results)}\n`);
   if (args.includes("--record")) record(results);
   return total(Object.values(results).filter((result) => result !== undefined));

@@ -1,6 +1,6 @@
 /** Which tests run on the other platforms, and which run again. */
 import { expect, test } from "bun:test";
-import { failedFiles, passAlone } from "../scripts/alone.ts";
+import { failedFiles, failuresIn, passAlone } from "../scripts/alone.ts";
 import { linesOf, selectionOf } from "../scripts/platform/selection.ts";
 
 const LOG = `tests/a.test.ts:
@@ -25,4 +25,22 @@ test("a file that failed or died runs again by itself; one that fails by itself 
   expect(await passAlone(LOG, async () => true)).toBe(true);
   expect(await passAlone(LOG, async (file) => file !== "tests/c.test.ts")).toBe(false);
   expect(await passAlone("3 fail", async () => true)).toBe(false);
+});
+
+test("a file that failed by itself has a second try, and no third", async () => {
+  const passesAt = (wanted: number) => {
+    let tried = 0;
+    return () => Promise.resolve(++tried === wanted);
+  };
+  const log = "tests/b.test.ts:\n(fail) two [1ms]\n";
+  expect(await passAlone(log, passesAt(2))).toBe(true);
+  expect(await passAlone(log, passesAt(3))).toBe(false);
+});
+
+test("what failed is told once, with what was printed before it", () => {
+  const told = failuresIn(
+    `${"(pass) x\n".repeat(40)}error: expected 3\n(fail) two [1ms]\n1 tests failed:\n(fail) two [1ms]\n`,
+  );
+  expect(told).toEndWith("error: expected 3\n(fail) two [1ms]");
+  expect(told.split("\n").length).toBe(26);
 });
