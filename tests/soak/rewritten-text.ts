@@ -1,12 +1,17 @@
 /**
- * Each kind of reader against each kind of writer: bun tests/soak/rewritten-text.ts [SECONDS A PAIR, 60] [PAIRS AT A TIME, 1]
+ * Each kind of reader against each kind of writer:
+ * bun tests/soak/rewritten-text.ts [SECONDS A PAIR, 60] [PAIRS AT A TIME, 1] [KIND OF READER, all …]
  * A pair is two busy processes; the last lines are the figures for docs/internals/security.md.
  */
 import { READERS, readWhileRewritten, WRITERS } from "../security/rewritten-text.ts";
 
 const seconds = Number(process.argv[2] ?? 60);
 const lanes = Number(process.argv[3] ?? 1);
-const pairs = READERS.flatMap((reader) => WRITERS.map((writer) => ({ reader, writer })));
+const chosen = process.argv.slice(4);
+const unknown = chosen.filter((kind) => !READERS.includes(kind));
+if (unknown.length > 0) throw new TypeError(`no such readers: ${unknown}; there are ${READERS}`);
+const readers = chosen.length > 0 ? chosen : READERS;
+const pairs = readers.flatMap((reader) => WRITERS.map((writer) => ({ reader, writer })));
 const readsOf = new Map<string, number>();
 let failures = 0;
 let done = 0;

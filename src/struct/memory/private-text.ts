@@ -31,6 +31,7 @@ export function readText(memory: Memory, start: number, size: number, format: Te
   if (size > SHORT_BYTES && bytes[start + SHORT_BYTES - 2] !== 0)
     return readLong(bytes, start, size, format, FIRST_BYTES);
   // A word has a zero byte (or half) exactly if subtracting 1 from each lane borrows in a lane whose top bit is clear.
+  let seen = 0;
   const ones = format.unit === 1 ? 0x01010101 : 0x00010001;
   const tops = format.unit === 1 ? 0x80808080 : 0x80008000;
   const wordsEnd = Math.min(size, SHORT_BYTES) & ~7;
@@ -39,12 +40,19 @@ export function readText(memory: Memory, start: number, size: number, format: Te
     const high = view.getInt32(start + i + 4, true);
     scratchWords[i >> 2] = low;
     scratchWords[(i >> 2) + 1] = high;
+    seen |= low | high;
     if (((((low - ones) & ~low) | ((high - ones) & ~high)) & tops) !== 0)
-      return bytesBackend.decode[format.encoding](scratch, endOfText(scratch, i, i + 8, format.unit));
+      return decodeSeen(seen, endOfText(scratch, i, i + 8, format.unit), format);
   }
   if (size > SHORT_BYTES) return readLong(bytes, start, size, format, FIRST_BYTES);
   for (let i = wordsEnd; i < size; i++) scratch[i] = bytes[start + i] as number;
   return bytesBackend.decode[format.encoding](scratch, endOfText(scratch, wordsEnd, size, format.unit));
+}
+
+/** Letters of ASCII alone, of which `seen` has all bits, are the same in Latin-1, whose decoder has less to look at. */
+function decodeSeen(seen: number, end: number, { encoding }: TextFormat): string {
+  const isAscii = (seen & 0x80808080) === 0 && encoding === "utf8";
+  return bytesBackend.decode[isAscii ? "latin1" : encoding](scratch, end);
 }
 
 /** Copies no more than it needs, give or take a factor: a field of 1 GiB may hold three letters. */
