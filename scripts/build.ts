@@ -19,6 +19,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { BunPlugin } from "bun";
+import { compileCommand, WHOLE_FILE } from "./build/command.ts";
 import { compileDeclarations } from "./build/declarations.ts";
 import { filesOfModules } from "./build/files.ts";
 import { mainEntry } from "./build/main-entry.ts";
@@ -167,6 +168,8 @@ const plainRequire = (code: string): string =>
 
 const SHEBANG = "#!/usr/bin/env bun";
 const isCommand = (file: string): boolean => file.startsWith("cli/");
+/** `cli/main.js` itself is the command in one file (build/command.ts). */
+const nameOf = (file: string): string => (file === "cli/main.js" ? WHOLE_FILE : file);
 
 /**
  * Text without `require` tells Bun that there is nothing to transpile, which saves a part of the time to load it.
@@ -180,14 +183,14 @@ function finished(file: string, { code, map }: Text): Text {
   const modules = sources.sources.map((source) => resolve(root, source));
   sources.sources = modules.map((module) => relative(folder, module));
   sources.sourcesContent = modules.map((module) => (existsSync(module) ? readFileSync(module, "utf8") : ""));
-  const link = `//# sourceMappingURL=${basename(file)}.map`;
+  const link = `//# sourceMappingURL=${basename(nameOf(file))}.map`;
   return {
     code: `${text.replace(/^\/\/ @bun\b.*/, pragma).replace(/\n\/\/# debugId=.*\n?/, "\n")}${link}\n`,
     map: JSON.stringify(sources),
   };
 }
 
-function write(file: string, text: string): void {
+function write(file: string, text: string | Uint8Array): void {
   const path = join(fresh, file);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text, { mode: isCommand(file) && file.endsWith(".js") ? 0o755 : 0o644 });
@@ -203,9 +206,10 @@ async function build(): Promise<void> {
   const threads = await compileThreads(files.keys());
   for (const file of new Set(files.values())) {
     const text = finished(file, await bundle(START, { ...FILE, plugins: [splitter(file, files, threads)] }));
-    write(file, text.code);
-    write(`${file}.map`, text.map);
+    write(nameOf(file), text.code);
+    write(`${nameOf(file)}.map`, text.map);
   }
+  for (const [file, content] of await compileCommand(src, files, threads)) write(file, content);
   for (const [file, text] of compileDeclarations(root, publicModules())) write(file, text);
   for (const [file, text] of await compileForNode(src)) write(file, text);
   write("not-bun.js", readFileSync(join(src, "not-bun.js"), "utf8"));

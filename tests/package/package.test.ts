@@ -1,6 +1,6 @@
 /** The packed file, as users install it. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import * as mainInSource from "../../src/index.ts";
 import { root } from "../support/built.ts";
@@ -29,12 +29,16 @@ test("only compiled modules are packed, each with its source map, beside declara
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    // The bytecode of the command, which is one file.
+    "dist/cli/main.js.jsc",
     "interop/c/shmstruct.h",
     "interop/python/shmstruct.py",
     "package.json",
   ]);
   // Those of dist/node/ but one only name what that one exports.
-  const modules = files.filter((path) => /^(?!dist\/node\/(?!all\.))(?!dist\/not-bun).*\.js$/.test(path));
+  const modules = files.filter((path) =>
+    /^(?!dist\/node\/(?!all\.))(?!dist\/not-bun)(?!dist\/cli\/main\.).*\.js$/.test(path),
+  );
   expect(modules.filter((path) => !files.includes(`${path}.map`))).toEqual([]);
 });
 
@@ -72,6 +76,30 @@ test("the command that package.json's bin names runs from node_modules/.bin", ()
     firstLine: "usage: shmstruct COMMAND …",
   });
 });
+
+test("the command works in one file with its bytecode, without the bytecode, and with a class of the user's", () => {
+  const structs = `import { c_int32, field, MmapStructure } from "shmstruct";
+export class Robot extends MmapStructure { @field(c_int32) speed!: number; }`;
+  const make = `import { Manager } from "shmstruct"; import { Robot } from "./structs.ts";
+new Manager(Robot, { dir: ".", create: true }).set("speed", 7);`;
+  const files = { "structs.ts": structs, "make.ts": make };
+  const dir = shop.project({ experimentalDecorators: true }, files);
+  expect(run([process.execPath, "make.ts"], dir)).toEqual({ exitCode: 0, output: "" });
+  const command = join(dir, "node_modules", "shmstruct", "dist", "cli", "main.js");
+  const shmstruct = (...args: string[]): unknown => run([process.execPath, command, ...args], dir);
+  const seven = { exitCode: 0, output: "7\n" };
+  expect(shmstruct("get", "./Robot_.mmap", "speed")).toEqual(seven);
+  expect(shmstruct("diff", "--layout", "./Robot_.mmap", "./structs.ts#Robot")).toEqual({
+    exitCode: 0,
+    output: "",
+  });
+  expect(shmstruct("migrate", "./Robot_.mmap", "./structs.ts#Robot")).toEqual({
+    exitCode: 0,
+    output: "it has that struct already\n",
+  });
+  writeFileSync(`${command}.jsc`, "of another version");
+  expect(shmstruct("get", "./Robot_.mmap", "speed")).toEqual(seven);
+}, 60_000);
 
 test("the stack trace of an error names the source's file", () => {
   const main = `import { sizeof } from "shmstruct"; try { sizeof(1); } catch (error) { console.log(error.stack); }`;

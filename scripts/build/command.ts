@@ -1,0 +1,84 @@
+/**
+ * The command in one file with its bytecode beside it, `dist/cli/main.js` and `main.js.jsc`: of a command that starts, looks and
+ * ends, reading the code was most of the time. A Bun of another version ignores the bytecode and reads the text.
+ *
+ * Commands that need the user's own classes go through `dist/cli/whole.js`, which loads the files that those classes load: in a
+ * bundle `Struct` would be another class.
+ */
+import { basename, join, resolve } from "node:path";
+import type { BunPlugin } from "bun";
+import { embedThreads, nameClasses, textOf } from "./source.ts";
+
+/** They load classes or much code, or go on until they are interrupted. */
+const WHOLE = ["export", "import", "migrate", "mirror", "serve"];
+
+/** Where the command is that is not bundled, in dist/. */
+export const WHOLE_FILE = "cli/whole.js";
+
+const START = "start-of-command";
+
+const startText = (main: string): string => `
+const [name = "", ...words] = process.argv.slice(2);
+const isWhole = ${JSON.stringify(WHOLE)}.includes(name) || words.some((word) => word.includes("#"));
+if (isWhole) require(${JSON.stringify(WHOLE_FILE)});
+else require(${JSON.stringify(main)});
+`;
+
+function bundler(
+  src: string,
+  files: ReadonlyMap<string, string>,
+  threads: ReadonlyMap<string, string>,
+): BunPlugin {
+  const external = new Map(
+    WHOLE.map((name) => join(src, `cli/commands/${name}.ts`)).map((module) => [
+      module,
+      `../${files.get(module)}`,
+    ]),
+  );
+  return {
+    name: "the command in one file",
+    setup(build) {
+      build.onResolve({ filter: new RegExp(`^${START}$`) }, () => ({ path: START, namespace: START }));
+      build.onLoad({ filter: /.*/, namespace: START }, () => ({
+        contents: startText(join(src, "cli/main.ts")),
+        loader: "ts",
+      }));
+      build.onResolve({ filter: new RegExp(`^${WHOLE_FILE}$`) }, () => ({
+        path: `./${basename(WHOLE_FILE)}`,
+        external: true,
+      }));
+      build.onResolve({ filter: /^[./].*\.ts$/ }, ({ path, importer }) => {
+        const module = resolve(importer, "..", path);
+        const other = external.get(module);
+        return other === undefined ? { path: module } : { path: other, external: true };
+      });
+      build.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+        contents: embedThreads(nameClasses(textOf(path)), path, threads),
+        loader: "ts",
+      }));
+    },
+  };
+}
+
+/** @returns the text and the bytecode, by their paths in dist/ */
+export async function compileCommand(
+  src: string,
+  files: ReadonlyMap<string, string>,
+  threads: ReadonlyMap<string, string>,
+): Promise<Map<string, string | Uint8Array>> {
+  const { outputs } = await Bun.build({
+    entrypoints: [START],
+    target: "bun",
+    format: "cjs",
+    bytecode: true,
+    banner: "#!/usr/bin/env bun",
+    external: ["reflect-metadata", "@nats-io/*", "bun:*", "node:*"],
+    plugins: [bundler(src, files, threads)],
+  });
+  const written = await Promise.all(
+    outputs.map(async (output) => [output.kind, new Uint8Array(await output.arrayBuffer())] as const),
+  );
+  return new Map(
+    written.map(([kind, bytes]) => [kind === "bytecode" ? "cli/main.js.jsc" : "cli/main.js", bytes]),
+  );
+}
