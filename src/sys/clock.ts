@@ -14,10 +14,12 @@ const CLOCK_BOOTTIME = isMacOS ? CLOCK_MONOTONIC : 7;
 const CLOCK_REALTIME_COARSE = 5;
 const CLOCK_MONOTONIC_COARSE = 6;
 const TWO_32 = 2 ** 32;
+/** Turned over, the order of signed words is that of unsigned ones. */
+const SIGN = 1 << 31;
 
 const clocks = lazily({
   // int clock_gettime(clockid_t clockid, struct timespec *tp);
-  clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
+  clock_gettime: { args: ["i32", "ptr"], returns: "i32", isTrusted: true },
 });
 
 /**
@@ -26,7 +28,7 @@ const clocks = lazily({
  *     0                8                16
  *     | tv_sec (i64)   | tv_nsec (i64)  |
  */
-const timespec = new Int32Array(4);
+const timespec = new Int32Array(new ArrayBuffer(16));
 
 /**
  * Reads a clock into `low` and `high`, without garbage.
@@ -41,6 +43,9 @@ class KernelClock {
   high = 0;
   /** The whole seconds. */
   second = -1;
+  /** `timespec`'s words of that second, and its nanoseconds, by halves. */
+  #secondWord = 0;
+  #secondHighWord = -1;
   #secondLow = 0;
   #secondHigh = 0;
 
@@ -62,19 +67,23 @@ class KernelClock {
   #read(clock: number): void {
     // SAFETY: the kernel writes 16 bytes into `timespec`.
     clocks().clock_gettime(clock, timespec);
-    const second = timespec[0]! + timespec[1]! * TWO_32;
-    if (second !== this.second) this.#startSecond(second);
-    const low = this.#secondLow + timespec[2]!;
-    this.low = low | 0;
-    this.high = low < TWO_32 ? this.#secondHigh | 0 : (this.#secondHigh + 1) | 0;
+    if (timespec[0] !== this.#secondWord || timespec[1] !== this.#secondHighWord) this.#startSecond();
+    // In integers only: a reading is a part of each message and job.
+    const start = this.#secondLow;
+    const low = (start + timespec[2]!) | 0;
+    this.low = low;
+    this.high = (low ^ SIGN) < (start ^ SIGN) ? (this.#secondHigh + 1) | 0 : this.#secondHigh;
   }
 
   /** Once a second the product that no number can hold exactly. */
-  #startSecond(second: number): void {
-    const nanoseconds = BigInt.asUintN(64, BigInt(second) * 1_000_000_000n);
+  #startSecond(): void {
+    this.#secondWord = timespec[0]!;
+    this.#secondHighWord = timespec[1]!;
+    const second = (this.#secondWord >>> 0) + this.#secondHighWord * TWO_32;
+    const nanoseconds = BigInt(second) * 1_000_000_000n;
     this.second = second;
-    this.#secondLow = Number(nanoseconds & 0xffff_ffffn);
-    this.#secondHigh = Number(nanoseconds >> 32n);
+    this.#secondLow = Number(BigInt.asIntN(32, nanoseconds));
+    this.#secondHigh = Number(BigInt.asIntN(32, nanoseconds >> 32n));
   }
 }
 
