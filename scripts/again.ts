@@ -12,7 +12,7 @@ const [path = ""] = process.argv.slice(2);
 const log = readFileSync(path, "utf8");
 
 const passed = await passAlone(log, async (file) => {
-  const command = [process.execPath, "test", "--timeout=60000", file];
+  const command = [process.execPath, "test", "--timeout=240000", file];
   return (await Bun.spawn(command, { stdout: "inherit", stderr: "inherit" }).exited) === 0;
 });
 if (!passed) process.exit(1);

@@ -63,7 +63,7 @@ run_other_bun() {
   local version=${platform#bun-} machine bun
   machine=$(uname -m | sed 's/x86_64/x64/')
   bun=$(bun_of "bun-linux-$machine" "$version") || skip "npm has no @oven/bun-linux-$machine@$version for this machine"
-  PATH=$(tools_folder "$bun"):$PATH bun test --parallel=2 --timeout=60000 "$@"
+  PATH=$(tools_folder "$bun"):$PATH bun test --parallel=2 --timeout=240000 "$@"
 }
 
 # A libstdc++ of those symbols that Bun needs, made of Debian's position-independent archive.
@@ -114,7 +114,7 @@ run_musl() {
   libstdcxx=$(musl_libstdcxx "$bun")
   tools=$(tools_folder "$bun" "$(musl_gcc)")
   # Without CI: what needs a tool that musl does not have skips visibly.
-  env -u CI PATH="$tools:$PATH" "$parts/enter-musl.sh" "$libstdcxx" bun test --parallel=2 --timeout=60000 "$@"
+  env -u CI PATH="$tools:$PATH" "$parts/enter-musl.sh" "$libstdcxx" bun test --parallel=2 --timeout=240000 "$@"
 }
 
 ARM64_PACKAGES=gcc,g++,libc6-dev,python3,python3-fasteners,util-linux,procps,dash,coreutils,bash,mawk,sed,grep,findutils,make,mount

@@ -96,7 +96,7 @@ function installNodePeer() {
 }
 
 // For tests that name no limit of their own: 5 s are too few on a busy machine.
-const TIME_LIMIT = "--timeout=60000";
+const TIME_LIMIT = "--timeout=240000";
 // Many tests start processes of their own, or wait: half as many workers as cores, but three on a small machine.
 const testWorkers = Math.max(3, Math.floor(availableParallelism() / 2));
 

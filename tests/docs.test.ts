@@ -83,7 +83,7 @@ for (const [style, compilerOptions] of Object.entries(styles)) {
         const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
         expect({ stderr, exitCode: child.exitCode }).toEqual({ stderr: "", exitCode: 0 });
         if (output !== undefined) expect(stdout).toBe(output);
-      }, 30_000);
+      }, 240_000);
     }
   });
 }

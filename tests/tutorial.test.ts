@@ -55,4 +55,4 @@ test("the tutorial's programs do what it says, also when the writer is killed in
   const look = start("look.ts");
   expect(await look.stdout.text()).toMatch(/^(\d+) -\1 whole\n$/);
   reader.kill();
-}, 30_000);
+}, 240_000);

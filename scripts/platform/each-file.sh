@@ -4,7 +4,7 @@
 # run again, twice at most. Files that have not begun after BUDGET seconds are skipped, visibly.
 set -uo pipefail
 BUDGET=${SHMSTRUCT_BUDGET:-420}
-FILE_LIMIT=${SHMSTRUCT_FILE_LIMIT:-150}
+FILE_LIMIT=${SHMSTRUCT_FILE_LIMIT:-300}
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 begun=$(date +%s)
@@ -23,7 +23,7 @@ run_file() {
   fi
   started=$SECONDS
   for try in 1 2 3; do
-    timeout --signal=KILL "$FILE_LIMIT" bun test --timeout=120000 ${pattern:+-t "$pattern"} "./$file" >"$log" 2>&1
+    timeout --signal=KILL "$FILE_LIMIT" bun test --timeout=240000 ${pattern:+-t "$pattern"} "./$file" >"$log" 2>&1
     code=$?
     [ $code -eq 134 ] || [ $code -eq 139 ] || [ $code -eq 132 ] || break
     echo "$file: Bun died with exit code $code (try $try)"

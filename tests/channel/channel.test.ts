@@ -348,7 +348,7 @@ describe("files", () => {
     // What is much larger than one's own struct is not read.
     class Many extends structOf({ f0: c_uint8 }) {}
     expect(() => new Subscriber(Many, { dir })).toThrow(FileFormatError);
-  }, 60_000);
+  }, 240_000);
 
   test("a channel of another class, one with other slots and a file that is not a channel are refused", () => {
     prices().close();

@@ -17,4 +17,4 @@ test("demo/frames.ts sends frames to consumers of three speeds", async () => {
     expect(Number(torn)).toBe(0);
     expect(Number(seen) + Number(missed)).toBe(30);
   }
-}, 60_000);
+}, 240_000);

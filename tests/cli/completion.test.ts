@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { hasTool } from "../support/tools.ts";
 import { MAIN, makeFixtures, run } from "./fixtures.ts";
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(240_000);
 
 const fixtures = makeFixtures();
 const { dir } = fixtures;

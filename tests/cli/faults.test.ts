@@ -10,7 +10,7 @@ import { CONTENTS } from "../conformance/contents.ts";
 import { Bench } from "../conformance/support.ts";
 import { jsonLines, run } from "./fixtures.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(240_000);
 
 /** The file system of the tests may be full, or an overlay. */
 const quiet: Machine = { ...thisMachine, fileSystem: () => undefined };

@@ -72,5 +72,5 @@ test.skipIf(!hasTool("flock"))(
     for (const { command, output } of examples)
       expect(`$ ${command}\n${comparable(shell(command))}`).toBe(`$ ${command}\n${comparable(output)}`);
   },
-  60_000,
+  240_000,
 );

@@ -17,7 +17,7 @@ import { hasTool, linesOf } from "../support/tools.ts";
 import { MAIN, makeFixtures, Point, run } from "./fixtures.ts";
 
 // A browser on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const EVIL_HTML = "<img src=x onerror=window.isHacked=1>";
 

@@ -6,7 +6,7 @@ import { hasTool } from "../support/tools.ts";
 import { EVIL, MAIN, makeFixtures, run } from "./fixtures.ts";
 
 // Many processes, on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const fixtures = makeFixtures();
 const { robot, hostile, config, frames, tasks, dir, manager } = fixtures;

@@ -102,7 +102,7 @@ test.skipIf(!hasTool("gcc"))(
       expect(fingerprint(module[schema.name] as never)).toBe(fingerprint(again));
     }
   },
-  60_000,
+  240_000,
 );
 
 class Tail extends Union {

@@ -120,7 +120,7 @@ class RecordReader<R extends Reader<Pattern> | Editor<Pattern>> implements Reade
     return this.role.version;
   }
 
-  newest(wait: Wait = { timeoutMs: 5000 }): number | undefined {
+  newest(wait: Wait = { timeoutMs: 30_000 }): number | undefined {
     return unlessMissing(() => this.role.read(whole as (data: unknown) => number, wait), this.path);
   }
 

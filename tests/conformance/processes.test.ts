@@ -67,7 +67,7 @@ describe.each([...CONTENTS])("$name", (content) => {
         const child = bench.child("churn");
         await child.line();
         await killSomewhen(child);
-        writer.advance({ timeoutMs: 1000 });
+        writer.advance({ timeoutMs: 10_000 });
         const next = reader.newest() as number;
         expect([next > state, reader.version > version, reader.peek()]).toEqual([true, true, next]);
         [state, version] = [next, reader.version];
@@ -84,10 +84,10 @@ describe.each([...CONTENTS])("$name", (content) => {
         const child = bench.child("replace");
         await child.line();
         await killSomewhen(child);
-        using writer = content.create(bench.dir, { timeoutMs: 1000 });
+        using writer = content.create(bench.dir, { timeoutMs: 10_000 });
         expect(writer.newest()).toBeGreaterThanOrEqual(0);
         expect(bench.files()).toEqual(bench.ownFiles());
-        writer.advance({ timeoutMs: 1000 });
+        writer.advance({ timeoutMs: 10_000 });
         const links = statSync(bench.dataPath).nlink;
         expect([writer.peek() === writer.newest(), links]).toEqual([true, 1]);
       }
@@ -111,11 +111,11 @@ describe.each([...CONTENTS])("$name", (content) => {
         const reader = operation === "create" ? undefined : bench.reader();
         const version = reader?.version ?? -1;
         if (killAt(point, commandOf(bench, operation))) kills++;
-        expect(allowed).toContain(reader?.newest({ timeoutMs: 1000 }) as number);
-        using next = content.create(bench.dir, { timeoutMs: 1000 });
+        expect(allowed).toContain(reader?.newest({ timeoutMs: 10_000 }) as number);
+        using next = content.create(bench.dir, { timeoutMs: 10_000 });
         expect([point, bench.files()]).toEqual([point, bench.ownFiles()]);
         expect(statSync(bench.dataPath).nlink).toBe(1);
-        next.commit(5, { timeoutMs: 1000 });
+        next.commit(5, { timeoutMs: 10_000 });
         expect([next.newest(), next.peek(), next.version > version]).toEqual([5, 5, true]);
         if (reader !== undefined) expect([reader.newest(), reader.peek()]).toEqual([5, 5]);
       }

@@ -21,7 +21,7 @@ import type { ContentUnderTest, Opening, ReaderOf, Wait, WriterOf } from "./cont
 const PAYLOAD_BYTES = 64;
 
 /** As long as a row waits without a limit of its own. */
-const NO_LIMIT_MS = 20_000;
+const NO_LIMIT_MS = 60_000;
 
 /** All bytes of a message follow from its number, so that any mix of two shows. */
 function fillMessage(bytes: Uint8Array, number: number): void {

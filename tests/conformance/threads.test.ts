@@ -24,11 +24,11 @@ class Thread implements Disposable {
   }
 
   said(): Promise<string> {
-    return within(10_000, this.#said.promise);
+    return within(60_000, this.#said.promise);
   }
 
   ended(): Promise<void> {
-    return within(10_000, this.#ended);
+    return within(60_000, this.#ended);
   }
 
   async terminate(): Promise<void> {
@@ -81,7 +81,7 @@ describe.each([...CONTENTS])("$name", (content) => {
         await thread.terminate();
         const state = writer.newest() as number;
         expect(writer.peek()).toBe(state);
-        writer.advance({ timeoutMs: 500 });
+        writer.advance({ timeoutMs: 5000 });
         expect(writer.newest()).toBe(state + 1);
         await eventually(() => openIn(bench) === before);
       }
@@ -104,7 +104,7 @@ describe.each([...CONTENTS])("$name", (content) => {
       child.say();
       await child.end();
       await eventually(() => openIn(bench) === before);
-      for (let n = 0; n < 50; n++) writer.advance({ timeoutMs: 500 });
+      for (let n = 0; n < 50; n++) writer.advance({ timeoutMs: 5000 });
       expect(writer.newest()).toBe(1 + 50 * (i + 1));
     }
   });
@@ -121,8 +121,8 @@ describe.each([...CONTENTS])("$name", (content) => {
         expect(await thread.said()).toBe("watching");
         await Bun.sleep(sleepMs);
         await thread.terminate();
-        for (let n = 0; n < 10; n++) writer.advance({ timeoutMs: 500 });
-        await eventually(() => openIn(bench) === before, 5000);
+        for (let n = 0; n < 10; n++) writer.advance({ timeoutMs: 5000 });
+        await eventually(() => openIn(bench) === before);
       }
     },
   );

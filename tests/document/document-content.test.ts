@@ -8,7 +8,7 @@ import { randomFrom, seedOfRun } from "../support/random.ts";
 import { DocumentDir, footerAt, forgeSlotVersion, GENERATION, openContent, writeVersion } from "./support.ts";
 
 // Long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const temp = new DocumentDir();
 afterAll(() => temp[Symbol.dispose]());

@@ -17,7 +17,7 @@ import { readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-json-map-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -186,7 +186,7 @@ describe("update", () => {
     expect(await Promise.all(children.map((process) => process.exited))).toEqual([0, 0, 0]);
     expect(both.follower.read()).toEqual({ n: 900 });
     expect(both.follower.version).toBe(900);
-  }, 60_000);
+  }, 240_000);
 });
 
 describe("a follower", () => {

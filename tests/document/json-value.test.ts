@@ -3,7 +3,7 @@ import vm from "node:vm";
 import { checkJson, spellPath } from "../../src/document/json-value.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 class Robot {
   speed = 1;

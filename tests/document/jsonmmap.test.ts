@@ -7,7 +7,7 @@ import { type Json, JsonMap } from "../../src/document/index.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-jsonmmap-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -37,7 +37,7 @@ import { hasTool } from "../support/tools.ts";
 import { DocumentDir, footerAt, GENERATION, openContent } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const temp = new DocumentDir();
 const { dir } = temp;

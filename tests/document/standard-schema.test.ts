@@ -10,7 +10,7 @@ import { checkSchema, type StandardSchema, validate } from "../../src/document/s
 import { InvalidDocumentError } from "../../src/errors/errors.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const schemaOf = (run: StandardSchema["~standard"]["validate"]): StandardSchema => ({
   "~standard": { version: 1, vendor: "own", validate: run },

@@ -65,7 +65,7 @@ beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), "shmstruct-c-"));
   const present = used.filter(([command]) => hasTool(command));
   await Promise.all(present.map((one) => compile(one, "-o", peerOf(one[0]))));
-}, 120_000);
+}, 240_000);
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 let directories = 0;
@@ -132,7 +132,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     const [copies, torn, older] = (await new Response(reader.stdout).text()).trim().split(" ").map(Number);
     expect(copies).toBeGreaterThan(1000);
     expect([torn, older]).toEqual([0, 0]);
-  }, 30_000);
+  }, 240_000);
 
   test("C and Bun repair a file whose pre-image is kept by blocks after writers are killed, and copies are whole", async () => {
     const dir = newDirectory();
@@ -154,7 +154,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(copies).toBeGreaterThan(100);
     expect([torn, older]).toEqual([0, 0]);
     expect(ask(["snapshots", dir, "20"]).split(" ").slice(1)).toEqual(["0", "0"]);
-  }, 30_000);
+  }, 240_000);
 
   test("C takes its turn: it waits for a lock that Bun holds, and gives up after the time limit", () => {
     const dir = newDirectory();
@@ -174,7 +174,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     editor.touch();
     for (const line of lines) expect((await line.next()).value).toBe("1");
     expect(await Promise.all(sleepers.map(({ exited }) => exited))).toEqual([0, 0]);
-  }, 20_000);
+  }, 240_000);
 
   test("C's waiter is woken by Bun's commits, and wakes Bun with its own", async () => {
     const dir = newDirectory();
@@ -201,7 +201,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     ask(["edits", dir, "1"]);
     expect((await turn).value).toBe(version + 1);
     await versions.return?.();
-  }, 20_000);
+  }, 240_000);
 
   test("a forked child of a C program keeps no lock of its parent", async () => {
     const dir = newDirectory();
@@ -286,7 +286,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     receive();
     expect(next).toBe(subscriber.published);
     expect(torn).toBe(0);
-  }, 30_000);
+  }, 240_000);
 
   test("when workers in C are killed the queue loses no job", async () => {
     const dir = newDirectory();
@@ -319,7 +319,7 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(seen.size).toBe(1500);
     // Those in hand when a worker was killed are done twice, and no others.
     expect([...seen.values()].reduce((sum, count) => sum + count - 1, 0)).toBeLessThanOrEqual(20);
-  }, 60_000);
+  }, 240_000);
 
   test("Bun works on jobs that C pushes, and C on those that Bun pushes; a dead worker's job goes to the other", async () => {
     const dir = newDirectory();

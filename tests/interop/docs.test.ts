@@ -61,7 +61,7 @@ test.skipIf(!hasTool("gcc"))(
       dashboard.kill("SIGKILL");
     }
   },
-  60_000,
+  240_000,
 );
 
 test.skipIf(!hasTool("python3"))(
@@ -84,5 +84,5 @@ test.skipIf(!hasTool("python3"))(
       robot.kill("SIGKILL");
     }
   },
-  60_000,
+  240_000,
 );

@@ -23,7 +23,7 @@ let root: string;
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), "shmstruct-node-"));
   build();
-}, 60_000);
+}, 240_000);
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 let directories = 0;
@@ -115,7 +115,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     } finally {
       for (const reader of readers) reader.kill("SIGKILL");
     }
-  }, 30_000);
+  }, 240_000);
 
   test("after writers of a file whose pre-image is kept by blocks are killed Node.js repairs it as well", async () => {
     const dir = newDirectory();
@@ -138,7 +138,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
       else expect(BigInt(await ask("edits", dir, "1"))).toBe(BigInt(manager.version));
       expect(isWhole(manager.snapshot())).toBe(true);
     }
-  }, 30_000);
+  }, 240_000);
 
   test("Node.js sees Bun's commits, and Bun sees those of Node.js", async () => {
     const dir = newDirectory();
@@ -195,7 +195,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
         return { n, copies };
       });
     }
-  }, 30_000);
+  }, 240_000);
 
   test("a subscriber in Node.js receives, and peeks at, what Bun publishes", async () => {
     const dir = newDirectory();
@@ -267,7 +267,7 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
         expect(faults.every((count) => count === 0)).toBe(true);
       }
     },
-    60_000,
+    240_000,
   );
 
   test("Node.js uses a file that others may truncate where that kills no reader, with Bun's check all the same", async () => {

@@ -16,7 +16,7 @@ import { Server, until } from "./support.ts";
 const KEY = { bucket: "robots", key: "arm" } as const;
 const MAIN = join(import.meta.dir, "../../src/cli/main.ts");
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 test("a publisher whose server went away before it has begun ends at its signal, and closes what it has opened", async () => {
   using temporary = temporaryDirectory();

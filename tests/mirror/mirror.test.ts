@@ -49,7 +49,7 @@ const numberIn = (reader: Reader<All>): number => {
 };
 
 // Servers and other processes are started, also on machines that have much else to do.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
   test("a mirrored record has the same bytes, versions and changes on the other side", async () => {

@@ -42,7 +42,7 @@ const fencedBy = (publisher: { readonly ended: Promise<void> }): Promise<unknown
   );
 
 // Servers and other processes are started, also on machines that have much else to do.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)", () => {
   /** A file to be published, and what makes it send more. */

@@ -85,7 +85,7 @@ test.skipIf(LOCK_AND_KEY)(
     using reader = new Reader(All, { dir: join(dir.path, "b") });
     expect(reader.get("place.n")).toBe(4);
   },
-  60_000,
+  240_000,
 );
 
 /** A JSON web token as NATS signs it. */
@@ -146,7 +146,7 @@ test.skipIf(!hasTool("nats-server"))(
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
   },
-  60_000,
+  240_000,
 );
 
 test.skipIf(LOCK_AND_KEY)(
@@ -185,5 +185,5 @@ test.skipIf(LOCK_AND_KEY)(
     for (const child of [publish, follow]) child.kill("SIGTERM");
     expect(await Promise.all([publish.exited, follow.exited])).toEqual([0, 0]);
   },
-  60_000,
+  240_000,
 );

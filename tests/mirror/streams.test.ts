@@ -26,7 +26,7 @@ const LEASE_MS = 900;
 const tick = (n: number) => ({ n, check: n ^ 0x5555 });
 
 // Servers and other processes are started, also on machines that have much else to do.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 describe.skipIf(!hasTool("nats-server"))("channels on several machines (need nats-server)", () => {
   test("messages arrive on another machine in order, with their index, type, time and bytes", async () => {

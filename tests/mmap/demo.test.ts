@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { linesOf } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-demo-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -38,4 +38,4 @@ test("the client prints what the server writes, and both end cleanly at Ctrl-C",
   expect(numbers[1]).toBeGreaterThan(numbers[0]!);
   for (const child of [client, server]) child.kill("SIGINT");
   expect([await client.exited, await server.exited]).toEqual([0, 0]);
-}, 60_000);
+}, 240_000);

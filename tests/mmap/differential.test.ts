@@ -4,7 +4,7 @@ import { hasTool } from "../support/tools.ts";
 import { compareWithPython } from "./differential.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 // tests/soak/memory-map.ts runs 100,000.
 const sequences = rounds(1000);
@@ -15,5 +15,5 @@ test.skipIf(!hasTool("python3"))(
   async () => {
     expect(await compareWithPython(seed, sequences)).toBeGreaterThan(10 * sequences);
   },
-  120_000,
+  240_000,
 );

@@ -37,7 +37,7 @@ import { descriptorsOf } from "../support/resources.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-memory-map-"));
 const tagPrefix = `shmstruct-test-${process.pid}-${Date.now()}`;
@@ -649,7 +649,7 @@ describe("tagName", () => {
     expect(await Promise.all(children.map((process) => process.exited))).toEqual(Array(6).fill(0));
     using map = new MemoryMap(-1, 0, { tagName });
     expect([map.length, ...map.slice(0, 6)]).toEqual([100_000, 1, 2, 3, 4, 5, 6]);
-  }, 60_000);
+  }, 240_000);
 });
 
 test.skipIf(!hasTool("python3"))(
@@ -675,7 +675,7 @@ test.skipIf(!hasTool("python3"))(
     python.stdin.end();
     expect(await python.exited).toBe(0);
   },
-  60_000,
+  240_000,
 );
 
 test("resize does not cut within the last page of another map; it may once that is closed", () => {

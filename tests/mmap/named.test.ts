@@ -44,7 +44,7 @@ test("when the maker of named memory died before giving it a size, the next one 
   const { fd } = openTagged(name, 3000);
   expect(fileSize(fd)).toBe(3000);
   closeFile(fd);
-}, 20_000);
+}, 240_000);
 
 test("named memory is not made without room for it", () => {
   expect(() => openTagged(name, 2 ** 52)).toThrow(SystemError);

@@ -14,7 +14,7 @@ import { type SequenceFault, sequenceModel } from "./sequence.ts";
 import { type SleepersFault, sleepersModel } from "./sleepers.ts";
 
 // Some models take a second; on a machine that is busy, several.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 function holds(model: Model): void {
   const { violation, trace } = check(model);

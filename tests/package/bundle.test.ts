@@ -111,5 +111,5 @@ for (const [way, options] of Object.entries(ways)) {
       command = way.includes("--compile") ? ["out/program"] : [process.execPath, "out/program.js"];
     }
     expect(run([...command, dir], dir)).toEqual({ exitCode: 0, output: EXPECTED });
-  }, 30_000);
+  }, 240_000);
 }

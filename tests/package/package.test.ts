@@ -99,7 +99,7 @@ new Manager(Robot, { dir: ".", create: true }).set("speed", 7);`;
   });
   writeFileSync(`${command}.jsc`, "of another version");
   expect(shmstruct("get", "./Robot_.mmap", "speed")).toEqual(seven);
-}, 60_000);
+}, 240_000);
 
 test("the stack trace of an error names the source's file", () => {
   const main = `import { sizeof } from "shmstruct"; try { sizeof(1); } catch (error) { console.log(error.stack); }`;
@@ -117,5 +117,5 @@ for (const [i, [title, compilerOptions]] of Object.entries(settings).entries()) 
     const dir = shop.project({ ...compilerOptions, ...style }, { "example.ts": code }, typePackages);
     expect(run([tsc, "-p", "."], dir)).toEqual({ exitCode: 0, output: "" });
     expect(existsSync(join(dir, "out", "example.js"))).toBe("outDir" in compilerOptions);
-  }, 30_000);
+  }, 240_000);
 }

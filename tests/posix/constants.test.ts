@@ -19,7 +19,7 @@ import {
 import { hasTool } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 test.skipIf(!hasTool("gcc"))("the constants are those of the C headers (needs gcc)", () => {
   const directory = mkdtempSync(join(tmpdir(), "shmstruct-constants-"));

@@ -4,7 +4,7 @@ import { ExistentialError, Semaphore, SharedMemory } from "../../src/posix/index
 import { freshName, linesOf, nextLine, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 afterEach(unlinkNames);
 

@@ -14,7 +14,7 @@ import { isMusl } from "../../src/sys/libc/symbols.ts";
 import { freshName, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 afterEach(unlinkNames);
 

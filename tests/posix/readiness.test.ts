@@ -9,7 +9,7 @@ import { descriptorsOf } from "../support/resources.ts";
 import { freshName, linesOf, nextLine, startBun, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 afterEach(unlinkNames);
 

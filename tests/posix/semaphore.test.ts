@@ -28,7 +28,7 @@ import {
 } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 afterEach(unlinkNames);
 

@@ -22,7 +22,7 @@ import { hasTool } from "../support/tools.ts";
 import { freshName, thrownBy, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 afterEach(unlinkNames);
 

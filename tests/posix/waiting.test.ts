@@ -2,7 +2,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { nap, napMs, timeoutMsOf, waitFor } from "../../src/posix/waiting.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const busy = (timeoutMs: number) => new Error(`busy after ${timeoutMs}`);
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { BusyError, MessageQueue, O_CREAT, Semaphore, SharedMemory } from "../../src/posix/index.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const LIBRARY = JSON.stringify(join(import.meta.dir, "../../src"));
 

@@ -54,7 +54,7 @@ for (const lock of ["flock", "fcntl"] as const) {
     ]);
     child.stdin.end();
     expect([await child.exited, child.signalCode]).toEqual([0, null]);
-  }, 30_000);
+  }, 240_000);
 }
 
 test("a file that grew is still the same file", () => {
@@ -93,7 +93,7 @@ test("workers of one process exclude each other, and the main thread", async () 
   await Promise.all(done);
   expect([manager.get("count"), manager.version]).toEqual([4 * rounds, 4 * rounds]);
   for (const worker of workers) worker.terminate();
-}, 60_000);
+}, 240_000);
 
 test("memory that an asynchronous write still uses stays mapped, and close may be called again", async () => {
   using temp = new TempDir();
@@ -159,7 +159,7 @@ test(`${ROUNDS} rounds of opening and closing roles leave nothing behind`, () =>
   // The engine's own memory comes and goes, which other test files in this process have filled; the soak looks at it more closely.
   expect(after.bytes - before.bytes).toBeLessThan(128 * 2 ** 20);
   expect(manager.version).toBe(ROUNDS + WARM_UP);
-}, 60_000);
+}, 240_000);
 
 test("a file that grew and is replaced loses no commit: what was added hides the footer from the Manager", () => {
   using temp = new TempDir();
@@ -361,7 +361,7 @@ test("Managers that make, replace and remove one file at once never see each oth
   const children = ["flock", "fcntl", "remove"].map((what) => spawnBun("role-managers.ts", [temp.dir, what]));
   const outputs = await Promise.all(children.map((child) => child.stdout.text()));
   expect(outputs.map((output) => JSON.parse(output).unexpected)).toEqual([[], [], []]);
-}, 30_000);
+}, 240_000);
 
 test("a reader that only takes snapshots notices a file that was put in the place of its own", async () => {
   using temp = new TempDir();

@@ -91,7 +91,7 @@ describe.skipIf(isEmulated)("many creators at once (not under emulation)", () =>
       const generation = force ? 15 : 0;
       expect([reader.get("count"), reader.version]).toEqual([16, generation * 2 ** 32 + 16]);
       expect(readdirSync(temp.dir).sort()).toEqual(["Robot_.lock", "Robot_.lock-page", FILE]);
-    }, 60_000);
+    }, 240_000);
   }
 
   test("creators who want different kinds of lock agree on one", async () => {
@@ -110,7 +110,7 @@ describe.skipIf(isEmulated)("many creators at once (not under emulation)", () =>
     const refused = results.filter((line) => line.startsWith("FILE_FORMAT"));
     expect(refused.length).toBe(3);
     expect(refused[0]).toContain("was made with lock:");
-  }, 60_000);
+  }, 240_000);
 
   test("creators with force and different kinds of lock leave every role on one file", async () => {
     using temp = new TempDir();
@@ -125,7 +125,7 @@ describe.skipIf(isEmulated)("many creators at once (not under emulation)", () =>
     using reader = new Reader(Robot, { dir: temp.dir, lockDir: temp.dir });
     // Some may find that between their making the file and opening it somebody else made another one.
     expect(reader.get("count")).toBe(results.filter((line) => line === "made").length);
-  }, 60_000);
+  }, 240_000);
 });
 
 describe("full disks", () => {
@@ -375,7 +375,7 @@ describe.skipIf(isEmulated)("deaths of creators (not under emulation)", () => {
       const left = readdirSync(temp.dir).filter((name) => name.includes(".new"));
       expect(left.length).toBeLessThanOrEqual(1);
     }
-  }, 30_000);
+  }, 240_000);
 
   test("a file that only has the name of a creator's file is left alone", () => {
     using temp = new TempDir();

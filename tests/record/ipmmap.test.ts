@@ -184,7 +184,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
       expect([...torn, Number(await ourWatcher.stdout.text())]).toEqual([0, 0, 0, 0, 0]);
       using reader = new Reader(DemoMmapStructure, optionsIn(temp));
       expect(reader.get("data_int")).toBe(total);
-    }, 120_000);
+    }, 240_000);
   }
 
   test("IPMMAP's force, which truncates the file and writes it in place, kills no process that has it open", async () => {
@@ -203,7 +203,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
       }
       expect(statSync(temp.file(FILE)).size).toBe(STRUCT_BYTES);
     }
-  }, 30_000);
+  }, 240_000);
 
   test("IPMMAP's clear zeroes the header code; roles that have the file open go on, and put it back", async () => {
     using temp = new TempDir();

@@ -30,7 +30,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       using reader = new Reader(Robot, { dir: temp.dir, lockDir: temp.dir });
       const total = editors * rounds;
       expect([reader.get("count"), reader.get("twin"), manager.version]).toEqual([total, total, total]);
-    }, 120_000);
+    }, 240_000);
   }
 }
 
@@ -60,4 +60,4 @@ test("every commit is in exactly one file when a Manager replaces files by force
   });
   expect(commits.reduce((a, b) => a + b)).toBe(60_000);
   expect(commits.length).toBeGreaterThan(5);
-}, 60_000);
+}, 240_000);

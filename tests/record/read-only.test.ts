@@ -16,7 +16,7 @@ for (const lock of ["flock", "fcntl"] as const) {
     using temp = new TempDir();
     using _ = new Manager(Robot, { dir: temp.dir, lockDir: temp.dir, create: true, lock });
     expect(await runBun("role-calls.ts", [temp.dir, ROUNDS])).toBe("alive\n");
-  }, 120_000);
+  }, 240_000);
 }
 
 test.skipIf(isEmulated)(
@@ -28,7 +28,7 @@ test.skipIf(isEmulated)(
     await child.exited;
     expect(child.signalCode).toBe("SIGSEGV");
   },
-  120_000,
+  240_000,
 );
 
 const SNAPSHOTS = 20_000;
@@ -79,6 +79,6 @@ for (const died of [false, true]) {
       expect(others.filter((line) => !isCollector(line)).length).toBeLessThan(SNAPSHOTS / 20);
       expect(calls.length).toBeLessThan(SNAPSHOTS / 5);
     },
-    60_000,
+    240_000,
   );
 }

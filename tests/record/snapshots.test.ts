@@ -13,13 +13,13 @@ describe("snapshots are never torn nor older than the one before", () => {
       const report = await raceSnapshots({ words: bytes / 4, reads });
       expect(report).toMatchObject({ reads: 2 * reads, torn: 0, older: 0 });
       expect(report.states).toBeGreaterThan(0);
-    }, 60_000);
+    }, 240_000);
   }
 
   test("snapshots are never torn nor older than the one before, also after a writer was killed in the middle of an edit", async () => {
     const report = await raceSnapshots({ words: 128, reads: 50_000, die: true });
     expect(report).toMatchObject({ torn: 0, older: 0 });
-  }, 60_000);
+  }, 240_000);
 });
 
 describe("a copy of the protocol", () => {
@@ -28,11 +28,11 @@ describe("a copy of the protocol", () => {
       torn: 0,
       older: 0,
     });
-  }, 60_000);
+  }, 240_000);
 
   for (const [fault, run] of Object.entries(CONTROLS)) {
     test(`a copy of the protocol with a fault is caught: ${fault}`, async () => {
       expect(await isCaught(run)).toBe(true);
-    }, 60_000);
+    }, 240_000);
   }
 });

@@ -154,7 +154,7 @@ describe("between processes", () => {
     using second = file.run("struct-peer.ts", "add", times);
     await Promise.all([first.end(), second.end()]);
     expect([shared.counter.load(), shared.wideCounter.load()]).toEqual([10_000_000, -200_000n] as never);
-  }, 60_000);
+  }, 240_000);
 
   test("an atomic's notify wakes a waiter in another process", async () => {
     using file = new SharedFile();
@@ -168,7 +168,7 @@ describe("between processes", () => {
     shared.counter.notify();
     await waiter.end();
     expect(shared.wideCounter.load()).toBe(42n as never);
-  }, 60_000);
+  }, 240_000);
 
   test("an atomic's wait sleeps until another process notifies", async () => {
     using file = new SharedFile();
@@ -179,7 +179,7 @@ describe("between processes", () => {
     while (shared.counter.load() === 0) results.add(shared.counter.wait(0, { timeoutMs: 20_000 }));
     expect([...results].every((result) => result === "ok" || result === "not-equal")).toBe(true);
     await notifier.end();
-  }, 60_000);
+  }, 240_000);
 });
 
 describe("wait", () => {

@@ -36,7 +36,7 @@ test.each(["map", "read-only map", "bytes of a map"])(
       expect(await spinner.line(20_000)).toBe(String(i + 1));
     }
   },
-  60_000,
+  240_000,
 );
 
 test("a view is fresh as its option says, and without one if its memory is mapped or shared by threads", () => {

@@ -16,5 +16,5 @@ test.skipIf(!hasTool("gcc"))(
     for await (const { kind, by, wrong } of exchangeAll(exchange, join(dir.path, "a"), COUNT))
       expect({ kind, by, wrong }).toEqual({ kind, by, wrong: 0 });
   },
-  60_000,
+  240_000,
 );

@@ -293,5 +293,5 @@ test.skipIf(!hasTool("gcc") || !hasTool("python3"))(
     // Of a few structs there may be none that ctypes can express.
     if (!isEmulated) expect(tally.ctypes).toBeGreaterThan(count / 10);
   },
-  60_000,
+  240_000,
 );

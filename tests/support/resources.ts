@@ -23,9 +23,12 @@ export const openIn = (part: string): string[] =>
       .map((line) => line.slice(line.indexOf("/"))),
   ].filter((path) => path.includes(part));
 
+/** The kernel's numbers of the threads of the workers that there are. */
+export const workerIds = (): string[] =>
+  readdirSync("/proc/self/task").filter((id) => nameOf(`/proc/self/task/${id}/comm`) === "Worker\n");
+
 /** How many workers there are. */
-export const workers = (): number =>
-  readdirSync("/proc/self/task").filter((id) => nameOf(`/proc/self/task/${id}/comm`) === "Worker\n").length;
+export const workers = (): number => workerIds().length;
 
 function linkOf(link: string): string {
   try {

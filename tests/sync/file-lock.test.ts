@@ -138,7 +138,7 @@ sys.stdin.read()
 `;
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 test.skipIf(!hasTool("python3"))(
   "Python's fcntl.lockf and kind fcntl exclude each other (needs python3)",

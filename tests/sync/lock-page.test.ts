@@ -17,7 +17,7 @@ import { LockPage, lockPagePath } from "../../src/sync/lock-page.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const dir = mkdtempSync(join(tmpdir(), "lock-page-"));
 afterAll(() => rmSync(dir, { recursive: true }));

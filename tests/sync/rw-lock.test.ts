@@ -23,7 +23,7 @@ import { descriptorsOf } from "../support/resources.ts";
 import { hasTool } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const CHILD = join(import.meta.dir, "../process/lock-child.ts");
 const WORKER = join(import.meta.dir, "../process/lock-worker.ts");
@@ -67,10 +67,8 @@ async function kill(...children: Child[]): Promise<void> {
 
 /** Waits, with much patience, for what will happen soon. */
 async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; !condition(); turn++) {
-    if (turn > 10_000) throw new Error("waited in vain");
-    await Bun.sleep(1);
-  }
+  for (const end = performance.now() + 120_000; !condition(); await Bun.sleep(1))
+    if (performance.now() > end) throw new Error(`waited in vain: ${condition}`);
 }
 
 describe("opening", () => {
@@ -305,7 +303,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     const children = Array.from({ length: 16 }, () => spawnChild("count", kind, shared, "2000"));
     expect(await Promise.all(children.map((child) => child.exited))).toEqual(Array(16).fill(0));
     expect(sharedWords(shared)[WORD.counter]).toBe(32_000);
-  }, 60_000);
+  }, 240_000);
 
   describe.skipIf(isElsewhere)("fairness", () => {
     /** For each of our waits, how many holds of the children began meanwhile; ascending. */
@@ -353,7 +351,7 @@ describe.each(KINDS)("kind %s", (kind) => {
         const holds = await holdsMeanwhile(READERS, take("exclusive"), 20);
         expect(holds[17]).toBeLessThanOrEqual(18);
       },
-      60_000,
+      240_000,
     );
 
     test.each(WAITS)(
@@ -362,20 +360,20 @@ describe.each(KINDS)("kind %s", (kind) => {
         const holds = await holdsMeanwhile({ ...READERS, wait: "async" }, take("exclusive"), 20);
         expect(holds[17]).toBeLessThanOrEqual(18);
       },
-      60_000,
+      240_000,
     );
 
     test("one thread with always a reader in it lets a writer through", async () => {
       const crowd = { mode: "shared", count: 1, crowds: true } as const;
       const holds = await holdsMeanwhile(crowd, WAITS[0]![1]("exclusive"), 20);
       expect(holds[17]).toBeLessThanOrEqual(18);
-    }, 60_000);
+    }, 240_000);
 
     test("one thread with always a reader in it lets a writer through, also when its readers hold the lock for long", async () => {
       const crowd = { mode: "shared", count: 1, crowds: true, holdMs: 150 } as const;
       const holds = await holdsMeanwhile(crowd, WAITS[0]![1]("exclusive"), 2);
       expect(holds[1]).toBeLessThanOrEqual(30);
-    }, 60_000);
+    }, 240_000);
 
     test("a waiter that waits asynchronously, but whose thread is busy, keeps no other from a free lock", async () => {
       using lock = open();
@@ -394,22 +392,22 @@ describe.each(KINDS)("kind %s", (kind) => {
       }
       expect(child.exitCode).toBeNull();
       await kill(child);
-    }, 60_000);
+    }, 240_000);
 
     test("three writers that never pause let a reader through", async () => {
       const holds = await holdsMeanwhile(WRITERS, WAITS[0]![1]("shared"), 20);
       expect(holds[17]).toBeLessThanOrEqual(18);
-    }, 60_000);
+    }, 240_000);
 
     test("three writers that sleep in the kernel let a writer through that can only look now and then", async () => {
       const holds = await holdsMeanwhile(WRITERS, WAITS[1]![1]("exclusive"), 10);
       expect(holds[5]).toBeLessThanOrEqual(60);
-    }, 60_000);
+    }, 240_000);
 
     test("writers that wait asynchronously and one that blocks take turns", async () => {
       const holds = await holdsMeanwhile({ ...WRITERS, wait: "async" }, WAITS[0]![1]("exclusive"), 10);
       expect(holds[5]).toBeLessThanOrEqual(60);
-    }, 60_000);
+    }, 240_000);
   });
 });
 
@@ -582,7 +580,7 @@ describe("acquireAsync", () => {
       await b.acquireAsync("exclusive", { timeoutMs: 1e8 });
       b.release();
     `;
-    const { stdout, exitCode } = Bun.spawnSync([process.execPath, "-e", script, path], { timeout: 30_000 });
+    const { stdout, exitCode } = Bun.spawnSync([process.execPath, "-e", script, path], { timeout: 200_000 });
     expect(stdout.toString()).toBe('[ "AbortError", "LockTimeoutError" ]\n');
     expect(exitCode).toBe(0);
   });
@@ -690,7 +688,7 @@ with open(sys.argv[2], "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
 `;
 
   // Children, threads and long loops take their time on a busy machine.
-  setDefaultTimeout(60_000);
+  setDefaultTimeout(240_000);
 
   test.skipIf(!probe)(
     "fasteners and our lock of kind fcntl count together (needs python3-fasteners)",
@@ -710,7 +708,7 @@ with open(sys.argv[2], "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
       expect(words[0]).toBe(4000);
       expect(readFileSync(path).length).toBe(0);
     },
-    60_000,
+    240_000,
   );
 });
 

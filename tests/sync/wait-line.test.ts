@@ -3,7 +3,7 @@ import { Deadline } from "../../src/sync/deadline.ts";
 import { type Pause, type Wait, WaitLine } from "../../src/sync/wait-line.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 /** A wait without end, unless told otherwise. */
 const waiting = <T>(attempt: () => T | undefined, options: Partial<Wait<T>> = {}): Wait<T> => ({

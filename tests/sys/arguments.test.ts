@@ -14,7 +14,7 @@ import { pageSize } from "../../src/sys/file.ts";
 import { hasTool } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 test("positions of a search count from the end when negative, and are moved into range", () => {
   expect([0, 5, 9, 10, 11, -1, -10, -11].map((at) => resolvePosition(at, "start", 10))).toEqual([

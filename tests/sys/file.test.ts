@@ -8,7 +8,7 @@ import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } from "../../src/sys/libc/constants.
 import { hasTool } from "../support/tools.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-file-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -14,7 +14,7 @@ import {
 import { Mapping } from "../../src/sys/mapping.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const dir = mkdtempSync(join(tmpdir(), "futex-"));
 const path = join(dir, "words");

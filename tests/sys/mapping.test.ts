@@ -20,7 +20,7 @@ import { isEmulated } from "../support/platform.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-mapping-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

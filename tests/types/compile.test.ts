@@ -67,21 +67,21 @@ describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => 
     const wrong = [isOf("wrong-type.ts"), isOf("large-wrong.ts"), isOf("roles-wrong.ts")];
     const others = complaintsIn(await said[style]).filter((one) => !wrong.some((is) => is(one)));
     expect(others).toEqual([]);
-  }, 60_000);
+  }, 240_000);
 
   test(`the compiler names a wrong declared type (${style} decorators)`, async () => {
     const [complaint, ...more] = await complaintsOf(style, "wrong-type.ts");
     expect(more).toEqual([]);
     expect(complaint).toContain("Type 'string' is not assignable to type 'number'");
     expect(complaint).toContain(style === "legacy" ? "property 'speed'" : 'name: "speed"');
-  }, 60_000);
+  }, 240_000);
 
   test.each(["large.ts", "wide-5-6.ts", "wide-20-4.ts"] as const)(
     `a large struct compiles, also one with more paths than can be listed: %s (${style} decorators)`,
     async (program) => {
       expect(await complaintsOf(style, program)).toEqual([]);
     },
-    60_000,
+    240_000,
   );
 
   test(`the compiler refuses a class without the header, an Editor as a Reader, and an async function for edit (${style} decorators)`, async () => {
@@ -90,17 +90,17 @@ describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => 
     expect(plain).toMatch(/\(5,14\).*not assignable[\s\S]*header/);
     expect(editor).toMatch(/\(6,7\).*not assignable to parameter of type 'Reader<Robot>'/);
     expect(isAsync).toMatch(/\(7,\d+\)[\s\S]*use editAsync/);
-  }, 60_000);
+  }, 240_000);
 
   test(`the compiler names a mistake in a large struct (${style} decorators)`, async () => {
     const complaints = await complaintsOf(style, "large-wrong.ts");
     expect(complaints).toHaveLength(1);
     expect(complaints[0]).toContain("Type 'string' is not assignable to type 'number'");
-  }, 60_000);
+  }, 240_000);
 });
 
 test("the library compiles with the settings of a user who checks loosely", async () => {
   using directory = temporaryDirectory();
   const loose = { strict: false, noUncheckedIndexedAccess: false };
   expect(await check("standard", directory.path, [join(root, "src/index.ts")], loose)).toBe("");
-}, 60_000);
+}, 240_000);

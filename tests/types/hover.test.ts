@@ -125,4 +125,4 @@ test("editors show the fields of a Reader's data and of toObject, and not the na
     /tick: number;\s+state: string;\s+position: \{\s+x: number;\s+\};?\s+\}/,
   );
   expect(await hover("position")).toMatch(/position: \{\s+x: number;\s+\}/);
-}, 60_000);
+}, 240_000);
