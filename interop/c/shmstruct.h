@@ -1432,7 +1432,8 @@ static inline int shms_i_glance(shms_segment *segment) {
 }
 
 /**
- * Copies the last committed state, without any lock. Only when writers commit without a pause is the shared lock taken instead.
+ * Copies the last committed state, without any lock. Only when writers commit without a pause, or the file
+ * was made without transactions, is the shared lock taken, however long that takes; for a limit call shms_lock before.
  * Atomics are as they are now: they belong to no transaction.
  * @param target where to
  * @param bytes how many, from the start of the content

@@ -1289,6 +1289,18 @@ class _Record:
             at = end
         return bytes(data), version
 
+    def version(self):
+        """Of the committed state. One that changes a hundred times meanwhile was right a moment ago."""
+        file, words = self.file, self.map.words
+        for _ in range(100):
+            sequence = words[file.sequence]
+            _fence()
+            version = self.map.version(file.before if sequence & 1 else file.commits)
+            _fence()
+            if words[file.sequence] == sequence:
+                break
+        return version
+
     def try_copy(self):
         words, word = self.map.words, self.file.sequence
         for _ in range(100):
@@ -1344,16 +1356,23 @@ class _Role:
     @property
     def version(self):
         """How many transactions were committed; the file's generation is in the upper 32 bits. Takes no lock."""
-        return self._copy()[1]
+        self._segment.refresh()
+        return self._record.version()
 
-    def snapshot(self):
-        """The last committed state, as a private copy. Takes no lock unless writers commit without a pause."""
-        return self._record_of(self._copy()[0])
+    def snapshot(self, timeout=None):
+        """
+        The last committed state, as a private copy. Takes no lock unless writers commit without a pause, or the file was made
+        without transactions.
+
+        :param timeout: seconds to wait for the lock; None: however long it takes
+        :raises LockTimeoutError: after `timeout` seconds
+        """
+        return self._record_of(self._copy(timeout)[0])
 
     def _record_of(self, data):
         return self._record.cls.from_buffer_copy(data)
 
-    def _copy(self):
+    def _copy(self, timeout=None):
         self._segment.refresh()
         record = self._record
         found = record.try_copy() if record.sequenced else None
@@ -1361,7 +1380,7 @@ class _Role:
             return found
         if self._segment.lock.held:
             return record.copy(record.map.words[record.file.sequence])
-        self._segment.acquire(_SHARED)
+        self._segment.acquire(_SHARED, timeout)
         try:
             return self._record.copy(self._record.map.words[self._record.file.sequence])
         finally:

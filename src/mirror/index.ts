@@ -27,6 +27,13 @@ const COMMON = {
   maxBytes: "number",
   ...TRUST_OPTIONS,
 } as const;
+const PUBLISHING = {
+  maxHz: "number",
+  spinMs: "number",
+  leaseMs: "number",
+  waitMs: "number",
+  timeoutMs: "number",
+} as const;
 const CREDENTIALS = {
   credsFile: "string",
   nkeyFile: "string",
@@ -52,12 +59,12 @@ export const Mirror = {
    * than the lease may be replaced, and is told so. What the file has is in the bucket when the promise resolves.
    * A server that is not there is waited for: `onWait` tells, `serverWaitMs` ends that.
    * @throws MirrorError when another process publishes the key, for a content that is too large, without the packages, and when
-   *   no server came within `serverWaitMs`; FileFormatError, SystemError for the file; what the connection throws
+   *   no server came within `serverWaitMs`; LockTimeoutError after `timeoutMs`; FileFormatError, SystemError for the file; what
+   *   the connection throws
    * @example await using publisher = await Mirror.publish("./.mmap/Robot_.mmap", { servers: "nats://10.0.0.1", bucket: "robots", key: "arm" });
    */
   async publish(path: string, options: PublishOptions & NatsOptions): Promise<MirrorPublisher> {
-    const own = { maxHz: "number", spinMs: "number", leaseMs: "number", waitMs: "number" } as const;
-    checkOptions("Mirror.publish", options, { ...COMMON, ...own }, true);
+    checkOptions("Mirror.publish", options, { ...COMMON, ...PUBLISHING }, true);
     checkConnection("Mirror.publish", options);
     return MirrorPublisher.start(path, await connectNats(options), options);
   },

@@ -10,6 +10,7 @@ import { placeOfPath } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import type { Trust } from "../sys/trust.ts";
 import { type Mirrored, mirrored } from "./contents.ts";
+import { LOCK_TIMEOUT_MS } from "./sink.ts";
 
 /** What was in a file before it began to follow. */
 export interface FencedFile {
@@ -30,6 +31,7 @@ function typeOf(kind: ContentKind, path: string): Mirrored {
 /**
  * Backs a file up as `<file>.fenced-<epoch>`, before it is replaced, if it has a state of its own: one that was published
  * here, or never mirrored.
+ * @throws LockTimeoutError after a second, where a copy needs the lock
  */
 export function backUpOwn(
   path: string,
@@ -42,7 +44,11 @@ export function backUpOwn(
   const { place, type } = typeOf(kind, path);
   const segment = new Segment(place, type, { access: "read", makesLock: false, trust });
   try {
-    return { backup, version: backupSegment(segment, backup), confirmedVersion: state?.version };
+    return {
+      backup,
+      version: backupSegment(segment, backup, { timeoutMs: LOCK_TIMEOUT_MS }),
+      confirmedVersion: state?.version,
+    };
   } finally {
     segment.close();
   }

@@ -35,6 +35,11 @@ export interface PublishOptions extends Trust {
   readonly leaseMs?: number | undefined;
   /** Milliseconds to wait for a publisher that is still there. Default: twice the lease. */
   readonly waitMs?: number | undefined;
+  /**
+   * Milliseconds to wait for the lock of the file, where a copy needs it: a record that was made with `transactional: false`
+   * or with an fcntl lock. Then publishing ends with a LockTimeoutError. The lease is kept meanwhile. Default: no limit.
+   */
+  readonly timeoutMs?: number | undefined;
   /** A larger content is refused. Default 64 MiB. */
   readonly maxBytes?: number | undefined;
 }
@@ -63,7 +68,7 @@ const NOTE_EVERY_MS = 1000;
 export class MirrorPublisher implements AsyncDisposable {
   readonly path: string;
   readonly key: string;
-  /** Rejects when publishing has ended by itself: FencedError, MirrorError, FileFormatError. */
+  /** Rejects when publishing has ended by itself: FencedError, MirrorError, LockTimeoutError, FileFormatError. */
   readonly ended: Promise<void>;
   readonly #source: Source;
   readonly #transport: Transport;

@@ -1,6 +1,6 @@
 /** Records and documents: each state that is there when the one before has been confirmed. */
 import { MirrorError } from "../errors/errors.ts";
-import { copyOf } from "../segment/backup.ts";
+import { copyOfAsync } from "../segment/backup.ts";
 import type { Content } from "../segment/content.ts";
 import type { SegmentImage } from "../segment/create.ts";
 import type { Segment } from "../segment/segment.ts";
@@ -27,6 +27,7 @@ export interface StateOptions {
   readonly maxHz?: number | undefined;
   readonly maxBytes?: number | undefined;
   readonly spinMs?: number | undefined;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** A content that is in the log as a whole. */
@@ -79,7 +80,7 @@ export class StateSource implements Source {
   }
 
   async #send(): Promise<void> {
-    const image = this.#image();
+    const image = await this.#image();
     const { copy, schema } = image;
     const head = headOf(image, { epoch: this.#session.lease.epoch, sentAt: Date.now() });
     const whole = encodeFrame(head, schema, copy.bytes);
@@ -88,13 +89,14 @@ export class StateSource implements Source {
     this.#session.confirm(copy.version);
   }
 
-  #image(): SegmentImage {
-    const copy = copyOf(this.#segment);
+  async #image(): Promise<SegmentImage> {
+    const { maxBytes = DEFAULT_MAX_BYTES, timeoutMs } = this.#options;
+    const { signal } = this.#session;
+    const copy = await copyOfAsync(this.#segment, { timeoutMs, signal });
     const { footer, schemaBytes, path } = (this.#segment.whole() ?? this.#segment.content).file;
     if (footer === undefined)
       throw new MirrorError(`'${path}' does not describe itself: files of other libraries are not mirrored`);
     const { content, lockKind, transactional, contentBytes, fingerprint } = footer;
-    const { maxBytes = DEFAULT_MAX_BYTES } = this.#options;
     if (contentBytes > maxBytes) throw tooLarge(contentBytes, maxBytes);
     const plan = { content, lockKind, transactional, contentBytes, fingerprint };
     return { plan, schema: schemaBytes, copy };

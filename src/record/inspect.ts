@@ -24,9 +24,11 @@ import type { Role } from "./role.ts";
 /** A state that changes all the time is looked at so often; then the version is that of the moment before. */
 const MAX_LOOKS = 8;
 
+type Timeout = Pick<InspectOptions, "timeoutMs">;
+
 /** How records are inspected. */
 export const recordInspector: InspectorType = {
-  read: (path, { timeoutMs: _, ...trust }) => inspecting(openBySchema(path, trust)),
+  read: (path, { timeoutMs, ...trust }) => inspecting(openBySchema(path, trust), { timeoutMs }),
   write: (path, { timeoutMs, ...trust }) => editing(editBySchema(path, trust), { timeoutMs }),
   ...fileCommands(placeOfPath, (place) => recordType(undefined, place), { transactional: true }),
   migrate: (path, cls, { isLossy, ...options }) => {
@@ -37,7 +39,7 @@ export const recordInspector: InspectorType = {
   },
 };
 
-function inspecting(role: Role<AnyStruct, unknown>): Inspector {
+function inspecting(role: Role<AnyStruct, unknown>, options: Timeout): Inspector {
   let schema: Inspector["schema"];
   return {
     path: role.path,
@@ -51,7 +53,7 @@ function inspecting(role: Role<AnyStruct, unknown>): Inspector {
     },
     look: () => lookAt(role),
     info: () => role.info(),
-    backup: (path) => role.backup(path),
+    backup: (path) => role.backup(path, options),
     changes: (options) => role.changes(options) as ReturnType<Inspector["changes"]>,
     [Symbol.dispose]: () => role.close(),
   };
@@ -67,8 +69,8 @@ function lookAt(role: Role<AnyStruct, unknown>): Look {
   return { version, value: plainView(state as unknown as View, { unreadable }), bytes: bytesOf(state) };
 }
 
-function editing(editor: Editor<AnyStruct>, options: Pick<InspectOptions, "timeoutMs">): EditingInspector {
-  const inspector = inspecting(editor);
+function editing(editor: Editor<AnyStruct>, options: Timeout): EditingInspector {
+  const inspector = inspecting(editor, options);
   return Object.defineProperties(
     {
       set: (path: string, value: unknown) => editor.set(path as never, value as never, options),

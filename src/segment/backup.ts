@@ -1,7 +1,7 @@
 /** Copies of segments as files of their own: whole, described, and opened without a lock. */
 import { checkOptions } from "../errors/check-options.ts";
 import { FileFormatError } from "../errors/errors.ts";
-import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
+import { type AsyncLockOptions, LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { rename } from "../sys/new-file.ts";
 import { absolutePath, exists } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
@@ -83,20 +83,38 @@ export function restoreSegment<C extends Content>(
   createSegment(place, plan, type, { force: true, mode: mode ?? old.mode, timeoutMs, trust });
 }
 
-/** The committed content in private memory; without a lock where that is possible. @throws LockTimeoutError */
-export function copyOf<C extends Content>(segment: Segment<C>, options?: LockOptions): ContentCopy {
-  const content = segment.whole() ?? segment.content;
-  return content.copyCommitted(false) ?? copyLocked(segment, options);
+/** The committed content in private memory; without a lock where that is possible. */
+const copyUnlocked = <C extends Content>(segment: Segment<C>): ContentCopy | undefined =>
+  (segment.whole() ?? segment.content).copyCommitted(false);
+
+/** With the shared lock where it is needed, as part of what the segment's user holds already, if anything. */
+function copyOf<C extends Content>(segment: Segment<C>, options: LockOptions): ContentCopy {
+  const copy = copyUnlocked(segment);
+  if (copy !== undefined) return copy;
+  if (segment.held !== undefined) return segment.content.copyCommitted(true) as ContentCopy;
+  segment.acquire("shared", options);
+  return copyAndRelease(segment);
 }
 
-/** With the shared lock, as part of what the segment's user holds already, if anything. */
-function copyLocked<C extends Content>(segment: Segment<C>, options?: LockOptions): ContentCopy {
-  const isHeld = segment.held !== undefined;
-  if (!isHeld) segment.acquire("shared", options);
+/**
+ * The committed content in private memory. Where that needs the lock, the event loop goes on during the wait for it.
+ * @throws LockTimeoutError; the signal's reason
+ */
+export async function copyOfAsync<C extends Content>(
+  segment: Segment<C>,
+  options: AsyncLockOptions,
+): Promise<ContentCopy> {
+  const copy = copyUnlocked(segment);
+  if (copy !== undefined) return copy;
+  await segment.acquireAsync("shared", options);
+  return copyAndRelease(segment);
+}
+
+function copyAndRelease<C extends Content>(segment: Segment<C>): ContentCopy {
   try {
     return segment.content.copyCommitted(true) as ContentCopy;
   } finally {
-    if (!isHeld) segment.releaseIfHeld();
+    segment.releaseIfHeld();
   }
 }
 

@@ -214,27 +214,31 @@ export type InspectorParts = Pick<Inspector, "kind" | "schema" | "look" | "messa
 export function inspectSegment<C extends Content>(
   place: Place,
   type: ContentType<C>,
-  { trustOwner, shared }: Trust,
+  { trustOwner, shared, timeoutMs }: InspectOptions,
   partsOf: (segment: Segment<C>) => InspectorParts,
 ): Inspector {
   const trust = { trustOwner, shared };
   const segment = new Segment(place, type, { access: "read", makesLock: false, trust });
   try {
-    return inspectorOf(segment, partsOf(segment));
+    return inspectorOf(segment, partsOf(segment), timeoutMs);
   } catch (error) {
     segment.close();
     throw error;
   }
 }
 
-const inspectorOf = <C extends Content>(segment: Segment<C>, parts: InspectorParts): Inspector => ({
+const inspectorOf = <C extends Content>(
+  segment: Segment<C>,
+  parts: InspectorParts,
+  timeoutMs: number | undefined,
+): Inspector => ({
   ...parts,
   path: segment.path,
   get version() {
     return segment.current()?.version ?? segment.content.version;
   },
   info: () => segmentInfo(segment),
-  backup: (path) => backupSegment(segment, path),
+  backup: (path) => backupSegment(segment, path, { timeoutMs }),
   changes: (options = {}) => segment.changes(options),
   [Symbol.dispose]: () => segment.close(),
 });

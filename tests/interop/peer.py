@@ -110,6 +110,16 @@ def waits_for_lock(path, count):
         time.sleep(0.001)
 
 
+def locked(path, milliseconds):
+    """What needs the lock of a record without transactions, while another process holds it."""
+    with Reader("Ledger", dir=path) as reader:
+        say(reader.version & 0xFFFFFFFF)
+        try:
+            reader.snapshot(timeout=milliseconds / 1000)
+        except LockTimeoutError:
+            say("timeout")
+
+
 def timeout(path, milliseconds):
     with Editor("Ledger", dir=path) as editor:
         try:

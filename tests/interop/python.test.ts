@@ -115,6 +115,17 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     expect(await ask(["timeout", dir, "30"])).toBe("timeout");
   });
 
+  test("Python copies a record without transactions under its lock, with a limit, and has its version without", async () => {
+    const dir = newDirectory();
+    using manager = new Manager(Ledger, { dir, create: true, transactional: false });
+    manager.edit((data) => {
+      data.count = 1n;
+    });
+    using session = manager.lock();
+    expect(session.data.count).toBe(1n);
+    expect(await ask(["locked", dir, "30"])).toBe("1\ntimeout");
+  });
+
   test("Python's waiter is woken by Bun's commits, and wakes Bun with its own", async () => {
     const dir = newDirectory();
     using editor = new Manager(Ledger, { dir, create: true });

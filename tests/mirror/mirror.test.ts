@@ -12,6 +12,7 @@ import {
   c_int32,
   FencedError,
   field,
+  LockTimeoutError,
   Manager,
   MirrorError,
   MmapStructure,
@@ -139,6 +140,39 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     const refused = Mirror.publish(manager.path, { ...KEY, servers: server.url, maxBytes: 100 });
     await expect(refused).rejects.toThrow("maxBytes is 100");
   });
+
+  test.skipIf(!hasTool("flock"))(
+    "a lock that a copy needs is waited for up to timeoutMs (needs flock)",
+    async () => {
+      await using server = await Server.start();
+      const dir = server.file("origin");
+      using manager = new Manager(All, { dir, lockDir: dir, create: true, transactional: false });
+      const options = { ...KEY, servers: server.url };
+      const lockFile = join(dir, "All_.lock");
+      const holder = Bun.spawn(["flock", "-F", "-x", lockFile, "sh", "-c", "echo; read _"], {
+        stdin: "pipe",
+        stdout: "pipe",
+      });
+      await linesOf(holder.stdout).next();
+      const refused = Mirror.publish(manager.path, { ...options, timeoutMs: 200 });
+      await expect(refused).rejects.toBeInstanceOf(LockTimeoutError);
+      const published = Mirror.publish(manager.path, options);
+      let isThere = false;
+      published.then(() => {
+        isThere = true;
+      });
+      const { nats, kv } = await bucketOf(server);
+      await until(
+        async () => (await kv.get(`${KEY.key}.lease`))?.json<{ isReleased: boolean }>().isReleased === false,
+        "the second publisher has the lease",
+      );
+      await nats.close();
+      expect(isThere).toBe(false);
+      holder.stdin.end();
+      await using publisher = await published;
+      expect(publisher.info().confirmedVersion).toBe(manager.version);
+    },
+  );
 
   test("with maxHz the newest state wins, and no more states than that are put a second", async () => {
     await using server = await Server.start();

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
+import { openInspector } from "../../src/cli/open.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import {
   c_int32,
@@ -18,6 +19,9 @@ import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
 
 class Robot extends MmapStructure {
+  @field(c_int32) n!: number;
+}
+class Plain extends MmapStructure {
   @field(c_int32) n!: number;
 }
 class Step extends Struct {
@@ -41,6 +45,7 @@ const backup = (name: string): string => join(dir, `${name}.backup`);
 beforeAll(() => {
   using manager = new Manager(Robot, { ...at, create: true });
   manager.backup(backup("record"));
+  using _ = new Manager(Plain, { ...at, create: true, transactional: false });
   using master = new JsonMap({ ...document, role: "master", initial: 1 });
   master.backup(backup("document"));
   using publisher = new Publisher(Step, { dir, create: true });
@@ -81,6 +86,16 @@ const calls: readonly [string, string, Calls][] = [
       "force: true": () => open(new Manager(Robot, { ...at, create: true, force: true, ...TIMEOUT })),
       "remove()": () => open(new Manager(Robot, at)).remove(TIMEOUT),
       "restore()": () => Manager.restore(Robot, backup("record"), { ...at, ...TIMEOUT }),
+    },
+  ],
+  [
+    "record without transactions",
+    "Plain_.lock",
+    {
+      "get()": () => open(new Reader(Plain, at)).get("n", TIMEOUT),
+      "backup()": () => open(new Reader(Plain, at)).backup(backup("other"), TIMEOUT),
+      "the command's backup": () =>
+        open(openInspector(join(dir, "Plain_.mmap"), { timeout: "60" })).backup(backup("other")),
     },
   ],
   [

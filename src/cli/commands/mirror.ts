@@ -47,6 +47,11 @@ export const command: Command = define({
     "tls-ca": { type: "string", value: "FILE", help: "encrypt, and trust these authorities" },
     "tls-cert": { type: "string", value: "FILE", help: "a certificate of one's own, with --tls-key" },
     "tls-key": { type: "string", value: "FILE", help: "its key" },
+    timeout: {
+      type: "string",
+      value: "MS",
+      help: "publish: for a lock that a copy needs (default: no limit)",
+    },
     ...TRUST,
   },
   examples: [
@@ -69,8 +74,9 @@ export const command: Command = define({
     const onWait = (wait: ServerWait): void => tellWait(out, wait);
     if (what === "publish") {
       const maxHz = numberOption("hz", values.hz, 0.001);
+      const timeoutMs = numberOption("timeout", values.timeout);
       const connect = () => connectNats({ ...connection, onWait }, stop.signal);
-      await publish(out, files, { connect, stop, options: { ...common, maxHz, onWait } });
+      await publish(out, files, { connect, stop, options: { ...common, maxHz, timeoutMs, onWait } });
     } else {
       const ackWaitMs = numberOption("ack-wait", values["ack-wait"], 1);
       const prefetch = numberOption("prefetch", values.prefetch, 1);
