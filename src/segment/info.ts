@@ -29,7 +29,10 @@ export interface SegmentInfo {
   readonly lock: LockInfo | undefined;
   /** The last writer died before it could commit; readers see the state before, and the next writer repairs it. */
   readonly deadWriter: boolean;
-  /** How many processes have the file mapped, as far as this one may look; undefined where the system does not tell. */
+  /**
+   * How many processes have the file mapped when this is read first, as far as this one may look; undefined where the system does
+   * not tell.
+   */
   readonly users: number | undefined;
   /** How old the state is, where the file follows another machine's or is sent to others; undefined for all others. */
   readonly mirror: MirrorInfo | undefined;
@@ -55,7 +58,7 @@ export function segmentInfo<C extends Content>(segment: Segment<C>): SegmentInfo
   const { footer } = file;
   const isBackup = footer?.isBackup === true;
   const lock = isBackup ? undefined : lockInfo(segment);
-  return {
+  const info: SegmentInfo = {
     path: file.path,
     kind: footer?.content ?? segment.type.kind,
     generation: file.generation,
@@ -68,9 +71,24 @@ export function segmentInfo<C extends Content>(segment: Segment<C>): SegmentInfo
     lock,
     // A writer that lives holds the lock.
     deadWriter: (file.sequence & 1) === 1 && lock?.holders.every(({ mode }) => mode === "shared") === true,
-    users: processesOf(file.path)?.length,
+    users: undefined,
     mirror: mirrorInfo(file.path),
   };
+  return withUsers(info);
+}
+
+/** The maps of all processes are read when they are asked for: of 500 segments that would take seconds. */
+function withUsers(info: SegmentInfo): SegmentInfo {
+  let users: number | undefined;
+  let isKnown = false;
+  return Object.defineProperty(info, "users", {
+    get() {
+      if (!isKnown) users = processesOf(info.path)?.length;
+      isKnown = true;
+      return users;
+    },
+    enumerable: true,
+  });
 }
 
 function lockInfo<C extends Content>({ lock }: Segment<C>): LockInfo {

@@ -1,7 +1,16 @@
 /** The faults that the conformance suite makes, on every content: `doctor` finds each and says what helps, and that helps. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import { examine } from "../../src/cli/doctor/examine.ts";
 import type { Problem } from "../../src/cli/doctor/problem.ts";
 import { type Machine, thisMachine } from "../../src/cli/doctor/system.ts";
@@ -64,6 +73,13 @@ describe.each([...CONTENTS])("$name", (content) => {
       expect(more).toEqual([]);
       expect(problem).toMatchObject({ severity: "fault", path: bench.dataPath });
     }
+  });
+
+  test("rm leaves an empty file that has no lock beside it, and makes none", () => {
+    using bench = new Bench(content);
+    writeFileSync(bench.dataPath, "");
+    expect(() => removerOf(bench.dataPath)).toThrow("is empty and has no lock file beside it");
+    expect(readdirSync(bench.dir)).toEqual([basename(bench.dataPath)]);
   });
 
   test("each bit of the footer's fixed part that is flipped is a fault, and rm removes the file", () => {

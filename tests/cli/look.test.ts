@@ -73,6 +73,7 @@ describe("show, get and layout", () => {
     expect(layout.out).toContain("      20      4  (hole)\n      24      8  serial c_int64\n");
     expect(layout.out).toContain("size 120, align 8, cache lines 2, holes 2 (8 bytes)\n");
     expect(hex.out).toMatch(/000010 {2}07 00 00 00 .* {2}\+0 speed {2}\+8 serial\n/);
+    expect(hex.out).toMatch(/000050 {2}.* {2}\+0 path\.0\.y {2}\+8 path\.1\.x\n/);
   });
 
   test("a module that is not there, and one that cannot be loaded, are said to be so", async () => {
