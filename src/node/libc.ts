@@ -61,10 +61,11 @@ function failed(number: number): -1 {
 const path = (cstring: unknown): Buffer => (cstring as Buffer).subarray(0, -1);
 
 const TWO_32 = 2 ** 32;
-const CLOCK_MONOTONIC = 1;
+/** The exact one, and the one of the last tick. */
+const MONOTONIC: readonly number[] = [1, 6];
 
 function clockGettime(clock: number, timespec: Int32Array): number {
-  const [seconds, nanoseconds] = clock === CLOCK_MONOTONIC ? process.hrtime() : timeOfDay();
+  const [seconds, nanoseconds] = MONOTONIC.includes(clock) ? process.hrtime() : timeOfDay();
   timespec[0] = seconds | 0;
   timespec[1] = Math.floor(seconds / TWO_32);
   timespec[2] = nanoseconds;

@@ -77,6 +77,8 @@ export class Core<T extends Struct> {
   #live: { content: RecordContent; view: T } | undefined;
   /** Views for sessions, by the memory they are on; they go when the file goes. */
   #views = new WeakMap<Region, T>();
+  /** The one that was asked for last, as a look into a WeakMap is a part of what an edit costs. */
+  #newest: { region: Region; view: T } | undefined;
   readonly #snapshots: Snapshots<T>;
   readonly #parts: Parts;
   #ownership: Ownership | undefined;
@@ -148,10 +150,10 @@ export class Core<T extends Struct> {
   }
 
   #viewOn(region: Region): T {
-    const known = this.#views.get(region);
-    if (known !== undefined) return known;
-    const view = this.content.view<T>(this.layout, region);
+    if (this.#newest?.region === region) return this.#newest.view;
+    const view = this.#views.get(region) ?? this.content.view<T>(this.layout, region);
     this.#views.set(region, view);
+    this.#newest = { region, view };
     return view;
   }
 
@@ -363,6 +365,7 @@ export class Core<T extends Struct> {
       this.segment.close();
       this.#ownership?.close();
       this.#live = undefined;
+      this.#newest = undefined;
     }
   }
 }

@@ -106,6 +106,8 @@ export class RecordContent implements Content {
   readonly file: SegmentFile;
   /** Bytes of the struct in the file, at least those of the class. */
   readonly structBytes: number;
+  /** True when a writer session keeps the sequence, so that copies need no lock. IPMMAP's processes do not. */
+  readonly isSequenced: boolean;
   /** The live struct, for a writer's session, and for views without any lock. */
   readonly plain: Region;
   readonly fresh: Region;
@@ -138,6 +140,7 @@ export class RecordContent implements Content {
     if (atomics.length > 0) guardSleepers(buffer, () => this.#refuseToSleep());
     this.#transactional = rangesBetween(atomics, this.structBytes);
     this.#preImage = preImageOf(file, { bytes, structBytes: this.structBytes, preImageOffset, atomics });
+    this.isSequenced = this.transactional && file.lockKind === "flock";
     this.plain =
       this.#preImage instanceof BlockPreImage && file.access === "write"
         ? new TrackedRegion(buffer, 0, this.structBytes, { mode, tracker: this.#preImage })
@@ -160,11 +163,6 @@ export class RecordContent implements Content {
 
   get transactional(): boolean {
     return this.#preImage !== undefined;
-  }
-
-  /** True when a writer session keeps the sequence, so that copies need no lock. IPMMAP's processes do not. */
-  get isSequenced(): boolean {
-    return this.transactional && this.file.lockKind === "flock";
   }
 
   /** The committed struct, read-only, for as long as a lock keeps writers out. */
@@ -308,7 +306,7 @@ export class RecordContent implements Content {
 
   /**
    * The same for a struct of whole words while no writer is at work, which is nearly always: words are copied without the
-   * ArrayBuffer that bytes would need.
+   * ArrayBuffer that bytes would need. For files that are sequenced.
    * @returns false when a writer is at work, or was all the time
    */
   copyLiveTo(target: Int32Array): boolean {
@@ -317,7 +315,8 @@ export class RecordContent implements Content {
   }
 
   readonly #copyLive = (sequence: number, target: Int32Array): boolean => {
-    if (!this.#isLive(sequence)) return false;
+    // Not by a function: it would be one call too deep to be compiled into the caller.
+    if ((sequence & 1) === 1) return false;
     target.set(this.#liveWords);
     return true;
   };

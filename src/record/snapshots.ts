@@ -4,7 +4,7 @@ import type { Struct } from "../struct/declare/struct.ts";
 import { type Layout, modeOf } from "../struct/layout/layout.ts";
 import { AT_START, BIG_ENDIAN, OWN, Region } from "../struct/memory/memory.ts";
 import { mayBeOwn, OwnRegion } from "../struct/memory/own-region.ts";
-import { isView, LAYOUT, REGION, type View } from "../struct/view/internals.ts";
+import { LAYOUT, REGION, type View } from "../struct/view/internals.ts";
 import { makeView, type ViewClass, viewClass } from "../struct/view/view.ts";
 
 /** Memory that holds nothing but a snapshot, where `OwnRegion` cannot. */
@@ -35,8 +35,9 @@ export class Snapshots<T extends Struct> {
 
   /** An earlier snapshot, to be overwritten. @throws TypeError for anything else, which may be shared memory */
   again(snapshot: T): T & View {
-    const isOurs = isView(snapshot) && snapshot[LAYOUT] === this.#layout;
-    if (isOurs && isSnapshotMemory(snapshot[REGION])) return snapshot;
+    const view = snapshot as T & View;
+    const isOurs = typeof view === "object" && view !== null && view[LAYOUT] === this.#layout;
+    if (isOurs && isSnapshotMemory(view[REGION])) return view;
     throw new TypeError(
       `snapshot(into): expected an earlier snapshot of ${this.#layout.name}, got ${show(snapshot)}`,
     );

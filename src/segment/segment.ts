@@ -7,7 +7,7 @@ import { Deadline } from "../sync/deadline.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { Changes, ChangesOptions, WaitOptions } from "../sync/notifier.ts";
 import { type AsyncLockOptions, type LockOptions, RwLock, type RwLockOptions } from "../sync/rw-lock.ts";
-import { monotonicMs } from "../sys/clock.ts";
+import { coarseMonotonicMs, monotonicMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
 import { LOOK_FOR_DELETED_MS } from "../sys/status.ts";
 import type { Trust } from "../sys/trust.ts";
@@ -274,7 +274,7 @@ export class Segment<C extends Content> implements Closable {
     if (file === undefined) return !exists(this.path) && !this.#isLockLost();
     const excess = file.excessBytes;
     // What was added hides the footer from a creator, which then cannot tell us that it replaces the file.
-    const isToBeLookedFor = this.#isTimeToLook() || excess > 0;
+    const isToBeLookedFor = this.#isTimeToLook(coarseMonotonicMs()) || excess > 0;
     if (isToBeLookedFor && file.isUnlinkedOrReplaced) return false;
     if ((isToBeLookedFor || this.#checksLock) && this.#isLockLost()) return false;
     return excess >= 0 && !file.isSuperseded;
@@ -289,9 +289,8 @@ export class Segment<C extends Content> implements Closable {
   }
 
   /** Deleted files are looked for now and then only: at every lock it would cost as much as the lock itself. */
-  #isTimeToLook(): boolean {
-    // Not the time of day: that may be set back, by hours.
-    this.#lockedAt = monotonicMs();
+  #isTimeToLook(now: number): boolean {
+    this.#lockedAt = now;
     if (this.#lockedAt - this.#lookedAt < LOOK_FOR_DELETED_MS) return false;
     this.#lookedAt = this.#lockedAt;
     return true;
@@ -307,7 +306,7 @@ export class Segment<C extends Content> implements Closable {
       return false;
     }
     const before = this.#lockedAt;
-    const isTime = this.#isTimeToLook();
+    const isTime = this.#isTimeToLook(monotonicMs());
     if (this.#lockedAt - before < BURST_MS) this.#expectBurst();
     return isTime;
   }

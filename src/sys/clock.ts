@@ -159,3 +159,10 @@ export function monotonicMs(): number {
   clocks().clock_gettime(CLOCK_MONOTONIC, timespec);
   return (timespec[0]! + timespec[1]! * TWO_32) * 1000 + timespec[2]! / 1e6;
 }
+
+/** The same as of the last tick, up to 10 ms ago, for a third of the price; on macOS it is the exact one. */
+export function coarseMonotonicMs(): number {
+  // SAFETY: as above.
+  clocks().clock_gettime(isLinux ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC, timespec);
+  return (timespec[0]! + timespec[1]! * TWO_32) * 1000 + timespec[2]! / 1e6;
+}
