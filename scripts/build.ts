@@ -1,7 +1,7 @@
 /**
  * Compiles src/ into dist/, which is what package.json's `exports` and `bin` name: `bun scripts/build.ts [--if-needed]`.
  *
- * - JavaScript: about one file per room instead of one per module, because each file costs time when it is loaded.
+ * - JavaScript: a few files instead of one per module, because each file costs time when it is loaded (build/files.ts).
  *   What is loaded lazily (`require("./x.ts")`) has files of its own, and so have modules that the main entry does not need.
  * - Declarations: one file per module, from tsc.
  * - For Node.js: one file with the modules that it has in the place of some (build/node.ts).
@@ -25,10 +25,14 @@ import { filesOfModules } from "./build/files.ts";
 import { mainEntry } from "./build/main-entry.ts";
 import { compileForNode, isForNode } from "./build/node.ts";
 import {
+  callLoaders,
   embedThreads,
   exportedNames,
+  LOADERS,
+  loaderOf,
   nameClasses,
   originOf,
+  requiredBy,
   spellOutStars,
   textOf,
   threadModules,
@@ -64,7 +68,8 @@ interface Text {
 }
 
 const THREAD = { minify: { whitespace: true, syntax: true }, sourcemap: "none" } as const;
-const FILE = { minify: false, sourcemap: "external" } as const;
+/** Names stay as they are; what is read faster is also loaded faster. */
+const FILE = { minify: { whitespace: true, syntax: true }, sourcemap: "external" } as const;
 
 async function bundle(
   entry: string,
@@ -105,8 +110,39 @@ const main = mainEntry(
   ["struct/functions.ts", "struct/schema/schema-reader.ts"].map((path) => join(src, path)),
 );
 
+const isCommand = (file: string): boolean => file.startsWith("cli/");
+
+/**
+ * The file that loads what a file needs only later. Text with `require` in it is transpiled whenever it is loaded, which
+ * takes longer than to load this one too. The command's files are small.
+ */
+function loadersOf(file: string): string | undefined {
+  if (isCommand(file) || file.startsWith("chunks/cli")) return undefined;
+  return file === "index.js" ? loadersOf("chunks/main.js") : file.replace(/\.js$/, "-later.js");
+}
+
+/** What each of these files loads: the paths of modules, and the names of packages. */
+function loadedLater(files: ReadonlyMap<string, string>): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>();
+  const add = (file: string, required: readonly string[]): void => {
+    const loaders = loadersOf(file);
+    if (loaders === undefined || required.length === 0) return;
+    found.set(loaders, new Set([...(found.get(loaders) ?? []), ...required]));
+  };
+  add("index.js", main.later);
+  for (const [module, file] of files) add(file, requiredBy(module));
+  return found;
+}
+
+const loadersText = (required: Iterable<string>): string =>
+  Array.from(
+    required,
+    (path) => `export const ${loaderOf(path, src)} = () => require(${JSON.stringify(path)});`,
+  ).join("\n");
+
 /** The text that a file of dist/ begins with: it exports what its modules export. */
-function startOf(file: string, modules: readonly string[]): string {
+function startOf(file: string, modules: readonly string[], loaded: ReadonlySet<string> | undefined): string {
+  if (loaded !== undefined) return loadersText(loaded);
   if (file === "index.js") return main.text;
   if (file === "without-bun.js") return startWithoutBun(modules[0]!);
   if (!file.startsWith("chunks/")) return `export * from ${JSON.stringify(modules[0])};`;
@@ -132,15 +168,21 @@ function splitter(
   file: string,
   files: ReadonlyMap<string, string>,
   threads: ReadonlyMap<string, string>,
+  loaded: ReadonlySet<string> | undefined,
 ): BunPlugin {
   const modules = [...files].filter(([, name]) => name === file).map(([module]) => module);
   const isElsewhere = (module: string): boolean => files.get(module) !== file;
+  const loaders = loadersOf(file);
+  const fromHere = (target: string): string => {
+    const path = relative(dirname(file), target);
+    return path.startsWith(".") ? path : `./${path}`;
+  };
   return {
     name: "one file of dist/",
     setup(build) {
       build.onResolve({ filter: new RegExp(`^${START}$`) }, () => ({ path: START, namespace: START }));
       build.onLoad({ filter: /.*/, namespace: START }, () => ({
-        contents: startOf(file, modules),
+        contents: startOf(file, modules, loaded),
         loader: "ts",
       }));
       build.onResolve({ filter: /^[./].*\.ts$/ }, ({ path, importer }) => {
@@ -149,25 +191,31 @@ function splitter(
         const target = files.get(module);
         if (target === undefined)
           throw new Error(`${importer} imports ${path}, which no file of dist/ contains`);
-        const from = relative(dirname(file), target);
-        return { path: from.startsWith(".") ? from : `./${from}`, external: true };
+        return { path: fromHere(target), external: true };
       });
+      build.onResolve({ filter: new RegExp(`^${LOADERS}$`) }, () => ({
+        path: fromHere(loaders ?? ""),
+        external: true,
+      }));
       build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
-        const source = spellOutStars(textOf(path), path, isElsewhere);
-        return { contents: embedThreads(nameClasses(source), path, threads), loader: "ts" };
+        const source = nameClasses(spellOutStars(textOf(path), path, isElsewhere));
+        const text = loaders === undefined ? source : callLoaders(source, path, src);
+        return { contents: embedThreads(text, path, threads), loader: "ts" };
       });
     },
   };
 }
 
-/** Bundlers follow `require("./x.js")`, but not the `import.meta.require` that Bun writes instead. */
+/**
+ * Bundlers follow `require("./x.js")`, but not the `import.meta.require` that Bun writes instead. What follows stays in its
+ * column, as the source map says.
+ */
 const plainRequire = (code: string): string =>
   code
-    .replace(/^var __require = import\.meta\.require;$/m, "")
-    .replace(/\b(?:__require|import\.meta\.require)\(/g, "require(");
+    .replace(/\bvar __require ?= ?import\.meta\.require;/, (text) => " ".repeat(text.length))
+    .replace(/\b(?:__require|import\.meta\.require)\(/g, (text) => "require(".padStart(text.length));
 
 const SHEBANG = "#!/usr/bin/env bun";
-const isCommand = (file: string): boolean => file.startsWith("cli/");
 /** `cli/main.js` itself is the command in one file (build/command.ts). */
 const nameOf = (file: string): string => (file === "cli/main.js" ? WHOLE_FILE : file);
 
@@ -204,8 +252,11 @@ async function check(files: Iterable<string>): Promise<void> {
 async function build(): Promise<void> {
   const files = filesOfModules(src, publicModules(), main);
   const threads = await compileThreads(files.keys());
-  for (const file of new Set(files.values())) {
-    const text = finished(file, await bundle(START, { ...FILE, plugins: [splitter(file, files, threads)] }));
+  const loadedBy = loadedLater(files);
+  const all = new Set([...files.values(), ...loadedBy.keys()]);
+  for (const file of all) {
+    const plugins = [splitter(file, files, threads, loadedBy.get(file))];
+    const text = finished(file, await bundle(START, { ...FILE, plugins }));
     write(nameOf(file), text.code);
     write(`${nameOf(file)}.map`, text.map);
   }
@@ -213,7 +264,7 @@ async function build(): Promise<void> {
   for (const [file, text] of compileDeclarations(root, publicModules())) write(file, text);
   for (const [file, text] of await compileForNode(src)) write(file, text);
   write("not-bun.js", readFileSync(join(src, "not-bun.js"), "utf8"));
-  await check(new Set(files.values()));
+  await check(all);
 }
 
 /** Two builds at once both succeed, and what is in dist/ is always a whole one. */

@@ -1,5 +1,5 @@
 /** Which modules go together into one file of dist/. */
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import type { MainEntry } from "./main-entry.ts";
 import { importedModules, lazyModules } from "./source.ts";
 
@@ -26,11 +26,14 @@ function lazily(start: Iterable<string>): Set<string> {
   return found;
 }
 
+/** What opens a role: in files of its own, as each file that is loaded costs as much as 10 KB of code. */
+const OPENING = "record/opening.ts";
+
 /**
- * The file of dist/ for each module: for public modules their own, then `chunks/<room>.js` for what the main entry
- * loads, `chunks/<room>-more.js` for what other entries or several lazy modules load, and `chunks/<lazy module>.js`.
- * A room imports only from lower rooms, and each of these kinds only from those before, so that files never import
- * each other in a circle.
+ * The file of dist/ for each module: for public modules their own, then `chunks/main.js` for what the main entry loads,
+ * `chunks/views.js` and `chunks/opening.js` for structs in memory and what else opening a role takes, `chunks/<room>.js` for
+ * what other entries or several lazy modules load, and `chunks/<lazy module>.js`. A room imports only from lower rooms, and
+ * each of these kinds only from those before, so that files never import each other in a circle.
  * @param entries the public modules, the main one first
  */
 export function filesOfModules(
@@ -46,12 +49,11 @@ export function filesOfModules(
     }
   };
   for (const entry of [index!, ...entries]) files.set(entry, relative(src, entry).replace(/\.ts$/, ".js"));
-  put(eagerly(main.eager), (room) => room);
-  const mainFiles = new Set(files.values());
-  const others = (room: string): string => (mainFiles.has(`chunks/${room}.js`) ? `${room}-more` : room);
-  put(eagerly(entries), others);
+  put(eagerly(main.eager), () => "main");
+  put(eagerly([join(src, OPENING)]), (room) => (room === "struct" ? "views" : "opening"));
+  put(eagerly(entries), (room) => room);
   // What only some commands need does not come with the help of all.
-  const shared = (room: string): string => (room === "cli" ? "cli-more" : others(room));
+  const shared = (room: string): string => (room === "cli" ? "cli-more" : room);
   const lazy = [...main.later, ...lazily([...main.eager, ...main.later, ...entries])].map((start) => ({
     start,
     modules: eagerly([start]),

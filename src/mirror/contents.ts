@@ -2,7 +2,7 @@
 import { documentType } from "../document/document-content.ts";
 import { documentPlace } from "../document/place.ts";
 import { MirrorError } from "../errors/errors.ts";
-import { classInFile, layoutInFile } from "../record/layouts.ts";
+import { classInFile, layoutInFile } from "../record/layout-in-file.ts";
 import { RecordContent, recordType } from "../record/record-content.ts";
 import type { Content, ContentType } from "../segment/content.ts";
 import type { SegmentImage } from "../segment/create.ts";

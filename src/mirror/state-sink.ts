@@ -1,7 +1,7 @@
 /** A local record or document that is kept like another machine's, state by state. */
 import { MirrorError } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
-import { layoutInFile } from "../record/layouts.ts";
+import { layoutInFile } from "../record/layout-in-file.ts";
 import type { Content } from "../segment/content.ts";
 import { installImage, type SegmentImage } from "../segment/create.ts";
 import { type ListedSegment, segmentAt } from "../segment/list.ts";

@@ -1,6 +1,7 @@
 /** What all roles share: a segment with a record, and at most one session on it. */
 import type { AsyncLocalStorage } from "node:async_hooks";
 import { DeadlockError, FileFormatError, LockTimeoutError, ShmError } from "../errors/errors.ts";
+import { loadPart } from "../errors/load.ts";
 import type { Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import type { Struct } from "../struct/declare/struct.ts";
@@ -12,7 +13,7 @@ import type { LockMode } from "../sync/file-lock.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import { asyncHooks } from "../sys/builtin.ts";
 import { AT_PLACE, type ManagerOptions, type RoleOptions, recordPlace } from "./options.ts";
-import { Ownership } from "./ownership.ts";
+import type { Ownership } from "./ownership.ts";
 import { Parts } from "./parts.ts";
 import { type RecordContent, recordType } from "./record-content.ts";
 import { bytesOf, cellsOf, Snapshots } from "./snapshots.ts";
@@ -60,6 +61,15 @@ let edits: AsyncLocalStorage<readonly Edit[]> | undefined;
 function insideEdits(): AsyncLocalStorage<readonly Edit[]> {
   edits ??= new (asyncHooks().AsyncLocalStorage)<readonly Edit[]>();
   return edits;
+}
+
+type Owning = typeof import("./ownership.ts");
+let owning: Owning | undefined;
+
+/** Loaded by the first who asks for an owner field. */
+function loadOwning(): Owning {
+  owning ??= loadPart(() => require("./ownership.ts") as Owning);
+  return owning;
 }
 
 /** How long a snapshot that writers let no whole copy through waits for them, before it tries again to copy. */
@@ -338,7 +348,7 @@ export class Core<T extends Struct> {
   /** Opened by the first who asks for it. */
   get ownership(): Ownership {
     this.content.file.requireMapping("an owner() field");
-    this.#ownership ??= new Ownership(this.content, this.layout, this.options);
+    this.#ownership ??= new (loadOwning().Ownership)(this.content, this.layout, this.options);
     return this.#ownership;
   }
 

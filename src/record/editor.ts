@@ -7,7 +7,7 @@ import type { CheckedPath, InitValue, PathValue } from "../struct/declare/type-u
 import type { Layout } from "../struct/layout/layout.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import type { Core, Holding } from "./core.ts";
-import { opening } from "./lazily.ts";
+import { files, opening } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
 import { Role } from "./role.ts";
 import type { WriteSession } from "./session.ts";
@@ -35,7 +35,7 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
     cls: StructClass<T> | string,
     { waitMs, signal, ...options }: RoleOptions & WaitForFileOptions = {},
   ): Promise<Editor<T>> {
-    return opening().waitForFile("Editor.open", () => new Editor<T>(cls, options), { waitMs, signal });
+    return files().waitForFile("Editor.open", () => new Editor<T>(cls, options), { waitMs, signal });
   }
 
   protected override open(layout: Layout, options: RoleOptions): Core<T> {

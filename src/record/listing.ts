@@ -1,6 +1,6 @@
 /** The segments that there are, for tools. */
 import type { ListedSegment } from "../segment/list.ts";
-import { opening } from "./lazily.ts";
+import { files } from "./lazily.ts";
 
 /**
  * The segments of a directory, by name; other files are passed over. Nothing is mapped, and no lock is
@@ -10,7 +10,7 @@ import { opening } from "./lazily.ts";
  * @example listSegments("/dev/shm").filter(({ state }) => state !== "ok")
  */
 export function listSegments(directory = "./.mmap"): ListedSegment[] {
-  return opening().listSegments(directory);
+  return files().listSegments(directory);
 }
 
 /**
@@ -18,7 +18,7 @@ export function listSegments(directory = "./.mmap"): ListedSegment[] {
  * @example segmentAt("./.mmap/Robot_.mmap")?.state
  */
 export function segmentAt(path: string): ListedSegment | undefined {
-  return opening().segmentAt(path);
+  return files().segmentAt(path);
 }
 
 /**
@@ -30,5 +30,5 @@ export function segmentAt(path: string): ListedSegment | undefined {
  * @example purgeSegments("/run/robot");
  */
 export function purgeSegments(directory = "./.mmap"): string[] {
-  return opening().purgeSegments(directory);
+  return files().purgeSegments(directory);
 }

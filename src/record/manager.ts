@@ -8,7 +8,7 @@ import type { LockOptions } from "../sync/rw-lock.ts";
 import type { Core } from "./core.ts";
 
 import { Editor } from "./editor.ts";
-import { opening } from "./lazily.ts";
+import { files } from "./lazily.ts";
 import type { Compatibility } from "./migrate.ts";
 import type { ManagerOptionsOf, RestoreOptions, RoleOptions } from "./options.ts";
 
@@ -46,7 +46,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
   }
 
   protected override open(layout: Layout, options: ManagerOptionsOf<T>): Core<T> {
-    return opening().openAsManager(layout, options);
+    return files().openAsManager(layout, options);
   }
 
   /**
@@ -56,7 +56,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
    * @example if (Manager.canOpen(Robot, { dir }).verdict === "lossy") …
    */
   static canOpen<T extends MmapStructure>(cls: StructClass<T>, options: RoleOptions = {}): Compatibility {
-    return opening().canOpen(cls, options);
+    return files().canOpen(cls, options);
   }
 
   /**
@@ -72,7 +72,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     backup: string,
     options: RestoreOptions<T> = {},
   ): void {
-    opening().restore(cls, backup, options);
+    files().restore(cls, backup, options);
   }
 
   /**
@@ -88,7 +88,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     const { core } = this;
     if (this.closed) throw new ClosedError(`the role on '${this.path}' is closed`);
     core.refuseSecond();
-    const { removeSegment, recordType } = opening();
+    const { removeSegment, recordType } = files();
     const { segment } = core;
     const { mode } = segment.content.file;
     let isRemoved: boolean;
@@ -104,7 +104,7 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
       throw error;
     }
     this.close();
-    if (options.purge) opening().purgeSegment(segment.place);
+    if (options.purge) files().purgeSegment(segment.place);
     if (!isRemoved)
       throw new FileMissingError(this.path, `'${this.path}' is gone already: it was removed before`);
   }

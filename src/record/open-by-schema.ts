@@ -10,7 +10,7 @@ import type { SchemaLimits } from "../struct/declare/limits.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
 import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { Editor } from "./editor.ts";
-import { classInFile, schemaInFile } from "./layouts.ts";
+import { classInFile, schemaInFile } from "./layout-in-file.ts";
 import type { AnyStruct, OpenReaderOptions } from "./open-reader.ts";
 import { AT_PLACE, type RoleOptions } from "./options.ts";
 import { Reader } from "./reader.ts";

@@ -2,7 +2,7 @@ import type { MmapStructure } from "../struct/declare/header.ts";
 
 import type { SchemaOptions } from "../struct/schema/schema.ts";
 import type { Editor } from "./editor.ts";
-import { opening } from "./lazily.ts";
+import { files } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
 import type { Reader } from "./reader.ts";
 
@@ -23,7 +23,7 @@ export type AnyStruct = MmapStructure & Record<string, unknown>;
  * @example using reader = openReader("./.mmap/Robot_.mmap"); console.log(reader.snapshot());
  */
 export function openReader(path: string, options: OpenReaderOptions = {}): Reader<AnyStruct> {
-  return opening().openBySchema(path, options);
+  return files().openBySchema(path, options);
 }
 
 /**
@@ -33,5 +33,5 @@ export function openReader(path: string, options: OpenReaderOptions = {}): Reade
  * @example using editor = openEditor("./.mmap/Robot_.mmap"); editor.set("speed", 1.5);
  */
 export function openEditor(path: string, options: OpenReaderOptions = {}): Editor<AnyStruct> {
-  return opening().editBySchema(path, options);
+  return files().editBySchema(path, options);
 }

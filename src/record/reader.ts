@@ -5,7 +5,7 @@ import type { DeepReadonly } from "../struct/declare/type-utils.ts";
 import type { Layout } from "../struct/layout/layout.ts";
 import type { AsyncLockOptions, LockOptions } from "../sync/rw-lock.ts";
 import type { Core, Holding } from "./core.ts";
-import { opening } from "./lazily.ts";
+import { files, opening } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
 import { Role } from "./role.ts";
 import type { ReadSession } from "./session.ts";
@@ -32,7 +32,7 @@ export class Reader<T extends MmapStructure> extends Role<T, DeepReadonly<T>> {
     cls: StructClass<T> | string,
     { waitMs, signal, ...options }: RoleOptions & WaitForFileOptions = {},
   ): Promise<Reader<T>> {
-    return opening().waitForFile("Reader.open", () => new Reader<T>(cls, options), { waitMs, signal });
+    return files().waitForFile("Reader.open", () => new Reader<T>(cls, options), { waitMs, signal });
   }
 
   protected override open(layout: Layout, options: RoleOptions): Core<T> {

@@ -29,11 +29,10 @@ import { atomicRanges, type Range, rangesBetween } from "../struct/layout/plain-
 import { FRESH, READ_ONLY, Region } from "../struct/memory/memory.ts";
 import { TrackedRegion } from "../struct/memory/tracked.ts";
 import type { StructSchema } from "../struct/schema/schema.ts";
-import { fingerprintOf } from "../struct/schema/schema.ts";
 import { guardSleepers } from "../struct/view/atomic.ts";
 import { readConsistent } from "../sync/seqlock.ts";
 import { exists } from "../sys/paths.ts";
-import { checkLayout, layoutBeside, schemaInFile } from "./layouts.ts";
+import { checkLayout, inFile, isOfClass } from "./layouts.ts";
 import type { Part } from "./parts.ts";
 import { BlockPreImage, type PreImage, type PreImagePlan, WholePreImage } from "./pre-image.ts";
 
@@ -158,7 +157,7 @@ export class RecordContent implements Content {
 
   /** What the file says of its struct; undefined for a file of IPMMAP. @throws FileFormatError */
   get schema(): StructSchema | undefined {
-    return this.file.footer && schemaInFile(this.file);
+    return this.file.footer && inFile().schemaInFile(this.file);
   }
 
   get transactional(): boolean {
@@ -431,8 +430,8 @@ function preImageOf(file: SegmentFile, plan: PreImagePlan): PreImage | undefined
 
 /** The layout of the file's struct: a class that is only a prefix of it does not know of all atomics. */
 function wholeLayout(file: SegmentFile, layout: Layout): Layout {
-  const isWhole = file.footer === undefined || file.footer.fingerprint === fingerprintOf(layout);
-  return isWhole ? layout : layoutBeside(layout, file);
+  const isWhole = file.footer === undefined || isOfClass(layout, file);
+  return isWhole ? layout : inFile().layoutBeside(layout, file);
 }
 
 function checkIpmmap(file: SegmentFile, { lockPath }: Place, layout: Layout | undefined): void {

@@ -7,7 +7,7 @@ import type { Layout } from "../struct/layout/layout.ts";
 import type { ChangesOptions, WaitOptions } from "../sync/notifier.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
 import type { Core } from "./core.ts";
-import { opening } from "./lazily.ts";
+import { files, opening } from "./lazily.ts";
 import type { RoleOptions } from "./options.ts";
 
 /**
@@ -174,7 +174,7 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * @example role.backup("/backups/robot");
    */
   backup(path: string, options?: LockOptions): number {
-    return opening().backup(this.core, path, options);
+    return files().backup(this.core, path, options);
   }
 
   /**
@@ -183,7 +183,7 @@ export abstract class Role<T extends MmapStructure, V> implements Disposable {
    * @example for (const { pid, command, state } of role.info().lock?.holders ?? []) console.log(pid, command, state);
    */
   info(): SegmentInfo {
-    return opening().segmentInfo(this.core.segment);
+    return files().segmentInfo(this.core.segment);
   }
 
   /**

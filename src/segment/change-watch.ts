@@ -3,24 +3,13 @@ import { DeadlockError, ShmError } from "../errors/errors.ts";
 import type { LockPage } from "../sync/lock-page.ts";
 import { type Changes, type ChangesOptions, Notifier, type WaitOptions } from "../sync/notifier.ts";
 import type { RwLock } from "../sync/rw-lock.ts";
-import type { Content } from "./content.ts";
+import { type Content, NO_FILE, type State } from "./content.ts";
 import type { Segment } from "./segment.ts";
-
-/** What the version is while there is no file. */
-export const NO_FILE = -1;
 
 const TWO_TO_THE_32 = 2 ** 32;
 
 /** A replacement is announced without a commit, perhaps a moment later, as are the commits of writers before it. */
 const PENDING = 4;
-
-/** What tells one state of the content from another. */
-export interface State {
-  readonly version: number;
-  readonly mark: string | undefined;
-  /** Another file is another state, whatever its version. */
-  readonly content: Content | undefined;
-}
 
 /**
  * Counts the states that it sees. A version that comes round again is another state too: an older copy was restored in

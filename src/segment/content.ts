@@ -27,6 +27,17 @@ export interface Content {
   applyCommitted?(copy: ContentCopy): void;
 }
 
+/** What the version is while there is no file. */
+export const NO_FILE = -1;
+
+/** What tells one state of the content from another. */
+export interface State {
+  readonly version: number;
+  readonly mark: string | undefined;
+  /** Another file is another state, whatever its version. */
+  readonly content: Content | undefined;
+}
+
 /** A committed content and how far it had come. */
 export interface ContentCopy {
   readonly bytes: Uint8Array<ArrayBuffer>;

@@ -3,6 +3,7 @@
  * file may have been replaced, recreated or deleted since the last look. This is the one place that knows it.
  */
 import { ClosedError, FileFormatError, FileMissingError, SystemError } from "../errors/errors.ts";
+import { loadPart } from "../errors/load.ts";
 import { Deadline } from "../sync/deadline.ts";
 import type { LockMode } from "../sync/file-lock.ts";
 import type { Changes, ChangesOptions, WaitOptions } from "../sync/notifier.ts";
@@ -11,13 +12,29 @@ import { coarseMonotonicMs, monotonicMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
 import { LOOK_FOR_DELETED_MS } from "../sys/status.ts";
 import type { Trust } from "../sys/trust.ts";
-import { ChangeWatch, NO_FILE, type State } from "./change-watch.ts";
-import type { Content, ContentType } from "./content.ts";
-import { makeLockOf } from "./create.ts";
+import type { ChangeWatch } from "./change-watch.ts";
+import { type Content, type ContentType, NO_FILE, type State } from "./content.ts";
 import { type Closable, closeAtWorkerEnd } from "./lifetime.ts";
 import type { SegmentAccess } from "./open-data.ts";
 import type { Place } from "./place.ts";
 import { SegmentFile } from "./segment-file.ts";
+
+type Creating = typeof import("./create.ts");
+type Watching = typeof import("./change-watch.ts");
+let creating: Creating | undefined;
+let watching: Watching | undefined;
+
+/** Loaded by those who make what is missing. */
+function loadCreating(): Creating {
+  creating ??= loadPart(() => require("./create.ts") as Creating);
+  return creating;
+}
+
+/** Loaded by those who wait for changes. */
+function loadWatching(): Watching {
+  watching ??= loadPart(() => require("./change-watch.ts") as Watching);
+  return watching;
+}
 
 export interface SegmentOptions {
   readonly access: SegmentAccess;
@@ -434,7 +451,7 @@ export class Segment<C extends Content> implements Closable {
     const makes = file !== undefined && file.footer === undefined ? true : makesLock && kind === "flock";
     // Who may truncate the file was accepted when it was opened, and may do no more with its lock's page.
     const files = { mode: file?.mode ?? mode, trust };
-    if (makes) return makeLockOf(this.place, kind, files.mode, trust);
+    if (makes) return loadCreating().makeLockOf(this.place, kind, files.mode, trust);
     return openLockOf(
       { ...files, path: this.place.lockPath[kind], kind },
       this.path,
@@ -463,7 +480,7 @@ export class Segment<C extends Content> implements Closable {
         this.path,
         `'${this.path}' is a backup, which does not change: there is nothing to wait for`,
       );
-    this.#watch ??= new ChangeWatch(this, this.#opened);
+    this.#watch ??= new (loadWatching().ChangeWatch)(this, this.#opened);
     return this.#watch;
   }
 

@@ -30,4 +30,6 @@ provideBytes({
   utf8Length: (text) => Buffer.byteLength(text),
   copy: (source, target, targetStart, start, end) =>
     void copy.call(source as never, target, targetStart, start, end),
+  sha256:
+    typeof Bun === "undefined" ? undefined : (bytes) => new Bun.CryptoHasher("sha256").update(bytes).digest(),
 });

@@ -4,7 +4,8 @@
  * Its members are declared by calls, not by decorators: how decorators are compiled is decided by the user's
  * tsconfig.json, also for a library.
  */
-import { field, nested, struct } from "./decorators.ts";
+import { StructType } from "./composite.ts";
+import { declare } from "./decorators.ts";
 import { Struct } from "./struct.ts";
 import { c_double, c_int16 } from "./types.ts";
 
@@ -28,9 +29,7 @@ export class MmapStructureHeader extends Struct {
   /** When the data was last written: seconds since 1970 (UNIX time), 0 for never. */
   time_stamp!: number;
 }
-field(c_int16)(MmapStructureHeader.prototype, "header_code");
-field(c_double)(MmapStructureHeader.prototype, "time_stamp");
-struct({ endian: "little" })(MmapStructureHeader);
+declare(MmapStructureHeader, { header_code: c_int16, time_stamp: c_double }, { endian: "little" });
 
 /**
  * Base of the structs that a Manager, Editor or Reader works on: brings the shared header as its first member.
@@ -41,4 +40,4 @@ export abstract class MmapStructure extends Struct {
   /** 16 bytes that the roles keep: leave them to those. */
   header!: MmapStructureHeader;
 }
-nested(MmapStructureHeader)(MmapStructure.prototype, "header");
+declare(MmapStructure, { header: new StructType(MmapStructureHeader) });

@@ -7,6 +7,7 @@ import type { SchemaLimits } from "../declare/limits.ts";
 import { type CType, schemaOfType, type TypeSchema } from "../declare/types.ts";
 import { forValues, type Visitor, visit } from "../declare/visit.ts";
 import { type Layout, layoutOfClass, type Member, typeName, unwrap } from "../layout/layout.ts";
+import { bytesBackend } from "../memory/bytes-backend.ts";
 import { sha256 } from "./sha256.ts";
 
 /** One member in a schema. @example layoutOf(Point2D).fields.y   // { type: "c_double", offset: 8, size: 8 } */
@@ -142,8 +143,8 @@ export function fingerprintOf(layout: Layout): bigint {
 
 function computeFingerprint(layout: Layout): bigint {
   const lines = leavesOf(layout).map(({ path, type, offset, size }) => `${path} ${type} ${offset} ${size}\n`);
-  const hash = sha256(new TextEncoder().encode(`${layout.size}\n${lines.join("")}`));
-  return new DataView(hash.buffer).getBigUint64(0, true);
+  const hash = (bytesBackend.sha256 ?? sha256)(new TextEncoder().encode(`${layout.size}\n${lines.join("")}`));
+  return new DataView(hash.buffer, hash.byteOffset).getBigUint64(0, true);
 }
 
 /** Options of `structFromSchema`. @example structFromSchema(schema, { types: [date_ms, fixed16] }) */
