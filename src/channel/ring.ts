@@ -26,6 +26,9 @@ import { realtime } from "../sys/clock.ts";
 
 const TWO_32 = 2 ** 32;
 
+/** Of the upper 32 bits of an index: those below leave room for a whole turn of the lower ones. */
+const MAX_HIGH = 2 ** 21 - 1;
+
 /** As many as indices of an array of all words permit. */
 export const MAX_RING_SLOTS = 2 ** 26;
 
@@ -115,10 +118,11 @@ class RingMemory {
     return this.words[word]!;
   }
 
-  /** The index in a slot. */
+  /** The index in a slot; -1, which no message has, for one beyond what can be counted exactly: the ring is damaged. */
   index(slot: number): number {
     this.takeIn?.((slot + INDEX) * 4, 8);
-    return (this.words[slot + INDEX + 1]! >>> 0) * TWO_32 + (this.words[slot + INDEX]! >>> 0);
+    const high = this.words[slot + INDEX + 1]! >>> 0;
+    return high < MAX_HIGH ? high * TWO_32 + (this.words[slot + INDEX]! >>> 0) : -1;
   }
 }
 
@@ -407,10 +411,11 @@ export class RingReader {
   /** The oldest message: the publisher may be at work in the slot of the one that is a whole turn old. */
   #oldest(next: number): number {
     const ring = this.#ring;
-    let oldest = Math.max(0, next - ring.slots);
-    while (oldest < next && ring.read(ring.slotOf(oldest | 0)) !== ((2 * (oldest % TWO_32) + 2) | 0))
-      oldest++;
-    return oldest;
+    for (let back = Math.min(next, ring.slots); back > 0; back--) {
+      const index = next - back;
+      if (ring.read(ring.slotOf(index | 0)) === ((2 * (index % TWO_32) + 2) | 0)) return index;
+    }
+    return next;
   }
 
   /** Skips what is there but the newest message. */

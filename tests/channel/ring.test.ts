@@ -344,6 +344,31 @@ describe("messages that are left out", () => {
 });
 
 describe("a damaged ring", () => {
+  test("indices that no number holds exactly are no messages, and looking for the oldest ends", () => {
+    for (const high of [0x20_0000, 0x20_0001, 0x7fff_ffff, 0xffff_ffff]) {
+      for (let low = 0; low < 8; low++) {
+        const memory = ring();
+        const words = new Uint32Array(memory.bytes.buffer);
+        const slot = (memory.geometry.firstByteOffset + ((low + 3) & 3) * memory.geometry.strideBytes) / 4;
+        words.set([2 * low, 0, low - 1, high], slot);
+        words[64 / 4] = low;
+        for (const from of ["oldest", "newest", "next"] as const)
+          expect([from, drain(subscriber(memory, from))]).toEqual([from, []]);
+        send(publisher(memory), 5);
+      }
+    }
+  });
+
+  test("a cursor beyond what a number holds exactly finds its way back to the messages that are there", () => {
+    const memory = ring();
+    send(publisher(memory), 1, 2, 3);
+    const reader = subscriber(memory);
+    for (const cursor of [2 ** 53, 2 ** 53 + 2 ** 32, 2 ** 63]) {
+      reader.cursor = cursor;
+      expect(drain(reader)).toEqual([]);
+    }
+  });
+
   test("in a damaged ring every look for a message ends", () => {
     const random = randomFrom(11);
     const words = [0, 1, 2, 3, 7, 8, 9, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
