@@ -1,7 +1,8 @@
 /** What `doctor` finds, and what it advises. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { segmentProblems } from "../../src/cli/doctor/files.ts";
 import type { Problem } from "../../src/cli/doctor/problem.ts";
 import {
   directoryProblems,
@@ -9,6 +10,7 @@ import {
   machineProblems,
   thisMachine,
 } from "../../src/cli/doctor/system.ts";
+import { segmentAt } from "../../src/segment/list.ts";
 import { jsonLines, makeFixtures, run } from "./fixtures.ts";
 
 const fixtures = makeFixtures();
@@ -117,6 +119,61 @@ describe("the machine", () => {
       });
     expect(texts(machineProblems(limits(256)))).toEqual([expect.stringContaining("256 open files")]);
     expect(machineProblems(limits(1024))).toEqual([]);
+  });
+
+  const LOGGED_IN = { "/run/systemd/users/1000": "" };
+  const removeIpc = (files: Record<string, string>, owner = 1000): Problem[] =>
+    machineProblems(machine({ "/dev/shm/robot": "", ...files }, { owner: () => owner })).filter(
+      ({ problem }) => problem.includes("RemoveIPC"),
+    );
+
+  test("doctor warns of RemoveIPC, which is on unless a file says no", () => {
+    const [risk] = removeIpc(LOGGED_IN);
+    expect(risk).toMatchObject({ severity: "risk", path: "/dev/shm" });
+    expect(risk?.advice).toContain("RemoveIPC=no in /etc/systemd/logind.conf");
+    const conf = "/etc/systemd/logind.conf";
+    for (const no of ["no", "false", "0", "off"])
+      expect(removeIpc({ ...LOGGED_IN, [conf]: `[Login]\n#RemoveIPC=yes\nRemoveIPC=${no}\n` })).toEqual([]);
+    expect(removeIpc({ ...LOGGED_IN, [conf]: "[Login]\n#RemoveIPC=no\n" })).toHaveLength(1);
+  });
+
+  test("of RemoveIPC the last drop-in counts, and a main file in /etc hides the one in /usr/lib", () => {
+    const [etc, lib] = ["/etc/systemd/logind.conf", "/usr/lib/systemd/logind.conf"];
+    const found = (files: Record<string, string>): number => removeIpc({ ...LOGGED_IN, ...files }).length;
+    expect(found({ [lib]: "RemoveIPC=no" })).toBe(0);
+    expect(found({ [lib]: "RemoveIPC=no", [etc]: "[Login]" })).toBe(1);
+    expect(found({ [etc]: "RemoveIPC=no", [`${lib}.d/10-ipc.conf`]: "RemoveIPC=yes" })).toBe(1);
+    expect(found({ [`${etc}.d/20.conf`]: "RemoveIPC=no", [`${lib}.d/10.conf`]: "RemoveIPC=yes" })).toBe(0);
+    expect(found({ [`${etc}.d/10.conf`]: "RemoveIPC=no", [`${lib}.d/10.conf`]: "RemoveIPC=yes" })).toBe(0);
+    expect(found({ [etc]: "RemoveIPC=no", [`${etc}.d/notes.txt`]: "RemoveIPC=yes" })).toBe(0);
+  });
+
+  test("RemoveIPC takes nothing of system users, nor where logind does not run", () => {
+    expect(removeIpc(LOGGED_IN, 999)).toEqual([]);
+    expect(removeIpc({})).toEqual([]);
+  });
+
+  test("doctor warns of fs.protected_regular for another user's file in a sticky directory", () => {
+    const sticky = join(dir, "sticky");
+    mkdirSync(sticky);
+    copyFileSync(robot, join(sticky, "Robot_.mmap"));
+    writeFileSync(join(sticky, "Robot_.lock"), "", { mode: 0o600 });
+    const segment = segmentAt(join(sticky, "Robot_.mmap"))!;
+    const found = (mode: number, owner: number, level: string): Problem[] => {
+      chmodSync(sticky, mode);
+      const files = { "/proc/sys/fs/protected_regular": level };
+      return segmentProblems({ ...segment, owner }, {}, machine(files));
+    };
+    const [problem, ...more] = found(0o1757, segment.owner + 1, "1\n");
+    expect(more).toEqual([]);
+    expect(problem).toMatchObject({ severity: "risk", path: segment.path });
+    expect(problem?.problem).toContain("fs.protected_regular is 1");
+    expect(problem?.advice).toContain("open without O_CREAT first");
+    expect(found(0o1777, segment.owner + 1, "0\n")).toEqual([]);
+    expect(found(0o777, segment.owner + 1, "1\n")).toEqual([]);
+    expect(found(0o1777, segment.owner, "1\n")).toEqual([]);
+    expect(found(0o1775, segment.owner + 1, "1\n")).toEqual([]);
+    expect(found(0o1775, segment.owner + 1, "2\n")).toHaveLength(1);
   });
 
   test("doctor finds a full file system, overlayfs and a network", () => {

@@ -53,6 +53,8 @@ function protectedFile({ path, owner }: ListedSegment, machine: Machine): Proble
   const directory = statusAt(directoryOf(path));
   const isAnothers = owner !== process.geteuid?.() && owner !== directory?.owner;
   if (level === 0 || directory === undefined || !isAnothers || (directory.mode & STICKY) === 0) return [];
+  // Level 1 looks at directories that all may write to, level 2 also at those of a group.
+  if ((directory.mode & (level === 1 ? 0o002 : 0o022)) === 0) return [];
   return [
     risk(
       path,

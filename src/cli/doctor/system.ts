@@ -18,6 +18,8 @@ export interface Machine {
   read(path: string): string | undefined;
   /** The names in a directory; none when it cannot be read. */
   list(directory: string): readonly string[];
+  /** The user id of a file's owner; undefined when there is no such file. */
+  owner(path: string): number | undefined;
   /** Undefined when there is no such directory. */
   fileSystem(directory: string): FileSystem | undefined;
 }
@@ -41,6 +43,7 @@ function attempt<T>(call: () => T): T | undefined {
 export const thisMachine: Machine = {
   read: (path) => attempt(() => readFileSync(path, "utf8")),
   list: (directory) => attempt(() => readdirSync(directory)) ?? [],
+  owner: (path) => attempt(() => statusAt(path)?.owner),
   fileSystem: (directory) =>
     attempt(() => {
       const { type, blocks, bavail, bsize } = statfsSync(directory);
@@ -62,28 +65,31 @@ function descriptors(machine: Machine): Problem[] {
   return [risk("/proc/self/limits", problem, "raise it: ulimit -n 4096, or LimitNOFILE= of the service")];
 }
 
-const LOGIND = ["/usr/lib/systemd/logind.conf", "/etc/systemd/logind.conf"];
+/** Of the main files the first that is there counts, of drop-ins with one name the first; all drop-ins come after it, by name. */
+const LOGIND = ["/etc", "/run", "/usr/local/lib", "/usr/lib"].map((root) => `${root}/systemd/logind.conf`);
 
-/** logind.conf(5): by default logind removes a person's shared memory when the last session ends. */
+/** logind.conf(5): what RemoveIPC is in the end; undefined where no file says. */
+function removeIpcSetting(machine: Machine): string | undefined {
+  const main = LOGIND.map((file) => machine.read(file)).find((text) => text !== undefined);
+  const dropIns = new Map<string, string>();
+  for (const file of LOGIND)
+    for (const name of machine.list(`${file}.d`))
+      if (name.endsWith(".conf") && !dropIns.has(name)) dropIns.set(name, `${file}.d/${name}`);
+  const texts = [
+    main,
+    ...[...dropIns].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => machine.read(path)),
+  ];
+  const settings = texts.flatMap((text = "") =>
+    Array.from(text.matchAll(/^[ \t]*RemoveIPC[ \t]*=[ \t]*(\w+)/gm), ([, value = ""]) => value),
+  );
+  return settings.at(-1);
+}
+
+/** By default logind removes a person's shared memory when the last session ends. */
 function removeIpc(machine: Machine): Problem[] {
   if (machine.list("/run/systemd/seats").length + machine.list("/run/systemd/users").length === 0) return [];
-  const files = LOGIND.flatMap((file) => [
-    file,
-    ...machine
-      .list(`${file}.d`)
-      .toSorted()
-      .map((name) => `${file}.d/${name}`),
-  ]);
-  const settings = files.flatMap((file) =>
-    Array.from(
-      (machine.read(file) ?? "").matchAll(/^\s*RemoveIPC\s*=\s*(\w+)/gim),
-      ([, value = ""]) => value,
-    ),
-  );
-  if (/^(no|false|0|off)$/i.test(settings.at(-1) ?? "yes")) return [];
-  const owners = machine
-    .list(SHARED_MEMORY)
-    .map((name) => attempt(() => statusAt(`${SHARED_MEMORY}/${name}`)?.owner));
+  if (/^(?:no|n|false|f|0|off)$/i.test(removeIpcSetting(machine) ?? "yes")) return [];
+  const owners = machine.list(SHARED_MEMORY).map((name) => machine.owner(`${SHARED_MEMORY}/${name}`));
   if (!owners.some((owner) => owner !== undefined && owner >= FIRST_PERSON)) return [];
   return [
     risk(
