@@ -1,5 +1,5 @@
 /** The faults that the conformance suite makes, on every content: `doctor` finds each and says what helps, and that helps. */
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -17,7 +17,9 @@ import { type Machine, thisMachine } from "../../src/cli/doctor/system.ts";
 import { removerOf } from "../../src/cli/open.ts";
 import { CONTENTS } from "../conformance/contents.ts";
 import { Bench } from "../conformance/support.ts";
-import { jsonLines, run } from "./fixtures.ts";
+import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
+import { hasTool } from "../support/tools.ts";
+import { jsonLines, MAIN, run } from "./fixtures.ts";
 
 setDefaultTimeout(240_000);
 
@@ -25,6 +27,10 @@ setDefaultTimeout(240_000);
 const quiet: Machine = { ...thisMachine, fileSystem: () => undefined };
 const problemsOf = (...sources: string[]): Problem[] =>
   examine(sources, {}, quiet).filter(({ path }) => !path.startsWith("/proc/"));
+
+/** For programs of another user. */
+let copied: ReadableCopy | undefined;
+afterAll(() => copied?.[Symbol.dispose]());
 
 interface User {
   readonly pid: number;
@@ -130,6 +136,38 @@ describe.each([...CONTENTS])("$name", (content) => {
     expect(examine([bench.dir], { shared: true }, quiet)).toEqual([]);
   });
 
+  test("after a writer was killed in the middle of a write nothing is wrong that the next writer does not end", async () => {
+    using bench = new Bench(content);
+    bench.create().commit(1);
+    const killed = bench.child("endInside", "kill");
+    expect(await killed.end()).toBe("SIGKILL");
+    for (const { advice } of problemsOf(bench.dir)) expect(advice).toContain("the next writer rolls back");
+    bench.writer().advance();
+    expect(problemsOf(bench.dir)).toEqual([]);
+  });
+
+  test.skipIf(process.getuid?.() !== 0 || !hasTool("setpriv"))(
+    "a file that this user may not open is a fault that says what to look at (needs root and setpriv)",
+    async () => {
+      using bench = new Bench(content);
+      bench.create().commit(1);
+      chmodSync(bench.dir, 0o755);
+      copied ??= readableCopy();
+      const as = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+      const words = [copied.bun, copied.of(MAIN), "doctor", "--json", "--trust-owner", "0", bench.dataPath];
+      const child = Bun.spawn([...as, ...words], { cwd: bench.dir, stdout: "pipe", stderr: "inherit" });
+      const problems = (await child.stdout.text()).split("\n").filter(Boolean);
+      expect(problems.map((line) => JSON.parse(line) as Problem)).toContainEqual(
+        expect.objectContaining({
+          severity: "fault",
+          path: bench.dataPath,
+          advice: expect.stringContaining("ls -la shows the owner and the mode"),
+        }),
+      );
+      expect(await child.exited).toBe(1);
+    },
+  );
+
   test("what a killed creator left is a risk, which the next creator ends", () => {
     using bench = new Bench(content);
     bench.create().close();
@@ -183,4 +221,61 @@ describe.each(CONTENTS.filter(({ isLockFree }) => !isLockFree))("$name", (conten
     expect(held?.command).toContain("conformance-child.ts");
     expect(waits?.does.join()).toMatch(/waits \((?:exclusive|shared)\)/);
   });
+});
+
+/** Titles of tests here and in doctor.test.ts; what they find is what the row does to a segment. */
+const FOUND_BY: Readonly<Record<string, string>> = {
+  "after the file was deleted by hand all users": "lock files whose segment was deleted are a risk",
+  "a truncated file is an error for its users": "a truncated file is found in its directory",
+  "after the lock file or its page was deleted": "a lock file that was deleted is no fault",
+  "no two writers write at once after the lock file was deleted": "a lock file that was deleted is no fault",
+  "an empty, a foreign and a half written file": "an empty, a foreign and a half written file",
+  "remove() leaves no file but the lock's": "lock files whose segment was deleted are a risk",
+  "every call with a time limit gives up on what a stopped writer holds":
+    "a stopped holder of its lock is a fault",
+  "after a writer is killed at a random instant": "after a writer was killed in the middle of a write",
+  "creators, replacers and removers killed": "what a killed creator left is a risk",
+  "a process killed at any system call": "what a killed creator left is a risk",
+  "a second name that a creator killed between link and unlink left": "what a killed creator left is a risk",
+  "a process that ends in the middle of a write": "after a writer was killed in the middle of a write",
+  "a process of another uid may do what the mode grants": "a file that this user may not open is a fault",
+  "under umask 0777 files and directories get the mode": "a file that others may truncate is a fault",
+  "no existing file is opened with O_CREAT": "doctor warns of fs.protected_regular",
+  "at the descriptor limit": "doctor warns of few descriptors",
+  "on a full /dev/shm": "doctor finds a full file system, overlayfs and a network",
+  "on overlayfs": "doctor finds a full file system, overlayfs and a network",
+  "random words and lengths in footer": "each bit of the footer's fixed part",
+};
+
+/** What these do leaves a sound segment: another file in its place, other threads, other timing. */
+const SOUND_AFTER: readonly string[] = [
+  "while the owner replaces the file",
+  "after the file was replaced by mv",
+  "after cp wrote an older copy over the file",
+  "when 16 create the file at once",
+  "when 8 create the file with force at once",
+  "a worker that ends with everything open",
+  "after a worker that holds the lock was terminated",
+  "a worker that was terminated while it waits never",
+  "a worker that was terminated while it waits for changes",
+  "time limits never end early",
+  "time limits hold although the lock file is replaced",
+  "a stack overflow at every depth",
+  "fake timers do not keep",
+  "what the code before a reload of bun --hot",
+  "what the file before has left open in bun test",
+  "two copies of the library in one thread",
+];
+
+test("each row of the conformance suite makes a fault that a test of doctor has, or leaves a sound segment", () => {
+  const page = readFileSync(join(import.meta.dir, "../../docs/internals/conformance.md"), "utf8");
+  const rows = Array.from(page.matchAll(/^\| (.{15,}?) \| (?:yes|no) /gm), ([, title = ""]) => title);
+  const known = [...Object.keys(FOUND_BY), ...SOUND_AFTER];
+  expect(rows.length).toBeGreaterThan(30);
+  expect(rows.filter((row) => known.filter((start) => row.startsWith(start)).length !== 1)).toEqual([]);
+  const tests = ["faults", "doctor"]
+    .map((name) => readFileSync(join(import.meta.dir, `${name}.test.ts`), "utf8"))
+    .flatMap((text) => Array.from(text.matchAll(/\(\s*"([^"]+)"/g), ([, title = ""]) => title));
+  const missing = Object.values(FOUND_BY).filter((start) => !tests.some((title) => title.startsWith(start)));
+  expect(missing).toEqual([]);
 });
