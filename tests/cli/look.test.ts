@@ -10,8 +10,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { Manager } from "../../src/index.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
-import { jsonLines, MAIN, makeFixtures, run } from "./fixtures.ts";
+import { jsonLines, MAIN, makeFixtures, Robot, run } from "./fixtures.ts";
 
 const fixtures = makeFixtures();
 const { dir, robot, config, frames, tasks } = fixtures;
@@ -179,6 +180,39 @@ describe("who", () => {
     const publisher = rows.find(({ pid }) => pid === process.pid);
     expect(publisher?.does).toContain("holds (exclusive)");
     expect(publisher?.command).toContain("bun");
+  });
+});
+
+type Who = { pid: number; does: string[]; command: string };
+
+describe.skipIf(!hasTool("python3"))("who of locks that others take (needs python3)", () => {
+  const cwd = join(dir, "fcntl");
+  mkdirSync(cwd);
+  using manager = new Manager(Robot, {
+    dir: join(cwd, ".mmap"),
+    lockDir: join(cwd, ".fasteners"),
+    lock: "fcntl",
+    create: true,
+  });
+  manager.set("speed", 1);
+  test.each([
+    ["fcntl.lockf", "LOCK_EX", join(cwd, ".fasteners/Robot_.lockfile"), manager.path, "exclusive"],
+    ["fcntl.lockf", "LOCK_SH", join(cwd, ".fasteners/Robot_.lockfile"), manager.path, "shared"],
+    ["fcntl.flock", "LOCK_EX", join(dir, "Robot_.lock"), robot, "exclusive"],
+    ["fcntl.flock", "LOCK_SH", join(dir, "Robot_.lock"), robot, "shared"],
+  ])("%s with %s", async (call, mode, lock, file, how) => {
+    const code = `import fcntl, sys\nf = open(sys.argv[1], "r+")\n${call}(f, fcntl.${mode})\nprint("held", flush=True)\nsys.stdin.read()`;
+    const child = Bun.spawn(["python3", "-c", code, lock], { stdin: "pipe", stdout: "pipe" });
+    try {
+      expect((await linesOf(child.stdout).next()).value).toBe("held");
+      const users = jsonLines(await run(["who", "--json", file], { cwd })) as Who[];
+      const holder = users.find(({ pid }) => pid === child.pid);
+      expect(holder?.does).toContain(`holds (${how})`);
+      expect(holder?.command).toContain(" -c import fcntl");
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
   });
 });
 
