@@ -1,5 +1,5 @@
 /** Row 18: cost follows what is touched: large structs, parts of them, arrays that are only read, many sleepers. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { Publisher } from "../src/channel/index.ts";
@@ -18,10 +18,11 @@ import {
   type StructArray,
   type StructClass,
 } from "../src/index.ts";
-import { now, pause } from "./clock.ts";
+import { cpuTime, now, pause } from "./clock.ts";
 import {
   alone,
   type Case,
+  type Figure,
   isQuick,
   type Metrics,
   Missing,
@@ -30,7 +31,7 @@ import {
   type Suite,
   timed,
 } from "./harness.ts";
-import { cProgram } from "./prepare.ts";
+import { cProgram, stayOn } from "./prepare.ts";
 
 export const WAITERS = [0, 1, 8, 64, 200];
 export const SIZES = [688, 4096, 65_536, 1 << 20, 1 << 24, 1 << 28, 1 << 30];
@@ -281,26 +282,36 @@ const plainArray: Case = async () => {
 interface Sleeping {
   readonly count: number;
   readonly act: () => void;
+  readonly sleepers: Sleepers;
+  /** By the clock on the wall, and by the clock of the thread's own work. */
   readonly took: number[];
+  readonly worked: number[];
 }
 
 /**
  * All numbers of sleepers are there at once, each with a file of its own, and take turns: what else the machine does is the
- * same for all. The first has no sleepers.
+ * same for all. The first has no sleepers. The one that acts has a processor of its own: else what is measured is how often the
+ * scheduler gives the woken one the processor of the one that woke it.
  */
 function inTurn(files: readonly Sleeping[], metric: string): Metrics {
+  stayOn(0);
   const warmUp = files[0]!.act;
   for (let i = 0; i < EDITS; i++)
-    for (const { count, act, took } of files) {
+    for (const { act, sleepers, took, worked } of files) {
+      sleepers.waitUntilAsleep();
       // After a pause all code and data are cold: that is not what is measured.
       for (let k = 0; k < 10; k++) warmUp();
-      const start = now();
+      const [start, startOfWork] = [now(), cpuTime()];
       act();
+      worked.push(cpuTime() - startOfWork);
       took.push(now() - start);
-      // Until all of them sleep again.
-      pause(1 + count / 10);
     }
-  return Object.fromEntries(files.map(({ count, took }) => [`${metric}@${count}`, median(took)]));
+  return Object.fromEntries(
+    files.flatMap(({ count, took, worked }) => [
+      [`${metric}@${count}`, median(took)],
+      [`${metric} work@${count}`, median(worked)],
+    ]),
+  );
 }
 
 /** What an edit takes its writer while so many processes, in C, sleep until a commit. */
@@ -320,8 +331,8 @@ const waiting: Case = () =>
         });
       };
       for (let i = 0; i < 10_000; i++) act();
-      stack.use(await sleepers("wait", own, count));
-      files.push({ count, act, took: [] });
+      const sleepers = stack.use(await Sleepers.start("wait", own, count));
+      files.push({ count, act, sleepers, took: [], worked: [] });
     }
     return inTurn(files, "edit");
   });
@@ -338,49 +349,86 @@ const publishing: Case = () =>
       const publisher = stack.use(new Publisher(Uint8Array, options));
       const act = () => publisher.send(message);
       for (let i = 0; i < 10_000; i++) act();
-      stack.use(await sleepers("subscribe", own, count));
-      files.push({ count, act, took: [] });
+      const sleepers = stack.use(await Sleepers.start("subscribe", own, count));
+      files.push({ count, act, sleepers, took: [], worked: [] });
     }
     return inTurn(files, "send");
   });
 
-/** So many processes that wait for changes. Disposing ends them. */
-async function sleepers(role: "wait" | "subscribe", dir: string, count: number): Promise<Disposable> {
-  if (count === 0) return { [Symbol.dispose]: () => {} };
-  const program = cProgram("participant", dir, role, String(count));
-  if ("missing" in program) throw new Missing(program.missing);
-  // A group of its own, so that all of them can be ended at once.
-  const child = Bun.spawn([...program], { stdout: "pipe", stderr: "inherit", detached: true });
-  const ended = { [Symbol.dispose]: () => void process.kill(-child.pid, "SIGKILL") };
-  let ready = 0;
-  for await (const chunk of child.stdout) {
-    ready += Buffer.from(chunk).toString().split("ready").length - 1;
-    if (ready >= count) return ended;
+/** So many processes that wait for changes, on the other processor. Disposing ends them. */
+class Sleepers implements Disposable {
+  readonly #group: number;
+  readonly #members: readonly string[];
+
+  private constructor(group: number, members: readonly string[]) {
+    this.#group = group;
+    this.#members = members;
   }
-  throw new Error("the sleepers ended");
+
+  static async start(role: "wait" | "subscribe", dir: string, count: number): Promise<Sleepers> {
+    if (count === 0) return new Sleepers(0, []);
+    const program = cProgram("participant", dir, role, String(count));
+    if ("missing" in program) throw new Missing(program.missing);
+    const command = Bun.which("taskset") === null ? program : ["taskset", "--cpu-list", "1", ...program];
+    // A group of its own, so that all of them can be ended at once.
+    const child = Bun.spawn([...command], { stdout: "pipe", stderr: "inherit", detached: true });
+    let ready = 0;
+    for await (const chunk of child.stdout) {
+      ready += Buffer.from(chunk).toString().split("ready").length - 1;
+      if (ready >= count) return new Sleepers(child.pid, membersOf(child.pid));
+    }
+    throw new Error("the sleepers ended");
+  }
+
+  /** A wake goes through all of them, two by two: the next one is to find them asleep again. */
+  waitUntilAsleep(): void {
+    pause(1 + this.#members.length / 20);
+    while (!this.#members.every((pid) => statusOf(pid)?.state === "S")) pause(1);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#group !== 0) process.kill(-this.#group, "SIGKILL");
+  }
 }
+
+/** State and group of a process, by proc_pid_stat(5). */
+function statusOf(pid: string): { readonly state: string; readonly group: number } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const [state = "", , group] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { state, group: Number(group) };
+  } catch {
+    return undefined;
+  }
+}
+
+const membersOf = (group: number): string[] =>
+  readdirSync("/proc").filter((name) => /^\d+$/.test(name) && statusOf(name)?.group === group);
 
 const FLOOR =
   "the whole state before is kept at each edit, which copies all bytes; files whose state before is kept by blocks copy what is touched.";
 const WAKE_FLOOR =
-  "the writer wakes one sleeper, which wakes two others, and so on. By hand in C that takes the time of the rows of the floor: on as few processors as here, a sleeper that wakes may take the writer's.";
+  "the writer wakes one sleeper, which wakes two others, and so on. By hand in C that takes the time of the rows of the floor. By the clock on the wall the writer also waits where the sleepers need its processor's attention: that is the machine's, not the writer's work.";
 
 const FILL_FLOOR =
   "each setter looks whether its block is saved, and saves it: that keeps the compiler from moving anything out of the loop. By hand it costs what the row of the floor says. What hands out or sets whole arrays (the row above) saves its range at once.";
 
 /** What an act takes while so many processes sleep for it, against one that sleeps. */
-const asleep = (metric: "edit" | "send", name: string, count: number): Row => ({
-  id: "18",
-  what: `${metric === "edit" ? "edit" : "message of a publisher"} while ${count} processes sleep, against one that sleeps`,
-  ours: name,
-  peer: name,
-  metric: `${metric}@${count}`,
-  peerMetric: `${metric}@1`,
-  aim: { atMost: 1.3 },
-  floor: WAKE_FLOOR,
-  ...(metric === "edit" &&
-    count === 64 && { headline: "Edit while 64 processes sleep, against one that sleeps" }),
-});
+const asleep = (metric: "edit" | "send", name: string, count: number): readonly Row[] => {
+  const what = `${metric === "edit" ? "edit" : "message of a publisher"} while ${count} processes sleep, against one that sleeps`;
+  const row = { id: "18", ours: name, peer: name, aim: { atMost: 1.3 }, floor: WAKE_FLOOR };
+  const isHeadline = metric === "edit" && count === 64;
+  return [
+    {
+      ...row,
+      what: `${what}: the writer's own work`,
+      metric: `${metric} work@${count}`,
+      peerMetric: `${metric} work@1`,
+      ...(isHeadline && { headline: "Edit while 64 processes sleep, against one that sleeps" }),
+    },
+    { ...row, what, metric: `${metric}@${count}`, peerMetric: `${metric}@1` },
+  ];
+};
 
 const [SMALL, MEDIUM, LARGE] = ["688 B", "1 MiB", "256 MiB"];
 
@@ -393,12 +441,24 @@ const part = (what: string, metric: string): Row => ({
   aim: { atMost: 1.5 },
 });
 
+/** What an act takes, on the wall and in work, over the numbers of sleepers. */
+const sleepingFigures = (what: string, metric: string, name: string): Figure[] =>
+  [metric, `${metric} work`].flatMap((which) =>
+    WAITERS.map((count) => ({
+      id: "18",
+      what: `${what} while so many processes sleep${which === metric ? "" : ", its own work"}: ${count}`,
+      case: name,
+      metric: `${which}@${count}`,
+      unit: "ns",
+    })),
+  );
+
 const suite: Suite = {
   title: "Large structs, parts of them, many sleepers",
   file: import.meta.filename,
   rounds: 4,
   honest:
-    "the structs have the same members at their beginning and differ in the bytes behind them; the peer of the edits and of the parts is the same code with a struct of 688 bytes. What was stored is read back by another role. The sleepers are processes in C with shmstruct.h, which take little of the processors beside the wake itself.",
+    "the structs have the same members at their beginning and differ in the bytes behind them; the peer of the edits and of the parts is the same code with a struct of 688 bytes. What was stored is read back by another role. The sleepers are processes in C with shmstruct.h, which take little of the processors beside the wake itself; they have one processor and the writer the other one. 'Its own work' is the clock of the writer's thread, which stands still while others have its processor.",
   idle: "nothing.",
   cases: {
     [SMALL]: parts(688),
@@ -472,17 +532,19 @@ const suite: Suite = {
       ours: "array by hand",
       peer: "Float64Array",
     },
-    ...[8, 64, 200].map((count) => asleep("edit", "waiting", count)),
-    ...[8, 64, 200].map((count) => asleep("send", "publishing", count)),
-    ...[64, 200].map(
-      (count): Row => ({
-        id: "18",
-        what: `the wake alone in C, ${count} sleepers that hand on, against one: the floor`,
-        ours: "C, handed on",
-        peer: "C, handed on",
-        metric: `one@${count}`,
-        peerMetric: "one@1",
-      }),
+    ...[8, 64, 200].flatMap((count) => asleep("edit", "waiting", count)),
+    ...[8, 64, 200].flatMap((count) => asleep("send", "publishing", count)),
+    ...[64, 200].flatMap((count) =>
+      ["one work", "one"].map(
+        (metric): Row => ({
+          id: "18",
+          what: `the wake alone in C, ${count} sleepers that hand on, against one: the floor${metric === "one" ? "" : " of the work"}`,
+          ours: "C, handed on",
+          peer: "C, handed on",
+          metric: `${metric}@${count}`,
+          peerMetric: `${metric}@1`,
+        }),
+      ),
     ),
     {
       id: "18",
@@ -496,20 +558,8 @@ const suite: Suite = {
   figures: [
     { id: "18", what: 'snapshot("pose.x")', case: SMALL, metric: "number", unit: "ns", atMost: 60 },
     { id: "18", what: 'snapshot("pose")', case: SMALL, metric: "member", unit: "ns" },
-    ...WAITERS.map((count) => ({
-      id: "18",
-      what: `edit while so many processes sleep: ${count}`,
-      case: "waiting",
-      metric: `edit@${count}`,
-      unit: "ns",
-    })),
-    ...WAITERS.map((count) => ({
-      id: "18",
-      what: `message of a publisher while so many processes sleep: ${count}`,
-      case: "publishing",
-      metric: `send@${count}`,
-      unit: "ns",
-    })),
+    ...sleepingFigures("edit", "edit", "waiting"),
+    ...sleepingFigures("message of a publisher", "send", "publishing"),
     ...SIZES.map((size) => ({
       id: "18",
       what: `edit of two fields; bytes: ${size}`,
