@@ -328,7 +328,6 @@ const row = (what: string, ours: string, other: string, aim?: Row["aim"]): Row =
 const suite: Suite = {
   title: "Messages between processes: channels",
   file: import.meta.filename,
-  rounds: 3,
   honest:
     "64 bytes there and back again between two processes, each on a processor of its own; half of it is one way. Ours are written into the ring and copied out of it. BroadcastChannel is between two threads.",
   idle: "nothing; a subscriber that waits is a thread that sleeps in the kernel.",

@@ -142,7 +142,6 @@ const FLOOR =
 const suite: Suite = {
   title: "Two processes that want one lock",
   file: import.meta.filename,
-  rounds: 7,
   honest:
     "a hand-over counts only when the other process had said that it wants the lock and 0.2 ms had passed, so that it sleeps in front of it, on a processor of its own (else the scheduler decides whether a wake is near or far); the one that gets the lock looks at the same clock. The rate counts what both processes get done in the same 0.3 s.",
   idle: "the one that waits sleeps in the kernel (fasteners looks again and again).",

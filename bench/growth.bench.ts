@@ -278,7 +278,6 @@ const againstC = (what: string, metric: string): Row => ({
 const suite: Suite = {
   title: "Growth",
   file: import.meta.filename,
-  rounds: 5,
   honest:
     "readers are processes of their own that wait in changes() and write down what they have seen, as do those in C; when more wake than there are processors, they take the writer's too, so an edit grows with all that they do; sums are checked; every snapshot must show the last edit; classes differ and each is used once.",
   idle: "each process that waits in changes() costs what the table of row 9 says, whatever their number; structs and files cost nothing.",

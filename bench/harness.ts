@@ -47,7 +47,6 @@ export interface Suite {
   readonly honest: string;
   /** What it costs while nothing happens. */
   readonly idle: string;
-  readonly rounds?: number;
   readonly cases: Readonly<Record<string, Case>>;
   /** Peers that are no JavaScript of ours; `dir` is theirs while the suite runs. */
   readonly programs?: (dir: string) => Readonly<Record<string, Program>>;

@@ -456,7 +456,6 @@ const sleepingFigures = (what: string, metric: string, name: string): Figure[] =
 const suite: Suite = {
   title: "Large structs, parts of them, many sleepers",
   file: import.meta.filename,
-  rounds: 4,
   honest:
     "the structs have the same members at their beginning and differ in the bytes behind them; the peer of the edits and of the parts is the same code with a struct of 688 bytes. What was stored is read back by another role. The sleepers are processes in C with shmstruct.h, which take little of the processors beside the wake itself; they have one processor and the writer the other one. 'Its own work' is the clock of the writer's thread, which stands still while others have its processor.",
   idle: "nothing.",

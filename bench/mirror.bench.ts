@@ -302,7 +302,6 @@ const sizes = [
 const suite: Suite = {
   title: "Other machines: mirrors",
   file: import.meta.filename,
-  rounds: 2,
   honest:
     "nats-server on the loopback interface, its files in the temporary directory; origin, mirrors and reader in one process, as are both ends of the peers. 1 MiB needs a server whose max_payload is 4 MiB for the peer's sake; with the usual 1 MiB ours sends the changed blocks only. Redis carries JSON by SET and PUBLISH.",
   idle: "a lease every 1.7 s, and a look at the bucket every 5 s.",

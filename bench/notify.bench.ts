@@ -207,7 +207,6 @@ const delayRow = (what: string, ours: string, peer: string, metric = "p50"): Row
 const suite: Suite = {
   title: "From a commit to another process's event loop",
   file: import.meta.filename,
-  rounds: 5,
   honest:
     "the sender is another process, which writes the time into what it sends, about once a millisecond; both look at the same clock, and each has a processor of its own (else the scheduler decides whether a wake is near or far). Each of ours is a whole transaction under the lock, and a consistent copy on the other side.",
   idle: "a thread sleeps in the kernel (futex); of several that sleep for one file, one watches every 8 ms that no wake was lost. With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures above are all that a waiting process costs, Bun's own included.",

@@ -73,7 +73,6 @@ const inPython: Case = () =>
 const suite: Suite = {
   title: "Other participants: C, Python, the command line",
   file: import.meta.filename,
-  rounds: 4,
   honest:
     "the participants use interop/c/shmstruct.h and interop/python/shmstruct.py on a file that Bun made; their edits are whole transactions, which wake who waits and survive kill -9, where the peers only lock and store. The command and Python's program are whole processes that print one field.",
   idle: "nothing.",

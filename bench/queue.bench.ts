@@ -245,7 +245,6 @@ const eightOfPosix: Case = async () => {
 const suite: Suite = {
   title: "Jobs: queues",
   file: import.meta.filename,
-  rounds: 3,
   honest:
     "one process, 64 bytes. Ours survives kill -9 at any instruction and gives the job back; the peers lose it. `done` is a step of its own, the peers have none.",
   idle: "nothing; one look a second for each thread that waits.",

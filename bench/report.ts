@@ -113,11 +113,14 @@ export function suiteSection(result: SuiteResult): string {
     `## ${suite.title}`,
     ...(result.rows.length > 0 ? [table(ROW_HEAD, result.rows.map(rowCells))] : []),
     ...(result.figures.length > 0 ? [table(FIGURE_HEAD, result.figures.map(figureCells))] : []),
-    `Honest because: ${suite.honest} ${rounds} rounds; \`bun bench/${suite.file.split("/").at(-1)}\` runs this part alone.`,
+    `Honest because: ${suite.honest} ${roundsOf(rounds)}; \`bun bench/${suite.file.split("/").at(-1)}\` runs this part alone.`,
     `While idle: ${suite.idle}`,
     ...new Set(floors.map(({ id, floor }) => `The floor of row ${id}: ${floor}`)),
   ].join("\n\n");
 }
+
+const roundsOf = ([least, most]: SuiteResult["rounds"]): string =>
+  least === most ? `${most} round${most === 1 ? "" : "s"}` : `${least} to ${most} rounds`;
 
 /** One suite for the terminal. */
 export function printSuite(result: SuiteResult): void {
