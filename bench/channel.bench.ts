@@ -362,7 +362,7 @@ const suite: Suite = {
     },
     {
       ...row("64 B one way, receivers asleep", ASLEEP, "Unix socket", { atMost: 1.1 }),
-      headline: "The same with both sides asleep",
+      headline: "A message of 64 bytes through a channel, both sides asleep",
     },
     row("64 B one way, spinning", SPINNING, "iceoryx, both spin", { atLeast: 1 }),
     row("64 B one way, spinning; the floor", SPINNING, "C, a flag and 64 bytes"),
@@ -386,13 +386,13 @@ const suite: Suite = {
     },
     {
       id: "15",
-      what: "the same, subscribers asleep",
+      what: "publishing 64 B with 200 subscribers asleep, against 1 asleep",
       ours: "publish 64 B, 200 subscribers asleep",
       peer: "publish 64 B, 1 subscriber asleep",
     },
     {
       id: "15",
-      what: "the same by getrusage of the publisher's process",
+      what: "publishing 64 B with 200 subscribers that poll, against 1, by getrusage of the publisher's process",
       ours: "publish 64 B, 200 subscribers poll",
       peer: "publish 64 B, 1 subscriber polls",
       metric: "rusage",

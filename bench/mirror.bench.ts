@@ -323,7 +323,7 @@ const suite: Suite = {
     (["p50", "p99"] as const).flatMap((metric) => [
       {
         id: ROW,
-        what: `${name}, commit to remote reader, ${metric}, the same by hand`,
+        what: `${name}, commit to remote reader by hand, ${metric}`,
         ours: `mirror, ${name}`,
         peer: `by hand, ${name}`,
         metric,

@@ -245,7 +245,9 @@ const suite: Suite = {
       {
         ...delayRow("commit to event loop, spinMs", SPINNING, peer),
         aim: { atLeast: 2 },
-        ...(peer === "Unix socket" && { headline: "The same while it looks, spinMs: a core busy" }),
+        ...(peer === "Unix socket" && {
+          headline: "A commit until another process's event loop sees it that looks (spinMs: a core busy)",
+        }),
       },
       {
         ...delayRow("commit to event loop, spinMs", SPINNING, peer, "p99"),
@@ -253,7 +255,11 @@ const suite: Suite = {
         floor: SPIN_FLOOR,
       },
       delayRow("commit to a process that blocks in waitForChange()", "waitForChange()", peer),
-      delayRow("the same with spinMs", "waitForChange, spinMs", peer),
+      delayRow(
+        "commit to a process that blocks in waitForChange() with spinMs",
+        "waitForChange, spinMs",
+        peer,
+      ),
       delayRow("one wake of a sleeping process: the floor", "C futex", peer),
       delayRow(
         "a futex in a thread, which wakes the event loop, by hand: the floor of a futex",

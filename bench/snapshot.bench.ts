@@ -209,20 +209,25 @@ const suite: Suite = {
     },
     {
       id: "7",
-      what: "the same by hand into a new typed array each: the floor",
+      what: "a consistent copy by hand into a new typed array each: the floor",
       ours: "seqlock by hand, a typed array each",
       peer: "C seqlock",
     },
     {
       id: "7",
-      what: "the same by hand into a new ArrayBuffer with a DataView each",
+      what: "a consistent copy by hand into a new ArrayBuffer with a DataView each",
       ours: "seqlock by hand, an ArrayBuffer each",
       peer: "C seqlock",
     },
-    { id: "7", what: "the same by hand in JavaScript", ours: "seqlock by hand", peer: "C seqlock" },
     {
       id: "7",
-      what: "the same by hand into new memory that 47 copies share",
+      what: "a consistent copy by hand in JavaScript, into the memory of an earlier one",
+      ours: "seqlock by hand",
+      peer: "C seqlock",
+    },
+    {
+      id: "7",
+      what: "a consistent copy by hand into new memory that 47 copies share",
       ours: "seqlock by hand, new memory",
       peer: "C seqlock",
     },
@@ -240,7 +245,7 @@ const suite: Suite = {
       ours: "snapshot(into)",
       peer: "lmdb get",
       aim: { atLeast: 10 },
-      headline: "The same into an earlier copy",
+      headline: "A consistent copy of 688 bytes into an earlier one, lock-free",
     },
     {
       id: "8",

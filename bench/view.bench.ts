@@ -285,14 +285,14 @@ const suite: Suite = {
     },
     {
       id: "1",
-      what: "the same with 1 class",
+      what: "scalar get and set, 1 class alive",
       ours: "view, 1 class",
       peer: "DataView by hand, 1",
       aim: { atMost: 1.2 },
     },
     {
       id: "1",
-      what: "the same through a fresh view",
+      what: "scalar get and set through a fresh view, 20 classes alive",
       ours: "fresh view, 20 classes",
       peer: "DataView by hand, 20",
       aim: { atMost: 2 },

@@ -249,3 +249,16 @@ test("no test asserts how long something takes at most", () => {
   expect(found).toEqual(["tests/house.test.ts"]);
   expect("expect(performance.now() - start).toBeLessThan(1500);").toMatch(ASSERTS_SPEED);
 });
+
+test("a row of the bench says what it measures without the row before it", () => {
+  const benches = [...new Bun.Glob("bench/*.bench.ts").scanSync(root)];
+  const found = benches.flatMap((path) =>
+    [
+      ...readFileSync(join(root, path), "utf8").matchAll(
+        /\b(?:what|headline): ["`](?:the same|likewise).*/gi,
+      ),
+    ].map(([text]) => `${path}: ${text}`),
+  );
+  expect(benches.length).toBeGreaterThan(10);
+  expect(found).toEqual([]);
+});
