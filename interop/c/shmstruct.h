@@ -386,6 +386,8 @@ typedef struct shms_segment {
   dev_t device;
   ino_t inode;
   shms_i_footer *footer;
+  const char *schema; /* the file's, as long as the footer said when it was checked */
+  size_t schema_bytes;
   uint8_t *pre_image;
   uint32_t *marks;
   size_t block_bytes;
@@ -720,10 +722,12 @@ static inline int shms_i_map(shms_segment *segment) {
   segment->marks = footer.block_bytes != 0 ? (uint32_t *)(void *)(segment->base + footer.marks_offset) : NULL;
   segment->lock.kind = footer.lock;
   segment->is_backup = (footer.flags & SHMS_I_BACKUP) != 0;
+  segment->schema = (const char *)segment->base + footer.schema_offset;
+  segment->schema_bytes = footer.schema_bytes;
   if (footer.content != SHMS_RECORD) return SHMS_OK;
   shms_i_json schema;
-  schema.at = (const char *)segment->base + footer.schema_offset;
-  schema.end = schema.at + footer.schema_bytes;
+  schema.at = segment->schema;
+  schema.end = schema.at + segment->schema_bytes;
   segment->has_header = segment->content_bytes >= 16 && shms_i_has_header(schema);
   error = shms_i_find_atomics(segment, schema, 0, 0);
   shms_i_sort_ranges(segment);
@@ -1125,6 +1129,8 @@ static inline int shms_i_move_on(shms_segment *segment, int *moved) {
   segment->content = next.content;
   segment->content_bytes = next.content_bytes;
   segment->has_header = next.has_header;
+  segment->schema = next.schema;
+  segment->schema_bytes = next.schema_bytes;
   segment->pre_image = next.pre_image;
   segment->marks = next.marks;
   segment->block_bytes = next.block_bytes;
@@ -1146,9 +1152,12 @@ static inline int shms_i_is_current(shms_segment *segment, int *error) {
   if ((size_t)size < segment->size || shms_i_load(&segment->footer->superseded) != 0) return 0;
   int64_t now = shms_i_now_ns(CLOCK_MONOTONIC_COARSE);
   if (now - segment->looked_at < 100000000) return 1;
+  if (shms_i_is_displaced(segment->place.data, segment->device, segment->inode) ||
+      shms_i_is_displaced(segment->place.lock[segment->lock.kind], segment->lock.device, segment->lock.inode))
+    return 0;
+  /* Only now: as long as another file, or none, has the name, every call finds out. */
   segment->looked_at = now;
-  return !shms_i_is_displaced(segment->place.data, segment->device, segment->inode) &&
-         !shms_i_is_displaced(segment->place.lock[segment->lock.kind], segment->lock.device, segment->lock.inode);
+  return 1;
 }
 
 static inline int shms_i_is_truncated(const shms_segment *segment) {
@@ -1475,8 +1484,8 @@ typedef struct shms_i_document {
 static inline int shms_i_document_format(const shms_segment *segment, shms_i_document *document) {
   shms_i_json schema;
   uint64_t most = 0;
-  schema.at = (const char *)segment->base + segment->footer->schema_offset;
-  schema.end = schema.at + segment->footer->schema_bytes;
+  schema.at = segment->schema;
+  schema.end = schema.at + segment->schema_bytes;
   if (segment->footer->content != SHMS_DOCUMENT) return SHMS_E_CONTENT;
   if (!shms_i_json_number(schema, "maxBytes", &most) || most < 1 || most > (1u << 30)) return SHMS_E_FORMAT;
   document->max_bytes = (size_t)most;
@@ -1719,9 +1728,28 @@ static inline int shms_i_make(const shms_place *place, const shms_new *wanted, u
   return shms_i_close_with(fd, error);
 }
 
+/* Of a file that is there: makes its lock file and that one's page again, should they have been deleted. */
+static inline void shms_i_restore_lock(const shms_place *place) {
+  shms_segment file;
+  struct stat status;
+  shms_i_lock lock;
+  char page[PATH_MAX];
+  const char *path = place->lock[SHMS_FLOCK];
+  if (shms_i_text(page, path, "-page", "", "") != SHMS_OK) return;
+  if (access(path, F_OK) == 0 && access(page, F_OK) == 0) return;
+  memset(&file, 0, sizeof file);
+  file.place = *place;
+  file.fd = -1;
+  int is_ours = shms_i_map(&file) == SHMS_OK && !file.is_backup && file.lock.kind == SHMS_FLOCK;
+  if (is_ours && fstat(file.fd, &status) == 0 &&
+      shms_i_lock_open(&lock, path, SHMS_FLOCK, 1, status.st_mode & 0777, place->trust) == SHMS_OK)
+    shms_i_lock_close(&lock);
+  shms_i_unmap(&file);
+}
+
 /**
  * Makes a segment's file, whole from the first moment on: no process ever sees it without what `init` wrote. Its lock is of kind
- * flock. Missing directories are not made. What a killed creator left behind is swept up by the next Manager.
+ * flock. Missing directories are not made. Where there is a file already, its lock file and page are made again, should they be missing. What a killed creator left behind is swept up by the next Manager.
  * @return SHMS_E_EXISTS (without SHMS_FORCE) when there is one; SHMS_E_FORMAT to replace a file that is not one of shmstruct's;
  * SHMS_E_CONTENT to replace one whose lock is of kind fcntl; SHMS_E_TIMEOUT, SHMS_E_SYSTEM, what `init` returns
  * @example
@@ -1738,7 +1766,10 @@ static inline int shms_create(const shms_place *place, const shms_new *wanted) {
   int force = (wanted->flags & SHMS_FORCE) != 0;
   if (wanted->schema == NULL || wanted->content_bytes == 0) return SHMS_E_ARGUMENT;
   if (wanted->kind < SHMS_RECORD || wanted->kind > SHMS_QUEUE) return SHMS_E_ARGUMENT;
-  if (!force && access(place->data, F_OK) == 0) return SHMS_E_EXISTS;
+  if (!force && access(place->data, F_OK) == 0) {
+    shms_i_restore_lock(place);
+    return SHMS_E_EXISTS;
+  }
   /* A mode that lets others write is a decision to trust them. */
   shms_place trusting = *place;
   trusting.trust = place->trust || (mode & 022) != 0;
@@ -2020,7 +2051,9 @@ static inline int shms_i_find_next(const shms_channel *channel, uint64_t *index)
   return 0;
 }
 
+/* Where the slots are; of a damaged channel none, so that no call looks for them in it. */
 static inline int shms_i_channel_attach(shms_channel *channel) {
+  channel->slots.count = 0;
   return shms_i_read_slots(&channel->file, 1u << 26, &channel->slots);
 }
 
@@ -2069,12 +2102,13 @@ static inline int shms_publisher_open(shms_channel *channel, const shms_place *p
 
 /* Should the file have been deleted or replaced, goes on in the one that is there now. Looked at once a second. */
 static inline int shms_i_publisher_look(shms_channel *channel) {
-  int error;
+  int error, is_held = channel->file.lock.held == SHMS_EXCLUSIVE;
   int64_t now = shms_i_now_ns(CLOCK_MONOTONIC);
-  if (now - channel->looked_at < 1000000000) return SHMS_OK;
+  if (is_held && now - channel->looked_at < 1000000000) return SHMS_OK;
   channel->looked_at = now;
-  if (shms_i_is_current(&channel->file, &error)) return error;
-  shms_i_release(&channel->file.lock);
+  if (is_held && shms_i_is_current(&channel->file, &error)) return error;
+  /* Not held: the file was missing at the last look. */
+  if (is_held) shms_i_release(&channel->file.lock);
   error = shms_lock(&channel->file, SHMS_EXCLUSIVE, 1000);
   return error ? error : shms_i_take_over(channel);
 }
@@ -2088,8 +2122,10 @@ static inline int shms_i_publisher_look(shms_channel *channel) {
  */
 static inline int shms_loan(shms_channel *channel, void **payload) {
   if (!channel->file.open) return SHMS_E_CLOSED;
-  if (channel->file.lock.held != SHMS_EXCLUSIVE) return SHMS_E_NOT_HELD;
+  if (channel->epoch == 0) return SHMS_E_NOT_HELD;
+  channel->loan = NULL;
   int error = shms_i_publisher_look(channel);
+  if (!error && channel->slots.count == 0) error = shms_i_take_over(channel);
   if (error) return error;
   uint32_t *slot = shms_i_slot_at(&channel->file, &channel->slots, (uint32_t)channel->cursor);
   shms_i_publish(slot, 2 * (uint32_t)channel->cursor + 1);
@@ -2151,6 +2187,17 @@ static inline uint64_t shms_i_oldest(const shms_channel *channel, uint64_t next)
   return shms_i_load(slot) == 2 * (uint32_t)oldest + 2 || oldest == next ? oldest : oldest + 1;
 }
 
+/* Goes over to the file that is there now; there the first message comes next. */
+static inline int shms_i_subscriber_refresh(shms_channel *channel) {
+  dev_t device = channel->file.device;
+  ino_t inode = channel->file.inode;
+  int error = shms_i_refresh(&channel->file);
+  int is_same = channel->file.device == device && channel->file.inode == inode;
+  if (error || (is_same && channel->slots.count != 0)) return error;
+  channel->cursor = 0;
+  return shms_i_channel_attach(channel);
+}
+
 /* Puts the cursor to where subscribers begin. */
 static inline void shms_i_subscribe(shms_channel *channel, int from) {
   const uint32_t *words = (const uint32_t *)channel->file.content;
@@ -2179,6 +2226,22 @@ static inline int shms_subscriber_open(shms_channel *channel, const shms_place *
   if (error) shms_close(&channel->file);
   else shms_i_subscribe(channel, from);
   return error;
+}
+
+/**
+ * How many messages were published since the channel was made. Goes over to the file that is there now, should the channel have
+ * been replaced.
+ * @param count where to
+ * @return SHMS_E_CLOSED, SHMS_E_MISSING, SHMS_E_TRUNCATED and what else shms_open returns
+ * @example uint64_t count; shms_subscriber_published(&frames, &count);
+ */
+static inline int shms_subscriber_published(shms_channel *channel, uint64_t *count) {
+  if (!channel->file.open) return SHMS_E_CLOSED;
+  int error = shms_i_subscriber_refresh(channel);
+  if (error) return error;
+  if (!shms_i_find_next(channel, count))
+    *count = shms_i_extend(shms_i_load((const uint32_t *)channel->file.content + SHMS_I_NEXT), channel->cursor);
+  return SHMS_OK;
 }
 
 /* It fell behind: to the middle of what is there, as at the oldest it would be overtaken again at once. */
@@ -2262,6 +2325,10 @@ static inline int shms_i_receive_once(shms_channel *channel, void *target, size_
 static inline int shms_receive(shms_channel *channel, void *target, size_t room, shms_message *message, int timeout_ms) {
   int64_t start = timeout_ms == 0 ? 0 : shms_i_now_ns(CLOCK_MONOTONIC);
   if (!channel->file.open) return SHMS_E_CLOSED;
+  if (channel->slots.count == 0) {
+    int damaged = shms_i_subscriber_refresh(channel);
+    if (damaged) return damaged;
+  }
   for (;;) {
     shms_i_page *page = channel->file.lock.page;
     uint32_t seen = page == NULL ? 0 : shms_i_load(&page->changes);
@@ -2273,16 +2340,11 @@ static inline int shms_receive(shms_channel *channel, void *target, size_t room,
     if (error != SHMS_E_EMPTY && error != SHMS_E_OVERWRITTEN) return error;
     /* What is left in a file that was replaced comes first. */
     if (shms_i_load(&channel->file.footer->superseded) != 0 || timeout_ms != 0) {
-      dev_t device = channel->file.device;
       ino_t inode = channel->file.inode;
-      error = shms_i_refresh(&channel->file);
+      dev_t device = channel->file.device;
+      error = shms_i_subscriber_refresh(channel);
       if (error && error != SHMS_E_MISSING) return error;
-      if (channel->file.device != device || channel->file.inode != inode) {
-        error = shms_i_channel_attach(channel);
-        if (error) return error;
-        channel->cursor = 0;
-        continue;
-      }
+      if (channel->file.device != device || channel->file.inode != inode) continue;
     }
     if (timeout_ms == 0) return SHMS_E_EMPTY;
     int64_t rest = timeout_ms < 0 ? INT64_MAX : start + (int64_t)timeout_ms * 1000000 - shms_i_now_ns(CLOCK_MONOTONIC);
@@ -2489,6 +2551,7 @@ static inline void shms_i_leave_sleepers(uint32_t *words, uint32_t at) {
 }
 
 static inline int shms_i_is_frozen(const shms_queue *queue) {
+  if (queue->slots.count == 0) return 0;
   if (shms_i_load(&queue->file.footer->superseded) != 0) return 1;
   return shms_i_word_owner(shms_i_load(shms_i_slot_at(&queue->file, &queue->slots, 0))) == SHMS_I_FROZEN;
 }
@@ -2496,6 +2559,7 @@ static inline int shms_i_is_frozen(const shms_queue *queue) {
 /* Another file has taken the place of the one before. What is in this owner's name there and not in hand is a dead owner's, who
    had the same number when the file was copied. */
 static inline int shms_i_queue_moved(shms_queue *queue) {
+  queue->slots.count = 0; /* of a damaged queue none, so that no call looks for slots in it */
   int error = shms_i_read_slots(&queue->file, 1u << 20, &queue->slots);
   if (!error && queue->owner != 0) shms_i_bury(queue, queue->owner);
   return error;
@@ -2527,7 +2591,8 @@ static inline int shms_i_queue_look(shms_queue *queue) {
   ino_t inode = queue->file.inode;
   if (shms_i_load(&queue->file.footer->superseded) != 0) return shms_i_queue_move(queue);
   int error = shms_i_glance(&queue->file);
-  if (!error && (queue->file.device != device || queue->file.inode != inode)) error = shms_i_queue_moved(queue);
+  int is_same = queue->file.device == device && queue->file.inode == inode;
+  if (!error && (!is_same || queue->slots.count == 0)) error = shms_i_queue_moved(queue);
   return error;
 }
 

@@ -752,8 +752,11 @@ class _Segment:
         now = time.monotonic()
         if now - self._looked_at < 0.1:
             return True
+        if _is_displaced(self.place.data, self.file.id) or _is_displaced(self.lock.path, self.lock.id):
+            return False
+        # Only now: as long as another file, or none, has the name, every call finds out.
         self._looked_at = now
-        return not (_is_displaced(self.place.data, self.file.id) or _is_displaced(self.lock.path, self.lock.id))
+        return True
 
     def refresh(self):
         """Before a look without the lock: goes over to another file, should there be one."""
@@ -1758,9 +1761,13 @@ class _Channel:
 
     @property
     def published(self):
-        """How many messages were published since the channel was made."""
-        self._segment.check()
+        """How many messages were published since the channel was made; of the file that is there now, should it have been replaced."""
+        self._follow()
         return self._find_next()
+
+    def _follow(self):
+        """Goes over to the file that is there now, if it is another."""
+        self._segment.refresh()
 
     def _find_next(self, near=0):
         slots, words = self._slots, self._slots.words
@@ -1839,13 +1846,17 @@ class Publisher(_Channel):
 
     def _look(self):
         """Once a second: should the file have been deleted or replaced, goes on in the one that is there now."""
-        if time.monotonic() - self._looked_at < 1:
+        is_held = self._segment.lock.held == _EXCLUSIVE
+        if is_held and time.monotonic() - self._looked_at < 1:
             return
         self._looked_at = time.monotonic()
-        if not self._segment._is_current():
+        if is_held and self._segment._is_current():
+            return
+        # Not held: the file was missing at the last look.
+        if is_held:
             self._segment.release()
-            self._segment.acquire(_EXCLUSIVE, 1.0)
-            self._take_over()
+        self._segment.acquire(_EXCLUSIVE, 1.0)
+        self._take_over()
 
     def close(self):
         """Ends the publisher; the next one goes on with the next index."""
@@ -1914,14 +1925,17 @@ class Subscriber(_Channel):
             else:
                 time.sleep(min(rest, 0.001))
 
-    def _refresh(self):
+    def _follow(self):
         file = self._segment.file
-        try:
-            self._segment.refresh()
-        except FileMissingError:
-            return
+        self._segment.refresh()
         if self._segment.file is not file:
             self.index = 0
+
+    def _refresh(self):
+        try:
+            self._follow()
+        except FileMissingError:
+            pass
 
     def _receive(self):
         # A damaged ring could send the cursor to and fro for ever: the next look goes on.

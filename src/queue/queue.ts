@@ -590,8 +590,12 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   #lookOnceASecond(): void {
     realtime.readCoarse();
     if (realtime.second === this.#lookedAt) return;
-    this.#lookedAt = realtime.second;
+    const operations = this.#operations;
+    // As long as a look throws, the next call looks again: what is pushed to a deleted file is lost.
+    this.#operations = -1;
     this.#look();
+    this.#operations = operations;
+    this.#lookedAt = realtime.second;
   }
 
   /** Should the files have been deleted or truncated by hand. */

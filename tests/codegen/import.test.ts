@@ -21,6 +21,7 @@ import {
   type StructArray,
   type StructClass,
   type StructSchema,
+  struct,
   structFromSchema,
   toObject,
   Union,
@@ -297,6 +298,35 @@ function compiled(dir: string, file: string): string {
 }
 
 const BIG = '__attribute__((scalar_storage_order("big-endian")))';
+
+test.skipIf(!hasTool("clang"))(
+  "clang, which ignores scalar_storage_order, is not asked about a header that uses it, and does not compile an export that needs it",
+  () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "wire.h");
+    const ask = (text: string): number => {
+      writeFileSync(header, text);
+      return importHeader(header, { compiler: "clang" }).structs.length;
+    };
+    const refusal = "it uses scalar_storage_order, which clang ignores";
+    expect(() => ask(`struct wire { int a; } ${BIG};\n`)).toThrow(refusal);
+    expect(() => ask('#pragma scalar_storage_order "big-endian"\nstruct wire { int a; };\n')).toThrow(
+      refusal,
+    );
+    expect(ask(`#define BIG ${BIG}\nstruct wire { int a; };\n`)).toBe(1);
+    expect(ask(`struct wire { int a; }\n#ifndef __clang__\n${BIG}\n#endif\n;\n`)).toBe(1);
+    @struct({ endian: "big" })
+    class Flags extends Struct {
+      @bits(c_uint32, 3) low!: number;
+    }
+    writeFileSync(header, exportStruct(Flags, "c"));
+    const { exitCode, stderr } = Bun.spawnSync(["clang", "-fsyntax-only", "-w", header], { stderr: "pipe" });
+    expect([exitCode, stderr.toString()]).toEqual([
+      1,
+      expect.stringContaining('#error "Flags has big-endian bit-fields, which only gcc can declare in C"'),
+    ]);
+  },
+);
 
 test.skipIf(!hasTool("gcc"))(
   "a struct that gcc stores big-endian is imported so: what C wrote is read, in every kind of member",

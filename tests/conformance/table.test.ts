@@ -47,3 +47,11 @@ test("docs/internals/conformance.md has the table of rows and contents", async (
   expect(page).toContain(table());
   for (const reason of reasons()) expect(page).toContain(reason);
 });
+
+test("docs/internals/conformance.md has the rows of all languages", async () => {
+  const page = await Bun.file(join(import.meta.dir, "../../docs/internals/conformance.md")).text();
+  const source = await Bun.file(join(import.meta.dir, "languages.test.ts")).text();
+  const rows = [...source.matchAll(/^ {2}(?:row|test)\(\s*"([^"]+)"/gm)].map(([, title]) => title as string);
+  expect(rows.length).toBeGreaterThan(10);
+  for (const title of rows) expect(page).toContain(`\n| ${title} | `);
+});

@@ -1,10 +1,9 @@
 /** Node.js with fs-ext and dist/node: the same files as Bun, C and Python. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Publisher } from "../../src/channel/index.ts";
-import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { FileMissingError, Manager, openReader, Reader } from "../../src/index.ts";
 import { recordType } from "../../src/record/record-content.ts";
@@ -12,11 +11,9 @@ import { recordPlan } from "../../src/record/record-plan.ts";
 import { createSegment } from "../../src/segment/create.ts";
 import { classPlace } from "../../src/segment/place.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
-import { run } from "../codegen/peers.ts";
 import { build } from "../support/built.ts";
 import { hasNodePeer, nodeEnvironment } from "../support/node-peer.ts";
-import { isEmulated } from "../support/platform.ts";
-import { hasTool, linesOf } from "../support/tools.ts";
+import { linesOf } from "../support/tools.ts";
 import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
 
 let root: string;
@@ -44,7 +41,6 @@ const spawn = (command: readonly string[]) =>
     stderr: "inherit",
   });
 const node = (...words: string[]): string[] => ["node", join(import.meta.dir, "peer.mjs"), ...words];
-const python = (...words: string[]): string[] => ["python3", join(import.meta.dir, "peer.py"), ...words];
 
 async function ask(...words: string[]): Promise<string> {
   const peer = spawn(node(...words));
@@ -222,53 +218,6 @@ describe.skipIf(!hasNodePeer())("Node.js (needs node and fs-ext)", () => {
     );
     expect(manager.get("count")).toBe(0n);
   });
-
-  test.skipIf(!hasTool("gcc") || !hasTool("python3") || isEmulated)(
-    "when writers in C, Python, Bun and Node.js are killed in turn every repair is whole, and no reader in any of the four sees a torn state (needs gcc, python3)",
-    async () => {
-      const dir = newDirectory();
-      for (const struct of [Ledger, Item])
-        writeFileSync(join(dir, `${struct.name}.h`), exportStruct(struct as typeof Ledger, "c"));
-      const c = join(dir, "peer");
-      const header = join(import.meta.dir, "../../interop/c");
-      run(
-        ["gcc", "-O1", `-I${header}`, `-I${dir}`, join(import.meta.dir, "peer.c"), "-o", c, "-pthread"],
-        dir,
-      );
-      const writers = [
-        node("edits", dir, "-1"),
-        [c, "edits", dir, "-1"],
-        node("edits", dir, "-1"),
-        python("edits", dir, "-1"),
-        node("edits", dir, "-1"),
-        [process.execPath, join(import.meta.dir, "peer.ts"), "edits", dir],
-      ];
-      using manager = new Manager(Ledger, { dir, create: true });
-      const readers = [
-        node("snapshots", dir, "1500"),
-        node("locked", dir, "1500"),
-        [c, "snapshots", dir, "1500"],
-      ];
-      const readings = [...readers, python("snapshots", dir, "1500")].map(spawn);
-      for (let i = 0; i < 6; i++) {
-        const writer = spawn(writers[i % writers.length] as string[]);
-        await started(writer);
-        const end = performance.now() + 1 + ((i * 7) % 13);
-        while (performance.now() < end) expect(isWhole(manager.snapshot())).toBe(true);
-        writer.kill("SIGKILL");
-        await writer.exited;
-        if (i % 3 === 0) manager.edit((data) => expect(isWhole(data)).toBe(true));
-        if (i % 3 === 1) await ask("edits", dir, "1");
-        expect(isWhole(manager.snapshot())).toBe(true);
-      }
-      for (const reading of readings) {
-        const [copies, ...faults] = (await new Response(reading.stdout).text()).trim().split(" ").map(Number);
-        expect(copies).toBeGreaterThan(20);
-        expect(faults.every((count) => count === 0)).toBe(true);
-      }
-    },
-    240_000,
-  );
 
   test("Node.js uses a file that others may truncate where that kills no reader, with Bun's check all the same", async () => {
     const dir = newDirectory();

@@ -265,10 +265,10 @@ static int open_counted(const char *path, int access) {
 }
 
 /* Reads it; whether it is whole. */
-static int read_counted(unsigned long long *n, uint64_t *version, int *whole) {
+static int read_counted(shms_segment *from, unsigned long long *n, uint64_t *version, int *whole) {
   char text[4096], wanted[4096];
   size_t length;
-  int error = shms_document_read(&file, text, sizeof text, &length, version);
+  int error = shms_document_read(from, text, sizeof text, &length, version);
   if (error) return error;
   *n = strtoull(text + 5, NULL, 10);
   counted(wanted, sizeof wanted, *n);
@@ -284,7 +284,7 @@ static int counts(const char *path) {
   int whole, error = open_counted(path, SHMS_WRITE);
   for (long i = 0; !error; i++) {
     error = shms_lock(&file, SHMS_EXCLUSIVE, -1);
-    if (!error) error = read_counted(&n, &version, &whole);
+    if (!error) error = read_counted(&file, &n, &version, &whole);
     if (error) break;
     counted(text, sizeof text, n + 1);
     error = shms_document_write(&file, text, strlen(text), -1, NULL);
@@ -303,7 +303,7 @@ static int reads(const char *path, int64_t ms) {
   unsigned long long n;
   int whole, error = open_counted(path, SHMS_READ);
   for (; !error && shms_i_now_ns(CLOCK_MONOTONIC) < end; copies++) {
-    error = read_counted(&n, &version, &whole);
+    error = read_counted(&file, &n, &version, &whole);
     if (!whole) torn++;
     if (version < last) older++;
     last = version;
@@ -567,6 +567,231 @@ static int holds(long ms) {
   return 0;
 }
 
+/*
+ * A participant of tests/conformance/languages.test.ts: reads lines `COMMAND KIND DIRECTORY`, and answers each by one. A state is a
+ * number: of a record and a document what it counts, of a channel its messages, of a queue its jobs.
+ */
+typedef struct served {
+  int kind, is_open;
+  shms_place place;
+  shms_segment file;
+  shms_channel subscriber, publisher;
+  shms_queue queue;
+  shms_job job;
+} served;
+
+static const int SERVED_TORN = -1, SERVED_SAID = -2;
+
+static const char *word_of(int error) {
+  if (error == SERVED_TORN) return "torn";
+  switch (error) {
+    case SHMS_E_MISSING: return "missing";
+    case SHMS_E_FORMAT: case SHMS_E_TRUNCATED: case SHMS_E_VERSION: case SHMS_E_ABI: return "damaged";
+    case SHMS_E_TIMEOUT: return "timeout";
+    case SHMS_E_LAYOUT: case SHMS_E_CONTENT: return "layout";
+    default: return shms_error_text(error);
+  }
+}
+
+static void served_close(served *one) {
+  if (!one->is_open) return;
+  if (one->kind == SHMS_CHANNEL) shms_subscriber_close(&one->subscriber);
+  else if (one->kind == SHMS_QUEUE) shms_queue_close(&one->queue);
+  else shms_close(&one->file);
+  one->is_open = 0;
+}
+
+static int served_place(served *one, const char *dir) {
+  char path[PATH_MAX + 4];
+  if (one->kind != SHMS_DOCUMENT) return shms_place_of(&one->place, dir, one->kind == SHMS_RECORD ? "Ledger" : "Item", "", one->kind);
+  snprintf(path, sizeof path, "%s/d", dir);
+  return shms_place_at(&one->place, path);
+}
+
+static int served_open(served *one) {
+  int error;
+  if (one->kind == SHMS_CHANNEL) error = shms_subscriber_open(&one->subscriber, &one->place, sizeof(Item), Item_FINGERPRINT, SHMS_OLDEST);
+  else if (one->kind == SHMS_QUEUE) error = shms_queue_open(&one->queue, &one->place, sizeof(Item), Item_FINGERPRINT);
+  else if (one->kind == SHMS_DOCUMENT) error = shms_open(&one->file, &one->place, SHMS_WRITE, SHMS_DOCUMENT, 0, 0);
+  else error = shms_open(&one->file, &one->place, SHMS_WRITE, SHMS_RECORD, sizeof(Ledger), Ledger_FINGERPRINT);
+  one->is_open = error == SHMS_OK;
+  return error;
+}
+
+static int served_create(const served *one) {
+  place = one->place;
+  if (one->kind == SHMS_DOCUMENT) return SHMS_E_ARGUMENT;
+  int error = one->kind == SHMS_RECORD ? create(0, 0) : create_slots(one->kind);
+  return error == SHMS_E_EXISTS ? SHMS_OK : error;
+}
+
+/* Takes all jobs, then gives them back. */
+static int served_jobs(shms_queue *jobs, uint64_t *state) {
+  shms_job taken[64];
+  int error = SHMS_OK, is_torn = 0;
+  for (*state = 0; *state < 64; ++*state) {
+    error = shms_take(jobs, &taken[*state], 0);
+    if (error) break;
+    is_torn |= !is_item((const Item *)taken[*state].data);
+  }
+  for (uint64_t i = 0; i < *state; i++) shms_job_release(jobs, &taken[i]);
+  return error != SHMS_OK && error != SHMS_E_EMPTY ? error : is_torn ? SERVED_TORN : (int)SHMS_OK;
+}
+
+static int served_messages(shms_channel *subscriber, uint64_t *state) {
+  shms_message message;
+  Item item;
+  int error = shms_subscriber_published(subscriber, state);
+  while (!error) {
+    error = shms_receive(subscriber, &item, sizeof item, &message, 0);
+    if (!error && (!is_item(&item) || item.number != message.index)) return SERVED_TORN;
+  }
+  return error == SHMS_E_EMPTY ? SHMS_OK : error;
+}
+
+/* What everybody sees, under the lock where there is one to take; `peek`: without it. */
+static int served_state(served *one, uint64_t *state, int peek) {
+  Ledger ledger;
+  unsigned long long n = 0;
+  uint64_t version;
+  int whole = 1, error = SHMS_OK;
+  if (one->kind == SHMS_QUEUE) return served_jobs(&one->queue, state);
+  if (one->kind == SHMS_CHANNEL) return served_messages(&one->subscriber, state);
+  if (!peek) error = shms_lock(&one->file, SHMS_SHARED, 100000);
+  if (error) return error;
+  if (one->kind == SHMS_DOCUMENT) error = read_counted(&one->file, &n, &version, &whole);
+  else error = shms_snapshot(&one->file, &ledger, sizeof ledger, &version);
+  if (!peek) shms_unlock(&one->file);
+  *state = one->kind == SHMS_DOCUMENT ? n : ledger.count;
+  if (error) return error;
+  return (one->kind == SHMS_DOCUMENT ? whole : is_whole(&ledger)) ? (int)SHMS_OK : SERVED_TORN;
+}
+
+static int served_advance(served *one, int timeout_ms) {
+  char text[4096];
+  unsigned long long n;
+  uint64_t version;
+  int whole, error;
+  Item item = item_of(0);
+  if (one->kind == SHMS_QUEUE) return shms_push(&one->queue, &item, sizeof item, 0, timeout_ms);
+  if (one->kind == SHMS_CHANNEL) {
+    error = shms_publisher_open(&one->publisher, &one->place, sizeof item, Item_FINGERPRINT, timeout_ms);
+    if (error) return error;
+    item = item_of(one->publisher.cursor);
+    error = shms_publish(&one->publisher, &item, sizeof item, 0);
+    shms_publisher_close(&one->publisher);
+    return error;
+  }
+  if (one->kind == SHMS_RECORD) {
+    error = shms_edit(&one->file, timeout_ms);
+    if (error) return error;
+    set((Ledger *)one->file.content, ((Ledger *)one->file.content)->count + 1);
+    return shms_commit(&one->file);
+  }
+  error = shms_lock(&one->file, SHMS_EXCLUSIVE, timeout_ms);
+  if (!error) error = read_counted(&one->file, &n, &version, &whole);
+  if (!error) {
+    counted(text, sizeof text, n + 1);
+    error = shms_document_write(&one->file, text, strlen(text), -1, NULL);
+  }
+  shms_unlock(&one->file);
+  return error;
+}
+
+/* Stops in the middle of a write, or of a job. */
+static int served_half(served *one) {
+  void *payload;
+  int error;
+  if (one->kind == SHMS_QUEUE) return shms_take(&one->queue, &one->job, 100000);
+  if (one->kind == SHMS_DOCUMENT) return shms_lock(&one->file, SHMS_EXCLUSIVE, 100000);
+  if (one->kind == SHMS_RECORD) {
+    error = shms_edit(&one->file, 100000);
+    if (!error) ((Ledger *)one->file.content)->values[7] = 12345;
+    return error;
+  }
+  error = shms_publisher_open(&one->publisher, &one->place, sizeof(Item), Item_FINGERPRINT, 100000);
+  if (!error) error = shms_loan(&one->publisher, &payload);
+  if (!error) memset(payload, 255, 100);
+  return error;
+}
+
+/* Publishes one more message as the publisher that `half` has made. */
+static int served_again(served *one) {
+  void *payload;
+  int error = shms_loan(&one->publisher, &payload);
+  if (error) return error;
+  /* Not before: in another file another message comes next. */
+  Item item = item_of(one->publisher.cursor);
+  memcpy(payload, &item, sizeof item);
+  return shms_send(&one->publisher, sizeof item, 0);
+}
+
+static int served_release(served *one) {
+  if (one->kind == SHMS_QUEUE) return shms_job_release(&one->queue, &one->job);
+  if (one->kind == SHMS_CHANNEL) shms_publisher_close(&one->publisher);
+  else return shms_unlock(&one->file);
+  return SHMS_OK;
+}
+
+/* Says when there was a change. */
+static int served_watch(served *one) {
+  shms_message message;
+  Item item;
+  uint64_t version, found;
+  int error = SHMS_OK;
+  if (one->kind == SHMS_CHANNEL) error = served_messages(&one->subscriber, &found);
+  else error = shms_version(&one->file, &version);
+  printf("watching\n");
+  fflush(stdout);
+  if (error) return error;
+  if (one->kind == SHMS_CHANNEL) return shms_receive(&one->subscriber, &item, sizeof item, &message, 100000);
+  return shms_wait_for_change(&one->file, version, 100000, NULL);
+}
+
+static int served_do(served *one, const char *command, const char *dir) {
+  uint64_t state = 0;
+  int error;
+  if (strcmp(command, "open") == 0 || strcmp(command, "create") == 0) {
+    served_close(one);
+    error = served_place(one, dir);
+    if (!error && strcmp(command, "create") == 0) error = served_create(one);
+    return error ? error : served_open(one);
+  }
+  if (!one->is_open) return SHMS_E_CLOSED;
+  if (strcmp(command, "state") == 0 || strcmp(command, "peek") == 0) {
+    error = served_state(one, &state, command[0] == 'p');
+    if (!error) printf("state %llu\n", (unsigned long long)state);
+    return error ? error : SERVED_SAID;
+  }
+  if (strcmp(command, "advance") == 0) return served_advance(one, 100000);
+  if (strcmp(command, "try") == 0) return served_advance(one, 0);
+  if (strcmp(command, "half") == 0) return served_half(one);
+  if (strcmp(command, "again") == 0) return served_again(one);
+  if (strcmp(command, "release") == 0) return served_release(one);
+  if (strcmp(command, "watch") == 0) return served_watch(one);
+  if (strcmp(command, "churn") != 0) return SHMS_E_ARGUMENT;
+  printf("churning\n");
+  fflush(stdout);
+  do error = served_advance(one, 100000);
+  while (!error);
+  return error;
+}
+
+static int serve(void) {
+  static served all[5];
+  char line[PATH_MAX + 32], command[16], name[16], dir[PATH_MAX];
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    if (sscanf(line, "%15s %15s %4095s", command, name, dir) != 3) return 2;
+    int kind = name[0] == 'r' ? SHMS_RECORD : name[0] == 'd' ? SHMS_DOCUMENT : name[0] == 'c' ? SHMS_CHANNEL : SHMS_QUEUE;
+    all[kind].kind = kind;
+    int error = served_do(&all[kind], command, dir);
+    if (error != SERVED_SAID) printf("%s\n", error == SHMS_OK ? "ok" : word_of(error));
+    fflush(stdout);
+  }
+  for (int kind = SHMS_RECORD; kind <= SHMS_QUEUE; kind++) served_close(&all[kind]);
+  return 0;
+}
+
 /* Whether `word` is among the words of `words`. */
 static int is_any(const char *word, const char *words) {
   const char *found = strstr(words, word);
@@ -575,6 +800,7 @@ static int is_any(const char *word, const char *words) {
 }
 
 int main(int count, char **words) {
+  if (count == 2 && strcmp(words[1], "serve") == 0) return serve();
   if (count < 3) return 2;
   const char *command = words[1];
   long number = count > 3 ? atol(words[3]) : 0;

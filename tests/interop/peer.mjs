@@ -17,6 +17,7 @@ import {
 import { Publisher, Subscriber } from "shmstruct/channel";
 import { JsonMap } from "shmstruct/json";
 import { Queue } from "shmstruct/queue";
+import { serve } from "./serve.mjs";
 
 /** What a compiler makes of decorators. */
 function declare(cls, fields) {
@@ -57,6 +58,8 @@ function fill(data, count) {
 }
 
 const commands = {
+  serve: () => serve({ Manager, Editor, JsonMap, Subscriber, Publisher, Queue, Ledger, Item }),
+
   edits(dir, count) {
     const editor = openEditor(`${dir}/Ledger_.mmap`);
     for (let i = 0; count < 0 || i < count; i++) {
@@ -88,14 +91,6 @@ const commands = {
       copies++;
     }
     say(copies, torn, older);
-  },
-
-  locked(dir, milliseconds) {
-    const reader = new Reader(Ledger, { dir });
-    const end = performance.now() + milliseconds;
-    let [copies, torn] = [0, 0];
-    for (; performance.now() < end; copies++) if (!reader.read(isWhole)) torn++;
-    say(copies, torn);
   },
 
   waits(dir, count) {

@@ -1,4 +1,5 @@
 """A participant in Python: one command a run, results on stdout."""
+import contextlib
 import json
 import os
 import sys
@@ -456,7 +457,150 @@ def schemas(path, _):
     say(len(all_of_them))
 
 
+class Served:
+    """A content of tests/conformance/languages.test.ts. A state is a number: of a record and a document what it counts, of a channel
+    its messages, of a queue its jobs."""
+
+    def __init__(self, kind):
+        self.kind, self.role, self.publisher, self.held = kind, None, None, None
+
+    def open(self, dir):
+        if self.role is not None:
+            self.role.close()
+        self.role, self.dir = None, dir
+        opened = {
+            "record": lambda: Editor("Ledger", dir=dir),
+            "document": lambda: Document(dir + "/d"),
+            "channel": lambda: shmstruct.Subscriber("Item", dir=dir, start="oldest"),
+            "queue": lambda: shmstruct.Queue("Item", dir=dir),
+        }
+        self.role = opened[self.kind]()
+        return "ok"
+
+    def state(self, dir):
+        if self.kind not in ("record", "document"):
+            return self.peek(dir)
+        segment = self.role._segment
+        segment.acquire(1, 100.0)
+        try:
+            return self.peek(dir)
+        finally:
+            segment.release()
+
+    def peek(self, _):
+        role = self.role
+        if self.kind == "record":
+            data = role.snapshot()
+            return "state %d" % data.count if is_whole(data) else "torn"
+        if self.kind == "document":
+            value = role.read()
+            return "state %d" % value["n"] if value["copies"] == [value["n"]] * COPIES else "torn"
+        if self.kind == "channel":
+            count = role.published
+            messages = list(iter(role.receive, None))
+            is_torn = any(not is_item(message.data) or message.data.number != message.index for message in messages)
+            return "torn" if is_torn else "state %d" % count
+        jobs, is_torn = [], False
+        try:
+            for job in iter(lambda: role.take(0), None):
+                jobs.append(job)
+                is_torn |= not is_item(job.data)
+        finally:
+            for job in jobs:
+                # A job of a file that another one has taken the place of is gone.
+                with contextlib.suppress(shmstruct.LeaseLostError):
+                    job.release()
+        return "torn" if is_torn else "state %d" % len(jobs)
+
+    def advance(self, _, seconds=100.0):
+        role = self.role
+        if self.kind == "record":
+            with role.edit(seconds) as data:
+                fill(data, data.count + 1)
+        elif self.kind == "document":
+            role._segment.acquire(2, seconds)
+            try:
+                n = role.read()["n"] + 1
+                role._commit(json.dumps({"n": n, "copies": [n] * COPIES}, separators=(",", ":")).encode())
+            finally:
+                role._segment.release()
+            role._segment.announce()
+        elif self.kind == "channel":
+            with shmstruct.Publisher("Item", dir=self.dir, wait=seconds) as publisher:
+                publisher.send(item_of(publisher.index))
+        elif not role.push(item_of(0), timeout=seconds):
+            return "full"
+        return "ok"
+
+    def try_(self, dir):
+        return self.advance(dir, 0)
+
+    def half(self, _):
+        """Stops in the middle of a write, or of a job."""
+        if self.kind == "record":
+            self.held = self.role.edit(100.0)
+            self.held.__enter__().values[7] = 12345
+        elif self.kind == "document":
+            self.role._segment.acquire(2, 100.0)
+        elif self.kind == "channel":
+            publisher = self.held = shmstruct.Publisher("Item", dir=self.dir, wait=100.0)
+            slots, slot = publisher._slots, publisher._slots.at(publisher.index)
+            slots.map.publish(slot, 2 * publisher.index + 1)
+            slots.write(slot, b"\xff" * 100)
+        else:
+            self.held = self.role.take(100.0)
+        return "ok"
+
+    def again(self, _):
+        """Publishes one more message as the publisher that `half` has made."""
+        self.held._look()
+        self.held.send(item_of(self.held.index))
+        return "ok"
+
+    def release(self, _):
+        if self.kind == "record":
+            self.held.__exit__(KeyError, None, None)
+        elif self.kind == "document":
+            self.role._segment.release()
+        elif self.kind == "channel":
+            self.held.close()
+        else:
+            self.held.release()
+        return "ok"
+
+    def watch(self, _):
+        if self.kind == "channel":
+            self.peek(_)
+            say("watching")
+            return "ok" if self.role.receive(100.0) is not None else "timeout"
+        self.role._reported = self.role.version
+        say("watching")
+        return "ok" if self.role.wait_for_change(100.0) else "timeout"
+
+    def churn(self, dir):
+        say("churning")
+        while True:
+            self.advance(dir)
+
+
+WORDS = {"FileMissingError": "missing", "FileFormatError": "damaged", "LockTimeoutError": "timeout", "LayoutMismatchError": "layout"}
+
+
+def serve():
+    """Reads lines `COMMAND KIND DIRECTORY`, and answers each by one."""
+    served = {kind: Served(kind) for kind in ("record", "document", "channel", "queue")}
+    for line in iter(sys.stdin.readline, ""):
+        command, kind, where = line.split()
+        try:
+            say(getattr(served[kind], "try_" if command == "try" else command)(where))
+        except Exception as error:
+            say(WORDS.get(type(error).__name__, "%s: %s" % (type(error).__name__, error)))
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        serve()
+        sys.exit()
     command, where, *rest = sys.argv[1:]
     if command == "document":
         document(where, rest[0] if rest else None)

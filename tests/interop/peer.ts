@@ -1,11 +1,15 @@
 /** A participant in Bun: `bun peer.ts COMMAND DIRECTORY [NUMBER]`, one command a run, results on stdout. */
 import { appendFileSync } from "node:fs";
+import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
-import { Editor, Reader } from "../../src/index.ts";
+import { Editor, Manager, Reader } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
 import { nowNs } from "../../src/sys/clock.ts";
 import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
+
+/** In JavaScript, as Node.js runs it too. */
+const { serve }: { serve(library: object): Promise<void> } = await import(join(import.meta.dir, "serve.mjs"));
 
 const say = (...words: unknown[]): void => console.log(words.join(" "));
 const COPIES = 40;
@@ -14,6 +18,8 @@ const BURST = 64;
 type Counted = { n: number; copies: number[] };
 
 const commands: Record<string, (where: string, number: number) => unknown> = {
+  serve: () => serve({ Manager, Editor, JsonMap, Subscriber, Publisher, Queue, Ledger, Item }),
+
   /** Edits the ledger until it is killed. */
   edits(dir) {
     using editor = new Editor(Ledger, { dir });

@@ -1,7 +1,7 @@
 /**
  * The conformance suite with many tries for each row:
  *
- *     bun tests/soak/conformance.ts [factor = 20] [files | processes | threads | limits]     SEED=… repeats a run
+ *     bun tests/soak/conformance.ts [factor = 20] [files | processes | threads | limits | languages]     SEED=… repeats a run
  */
 const [factor = "20", part = ""] = process.argv.slice(2);
 const { exited } = Bun.spawn([process.execPath, "test", `tests/conformance/${part}`], {

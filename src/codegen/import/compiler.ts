@@ -33,7 +33,8 @@ const FLAGS = ["-gdwarf-5", "-gz=none", "-fno-eliminate-unused-debug-types", "-w
 export class Compiler {
   readonly #header: string;
   readonly #options: CompileOptions;
-  readonly #isClang: boolean;
+  /** Whether it is clang, by its own word, however it is called. */
+  readonly isClang: boolean;
 
   /**
    * @param header path of the header
@@ -43,7 +44,7 @@ export class Compiler {
     this.#header = resolve(header);
     this.#options = options;
     if (!existsSync(this.#header)) throw new CodegenError(header, "there is no such file");
-    this.#isClang = run([options.compiler, "--version"], header).out.includes("clang");
+    this.isClang = run([options.compiler, "--version"], header).out.includes("clang");
   }
 
   /**
@@ -92,7 +93,7 @@ export class Compiler {
 
   #compile(more: readonly string[]): Finished {
     const { compiler, includes, defines } = this.#options;
-    const flags = this.#isClang
+    const flags = this.isClang
       ? [...FLAGS, "-fstandalone-debug"]
       : FLAGS.map((f) => (f === "-ferror-limit=0" ? "-fmax-errors=0" : f));
     const paths = [...includes.map((path) => `-I${path}`), ...defines.map((define) => `-D${define}`)];

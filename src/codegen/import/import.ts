@@ -43,8 +43,8 @@ export interface Imported {
  * that. Enums become const objects, macros of numbers constants; comments of structs and members are kept. `__int128`,
  * `_Complex` and the like become bytes, pointers `c_void_p`, each with a comment.
  * @param header path of the header
- * @throws CodegenError without a compiler, for a header that does not compile or defines no struct, union or enum, and
- * for a name in `structs` that is not a complete struct
+ * @throws CodegenError without a compiler, for a header that does not compile or defines no struct, union or enum, for
+ * a name in `structs` that is not a complete struct, and with clang for a header that uses scalar_storage_order
  * @throws TypeError for an option there is not
  * @example await Bun.write("robot.ts", importHeader("robot.h", { structs: ["robot"] }).text);
  */
@@ -53,6 +53,11 @@ export function importHeader(header: string, options: ImportOptions = {}): Impor
   const { includes = [], defines = [] } = options;
   const compiler = new Compiler(header, { compiler: options.compiler ?? someCompiler(), includes, defines });
   const preprocessed = compiler.preprocessed();
+  if (compiler.isClang && USES_STORAGE_ORDER.test(preprocessed))
+    throw new CodegenError(
+      header,
+      "it uses scalar_storage_order, which clang ignores: numbers would come in the wrong byte order; import it with gcc",
+    );
   const macros = macrosOf(preprocessed, resolve(header));
   const first = new Unit(compiler.ask([]).types);
   const questions = [...first.alignQuestions(), ...macros.map(macroQuestion)];
@@ -102,6 +107,9 @@ export function importBinary(path: string, options: ImportOptions): Imported {
     reverses: false,
   });
 }
+
+/** In a declaration or a pragma; a macro that is only defined changes no struct. */
+const USES_STORAGE_ORDER = /^(?!#define).*scalar_storage_order/m;
 
 const KNOWN_OPTIONS = { structs: "any", includes: "any", defines: "any", compiler: "string" } as const;
 
