@@ -3,11 +3,11 @@ import type { FieldType } from "../struct/declare/composite.ts";
 import { field, struct } from "../struct/declare/decorators.ts";
 import { Struct } from "../struct/declare/struct.ts";
 import { forValues, type Visitor, visit } from "../struct/declare/visit.ts";
-import { type Layout, layoutOfClass, modeOf, sizeOfType } from "../struct/layout/layout.ts";
+import { type Layout, layoutOfClass, sizeOfType } from "../struct/layout/layout.ts";
 import type { Range } from "../struct/layout/plain-ranges.ts";
-import { Region } from "../struct/memory/memory.ts";
+import type { View } from "../struct/view/internals.ts";
 import { type ResolvedPath, resolvePath } from "../struct/view/path.ts";
-import { makeView } from "../struct/view/view.ts";
+import { bytesOf, cellsOf, Snapshots } from "./snapshots.ts";
 
 /** A part of a struct, looked up once. */
 export interface Part extends Range {
@@ -16,8 +16,36 @@ export interface Part extends Range {
   readonly read: ((view: object) => unknown) | undefined;
   /** Bytes that the getter looks at, or more. */
   readonly reads: Range;
-  /** Private memory for a copy of the part's bytes, and what stands for them. */
-  readonly make: () => { readonly bytes: Uint8Array; readonly value: unknown };
+  /** Private memory for a copy of the part's bytes. */
+  readonly make: () => PartMemory;
+}
+
+/** Private memory of one part. */
+export class PartMemory {
+  /** Where the part begins in the struct. */
+  readonly start: number;
+  readonly #byteLength: number;
+  readonly #view: View & { value: unknown };
+
+  constructor(view: View & { value: unknown }, start: number, byteLength: number) {
+    this.start = start;
+    this.#byteLength = byteLength;
+    this.#view = view;
+  }
+
+  /** The memory in whole words, if the part is made of these. */
+  get cells(): Int32Array | undefined {
+    return this.start % 4 === 0 && this.#byteLength % 4 === 0 ? cellsOf(this.#view) : undefined;
+  }
+
+  get bytes(): Uint8Array {
+    return bytesOf(this.#view).subarray(0, this.#byteLength);
+  }
+
+  /** What stands for the bytes. */
+  get value(): unknown {
+    return this.#view.value;
+  }
 }
 
 /** Paths made from data must not fill the memory. */
@@ -58,7 +86,7 @@ export class Parts {
       end: path.offset + (isInPlace ? 0 : sizeOfType(path.type)),
       read: isInPlace ? getterOf(path) : undefined,
       reads: readsOf(path, this.#layout.size),
-      make: isInPlace ? () => ({ bytes: new Uint8Array(), value: undefined }) : makerOf(this.#layout, path),
+      make: makerOf(this.#layout, path),
     };
   }
 }
@@ -80,15 +108,13 @@ function getterOf({ steps }: ResolvedPath): (view: object) => unknown {
   return new Function("view", `return view${access.join("")};`) as (view: object) => unknown;
 }
 
-/** A struct that has only the part, so that it reads its bytes as the whole one does. */
-function makerOf({ name }: Layout, { type, endian }: ResolvedPath): Part["make"] {
-  const layout = layoutOfClass(wrapperOf(name, type, endian));
+/** A struct that has only the part, so that it reads its bytes as the whole one does. Made when the first copy is. */
+function makerOf({ name }: Layout, { type, endian, offset }: ResolvedPath): Part["make"] {
+  let snapshots: Snapshots<Struct & { value: unknown }> | undefined;
   const size = sizeOfType(type);
   return () => {
-    const memory = new ArrayBuffer(layout.size);
-    const region = new Region(memory, 0, layout.size, modeOf(layout, 0));
-    const view = makeView<Struct>(layout, region, 0) as Struct & { value: unknown };
-    return { bytes: new Uint8Array(memory, 0, size), value: view.value };
+    snapshots ??= new Snapshots(layoutOfClass(wrapperOf(name, type, endian)));
+    return new PartMemory(snapshots.make(), offset, size);
   };
 }
 

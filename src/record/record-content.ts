@@ -33,7 +33,7 @@ import { guardSleepers } from "../struct/view/atomic.ts";
 import { readConsistent } from "../sync/seqlock.ts";
 import { exists } from "../sys/paths.ts";
 import { checkLayout, inFile, isOfClass } from "./layouts.ts";
-import type { Part } from "./parts.ts";
+import type { Part, PartMemory } from "./parts.ts";
 import { BlockPreImage, type PreImage, type PreImagePlan, WholePreImage } from "./pre-image.ts";
 
 /** Any record, also one of IPMMAP, has at least the header. */
@@ -77,11 +77,8 @@ export function recordType(
   };
 }
 
-/** A copy of a part that is being made. */
-interface PartCopy {
-  readonly part: Part;
-  readonly bytes: Uint8Array;
-}
+/** So few words are copied one by one in less time than it takes to name them. */
+const WORDS_ONE_BY_ONE = 32;
 
 /** Views of the whole struct for reading a part in place. */
 interface WholeViews {
@@ -345,8 +342,7 @@ export class RecordContent implements Content {
       return value === MIXED ? undefined : value;
     }
     const copy = part.make();
-    const isWhole = readConsistent(words, at.sequence, this.#copyPart, { part, bytes: copy.bytes });
-    return isWhole && copy.value;
+    return readConsistent(words, at.sequence, this.#copyPart, copy) && copy.value;
   }
 
   #viewsOf(layout: Layout): WholeViews {
@@ -363,10 +359,19 @@ export class RecordContent implements Content {
     return place === "mixed" ? MIXED : readOf(part, preImage);
   };
 
-  readonly #copyPart = (sequence: number, { part, bytes }: PartCopy): true => {
-    this.#copyRange(sequence, bytes, part.start);
+  readonly #copyPart = (sequence: number, copy: PartMemory): true => {
+    const { cells } = copy;
+    if (cells === undefined || !this.#isLive(sequence)) this.#copyRange(sequence, copy.bytes, copy.start);
+    else this.#copyWords(cells, copy.start / 4);
     return true;
   };
+
+  #copyWords(target: Int32Array, first: number): void {
+    const words = this.#liveWords;
+    const { length } = target;
+    if (length > WORDS_ONE_BY_ONE) target.set(words.subarray(first, first + length));
+    else for (let i = 0; i < length; i++) target[i] = words[first + i] as number;
+  }
 
   copyCommitted(isLocked: boolean): ContentCopy | undefined {
     const { file } = this;
