@@ -3,8 +3,8 @@
 //   node scripts/run.mjs test    types, format, lint, all tests; those of CI_ONLY where CI is set, or files are named
 //   node scripts/run.mjs build   compiles src/ into dist/; npm runs it after an install in a clone, and before packing
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, statSync, utimesSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { existsSync, mkdtempSync, rmSync, statSync, utimesSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -39,17 +39,28 @@ async function test(args) {
     ["format and lint", await runBeside(bin("bun"), ["run", "lint"])],
     ["types", await runBeside(bin("bun"), ["run", "check"])],
   ])();
+  const programs = bundlePrograms();
+  const env = { ...process.env, SHMSTRUCT_TEST_PROGRAMS: programs };
   const tests = new Promise((resolve, reject) => {
     const command = ["test", `--parallel=${testWorkers}`, TIME_LIMIT, ...leftOut(args), ...args];
-    spawn(bin("bun"), command, { cwd: root, stdio: "inherit" }).on("error", reject).on("close", resolve);
+    spawn(bin("bun"), command, { cwd: root, stdio: "inherit", env }).on("error", reject).on("close", resolve);
   });
   const failed = (await tests) === 0 ? [] : ["tests"];
+  rmSync(programs, { recursive: true, force: true });
   for (const [title, { code, output }] of await besides) {
     console.log(`\n== ${title}\n${output}`);
     if (code !== 0) failed.push(title);
   }
   console.log(failed.length === 0 ? "== all passed" : `== failed: ${failed.join(", ")}`);
   process.exitCode = failed.length === 0 ? 0 : 1;
+}
+
+/** Bundles the programs that tests start into a directory, for this run only. */
+function bundlePrograms() {
+  const directory = mkdtempSync(join(tmpdir(), "shmstruct-programs-"));
+  const code = run(bin("bun"), ["tests/support/bundle.ts", directory]);
+  if (code !== 0) process.exit(code);
+  return directory;
 }
 
 /** True when the folder's packages are those of its lock file. */

@@ -18,10 +18,10 @@ test.skipIf(isEmulated)(
   "a reader that does not look again afterwards sees torn messages, one that does sees none (not under emulation)",
   async () => {
     using dir = temporaryDirectory();
-    const { torn, control, whole } = await peekRun(dir.path, 65_536, 1.5);
+    const { torn, control, whole } = await peekRun(dir.path, 65_536, 0.5);
     expect(torn).toBe(0);
     expect(control).toBeGreaterThan(0);
-    expect(whole + control).toBeGreaterThan(10);
+    expect(whole).toBeGreaterThan(0);
   },
   240_000,
 );

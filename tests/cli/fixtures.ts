@@ -21,6 +21,7 @@ import {
   type StructArray,
 } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
+import { commandAt } from "../support/programs.ts";
 
 export class Point extends Struct {
   @field(c_double) x!: number;
@@ -125,7 +126,7 @@ export interface RunOptions {
 
 /** Runs the command, in pipes. */
 export async function run(args: readonly string[], { cwd, env }: RunOptions = {}): Promise<Ran> {
-  const child = Bun.spawn([process.execPath, MAIN, ...args], {
+  const child = Bun.spawn([process.execPath, commandAt(MAIN, args), ...args], {
     ...(cwd !== undefined && { cwd }),
     env: { ...process.env, ...env },
     stdout: "pipe",

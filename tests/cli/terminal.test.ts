@@ -41,15 +41,20 @@ while True:
 os.waitpid(pid, 0)
 `;
 
+import { commandAt } from "../support/programs.ts";
+
 async function inTerminal(
   args: readonly string[],
   env: Record<string, string> = {},
   seconds = 20,
 ): Promise<string> {
-  const child = Bun.spawn(["python3", "-c", PTY, String(seconds), process.execPath, MAIN, ...args], {
-    env: { ...process.env, TERM: "xterm", NO_COLOR: "", ...env },
-    stdout: "pipe",
-  });
+  const child = Bun.spawn(
+    ["python3", "-c", PTY, String(seconds), process.execPath, commandAt(MAIN, args), ...args],
+    {
+      env: { ...process.env, TERM: "xterm", NO_COLOR: "", ...env },
+      stdout: "pipe",
+    },
+  );
   return (await child.stdout.text()).replaceAll("\r\n", "\n");
 }
 

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, chownSync, linkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { programAt } from "../support/programs.ts";
 import { randomFrom, seedOfRun } from "../support/random.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { killAt, type Point, pointsOf } from "../support/system-calls.ts";
@@ -125,7 +126,7 @@ describe.each([...CONTENTS])("$name", (content) => {
 
   const commandOf = (bench: Bench, operation: string): string[] => [
     process.execPath,
-    CHILD,
+    programAt(CHILD),
     content.name,
     "traced",
     bench.dir,
@@ -237,7 +238,7 @@ describe.each([...CONTENTS])("$name", (content) => {
       using bench = new Bench(content);
       bench.create().commit(1);
       const trace = ["strace", "-f", "-o", join(bench.dir, "trace"), "-e", "trace=open,openat"];
-      using child = new Child([CHILD, content.name, "commit", bench.dir, "5"], { through: trace });
+      using child = new Child([programAt(CHILD), content.name, "commit", bench.dir, "5"], { through: trace });
       expect([await child.line(), await child.end()]).toEqual(["committed 5", 0]);
       const lines = (await Bun.file(join(bench.dir, "trace")).text()).split("\n");
       const own = lines.filter((line) => line.includes(`"${bench.dir}/`));

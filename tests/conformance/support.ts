@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Subprocess, spawn } from "bun";
+import { programAt } from "../support/programs.ts";
 import type { ContentUnderTest, ReaderOf, WriterOf } from "./contents.ts";
 
 /** In the soak every row is tried so many times as often: CONFORMANCE=50. */
@@ -73,7 +74,9 @@ export class Bench implements Disposable {
 
   /** A child program on this directory: `action` of conformance-child.ts. Killed at the end of the scope. */
   child(action: string, ...args: (string | number)[]): Child {
-    return this.#open.use(new Child([CHILD, this.content.name, action, this.dir, ...args.map(String)]));
+    return this.#open.use(
+      new Child([programAt(CHILD), this.content.name, action, this.dir, ...args.map(String)]),
+    );
   }
 
   [Symbol.dispose](): void {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { JsonMap } from "../../src/document/index.ts";
+import { programAt } from "../support/programs.ts";
 import { linesOf } from "../support/tools.ts";
 import type { Numbered } from "./documents.ts";
 
@@ -27,7 +28,10 @@ export interface RaceResult {
   written: number;
 }
 
-const program = (name: string): string[] => [process.execPath, join(import.meta.dir, "../process", name)];
+const program = (name: string): string[] => [
+  process.execPath,
+  programAt(join(import.meta.dir, "../process", name)),
+];
 
 /** No master outlives a race that went wrong by more than this. */
 const LIFE_MS = 300_000;

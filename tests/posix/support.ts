@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unlinkMessageQueue, unlinkSemaphore, unlinkSharedMemory } from "../../src/posix/index.ts";
 import { isMusl } from "../../src/sys/libc/symbols.ts";
+import { programAt } from "../support/programs.ts";
 
 const PROCESS_DIR = join(import.meta.dir, "..", "process");
 const names: string[] = [];
@@ -35,7 +36,10 @@ export function unlinkNames(): void {
 
 /** Another Bun that runs `tests/process/<program>`. */
 export const startBun = (program: string, ...args: string[]) =>
-  Bun.spawn([process.execPath, join(PROCESS_DIR, program), ...args], { stdout: "pipe", stderr: "inherit" });
+  Bun.spawn([process.execPath, programAt(join(PROCESS_DIR, program)), ...args], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
 
 /** The lines a process prints, one at a time. */
 export async function* linesOf(process: { stdout: ReadableStream<Uint8Array> }): AsyncGenerator<string> {

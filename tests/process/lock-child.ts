@@ -69,7 +69,8 @@ async function stall(lock: RwLock, mode: LockMode, ms: number): Promise<void> {
   process.exit(0);
 }
 
-if (import.meta.main) {
+/** No await at the top: it is compiled in advance. */
+async function main(): Promise<void> {
   const [, , action, kind, path, ...rest] = process.argv as string[];
   const lock = new RwLock({ path: path!, kind: kind as LockKind });
   if (action === "hold") hold(lock, rest[0] as LockMode);
@@ -80,3 +81,5 @@ if (import.meta.main) {
     await churn(lock, sharedWords(rest[0]!), rest[1] as LockMode, Number(rest[2]), rest[3]);
   }
 }
+
+if (import.meta.main) void main();

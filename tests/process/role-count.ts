@@ -65,4 +65,4 @@ async function watch(): Promise<void> {
 }
 
 if (job === "count") count();
-else await watch();
+else void watch();

@@ -2,11 +2,12 @@
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { Queue } from "../../src/queue/index.ts";
+import { programAt } from "../support/programs.ts";
 import { fillWork, isWhole, Work } from "./structs.ts";
 
 /** Jobs of one run, at most. */
 export const MAX_JOBS = 4_000_000;
-const PROCESS = join(import.meta.dir, "../process/queue-kill-child.ts");
+const PROCESS = programAt(join(import.meta.dir, "../process/queue-kill-child.ts"));
 
 /** The ledger: the next number, and a byte a job for "pushed" and one for the times it was done. */
 export function openLedger(dir: string): { next: Int32Array; pushed: Uint8Array; done: Uint8Array } {

@@ -6,6 +6,7 @@ import { recordType } from "../../src/record/record-content.ts";
 import { recordPlan } from "../../src/record/record-plan.ts";
 import { createSegment } from "../../src/segment/create.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { programAt } from "../support/programs.ts";
 import { type Random, randomFrom } from "../support/random.ts";
 import { LEDGER, makeLedger } from "./ledger.ts";
 import { Pattern, stateOf } from "./structs.ts";
@@ -32,7 +33,7 @@ export interface KillReport {
 
 type Environment = Record<string, string>;
 
-const victim = join(import.meta.dir, "../process/role-victim.ts");
+const victim = programAt(join(import.meta.dir, "../process/role-victim.ts"));
 
 /** One writer's life: half of them kill themselves at a store, half are killed at some instant. */
 async function killOne(dir: string, ledger: string, random: Random, env: Environment): Promise<void> {

@@ -8,6 +8,7 @@ import { LEAST_BYTES, type RecordContent, recordType } from "../../src/record/re
 import { SegmentFile } from "../../src/segment/segment-file.ts";
 import type { Struct } from "../../src/struct/declare/struct.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { programAt } from "../support/programs.ts";
 
 /** A directory that is removed at the end of the scope. */
 export class TempDir implements Disposable {
@@ -66,12 +67,15 @@ export function spawnBun(
   env: Record<string, string> = {},
   stderr: "inherit" | "ignore" = "inherit",
 ) {
-  return Bun.spawn([process.execPath, join(import.meta.dir, "../process", program), ...args.map(String)], {
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr,
-    env: { ...process.env, ...env },
-  });
+  return Bun.spawn(
+    [process.execPath, programAt(join(import.meta.dir, "../process", program)), ...args.map(String)],
+    {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr,
+      env: { ...process.env, ...env },
+    },
+  );
 }
 
 /** Runs a child program to its end and returns what it printed; fails when it failed. */

@@ -13,13 +13,14 @@ import { RwLock } from "../../src/sync/rw-lock.ts";
 import { openFile } from "../../src/sys/file.ts";
 import { futexHasSleepers, futexWake, futexWakeOf } from "../../src/sys/libc/futex.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
+import { programAt } from "../support/programs.ts";
 import { readableCopy } from "../support/readable-copy.ts";
 import { workerIds } from "../support/resources.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
 
-const CHILD = join(import.meta.dir, "../process/signal-child.ts");
+const CHILD = programAt(join(import.meta.dir, "../process/signal-child.ts"));
 const RESOURCES = join(import.meta.dir, "../support/resources.ts");
 const LOCKS = join(import.meta.dir, "../../src/sync");
 

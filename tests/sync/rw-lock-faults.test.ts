@@ -7,12 +7,13 @@ import { DeadlockError, LockTimeoutError, SystemError } from "../../src/errors/e
 import type { LockKind } from "../../src/sync/file-lock.ts";
 import { LOCK_TRANSITIONS, type LockState, RwLock } from "../../src/sync/rw-lock.ts";
 import type { ThreadTask } from "../process/lock-thread.ts";
+import { programAt } from "../support/programs.ts";
 import { readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
 
 setDefaultTimeout(240_000);
 
-const CHILD = join(import.meta.dir, "../process/lock-child.ts");
+const CHILD = programAt(join(import.meta.dir, "../process/lock-child.ts"));
 const SOURCE = join(import.meta.dir, "../../src/sync/rw-lock.ts");
 const KINDS: LockKind[] = ["flock", "fcntl"];
 

@@ -18,6 +18,7 @@ import type { LockKind, LockMode } from "../../src/sync/file-lock.ts";
 import { type LockOptions, RwLock, type RwLockOptions } from "../../src/sync/rw-lock.ts";
 import { sharedWords, WORD } from "../process/lock-child.ts";
 import { isElsewhere, withoutEmulator } from "../support/platform.ts";
+import { programAt } from "../support/programs.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
 import { hasTool } from "../support/tools.ts";
@@ -25,7 +26,7 @@ import { hasTool } from "../support/tools.ts";
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
 
-const CHILD = join(import.meta.dir, "../process/lock-child.ts");
+const CHILD = programAt(join(import.meta.dir, "../process/lock-child.ts"));
 const WORKER = join(import.meta.dir, "../process/lock-worker.ts");
 const KINDS: LockKind[] = ["flock", "fcntl"];
 
