@@ -6,15 +6,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
-type Row = [name: string, call: () => unknown, calls: number];
+import type { Row } from "./versions-rows.ts";
 
 const [before = "", after = "", batches = "101"] = process.argv.slice(2);
 await compare(before, after, Number(batches));
 
 async function compare(first: string, second: string, count: number): Promise<void> {
   const dirs = [first, second].map(() => mkdtempSync(join(tmpdir(), "shmstruct-versions-")));
-  const [was, is] = [await rowsOf(first, dirs[0]!), await rowsOf(second, dirs[1]!)];
+  const [was, is] = [await ownRows(first, dirs[0]!), await ownRows(second, dirs[1]!)];
   console.log("| row | before, ns | after, ns | after / before |\n| --- | --- | --- | --- |");
   for (const [i, [name, call, calls]] of was.entries()) {
     const pairs = pairsOf(call, is[i]![1], calls, count);
@@ -25,12 +24,7 @@ async function compare(first: string, second: string, count: number): Promise<vo
   for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
 }
 
-function pairsOf(
-  a: () => unknown,
-  b: () => unknown,
-  calls: number,
-  count: number,
-): [number, number][] {
+function pairsOf(a: () => unknown, b: () => unknown, calls: number, count: number): [number, number][] {
   // Compiled as far as they ever are.
   for (let i = 0; i < 20; i++) for (const call of [a, b]) timeOf(call, calls);
   return Array.from({ length: count }, (_, i): [number, number] => {
@@ -38,6 +32,13 @@ function pairsOf(
     const second = timeOf(b, calls);
     return [timeOf(a, calls), second];
   });
+}
+
+/** From a copy of the module for each: calls that both share would be compiled for both, and slower for either. */
+async function ownRows(root: string, dir: string): Promise<Row[]> {
+  const path = join(import.meta.dir, `versions-rows.ts?${root}`);
+  const { rowsOf }: typeof import("./versions-rows.ts") = await import(path);
+  return rowsOf(root, dir);
 }
 
 function median(numbers: readonly number[]): number {
@@ -50,42 +51,4 @@ function timeOf(call: () => unknown, calls: number): number {
   for (let i = 0; i < calls; i++) call();
   const { user, system } = process.cpuUsage(start);
   return ((user + system) * 1000) / calls;
-}
-
-async function rowsOf(root: string, dir: string): Promise<Row[]> {
-  const { array, c_double, c_int32, Editor, field, Manager, MmapStructure, Reader } = await import(
-    join(root, "src/index.ts")
-  );
-  const hasRooms = await Bun.file(join(root, "src/document/index.ts")).exists();
-  const { JsonMap } = await import(join(root, "src", hasRooms ? "document" : "json", "index.ts"));
-  class Robot extends MmapStructure {
-    declare count: number;
-    declare values: Float64Array;
-  }
-  field(c_int32)(Robot.prototype, "count");
-  field(array(c_double, 80))(Robot.prototype, "values");
-  const manager = new Manager(Robot, { dir, create: true });
-  const editor = new Editor(Robot, { dir });
-  const reader = new Reader(Robot, { dir });
-  const master = new JsonMap({ dir, file: "document", role: "master" });
-  const follower = new JsonMap({ dir, file: "document", role: "follower" });
-  const { live } = manager;
-  const edit = (data: Robot): void => {
-    data.count = (data.count + 1) | 0;
-  };
-  const into = reader.snapshot();
-  let n = 0;
-  return [
-    ["edit(fn), one store", () => editor.edit(edit), 500],
-    ["set(path, value)", () => editor.set("count", n++ & 255), 500],
-    ["lock(), release() of a Reader", () => reader.lock().release(), 500],
-    ["get(path)", () => reader.get("count"), 1000],
-    ["snapshot(), 664 B", () => reader.snapshot(), 10_000],
-    ["snapshot(into), 664 B", () => reader.snapshot(into), 20_000],
-    ["version", () => reader.version, 2000],
-    ["a field of live", () => (live.count = (live.count + 1) | 0), 500_000],
-    ["new Reader, close()", () => new Reader(Robot, { dir }).close(), 20],
-    ["a document: write", () => master.write({ n: n++ }), 300],
-    ["a document: read", () => follower.read(), 1000],
-  ];
 }

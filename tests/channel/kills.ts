@@ -99,7 +99,7 @@ export async function peekRun(
   using subscriber = new Subscriber(Uint8Array, { dir });
   const result = { whole: 0, torn: 0, control: 0 };
   const copy = new Uint8Array(bytes);
-  const isSeen = (): boolean => result.control > 0 && result.whole > 0;
+  const isSeen = (): boolean => result.control > 0 && result.whole + result.control > 10;
   const end = performance.now() + seconds * 1000;
   while (performance.now() < (isSeen() ? end : end + UNTIL_TORN_MS)) {
     let index = -1;
