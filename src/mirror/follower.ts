@@ -1,7 +1,7 @@
 /** A machine that has a copy of another one's segment. */
 import { WaitTimeoutError } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
-import type { MirrorState } from "../segment/mirror-state.ts";
+import { type MirrorState, readState } from "../segment/mirror-state.ts";
 import { absolutePath, directoryOf, makeDirectory } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
 import { ChannelSink } from "./channel-sink.ts";
@@ -11,7 +11,7 @@ import { backUpOwn, type FencedFile } from "./place.ts";
 import { leaseKey } from "./publisher.ts";
 import { QueueSink } from "./queue-sink.ts";
 import type { Sink, SinkParts } from "./sink.ts";
-import { readState, writeState } from "./state.ts";
+import { writeState } from "./state.ts";
 import { StateSink } from "./state-sink.ts";
 import type { Entry, Transport } from "./transport.ts";
 import { settled, sleepOr } from "./wait.ts";
@@ -100,7 +100,7 @@ export class MirrorFollower implements AsyncDisposable {
     this.#options = options;
     const { trustOwner, shared, mode, maxBytes } = options;
     const sinkOptions = { path: this.path, key: this.key, trustOwner, shared, mode, maxBytes };
-    this.#states = new StateSink(transport, sinkOptions, readState(this.path));
+    this.#states = new StateSink(transport, sinkOptions, readState(this.path, options));
     makeDirectory(directoryOf(this.path));
     this.#first.promise.catch(() => undefined);
     this.#running = Promise.all([
@@ -228,7 +228,7 @@ export class MirrorFollower implements AsyncDisposable {
   async #stream(frame: Frame): Promise<void> {
     if (this.#sink?.sink.isFor(frame)) return;
     await this.#endSink();
-    const state = readState(this.path);
+    const state = readState(this.path, this.#options);
     const parts = this.#partsFor(frame, state);
     if (frame.head.kind === "channel") this.#fenced ??= backUpOwn(this.path, state, this.#options);
     const sink = frame.head.kind === "channel" ? new ChannelSink(parts) : new QueueSink(parts);
@@ -343,7 +343,7 @@ export class MirrorFollower implements AsyncDisposable {
     const text = JSON.stringify(state);
     if (text === this.#noted.text) return;
     this.#noted = { at, text };
-    writeState(this.path, { ...state, pid: process.pid, at });
+    writeState(this.path, { ...state, pid: process.pid, at }, this.#options);
   }
 
   /** Ends following; the local file stays as it is. */

@@ -2,6 +2,7 @@
 import { FencedError, FileFormatError, ShmError } from "../errors/errors.ts";
 import type { Content } from "../segment/content.ts";
 import { segmentAt } from "../segment/list.ts";
+import type { MirrorState } from "../segment/mirror-state.ts";
 import { Segment } from "../segment/segment.ts";
 import { absolutePath } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
@@ -75,6 +76,7 @@ export class MirrorPublisher implements AsyncDisposable {
   readonly #leaseMs: number;
   readonly #lease: Lease;
   readonly #bucketLife: string;
+  readonly #trust: Trust;
   readonly #stop = new AbortController();
   readonly #first = Promise.withResolvers<void>();
   #confirmed: number | undefined;
@@ -82,13 +84,14 @@ export class MirrorPublisher implements AsyncDisposable {
 
   /** @internal */
   private constructor(path: string, makeSource: (session: Session) => Source, parts: PublisherParts) {
-    const { transport, key, lease, leaseMs, bucketLife } = parts;
+    const { transport, key, lease, leaseMs, bucketLife, trust } = parts;
     this.path = path;
     this.key = key;
     this.#transport = transport;
     this.#lease = lease;
     this.#leaseMs = leaseMs;
     this.#bucketLife = bucketLife;
+    this.#trust = trust;
     const session = new Session(parts, this.#stop.signal, (version) => this.#confirm(version));
     this.#source = makeSource(session);
     this.ended = Promise.race([this.#run(), this.#keepLease()]).finally(() => this.#stop.abort());
@@ -160,7 +163,7 @@ export class MirrorPublisher implements AsyncDisposable {
     this.#notedAt = Date.now();
     const version = this.#confirmed ?? 0;
     const staleSince = this.#transport.disconnectedSince;
-    writeState(this.path, {
+    const state: MirrorState = {
       role: "publish",
       epoch: this.#lease.epoch,
       version,
@@ -170,7 +173,8 @@ export class MirrorPublisher implements AsyncDisposable {
       at: Date.now(),
       lagVersions: Math.max(0, this.#source.version - version),
       ...(staleSince !== undefined && { staleSince }),
-    });
+    };
+    writeState(this.path, state, this.#trust);
   }
 
   async #keepLease(): Promise<void> {
@@ -224,13 +228,13 @@ export interface StartOptions extends PublishOptions, Pick<NatsOptions, "serverW
 
 /** The lease of the key, and what the bucket has of it. */
 async function takeKey(transport: Transport, options: PublishOptions): Promise<PublisherParts> {
-  const { key, leaseMs = DEFAULT_LEASE_MS, waitMs = 2 * leaseMs } = options;
+  const { key, leaseMs = DEFAULT_LEASE_MS, waitMs = 2 * leaseMs, trustOwner, shared } = options;
   const bucketLife = await transport.life();
   const entry = await transport.get(key);
   const leastEpoch = entry === undefined ? 0 : epochOf(entry.value);
   const lease = await Lease.take(transport, leaseKey(key), leastEpoch, { leaseMs, waitMs });
   const revision = (await transport.get(key))?.revision ?? 0;
-  return { transport, key, lease, revision, leaseMs, bucketLife };
+  return { transport, key, lease, revision, leaseMs, bucketLife, trust: { trustOwner, shared } };
 }
 
 /**
@@ -265,6 +269,7 @@ interface PublisherParts {
   readonly revision: number;
   readonly leaseMs: number;
   readonly bucketLife: string;
+  readonly trust: Trust;
 }
 
 /** The key of the lease beside a key. */

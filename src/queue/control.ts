@@ -1,7 +1,7 @@
 /** Jobs for people who put things right: which there are, give one back, take one away. */
 import { FileMissingError } from "../errors/errors.ts";
 import type { JobControl, JobControlOptions, LookedAtJob } from "../segment/inspector.ts";
-import { Owners } from "../segment/owners.ts";
+import { Owners, readPids } from "../segment/owners.ts";
 import { type Message, type Payload, payloadInFile, plainMessage } from "../segment/payload.ts";
 import { ownersPath, placeOfPath } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
@@ -72,10 +72,9 @@ export const jobsOf = (
     .sort((a, b) => (a.job.job - b.job.job) | 0);
 
 /** What owners have left of themselves; nothing where no process has pushed or taken yet. */
-export function pidsOf(path: string, mode: number, trust: Trust): Uint32Array {
-  if (!exists(ownersPath(path))) return new Uint32Array();
-  using owners = new Owners(ownersPath(path), mode, trust);
-  return owners.pids();
+export function pidsOf(path: string, trust: Trust): Uint32Array {
+  const owners = ownersPath(path);
+  return (exists(owners) ? readPids(owners, trust) : undefined) ?? new Uint32Array();
 }
 
 /** @throws FileMissingError when there is no file, or no dead letters; FileFormatError; LayoutMismatchError; SystemError */

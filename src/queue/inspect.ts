@@ -44,7 +44,7 @@ const inspectQueue = (path: string, options: InspectOptions): Inspector =>
 function look(content: QueueContent, payload: Payload<Message>, trust: Trust): Look {
   const { slots, limits, geometry, file } = content;
   const value = { slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...limits, ...slots.counts() };
-  const found = jobsOf(content, payload, pidsOf(file.path, file.mode, trust));
+  const found = jobsOf(content, payload, pidsOf(file.path, trust));
   const jobs = found.map(({ job }) => job);
   const parts = found.map(({ job, bytes }) => ({ title: `job ${job.job}`, bytes }));
   return { version: content.version, value: { ...value, jobs }, bytes: undefined, parts };

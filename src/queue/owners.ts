@@ -8,7 +8,7 @@ import { ownerOf, type Slots, stateOf, TAKEN } from "./slots.ts";
 export interface OwnerInfo {
   /** Its number in the queue. */
   readonly owner: number;
-  /** Its process. */
+  /** Its process, as it said itself: any process that may write the owners' file can name any. */
   readonly pid: number;
   /** Jobs that it has taken. */
   readonly taken: number;

@@ -104,6 +104,7 @@ export interface InspectOptions extends Trust {
 
 /** A process that has a part in a content. */
 export interface ContentUser {
+  /** As the file says: any process that may write it can name any. */
   readonly pid: number;
   /** What it does there, in a few words. @example "publishes" */
   readonly does: string;

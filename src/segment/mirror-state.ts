@@ -1,6 +1,36 @@
 /** What a segment's file says of its mirror, if another machine's state is kept in it or its own is sent to others. */
 import { fs } from "../sys/builtin.ts";
+import type { Trust } from "../sys/trust.ts";
 import { mirrorPath } from "./place.ts";
+import { readSideFile } from "./side-file.ts";
+
+/** What every note begins with: by that it is told from another program's file of its name. */
+export const NOTE_MARKER: Uint8Array = new TextEncoder().encode('{"role":');
+/** A longer one is another program's file. */
+const MAX_NOTE_BYTES = 65_536;
+
+/** Whether the first bytes of a file are those of a note; an empty one is what a crash of the machine leaves. */
+export const isNote = (start: Uint8Array): boolean =>
+  start.length === 0 || NOTE_MARKER.every((byte, i) => byte === start[i]);
+
+/**
+ * The bytes of `<file>.mirror`, as far as it is a note.
+ * @throws SystemError ENOENT …; UntrustedFileError
+ */
+export function readNoteFile(path: string, trust?: Trust): Uint8Array | undefined {
+  const bytes = readSideFile(path, MAX_NOTE_BYTES, trust);
+  return bytes !== undefined && isNote(bytes) ? bytes : undefined;
+}
+
+/** What is noted of a file; undefined where nothing is, or nonsense, or another user's word in a directory of all. */
+export function readState(path: string, trust?: Trust): MirrorState | undefined {
+  try {
+    const note = readNoteFile(mirrorPath(path), trust);
+    return note && parseMirrorState(new TextDecoder().decode(note));
+  } catch {
+    return undefined;
+  }
+}
 
 /** What stands in `<file>.mirror`, as JSON. */
 export interface MirrorState {
@@ -48,7 +78,7 @@ export interface MirrorInfo {
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** Undefined for nonsense: any program may have written it. */
-export function parseMirrorState(text: string): MirrorState | undefined {
+function parseMirrorState(text: string): MirrorState | undefined {
   const state = JSON.parse(text) as Partial<MirrorState> | null;
   const { role, epoch, version, lift, bucketLife, pid, at } = state ?? {};
   const isSound =
@@ -61,13 +91,9 @@ export function parseMirrorState(text: string): MirrorState | undefined {
 
 /** What the file beside a segment says; undefined for one that is not mirrored. */
 export function mirrorInfo(path: string): MirrorInfo | undefined {
-  try {
-    const state = parseMirrorState(fs().readFileSync(mirrorPath(path), "utf8"));
-    if (state === undefined) return undefined;
-    const { role, epoch, at, pid, staleSince, lagVersions = 0, lagMs } = state;
-    const isAlive = fs().existsSync(`/proc/${pid}`);
-    return { role, pid, epoch, staleSince: staleSince ?? (isAlive ? undefined : at), lagVersions, lagMs };
-  } catch {
-    return undefined;
-  }
+  const state = readState(path);
+  if (state === undefined) return undefined;
+  const { role, epoch, at, pid, staleSince, lagVersions = 0, lagMs } = state;
+  const isAlive = fs().existsSync(`/proc/${pid}`);
+  return { role, pid, epoch, staleSince: staleSince ?? (isAlive ? undefined : at), lagVersions, lagMs };
 }

@@ -16,11 +16,26 @@ import { OwnedFd } from "../sys/owned-fd.ts";
 import { exists, throughFs } from "../sys/paths.ts";
 import { isUnlinkedOrReplaced } from "../sys/status.ts";
 import type { Trust } from "../sys/trust.ts";
+import { readSideFile } from "./side-file.ts";
 
 /** So many owners there may be at once. */
 export const MAX_OWNERS = 1022;
 
 const PIDS_BYTES = 4 * (MAX_OWNERS + 1);
+
+/** PID_MAX_LIMIT of Linux. */
+const MAX_PID = 2 ** 22;
+
+/**
+ * The process ids in an owners' file; undefined for a file of another program.
+ * @throws SystemError ENOENT, EACCES …; UntrustedFileError
+ */
+export function readPids(path: string, trust?: Trust): Uint32Array | undefined {
+  const bytes = readSideFile(path, PIDS_BYTES, trust);
+  if (bytes === undefined || bytes.length % 4 !== 0) return undefined;
+  const pids = new Uint32Array(bytes.slice().buffer);
+  return pids.every((pid) => pid <= MAX_PID) ? pids : undefined;
+}
 
 /**
  * struct flock of Linux on 64-bit machines, for one byte.

@@ -6,6 +6,8 @@ import { fs } from "../sys/builtin.ts";
 import { sweepTemporaries, unlink } from "../sys/new-file.ts";
 import { absolutePath, exists, throughFs } from "../sys/paths.ts";
 import { isOurTemporary } from "./create.ts";
+import { readNoteFile } from "./mirror-state.ts";
+import { readPids } from "./owners.ts";
 import { mirrorPath, ownersPath, type Place, placeOfPath, segmentOfSideFile } from "./place.ts";
 
 /**
@@ -28,11 +30,23 @@ function purgeLock(lockPath: string, dataPath: string): string[] {
   using lock = openUnused(lockPath);
   if (lock === undefined || exists(dataPath) || lock.isUnlinkedOrReplaced) return [];
   sweepTemporaries(dataPath, isOurTemporary);
-  const files = [mirrorPath(dataPath), ownersPath(dataPath), lockPagePath(lockPath), lockPath].filter(exists);
+  const notes = [mirrorPath(dataPath), ownersPath(dataPath)].filter(isOurNote);
+  const files = [...notes, lockPagePath(lockPath), lockPath].filter(exists);
   for (const file of files) unlink(file);
   // Who waits on the page looks, and goes on with the lock that is there then.
   lock.page?.announceChange();
   return files;
+}
+
+/** What only has the name stays, as it may be another program's, and so does what this user may not read. */
+function isOurNote(path: string): boolean {
+  try {
+    const isOurs = path.endsWith(".owners") ? readPids(path) : readNoteFile(path);
+    return isOurs !== undefined;
+  } catch (error) {
+    if (error instanceof ShmError) return false;
+    throw error;
+  }
 }
 
 /** The lock, taken; undefined when it is in use, or none of ours. */

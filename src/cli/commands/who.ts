@@ -9,11 +9,11 @@ export const command: Command = define({
   args: "FILE",
   count: [1, 1],
   details:
-    "Who holds the lock, who waits for it, the publisher of a channel, the owners of a queue, and who has the file mapped;\nas far as this user may see.",
+    "Who holds the lock, who waits for it, the publisher of a channel, the owners of a queue, and who has the file mapped;\nas far as this user may see. Publisher, owners and mirror are the file's word: who may write it can name any process.",
   options: { ...TRUST },
   examples: [
     "shmstruct who Robot",
-    "kill -CONT $(shmstruct who --json Robot | jq 'select(.state == \"stopped\").pid')",
+    'shmstruct who --json Robot | jq \'select(.state == "stopped" and any(.does[]; startswith("holds"))).pid\' | xargs -r kill -CONT',
   ],
   run([file = ""], trust, out) {
     using inspector = openInspector(file, trust);
