@@ -253,7 +253,7 @@ describe("subscribers", () => {
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     expect(subscriber.receive({ timeoutMs: 10, spinMs: 5 })).toBeUndefined();
     const sender = child("some");
-    expect(subscriber.receive({ timeoutMs: 20_000, spinMs: 20_000 })?.data.id).toBe(0);
+    expect(subscriber.receive({ timeoutMs: 60_000, spinMs: 60_000 })?.data.id).toBe(0);
     expect(await sender.exited).toBe(0);
   });
 
@@ -285,7 +285,7 @@ describe("subscribers", () => {
   });
 
   test("Subscriber.open() waits for the channel", async () => {
-    const opening = Subscriber.open(Price, { dir, waitMs: 5000, from: "oldest" });
+    const opening = Subscriber.open(Price, { dir, waitMs: 60_000, from: "oldest" });
     await Bun.sleep(30);
     using publisher = prices();
     publisher.send({ id: 1 });
@@ -392,9 +392,9 @@ describe("files", () => {
     publisher.send({ id: 1 });
     using subscriber = new Subscriber(Price, { dir, from: "next" });
     rmSync(publisher.path);
-    const end = Date.now() + 5000;
+    const end = Date.now() + 60_000;
     let got: number | undefined;
-    const waiting = subscriber.receiveAsync({ timeoutMs: 5000 }).then((message) => {
+    const waiting = subscriber.receiveAsync({ timeoutMs: 60_000 }).then((message) => {
       got = message?.data.id;
     });
     while (got === undefined && Date.now() < end) {

@@ -417,7 +417,7 @@ describe("the life of a document", () => {
   });
 
   test("open waits for a document", async () => {
-    const opened = JsonMap.open<number>({ dir, file: "late", role: "follower", waitMs: 5000 });
+    const opened = JsonMap.open<number>({ dir, file: "late", role: "follower", waitMs: 60_000 });
     await Bun.sleep(20);
     using master = new JsonMap<number>({ dir, file: "late", role: "master", initial: 7 });
     using follower = await opened;

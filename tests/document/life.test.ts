@@ -696,7 +696,7 @@ describe("the lock", () => {
     expect(() => masterOf(file, { force: true, timeoutMs: 20 })).toThrow(LockTimeoutError);
     holder.stdin.end();
     await holder.exited;
-    expect(master.write(1, { timeoutMs: 10_000 })).toBe(1);
+    expect(master.write(1, { timeoutMs: 60_000 })).toBe(1);
   });
 
   test("a lock file that was deleted is another lock: no master writes under the old one", () => {

@@ -207,7 +207,7 @@ static int fork_closes(void) {
     int in_child = shms_lock(&file, SHMS_SHARED, 0);
     printf("%d\n", in_child == SHMS_E_CLOSED);
     fflush(stdout);
-    sleep(10);
+    sleep(120);
     _exit(0);
   }
   shms_unlock(&file);
@@ -545,7 +545,7 @@ static int leases(int64_t ms) {
   }
   printf("%s\n", shms_error_text(error));
   fflush(stdout);
-  for (int i = 0; i < 1000 && shms_job_is_held(&queue, &job); i++) usleep(5000);
+  for (int i = 0; i < 20000 && shms_job_is_held(&queue, &job); i++) usleep(5000);
   printf("%s\n", shms_error_text(shms_done(&queue, &job)));
   shms_queue_close(&queue);
   return 0;
@@ -560,7 +560,7 @@ static int holds(long ms) {
   if (error) return fail("take", error);
   printf("taken\n");
   fflush(stdout);
-  if (ms == 0) sleep(10);
+  if (ms == 0) sleep(120);
   usleep((useconds_t)ms * 1000);
   printf("%s\n", shms_error_text(shms_done(&queue, &job)));
   shms_queue_close(&queue);

@@ -96,7 +96,7 @@ const commands = {
   waits(dir, count) {
     const reader = new Reader(Ledger, { dir });
     say("ready");
-    for (let i = 0; i < count; i++) if (!reader.waitForChange({ timeoutMs: 5000 })) say("none");
+    for (let i = 0; i < count; i++) if (!reader.waitForChange({ timeoutMs: 60_000 })) say("none");
     say(reader.version);
   },
 

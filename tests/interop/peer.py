@@ -170,7 +170,7 @@ def fork(path, _):
             editor.snapshot()
         except shmstruct.ClosedError:
             say("closed")
-        time.sleep(10)
+        time.sleep(120)
         os._exit(0)
     transaction.__exit__(None)
     editor.close()
@@ -419,7 +419,7 @@ def lines(path, _):
 def leases(path, milliseconds):
     """Takes a job and extends its lease for that long, then loses it."""
     with shmstruct.Queue("Item", dir=path) as queue:
-        job = queue.take(timeout=1)
+        job = queue.take(timeout=60)
         say("taken")
         end = time.monotonic() + milliseconds / 1000
         while time.monotonic() < end:
@@ -427,7 +427,7 @@ def leases(path, milliseconds):
             time.sleep(0.002)
         say("extended")
         try:
-            for _ in range(1000):
+            for _ in range(20000):
                 if queue._find(job) is None:
                     break
                 time.sleep(0.005)
@@ -438,9 +438,9 @@ def leases(path, milliseconds):
 
 def holds(path, _):
     queue = shmstruct.Queue("Item", dir=path)
-    job = queue.take(timeout=1)
+    job = queue.take(timeout=60)
     say(job.data.number)
-    time.sleep(10)
+    time.sleep(120)
 
 
 def schemas(path, _):

@@ -27,6 +27,7 @@ import { Queue } from "../../src/queue/index.ts";
 import { randomSchemas } from "../codegen/random.ts";
 import { seedOfRun } from "../support/random.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
+import { whileItLasts } from "../support/while-it-lasts.ts";
 import { Item, isWatched, isWhole, itemOf, killedWithAJob, Ledger, setBack, takeSoon } from "./shared.ts";
 
 const peerPath = join(import.meta.dir, "peer.py");
@@ -191,7 +192,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     expect(lines.length, lines.join(" | ")).toBe(2);
     try {
       expect(lines).toContain("closed");
-      using session = editor.lock({ timeoutMs: 2000 });
+      using session = editor.lock({ timeoutMs: 60_000 });
       expect(session.data.count).toBe(0n);
     } finally {
       process.kill(child, "SIGKILL");
@@ -291,7 +292,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
       using queue = new Queue(Item, { dir, create: true, slots: 64 });
       await ask(["pushes", dir, "0"]);
       for (let i = 0; i < 20; i++) {
-        using job = queue.take({ timeoutMs: 1000 });
+        using job = queue.take({ timeoutMs: 60_000 });
         expect(job?.data.number).toBe(BigInt(i));
         expect(job?.done()).toBeUndefined();
       }
@@ -303,7 +304,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
       for await (const _ of linesOf(holder.stdout)) break;
       holder.kill("SIGKILL");
       await holder.exited;
-      using back = queue.take({ timeoutMs: 2000 });
+      using back = queue.take({ timeoutMs: 60_000 });
       expect([back?.data.number, back?.attempt]).toEqual([40n, 2]);
     },
     240_000,
@@ -371,7 +372,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
         expect.stringMatching(/^TypeError Kinds: has no member '_padding_9'; it has small, /),
         "taken",
       ]);
-      using job = queue.take({ timeoutMs: 1000 });
+      using job = queue.take({ timeoutMs: 60_000 });
       const { small, flag, real, name, point, points, low, mode, big } = job!.data;
       expect([small, flag, real, name, point.x, low, mode, big]).toEqual([
         -128,
@@ -414,14 +415,18 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
         expect(await ask(["fails", dir])).toMatch(/^2 the dead letters of .* are full/);
         expect([queue.counts().delayed, queue.deadLetters.counts().ready]).toEqual([1, 2]);
       }
-      using leased = new Queue(Item, { dir, create: true, force: true, slots: 8, leaseMs: 250 });
+      await whileItLasts(250, async (leaseMs) => {
+        using extended = new Queue(Item, { dir, create: true, force: true, slots: 8, leaseMs });
+        extended.push(itemOf(1));
+        const worker = linesOf(spawn(["leases", dir, String(leaseMs * 1.6)]).stdout);
+        await worker.next();
+        expect(extended.take({ timeoutMs: leaseMs * 1.4 })).toBeUndefined();
+        expect((await worker.next()).value).toBe("extended");
+        expect((await takeSoon(extended)).attempt).toBe(2);
+        expect((await worker.next()).value).toBe("lost");
+      });
+      using leased = new Queue(Item, { dir, create: true, force: true, slots: 8, leaseMs: 60 });
       leased.push(itemOf(1));
-      const worker = linesOf(spawn(["leases", dir, "400"]).stdout);
-      await worker.next();
-      expect(leased.take({ timeoutMs: 350 })).toBeUndefined();
-      expect((await worker.next()).value).toBe("extended");
-      expect((await takeSoon(leased)).attempt).toBe(2);
-      expect((await worker.next()).value).toBe("lost");
       const stuck = leased.take()!;
       await Bun.sleep(80);
       expect(await ask(["takes", dir, "100"])).toBe("1 1");

@@ -36,7 +36,7 @@ test("a terminated worker gives back its semaphore, queue, shared memory and map
   expect(during[0]).toBeGreaterThanOrEqual(before[0]! + 3);
   expect(during[1]).toBeGreaterThan(before[1]!);
   worker.terminate();
-  for (let waits = 0; waits < 500 && String(open()) !== String(before); waits++) await Bun.sleep(10);
+  for (let waits = 0; waits < 6000 && String(open()) !== String(before); waits++) await Bun.sleep(10);
   expect(open()).toEqual(before);
   semaphore.unlink();
   memory.unlink();

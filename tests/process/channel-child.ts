@@ -20,7 +20,7 @@ function receiveAll(): void {
   console.log("ready");
   let [got, missed, wrong] = [0, 0, 0];
   for (let last = -1; last < Number(count) - 1; ) {
-    const message = subscriber.receive({ timeoutMs: 5000 });
+    const message = subscriber.receive({ timeoutMs: 60_000 });
     if (message === undefined) break;
     got++;
     missed += message.missed;
@@ -33,12 +33,12 @@ function receiveAll(): void {
 function sleep(): void {
   using subscriber = new Subscriber(Price, { dir, from: "next" });
   console.log("ready");
-  console.log(subscriber.receive({ timeoutMs: 10_000 })?.data.id);
+  console.log(subscriber.receive({ timeoutMs: 60_000 })?.data.id);
 }
 
 /** Publishes five messages, when it is this one's turn. */
 function publishSome(): void {
-  using publisher = new Publisher(Price, { dir, create: true, slots: 64, waitMs: 20_000 });
+  using publisher = new Publisher(Price, { dir, create: true, slots: 64, waitMs: 60_000 });
   for (let i = 0; i < 5; i++) publisher.send({ id: publisher.index, price: publisher.index / 2 });
 }
 

@@ -8,7 +8,7 @@ import { isWhole, type Numbered } from "../document/documents.ts";
 
 const [file, leastReads, stop = ""] = process.argv.slice(2);
 using map = new JsonMap<Numbered>({ file, role: "follower" });
-let last = (await map.waitForFirst({ timeoutMs: 60_000 })).n;
+let last = (await map.waitForFirst({ timeoutMs: 200_000 })).n;
 let documents = 1;
 let reads = 0;
 

@@ -28,7 +28,7 @@ async function follow(): Promise<void> {
   become(65534);
   using follower = new JsonMap({ dir, file: "d", role: "follower" });
   console.log(await outcomeOf(() => follower.read()));
-  console.log(await outcomeOf(() => follower.waitForFirst({ timeoutMs: 5000 })));
+  console.log(await outcomeOf(() => follower.waitForFirst({ timeoutMs: 60_000 })));
   console.log(await outcomeOf(() => follower.changes({ initial: true }).next()));
 }
 

@@ -26,7 +26,7 @@ function edit(): void {
       if (count !== editor.version) account.miscounted += 1;
       fillPattern(data, (count ?? 0) + 1);
     },
-    { timeoutMs: 10_000 },
+    { timeoutMs: 60_000 },
   );
   account.commits += 1;
 }

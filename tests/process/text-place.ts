@@ -71,7 +71,7 @@ export function placeFromArguments([name, dir, forMs, ...kinds]: string[]): Text
   };
 }
 
-/** Lets each have its turn, of `turnMs`, until the time is over. @returns how often each ran */
+/** Lets each have its turn, of `turnMs`, until the time is over, and once at least. @returns how often each ran */
 export function takeTurns(
   all: Record<string, (step: number) => void>,
   { kinds, endsAt }: TextPlace,
@@ -79,13 +79,14 @@ export function takeTurns(
 ): Record<string, number> {
   const chosen = Object.entries(all).filter(([kind]) => kinds.length === 0 || kinds.includes(kind));
   const steps = Object.fromEntries(chosen.map(([kind]) => [kind, 0]));
-  while (performance.now() < endsAt) {
+  do {
     for (const [kind, run] of chosen) {
       const turnEnds = performance.now() + turnMs;
       let step = 0;
-      while (performance.now() < turnEnds) for (let i = 0; i < 8; i++) run(step++);
+      do for (let i = 0; i < 8; i++) run(step++);
+      while (performance.now() < turnEnds);
       steps[kind] = (steps[kind] as number) + step;
     }
-  }
+  } while (performance.now() < endsAt);
   return steps;
 }

@@ -226,7 +226,7 @@ test("a busy writer soon finds out that its file was deleted and created again",
   }
   rmSync(first.path);
   using second = new Manager(Robot, { dir: temp.dir, create: true });
-  for (let i = 0; i < 400 && second.get("count") !== 2; i++) {
+  for (let i = 0; i < 6000 && second.get("count") !== 2; i++) {
     first.set("count", 2);
     await Bun.sleep(5);
   }

@@ -368,7 +368,7 @@ describe.skipIf(isEmulated)("deaths of creators (not under emulation)", () => {
       await Bun.sleep(Math.random() * 5);
       child.kill("SIGKILL");
       await child.exited;
-      expect(reader.read((data) => data.count, { timeoutMs: 10_000 })).toBeNumber();
+      expect(reader.read((data) => data.count, { timeoutMs: 60_000 })).toBeNumber();
       using editor = new Editor(Robot, { dir: temp.dir });
       editor.set("count", i);
       expect([reader.get("count"), reader.snapshot().count, reader.live.count]).toEqual([i, i, i]);

@@ -356,7 +356,7 @@ describe("waiting", () => {
     }
     holder.kill("SIGKILL");
     await holder.exited;
-    expect(editor.get("count", { timeoutMs: 1000 })).toBe(0);
+    expect(editor.get("count", { timeoutMs: 60_000 })).toBe(0);
   });
 
   test("lock() is a DeadlockError while another role of the thread has the lock, and tryLock() returns undefined", () => {

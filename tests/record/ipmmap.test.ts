@@ -159,7 +159,7 @@ describe.skipIf(python === undefined)("IPMMAP's processes (needs python3 with fa
     reader.tryLock()?.release();
     expect(manager.tryLock()).toBeUndefined();
     await peer.ask("release");
-    manager.lock({ timeoutMs: 10_000 }).release();
+    manager.lock({ timeoutMs: 60_000 }).release();
   });
 
   for (const [maker, edits] of [

@@ -8,7 +8,7 @@ import { runBun, spawnBun, TempDir } from "./support.ts";
 
 /** tests/soak/life.ts asks for more. */
 const [MIGRATIONS, KILLS, BACKUPS] = process.env.LIFE === undefined ? [20, 12, 50] : [100, 500, 1000];
-const LIMIT_MS = process.env.LIFE === undefined ? 60_000 : 3_600_000;
+const LIMIT_MS = process.env.LIFE === undefined ? 240_000 : 3_600_000;
 
 const init = (data: UnitOld | UnitNew): void => {
   data.marker = 7;
@@ -62,7 +62,7 @@ test(
       await child.exited;
       const cls = Manager.canOpen(UnitOld, { dir }).verdict === "equal" ? UnitOld : UnitNew;
       using editor = new Editor(cls as typeof UnitOld, { dir });
-      editor.edit((data) => expect([data.marker, data.count]).toEqual([7, 41]), { timeoutMs: 10_000 });
+      editor.edit((data) => expect([data.marker, data.count]).toEqual([7, 41]), { timeoutMs: 60_000 });
     }
     new Manager(UnitOld, { dir, create: true, migrate: true }).close();
     expect(readdirSync(dir).filter((name) => name.includes(".new-"))).toEqual([]);

@@ -66,7 +66,7 @@ describe.skipIf(!hasNodePeer())("Node.js with fs-ext (needs node and fs-ext)", (
     expect(await peer.ask("try ex")).toBe("got");
     expect([manager.tryLock(), reader.tryLock()]).toEqual([undefined, undefined]);
     peer.tell("unlock");
-    using session = manager.lock({ timeoutMs: 10_000 });
+    using session = manager.lock({ timeoutMs: 60_000 });
     expect(session.released).toBe(false);
   }, 240_000);
 
@@ -113,7 +113,7 @@ describe.skipIf(!hasTool("flock"))("flock(1) (needs flock)", () => {
     expect(late).toBeInstanceOf(LockTimeoutError);
     expect(late.message).toMatch(/no exclusive lock on '.*' within 20 ms: held by process \d+/);
     holder.tell("go");
-    manager.lock({ timeoutMs: 10_000 }).release();
+    manager.lock({ timeoutMs: 60_000 }).release();
   }, 240_000);
 
   test.skipIf(isEmulated)(

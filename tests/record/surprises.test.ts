@@ -57,12 +57,14 @@ test("an edit whose role is closed under it says that it was rolled back", async
     });
   expect(closing).toThrow(ClosedError);
   const other = new Editor(World, { dir: temp.dir });
+  const closed = Promise.withResolvers<void>();
   const edit = other.editAsync(async (data) => {
     data.a = 9;
-    await Bun.sleep(5);
+    await closed.promise;
   });
   await Bun.sleep(1);
   other.close();
+  closed.resolve();
   expect(await edit.catch((error: unknown) => error)).toBeInstanceOf(ClosedError);
   expect(manager.get("a")).toBe(0);
 });
@@ -104,7 +106,7 @@ test("a worker that ends without closing gives its lock back", async () => {
   await Bun.write(`${temp.dir}/worker.ts`, code);
   const worker = new Worker(`${temp.dir}/worker.ts`);
   await new Promise((resolve) => worker.addEventListener("close", resolve));
-  using session = manager.lock({ timeoutMs: 5000 });
+  using session = manager.lock({ timeoutMs: 60_000 });
   expect(session.released).toBe(false);
 });
 

@@ -18,7 +18,7 @@ export interface MutationReport {
 }
 
 /** Beyond this the child counts as hanging, and is killed. */
-const HANG_MS = 30_000;
+const HANG_MS = 120_000;
 
 export async function tryMutants(seed: number, files: number): Promise<MutationReport> {
   const root = mkdtempSync(join(tmpdir(), "shmstruct-mutants-"));

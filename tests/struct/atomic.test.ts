@@ -176,7 +176,7 @@ describe("between processes", () => {
     using notifier = file.run("struct-peer.ts", "notify");
     const results = new Set<string>();
     shared.ready.store(1);
-    while (shared.counter.load() === 0) results.add(shared.counter.wait(0, { timeoutMs: 20_000 }));
+    while (shared.counter.load() === 0) results.add(shared.counter.wait(0, { timeoutMs: 200_000 }));
     expect([...results].every((result) => result === "ok" || result === "not-equal")).toBe(true);
     await notifier.end();
   }, 240_000);

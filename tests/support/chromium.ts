@@ -17,7 +17,7 @@ const ARGUMENTS = [
   "--remote-debugging-port=0",
 ];
 
-const UNTIL_MS = 15_000;
+const UNTIL_MS = 60_000;
 const POLL_MS = 20;
 
 interface Answer {

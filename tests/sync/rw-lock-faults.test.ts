@@ -75,7 +75,7 @@ describe("a stack overflow inside a call", () => {
           if (how === "acquire") lock.acquire("exclusive");
           else if (how === "tryAcquire") lock.tryAcquire("exclusive");
           else if (how === "acquireAsync") lock.acquireAsync("exclusive").catch(() => {});
-          else lock.acquire("exclusive", { timeoutMs: 1000 });
+          else lock.acquire("exclusive", { timeoutMs: 60_000 });
         } catch (error) {
           if (!(error instanceof RangeError)) throw error;
           interrupted++;
@@ -91,7 +91,7 @@ describe("a stack overflow inside a call", () => {
         }
         if (lock.held !== undefined) lock.release();
         if (padding % 2 === 0) expect(lock.tryAcquire("exclusive")).toBe(true);
-        else other.acquire("exclusive", { timeoutMs: 1000 });
+        else other.acquire("exclusive", { timeoutMs: 60_000 });
         (padding % 2 === 0 ? lock : other).release();
       }
       expect(interrupted).toBeGreaterThan(0);
@@ -201,7 +201,7 @@ describe.each(KINDS)("a worker that is terminated, kind %s,", (kind) => {
     const worker = await start("hold");
     expect(lock.tryAcquire("shared")).toBe(false);
     worker.terminate();
-    lock.acquire("exclusive", { timeoutMs: 10_000 });
+    lock.acquire("exclusive", { timeoutMs: 60_000 });
     await until(() => descriptorsOf(dir) === before);
   });
 
@@ -285,7 +285,7 @@ test("a lock whose owner was interrupted before close() is given back by the nex
     interrupted.acquire("exclusive");
     interrupted.isEnding = true;
     using next = before ?? open();
-    next.acquire("exclusive", { timeoutMs: 100 });
+    next.acquire("exclusive", { timeoutMs: 60_000 });
     expect([interrupted.state, next.held]).toEqual(["closed", "exclusive"]);
   }
 });
@@ -360,7 +360,7 @@ describe("under fake timers", () => {
     jest.useFakeTimers();
     expect(() => lock.acquire("exclusive", { timeoutMs: 20 })).toThrow(LockTimeoutError);
     await expect(lock.acquireAsync("exclusive", { timeoutMs: 20 })).rejects.toThrow(LockTimeoutError);
-    const waits = lock.acquireAsync("exclusive", { timeoutMs: 30_000 });
+    const waits = lock.acquireAsync("exclusive", { timeoutMs: 120_000 });
     child.kill("SIGKILL");
     await waits;
     const next = second.acquireAsync("exclusive");

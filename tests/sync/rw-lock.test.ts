@@ -116,7 +116,7 @@ describe("opening", () => {
       a.acquire("exclusive");
       expect(b.tryAcquire("shared")).toBe(false);
       a.release();
-      b.acquire("shared", { timeoutMs: 1000 });
+      b.acquire("shared", { timeoutMs: 60_000 });
       b.release();
     }
   });
@@ -213,7 +213,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     await expect(lock.acquireAsync("exclusive", { timeoutMs: 15 })).rejects.toThrow(/within 15 ms: held by/);
     await Bun.sleep(30);
     await kill(child);
-    lock.acquire("exclusive", { timeoutMs: 10_000 });
+    lock.acquire("exclusive", { timeoutMs: 60_000 });
   });
 
   test("a timeout must be a number of milliseconds", async () => {
@@ -274,7 +274,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     expect(lock.tryAcquire("shared")).toBe(false);
     parent.kill("SIGKILL");
     await parent.exited;
-    lock.acquire("exclusive", { timeoutMs: 10_000 });
+    lock.acquire("exclusive", { timeoutMs: 60_000 });
     process.kill(grandchild, "SIGKILL"); // which was alive until now
   });
 
@@ -341,8 +341,8 @@ describe.each(KINDS)("kind %s", (kind) => {
     const WRITERS = { mode: "exclusive", count: 3 } as const;
     const WAITS: [string, (mode: LockMode) => (lock: RwLock) => void | Promise<void>][] = [
       ["acquire", (mode) => (lock) => lock.acquire(mode)],
-      ["acquire with a timeout", (mode) => (lock) => lock.acquire(mode, { timeoutMs: 30_000 })],
-      ["acquireAsync", (mode) => (lock) => lock.acquireAsync(mode, { timeoutMs: 30_000 })],
+      ["acquire with a timeout", (mode) => (lock) => lock.acquire(mode, { timeoutMs: 120_000 })],
+      ["acquireAsync", (mode) => (lock) => lock.acquireAsync(mode, { timeoutMs: 120_000 })],
     ];
 
     // Three holds of each of the six; without the gate it is hundreds, up to thousands.
@@ -485,7 +485,7 @@ describe("acquireAsync", () => {
     const promise = waiting.acquireAsync("exclusive"); // stands in the gate from now on
     lock.acquire("shared");
     lock.release();
-    lock.acquire("shared", { timeoutMs: 5000 });
+    lock.acquire("shared", { timeoutMs: 60_000 });
     expect(lock.tryAcquire("shared")).toBe(false);
     lock.release();
     expect(lock.tryAcquire("shared")).toBe(true);
@@ -665,7 +665,7 @@ describe("other programs", () => {
       expect(lock.tryAcquire("shared")).toBe(false);
       shell.kill();
       await shell.exited;
-      lock.acquire("exclusive", { timeoutMs: 10_000 });
+      lock.acquire("exclusive", { timeoutMs: 60_000 });
     },
   );
 

@@ -88,7 +88,7 @@ describe("OwnedFd", () => {
       await Bun.sleep(5);
       expect(isOpen(fd)).toBe(true);
       worker.terminate();
-      for (let waits = 0; waits < 100 && isOpen(fd); waits++) await Bun.sleep(10);
+      for (let waits = 0; waits < 6000 && isOpen(fd); waits++) await Bun.sleep(10);
       expect(isOpen(fd)).toBe(false);
     }
   });
