@@ -1,6 +1,7 @@
 /**
- * bun json-follower.ts <file> <reads> <stop>: reads at least that often, and until there is a file `stop`. Prints how
- * many different documents it met, or the first that was not as written, or older than the one before.
+ * bun json-follower.ts <file> <reads> <stop>: reads at least that often, until there is a file `stop`, and until it met two
+ * documents, however seldom the master gets a core. Prints how many different documents it met, or the first that was not as
+ * written, or older than the one before.
  */
 import { existsSync } from "node:fs";
 import { JsonMap } from "../../src/document/index.ts";
@@ -25,5 +26,5 @@ function readOnce(): void {
 
 do {
   for (let i = 0; i < 500; i++) readOnce();
-} while (reads < Number(leastReads) || !existsSync(stop));
+} while (reads < Number(leastReads) || documents < 2 || !existsSync(stop));
 console.log(JSON.stringify({ documents, reads }));
