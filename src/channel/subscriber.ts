@@ -191,7 +191,8 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     let deadline: Deadline | undefined;
     do {
       for (let looks = 0; looks < LOOKS_PER_CLOCK; looks++) {
-        if (this.#find() >= 0) return this.#tryReceive();
+        const slot = this.#find();
+        if (slot >= 0) return this.#receive(slot);
       }
       deadline ??= new Deadline(spinMs);
     } while (!deadline.isOver);
@@ -351,15 +352,20 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   }
 
   #tryReceive(): Message<T> | undefined {
-    for (let slot = this.#find(); slot >= 0; slot = this.#find()) {
+    const slot = this.#find();
+    return slot < 0 ? undefined : this.#receive(slot);
+  }
+
+  /** The message in the slot that was found, or one that came after it. */
+  #receive(found: number): Message<T> | undefined {
+    for (let slot = found; slot >= 0; slot = this.#find()) {
       const reader = this.#reader;
-      const { bytes, view } = this.#payload.copy(reader.length);
-      bytes.set(reader.part(slot));
+      const data = this.#payload.copyOf(reader.part(slot));
       if (!reader.finish(slot)) continue;
       // Member by member: to spread the info into it would take as long as all the rest.
       const { index, type, length, epoch } = reader;
       const sentAt = toMilliseconds(reader.timeLow, reader.timeHigh);
-      return { data: view, index, missed: reader.takeMissed(), sentAt, type, length, epoch };
+      return { data, index, missed: reader.takeMissed(), sentAt, type, length, epoch };
     }
     return undefined;
   }

@@ -18,6 +18,7 @@ import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, waitForFile } from "../segment/wait-for-file.ts";
 import { after, checkSignal, checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
 import { fromMilliseconds, nowMs, realtime } from "../sys/clock.ts";
+import { yieldProcessor } from "../sys/yield-processor.ts";
 import { checkRoom, freeze } from "./freeze.ts";
 import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
 import {
@@ -63,6 +64,11 @@ const OPERATIONS_PER_CLOCK_MASK = 15;
 const REPLACER_MS_MAX = 30_000;
 /** Between two looks whether another process has gone on, in milliseconds. */
 const REPLACER_REST_MS = 1;
+/**
+ * Who finds nothing lets others run so often before it sleeps. Where there are more processes than processors they have then pushed
+ * or taken several jobs, and not one, which would take a sleep and a wake each.
+ */
+const YIELDS_BEFORE_SLEEP = 4;
 /** A dead letter that found no room waits so long, in milliseconds. */
 const NO_ROOM_MS = 1000;
 
@@ -542,10 +548,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { slots } = this.#current();
     if (place.slot < 0) return { data: this.#payload.copy(0).view, isHeld: false };
     const length = slots.length(place.slot);
-    const { bytes, view } = this.#payload.copy(length);
     const payload = slots.payload(place.slot, place.number);
-    bytes.set(length === payload.length ? payload : payload.subarray(0, length));
-    return { data: view, isHeld: slots.isHeld(place.slot, place.lease) };
+    const data = this.#payload.copyOf(length === payload.length ? payload : payload.subarray(0, length));
+    return { data, isHeld: slots.isHeld(place.slot, place.lease) };
   }
 
   #note(place: JobPlace, bytes: Uint8Array): boolean {
@@ -666,7 +671,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   // ---- waiting
 
-  /** Calls `attempt` until it gives something, asleep in between. */
+  /** Calls `attempt` until it gives something: a few times at once, then asleep, and so on. */
   #wait<R>(
     what: "ready" | "free",
     timeoutMs: number | undefined,
@@ -674,6 +679,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   ): R | undefined {
     const deadline = new Deadline(timeoutMs);
     for (;;) {
+      const soon = this.#attemptSoon(deadline, attempt);
+      if (soon !== undefined) return soon;
       const sleepers = this.#current()[what];
       const seen = sleepers.enter();
       try {
@@ -686,6 +693,15 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
         if (this.#content[what] === sleepers) sleepers.leave();
       }
     }
+  }
+
+  #attemptSoon<R>(deadline: Deadline, attempt: () => R | undefined): R | undefined {
+    for (let i = 0; i < YIELDS_BEFORE_SLEEP && !deadline.isOver; i++) {
+      yieldProcessor();
+      const result = attempt();
+      if (result !== undefined) return result;
+    }
+    return undefined;
   }
 
   /** How long to sleep at most: until a delayed job is due, or the dead are to be looked for. A push waits for no job. */

@@ -154,6 +154,20 @@ export class Payload<T extends Message> {
     return makeView<Struct>(this.#layout, region, 0) as unknown as T;
   }
 
+  /** A message as a private copy of its bytes in a slot. */
+  copyOf(source: Uint8Array): T {
+    const layout = this.#layout;
+    // Made of the source, the memory is not cleared first: for large messages that takes as long as to copy them.
+    if (layout === undefined) return new Uint8Array(source) as unknown as T;
+    if (source.length === layout.size || (layout.flexible && source.length > layout.size)) {
+      const bytes = new Uint8Array(source);
+      return this.view(this.region(bytes, 0, bytes.length, "write"));
+    }
+    const { bytes, view } = this.copy(source.length);
+    bytes.set(source.length > bytes.length ? source.subarray(0, bytes.length) : source);
+    return view;
+  }
+
   /** Private memory for a message of `length` bytes: its bytes and the view on them. */
   copy(length: number): { bytes: Uint8Array<ArrayBuffer>; view: T } {
     const bytes = new Uint8Array(
