@@ -1,12 +1,39 @@
 /** Row 4: text in a fixed field, against TextDecoder and TextEncoder by hand. */
-import { bytesOf, chars, create, field, Struct } from "../src/index.ts";
+import {
+  array,
+  bytesOf,
+  c_int32,
+  chars,
+  create,
+  field,
+  Manager,
+  MmapStructure,
+  nested,
+  Struct,
+  type StructArray,
+  Union,
+} from "../src/index.ts";
 import { alone, type Case, type Row, type Suite, timed } from "./harness.ts";
+import { inTempDir } from "./prepare.ts";
 
 const SIZE = 256;
 const TURNS = 500;
 
 class Label extends Struct {
   @field(chars(SIZE)) text!: string;
+}
+
+class Either extends Union {
+  @field(chars(SIZE)) text!: string;
+  @field(c_int32) code!: number;
+}
+
+/** Texts in all places where a field may be. */
+class Rack extends MmapStructure {
+  @field(chars(SIZE)) text!: string;
+  @nested(Label, 4) labels!: StructArray<Label>;
+  @field(array(chars(SIZE), 4)) texts!: StructArray<string>;
+  @nested(Either) either!: Either;
 }
 
 /** Two texts of each kind take turns, so that none can be remembered instead of being read or written. */
@@ -96,6 +123,48 @@ const setOurs = (kind: Kind): Case =>
     };
   });
 
+const PLACES: Readonly<Record<string, (rack: Rack, text: string) => void>> = {
+  "in an array of structs": (rack, text) => {
+    rack.labels.at(3).text = text;
+  },
+  "in an array of texts, by set()": (rack, text) => {
+    rack.texts.set([text], 3);
+  },
+  "in an array of texts, by [3] = (convenience only)": (rack, text) => {
+    rack.texts[3] = text;
+  },
+  "in a union": (rack, text) => {
+    rack.either.text = text;
+  },
+};
+const STARTS = {
+  "in an array of structs": 16 + 4 * SIZE,
+  "in an array of texts, by set()": 16 + 8 * SIZE,
+  "in an array of texts, by [3] = (convenience only)": 16 + 8 * SIZE,
+  "in a union": 16 + 9 * SIZE,
+};
+
+const setIn = (place: keyof typeof STARTS, kind: Kind): Case =>
+  writeBy(kind, () => {
+    const rack = create(Rack);
+    const store = PLACES[place] as (rack: Rack, text: string) => void;
+    return { bytes: bytesOf(rack).subarray(STARTS[place]), write: (text) => store(rack, text) };
+  });
+
+/** In a mapped file, without a lock: what other processes store is seen at once. */
+const setFresh = (kind: Kind): Case => {
+  return () =>
+    inTempDir((dir) => {
+      using manager = new Manager(Rack, { dir, create: true });
+      const { live } = manager;
+      const bytes = bytesOf(live).subarray(16);
+      const write = (text: string) => {
+        live.text = text;
+      };
+      return writeBy(kind, () => ({ bytes, write }))();
+    });
+};
+
 /** Each case has a process of its own, in which `check` is one function, and compiled into the loop. */
 const setWith = (check: (text: string) => void, kind: Kind): Case =>
   writeBy(kind, () => {
@@ -120,6 +189,25 @@ const setCheckedByHand = (kind: Kind): Case =>
     if (text.length * 3 > SIZE && Buffer.byteLength(text) > SIZE) throw new RangeError("too long");
   }, kind);
 
+/**
+ * The same at a place inside of larger memory, as a program does it that has such a struct: the array's index is checked, and
+ * the text goes through the write of a Buffer, which takes an offset.
+ */
+const setCheckedInside = (kind: Kind): Case =>
+  writeBy(kind, () => {
+    const start = STARTS["in an array of structs"] - 3 * SIZE;
+    const bytes = Buffer.alloc(16 + 10 * SIZE);
+    const fits = (text: string) => text.length * 3 <= SIZE || Buffer.byteLength(text) <= SIZE;
+    const store = (index: number, text: string) => {
+      if (!(index >= 0 && index < 4)) throw new RangeError("no such element");
+      if (!text.isWellFormed() || text.includes("\0") || !fits(text)) throw new RangeError("not storable");
+      const at = start + index * SIZE;
+      const written = bytes.write(text, at, SIZE);
+      bytes.fill(0, at + written, at + SIZE);
+    };
+    return { bytes: bytes.subarray(STARTS["in an array of structs"]), write: (text) => store(3, text) };
+  });
+
 const FLOOR =
   "text is refused when it is too long, has a NUL or a lone surrogate, and nothing is changed then, so it is looked at before it is written. What is beyond that is the setter of a view: it may be called with any value, on memory that is gone, in any order of bytes.";
 
@@ -140,8 +228,14 @@ const suite: Suite = {
       [`TextDecoder, ${kind}`, getByDecoder(kind)],
       [`Buffer, ${kind}`, getByBuffer(kind)],
       [`set ${kind}`, setOurs(kind)],
+      ...Object.keys(STARTS).map((place) => [
+        `set ${kind} ${place}`,
+        setIn(place as keyof typeof STARTS, kind),
+      ]),
+      [`set ${kind} in a fresh view`, setFresh(kind)],
       [`TextEncoder, ${kind}`, setByHand(kind)],
       [`TextEncoder and checks, ${kind}`, setCheckedByHand(kind)],
+      [`Buffer and checks inside of larger memory, ${kind}`, setCheckedInside(kind)],
     ]),
   ),
   rows: kinds.flatMap((kind): Row[] => [
@@ -168,6 +262,24 @@ const suite: Suite = {
       aim: { atMost: 1.2 },
       floor: FLOOR,
     },
+    {
+      id: "4",
+      what: `the same in a fresh view, ${kind}`,
+      ours: `set ${kind} in a fresh view`,
+      peer: `TextEncoder and checks, ${kind}`,
+      aim: { atMost: 1.2 },
+      floor: FLOOR,
+    },
+    ...Object.keys(STARTS).map(
+      (place): Row => ({
+        id: "4",
+        what: `the same ${place}, ${kind}`,
+        ours: `set ${kind} ${place}`,
+        peer: `Buffer and checks inside of larger memory, ${kind}`,
+        // An index in brackets goes through a Proxy, whatever the elements are.
+        ...(!place.includes("convenience") && { aim: { atMost: 1.2 }, floor: FLOOR }),
+      }),
+    ),
   ]),
 };
 export default suite;

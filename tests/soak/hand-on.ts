@@ -103,7 +103,7 @@ class Other {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (const end = monotonicMs() + 20_000; !condition(); ) {
+  for (const end = monotonicMs() + 120_000; !condition(); ) {
     if (monotonicMs() > end) throw new Error("waited in vain");
     await Bun.sleep(1);
   }
