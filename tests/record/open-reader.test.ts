@@ -13,6 +13,7 @@ import {
   Manager,
   MmapStructure,
   openReader,
+  Reader,
   Struct,
   toObject,
 } from "../../src/index.ts";
@@ -165,4 +166,17 @@ test("openReader takes names of shared memory that look like those of files", ()
   }
   manager.remove();
   for (const end of ["lock", "lock-page"]) rmSync(`${dir}/Robot_${process.pid}.${end}`);
+});
+
+test("a class of few fields opens a struct of thousands, whose first ones they are", () => {
+  const named = (count: number) => {
+    const { Large } = { Large: class extends MmapStructure {} };
+    for (let i = 0; i < count; i++) field(c_int32)(Large.prototype, `f${i}` as never);
+    return Large as typeof Large & { prototype: { f1: number } };
+  };
+  using temp = new TempDir();
+  new Manager(named(4200), { dir: temp.dir, create: true }).close();
+  using reader = new Reader(named(2), { dir: temp.dir });
+  expect(reader.get("f1" as never)).toBe(0 as never);
+  expect(() => openReader(reader.path)).toThrow("{ limits: { members: … } } raises that");
 });
