@@ -297,7 +297,7 @@ const suite: Suite = {
     },
     {
       id: "12",
-      what: "the same by the clock on the wall, while they take the writer's processor",
+      what: "an edit while 64 processes of Bun wait, against one, by the clock on the wall: they take the writer's processor",
       ours: "readers",
       peer: "readers",
       metric: "edit@64",

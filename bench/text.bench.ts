@@ -264,7 +264,7 @@ const suite: Suite = {
     },
     {
       id: "4",
-      what: `the same in a fresh view, ${kind}`,
+      what: `set in a fresh view, ${kind}`,
       ours: `set ${kind} in a fresh view`,
       peer: `TextEncoder and checks, ${kind}`,
       aim: { atMost: 1.2 },
@@ -273,7 +273,7 @@ const suite: Suite = {
     ...Object.keys(STARTS).map(
       (place): Row => ({
         id: "4",
-        what: `the same ${place}, ${kind}`,
+        what: `set ${place}, ${kind}`,
         ours: `set ${kind} ${place}`,
         peer: `Buffer and checks inside of larger memory, ${kind}`,
         // An index in brackets goes through a Proxy, whatever the elements are.
