@@ -1,6 +1,14 @@
 /** The pages on C and Python work as pasted: from nothing to a running pair of programs. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../codegen/peers.ts";
@@ -70,7 +78,8 @@ test.skipIf(!hasTool("python3"))(
     const dir = directoryOf("python");
     const robot = Bun.spawn([bun, "robot.ts"], { cwd: dir, stdout: "pipe", stderr: "inherit" });
     const lines = linesOf(robot.stdout);
-    await Bun.sleep(300);
+    // As a reader does who sees the file before starting the other program.
+    while (!existsSync(join(dir, "Robot_.mmap")) && robot.exitCode === null) await Bun.sleep(20);
     const env = {
       ...process.env,
       PYTHONPATH: "node_modules/shmstruct/interop/python",

@@ -61,7 +61,7 @@ describe.skipIf(!hasTool("nats-server"))("without a server (need nats-server)", 
     expect([changes[0], waits[0]?.problem]).toEqual([problem, problem]);
     await server.run();
     await using _ = await publishing;
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     using reader = new Reader(All, { dir: server.file("b") });
     expect(reader.get("place.n")).toBe(3);
     await until(() => changes.at(-1) === undefined, "the hook tells that it is over");

@@ -60,7 +60,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     await using publisher = await Mirror.publish(manager.path, options);
     const path = join(server.file("copy"), "All_.mmap");
     await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     using reader = new Reader(All, { dir: server.file("copy") });
     expect(numberIn(reader)).toBe(1);
     const changes = reader.changes();
@@ -85,7 +85,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     origin.write([texts[0]!]);
     await using publisher = await Mirror.publish(origin.path, options);
     await using follower = await Mirror.follow(server.file("copy"), options);
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     using copy = new JsonMap<string[]>({ file: server.file("copy"), role: "follower" });
     for (const text of texts) {
       origin.write([text]);
@@ -110,7 +110,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     using manager = new Manager(Large, { dir: server.file("origin"), create: true });
     await using publisher = await Mirror.publish(manager.path, options);
     await using first = await Mirror.follow(join(server.file("a"), "Large_.mmap"), options);
-    await first.ready({ timeoutMs: 30_000 });
+    await first.ready({ timeoutMs: 120_000 });
     using a = new Reader(Large, { dir: server.file("a") });
     for (const [place, value] of [
       [0, 1],
@@ -127,7 +127,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     expect((await kv.get(KEY.key))!.value.length).toBeLessThan(4 * 4096);
     await nats.close();
     await using second = await Mirror.follow(join(server.file("b"), "Large_.mmap"), options);
-    await second.ready({ timeoutMs: 30_000 });
+    await second.ready({ timeoutMs: 120_000 });
     using b = new Reader(Large, { dir: server.file("b") });
     expect(Buffer.compare(Buffer.from(bytesOf(b.snapshot())), Buffer.from(bytesOf(manager.snapshot())))).toBe(
       0,
@@ -181,7 +181,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     const begun = performance.now();
     await using publisher = await Mirror.publish(manager.path, { ...options, maxHz: 10 });
     await using follower = await Mirror.follow(join(server.file("copy"), "All_.mmap"), options);
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     using reader = new Reader(All, { dir: server.file("copy") });
     for (let n = 2; n <= 150; n++) {
       manager.edit((data) => fill(data, n));
@@ -216,12 +216,12 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
       connection: { timeout: 20_000, pingInterval: 300, maxPingOut: 2 },
     });
     await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     await expect(Mirror.publish(second.path, { ...options, waitMs: 0 })).rejects.toThrow(MirrorError);
 
     wire.cut();
     first.edit((data) => fill(data, 2));
-    await using winner = await Mirror.publish(second.path, { ...options, waitMs: 60_000 });
+    await using winner = await Mirror.publish(second.path, { ...options, waitMs: 120_000 });
     using reader = new Reader(All, { dir: server.file("copy") });
     await until(() => numberIn(reader) === 100, "the follower has the winner's state");
     wire.heal();
@@ -248,7 +248,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
     {
       await using _ = await Mirror.publish(first.path, options);
-      await follower.ready({ timeoutMs: 30_000 });
+      await follower.ready({ timeoutMs: 120_000 });
     }
     using reader = new Reader(All, { dir: server.file("copy") });
     const before = reader.version;
@@ -268,7 +268,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     const options = { ...KEY, servers: server.url };
     await using publisher = await Mirror.publish(manager.path, options);
     await using follower = await Mirror.follow(join(server.file("copy"), "All_.mmap"), options);
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     using reader = new Reader(All, { dir: server.file("copy") });
     await server.kill();
     await until(
@@ -324,7 +324,7 @@ describe.skipIf(!hasTool("nats-server"))("mirrors (need nats-server)", () => {
     {
       await using _ = await Mirror.publish(manager.path, options);
       await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
-      await follower.ready({ timeoutMs: 30_000 });
+      await follower.ready({ timeoutMs: 120_000 });
     }
     const { nats, kv } = await bucketOf(server);
     const good = (await kv.get(KEY.key))!.value;

@@ -85,7 +85,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     using wire = new Wire(server.port);
     using first = make(server.file("first"));
     using second = make(server.file("second"));
-    const options = { ...KEY, leaseMs: LEASE_MS, waitMs: 60_000 };
+    const options = { ...KEY, leaseMs: LEASE_MS, waitMs: 120_000 };
     await using loser = await Mirror.publish(first.path, {
       ...options,
       servers: wire.url,
@@ -112,7 +112,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     using first = record(server, "first", 1);
     using second = record(server, "second", 100);
     using wire = new Wire(server.port);
-    const options = { ...KEY, servers: server.url, leaseMs: LEASE_MS, waitMs: 60_000 };
+    const options = { ...KEY, servers: server.url, leaseMs: LEASE_MS, waitMs: 120_000 };
     const path = first.path;
     {
       await using loser = await Mirror.publish(path, { ...options, servers: wire.url, connection: NERVOUS });
@@ -126,7 +126,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     }
     await using _ = await Mirror.publish(second.path, options);
     await using follower = await Mirror.follow(path, { ...KEY, servers: server.url });
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     const backup = `${path}.fenced-1`;
     expect(follower.info().fenced).toEqual({ backup, version: 5, confirmedVersion: 0 });
     using kept = openReader(backup);
@@ -148,7 +148,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
       servers: back.url,
       onChange: ({ staleSince }) => told.push(staleSince),
     });
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     using reader = new Reader(All, { dir: server.file("copy") });
     let n = 1;
     const arrives = async (what: string): Promise<void> => {
@@ -181,7 +181,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     const options = { ...KEY, servers: server.url, connection: NERVOUS, leaseMs: LEASE_MS };
     await using publisher = await Mirror.publish(manager.path, options);
     await using follower = await Mirror.follow(pathOf(server, "copy"), { ...KEY, servers: server.url });
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     using reader = new Reader(All, { dir: server.file("copy") });
     const { version } = reader;
     await server.kill();
@@ -203,7 +203,7 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     await using follower = await Mirror.follow(pathOf(server, "copy"), options);
     {
       await using _ = await Mirror.publish(manager.path, options);
-      await follower.ready({ timeoutMs: 30_000 });
+      await follower.ready({ timeoutMs: 120_000 });
       expect(follower.info().staleSince).toBeUndefined();
     }
     await until(() => follower.info().staleSince !== undefined, "the publisher has ended");
@@ -216,12 +216,12 @@ describe.skipIf(!hasTool("nats-server"))("fences and survival (need nats-server)
     await using server = await Server.start();
     using first = record(server, "first", 1);
     using second = record(server, "second", 50);
-    const options = { ...KEY, servers: server.url, leaseMs: LEASE_MS, waitMs: 60_000 };
+    const options = { ...KEY, servers: server.url, leaseMs: LEASE_MS, waitMs: 120_000 };
     await using follower = await Mirror.follow(pathOf(server, "copy"), { ...KEY, servers: server.url });
     const [now, since] = [Date.now, performance.now];
     {
       await using _ = await Mirror.publish(first.path, options);
-      await follower.ready({ timeoutMs: 30_000 });
+      await follower.ready({ timeoutMs: 120_000 });
     }
     Date.now = () => now() - 3_600_000;
     performance.now = () => since.call(performance) + 1e9;

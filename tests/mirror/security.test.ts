@@ -81,7 +81,7 @@ test.skipIf(LOCK_AND_KEY)(
       credentials: { nkeyFile },
       tls: { caFile: ca },
     });
-    await follower.ready({ timeoutMs: 30_000 });
+    await follower.ready({ timeoutMs: 120_000 });
     using reader = new Reader(All, { dir: join(dir.path, "b") });
     expect(reader.get("place.n")).toBe(4);
   },
@@ -141,7 +141,7 @@ test.skipIf(!hasTool("nats-server"))(
     await using _ = await Mirror.publish(manager.path, { ...options, credentials: { credsFile } });
     const args = ["follow", options.key, "--from", server.url, "--dir", b, "--creds", credsFile];
     const child = Bun.spawn([process.execPath, MAIN, "mirror", ...args], { stdout: "ignore" });
-    using reader = await Reader.open(All, { dir: b, waitMs: 20_000 });
+    using reader = await Reader.open(All, { dir: b, waitMs: 120_000 });
     expect(reader.get("place.n")).toBe(4);
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
@@ -174,11 +174,11 @@ test.skipIf(LOCK_AND_KEY)(
     const publish = start("publish", `${a}/*`, "--to", server.url, "--hz", "100");
     const line = (await linesOf(publish.stdout).next()).value;
     expect(JSON.parse(line as string)).toMatchObject({ epoch: 1 });
-    using reader = await Reader.open(All, { dir: b, waitMs: 20_000 });
-    using subscriber = await Subscriber.open(Tick, { dir: b, waitMs: 20_000, from: "oldest" });
+    using reader = await Reader.open(All, { dir: b, waitMs: 120_000 });
+    using subscriber = await Subscriber.open(Tick, { dir: b, waitMs: 120_000, from: "oldest" });
     manager.edit((data) => fill(data, 5));
     await until(() => reader.get("place.n") === 5, "the state");
-    expect((await subscriber.receiveAsync({ timeoutMs: 10_000 }))?.data.n).toBe(1);
+    expect((await subscriber.receiveAsync({ timeoutMs: 120_000 }))?.data.n).toBe(1);
     const who = Bun.spawnSync([process.execPath, MAIN, "who", reader.path]).stdout.toString();
     expect(who).toContain("follows a mirror");
     expect(who).toMatch(/mirror: connected, publisher 1 of the key, 0 versions not stored/);

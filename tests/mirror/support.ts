@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Socket } from "bun";
 import { toolPath } from "../support/tools.ts";
 
-const READY_MS = 30_000;
+const READY_MS = 120_000;
 
 export class Server implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), "shmstruct-nats-"));
@@ -230,7 +230,7 @@ function drain(socket: Socket<Peer>): void {
 export async function until(
   isSo: () => boolean | Promise<boolean>,
   what: string,
-  timeoutMs = 30_000,
+  timeoutMs = 120_000,
 ): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!(await isSo())) {
