@@ -67,6 +67,48 @@ async function measure(tab: Tab): Promise<string> {
   return `${rate.toFixed(1)} | ${((busy * 1000) / (rate * seconds)).toFixed(2)} ms`;
 }
 
+/**
+ * What the browser itself takes for 50 lines by hand, without a page around them: on one canvas of the size that the page's has, or
+ * each on its own. Each line has a point for every tick of the server in 15 s, and moves at each frame.
+ */
+async function floor(browser: Chromium, canvases: 1 | typeof PLOTTED): Promise<string> {
+  const tab = await browser.open("about:blank", { width: 1600, height: 1000 });
+  await tab.evaluate(`{
+    const [all, points] = [${PLOTTED}, 450];
+    const sizes = ${canvases} === 1 ? [1000, 215] : [120, 90];
+    const contexts = Array.from({ length: ${canvases} }, () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = sizes;
+      document.body.append(canvas);
+      return canvas.getContext("2d");
+    });
+    const data = Array.from({ length: all }, (_, i) => Float64Array.from({ length: points }, (_, k) => Math.sin(k / 20 + i / 4)));
+    let frame = 0;
+    const draw = () => {
+      frame++;
+      for (const [i, numbers] of data.entries()) {
+        const context = contexts[i % contexts.length];
+        const { width, height } = context.canvas;
+        if (i < contexts.length) context.clearRect(0, 0, width, height);
+        context.strokeStyle = "hsl(" + i * 7 + " 75% 42%)";
+        context.lineWidth = 1.5;
+        context.beginPath();
+        for (let k = 0; k < points; k++) {
+          const y = height * (0.5 + 0.45 * numbers[(k + frame) % points]);
+          context.lineTo(k * width / points, contexts.length === 1 ? y / 4 + i * 3 : y);
+        }
+        context.stroke();
+      }
+      requestAnimationFrame(draw);
+    };
+    draw();
+  }`);
+  const measured = await measure(tab);
+  await picture(tab, `floor-${canvases}`);
+  await tab.close();
+  return measured;
+}
+
 const row = (path: string): string =>
   `[...document.querySelectorAll('.tree .line:not([hidden])')].find((line) => line.querySelector('.name').title === ${JSON.stringify(path)})`;
 const open = async (browser: Chromium, address: string, path: string, view: string): Promise<Tab> => {
@@ -97,6 +139,10 @@ try {
   const empty = await browser.open("about:blank", { width: 1600, height: 1000 });
   console.log(`| nothing (about:blank) | ${await measure(empty)} |`);
   await empty.close();
+
+  const floors = [await floor(browser, PLOTTED), await floor(browser, 1)];
+  console.log(`| ${PLOTTED} canvases, a line by hand on each | ${floors[0]} |`);
+  console.log(`| one canvas, ${PLOTTED} lines by hand | ${floors[1]} |`);
 
   const plots = await open(browser, server.address, waves.path, "Values");
   await plots.click(`${row("waves")}?.querySelector('.name')`);

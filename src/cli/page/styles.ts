@@ -50,14 +50,14 @@ button.on { border-color: var(--accent); color: var(--accent); }
 .segments .about { grid-column: 2 / 4; padding: 0; color: var(--dim); font-size: 12px; }
 .state { color: var(--dim); font-size: 11px; }
 .tree, .members, .bytes, .table, .head, .json, .edit { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 12.5px; }
-.tree .line { height: 24px; line-height: 24px; display: flex; gap: 10px; padding-right: 16px; }
+.tree .line { height: 24px; line-height: 24px; display: flex; gap: 10px; padding-right: 16px; contain: strict; }
 .tree .line:hover, .table .line:hover { background: var(--panel); }
 .tree .line.selected { background: var(--chosen); }
 .mark { flex: 0 0 16px; text-align: center; color: var(--dim); cursor: pointer; }
 .plot-mark { opacity: .35; } .line:hover .plot-mark { opacity: 1; } .plot-mark.on { opacity: 1; color: var(--accent); font-weight: 700; }
 .tree .name { flex: 0 0 auto; font-weight: 500; }
 .tree .type { flex: 0 0 12em; color: var(--dim); }
-.tree .value { flex: 0 1 auto; min-width: 4em; border-radius: 4px; padding: 0 6px; transition: background 0.4s; }
+.tree .value { flex: 0 1 auto; min-width: 12em; border-radius: 4px; padding: 0 6px; transition: background 0.4s; }
 .lit { background: var(--lit); transition: none !important; }
 .number { font-variant-numeric: tabular-nums; }
 .edit { width: 320px; height: 22px; padding: 0 5px; border: 1px solid var(--accent); border-radius: 4px; background: var(--back); }

@@ -1,6 +1,7 @@
 /** Numbers over the last seconds, drawn at every frame of the screen on one canvas. */
 import type { Row } from "../protocol.ts";
 import { make, visible } from "./dom.ts";
+import { type LinePoints, LineRaster, PER_COLUMN, rgbOf } from "./raster.ts";
 import type { Live } from "./store.ts";
 
 /** Points of one field, oldest overwritten first: a minute at 60 a second, and more. */
@@ -9,6 +10,8 @@ const WINDOWS_S = [5, 15, 60] as const;
 const MARGIN = { left: 64, right: 12, top: 10, bottom: 22 } as const;
 const LEGEND_EVERY_MS = 200;
 const GOLDEN_ANGLE = 137.508;
+/** Of a line, in pixels of CSS. */
+const THICKNESS = 1.5;
 
 interface Range {
   readonly least: number;
@@ -22,6 +25,9 @@ class Series {
   readonly #times = new Float64Array(CAPACITY);
   readonly #numbers = new Float64Array(CAPACITY);
   readonly #columns = new Columns();
+  /** Pixels a millisecond, and how many points are in the columns. */
+  #perMs = 0;
+  #added = 0;
   #count = 0;
 
   constructor(live: Live, path: string, hue: number) {
@@ -55,83 +61,97 @@ class Series {
     return this.#count;
   }
 
-  /** The oldest point that is kept and not before `start`. */
-  #firstFrom(start: number): number {
-    let low = Math.max(0, this.#count - CAPACITY);
-    let high = this.#count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#times[middle % CAPACITY]! < start) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
   /**
-   * The points of a window in columns of one pixel: from the last one before it to the last value, as it still is. Of each
-   * column the first, the least, the most and the last are kept: more cannot be seen.
+   * The points of a window in columns of one pixel, from the last one before it. Of each column the first, the least, the most
+   * and the last are kept: more cannot be seen. Columns stand still in time, so that a frame adds only what is new.
    */
-  columns({ start, now, width }: Window): Columns {
+  columns({ windowMs, now, width }: Window): Columns {
     const columns = this.#columns;
-    columns.reset(width);
-    if (this.#count === 0) return columns;
-    const scale = width / (now - start);
-    const oldest = Math.max(0, this.#count - CAPACITY);
-    for (let i = Math.max(oldest, this.#firstFrom(start) - 1); i < this.#count; i++) {
-      const at = this.#times[i % CAPACITY]!;
-      columns.add(at <= start ? 0 : Math.round((at - start) * scale), this.#numbers[i % CAPACITY]!);
+    const perMs = width / windowMs;
+    if (this.#perMs !== perMs) {
+      this.#perMs = perMs;
+      columns.reset(width);
+      this.#added = 0;
     }
-    columns.add(width, this.last);
+    const oldest = Math.max(this.#added, this.#count - CAPACITY);
+    for (let i = oldest; i < this.#count; i++)
+      columns.add(Math.floor(this.#times[i % CAPACITY]! * perMs), this.#numbers[i % CAPACITY]!);
+    this.#added = this.#count;
+    columns.moveTo(Math.floor(now * perMs) - width);
     return columns;
   }
 }
 
 interface Window {
-  readonly start: number;
+  readonly windowMs: number;
   readonly now: number;
   /** Pixels. */
   readonly width: number;
 }
 
-const PER_COLUMN = 4;
-
-/** Points by columns of pixels. */
-class Columns {
-  count = 0;
+/** Points by columns of pixels, which are counted from the beginning of time. */
+class Columns implements LinePoints {
+  first = 0;
+  end = 0;
+  origin = 0;
   least = Number.POSITIVE_INFINITY;
   most = Number.NEGATIVE_INFINITY;
   places = new Int32Array(0);
-  /** First, least, most, last of each. */
   numbers = new Float64Array(0);
 
+  /** For a window of so many pixels, without points. */
   reset(width: number): void {
-    this.count = 0;
-    this.least = Number.POSITIVE_INFINITY;
-    this.most = Number.NEGATIVE_INFINITY;
-    if (this.places.length > width) return;
-    this.places = new Int32Array(width + 1);
-    this.numbers = new Float64Array(PER_COLUMN * (width + 1));
+    this.first = 0;
+    this.end = 0;
+    // Those of a window are moved to the front when the room is used up.
+    this.places = new Int32Array(2 * width + 4);
+    this.numbers = new Float64Array(PER_COLUMN * this.places.length);
   }
 
   add(place: number, number: number): void {
-    const { numbers, places } = this;
-    if (number < this.least) this.least = number;
-    if (number > this.most) this.most = number;
-    const at = PER_COLUMN * (this.count - 1);
-    if (this.count === 0 || places[this.count - 1] !== place) {
-      places[this.count] = place;
-      numbers.fill(number, PER_COLUMN * this.count, PER_COLUMN * ++this.count);
+    const { numbers, places, end } = this;
+    // The server's clock was found to go a little earlier.
+    if (end === this.first || place > places[end - 1]!) {
+      if (end === places.length) this.#makeRoom();
+      places[this.end] = place;
+      numbers.fill(number, PER_COLUMN * this.end, PER_COLUMN * ++this.end);
       return;
     }
+    const at = PER_COLUMN * (end - 1);
     if (number < numbers[at + 1]!) numbers[at + 1] = number;
     if (number > numbers[at + 2]!) numbers[at + 2] = number;
     numbers[at + 3] = number;
+  }
+
+  /** Half of it lies before every window that there will be. */
+  #makeRoom(): void {
+    const kept = this.places.length >> 1;
+    const from = Math.max(this.first, this.end - kept);
+    this.places.copyWithin(0, from, this.end);
+    this.numbers.copyWithin(0, PER_COLUMN * from, PER_COLUMN * this.end);
+    this.end -= from;
+    this.first = 0;
+  }
+
+  /** The window begins there. */
+  moveTo(origin: number): void {
+    this.origin = origin;
+    while (this.first + 1 < this.end && this.places[this.first + 1]! <= origin) this.first++;
+    this.least = Number.POSITIVE_INFINITY;
+    this.most = Number.NEGATIVE_INFINITY;
+    for (let at = PER_COLUMN * this.first; at < PER_COLUMN * this.end; at += PER_COLUMN) {
+      if (this.numbers[at + 1]! < this.least) this.least = this.numbers[at + 1]!;
+      if (this.numbers[at + 2]! > this.most) this.most = this.numbers[at + 2]!;
+    }
   }
 }
 
 export class Plot {
   readonly element: HTMLElement;
   readonly #canvas = make("canvas");
+  /** In memory that the page writes to: no graphics processor draws there. */
+  readonly #context = this.#canvas.getContext("2d", { alpha: false, willReadFrequently: true })!;
+  #picture: Picture | undefined;
   readonly #legend = make("div", { class: "legend" });
   readonly #rate = make("span", { class: "dim" });
   readonly #onchange: () => void;
@@ -177,7 +197,7 @@ export class Plot {
       this.#remove((series) => series.live.path === live.path && series.path === path);
     else {
       const series = new Series(live, path, (210 + GOLDEN_ANGLE * this.#made++) % 360);
-      series.sample(performance.now(), 0);
+      series.sample(live.lookedAt, 0);
       this.#series.push(series);
       this.#changed();
     }
@@ -252,52 +272,79 @@ export class Plot {
   #isDrawn(now: number): boolean {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     const points = this.#series.reduce((sum, { count }) => sum + count, 0);
-    const shift = Math.floor((now * width) / (this.#windowS * 1000));
+    const shift = Math.floor((now * this.#width) / (this.#windowS * 1000));
     const state = [points, shift, width, height, this.#series.length, this.#hasOwnScales, isDark()].join();
     if (state === this.#drawn) return true;
     this.#drawn = state;
     return false;
   }
 
+  /** Pixels of the window. */
+  get #width(): number {
+    return Math.max(
+      1,
+      Math.round((this.#canvas.clientWidth - MARGIN.left - MARGIN.right) * devicePixelRatio),
+    );
+  }
+
   #draw(now: number): void {
     if (this.#isDrawn(now)) return;
     const { clientWidth, clientHeight } = this.#canvas;
-    const context = this.#context(clientWidth, clientHeight);
-    const width = Math.max(1, clientWidth - MARGIN.left - MARGIN.right);
-    const window = { start: now - this.#windowS * 1000, now, width };
+    const scale = devicePixelRatio;
+    const width = this.#width;
+    const window = { windowMs: this.#windowS * 1000, now, width };
     const lines = this.#series.map((series) => series.columns(window));
     const common: Range = padded({
       least: Math.min(...lines.map(({ least }) => least)),
       most: Math.max(...lines.map(({ most }) => most)),
     });
     const range = this.#hasOwnScales ? undefined : common;
-    this.#drawGrid(context, { width: clientWidth, height: clientHeight, range });
+    const { raster, image } = this.#background({ width: clientWidth, height: clientHeight, range });
+    raster.clear();
+    const height = (clientHeight - MARGIN.top - MARGIN.bottom) * scale;
     const lightness = isDark() ? LIGHTNESS.dark : LIGHTNESS.light;
     for (const [i, columns] of lines.entries()) {
-      context.strokeStyle = colorOf(this.#series[i]!.hue, lightness);
-      drawLine(context, columns, range ?? padded(columns), clientHeight - MARGIN.top - MARGIN.bottom);
+      const { least, most } = range ?? padded(columns);
+      const perUnit = height / (most - least);
+      raster.draw(columns, {
+        left: Math.round(MARGIN.left * scale),
+        width,
+        zeroY: MARGIN.top * scale + height + least * perUnit,
+        perUnit,
+        color: rgbOf(this.#series[i]!.hue, lightness),
+        thickness: THICKNESS * scale,
+      });
     }
+    this.#context.putImageData(image, 0, 0);
   }
 
-  #context(width: number, height: number): CanvasRenderingContext2D {
-    const scale = devicePixelRatio;
-    const context = this.#canvas.getContext("2d")!;
-    if (
-      this.#canvas.width !== Math.round(width * scale) ||
-      this.#canvas.height !== Math.round(height * scale)
-    ) {
-      this.#canvas.width = Math.round(width * scale);
-      this.#canvas.height = Math.round(height * scale);
-    }
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.clearRect(0, 0, width, height);
-    return context;
+  /** Grid and numbers, drawn again only when they have changed. */
+  #background(grid: Grid): Picture {
+    const { width, height, range } = grid;
+    const state = [
+      width,
+      height,
+      range?.least,
+      range?.most,
+      this.#windowS,
+      isDark(),
+      devicePixelRatio,
+    ].join();
+    if (this.#picture?.state === state) return this.#picture;
+    const [canvas, context] = [this.#canvas, this.#context];
+    canvas.width = Math.max(1, Math.round(width * devicePixelRatio));
+    canvas.height = Math.max(1, Math.round(height * devicePixelRatio));
+    context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    context.fillStyle = getComputedStyle(this.element).getPropertyValue("--back");
+    context.fillRect(0, 0, width, height);
+    this.#drawGrid(context, grid);
+    const image = context.createImageData(canvas.width, canvas.height);
+    const raster = new LineRaster(context.getImageData(0, 0, canvas.width, canvas.height), image);
+    this.#picture = { state, raster, image };
+    return this.#picture;
   }
 
-  #drawGrid(
-    context: CanvasRenderingContext2D,
-    { width, height, range }: { width: number; height: number; range: Range | undefined },
-  ): void {
+  #drawGrid(context: CanvasRenderingContext2D, { width, height, range }: Grid): void {
     const style = getComputedStyle(this.element);
     context.strokeStyle = style.getPropertyValue("--line");
     context.fillStyle = style.getPropertyValue("--dim");
@@ -323,8 +370,22 @@ export class Plot {
       );
     }
     context.stroke();
-    context.lineWidth = 1.5;
   }
+}
+
+/** The plot without its lines, and where they are drawn. */
+interface Picture {
+  /** What the grid depends on. */
+  readonly state: string;
+  readonly raster: LineRaster;
+  readonly image: ImageData;
+}
+
+interface Grid {
+  readonly width: number;
+  readonly height: number;
+  /** Undefined where each field has its own. */
+  readonly range: Range | undefined;
 }
 
 function line(context: CanvasRenderingContext2D, x: number, y: number, toX: number, toY: number): void {
@@ -332,35 +393,20 @@ function line(context: CanvasRenderingContext2D, x: number, y: number, toX: numb
   context.lineTo(toX, toY);
 }
 
-function drawLine(
-  context: CanvasRenderingContext2D,
-  { count, places, numbers }: Columns,
-  { least, most }: Range,
-  height: number,
-): void {
-  const scale = height / (most - least);
-  const bottom = MARGIN.top + height + least * scale;
-  context.beginPath();
-  for (let i = 0; i < count; i++) {
-    const x = MARGIN.left + places[i]!;
-    const at = PER_COLUMN * i;
-    context.lineTo(x, bottom - numbers[at]! * scale);
-    if (numbers[at + 1] === numbers[at + 2]) continue;
-    for (let k = 1; k < PER_COLUMN; k++) context.lineTo(x, bottom - numbers[at + k]! * scale);
-  }
-  context.stroke();
-}
-
 const isDark = (): boolean => getComputedStyle(document.documentElement).colorScheme === "dark";
 
 const LIGHTNESS = { dark: 65, light: 42 } as const;
 const colorOf = (hue: number, lightness: number): string => `hsl(${hue} 75% ${lightness}%)`;
 
-/** With space above and below, also around a single value. */
+/** With space above and below, also around a single value, and in steps, so that it stands still while the values only tremble. */
 function padded({ least, most }: Range): Range {
   if (!Number.isFinite(least)) return { least: 0, most: 1 };
   const space = (most - least) * 0.06 || Math.abs(most) * 0.1 || 1;
-  return { least: least - space, most: most + space };
+  const step = 10 ** Math.floor(Math.log10(most - least + 2 * space)) / 20;
+  return {
+    least: Math.floor((least - space) / step) * step,
+    most: Math.ceil((most + space) / step) * step,
+  };
 }
 
 /** Round numbers in a range. */

@@ -36,6 +36,7 @@ export class TreeView {
   readonly #turned = new Set<string>();
   #filter = "";
   #selected = 0;
+  #dimming: ReturnType<typeof setTimeout> | undefined;
   #editor: { readonly row: number; readonly input: HTMLInputElement } | undefined;
 
   constructor(live: Live, actions: TreeActions) {
@@ -165,17 +166,20 @@ export class TreeView {
     const at = this.#shown[index]!;
     const row = this.#rows[at]!;
     const [mark, name, type, value] = line.children as unknown as HTMLElement[];
-    const isFolded = row.isBranch && this.#isFolded(row);
     line.classList.toggle("selected", index === this.#selected);
-    line.style.paddingLeft = `${8 + row.depth * INDENT}px`;
-    mark!.textContent = row.isBranch ? (isFolded ? "▸" : "▾") : row.isNumber ? "∿" : "";
-    mark!.className = row.isBranch ? "mark" : row.isNumber ? "mark plot-mark" : "mark";
+    if (filled.get(line) !== row) {
+      filled.set(line, row);
+      line.style.paddingLeft = `${8 + row.depth * INDENT}px`;
+      mark!.className = row.isNumber ? "mark plot-mark" : "mark";
+      mark!.title = row.isNumber ? "plot (p)" : "";
+      name!.textContent = visible(row.name);
+      name!.title = visible(row.path);
+      name!.style.flexBasis = `${Math.max(80, NAME_WIDTH - row.depth * INDENT)}px`;
+      type!.textContent = visible(row.type);
+    }
+    const sign = row.isBranch ? (this.#isFolded(row) ? "▸" : "▾") : row.isNumber ? "∿" : "";
+    if (mark!.textContent !== sign) mark!.textContent = sign;
     mark!.classList.toggle("on", row.isNumber === true && this.#actions.isPlotted(row.path));
-    mark!.title = row.isNumber ? "plot (p)" : "";
-    name!.textContent = visible(row.name);
-    name!.title = visible(row.path);
-    name!.style.flexBasis = `${Math.max(80, NAME_WIDTH - row.depth * INDENT)}px`;
-    type!.textContent = visible(row.type);
     this.#fillValue(value!, at, row);
   }
 
@@ -186,11 +190,19 @@ export class TreeView {
       return;
     }
     const text = row.isBranch ? this.#inline(at, row) : valueText(this.#live.values[at] ?? null, row);
-    if (cell.textContent !== text || cell.childElementCount > 0) cell.textContent = text;
+    setText(cell, text);
     const age = performance.now() - (this.#live.changedAt[at] ?? 0);
     cell.classList.toggle("lit", age < LIT_MS);
     cell.classList.toggle("number", row.isNumber === true);
-    if (age < LIT_MS) setTimeout(this.#list.refresh, LIT_MS - age + 10);
+    if (age < LIT_MS) this.#dimLater();
+  }
+
+  /** One timer for all: values that change all the time stay lit. */
+  #dimLater(): void {
+    this.#dimming ??= setTimeout(() => {
+      this.#dimming = undefined;
+      this.#list.refresh();
+    }, LIT_MS / 2);
   }
 
   /** The first elements of a folded array. */
@@ -264,6 +276,16 @@ const KEYS: Readonly<Record<string, (tree: TreeView) => void>> = {
   Enter: (tree) => tree.editSelected(),
   p: (tree) => tree.plotSelected(),
 };
+
+/** The row whose name and type stand in a line already. */
+const filled = new WeakMap<HTMLElement, Row>();
+
+/** The text node stays where there is one: another one would be laid out and painted anew. */
+function setText(cell: HTMLElement, text: string): void {
+  const [node] = cell.childNodes;
+  if (cell.childNodes.length !== 1 || !(node instanceof Text)) cell.textContent = text;
+  else if (node.data !== text) node.data = text;
+}
 
 function createLine(line: HTMLElement): void {
   for (const part of ["mark", "name", "type", "value"]) line.append(make("span", { class: part }));
