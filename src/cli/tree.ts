@@ -90,10 +90,11 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 
 const TIMES: ReadonlySet<string> = new Set(["c_time_t"]);
+const TIME_NAMES: ReadonlySet<string> = new Set(["last_update", "timestamp", "time_stamp"]);
 
 /** Whether a number is seconds since 1970. */
 export const isTime = (name: string, type: TypeSchema | undefined): boolean =>
-  (typeof type === "string" && TIMES.has(type)) || name === "last_update" || name === "timestamp";
+  (typeof type === "string" && TIMES.has(type)) || TIME_NAMES.has(name);
 
 /** What stands behind a value: an enum's label, or the time that seconds are. */
 function remark(out: Output, name: string, type: TypeSchema, value: unknown): string {
