@@ -14,7 +14,7 @@ process.on("SIGINT", () => {
   process.exit(130);
 });
 
-// O_CREAT here too: whoever comes first creates the semaphore, with the value 0.
+// O_CREAT here too: the first process creates the semaphore, with the value 0.
 using semaphore = new Semaphore({ name: semaphoreName, flags: O_CREAT, initialValue: 0 });
 console.log(`waiting for ${semaphoreName}`);
 try {

@@ -463,7 +463,7 @@ export class RwLock {
     throw new DeadlockError(
       this.path,
       `this thread would wait for itself: it already holds the ${other} lock on '${this.path}', and now wants it ` +
-        `${mode}; release the first one, or wait without blocking the thread (lockAsync, editAsync, acquireAsync)`,
+        `${mode}; release the first one, or wait without blocking the thread (lockAsync, editAsync)`,
     );
   }
 
