@@ -221,7 +221,10 @@ test("the tables of rooms are right: a wrong import is found", () => {
   expect(forged("src/segment/place.ts", "../index.ts")).toBeFalse();
 });
 
-/** Words of the glossary, and names that had several meanings once: each is declared in one place only. */
+/**
+ * Words of the glossary, and names that had several meanings once: each is declared in one place only. (`mode` are the
+ * permissions of a file and the mode of a lock; a region of memory has traits.)
+ */
 const ONCE = ["Place", "Region", "placeOf", "openNamed", "problemWith", "checkedStatus"];
 
 test("a name that the glossary explains is declared once", () => {

@@ -124,10 +124,10 @@ export class RecordContent implements Content {
     const buffer = bytes.buffer;
     this.file = file;
     this.structBytes = footer?.contentBytes ?? layout?.size ?? file.byteLength;
-    const mode = file.access === "read" ? READ_ONLY : 0;
+    const traits = file.access === "read" ? READ_ONLY : 0;
     const preImageOffset = footer?.preImageOffset ?? 0;
-    const live = new Region(buffer, 0, this.structBytes, mode);
-    this.fresh = live.with(mode | FRESH);
+    const live = new Region(buffer, 0, this.structBytes, traits);
+    this.fresh = live.with(traits | FRESH);
     this.readable = live.with(READ_ONLY);
     this.#saved = new Region(buffer, preImageOffset, this.structBytes, READ_ONLY);
     this.#live = bytes.subarray(0, this.structBytes);
@@ -139,7 +139,7 @@ export class RecordContent implements Content {
     this.isSequenced = this.transactional && file.lockKind === "flock";
     this.plain =
       this.#preImage instanceof BlockPreImage && file.access === "write"
-        ? new TrackedRegion(buffer, 0, this.structBytes, { mode, tracker: this.#preImage })
+        ? new TrackedRegion(buffer, 0, this.structBytes, { traits, tracker: this.#preImage })
         : live;
   }
 

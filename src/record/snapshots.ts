@@ -1,7 +1,7 @@
 /** Private memory for snapshots: each has its own, which its owner may transfer or keep. */
 import { show } from "../errors/show.ts";
 import type { Struct } from "../struct/declare/struct.ts";
-import { type Layout, modeOf } from "../struct/layout/layout.ts";
+import { type Layout, traitsOf } from "../struct/layout/layout.ts";
 import { AT_START, BIG_ENDIAN, OWN, Region } from "../struct/memory/memory.ts";
 import { mayBeOwn, OwnRegion } from "../struct/memory/own-region.ts";
 import { LAYOUT, REGION, type View } from "../struct/view/internals.ts";
@@ -10,7 +10,7 @@ import { makeView, type ViewClass, viewClass } from "../struct/view/view.ts";
 /** Memory that holds nothing but a snapshot, where `OwnRegion` cannot. */
 class SnapshotMemory extends Region {
   constructor(layout: Layout) {
-    super(new ArrayBuffer(layout.size), 0, layout.size, modeOf(layout, 0));
+    super(new ArrayBuffer(layout.size), 0, layout.size, traitsOf(layout, 0));
   }
 }
 
@@ -22,7 +22,7 @@ export class Snapshots<T extends Struct> {
 
   constructor(layout: Layout) {
     this.#layout = layout;
-    this.#isOwn = mayBeOwn(layout.size) && (modeOf(layout, 0) & BIG_ENDIAN) === 0;
+    this.#isOwn = mayBeOwn(layout.size) && (traitsOf(layout, 0) & BIG_ENDIAN) === 0;
   }
 
   /** A struct in memory of its own. */

@@ -7,7 +7,7 @@ import { limitsBeside, limitsInFile, OF_TOOLS, type SchemaLimits } from "../stru
 import type { Struct } from "../struct/declare/struct.ts";
 import type { Init } from "../struct/declare/type-utils.ts";
 import { structByName } from "../struct/functions.ts";
-import { type Layout, layoutOfClass, modeOf } from "../struct/layout/layout.ts";
+import { type Layout, layoutOfClass, traitsOf } from "../struct/layout/layout.ts";
 import { FRESH, READ_ONLY, Region } from "../struct/memory/memory.ts";
 import { fingerprintOf, leavesOf, type StructSchema, schemaOf } from "../struct/schema/schema.ts";
 import { parseSchemaJson } from "../struct/schema/schema-json.ts";
@@ -142,9 +142,14 @@ export class Payload<T extends Message> {
 
   /** Memory of a slot's payload, for views on it. */
   region(bytes: Uint8Array, byteOffset: number, byteLength: number, access: "read" | "write"): Region {
-    const mode = access === "read" ? READ_ONLY | FRESH : 0;
+    const traits = access === "read" ? READ_ONLY | FRESH : 0;
     const start = bytes.byteOffset + byteOffset;
-    return new Region(bytes.buffer, start, byteLength, this.#layout ? modeOf(this.#layout, mode) : mode);
+    return new Region(
+      bytes.buffer,
+      start,
+      byteLength,
+      this.#layout ? traitsOf(this.#layout, traits) : traits,
+    );
   }
 
   /** A view of such memory. */

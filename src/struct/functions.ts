@@ -8,7 +8,7 @@ import type { StructClass } from "./declare/composite.ts";
 import { Struct } from "./declare/struct.ts";
 import type { CheckedPath, Init, MemberNames, Plain, PlainValue } from "./declare/type-utils.ts";
 import { bytesFor, bytesOfInit, flexibleMember } from "./layout/flexible.ts";
-import { type Layout, layoutOfClass, modeOf, valueMembers } from "./layout/layout.ts";
+import { type Layout, layoutOfClass, traitsOf, valueMembers } from "./layout/layout.ts";
 import { AT_START, assertAttached, FRESH, isAttached, READ_ONLY, Region } from "./memory/memory.ts";
 import { isShared, type MemorySource, memorySource } from "./memory/source.ts";
 import { type MemberSchema, type StructSchema, schemaOf } from "./schema/schema.ts";
@@ -74,7 +74,7 @@ export const layoutOf = <T extends Struct>(
  */
 export function viewSource(cls: StructClass): string {
   const layout = layoutOfClass(cls);
-  return sourceOf(layout, modeOf(layout, AT_START));
+  return sourceOf(layout, traitsOf(layout, AT_START));
 }
 
 /**
@@ -148,10 +148,10 @@ export function viewOf<T extends Struct>(
     throw new RangeError(
       `viewOf: ${layout.name} takes ${size} bytes from ${byteOffset} on, but there are ${memory.byteLength}`,
     );
-  const mode = (memory.readOnly === true ? READ_ONLY : 0) | (fresh ? FRESH : 0);
+  const traits = (memory.readOnly === true ? READ_ONLY : 0) | (fresh ? FRESH : 0);
   const end = length === undefined ? room : size;
   // The struct at the very beginning of its region: that is the faster place.
-  return viewAt(cls, new Region(memory.buffer, memory.byteOffset + byteOffset, end, mode), 0);
+  return viewAt(cls, new Region(memory.buffer, memory.byteOffset + byteOffset, end, traits), 0);
 }
 
 function viewOptions(at: number | ViewOptions): ViewOptions {
@@ -181,7 +181,7 @@ function memoryOf(source: BufferSource): MemorySpan {
   );
 }
 
-/** The view of a class in a region, in the region's mode. */
+/** The view of a class in a region, in the region's traits. */
 export function viewAt<T extends Struct>(cls: StructClass<T>, region: Region, byteOffset: number): T {
   return makeView(layoutOfClass(cls), region, byteOffset);
 }

@@ -43,7 +43,7 @@ test("a view is fresh as its option says, and without one if its memory is mappe
   using file = new SharedFile();
   const { buffer } = file.map("write");
   const isFresh = (...at: Parameters<typeof viewOf<Shared>>): boolean =>
-    ((viewOf(...at) as unknown as View)[REGION].mode & FRESH) !== 0;
+    ((viewOf(...at) as unknown as View)[REGION].traits & FRESH) !== 0;
   expect(isFresh(Shared, buffer)).toBe(true);
   expect(isFresh(Shared, new DataView(buffer, 8), 8)).toBe(true);
   expect(isFresh(Shared, new SharedArrayBuffer(1024))).toBe(true);

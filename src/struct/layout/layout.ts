@@ -165,19 +165,19 @@ export function unwrap(type: FieldType): { innermost: FieldType; dimensions: str
   return { innermost, dimensions };
 }
 
-/** The mode of a nested struct: an order of its own beats the one it stands in. */
-export function modeOf({ endian }: Pick<Layout, "endian">, mode: number): number {
-  if (endian === undefined) return mode;
-  return endian === "big" ? mode | BIG_ENDIAN : mode & ~BIG_ENDIAN;
+/** The traits of a nested struct: an order of its own beats the one it stands in. */
+export function traitsOf({ endian }: Pick<Layout, "endian">, traits: number): number {
+  if (endian === undefined) return traits;
+  return endian === "big" ? traits | BIG_ENDIAN : traits & ~BIG_ENDIAN;
 }
 
-/** The mode in which a member with an order of its own is read. */
-export const modeOfMember = ({ endian }: Pick<Member, "endian">, mode: number): number =>
-  modeOf({ endian }, mode);
+/** The traits in which a member with an order of its own is read. */
+export const traitsOfMember = ({ endian }: Pick<Member, "endian">, traits: number): number =>
+  traitsOf({ endian }, traits);
 
 /** The region as a member sees it. */
 export const inOrderOf = (region: Region, member: Pick<Member, "endian">): Region =>
-  modeOfMember(member, region.mode) === region.mode ? region : region.swapped;
+  traitsOfMember(member, region.traits) === region.traits ? region : region.swapped;
 
 /** Whether what lies there in memory that its struct's alignment holds for is aligned by itself. */
 export const isAligned = (type: FieldType, offset: number, struct: Pick<Layout, "align">): boolean => {
@@ -187,7 +187,7 @@ export const isAligned = (type: FieldType, offset: number, struct: Pick<Layout, 
 
 /** The region as a struct of this layout sees it. */
 export function inOrder(region: Region, layout: Layout): Region {
-  return modeOf(layout, region.mode) === region.mode ? region : region.swapped;
+  return traitsOf(layout, region.traits) === region.traits ? region : region.swapped;
 }
 
 const atomicAligns: Visitor<number> = {

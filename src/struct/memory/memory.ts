@@ -18,7 +18,7 @@ export interface Memory {
   readonly littleEndian: boolean;
 }
 
-/** Bits of `Region.mode`. A view class is generated per layout and mode. */
+/** Bits of `Region.traits`. A view class is generated per layout and traits. */
 export const READ_ONLY = 1;
 /** Every read is preceded by a compiler barrier, so that a loop sees what other processes write. */
 export const FRESH = 2;
@@ -40,14 +40,14 @@ export interface Region extends Memory {
   readonly byteOffset: number;
   readonly byteLength: number;
   /** Bits of the constants above. */
-  readonly mode: number;
+  readonly traits: number;
   readonly readOnly: boolean;
   /** Of fresh memory the whole buffer as typed arrays: an element is loaded and stored at once. */
   readonly words: Words | undefined;
   /** The same memory in the other byte order. */
   readonly swapped: Region;
   /** The same memory, with other rights or freshness. */
-  with(mode: number): Region;
+  with(traits: number): Region;
   /** To be called before these bytes are stored to, or handed out so that others can. Only a tracked region minds. */
   willStore(byteOffset: number, byteLength: number): void;
 }
@@ -57,28 +57,28 @@ export class BufferRegion implements Region {
   readonly buffer: ArrayBufferLike;
   readonly byteOffset: number;
   readonly byteLength: number;
-  readonly mode: number;
+  readonly traits: number;
   readonly view: DataView;
   // A property and not a getter: through one each access would take ten times as long.
   readonly words: Words | undefined;
   #bytes: Uint8Array | undefined;
   #swapped: Region | undefined;
 
-  constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, mode: number) {
+  constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, traits: number) {
     this.buffer = buffer;
     this.byteOffset = byteOffset;
     this.byteLength = byteLength;
-    this.mode = mode & ~OWN;
+    this.traits = traits & ~OWN;
     this.view = new DataView(buffer, byteOffset, byteLength);
-    this.words = (mode & FRESH) === 0 ? undefined : wordsOf(buffer);
+    this.words = (traits & FRESH) === 0 ? undefined : wordsOf(buffer);
   }
 
   get littleEndian(): boolean {
-    return (this.mode & BIG_ENDIAN) === 0;
+    return (this.traits & BIG_ENDIAN) === 0;
   }
 
   get readOnly(): boolean {
-    return (this.mode & READ_ONLY) !== 0;
+    return (this.traits & READ_ONLY) !== 0;
   }
 
   get bytes(): Uint8Array {
@@ -88,27 +88,27 @@ export class BufferRegion implements Region {
   }
 
   get swapped(): Region {
-    this.#swapped ??= this.sibling(this.mode ^ BIG_ENDIAN);
+    this.#swapped ??= this.sibling(this.traits ^ BIG_ENDIAN);
     return this.#swapped;
   }
 
-  protected sibling(mode: number): Region {
-    return new BufferRegion(this.buffer, this.byteOffset, this.byteLength, mode);
+  protected sibling(traits: number): Region {
+    return new BufferRegion(this.buffer, this.byteOffset, this.byteLength, traits);
   }
 
   willStore(_byteOffset: number, _byteLength: number): void {}
 
-  with(mode: number): Region {
-    return mode === this.mode ? this : new Region(this.buffer, this.byteOffset, this.byteLength, mode);
+  with(traits: number): Region {
+    return traits === this.traits ? this : new Region(this.buffer, this.byteOffset, this.byteLength, traits);
   }
 }
 
-/** @param mode bits of the constants above */
+/** @param traits bits of the constants above */
 export const Region: new (
   buffer: ArrayBufferLike,
   byteOffset: number,
   byteLength: number,
-  mode: number,
+  traits: number,
 ) => Region = BufferRegion;
 
 /**

@@ -13,8 +13,8 @@ const sizeOf = (accessor: Accessor): number => Number(accessor.match(/\d+/)?.[0]
 /** Which element of the buffer's typed arrays the number is; -1 where it lies unaligned, or in memory of one's own. */
 function elementAt(memory: Memory, byteOffset: number, size: number): number {
   // What a type of another author gets may be less than a region.
-  const { mode = 0, byteOffset: start = 0, byteLength = 0 } = memory as Partial<Region>;
-  if ((mode & FRESH) === 0 || byteOffset < 0 || byteOffset + size > byteLength) return -1;
+  const { traits = 0, byteOffset: start = 0, byteLength = 0 } = memory as Partial<Region>;
+  if ((traits & FRESH) === 0 || byteOffset < 0 || byteOffset + size > byteLength) return -1;
   const index = (start + byteOffset) / size;
   return Number.isInteger(index) ? index : -1;
 }

@@ -22,20 +22,20 @@ export const mayBeOwn = (byteLength: number): boolean => byteLength > 0 && byteL
 export class OwnRegion implements Region {
   /** All of the memory. */
   readonly cells: Int32Array<ArrayBuffer>;
-  readonly mode: number;
+  readonly traits: number;
   /** It is never fresh. */
   readonly words = undefined;
   #all: Region | undefined;
 
   /** @param byteLength a multiple of 4, as `mayBeOwn` says */
-  constructor(byteLength: number, mode: number) {
+  constructor(byteLength: number, traits: number) {
     this.cells = new Int32Array(byteLength / 4);
-    this.mode = mode | OWN;
+    this.traits = traits | OWN;
   }
 
   /** The same memory as a part of its ArrayBuffer, which is made now. */
   get #region(): Region {
-    this.#all ??= new Region(this.cells.buffer, 0, this.cells.byteLength, this.mode);
+    this.#all ??= new Region(this.cells.buffer, 0, this.cells.byteLength, this.traits);
     return this.#all;
   }
 
@@ -73,7 +73,7 @@ export class OwnRegion implements Region {
 
   willStore(): void {}
 
-  with(mode: number): Region {
-    return mode === this.mode ? this : this.#region.with(mode);
+  with(traits: number): Region {
+    return traits === this.traits ? this : this.#region.with(traits);
   }
 }

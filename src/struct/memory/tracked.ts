@@ -20,9 +20,9 @@ export class TrackedRegion extends BufferRegion {
     buffer: ArrayBufferLike,
     byteOffset: number,
     byteLength: number,
-    { mode, tracker }: { readonly mode: number; readonly tracker: Tracker },
+    { traits, tracker }: { readonly traits: number; readonly tracker: Tracker },
   ) {
-    super(buffer, byteOffset, byteLength, mode | TRACKED);
+    super(buffer, byteOffset, byteLength, traits | TRACKED);
     this.tracker = tracker;
   }
 
@@ -30,8 +30,8 @@ export class TrackedRegion extends BufferRegion {
     this.tracker.willStore(byteOffset, byteLength);
   }
 
-  protected override sibling(mode: number): Region {
+  protected override sibling(traits: number): Region {
     const { tracker } = this;
-    return new TrackedRegion(this.buffer, this.byteOffset, this.byteLength, { mode, tracker });
+    return new TrackedRegion(this.buffer, this.byteOffset, this.byteLength, { traits, tracker });
   }
 }

@@ -103,7 +103,7 @@ export class AtomicValue<T> {
     this.#type = type;
     this.#owner = owner;
     this.#element = element;
-    this.#readOnly = (region.mode & READ_ONLY) !== 0;
+    this.#readOnly = (region.traits & READ_ONLY) !== 0;
   }
 
   /** The value now. @throws TypeError once the memory is unmapped @example data.counter.load() */

@@ -21,9 +21,9 @@ import {
   type Layout,
   layoutOfClass,
   type Member,
-  modeOf,
-  modeOfMember,
   sizeOfType,
+  traitsOf,
+  traitsOfMember,
   typeName,
 } from "../layout/layout.ts";
 import { BARRIER_SOURCE, barrierWord } from "../memory/barrier.ts";
@@ -63,14 +63,14 @@ const MAX_SLOTS = 16;
 
 /** Where the classes for nested structs and for arrays come from. */
 export interface Classes {
-  viewClass(layout: Layout, mode: number): unknown;
-  arrayClass(element: FieldType, mode: number): unknown;
+  viewClass(layout: Layout, traits: number): unknown;
+  arrayClass(element: FieldType, traits: number): unknown;
 }
 
 /** Where a value lies, as source text. */
 interface ValueSource {
-  /** The mode of the region that it is read from. */
-  readonly mode: number;
+  /** The traits of the region that it is read from. */
+  readonly traits: number;
   /** Whether it is aligned as it would be by itself. */
   readonly aligned: boolean;
   readonly offset: string;
@@ -78,15 +78,15 @@ interface ValueSource {
   readonly owner: string;
 }
 
-/** Where a value is stored: the offset as source text, and the mode of the region. */
+/** Where a value is stored: the offset as source text, and the traits of the region. */
 interface Destination {
   readonly place: string;
-  readonly mode: number;
+  readonly traits: number;
   readonly aligned: boolean;
 }
 
-/** An offset as source text, and the mode of the region there. */
-type Spot = Pick<ValueSource, "offset" | "mode">;
+/** An offset as source text, and the traits of the region there. */
+type Spot = Pick<ValueSource, "offset" | "traits">;
 
 const SIZES: Readonly<Record<Inline["accessor"], number>> = {
   Int8: 1,
@@ -114,8 +114,8 @@ export class Generator {
   /** The other way round, and how many constants of a name there are: a struct may have thousands of types. */
   readonly #names = new Map<unknown, string>();
   readonly #used = new Map<string, number>();
-  /** The region's mode, without what only view classes have. */
-  readonly #mode: number;
+  /** The region's traits, without what only view classes have. */
+  readonly #traits: number;
   readonly #isUnaligned: boolean;
   readonly #readOnly: boolean;
   readonly #fresh: boolean;
@@ -129,17 +129,17 @@ export class Generator {
   readonly #start: string;
   readonly #slots: string[] = [];
 
-  constructor(mode: number, classes: Classes) {
+  constructor(traits: number, classes: Classes) {
     this.#classes = classes;
-    this.#isOwn = (mode & OWN) !== 0 && (mode & BIG_ENDIAN) === 0;
+    this.#isOwn = (traits & OWN) !== 0 && (traits & BIG_ENDIAN) === 0;
     // In the other byte order it is a part of a buffer like any other.
-    this.#mode = mode & ~(AT_START | UNALIGNED | (this.#isOwn ? 0 : OWN));
-    this.#start = (mode & AT_START) === 0 ? "this.#offset + " : "";
-    this.#isUnaligned = (mode & UNALIGNED) !== 0;
-    this.#littleEndian = (mode & BIG_ENDIAN) === 0;
-    this.#readOnly = (mode & READ_ONLY) !== 0;
-    this.#fresh = (mode & FRESH) !== 0;
-    this.#tracked = (mode & TRACKED) !== 0;
+    this.#traits = traits & ~(AT_START | UNALIGNED | (this.#isOwn ? 0 : OWN));
+    this.#start = (traits & AT_START) === 0 ? "this.#offset + " : "";
+    this.#isUnaligned = (traits & UNALIGNED) !== 0;
+    this.#littleEndian = (traits & BIG_ENDIAN) === 0;
+    this.#readOnly = (traits & READ_ONLY) !== 0;
+    this.#fresh = (traits & FRESH) !== 0;
+    this.#tracked = (traits & TRACKED) !== 0;
   }
 
   /** What the source needs, by the names it has there. */
@@ -226,7 +226,7 @@ export class Generator {
     const size = sizeOfType(element);
     const value = (array: string) => {
       const at = { offset: `this.#offset + i * ${size}`, owner: `${array}, i` };
-      return this.#read(element, { ...at, mode: this.#mode, aligned: !this.#isUnaligned });
+      return this.#read(element, { ...at, traits: this.#traits, aligned: !this.#isUnaligned });
     };
     const isPlain = isScalar(element) || isComposite(element);
     const place = `this[${this.#constant("PLACE", PLACE)}] + "[" + i + "]"`;
@@ -257,7 +257,7 @@ export class Generator {
     const size = sizeOfType(element);
     const isPlain = isScalar(element) || isComposite(element);
     const at = { offset: `this.#offset + i * ${size}`, owner: "this.#array, i" };
-    const value = this.#read(element, { ...at, mode: this.#mode, aligned: !this.#isUnaligned });
+    const value = this.#read(element, { ...at, traits: this.#traits, aligned: !this.#isUnaligned });
     out.block("class Elements", () => {
       out.line(`#region; ${this.#memory}; #offset; #length; #array; #next = 0;`);
       out.block("constructor(region, offset, length, array)", [
@@ -332,7 +332,7 @@ export class Generator {
     const value = this.#read(type, {
       offset: `${this.#start}${offset}`,
       owner: `${place}, 0`,
-      mode: modeOfMember(member, this.#mode),
+      traits: traitsOfMember(member, this.#traits),
       aligned: !this.#isUnaligned && isAligned(type, offset, layout),
     });
     if (isScalar(type) || integerOfEnum(type) !== undefined) return [`return ${value};`];
@@ -365,7 +365,7 @@ export class Generator {
   /** Whether a member comes as a typed array, through which anything can be stored. */
   #isTypedArray({ element }: ArrayType, member: Member, layout: Layout): boolean {
     const aligned = !this.#isUnaligned && isAligned(member.type, member.offset, layout);
-    return isNumeric(element) && isTypedArray(element, modeOfMember(member, this.#mode), aligned);
+    return isNumeric(element) && isTypedArray(element, traitsOfMember(member, this.#traits), aligned);
   }
 
   /** Returns a value that its type may refuse to show; the message then names the place. */
@@ -404,21 +404,21 @@ export class Generator {
     return this.#fresh ? `(${BARRIER_SOURCE}, ${value})` : value;
   }
 
-  /** The region that memory in this mode is reached through. */
-  #regionIn(mode: number): string {
-    return mode === this.#mode ? "this.#region" : "this.#region.swapped";
+  /** The region that memory with these traits is reached through. */
+  #regionIn(traits: number): string {
+    return traits === this.#traits ? "this.#region" : "this.#region.swapped";
   }
 
-  #readStruct({ cls }: StructType, { offset, mode: outer, aligned }: ValueSource): string {
+  #readStruct({ cls }: StructType, { offset, traits: outer, aligned }: ValueSource): string {
     const layout = layoutOfClass(cls);
-    const mode = modeOf(layout, outer);
-    const View = this.#classes.viewClass(layout, aligned ? mode : mode | UNALIGNED);
-    return `new ${this.#constant("View", View)}(${this.#regionIn(mode)}, ${offset})`;
+    const traits = traitsOf(layout, outer);
+    const View = this.#classes.viewClass(layout, aligned ? traits : traits | UNALIGNED);
+    return `new ${this.#constant("View", View)}(${this.#regionIn(traits)}, ${offset})`;
   }
 
   /** What a type of another author hands out may be the memory itself, through which a store would kill the process. */
-  #readValue(type: CType<unknown>, { offset, mode }: ValueSource): string {
-    const region = this.#regionIn(mode);
+  #readValue(type: CType<unknown>, { offset, traits }: ValueSource): string {
+    const region = this.#regionIn(traits);
     if (isOwnType(type)) return `${this.#type(type)}.read(${region}, ${offset})`;
     if (this.#readOnly)
       return `${this.#constant("readCopy", readCopy)}(${this.#type(type)}, ${region}, ${offset})`;
@@ -432,23 +432,23 @@ export class Generator {
 
   #readInline({ accessor, boolean }: Inline, place: Spot & Pick<ValueSource, "aligned">): string {
     const value =
-      this.#isOwn && place.aligned && place.mode === this.#mode
+      this.#isOwn && place.aligned && place.traits === this.#traits
         ? this.#loadOwn(accessor, place.offset)
         : this.#loadWord(accessor, place, this.#isWhole && place.aligned);
     return boolean ? `${value} !== 0` : value;
   }
 
-  #readArray(type: ArrayType, { offset, owner, mode, aligned }: ValueSource): string {
+  #readArray(type: ArrayType, { offset, owner, traits, aligned }: ValueSource): string {
     const { element, length } = type;
     const count = length ?? this.#flexibleLength(type, offset);
-    if (isNumeric(element) && !this.#readOnly && isTypedArray(element, mode, aligned)) {
+    if (isNumeric(element) && !this.#readOnly && isTypedArray(element, traits, aligned)) {
       const TypedArray = typedArrays[element.inline.accessor];
       const first = `this.#region.byteOffset + ${offset}`;
       const numbers = `new ${this.#constant(TypedArray.name, TypedArray)}(this.#region.buffer, ${first}, ${count})`;
       return this.#handedOut(numbers, offset, `${count} * ${element.size}`);
     }
-    const List = this.#classes.arrayClass(element, aligned ? mode : mode | UNALIGNED);
-    return `new ${this.#constant("List", List)}(${this.#regionIn(mode)}, ${offset}, ${count}, ${owner})`;
+    const List = this.#classes.arrayClass(element, aligned ? traits : traits | UNALIGNED);
+    return `new ${this.#constant("List", List)}(${this.#regionIn(traits)}, ${offset}, ${count}, ${owner})`;
   }
 
   #flexibleLength({ element, count }: ArrayType, offset: string): string {
@@ -461,11 +461,11 @@ export class Generator {
   #setter(layout: Layout, member: Member): string[] {
     const { type, name } = member;
     const place = `${this.#start}${member.offset}`;
-    const mode = modeOfMember(member, this.#mode);
+    const traits = traitsOfMember(member, this.#traits);
     const aligned = isAligned(type, member.offset, layout);
-    if (isScalar(type)) return this.#storeInline(layout, name, type, { place, mode, aligned });
+    if (isScalar(type)) return this.#storeInline(layout, name, type, { place, traits, aligned });
     if (integerOfEnum(type) !== undefined)
-      return this.#storeEnum(layout, name, type as CType<unknown>, { place, mode, aligned });
+      return this.#storeEnum(layout, name, type as CType<unknown>, { place, traits, aligned });
     if (isBitMember(member)) return this.#bitsSetter(layout, member);
     if (isComposite(type)) {
       const storeAny = this.#constant("storeMember", storeMember);
@@ -474,8 +474,8 @@ export class Generator {
     }
     const safe = bigintOf(type);
     if (safe !== undefined)
-      return this.#storeSafe(layout, name, type as CType<unknown>, { place, mode, aligned });
-    return this.#storeValue(`${layout.name}.${name}`, type as CType<unknown>, { place, mode, aligned });
+      return this.#storeSafe(layout, name, type as CType<unknown>, { place, traits, aligned });
+    return this.#storeValue(`${layout.name}.${name}`, type as CType<unknown>, { place, traits, aligned });
   }
 
   /** A bigint that is seen as a number, without the calls that other conversions take. */
@@ -484,9 +484,9 @@ export class Generator {
     value: string,
     { place, offset, member, aligned }: { place: string; offset: string; member: Member; aligned: boolean },
   ): string[] {
-    const mode = modeOfMember(member, this.#mode);
+    const traits = traitsOfMember(member, this.#traits);
     const load = (accessor: Inline["accessor"]) =>
-      this.#afterBarrier(this.#readInline({ ...inline, accessor }, { offset, mode, aligned }));
+      this.#afterBarrier(this.#readInline({ ...inline, accessor }, { offset, traits, aligned }));
     const { words, double } = this.#halves;
     return [
       // As the bits of a floating-point number it costs no bigint. Those of a NaN need not survive; no safe one from 0 on has them.
@@ -503,7 +503,7 @@ export class Generator {
     layout: Layout,
     name: string,
     type: CType<unknown>,
-    { place, mode, aligned }: Destination,
+    { place, traits, aligned }: Destination,
   ): string[] {
     const { accessor } = (bigintOf(type) as ScalarType<unknown, unknown>).inline;
     const refuse = this.#constant("refuseValue", refuseValue);
@@ -511,7 +511,7 @@ export class Generator {
     const isSigned = accessor === "BigInt64";
     const { words, double } = this.#halves;
     const store = (as: Inline["accessor"], word: string) =>
-      this.#storeWord(as, { offset: place, mode }, word, this.#isWhole && aligned);
+      this.#storeWord(as, { offset: place, traits }, word, this.#isWhole && aligned);
     return [
       `if (!Number.isSafeInteger(v)${isSigned ? "" : " || v < 0"}) ${refuse}(${what});`,
       ...this.#saving(place, SIZES[accessor], aligned && !this.#isUnaligned),
@@ -554,7 +554,7 @@ export class Generator {
     name: string,
     type: CType<unknown>,
     { accessor, boolean, refuses }: Pick<Inline, "accessor" | "boolean"> & { readonly refuses: string },
-    { place, mode, aligned }: Destination,
+    { place, traits, aligned }: Destination,
   ): string[] {
     const refuse = this.#constant("refuseValue", refuseValue);
     const what = `${this.#constant("layout", layout)}, ${JSON.stringify(name)}, ${this.#type(type)}, v`;
@@ -563,7 +563,7 @@ export class Generator {
       ...this.#saving(place, SIZES[accessor], aligned && !this.#isUnaligned),
       this.#storeWord(
         accessor,
-        { offset: place, mode },
+        { offset: place, traits },
         boolean ? "v ? 1 : 0" : "v",
         this.#isWhole && aligned,
       ),
@@ -571,7 +571,7 @@ export class Generator {
   }
 
   /** Text, and types of one's own; through `storeMember` it would take half as long again. */
-  #storeValue(where: string, type: CType<unknown>, { place, mode }: Destination): string[] {
+  #storeValue(where: string, type: CType<unknown>, { place, traits }: Destination): string[] {
     const known = this.#type(type);
     const check = isOpenText(type) ? `checkIn(v, this.#region.byteLength - (${place}))` : "check(v)";
     const refuse = `throw ${this.#constant("at", at)}(${JSON.stringify(where)}, error);`;
@@ -581,14 +581,14 @@ export class Generator {
       "let checked;",
       `try { checked = ${known}.${check}; } catch (error) { ${refuse} }`,
       ...(this.#tracked ? [`this.#region.willStore(${place}, ${room});`] : []),
-      `${known}.write(${this.#regionIn(mode)}, ${place}, checked);`,
+      `${known}.write(${this.#regionIn(traits)}, ${place}, checked);`,
     ];
   }
 
   #bitSource({ align }: Layout): BitSource {
     const isWhole = (size: number, byteOffset: number) =>
       this.#isWhole && align % size === 0 && byteOffset % size === 0;
-    const at = (byteOffset: number) => ({ offset: `${this.#start}${byteOffset}`, mode: this.#mode });
+    const at = (byteOffset: number) => ({ offset: `${this.#start}${byteOffset}`, traits: this.#traits });
     return {
       littleEndian: this.#littleEndian,
       load: (accessor, byteOffset) =>
@@ -631,8 +631,8 @@ export class Generator {
   }
 
   /** An expression that loads one number: at once, where others may be storing it. */
-  #loadWord(accessor: Inline["accessor"], { offset, mode }: Spot, isWhole: boolean): string {
-    const littleEndian = (mode & BIG_ENDIAN) === 0;
+  #loadWord(accessor: Inline["accessor"], { offset, traits }: Spot, isWhole: boolean): string {
+    const littleEndian = (traits & BIG_ENDIAN) === 0;
     if (!isWhole) return `${this.#view}.get${accessor}(${offset}, ${littleEndian})`;
     const size = SIZES[accessor];
     const shown = littleEndian || size === 1 ? accessor : size === 8 ? "BigUint64" : `Uint${size * 8}`;
@@ -660,8 +660,8 @@ export class Generator {
   }
 
   /** A statement that stores one number. */
-  #storeWord(accessor: Inline["accessor"], { offset, mode }: Spot, word: string, isWhole: boolean): string {
-    const littleEndian = (mode & BIG_ENDIAN) === 0;
+  #storeWord(accessor: Inline["accessor"], { offset, traits }: Spot, word: string, isWhole: boolean): string {
+    const littleEndian = (traits & BIG_ENDIAN) === 0;
     if (!isWhole) return `${this.#view}.set${accessor}(${offset}, ${word}, ${littleEndian});`;
     const size = SIZES[accessor];
     // A store to memory that is gone would be lost without a word; this throws.
@@ -732,13 +732,13 @@ function bigintOf(type: FieldType): ScalarType<unknown, unknown> | undefined {
 }
 
 /** Whether numbers come as a typed array: the layout says so, for all elements of an array of structs alike. */
-const isTypedArray = ({ size }: ScalarType<unknown, unknown>, mode: number, aligned: boolean): boolean =>
-  size === 1 || (aligned && (mode & BIG_ENDIAN) === 0);
+const isTypedArray = ({ size }: ScalarType<unknown, unknown>, traits: number, aligned: boolean): boolean =>
+  size === 1 || (aligned && (traits & BIG_ENDIAN) === 0);
 
 /** What a type makes of a private copy of a field's bytes. */
 function readCopy(type: CType<unknown>, region: Region, byteOffset: number): unknown {
   const copy = new Uint8Array(region.bytes.subarray(byteOffset, byteOffset + type.size));
-  return type.read(new Region(copy.buffer, 0, type.size, region.mode & BIG_ENDIAN), 0);
+  return type.read(new Region(copy.buffer, 0, type.size, region.traits & BIG_ENDIAN), 0);
 }
 
 /** Out of line, so that accessors stay small enough to be inlined. */

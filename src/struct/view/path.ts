@@ -132,7 +132,7 @@ export function setPath(view: object, path: ResolvedPath, value: unknown): void 
   const { steps, type } = path;
   const last = steps.at(-1) as string | number;
   try {
-    if (typeof last === "number" && isView(view) && (view[REGION].mode & TRACKED) !== 0) {
+    if (typeof last === "number" && isView(view) && (view[REGION].traits & TRACKED) !== 0) {
       if (setTracked(view, path, value)) return;
     }
     const parent = steps.slice(0, -1).reduce<unknown>(child, view);

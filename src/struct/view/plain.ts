@@ -71,7 +71,7 @@ export function plainView(view: View, options: PlainOptions): Record<string, unk
 function privateCopy(view: View): View {
   const { [REGION]: region, [OFFSET]: start, [LAYOUT]: layout } = view;
   const bytes = region.bytes.slice(start, start + layout.size);
-  return view[ANEW](new Region(bytes.buffer, 0, bytes.length, region.mode), 0);
+  return view[ANEW](new Region(bytes.buffer, 0, bytes.length, region.traits), 0);
 }
 
 function carryBytes(

@@ -202,7 +202,7 @@ function copied(
   { buffer }: Uint8Array<ArrayBuffer>,
   byteLength: number,
 ): Region {
-  const copy = new Region(buffer, 0, byteLength, region.mode & BIG_ENDIAN);
+  const copy = new Region(buffer, 0, byteLength, region.traits & BIG_ENDIAN);
   bytesBackend.copy(region.bytes, copy.bytes, 0, byteOffset, byteOffset + byteLength);
   return copy;
 }

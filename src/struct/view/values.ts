@@ -261,7 +261,7 @@ function assertConsistent(
 ): void {
   const bounded = given.filter((name) => !isFlexible((layout.byName.get(name) as Member).type));
   const members = prepareMembers(layout, bounded, source, region, base);
-  const trial = new Region(new ArrayBuffer(layout.size), 0, layout.size, inOrder(region, layout).mode);
+  const trial = new Region(new ArrayBuffer(layout.size), 0, layout.size, inOrder(region, layout).traits);
   const storeAll = (some: PreparedMembers) => {
     for (const [member, value] of some) writeMember(member, trial, 0, value);
   };

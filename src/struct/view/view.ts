@@ -1,6 +1,6 @@
 /**
  * VIEW: from a layout to a class whose accessors go straight to the bytes. The class is generated as source, one
- * per layout and mode, because closures shared between classes go megamorphic (30 times slower once twenty
+ * per layout and traits, because closures shared between classes go megamorphic (30 times slower once twenty
  * struct classes are alive). Its prototype inherits from the user's class, so methods and `instanceof` hold,
  * while the user's constructor never runs.
  */
@@ -24,16 +24,16 @@ type ArrayClass = new (
 const viewClasses = new WeakMap<Layout, (ViewClass | undefined)[]>();
 const arrayClasses = new WeakMap<FieldType, (ArrayClass | undefined)[]>();
 
-/** The class of views with this layout and mode (see memory.ts), generated at its first use. */
-export function viewClass(layout: Layout, mode: number): ViewClass {
-  return cached(viewClasses, layout, mode, () => {
-    const generator = new Generator(mode, classes);
+/** The class of views with this layout and traits (see memory.ts), generated at its first use. */
+export function viewClass(layout: Layout, traits: number): ViewClass {
+  return cached(viewClasses, layout, traits, () => {
+    const generator = new Generator(traits, classes);
     const source = generator.viewSource(layout);
     const View = evaluate<ViewClass>(source, generator.constants, layout.name);
     Object.defineProperty(View.prototype, LAYOUT, { value: layout });
     Object.defineProperty(View.prototype, ANEW, {
       value: (region: Region, byteOffset: number) =>
-        new (region.mode === (mode & ~(AT_START | UNALIGNED)) ? View : viewClass(layout, mode & ~OWN))(
+        new (region.traits === (traits & ~(AT_START | UNALIGNED)) ? View : viewClass(layout, traits & ~OWN))(
           region,
           byteOffset,
         ),
@@ -70,9 +70,9 @@ function withOwnMembers(View: ViewClass, layout: Layout): ViewClass {
 }
 
 /** The class of arrays of this element type, generated at its first use. */
-const arrayClass = (element: FieldType, mode: number): ArrayClass =>
-  cached(arrayClasses, element, mode, () => {
-    const generator = new Generator(mode, classes);
+const arrayClass = (element: FieldType, traits: number): ArrayClass =>
+  cached(arrayClasses, element, traits, () => {
+    const generator = new Generator(traits, classes);
     const source = generator.arraySource(element);
     return inheriting(evaluate<ArrayClass>(source, generator.constants, "array"), CArray);
   });
@@ -80,15 +80,15 @@ const arrayClass = (element: FieldType, mode: number): ArrayClass =>
 const classes = { viewClass, arrayClass };
 
 /** The generated source of a layout's view class. */
-export const sourceOf = (layout: Layout, mode: number): string =>
-  new Generator(mode, classes).viewSource(layout);
+export const sourceOf = (layout: Layout, traits: number): string =>
+  new Generator(traits, classes).viewSource(layout);
 
-/** A view of `layout` at `byteOffset` of the region, in the region's mode. */
+/** A view of `layout` at `byteOffset` of the region, in the region's traits. */
 export function makeView<T extends Struct>(layout: Layout, region: Region, byteOffset: number): T {
   const memory = inOrder(region, layout);
   const isMisaligned = (region.byteOffset + byteOffset) % layout.align !== 0;
-  const mode = memory.mode | (byteOffset === 0 ? AT_START : 0) | (isMisaligned ? UNALIGNED : 0);
-  return new (viewClass(layout, mode))(memory, byteOffset) as unknown as T;
+  const traits = memory.traits | (byteOffset === 0 ? AT_START : 0) | (isMisaligned ? UNALIGNED : 0);
+  return new (viewClass(layout, traits))(memory, byteOffset) as unknown as T;
 }
 
 /** Elements in a region from `byteOffset` on, whatever their alignment. */
@@ -98,18 +98,18 @@ export const makeArray = (
   byteOffset: number,
   length: number,
 ): CArray<unknown> =>
-  new (arrayClass(element, region.mode | UNALIGNED))(region, byteOffset, length, "array", 0);
+  new (arrayClass(element, region.traits | UNALIGNED))(region, byteOffset, length, "array", 0);
 
 function cached<K extends object, V>(
   cache: WeakMap<K, (V | undefined)[]>,
   key: K,
-  mode: number,
+  traits: number,
   make: () => V,
 ): V {
-  const perMode = cache.get(key) ?? [];
-  const known = perMode[mode] ?? make();
-  perMode[mode] = known;
-  cache.set(key, perMode);
+  const perTraits = cache.get(key) ?? [];
+  const known = perTraits[traits] ?? make();
+  perTraits[traits] = known;
+  cache.set(key, perTraits);
   return known;
 }
 
