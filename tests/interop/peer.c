@@ -342,7 +342,7 @@ static int create_slots(int kind) {
 static int publishes(long count) {
   shms_channel channel;
   int error = create_slots(SHMS_CHANNEL);
-  if (!error) error = shms_publisher_open(&channel, &place, sizeof(Item), Item_FINGERPRINT, 2000);
+  if (!error) error = shms_publisher_open(&channel, &place, sizeof(Item), Item_FINGERPRINT, 60000);
   if (error) return fail("publisher", error);
   printf("%llu %u\n", (unsigned long long)channel.cursor, channel.epoch);
   fflush(stdout);
@@ -365,7 +365,7 @@ static int receives(long count) {
   printf("ready\n");
   fflush(stdout);
   while (got + missed < (uint64_t)count) {
-    error = shms_receive(&channel, &item, sizeof item, &message, 5000);
+    error = shms_receive(&channel, &item, sizeof item, &message, 60000);
     if (error) return fail("receive", error);
     if (!is_item(&item) || item.number != message.index) torn++;
     got++;
@@ -469,7 +469,7 @@ static int pushes(long first, long count) {
   if (!error) error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
   for (long i = 0; i < count && !error; i++) {
     Item item = item_of((uint64_t)(first + i));
-    error = shms_push(&queue, &item, sizeof item, 0, 10000);
+    error = shms_push(&queue, &item, sizeof item, 0, 60000);
   }
   if (error) return fail("push", error);
   shms_queue_close(&queue);
@@ -520,7 +520,7 @@ static int pushes_by_line(void) {
   int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
   for (uint64_t number = 0; !error && fgets(line, sizeof line, stdin) != NULL; number++) {
     Item item = item_of(number);
-    error = shms_push(&queue, &item, sizeof item, 0, 1000);
+    error = shms_push(&queue, &item, sizeof item, 0, 60000);
     printf("%s\n", shms_error_text(error));
     fflush(stdout);
   }
@@ -535,7 +535,7 @@ static int leases(int64_t ms) {
   shms_job job;
   int64_t end = shms_i_now_ns(CLOCK_MONOTONIC) + ms * 1000000;
   int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
-  if (!error) error = shms_take(&queue, &job, 1000);
+  if (!error) error = shms_take(&queue, &job, 60000);
   if (error) return fail("take", error);
   printf("taken\n");
   fflush(stdout);
@@ -556,7 +556,7 @@ static int holds(long ms) {
   shms_queue queue;
   shms_job job;
   int error = shms_queue_open(&queue, &place, sizeof(Item), Item_FINGERPRINT);
-  if (!error) error = shms_take(&queue, &job, 1000);
+  if (!error) error = shms_take(&queue, &job, 60000);
   if (error) return fail("take", error);
   printf("taken\n");
   fflush(stdout);

@@ -269,7 +269,7 @@ def receives(path, count):
     say("ready")
     seen = torn = 0
     while seen < count:
-        message = subscriber.receive(timeout=5)
+        message = subscriber.receive(timeout=60)
         torn += not is_item(message.data) or message.data.number != message.index
         seen += 1 + message.missed
     say(seen, torn)
@@ -327,7 +327,7 @@ def works(path, _):
 def pushes(path, first):
     with shmstruct.Queue("Item", dir=path) as queue:
         for number in range(first, first + int(os.environ["COUNT"])):
-            assert queue.push(item_of(number), timeout=10)
+            assert queue.push(item_of(number), timeout=60)
 
 
 def refused(put, values):
@@ -411,7 +411,7 @@ def lines(path, _):
     with shmstruct.Queue("Item", dir=path) as queue:
         for number, _line in enumerate(iter(sys.stdin.readline, "")):
             try:
-                say("no error" if queue.push(item_of(number), timeout=1) else "full")
+                say("no error" if queue.push(item_of(number), timeout=60) else "full")
             except shmstruct.ShmError as error:
                 say(type(error).__name__)
 

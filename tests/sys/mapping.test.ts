@@ -203,8 +203,11 @@ describe("close", () => {
     for (let i = 0; i < 5000; i++) round();
     Bun.gc(true);
     const before = [descriptors(), mappings(), process.memoryUsage.rss()] as const;
-    for (let i = 0; i < 20_000; i++) round();
-    Bun.gc(true);
+    for (let i = 0; i < 20_000; i++) {
+      round();
+      // On a busy machine the collector's own threads come late, and the heap grows by what is garbage.
+      if (i % 2000 === 1999) Bun.gc(true);
+    }
     expect(descriptors()).toBe(before[0]);
     expect(mappings()).toBe(before[1]);
     expect(process.memoryUsage.rss() - before[2]).toBeLessThan(64 * 2 ** 20);
