@@ -1,6 +1,7 @@
 /**
  * A channel's bytes: a ring of slots, written by one publisher and read by any number of subscribers that leave no trace.
- * Works on plain memory and knows no files. docs/internals/channel-format.md draws it; tests/model/channel.ts checks it.
+ * Works on plain memory and knows no files. docs/internals/channel-format.md draws it; tests/model/channel.ts
+ * checks it, and tests/model/real-channel.ts these classes.
  *
  *     0            32     64     68      72       76    80     firstByteOffset
  *     | geometry   | 0    | next | epoch | closed | pid | 0    | slots

@@ -1,6 +1,7 @@
 /**
  * A queue's bytes: slots whose first word says who may touch the rest, changed by compare-and-swap only. Works on plain
- * memory and knows no files. docs/internals/queue-format.md draws it; tests/model/queue.ts and replacement.ts check it.
+ * memory and knows no files. docs/internals/queue-format.md draws it; tests/model/queue.ts and replacement.ts check it,
+ * and tests/model/real-queue.ts this class.
  *
  *     0            32            36        40        48     64     128     192    256    firstByteOffset
  *     | geometry   | maxAttempts | leaseMs | boot id | 0    | tail | ready | head | free | slots

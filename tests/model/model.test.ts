@@ -9,6 +9,9 @@ import { check, type Model } from "./checker.ts";
 import { type HandOnFault, handOnModel } from "./hand-on.ts";
 import { type QueueFault, type QueueOptions, queueModel } from "./queue.ts";
 import { checkReal, type RealFault, type RealOptions } from "./real-blocks.ts";
+import { type RealChannelFault, realChannel } from "./real-channel.ts";
+import { type RealQueueFault, realQueue } from "./real-queue.ts";
+import { checkInterleavings, type RealModel } from "./real-steps.ts";
 import { type ReplacementFault, replacementModel } from "./replacement.ts";
 import { type SequenceFault, sequenceModel } from "./sequence.ts";
 import { type SleepersFault, sleepersModel } from "./sleepers.ts";
@@ -223,6 +226,41 @@ describe("the class that keeps blocks itself", () => {
   const faults: RealFault[] = ["a save is left out", "the sequence stays even", "no second look"];
   test.each(faults)("the checker finds a fault in the class that keeps blocks: %s", (fault) => {
     expect(checkReal({ ...programs[0]!, fault }).violation).toBeString();
+  });
+});
+
+/** So that a model whose threads do nothing does not hold. */
+const LEAST_STATES = 400;
+
+function holdsInFact(model: RealModel): void {
+  const { violation, states } = checkInterleavings(model);
+  expect(violation ?? "").toBe("");
+  expect(states).toBeGreaterThan(LEAST_STATES);
+}
+
+describe("the classes of channel and queue themselves", () => {
+  test("the class of a queue's slots loses nothing and does nothing twice when its users die at any step", () => {
+    holdsInFact(realQueue({ producers: 1, workers: 1, deaths: 1 }));
+    holdsInFact(realQueue({ producers: 2, workers: 0, deaths: 1 }));
+    holdsInFact(realQueue({ producers: 1, workers: 2, deaths: 0 }));
+  });
+
+  const queueFaults: RealQueueFault[] = ["swaps do not compare", "burial without the owner's lock"];
+  test.each(queueFaults)("the checker finds a fault in the class of a queue's slots: %s", (fault) => {
+    expect(
+      checkInterleavings(realQueue({ producers: 1, workers: 2, deaths: 0, fault })).violation,
+    ).toBeString();
+  });
+
+  test("the classes of a channel's ring tear, lose and miscount nothing when publishers die at any step", () => {
+    holdsInFact(realChannel({ publishers: 2, before: 1, messages: 1, looks: 1, deaths: 1 }));
+    holdsInFact(realChannel({ publishers: 1, before: 2, messages: 2, looks: 1, deaths: 0 }));
+  });
+
+  const channelFaults: RealChannelFault[] = ["no second look", "a message before its payload"];
+  test.each(channelFaults)("the checker finds a fault in the classes of a channel's ring: %s", (fault) => {
+    const model = realChannel({ publishers: 1, before: 0, messages: 3, looks: 2, deaths: 0, fault });
+    expect(checkInterleavings(model).violation).toBeString();
   });
 });
 

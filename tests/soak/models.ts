@@ -5,6 +5,9 @@ import { check, type Model } from "../model/checker.ts";
 import { handOnModel } from "../model/hand-on.ts";
 import { queueModel } from "../model/queue.ts";
 import { checkReal } from "../model/real-blocks.ts";
+import { realChannel } from "../model/real-channel.ts";
+import { realQueue } from "../model/real-queue.ts";
+import { checkInterleavings, type RealModel } from "../model/real-steps.ts";
 import { replacementModel } from "../model/replacement.ts";
 import { sequenceModel } from "../model/sequence.ts";
 
@@ -78,5 +81,29 @@ console.log(
 if (violation !== undefined) {
   failures++;
   console.log(violation);
+}
+const real: [string, RealModel][] = [
+  ["the slots' class, 2 producers, 1 worker", realQueue({ producers: 2, workers: 1, deaths: 0 })],
+  ["the slots' class, 1 producer, 2 workers, 1 death", realQueue({ producers: 1, workers: 2, deaths: 1 })],
+  ["the slots' class, 1 producer, 1 worker, 2 deaths", realQueue({ producers: 1, workers: 1, deaths: 2 })],
+  [
+    "the ring's classes, 3 messages, 2 looks",
+    realChannel({ publishers: 1, before: 0, messages: 3, looks: 2, deaths: 0 }),
+  ],
+  [
+    "the ring's classes, 2 publishers, 2 messages, 1 death",
+    realChannel({ publishers: 2, before: 0, messages: 2, looks: 1, deaths: 1 }),
+  ],
+  [
+    "the ring's classes, a sequence that wraps, 1 death",
+    realChannel({ publishers: 2, before: 2 ** 31 - 1, messages: 2, looks: 1, deaths: 1 }),
+  ],
+];
+for (const [name, model] of real) {
+  const { states, violation: wrong } = checkInterleavings(model);
+  console.log(
+    `${wrong === undefined ? "holds" : "FAILS"}  ${name}: ${states} states${wrong === undefined ? "" : `, ${wrong}`}`,
+  );
+  if (wrong !== undefined) failures++;
 }
 process.exit(failures === 0 ? 0 : 1);
