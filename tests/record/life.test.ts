@@ -456,7 +456,7 @@ describe("purge", () => {
 
   test("no two openers hold the lock at once while purge runs against them", async () => {
     using temp = new TempDir();
-    const children = Array.from({ length: 3 }, () => runBun("life-opener.ts", [temp.dir, rounds(150)]));
+    const children = Array.from({ length: 3 }, () => runBun("life-opener.ts", [temp.dir, rounds(50)]));
     const purging = setInterval(() => purgeSegments(temp.dir), 1);
     const outputs = await Promise.all(children);
     clearInterval(purging);

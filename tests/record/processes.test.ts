@@ -9,8 +9,8 @@ import { runBun, spawnBun, TempDir } from "./support.ts";
 
 for (const lock of ["flock", "fcntl"] as const) {
   for (const [editors, rounds] of [
-    [4, 10_000],
-    [16, 2_000],
+    [4, 4_000],
+    [16, 800],
   ] as const) {
     if (editors === 16 && (lock === "fcntl" || isEmulated)) continue;
     test(`${editors} Editors x ${rounds} increments lose nothing, and no reader sees half an edit (${lock})`, async () => {
@@ -26,7 +26,7 @@ for (const lock of ["flock", "fcntl"] as const) {
       watcher.stdin.end();
       const seen = JSON.parse((await lines.next()).value as string);
       expect(seen).toMatchObject({ tornLocked: 0, tornSnapshots: 0, older: 0 });
-      expect(seen.locked).toBeGreaterThan(100);
+      expect(seen.locked).toBeGreaterThan(40);
       using reader = new Reader(Robot, { dir: temp.dir, lockDir: temp.dir });
       const total = editors * rounds;
       expect([reader.get("count"), reader.get("twin"), manager.version]).toEqual([total, total, total]);
@@ -38,7 +38,7 @@ test("every commit is in exactly one file when a Manager replaces files by force
   using temp = new TempDir();
   const options = { dir: temp.dir, lockDir: temp.dir, create: true, force: true };
   new Manager(Robot, options).close();
-  const jobs = [1, 2, 3].map(() => runBun("role-count.ts", ["count", temp.dir, 20_000]));
+  const jobs = [1, 2, 3].map(() => runBun("role-count.ts", ["count", temp.dir, 8_000]));
   let isOver = false;
   const done = Promise.all(jobs).finally(() => {
     isOver = true;
@@ -59,6 +59,6 @@ test("every commit is in exactly one file when a Manager replaces files by force
     expect(count).toBe(version);
     return version;
   });
-  expect(commits.reduce((a, b) => a + b)).toBe(60_000);
+  expect(commits.reduce((a, b) => a + b)).toBe(24_000);
   expect(commits.length).toBeGreaterThan(5);
 }, 240_000);

@@ -146,14 +146,14 @@ describe("on read-only memory", () => {
 });
 
 describe("between processes", () => {
-  test("two processes that add 10 million times to one atomic lose nothing", async () => {
+  test("two processes that add 2 million times to one atomic lose nothing", async () => {
     using file = new SharedFile();
     const shared = viewOf(Shared, file.map("write").buffer);
-    const times = "5000000";
+    const times = "1000000";
     using first = file.run("struct-peer.ts", "add", times);
     using second = file.run("struct-peer.ts", "add", times);
     await Promise.all([first.end(), second.end()]);
-    expect([shared.counter.load(), shared.wideCounter.load()]).toEqual([10_000_000, -200_000n] as never);
+    expect([shared.counter.load(), shared.wideCounter.load()]).toEqual([2_000_000, -200_000n] as never);
   }, 240_000);
 
   test("an atomic's notify wakes a waiter in another process", async () => {

@@ -27,8 +27,8 @@ import {
   sizeof,
   Union,
 } from "../../src/struct/index.ts";
-import { define, refusal } from "../support/define.ts";
-import { isArm64, isEmulated, rounds } from "../support/platform.ts";
+import { define, refusal, roundsOfStyle } from "../support/define.ts";
+import { isArm64, isEmulated } from "../support/platform.ts";
 import { seedOfRun } from "../support/random.ts";
 import { refereeStructs } from "../support/struct-referees.ts";
 import { hasTool } from "../support/tools.ts";
@@ -287,7 +287,7 @@ test.skipIf(!hasTool("gcc") || !hasTool("python3"))(
   async () => {
     const seed = seedOfRun();
     console.log(`SEED=${seed}`);
-    const count = rounds(300);
+    const count = roundsOfStyle(300);
     const tally = await refereeStructs(seed, count);
     expect(tally.structs).toBe(count);
     // Of a few structs there may be none that ctypes can express.

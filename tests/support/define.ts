@@ -1,10 +1,15 @@
 /** Classes that the compiler would refuse, to see what happens where nobody compiled them. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { rounds } from "./platform.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 /** The decorator style that this run is meant to be in; `tests/struct-standard.test.ts` sets the other one. */
 export const expectedStyle = process.env.DECORATORS ?? "legacy";
+
+/** How often to repeat what the decorators' style changes only by how a class is declared: fewer times in the second style. */
+export const roundsOfStyle = (count: number): number =>
+  expectedStyle === "legacy" ? rounds(count) : rounds(Math.ceil(count / 8));
 
 const library = join(import.meta.dir, "../../src/struct/index.ts");
 /** So that the compiler's design types are there, as they are where the main module is imported. */
