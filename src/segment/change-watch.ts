@@ -76,10 +76,7 @@ export class ChangeWatch {
     const changes = page?.changes ?? 0;
     const state = this.#look();
     const lead = (changes - (state.version % TWO_TO_THE_32)) | 0;
-    const isNew =
-      state.version !== this.#state.version ||
-      state.mark !== this.#state.mark ||
-      state.content !== this.#state.content;
+    const isNew = this.#isNew(state);
     if (page !== this.#page || state.content !== this.#state.content) {
       this.#lead = (lead + PENDING) | 0;
     } else if (((lead - this.#lead) | 0) > 0) {
@@ -92,16 +89,30 @@ export class ChangeWatch {
     return this.#states;
   }
 
+  #isNew({ version, mark, content }: State): boolean {
+    const before = this.#state;
+    return version !== before.version || mark !== before.mark || content !== before.content;
+  }
+
   #look(): State {
+    const segment = this.#segment;
     try {
-      this.#segment.followLock();
-      const content = this.#segment.whole();
-      return { version: content?.version ?? NO_FILE, mark: content?.mark, content };
+      const state = this.#lookOnce();
+      // What is new came by this lock. Before a sleep there is a look that finds nothing new.
+      if (this.#isNew(state)) return state;
+      const { lock } = segment;
+      segment.followLock();
+      return lock === segment.lock ? state : this.#lookOnce();
     } catch (error) {
       // Looked at from a timer or a thread's message: the user gets the error from what they call next.
       if (error instanceof ShmError) return { version: NO_FILE, mark: undefined, content: undefined };
       throw error;
     }
+  }
+
+  #lookOnce(): State {
+    const content = this.#segment.whole();
+    return { version: content?.version ?? NO_FILE, mark: content?.mark, content };
   }
 }
 

@@ -55,13 +55,17 @@ export class CommitSleep {
     this.#words = words;
   }
 
-  /** Sleeps while the count of commits is `seen`, for so long at most, and hands the wake on. It may end for no reason. */
-  until(seen: number, timeoutMs: number): void {
+  /**
+   * Sleeps while the count of commits is `seen`, for so long at most, and hands the wake on. It may end for no reason.
+   * @param awake called before the wake is handed on, for what is waited for: it must be quick, and not throw
+   */
+  until(seen: number, timeoutMs: number, awake?: () => void): void {
     const words = this.#words;
     const until = monotonicMs() + timeoutMs;
     const hasWatched = this.#watch(seen, until);
     if (!hasWatched) futexWait(words, CHANGES, seen, Math.max(0, until - monotonicMs()));
     else this.#endWatch();
+    awake?.();
     // Also after a sleep that only the time ended: the wake of this commit may have been lost with a process.
     if (hasWatched || Atomics.load(words, CHANGES) !== seen) futexWake(words, CHANGES, WAKES_PER_STEP);
   }

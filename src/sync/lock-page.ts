@@ -219,13 +219,14 @@ export class LockPage {
   /**
    * Sleeps while `changes` is `seen`, for a second at most; look again afterwards. Hands a wake on to other sleepers. Needs a
    * writable page, as a commit wakes only those that asked for it.
+   * @param awake called after the sleep, before the wake is handed on: must be quick, and not throw
    */
-  sleepUntilChange(seen: number, timeoutMs: number): void {
+  sleepUntilChange(seen: number, timeoutMs: number, awake?: () => void): void {
     this.#askForWake(seen);
     barrier();
     const atMostMs = this.#words[CANNOT_WAKE] === 0 ? SLEEP_MS_MAX : SLEEP_MS_UNWOKEN;
     // The kernel compares once more before it sleeps: a commit after `seen` was read cannot be missed.
-    this.#sleep.until(seen, Math.min(timeoutMs, atMostMs));
+    this.#sleep.until(seen, Math.min(timeoutMs, atMostMs), awake);
   }
 
   /** Wakes all sleepers of all processes, for a thread among them that is to end. */
