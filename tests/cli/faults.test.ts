@@ -269,7 +269,9 @@ const SOUND_AFTER: readonly string[] = [
 
 test("each row of the conformance suite makes a fault that a test of doctor has, or leaves a sound segment", () => {
   const page = readFileSync(join(import.meta.dir, "../../docs/internals/conformance.md"), "utf8");
-  const rows = Array.from(page.matchAll(/^\| (.{15,}?) \| (?:yes|no) /gm), ([, title = ""]) => title);
+  // Not those of the other languages: they make the same faults.
+  const [own = ""] = page.split("## C, Python");
+  const rows = Array.from(own.matchAll(/^\| (.{15,}?) \| (?:yes|no) /gm), ([, title = ""]) => title);
   const known = [...Object.keys(FOUND_BY), ...SOUND_AFTER];
   expect(rows.length).toBeGreaterThan(30);
   expect(rows.filter((row) => known.filter((start) => row.startsWith(start)).length !== 1)).toEqual([]);
