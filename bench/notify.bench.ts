@@ -185,7 +185,7 @@ const commits = (waits: boolean): Case => {
 };
 
 const FLOOR =
-  "waking a process that sleeps takes a C program the time of the row of the floor, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop; by hand that takes the time of the row of the floor of a futex. A FIFO per waiter saves one of the two (its row) and is not used: locking.md says what it costs instead.";
+  "waking a process that sleeps takes a C program the time of the row of the floor, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop; by hand that takes the time of the row of the floor of a futex. A FIFO per waiter saves one of the two (its row) and is not used: locking.md says what it costs instead, and that of all ways to wake Bun's event loop by a descriptor a bare socket is the fastest, so that nothing which commits before and copies afterwards is ahead of one (`bun bench/wakes.ts`).";
 
 const SPIN_FLOOR =
   "one commit in a hundred meets what Bun does beside: collecting garbage, compiling, other threads. A median store to a C program that looks takes the time of the row below.";
