@@ -337,6 +337,23 @@ describe.each(KINDS)("kind %s", (kind) => {
       return holds.sort((a, b) => a - b);
     }
 
+    /**
+     * Of the waits, sorted by holds meanwhile, the one at `at` saw at most so many. A machine that is busy may keep this process from
+     * running when its turn has come: up to three times.
+     */
+    async function expectFewHolds(
+      at: number,
+      most: number,
+      ...run: Parameters<typeof holdsMeanwhile>
+    ): Promise<void> {
+      let holds = await holdsMeanwhile(...run);
+      for (let tries = 1; tries < 3 && holds[at]! > most; tries++) {
+        console.log(`(again) ${holds[at]} holds meanwhile where ${most} may be`);
+        holds = await holdsMeanwhile(...run);
+      }
+      expect(holds[at]).toBeLessThanOrEqual(most);
+    }
+
     const READERS = { mode: "shared", count: 6 } as const;
     const WRITERS = { mode: "exclusive", count: 3 } as const;
     const WAITS: [string, (mode: LockMode) => (lock: RwLock) => void | Promise<void>][] = [
@@ -349,8 +366,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     test.each(WAITS)(
       "six overlapping readers let a writer through: %s",
       async (_name, take) => {
-        const holds = await holdsMeanwhile(READERS, take("exclusive"), 20);
-        expect(holds[17]).toBeLessThanOrEqual(18);
+        await expectFewHolds(17, 18, READERS, take("exclusive"), 20);
       },
       240_000,
     );
@@ -358,37 +374,34 @@ describe.each(KINDS)("kind %s", (kind) => {
     test.each(WAITS)(
       "six overlapping readers that wait asynchronously let a writer through: %s",
       async (_name, take) => {
-        const holds = await holdsMeanwhile({ ...READERS, wait: "async" }, take("exclusive"), 20);
-        expect(holds[17]).toBeLessThanOrEqual(18);
+        await expectFewHolds(17, 18, { ...READERS, wait: "async" }, take("exclusive"), 20);
       },
       240_000,
     );
 
     test("one thread with always a reader in it lets a writer through", async () => {
       const crowd = { mode: "shared", count: 1, crowds: true } as const;
-      const holds = await holdsMeanwhile(crowd, WAITS[0]![1]("exclusive"), 20);
-      expect(holds[17]).toBeLessThanOrEqual(18);
+      await expectFewHolds(17, 18, crowd, WAITS[0]![1]("exclusive"), 20);
     }, 240_000);
 
     test("one thread with always a reader in it lets a writer through, also when its readers hold the lock for long", async () => {
       const crowd = { mode: "shared", count: 1, crowds: true, holdMs: 150 } as const;
-      const holds = await holdsMeanwhile(crowd, WAITS[0]![1]("exclusive"), 2);
-      expect(holds[1]).toBeLessThanOrEqual(30);
+      await expectFewHolds(1, 30, crowd, WAITS[0]![1]("exclusive"), 2);
     }, 240_000);
 
     test("a waiter that waits asynchronously, but whose thread is busy, keeps no other from a free lock", async () => {
       using lock = open();
       lock.acquire("exclusive");
-      const child = spawnChild("stall", kind, "exclusive", "3000");
+      const child = spawnChild("stall", kind, "exclusive", "120000");
       const reader = child.stdout.getReader();
       await reader.read();
       lock.release();
       for (const mode of ["exclusive", "shared"] as const) {
-        lock.acquire(mode, { timeoutMs: 1000 });
+        lock.acquire(mode, { timeoutMs: 20_000 });
         lock.release();
         lock.acquire(mode);
         lock.release();
-        await lock.acquireAsync(mode, { timeoutMs: 1000 });
+        await lock.acquireAsync(mode, { timeoutMs: 20_000 });
         lock.release();
       }
       expect(child.exitCode).toBeNull();
@@ -396,18 +409,15 @@ describe.each(KINDS)("kind %s", (kind) => {
     }, 240_000);
 
     test("three writers that never pause let a reader through", async () => {
-      const holds = await holdsMeanwhile(WRITERS, WAITS[0]![1]("shared"), 20);
-      expect(holds[17]).toBeLessThanOrEqual(18);
+      await expectFewHolds(17, 18, WRITERS, WAITS[0]![1]("shared"), 20);
     }, 240_000);
 
     test("three writers that sleep in the kernel let a writer through that can only look now and then", async () => {
-      const holds = await holdsMeanwhile(WRITERS, WAITS[1]![1]("exclusive"), 10);
-      expect(holds[5]).toBeLessThanOrEqual(60);
+      await expectFewHolds(5, 60, WRITERS, WAITS[1]![1]("exclusive"), 10);
     }, 240_000);
 
     test("writers that wait asynchronously and one that blocks take turns", async () => {
-      const holds = await holdsMeanwhile({ ...WRITERS, wait: "async" }, WAITS[0]![1]("exclusive"), 10);
-      expect(holds[5]).toBeLessThanOrEqual(60);
+      await expectFewHolds(5, 60, { ...WRITERS, wait: "async" }, WAITS[0]![1]("exclusive"), 10);
     }, 240_000);
   });
 });
