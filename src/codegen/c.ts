@@ -1,4 +1,5 @@
 /** C11 and C++17: a header whose compiler checks every size and offset. */
+import { escapeText } from "../errors/show.ts";
 import { CodegenError } from "./error.ts";
 import { nameIn } from "./names.ts";
 import { PADDING, type Part, type Placed, piecesOf, place, type Rules } from "./place.ts";
@@ -228,7 +229,8 @@ class Header {
     if (innermost.kind === "scalar" && innermost.converted) notes.push(innermost.converted);
     if (innermost.kind === "scalar" && innermost.atomic && this.#language === "C++")
       notes.push("atomic: use std::atomic_ref or __atomic_load_n");
-    return ` /* ${notes.join(", ").replaceAll("*/", "* /")} */`;
+    // A new line behind a backslash would hide from the replacement what ends a comment.
+    return ` /* ${escapeText(notes.join(", ")).replaceAll("*/", "* /")} */`;
   }
 
   #type(

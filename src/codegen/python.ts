@@ -1,4 +1,5 @@
 /** Python 3.9 and later: ctypes classes with asserts. What ctypes lays out in its own way is declared as bytes with properties over them. */
+import { escapeText } from "../errors/show.ts";
 import { CodegenError } from "./error.ts";
 import { isName, nameIn } from "./names.ts";
 import { PADDING, type Part, type Placed, piecesOf, place, type Rules } from "./place.ts";
@@ -178,7 +179,7 @@ class Module {
   }
 }
 
-const quoted = (text: string): string => JSON.stringify(text);
+const quoted = (text: string): string => escapeText(JSON.stringify(text));
 const wrapped = (type: string): string => (type.includes(" * ") ? `(${type})` : type);
 
 function scalarType({ name, size, as }: ScalarSpec, { big, path }: Item): string {
@@ -207,7 +208,7 @@ function note({ spec }: Item): string {
     if (innermost.atomic) notes.push("atomic: ctypes has no atomic operations");
   }
   if (dims[0] === null) notes.push("a flexible array: (type * n).from_buffer(…, offset)");
-  return notes.map((text) => `, ${text}`).join("");
+  return notes.map((text) => `, ${escapeText(text)}`).join("");
 }
 
 /** From Python 3.14 on packing wants its layout named; before, the name is not looked at. */

@@ -1,4 +1,5 @@
 /** Rust: `#[repr(C)]` declarations that are checked while they are compiled. */
+import { escapeText } from "../errors/show.ts";
 import { CodegenError } from "./error.ts";
 import { isName, nameIn } from "./names.ts";
 import { PADDING, type Part, type Placed, piecesOf, place, type Rules } from "./place.ts";
@@ -205,7 +206,7 @@ function note({ spec }: Item): string {
   if (innermost.kind === "scalar" && innermost.labels) notes.push(innermost.labels.name);
   if (innermost.kind === "scalar" && innermost.converted) notes.push(innermost.converted);
   if (dims[0] === null) notes.push("a flexible array begins here");
-  return notes.map((text) => `, ${text}`).join("");
+  return notes.map((text) => `, ${escapeText(text)}`).join("");
 }
 
 function checks({ size, align, items }: Declaration, name: string): string[] {

@@ -134,6 +134,18 @@ describe.skipIf(!hasTool("python3"))("in a terminal (needs python3)", () => {
     });
   });
 
+  test("serve and mirror say what they do until they are interrupted", async () => {
+    const token = { XDG_RUNTIME_DIR: "" };
+    const [page, mirror] = await Promise.all([
+      inTerminal(["serve", "--port", "0", dir], token, 0.1),
+      inTerminal(["mirror", "publish", robot, "--to", "nats://127.0.0.1:1"], {}, 0.1),
+    ]);
+    expect(page).toMatch(/http:\/\/127\.0\.0\.1:\d+\/[\w-]{32}\//);
+    expect(mirror).toMatch(/nats:\/\/127\.0\.0\.1:1|refused|waiting/i);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals get orders so
+    expect((page + mirror).replaceAll(/\u001b\[\d+m/g, "")).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+  });
+
   /** Those that print once and end, and what is on the screen then. */
   const once: readonly (readonly [args: readonly string[], shown: RegExp])[] = [
     [["--help"], /usage: shmstruct COMMAND/],

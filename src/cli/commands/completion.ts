@@ -34,7 +34,8 @@ export const command: Command = define({
   run([shell = ""], _, out) {
     const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
     if (script === undefined) throw new UsageError(`expected bash, zsh or fish, got '${escapeText(shell)}'`);
-    out.write(script);
+    if (out.isJson) out.json({ shell, script });
+    else out.write(script);
     return undefined;
   },
 });

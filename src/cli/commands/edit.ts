@@ -22,7 +22,8 @@ export const command: Command = define({
     const before = toJson(value, 2);
     const after = edited(before);
     if (after.trim() === before) {
-      out.line("nothing changed");
+      if (out.isJson) out.json({ path: inspector.path, isChanged: false });
+      else out.line("nothing changed");
       return EXIT.done;
     }
     const next = like(parsed(after), value);

@@ -21,8 +21,9 @@ export const command: Command = define({
         `FORMAT must be one of ${exportLanguages.join(", ")}, got '${escapeText(format)}'`,
       );
     const text = exportStruct(await schemaOfSource(source, trust), language);
-    if (output === undefined) out.write(text);
-    else writeFileSync(output, text);
+    if (output !== undefined) writeFileSync(output, text);
+    else if (out.isJson) out.json({ format, text });
+    else out.write(text);
     return undefined;
   },
 });

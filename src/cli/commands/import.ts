@@ -25,8 +25,9 @@ export const command: Command = define({
   run([header = ""], { struct, include, define: defines, compiler, btf, output }, out) {
     const options = { structs: list(struct), includes: list(include), defines: list(defines), compiler };
     const { text, refused } = btf ? importBinary(header, options) : importHeader(header, options);
-    if (output === undefined) out.write(text);
-    else writeFileSync(output, text);
+    if (output !== undefined) writeFileSync(output, text);
+    else if (out.isJson) out.json({ text, refused });
+    else out.write(text);
     for (const { name, reason } of refused)
       writeSync(2, `shmstruct: ${escapeText(name)} was left out: ${escapeText(reason)}\n`);
     return refused.length > 0 ? EXIT.differs : EXIT.done;
