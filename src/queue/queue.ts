@@ -243,7 +243,10 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * @example jobs.push({ id: 7 }, { delayMs: 1000 })
    */
   push(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions = NO_OPTIONS): void {
-    if (options !== NO_OPTIONS) this.#check("push", options, { ...PUSH_OPTIONS, timeoutMs: "number" });
+    if (options !== NO_OPTIONS) {
+      this.#check("push", options, { ...PUSH_OPTIONS, timeoutMs: "number" });
+      checkTimeout(options.timeoutMs);
+    }
     if (!this.#tryPush(job, options)) this.#pushLater(job, options);
   }
 

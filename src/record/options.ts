@@ -1,6 +1,7 @@
 /** Where a role's files are, from its options. */
 import { checkOptions } from "../errors/check-options.ts";
 import { HeaderNotFoundError } from "../errors/errors.ts";
+import { show } from "../errors/show.ts";
 import { classPlace, type Place } from "../segment/place.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import { structByName } from "../struct/functions.ts";
@@ -95,6 +96,9 @@ const known = {
 /** @throws TypeError for an option that there is not, that is of another type, or that contradicts another one */
 export function checkRoleOptions(where: string, options: RoleOptions): void {
   checkOptions(where, options, known);
+  const { migrate } = options as ManagerOptionsOf<never>;
+  if (migrate !== undefined && typeof migrate !== "boolean" && typeof migrate !== "function")
+    throw new TypeError(`${where}: option migrate must be true or a function, got ${show(migrate)}`);
   if (options.name !== undefined && (options.dir !== undefined || options.tag !== undefined)) {
     throw new TypeError(`${where}: option name takes the place of dir and tag; give one or the other`);
   }

@@ -1,6 +1,7 @@
 /** Copies of segments as files of their own: whole, described, and opened without a lock. */
 import { checkOptions } from "../errors/check-options.ts";
 import { FileFormatError } from "../errors/errors.ts";
+import { checkTimeout } from "../sync/deadline.ts";
 import { type AsyncLockOptions, LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { rename } from "../sys/new-file.ts";
 import { absolutePath, exists } from "../sys/paths.ts";
@@ -24,6 +25,7 @@ export function backupSegment<C extends Content>(
   options: LockOptions = {},
 ): number {
   checkOptions("backup", options, LOCK_OPTIONS);
+  checkTimeout(options.timeoutMs);
   const content = segment.whole() ?? segment.content;
   const { footer, schemaBytes, mode } = content.file;
   if (footer === undefined)

@@ -13,9 +13,9 @@ export function throughFs<T>(call: () => T, about?: string): T {
     return call();
   } catch (error) {
     const { errno, syscall, path } = error as NodeJS.ErrnoException;
-    if (errno === undefined || syscall === undefined) throw error;
-    // node:fs counts errno numbers downwards from zero.
-    throw systemError(syscall, Math.abs(errno), path ?? about);
+    if (errno === undefined) throw error;
+    // node:fs counts errno numbers downwards from zero. Of a path that is too long Bun says no call.
+    throw systemError(syscall ?? "open", Math.abs(errno), path ?? about);
   }
 }
 

@@ -216,6 +216,7 @@ describe("jobs", () => {
       expect(queue.tryTake()).toBeUndefined();
     });
     expect(() => queue.take({ timeoutMs: -1 })).toThrow("timeoutMs must not be negative");
+    expect(() => queue.push({ id: 1 }, { timeoutMs: Number.NaN })).toThrow("timeoutMs");
     // Longer than a test may take: what ends the wait is that the job is due.
     expect(queue.take({ timeoutMs: 3_600_000 })?.data.id).toBe(1);
   });

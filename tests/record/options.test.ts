@@ -115,3 +115,15 @@ test("roles take a class by name once it is loaded", () => {
   using reader = new Reader<Robot>("Robot", { dir: temp.dir });
   expect(reader.get("count")).toBe(8);
 });
+
+test("options that are looked at only now and then are refused at once", () => {
+  using temp = new TempDir();
+  const at = { dir: temp.dir, create: true };
+  expect(() => new Manager(Robot, { ...at, migrate: 1 as never })).toThrow(
+    "option migrate must be true or a function",
+  );
+  using manager = new Manager(Robot, at);
+  expect(() => manager.backup(temp.file("copy"), { timeoutMs: -1 })).toThrow(
+    "timeoutMs must not be negative",
+  );
+});

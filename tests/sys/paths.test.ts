@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { dirname, resolve } from "node:path";
-import { absolutePath, directoryOf, isPrintable } from "../../src/sys/paths.ts";
+import { SystemError } from "../../src/errors/errors.ts";
+import { absolutePath, directoryOf, exists, isPrintable, makeDirectory } from "../../src/sys/paths.ts";
 
 test("a relative directory begins at the working directory", () => {
   expect(absolutePath("./.mmap", "Robot_.mmap")).toBe(`${process.cwd()}/.mmap/Robot_.mmap`);
@@ -26,6 +27,12 @@ test("paths are made and taken apart as node:path does it", () => {
     expect(path).toBe(resolve(dir, name));
     expect(directoryOf(path)).toBe(dirname(path));
   }
+});
+
+test("a path that is too long is an error of the library", () => {
+  for (const call of [() => exists("a".repeat(5000)), () => makeDirectory(`/tmp/${"a".repeat(5000)}`)])
+    expect(call).toThrow(expect.objectContaining({ code: "ENAMETOOLONG" }));
+  expect(() => exists("a".repeat(5000))).toThrow(SystemError);
 });
 
 test("control characters and halves of surrogate pairs cannot be printed", () => {

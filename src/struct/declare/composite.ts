@@ -241,7 +241,7 @@ export function array(
 function arrayOf(element: FieldType, dims: readonly number[]): FieldType {
   for (const n of dims) {
     if (!Number.isSafeInteger(n) || n < 0)
-      throw new RangeError(`array: a length must be a whole number from 0 on, got ${n}`);
+      throw new RangeError(`array: a length must be a whole number from 0 on, got ${show(n)}`);
   }
   const outermost = dims.reduceRight<FieldType>((inner, n) => new ArrayType(inner, n), element);
   return dims.length === 0 ? new ArrayType(element, null) : outermost;

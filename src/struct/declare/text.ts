@@ -1,5 +1,6 @@
 /** Text in fixed-size fields. */
 import { checkOptions } from "../../errors/check-options.ts";
+import { show } from "../../errors/show.ts";
 import { bytesBackend, type TextEncoding } from "../memory/bytes-backend.ts";
 import type { Memory } from "../memory/memory.ts";
 import { readText, type TextFormat } from "../memory/private-text.ts";
@@ -75,7 +76,7 @@ export function chars(
 }
 
 function textOf(size: number | undefined, options: { encoding?: TextEncoding | undefined }): CType<string> {
-  const where = `chars(${size ?? ""})`;
+  const where = `chars(${size === undefined ? "" : typeof size === "number" ? size : show(size)})`;
   checkOptions(where, options, { encoding: "string" });
   const { encoding = "utf8" } = options;
   const codec = Object.hasOwn(codecs, encoding) ? codecs[encoding] : undefined;
