@@ -338,6 +338,9 @@ const row = (what: string, ours: string, other: string, aim?: Row["aim"]): Row =
   ...(aim && { aim }),
 });
 
+const ASLEEP_FLOOR =
+  "both ends wait in their event loops, which cannot sleep on a futex: a thread does, and wakes the loop, so each way has two wakes where a socket has one. One wake takes programs in C the time of the row of the floor; what a thread and an event loop take by hand stands in the table of row 9.";
+
 const suite: Suite = {
   title: "Messages between processes: channels",
   file: import.meta.filename,
@@ -370,6 +373,7 @@ const suite: Suite = {
     "iceoryx, both spin": iceoryxProgram("iceoryx-echo"),
     "C, a flag and 64 bytes": cProgram("one-way", "flag"),
     "C, a channel's slot by hand": cProgram("one-way", "slot"),
+    "C, 64 bytes and a futex, asleep": cProgram("one-way", "sleep"),
   }),
   rows: [
     {
@@ -378,12 +382,21 @@ const suite: Suite = {
     },
     {
       ...row("64 B one way, receivers asleep", ASLEEP, "Unix socket", { atMost: 1.1 }),
+      floor: ASLEEP_FLOOR,
       headline: "A message of 64 bytes through a channel, both sides asleep",
     },
     row("64 B one way, spinning", SPINNING, "iceoryx, both spin", { atLeast: 1 }),
     row("64 B one way, spinning; the floor", SPINNING, "C, a flag and 64 bytes"),
     row("64 B one way, spinning; the protocol in C", SPINNING, "C, a channel's slot by hand"),
-    row("64 B one way, receivers asleep", ASLEEP, "process.send", { atLeast: 1 }),
+    {
+      ...row("64 B one way, receivers asleep", ASLEEP, "process.send", { atLeast: 1 }),
+      floor: ASLEEP_FLOOR,
+    },
+    row(
+      "64 B one way, receivers asleep; the floor: one wake in C",
+      ASLEEP,
+      "C, 64 bytes and a futex, asleep",
+    ),
     row("64 B one way, receivers asleep", ASLEEP, "BroadcastChannel"),
     row("64 B one way, spinning", SPINNING, "POSIX message queue", { atLeast: 1 }),
     {

@@ -1,8 +1,11 @@
-// The floor of a message of 64 bytes between two processes that spin.
+// The floor of a message of 64 bytes between two processes that spin, or sleep.
 //   one-way flag   64 bytes and a flag on a line of its own, copied in and copied out: no header, no history, no count of what was lost
 //   one-way slot   the stores and loads of a channel's slot by hand: odd, header, payload, time, even, next; look, copy, second look
+//   one-way sleep  as flag, but who takes sleeps on a futex until it is woken
 #include "common.h"
+#include <linux/futex.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 enum { BYTES = 64, SLOTS = 1024, ROUNDS = 50000, WARM_UP = 20000 };
@@ -26,6 +29,17 @@ static void give_flag(struct side *side, uint32_t k, const char *bytes) {
 static void take_flag(struct side *side, uint32_t k, char *bytes) {
   while (atomic_load_explicit(&side->slots[0].sequence, memory_order_acquire) != k + 1) {
   }
+  memcpy(bytes, side->slots[0].bytes, BYTES);
+}
+
+static void give_asleep(struct side *side, uint32_t k, const char *bytes) {
+  give_flag(side, k, bytes);
+  syscall(SYS_futex, &side->slots[0].sequence, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void take_asleep(struct side *side, uint32_t k, char *bytes) {
+  while (atomic_load_explicit(&side->slots[0].sequence, memory_order_acquire) != k + 1)
+    syscall(SYS_futex, &side->slots[0].sequence, FUTEX_WAIT, k, NULL, NULL, 0);
   memcpy(bytes, side->slots[0].bytes, BYTES);
 }
 
@@ -58,9 +72,10 @@ static void take_slot(struct side *side, uint32_t k, char *bytes) {
 }
 
 int main(int argc, char **argv) {
-  int is_slot = argc > 1 && strcmp(argv[1], "slot") == 0;
-  void (*give)(struct side *, uint32_t, const char *) = is_slot ? give_slot : give_flag;
-  void (*take)(struct side *, uint32_t, char *) = is_slot ? take_slot : take_flag;
+  const char *way = argc > 1 ? argv[1] : "flag";
+  int is_slot = strcmp(way, "slot") == 0, sleeps = strcmp(way, "sleep") == 0;
+  void (*give)(struct side *, uint32_t, const char *) = is_slot ? give_slot : sleeps ? give_asleep : give_flag;
+  void (*take)(struct side *, uint32_t, char *) = is_slot ? take_slot : sleeps ? take_asleep : take_flag;
   struct side *sides = mmap(NULL, 2 * sizeof *sides, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (sides == MAP_FAILED) { perror("mmap"); return 1; }
   char bytes[BYTES] = {1};
