@@ -990,6 +990,7 @@ static inline int shms_i_watch_changes(shms_i_page *page, uint32_t seen, int64_t
   /* Different for each thread; for those of other containers, whose numbers are the same, the addresses differ. */
   uint32_t me = (uint32_t)syscall(SYS_gettid) * 2654435761u ^ (uint32_t)((uintptr_t)page >> 12);
   int64_t now = shms_i_now_ns(CLOCK_MONOTONIC);
+  uint32_t cannot_wake = shms_i_load(&page->cannot_wake);
   if (me == 0) me = 1;
   while (now + SHMS_I_WATCH_EVERY_NS < until && shms_i_takes_watch(page, me, now)) {
     /* Three looks when it is alone: longer than another one takes that is about to sleep, and counts on it. */
@@ -1001,11 +1002,26 @@ static inline int shms_i_watch_changes(shms_i_page *page, uint32_t seen, int64_t
       /* The wake of a commit may have been lost while none watched. */
       if (is_new) shms_i_futex_wake(&page->changes, 2);
       is_new = 0;
+      /* A writer has come that cannot wake: all are to look for themselves from now on. */
+      if (!cannot_wake && shms_i_load(&page->cannot_wake) != 0) {
+        shms_i_futex_wake(&page->changes, INT_MAX);
+        return 1;
+      }
     }
     /* First this, then the look whether another one came: one of the two sees the other. */
     __atomic_store_n(&page->watched, 0u, __ATOMIC_SEQ_CST);
   }
   return 0;
+}
+
+/* Sleeps without watching. One that is alone looks every 100 ms whether a writer has come that cannot wake. */
+static inline void shms_i_sleep_unwatched(shms_i_page *page, uint32_t seen, int64_t until) {
+  int alone = shms_i_load(&page->watched) == 0 && shms_i_load(&page->cannot_wake) == 0;
+  for (int64_t now = shms_i_now_ns(CLOCK_MONOTONIC); now < until; now = shms_i_now_ns(CLOCK_MONOTONIC)) {
+    int64_t end = alone && until - now > 100000000 ? now + 100000000 : until;
+    if (shms_i_futex_wait_as(&page->changes, seen, end, UINT32_MAX) != ETIMEDOUT) return;
+    if (!alone || shms_i_load(&page->cannot_wake) != 0) return;
+  }
 }
 
 /* Sleeps while `changes` is `seen`, and hands the wake on. */
@@ -1022,8 +1038,7 @@ static inline void shms_i_sleep_until_change(shms_i_page *page, uint32_t seen, i
     __atomic_store_n(&page->sleeper, UINT32_MAX, __ATOMIC_SEQ_CST);
     __atomic_store_n(&page->watched, 0u, __ATOMIC_SEQ_CST);
   } else {
-    int64_t rest = until - shms_i_now_ns(CLOCK_MONOTONIC);
-    shms_i_futex_wait(&page->changes, seen, rest > 0 ? rest : 0);
+    shms_i_sleep_unwatched(page, seen, until);
   }
   /* After `watched` is 0: one of those that are woken finds that none watches. */
   if (has_watched || shms_i_load(&page->changes) != seen) shms_i_futex_wake(&page->changes, 2);

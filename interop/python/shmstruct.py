@@ -339,13 +339,23 @@ class _Page:
             # First this, then the wakes: one of those that are woken finds that none watches.
             _atomics.store(self.map.address + 4 * _WATCHED, 0)
         else:
-            self.sleep(_CHANGES, seen, max(0, until - time.monotonic()))
+            self._sleep_unwatched(seen, until)
         if has_watched or self.words[_CHANGES] != seen:
             self.wake(_CHANGES, 2)
 
+    def _sleep_unwatched(self, seen, until):
+        """Sleeps without watching. One that is alone looks every 100 ms whether a writer has come that cannot wake."""
+        address, now = self.map.address + 4 * _CHANGES, time.monotonic()
+        alone = not self.words[_WATCHED] and not self.words[_CANNOT_WAKE]
+        while now < until:
+            end = min(until, now + 0.1) if alone else until
+            if not _futex_wait_as(address, seen, end, 0xFFFFFFFF) or not alone or self.words[_CANNOT_WAKE]:
+                return
+            now = time.monotonic()
+
     def _watch_changes(self, seen, until):
         """Sleeps as the watcher, which looks every 8 ms, as long as one is needed. Whether the sleep is over."""
-        address, now = self.map.address + 4 * _CHANGES, time.monotonic()
+        address, now, cannot_wake = self.map.address + 4 * _CHANGES, time.monotonic(), self.words[_CANNOT_WAKE]
         me = hash((threading.get_native_id(), self.map.address)) & 0xFFFFFFFF or 1
         while now + _WATCH_EVERY < until and self._takes_watch(me, now):
             alone, is_new = 0, True
@@ -360,6 +370,10 @@ class _Page:
                     # The wake of a commit may have been lost while none watched.
                     _futex_wake(address, 2)
                     is_new = False
+                if not cannot_wake and self.words[_CANNOT_WAKE]:
+                    # A writer has come that cannot wake: all are to look for themselves from now on.
+                    _futex_wake(address, 0x7FFFFFFF)
+                    return True
                 alone = 0 if _futex_has_sleepers(address) else alone + 1
             # First this, then the look whether another one came: one of the two sees the other.
             _atomics.store(self.map.address + 4 * _WATCHED, 0)

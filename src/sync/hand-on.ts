@@ -10,6 +10,8 @@
  * | watching | the first 8 ms without a commit | watching | wakes 2: none may have watched when a wake was lost |
  * | watching | 8 ms without a commit, others sleep | watching | `watched` := now |
  * | watching | three times 8 ms without a commit, no other one sleeps | awake, goes to sleep | `watched` := 0 |
+ * | asleep, not watched over | 100 ms without a commit | asleep | looks whether a writer has come that cannot wake (`cannotWake`); awake if so |
+ * | watching | 8 ms without a commit, and a writer has come that cannot wake | awake | wakes all |
  * | watching | commit, wake, time over | awake | `sleeper` := others, `watched` := 0, then wakes 2: one of them watches next |
  *
  * A commit wakes one sleeper that does not watch; the watcher is woken by another sleeper, or wakes by itself. So no single
@@ -17,7 +19,7 @@
  */
 import { monotonicMs } from "../sys/clock.ts";
 import { futexHasSleepers, futexWait, futexWaitAs, futexWake, futexWakeOf } from "../sys/libc/futex.ts";
-import { CHANGES, SLEEPER, WATCHED } from "./lock-page-format.ts";
+import { CANNOT_WAKE, CHANGES, LOOK_ALONE_MS, SLEEPER, WATCHED } from "./lock-page-format.ts";
 
 /** How often the watcher looks, in milliseconds. */
 const WATCH_EVERY_MS = 8;
@@ -63,16 +65,27 @@ export class CommitSleep {
     const words = this.#words;
     const until = monotonicMs() + timeoutMs;
     const hasWatched = this.#watch(seen, until);
-    if (!hasWatched) futexWait(words, CHANGES, seen, Math.max(0, until - monotonicMs()));
+    if (!hasWatched) this.#sleep(seen, until);
     else this.#endWatch();
     awake?.();
     // Also after a sleep that only the time ended: the wake of this commit may have been lost with a process.
     if (hasWatched || Atomics.load(words, CHANGES) !== seen) futexWake(words, CHANGES, WAKES_PER_STEP);
   }
 
+  /** Sleeps without watching. One that is alone finds out itself that a writer has come that cannot wake. */
+  #sleep(seen: number, until: number): void {
+    const words = this.#words;
+    const isAlone = Atomics.load(words, WATCHED) === 0 && Atomics.load(words, CANNOT_WAKE) === 0;
+    for (let left = until - monotonicMs(); left > 0; left = until - monotonicMs()) {
+      const result = futexWait(words, CHANGES, seen, isAlone ? Math.min(left, LOOK_ALONE_MS) : left);
+      if (result !== "timed-out" || !isAlone || Atomics.load(words, CANNOT_WAKE) !== 0) return;
+    }
+  }
+
   /** Sleeps as the watcher, as long as one is needed and there is no other. @returns whether the sleep is over */
   #watch(seen: number, until: number): boolean {
     let now = monotonicMs();
+    const seesWriter = Atomics.load(this.#words, CANNOT_WAKE) !== 0;
     while (now + WATCH_EVERY_MS < until && this.#takesWatch(now)) {
       for (
         let alone = 0, isNew = true;
@@ -85,11 +98,19 @@ export class CommitSleep {
         if (result !== "timed-out" || now >= until) return true;
         // The wake of a commit may have been lost while none watched.
         if (isNew) futexWake(this.#words, CHANGES, WAKES_PER_STEP);
+        if (this.#cannotBeWoken(seesWriter)) return true;
       }
       // First this, then the look whether another one came: one of the two sees the other.
       Atomics.store(this.#words, WATCHED, 0);
     }
     return false;
+  }
+
+  /** Whether a writer has come that cannot wake: then all are to look for themselves from now on. */
+  #cannotBeWoken(isKnown: boolean): boolean {
+    if (isKnown || Atomics.load(this.#words, CANNOT_WAKE) === 0) return false;
+    futexWake(this.#words, CHANGES);
+    return true;
   }
 
   /** Before the wakes: one of those that are woken finds that none watches. One that was about to sleep may have counted on this watcher. */

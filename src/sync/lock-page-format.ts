@@ -42,6 +42,16 @@ export const WATCHED = 140 / 4;
 export const SLEEPER = 144 / 4;
 export const GENERATIONS = 192 / 4;
 
+/** How often a sleeper without a watcher looks whether a writer has come that cannot wake, in milliseconds. */
+export const LOOK_ALONE_MS = 100;
+
+/**
+ * Whether `wakeUntil` is at `number` or a little beyond. Numbers wrap, and perhaps no sleeper has asked for a wake for billions
+ * of commits: what is far ahead is far behind.
+ */
+export const isAhead = (wakeUntil: number, number: number): boolean =>
+  ((wakeUntil - number) | 0) >>> 16 === 0;
+
 /** Versions are exact in JavaScript up to here; a larger number is nonsense. */
 export const MAX_GENERATIONS = 2 ** 21 - 1;
 

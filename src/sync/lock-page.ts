@@ -21,6 +21,7 @@ import {
   CANNOT_WAKE,
   CHANGES,
   GENERATIONS,
+  isAhead,
   LOOKS,
   MAX_GENERATIONS,
   openIfPossible,
@@ -254,9 +255,3 @@ export class LockPage {
     this.close();
   }
 }
-
-/**
- * Whether `wakeUntil` is at `number` or a little beyond. Numbers wrap, and perhaps no sleeper has asked for a wake for billions
- * of commits: what is far ahead is far behind.
- */
-const isAhead = (wakeUntil: number, number: number): boolean => ((wakeUntil - number) | 0) >>> 16 === 0;

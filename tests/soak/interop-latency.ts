@@ -2,7 +2,7 @@
  * How soon a commit is seen, from each language in each other one: `bun tests/soak/interop-latency.ts [seconds]`. A writer commits once a
  * millisecond; a watcher sleeps for changes (`changes()` in Bun and Node.js, the descriptor of shms_watch_start in C, `wait_for_change`
  * in Python), copies the record and compares the time that stands in it. Aims on an idle machine: median under 100 us and all within 1 ms;
- * from and in Node.js within 5 ms.
+ * from and in Node.js all within 5 ms, its first commit under a lock included.
  */
 import { Manager } from "../../src/index.ts";
 import { languages, participantEnvironment, participants } from "../interop/languages.ts";
@@ -23,8 +23,6 @@ async function agesOf(
 ): Promise<number[]> {
   using dir = temporaryDirectory();
   using _ = new Manager(Ledger, { dir: dir.path, create: true });
-  // From its first opening of the lock's page on the others know that Node.js cannot wake them.
-  if (writer === "Node.js") await spawn(commands[writer]("snapshots", dir.path, "1")).exited;
   const lines = linesOf(spawn(commands[watcher]("sees", dir.path, String(commits))).stdout);
   await lines.next();
   const writing = spawn(commands[writer]("ticks", dir.path, String(commits)));
@@ -36,13 +34,19 @@ async function agesOf(
 
 console.log(`${commits} commits, one a millisecond; the age in us at which they were seen`);
 console.log(
-  "| watcher | writer | seen | median | 99 % | 99.9 % | most |\n| --- | --- | --- | --- | --- | --- | --- |",
+  "| watcher | writer | seen | median | 99 % | 99.9 % | most | aim |\n| --- | --- | --- | --- | --- | --- | --- | --- |",
 );
+let missed = 0;
 for (const watcher of languages) {
   for (const writer of languages) {
     const ages = await agesOf(watcher, writer);
     const at = (part: number): number =>
       Math.round(ages[Math.min(ages.length - 1, Math.floor(ages.length * part))] ?? 0);
-    console.log(`| ${[watcher, writer, ages.length, at(0.5), at(0.99), at(0.999), at(1)].join(" | ")} |`);
+    const hasNode = watcher === "Node.js" || writer === "Node.js";
+    const isMet = ages.length > 0 && (hasNode ? at(1) <= 5000 : at(0.5) < 100 && at(1) <= 1000);
+    if (!isMet) missed++;
+    const figures = [at(0.5), at(0.99), at(0.999), at(1), isMet ? "met" : "missed"];
+    console.log(`| ${[watcher, writer, ages.length, ...figures].join(" | ")} |`);
   }
 }
+console.log(missed === 0 ? "all aims met" : `${missed} of ${languages.length ** 2} aims missed`);
