@@ -371,6 +371,7 @@ const suite: Suite = {
   programs: () => ({
     "boost message_queue, both spin": boostProgram("boost-queue", "echo"),
     "iceoryx, both spin": iceoryxProgram("iceoryx-echo"),
+    "iceoryx2, both spin": { missing: "it is in neither npm nor Debian" },
     "C, a flag and 64 bytes": cProgram("one-way", "flag"),
     "C, a channel's slot by hand": cProgram("one-way", "slot"),
     "C, 64 bytes and a futex, asleep": cProgram("one-way", "sleep"),
@@ -386,6 +387,7 @@ const suite: Suite = {
       headline: "A message of 64 bytes through a channel, both sides asleep",
     },
     row("64 B one way, spinning", SPINNING, "iceoryx, both spin", { atLeast: 1 }),
+    row("64 B one way, spinning", SPINNING, "iceoryx2, both spin", { atLeast: 1 }),
     row("64 B one way, spinning; the floor", SPINNING, "C, a flag and 64 bytes"),
     row("64 B one way, spinning; the protocol in C", SPINNING, "C, a channel's slot by hand"),
     {

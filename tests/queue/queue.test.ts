@@ -497,7 +497,7 @@ describe("files", () => {
   test("info shows the counts, the options and the owners of a queue", () => {
     using queue = works({ leaseMs: 1000, maxAttempts: 3 });
     for (const id of [1, 2]) queue.push({ id });
-    using _job = queue.take()!;
+    using job = queue.take()!;
     const info = queue.info();
     expect(info).toMatchObject({
       kind: "queue",
@@ -509,6 +509,9 @@ describe("files", () => {
     });
     expect(info.owners).toEqual([{ owner: 1, pid: process.pid, taken: 1, isAlive: true }]);
     expect(Math.abs(info.oldestTakenAt! - Date.now())).toBeLessThan(60_000);
+    expect(Math.abs(queue.oldest! - info.oldestTakenAt!)).toBeLessThan(60_000);
+    job.done();
+    expect(queue.oldest).toBeUndefined();
   });
 
   test("a user of a queue whose file was deleted finds out", async () => {
