@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Program } from "./harness.ts";
+import { isQuick, type Program } from "./harness.ts";
 
 const here = import.meta.dirname;
 const peers = join(here, "peers");
@@ -13,12 +13,12 @@ const build = join(here, "node_modules", ".peers");
 /** Peers that not every registry has; in bench/package.json they would keep the others from being installed. */
 const ELSEWHERE: Readonly<Record<string, string>> = { "@rotu/structview": "0.10.0", bullmq: "5.81.5" };
 
-/** Installs the packages of bench/package.json, and those that may be missing, if they are not there. */
+/** Installs the packages of bench/package.json, and those that may be missing, if they are not there; the latter not for a quick run, as to look for them takes half of its time. */
 export function installPackages(): void {
   if (!isNewer(join(here, "node_modules", ".package-lock.json"), join(here, "package-lock.json")))
     npm("all peers from npm", "ci");
   const names = Object.keys(ELSEWHERE);
-  if (names.every(hasPackage)) return;
+  if (isQuick || names.every(hasPackage)) return;
   // All at once, as npm removes what it was not told of; one by one where that fails, so that the last one that is there stays.
   for (const some of [names, ...names.map((name) => [name])]) {
     const packages = some.map((name) => `${name}@${ELSEWHERE[name]}`);
