@@ -48,18 +48,26 @@ test("the compiled main module exports what the source exports", () => {
   expect(JSON.parse(output)).toEqual(Object.keys(mainInSource).sort());
 });
 
-test("importing the main module loads structs and roles, and nothing of files, locks and waiting", () => {
+/** A file of dist/ and what is loaded with it at once. */
+function loadedWith(start: string): string[] {
   const dist = join(shop.project({}, {}), "node_modules", "shmstruct", "dist");
-  const loaded = new Set([join(dist, "index.js")]);
+  const loaded = new Set([join(dist, start)]);
   for (const file of loaded) {
     const imports = new Bun.Transpiler({ loader: "js" }).scanImports(readFileSync(file));
     for (const { kind, path } of imports) {
       if (kind === "import-statement" && path.startsWith(".")) loaded.add(join(file, "..", path));
     }
   }
-  const names = Array.from(loaded, (file) => relative(dist, file)).sort();
-  const chunks = ["main-later", "main"].map((name) => `chunks/${name}.js`);
-  expect(names).toEqual([...chunks, "index.js"]);
+  return Array.from(loaded, (file) => relative(join(dist, "chunks"), file)).sort();
+}
+
+test("importing the main module loads structs and roles, and nothing of files, locks and waiting", () => {
+  expect(loadedWith("index.js")).toEqual(["../index.js", "main-later.js", "main.js"]);
+});
+
+test("opening a role loads views, files and locks besides, and nothing of making, listing and waiting", () => {
+  const opening = loadedWith("chunks/opening.js");
+  expect(opening).toEqual(["main-later.js", "main.js", "opening-later.js", "opening.js", "views.js"]);
 });
 
 test("the command that package.json's bin names runs from node_modules/.bin", () => {
