@@ -3,8 +3,14 @@ import "../sys/bytes-backend.ts";
 import "../sys/futex-backend.ts";
 import "../sys/reflect-metadata.ts";
 
-export type { Message as MessageData, MessageInit, PayloadClass } from "../segment/payload.ts";
-export { type ChannelPlace, Loan, Publisher, type PublisherOptions, type SendOptions } from "./publisher.ts";
+export type {
+  Message as MessageData,
+  MessageInit,
+  PayloadClass,
+  SlotsOptions,
+  SlotsPlace as ChannelPlace,
+} from "../segment/payload.ts";
+export { Loan, Publisher, type PublisherOptions, type SendOptions } from "./publisher.ts";
 export type { From } from "./ring.ts";
 export {
   type Message,

@@ -4,41 +4,27 @@ import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { restoreSegment } from "../segment/backup.ts";
 import { createSegment, removeSegment } from "../segment/create.ts";
 import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
-import { type Message, type MessageInit, Payload, type PayloadClass } from "../segment/payload.ts";
+import {
+  type Message,
+  type MessageInit,
+  Payload,
+  type PayloadClass,
+  SLOTS_OPTIONS,
+  type SlotsOptions,
+} from "../segment/payload.ts";
 import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { checkMilliseconds, checkTimeout } from "../sync/deadline.ts";
 import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { realtime } from "../sys/clock.ts";
-import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { type ChannelContent, channelPlan, channelType } from "./channel-content.ts";
 import type { RingWriter } from "./ring.ts";
 
-/** Where a channel is. @example new Subscriber(Frame, { dir: "/dev/shm/camera", tag: "left" }) */
-export interface ChannelPlace extends Trust {
-  /** Directory of the file. Default `"./.mmap"`; large channels belong in memory: `"/dev/shm/…"`. */
-  readonly dir?: string | undefined;
-  /** Tells several channels of one class apart: `<dir>/<Class>_<tag>.channel`. Default empty. */
-  readonly tag?: string | undefined;
-  /** Instead of a directory: the name of a POSIX shared memory object, `"/frames"` (Linux). */
-  readonly name?: string | undefined;
-  /** The class name in the file's name. Default: the class's own, `Bytes` for `Uint8Array`. */
-  readonly className?: string | undefined;
-}
-
 /** Options of `new Publisher`. @example { dir, slots: 8, create: true, waitMs: 5000 } */
-export interface PublisherOptions extends ChannelPlace {
-  /** Make the channel when it is missing. Default false. */
-  readonly create?: boolean | undefined;
-  /** With `create`: replace a channel that is there, with its messages. Default false. */
-  readonly force?: boolean | undefined;
+export interface PublisherOptions extends SlotsOptions {
   /** How many messages the ring holds: a power of two. Subscribers may be that far behind. Default 8. */
   readonly slots?: number | undefined;
-  /** Bytes of a message at most. Default: those of the struct; needed for `Uint8Array`. */
-  readonly payloadBytes?: number | undefined;
-  /** Permissions of the files made, not reduced by the umask. Default 0o600. */
-  readonly mode?: number | undefined;
   /** Milliseconds to wait for a publisher that is still there; 0: an error at once. A dead one is never waited for. Default 1000. */
   readonly waitMs?: number | undefined;
   /** Whether a message begins with zeros; false: with what the slot held before, which is faster for large messages. Default true. */
@@ -54,18 +40,10 @@ export interface SendOptions {
 }
 
 const known = {
-  dir: "string",
-  tag: "string",
-  name: "string",
-  className: "string",
-  create: "boolean",
-  force: "boolean",
+  ...SLOTS_OPTIONS,
   slots: "number",
-  payloadBytes: "number",
-  mode: "number",
   waitMs: "number",
   clear: "boolean",
-  ...TRUST_OPTIONS,
 } as const;
 
 const sendKnown = { type: "number", length: "number" } as const;

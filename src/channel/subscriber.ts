@@ -3,7 +3,13 @@ import { ClosedError } from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { backupSegment } from "../segment/backup.ts";
 import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
-import { type Message as Data, Payload, type PayloadClass } from "../segment/payload.ts";
+import {
+  type Message as Data,
+  Payload,
+  type PayloadClass,
+  SLOTS_PLACE,
+  type SlotsPlace,
+} from "../segment/payload.ts";
 import { classPlace } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
@@ -11,13 +17,11 @@ import type { DeepReadonly } from "../struct/declare/type-utils.ts";
 import { checkSignal, checkSpin, checkTimeout, Deadline } from "../sync/deadline.ts";
 import type { Changes, WaitOptions } from "../sync/notifier.ts";
 import { toMilliseconds } from "../sys/clock.ts";
-import { TRUST_OPTIONS } from "../sys/trust.ts";
 import { type ChannelContent, channelType } from "./channel-content.ts";
-import type { ChannelPlace } from "./publisher.ts";
 import type { From, RingReader } from "./ring.ts";
 
 /** Options of `new Subscriber`. @example { dir, tag: "left", from: "oldest" } */
-export interface SubscriberOptions extends ChannelPlace {
+export interface SubscriberOptions extends SlotsPlace {
   /**
    * Where to begin: `"newest"` (default), the newest message that is there; `"oldest"`, the oldest one; `"next"`, the
    * next one to come.
@@ -73,14 +77,7 @@ export interface Message<T> extends MessageInfo {
   readonly data: T;
 }
 
-const known = {
-  dir: "string",
-  tag: "string",
-  name: "string",
-  className: "string",
-  from: "string",
-  ...TRUST_OPTIONS,
-} as const;
+const known = { ...SLOTS_PLACE, from: "string" } as const;
 const receiveKnown = { timeoutMs: "number", spinMs: "number" } as const;
 /** Looks for a message between two looks at the clock: some 20 µs. */
 const LOOKS_PER_CLOCK = 1000;
@@ -171,9 +168,10 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   }
 
   /**
-   * The next message as a private copy; undefined without one (after `timeoutMs`).
-   * @throws ClosedError; FileFormatError once the file was truncated; DeadlockError for a wait in the thread of the publisher;
-   *   TypeError, RangeError for the options
+   * The next message as a private copy; undefined without one (after `timeoutMs`). A message that is there costs no system call, so
+   * a file that is truncated by hand kills the process that touches what is gone; only a wait looks at its length before.
+   * @throws ClosedError; FileFormatError when a wait finds the file truncated, or another file in its place is damaged;
+   *   DeadlockError for a wait in the thread of the publisher; TypeError, RangeError for the options
    * @example const message = subscriber.receive({ timeoutMs: 100 });
    */
   receive(options?: ReceiveOptions): Message<T> | undefined {
@@ -210,9 +208,10 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
   }
 
   /**
-   * The next message as a private copy, without blocking the event loop; undefined after `timeoutMs`.
-   * @throws ClosedError; FileFormatError once the file was truncated; DeadlockError for a wait in the thread of the
-   *   publisher; TypeError, RangeError for the options; the signal's reason
+   * The next message as a private copy, without blocking the event loop; undefined after `timeoutMs`. As `receive`, it looks at the
+   * file's length only when it waits.
+   * @throws ClosedError; FileFormatError when a wait finds the file truncated, or another file in its place is damaged;
+   *   DeadlockError for a wait in the thread of the publisher; TypeError, RangeError for the options; the signal's reason
    * @example const message = await subscriber.receiveAsync({ signal });
    */
   async receiveAsync(options: ReceiveAsyncOptions = {}): Promise<Message<T> | undefined> {
@@ -239,8 +238,8 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
 
   /**
    * The newest message, if it was not received yet, as a private copy. Those before it are skipped, and count as missed.
-   * @throws ClosedError; FileFormatError once the file was truncated; DeadlockError for a wait in the thread of the
-   *   publisher; TypeError, RangeError for the options
+   * It does not look at the file's length: see `receive`.
+   * @throws ClosedError; FileFormatError when another file in the place of this one is damaged
    * @example const pose = subscriber.latest()?.data ?? lastPose;
    */
   latest(): Message<T> | undefined {

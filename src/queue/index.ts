@@ -3,7 +3,7 @@ import "../sys/bytes-backend.ts";
 import "../sys/futex-backend.ts";
 import "../sys/reflect-metadata.ts";
 
-export type { Message, MessageInit, PayloadClass } from "../segment/payload.ts";
+export type { Message, MessageInit, PayloadClass, SlotsOptions, SlotsPlace } from "../segment/payload.ts";
 export { type FailOptions, Job } from "./job.ts";
 export type {
   OpenQueueOptions,

@@ -1,31 +1,15 @@
 import { checkOptions } from "../errors/check-options.ts";
+import { SLOTS_OPTIONS, type SlotsOptions } from "../segment/payload.ts";
 import type { WaitForFileOptions } from "../segment/wait-for-file.ts";
 import { checkMilliseconds, checkTimeout } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
-import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import { checkDelay } from "./job.ts";
 import { MAX_ATTEMPTS } from "./slots.ts";
 
 /** Options of `new Queue`. @example { dir, slots: 1024, create: true, maxAttempts: 5 } */
-export interface QueueOptions extends Trust {
-  /** Directory of the file. Default `"./.mmap"`. */
-  readonly dir?: string | undefined;
-  /** Tells several queues of one class apart: `<dir>/<Class>_<tag>.queue`. Default empty. */
-  readonly tag?: string | undefined;
-  /** Instead of a directory: the name of a POSIX shared memory object, `"/jobs"` (Linux). */
-  readonly name?: string | undefined;
-  /** The class name in the file's name. Default: the class's own, `Bytes` for `Uint8Array`. */
-  readonly className?: string | undefined;
-  /** Make the queue when it is missing. Default false. */
-  readonly create?: boolean | undefined;
-  /** With `create`: replace a queue that is there, with its jobs. Default false. */
-  readonly force?: boolean | undefined;
+export interface QueueOptions extends SlotsOptions {
   /** How many jobs there may be: a power of two, at most 2^20. Fixed at creation, but see `resize`. Default 1024. */
   readonly slots?: number | undefined;
-  /** Bytes of a job at most. Default: those of the struct; needed for `Uint8Array`. */
-  readonly payloadBytes?: number | undefined;
-  /** Permissions of the files made, not reduced by the umask. Default 0o600. */
-  readonly mode?: number | undefined;
   /** Attempts before a job goes to the dead letters, 1 to 254, or 0 for the most there are: 254. Fixed at creation. Default 0. */
   readonly maxAttempts?: number | undefined;
   /**
@@ -88,19 +72,11 @@ export interface ResizeOptions {
 
 /** The options of a queue, for `checkOptions`. */
 export const QUEUE_OPTIONS = {
-  dir: "string",
-  tag: "string",
-  name: "string",
-  className: "string",
-  create: "boolean",
-  force: "boolean",
+  ...SLOTS_OPTIONS,
   slots: "number",
-  payloadBytes: "number",
-  mode: "number",
   maxAttempts: "number",
   leaseMs: "number",
   timeoutMs: "number",
-  ...TRUST_OPTIONS,
 } as const;
 /** The options of a push, for `checkOptions`. */
 export const PUSH_OPTIONS = { delayMs: "number", length: "number" } as const;

@@ -234,7 +234,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    * @param job a value (members that are not given are 0), or a function that fills the job in its slot. A function may
    *   return the length of raw bytes
    * @returns false when the queue is full
-   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError
+   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError or
+   *   FileFormatError once the file was deleted or truncated, which is looked for once a second: a truncated file kills the process
+   *   that touches it before
    */
   tryPush(job: MessageInit<T> | ((data: T) => unknown), options: PushOptions = NO_OPTIONS): boolean {
     if (options !== NO_OPTIONS) this.#check("tryPush", options, PUSH_OPTIONS);
@@ -243,8 +245,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /**
    * Pushes a job, and waits while the queue is full.
-   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError;
-   *   WaitTimeoutError when it is full for longer than `timeoutMs`
+   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError or
+   *   FileFormatError as `tryPush`; WaitTimeoutError when it is full for longer than `timeoutMs`
    * @example jobs.push({ id: 7 }, { delayMs: 1000 })
    */
   push(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions = NO_OPTIONS): void {
@@ -263,8 +265,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /**
    * The same without blocking the event loop.
-   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError;
-   *   WaitTimeoutError when it is full for longer than `timeoutMs`; the signal's reason
+   * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError or
+   *   FileFormatError as `tryPush`; WaitTimeoutError when it is full for longer than `timeoutMs`; the signal's reason
    */
   async pushAsync(
     job: MessageInit<T> | ((data: T) => unknown),
@@ -353,7 +355,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * Takes a job, if there is one.
    * @returns undefined when no job's time has come
-   * @throws ClosedError; TooManyOwnersError; FileMissingError once the file was deleted
+   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated, as `tryPush`
    */
   tryTake(): Job<T> | undefined {
     const content = this.#ready();
@@ -367,7 +369,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * Takes a job, and waits for one.
    * @returns undefined after `timeoutMs`
-   * @throws ClosedError; TooManyOwnersError; FileMissingError once the file was deleted
+   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated, as `tryPush`
    * @example using job = jobs.take({ timeoutMs: 200 });
    */
   take(options: TakeOptions = NO_OPTIONS): Job<T> | undefined {
@@ -382,7 +384,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /**
    * The same without blocking the event loop.
-   * @throws ClosedError; TooManyOwnersError; FileMissingError once the file was deleted; the signal's reason
+   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated, as `tryPush`; the signal's reason
    */
   async takeAsync(options: TakeAsyncOptions = {}): Promise<Job<T> | undefined> {
     checkOptions("takeAsync", options, { timeoutMs: "number", signal: "any" });

@@ -16,6 +16,7 @@ import type { View } from "../struct/view/internals.ts";
 import { plainView, unreadable } from "../struct/view/plain.ts";
 import { assignView } from "../struct/view/values.ts";
 import { makeView } from "../struct/view/view.ts";
+import { TRUST_OPTIONS, type Trust } from "../sys/trust.ts";
 import type { SegmentFile } from "./segment-file.ts";
 
 /** A struct, or raw bytes. */
@@ -26,6 +27,47 @@ export type PayloadClass<T extends Message> = abstract new () => T;
 
 /** A value to store: the members of a struct, or bytes. */
 export type MessageInit<T extends Message> = T extends Struct ? Init<T> : Uint8Array;
+
+/** Where a channel or queue is. */
+export interface SlotsPlace extends Trust {
+  /** Directory of the file. Default `"./.mmap"`; large ones belong in memory: `"/dev/shm/…"`. */
+  readonly dir?: string | undefined;
+  /** Tells several files of one class apart: `<dir>/<Class>_<tag>.channel` or `.queue`. Default empty. */
+  readonly tag?: string | undefined;
+  /** Instead of a directory: the name of a POSIX shared memory object, `"/frames"` (Linux). */
+  readonly name?: string | undefined;
+  /** The class name in the file's name. Default: the class's own, `Bytes` for `Uint8Array`. */
+  readonly className?: string | undefined;
+}
+
+/** How a channel or queue is made. */
+export interface SlotsOptions extends SlotsPlace {
+  /** Make the file when it is missing. Default false. */
+  readonly create?: boolean | undefined;
+  /** With `create`: replace a file that is there, with what it holds. Default false. */
+  readonly force?: boolean | undefined;
+  /** Bytes of a message or job at most. Default: those of the struct; needed for `Uint8Array`. */
+  readonly payloadBytes?: number | undefined;
+  /** Permissions of the files made, not reduced by the umask. Default 0o600. */
+  readonly mode?: number | undefined;
+}
+
+/** The same for `checkOptions`. */
+export const SLOTS_PLACE = {
+  dir: "string",
+  tag: "string",
+  name: "string",
+  className: "string",
+  ...TRUST_OPTIONS,
+} as const;
+/** The same for `checkOptions`. */
+export const SLOTS_OPTIONS = {
+  ...SLOTS_PLACE,
+  create: "boolean",
+  force: "boolean",
+  payloadBytes: "number",
+  mode: "number",
+} as const;
 
 /** What the schema of such a file says of its payload. */
 type PayloadSchema = { readonly payload: StructSchema | { readonly bytes: number } };
