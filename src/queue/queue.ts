@@ -230,13 +230,13 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   // ---- producers
 
   /**
-   * Pushes a job, if there is room. When `fn` throws, or the value does not fit, there is no job.
+   * Pushes a job, if there is room. When `fn` throws, or the value does not fit, there is no job. Whether the file was deleted or
+   * truncated by hand is looked at once a second; a truncated one kills the process that touches what is gone before.
    * @param job a value (members that are not given are 0), or a function that fills the job in its slot. A function may
    *   return the length of raw bytes
    * @returns false when the queue is full
    * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError or
-   *   FileFormatError once the file was deleted or truncated, which is looked for once a second: a truncated file kills the process
-   *   that touches it before
+   *   FileFormatError once the file was deleted or truncated
    */
   tryPush(job: MessageInit<T> | ((data: T) => unknown), options: PushOptions = NO_OPTIONS): boolean {
     if (options !== NO_OPTIONS) this.#check("tryPush", options, PUSH_OPTIONS);
@@ -246,7 +246,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * Pushes a job, and waits while the queue is full.
    * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError or
-   *   FileFormatError as `tryPush`; WaitTimeoutError when it is full for longer than `timeoutMs`
+   *   FileFormatError once the file was deleted or truncated; WaitTimeoutError when it is full for longer than `timeoutMs`
    * @example jobs.push({ id: 7 }, { delayMs: 1000 })
    */
   push(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions = NO_OPTIONS): void {
@@ -266,7 +266,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * The same without blocking the event loop.
    * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError or
-   *   FileFormatError as `tryPush`; WaitTimeoutError when it is full for longer than `timeoutMs`; the signal's reason
+   *   FileFormatError once the file was deleted or truncated; WaitTimeoutError when it is full for longer than `timeoutMs`; the signal's reason
    */
   async pushAsync(
     job: MessageInit<T> | ((data: T) => unknown),
@@ -355,7 +355,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * Takes a job, if there is one.
    * @returns undefined when no job's time has come
-   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated, as `tryPush`
+   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated
    */
   tryTake(): Job<T> | undefined {
     const content = this.#ready();
@@ -369,7 +369,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * Takes a job, and waits for one.
    * @returns undefined after `timeoutMs`
-   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated, as `tryPush`
+   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated
    * @example using job = jobs.take({ timeoutMs: 200 });
    */
   take(options: TakeOptions = NO_OPTIONS): Job<T> | undefined {
@@ -384,7 +384,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /**
    * The same without blocking the event loop.
-   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated, as `tryPush`; the signal's reason
+   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated; the signal's reason
    */
   async takeAsync(options: TakeAsyncOptions = {}): Promise<Job<T> | undefined> {
     checkOptions("takeAsync", options, { timeoutMs: "number", signal: "any" });
