@@ -7,6 +7,7 @@
  *     { "segment": 1, "at": 13.1, "index": 4, "missed": 0, "sentAt", "type", "value": … }   a message
  */
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { constants, zstdDecompressSync } from "node:zlib";
 import type { StructSchema } from "../struct/schema/schema.ts";
 import { UsageError } from "./command.ts";
 import { escapeText, toJson } from "./output.ts";
@@ -85,18 +86,49 @@ export class RecordingWriter implements Disposable {
   }
 }
 
-/** @throws UsageError for what is no recording */
-export function readRecording(path: string): { head: RecordingHead; items: RecordedItem[] } {
+/** Bytes of lines that a recording may have unless told otherwise: a few kilobytes of zstd can hold gigabytes. */
+export const MAX_RECORDING_BYTES = 2 ** 28;
+
+/**
+ * @param maxBytes of its lines
+ * @throws UsageError for what is no recording, and for a longer one
+ */
+export function readRecording(
+  path: string,
+  maxBytes = MAX_RECORDING_BYTES,
+): { head: RecordingHead; items: RecordedItem[] } {
   try {
-    const text = Buffer.from(Bun.zstdDecompressSync(readFileSync(path))).toString();
-    const [head, ...items] = text
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as unknown);
-    if ((head as RecordingHead | undefined)?.recording === 1)
-      return { head: head as RecordingHead, items: items as RecordedItem[] };
+    const [head, ...items] = linesIn(path, maxBytes).map((line) => JSON.parse(line) as unknown);
+    if (isHead(head) && items.every(isItem)) return { head, items };
   } catch (cause) {
-    throw new UsageError(`'${escapeText(path)}' is no recording: ${escapeText(String(cause))}`);
+    const isLonger = (cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
+    throw new UsageError(
+      isLonger
+        ? `'${escapeText(path)}' has more than ${maxBytes} bytes of lines; --max-bytes takes more`
+        : `'${escapeText(path)}' is no recording: ${escapeText(String(cause))}`,
+    );
   }
   throw new UsageError(`'${escapeText(path)}' is no recording: shmstruct record makes one`);
 }
+
+/** Whole lines: of a recording whose program was killed the last frame may not be whole. */
+function linesIn(path: string, maxBytes: number): string[] {
+  const options = { maxOutputLength: maxBytes, finishFlush: constants.ZSTD_e_flush };
+  const text = zstdDecompressSync(readFileSync(path), options).toString();
+  return text
+    .slice(0, text.lastIndexOf("\n") + 1)
+    .split("\n")
+    .filter((line) => line !== "");
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null;
+
+const isHead = (value: unknown): value is RecordingHead =>
+  isObject(value) &&
+  value.recording === 1 &&
+  Array.isArray(value.segments) &&
+  value.segments.every((segment) => isObject(segment) && typeof segment.path === "string");
+
+const isItem = (value: unknown): value is RecordedItem =>
+  isObject(value) && Number.isFinite(value.at) && Number.isSafeInteger(value.segment);

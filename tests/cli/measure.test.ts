@@ -1,7 +1,8 @@
 /** hz, top, record, replay and the shells' completion, as processes in a pipe. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { statSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readRecording } from "../../src/cli/recording.ts";
 import { whileItLasts } from "../support/while-it-lasts.ts";
 import { jsonLines, MAIN, makeFixtures, run } from "./fixtures.ts";
 
@@ -136,6 +137,22 @@ describe("record and replay", () => {
     child.kill("SIGKILL");
     await child.exited;
     expect(jsonLines(await run(["replay", "--json", "--speed", "0", killed])).length).toBeGreaterThan(0);
+  });
+
+  test("a recording is read up to its last whole line, and is refused when it has more bytes than it may", async () => {
+    const file = join(dir, "frames.zst");
+    const frames = [
+      { recording: 1, startedAt: 1, segments: [] },
+      { segment: 0, at: 0, value: 7 },
+      { segment: 0, at: 1, value: 8 },
+    ].map((line) => Bun.zstdCompressSync(Buffer.from(`${JSON.stringify(line)}\n`)));
+    writeFileSync(file, Buffer.concat(frames).subarray(0, -3));
+    expect(readRecording(file).items).toEqual([{ segment: 0, at: 0, value: 7 }]);
+    writeFileSync(file, Buffer.concat([...frames, Bun.zstdCompressSync(Buffer.alloc(2 ** 24))]));
+    expect(() => readRecording(file, 2 ** 20)).toThrow("--max-bytes takes more");
+    writeFileSync(file, Bun.zstdCompressSync(Buffer.from('{"recording":1}\n')));
+    expect(() => readRecording(file)).toThrow("is no recording");
+    expect((await run(["replay", "--max-bytes", "none", file])).code).toBe(2);
   });
 
   test("replay of what is no recording, and record without -o, end with 2", async () => {

@@ -4,7 +4,7 @@ import { type Command, define, NotFoundError, numberOption, TIMEOUT, TRUST, Usag
 import { LIMITS, type OpenValues, openForWriting, openOptions, roomOf } from "../open.ts";
 import { escapeText, type Output } from "../output.ts";
 import { like } from "../paths.ts";
-import { type RecordedItem, type RecordedSegment, readRecording } from "../recording.ts";
+import { MAX_RECORDING_BYTES, type RecordedItem, type RecordedSegment, readRecording } from "../recording.ts";
 import { valueText } from "../tree.ts";
 
 const MAX_TRIES = 100;
@@ -21,13 +21,18 @@ export const command: Command = define({
       help: "into that file, or into the files of the same names in that directory",
     },
     speed: { type: "string", value: "N", help: "so many times as fast (default 1; 0: at once)" },
+    "max-bytes": {
+      type: "string",
+      value: "N",
+      help: `a recording of more bytes of lines is refused (${MAX_RECORDING_BYTES})`,
+    },
     ...TIMEOUT,
     ...TRUST,
   },
   examples: ["shmstruct replay trial.zst", "shmstruct replay --speed 0.5 --to /run/simulation trial.zst"],
-  async run([file = ""], { to, speed: times, ...values }, out) {
+  async run([file = ""], { to, speed: times, "max-bytes": most, ...values }, out) {
     const speed = numberOption("speed", times) ?? 1;
-    const { head, items } = readRecording(file);
+    const { head, items } = readRecording(file, numberOption("max-bytes", most, 1));
     using stack = new DisposableStack();
     const targets = head.segments.map((segment) =>
       stack.use(
