@@ -1,5 +1,5 @@
 /**
- * bun tests/soak/command.ts [rounds]: what the command costs. First how long it takes to start (the compiled command, beside an
+ * bun tests/soak/command.ts [rounds] [start]: what the command costs. First how long it takes to start (the compiled command, beside an
  * empty program), then what those who look cost the writer that they look at: its CPU time a commit with each of them at work and
  * with the same process stopped, turn by turn. Prints the tables of docs/internals/command.md.
  */
@@ -167,8 +167,8 @@ async function lookers(kind: string, path: string): Promise<void> {
   }
 }
 
-try {
-  starts();
+/** All kinds, each with all who look. */
+async function allLookers(): Promise<void> {
   console.log("\n| kind | who looks | CPU time a commit, when it is stopped | more while it looks |");
   console.log("| --- | --- | --- | --- |");
   for (const [kind, path] of [
@@ -179,6 +179,11 @@ try {
     for (let i = 0; i < 3; i++) cost(work[kind]!, COMMITS);
     await lookers(kind, path);
   }
+}
+
+try {
+  starts();
+  if (process.argv[3] !== "start") await allLookers();
 } finally {
   rmSync(dir, { recursive: true, force: true });
 }
