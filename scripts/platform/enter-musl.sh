@@ -4,7 +4,7 @@
 set -euo pipefail
 export LIBSTDCXX=$1
 shift
-exec timeout --signal=KILL 1800 unshare --mount --ipc --pid --fork --mount-proc --kill-child bash -euc '
+exec timeout --signal=KILL 3600 unshare --mount --ipc --pid --fork --mount-proc --kill-child bash -euc '
 mount --make-rprivate /
 layers=$(mktemp -d)
 mount -t tmpfs tmpfs "$layers"

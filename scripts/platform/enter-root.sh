@@ -4,7 +4,7 @@
 set -euo pipefail
 export ROOT=$1 CHECKOUT=$2
 shift 2
-exec timeout --signal=KILL 1800 unshare --mount --ipc --pid --fork --kill-child bash -euc '
+exec timeout --signal=KILL 3600 unshare --mount --ipc --pid --fork --kill-child bash -euc '
 mount --make-rprivate /
 mkdir -p "$ROOT/checkout"
 mount --bind "$CHECKOUT" "$ROOT/checkout"
