@@ -148,7 +148,7 @@ function inFastDir<T>(use: (dir: string) => T): T {
   }
 }
 
-/** Structs from 64 bytes to 256 MiB: opening the file, an edit of one byte, a snapshot. */
+/** Structs from 64 bytes to 256 MiB: opening the file, an edit that is handed all of it, a snapshot. */
 const sizes: Case = () =>
   inFastDir((dir) => {
     const metrics: Metrics = {};
@@ -314,7 +314,11 @@ const suite: Suite = {
     ),
     ...[64, 262_144, 268_435_456].map((n) => figure(`opening a Reader; bytes: ${n}`, "sizes", `open@${n}`)),
     ...[64, 262_144, 268_435_456].map((n) =>
-      figure(`an edit (which keeps the state before it); bytes: ${n}`, "sizes", `edit@${n}`),
+      figure(
+        `an edit that is handed all bytes as one raw array, which keeps all of them before it; bytes: ${n}`,
+        "sizes",
+        `edit@${n}`,
+      ),
     ),
     ...[64, 262_144, 268_435_456].map((n) =>
       figure(`a snapshot into memory that is there; bytes: ${n}`, "sizes", `snapshot@${n}`),

@@ -106,13 +106,13 @@ function charts({
     },
     {
       ...drawn,
-      title: "Size of the struct",
+      title: "Size of the struct, all of it used",
       xTitle: "bytes",
       yTitle: "time",
       lines: [
         line("open", sizes, "open", BYTES),
-        line("edit", sizes, "edit", BYTES),
-        line("snapshot", sizes, "snapshot", BYTES),
+        line("edit that is handed all of it", sizes, "edit", BYTES),
+        line("snapshot of all", sizes, "snapshot", BYTES),
       ],
     },
     {
@@ -124,7 +124,7 @@ function charts({
     },
     {
       ...drawn,
-      title: "What an edit of two fields and a part take",
+      title: "Size of the struct, two fields or one part used",
       xTitle: "bytes",
       yTitle: "time",
       lines: [line("edit", growing, "edit", SIZES), line('snapshot("pose")', growing, "part", SIZES)],
