@@ -689,8 +689,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     attempt: () => R | undefined,
   ): R | undefined {
     const deadline = new Deadline(timeoutMs);
-    for (;;) {
-      const soon = this.#attemptSoon(deadline, attempt);
+    for (let isBusy = true; ; ) {
+      const soon = isBusy ? this.#attemptSoon(deadline, attempt) : undefined;
       if (soon !== undefined) return soon;
       const sleepers = this.#current()[what];
       const seen = sleepers.enter();
@@ -699,7 +699,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
         const { leftMs } = deadline;
         if (result !== undefined || leftMs === 0) return result;
         this.#lookOnceASecond();
-        if (this.#content[what] === sleepers) sleepers.sleep(seen, Math.min(leftMs, this.#patienceMs(what)));
+        if (this.#content[what] === sleepers)
+          isBusy = sleepers.sleep(seen, Math.min(leftMs, this.#patienceMs(what)));
       } finally {
         if (this.#content[what] === sleepers) sleepers.leave();
       }

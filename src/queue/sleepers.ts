@@ -54,9 +54,9 @@ export class Sleepers {
     return Atomics.load(this.#words, this.#word);
   }
 
-  /** Sleeps, unless there was a wake since `enter`. */
-  sleep(seen: number, timeoutMs: number): void {
-    futexWait(this.#words, this.#word, seen, timeoutMs);
+  /** Sleeps, unless there was a wake since `enter`. @returns false when the time is over */
+  sleep(seen: number, timeoutMs: number): boolean {
+    return futexWait(this.#words, this.#word, seen, timeoutMs) !== "timed-out";
   }
 
   leave(): void {
