@@ -1,6 +1,6 @@
 /** What readers and writers share: a struct in shared memory, a copy of its file, a document that has lost its footer. */
 import { join } from "node:path";
-import { type CType, chars, field, MmapStructure } from "../../src/index.ts";
+import { type CType, chars, field, MmapStructure, Struct } from "../../src/index.ts";
 
 /** A type of one's own, which copies first. */
 const words: CType<string> = {
@@ -21,6 +21,13 @@ export class Notes extends MmapStructure {
   @field(chars(256, { encoding: "utf16le" })) utf16!: string;
   @field(words) own!: string;
 }
+
+/** What a channel's message and a queue's job hold. */
+export class Line extends Struct {
+  @field(chars(256)) text!: string;
+}
+/** By that the writers find the text in the files. */
+export const LINE = "line".repeat(60);
 
 /** What a decoder that measures first and converts then stumbles over: short to long characters and back. */
 const texts = (byteLength: number): [string, string] => [

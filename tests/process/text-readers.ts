@@ -1,10 +1,12 @@
 /** Reads text in every way that the library has: text-readers.ts NAME DIRECTORY MILLISECONDS [KIND …] */
 
+import { Subscriber } from "../../src/channel/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { bytesOf, equals, openReader, Reader, ShmError, toObject, viewOf } from "../../src/index.ts";
 import { MemoryMap } from "../../src/mmap/index.ts";
 import { MessageQueue, O_CREAT, SharedMemory } from "../../src/posix/index.ts";
-import { Notes, placeFromArguments, takeTurns } from "./text-place.ts";
+import { Queue } from "../../src/queue/index.ts";
+import { Line, Notes, placeFromArguments, takeTurns } from "./text-place.ts";
 
 const place = placeFromArguments(process.argv.slice(2));
 using reader = new Reader(Notes, { name: place.name });
@@ -69,4 +71,31 @@ const readers: Record<string, () => void> = {
   },
 };
 
-console.log(JSON.stringify(takeTurns(readers, place, 37)));
+/** Thrown by a look that leaves the message where it is. */
+const stay = new Error("stay");
+using lines = new Subscriber(Line, { dir: place.dir, from: "oldest" });
+using jobs = new Queue(Line, { dir: place.dir });
+
+function look(): void {
+  try {
+    lines.peek((line) => {
+      if (line.text.length <= 256) throw stay;
+    });
+  } catch (error) {
+    if (error !== stay) throw error;
+  }
+}
+
+const streams: Record<string, () => void> = {
+  channel: () => {
+    look();
+    using again = new Subscriber(Line, { dir: place.dir, from: "oldest" });
+    if (again.receive()!.data.text.length > 256) throw new Error("no line");
+  },
+  queue: () => {
+    using job = jobs.tryTake();
+    if (job!.data.text.length > 256) throw new Error("no line");
+  },
+};
+
+console.log(JSON.stringify(takeTurns({ ...readers, ...streams }, place, 37)));

@@ -1,8 +1,9 @@
 /** Rewrites text in every way that the library has: text-writers.ts NAME DIRECTORY MILLISECONDS [KIND …] */
+import { join } from "node:path";
 import { assign, Editor, offsetof, viewOf } from "../../src/index.ts";
 import { MemoryMap } from "../../src/mmap/index.ts";
 import { SharedMemory } from "../../src/posix/index.ts";
-import { documentTextAt, Notes, placeFromArguments, takeTurns, valuesAt } from "./text-place.ts";
+import { documentTextAt, LINE, Notes, placeFromArguments, takeTurns, valuesAt } from "./text-place.ts";
 
 const place = placeFromArguments(process.argv.slice(2));
 using editor = new Editor(Notes, { name: place.name });
@@ -13,6 +14,10 @@ const mapped = viewOf(Notes, map);
 using document = new MemoryMap(place.document, 0);
 using record = new MemoryMap(place.record, 0);
 const wholeRecord = record.slice();
+const lines = ["Line_.channel", "Line_.queue"].map((file) => {
+  const map = new MemoryMap(join(place.dir, file), 0);
+  return { map, at: map.find(LINE, 0) };
+});
 const [text, long] = [offsetof(Notes, "text"), offsetof(Notes, "long")];
 
 const writers: Record<string, (step: number) => void> = {
@@ -42,12 +47,15 @@ const writers: Record<string, (step: number) => void> = {
   },
 };
 
+const textBytes = [0, 1].map((step) => Buffer.from(valuesAt(step).text));
+
 const both = Object.fromEntries(
   Object.entries(writers).map(([kind, write]) => [
     kind,
     (step: number) => {
       write(step);
       document.bytes.set(documentTextAt(step), 3);
+      for (const { map, at } of lines) map.bytes.set(textBytes[step & 1]!, at);
       // Its schema and its footer stand at the end.
       record.bytes.set(
         step % 3 === 0 ? wholeRecord : documentTextAt(step),

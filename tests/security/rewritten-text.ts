@@ -2,8 +2,10 @@
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { Publisher } from "../../src/channel/index.ts";
 import { Manager } from "../../src/index.ts";
-import { DOCUMENT_BYTES, Notes } from "../process/text-place.ts";
+import { Queue } from "../../src/queue/index.ts";
+import { DOCUMENT_BYTES, LINE, Line, Notes } from "../process/text-place.ts";
 import { linesOf } from "../support/tools.ts";
 
 export const READERS: readonly string[] = [
@@ -21,6 +23,8 @@ export const READERS: readonly string[] = [
   "elements",
   "ownType",
   "messageQueue",
+  "channel",
+  "queue",
 ];
 export const WRITERS: readonly string[] = [
   "edit",
@@ -57,6 +61,12 @@ export async function readWhileRewritten({
   const dir = mkdtempSync(join(tmpdir(), "shmstruct-text-"));
   const name = `/${basename(dir)}`;
   using manager = new Manager(Notes, { name, create: true });
+  using publisher = new Publisher(Line, { dir, create: true, slots: 2 });
+  publisher.send({ text: LINE });
+  {
+    using queue = new Queue(Line, { dir, create: true, slots: 2 });
+    queue.push({ text: LINE });
+  }
   const document = Buffer.alloc(1024);
   document.write(`${DOCUMENT_BYTES}:`);
   for (const [file, content] of Object.entries({ document, "document.lock": "", "document.lock-page": "" }))
