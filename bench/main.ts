@@ -111,7 +111,7 @@ function charts({
       yTitle: "time",
       lines: [
         line("open", sizes, "open", BYTES),
-        line("edit that is handed all of it", sizes, "edit", BYTES),
+        line("edit of all", sizes, "edit", BYTES),
         line("snapshot of all", sizes, "snapshot", BYTES),
       ],
     },
