@@ -105,6 +105,14 @@ class Header {
     ].join("\n");
   }
 
+  /** The name, if neither the language nor this header uses it otherwise. @throws CodegenError that names the member */
+  #nameOf(name: string, path: string): string {
+    const [, of] = /^(.+)_(?:FINGERPRINT|SCHEMA|BIG_ENDIAN)$/.exec(name) ?? [];
+    if (of !== undefined && this.#plan.declarations.some((declaration) => declaration.name === of))
+      throw new CodegenError(path, `${JSON.stringify(name)} is what the header itself defines for ${of}`);
+    return nameIn(this.#language, name, path);
+  }
+
   #includes(): string[] {
     const files =
       this.#language === "C"
@@ -137,7 +145,7 @@ class Header {
 
   #struct(declaration: Declaration): string[] {
     const { name, kind, size, align } = declaration;
-    nameIn(this.#language, name, declaration.path);
+    this.#nameOf(name, declaration.path);
     if (size === 0 && this.#language === "C++" && declaration.items.length === 0)
       throw new CodegenError(declaration.path, "an empty struct has 1 byte in C++ and none here");
     const placed = place(declaration, rules(this.#language));
@@ -195,7 +203,7 @@ class Header {
     const { innermost, dims } = unwrapped(item.spec);
     const type = this.#type(innermost, item, { isSwapped, isArray: dims.length > 0 });
     if (item.anonymous && innermost.kind === "struct") return this.#anonymous(item, innermost.struct, owner);
-    const name = nameIn(this.#language, item.name, item.path);
+    const name = this.#nameOf(item.name, item.path);
     if (item.big !== big && innermost.kind !== "struct")
       this.#marks.add(`#define ${owner}_${name}_${item.big ? "BIG" : "LITTLE"}_ENDIAN 1`);
     const width = item.bits === undefined ? "" : ` : ${item.bits.width}`;

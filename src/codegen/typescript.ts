@@ -56,6 +56,8 @@ class Module {
   readonly #values = new Set<string>(["layoutOf"]);
   readonly #types = new Set<string>(["StructClass"]);
   readonly #enums = new Map<string, string[]>();
+  /** By their names in the schema. */
+  readonly #enumNames = new Map<string, string>();
   readonly #names = new Map<Declaration, string>();
   readonly #someBig: boolean;
   #unnamed = 0;
@@ -64,8 +66,6 @@ class Module {
     this.#declarations = declarations;
     this.#parts = parts;
     this.#someBig = declarations.some(({ big, schema }) => big || schema.endian !== undefined);
-    for (const one of parts.enums ?? [])
-      this.#enums.set(freeName(one.name), enumLines(freeName(one.name), one.values, one.size === 8));
   }
 
   text(): string {
@@ -75,6 +75,7 @@ class Module {
       taken.add(name);
       this.#names.set(declaration, name);
     }
+    for (const { name, values, size } of this.#parts.enums ?? []) this.#enum({ name, values }, size);
     const classes = this.#declarations.flatMap((declaration) => ["", ...this.#class(declaration)]);
     const constants = (this.#parts.constants ?? []).map(([name, value]) => this.#constant(name, value));
     const imports = [
@@ -249,13 +250,19 @@ class Module {
 
   #labelled({ labels, size }: ScalarSpec, stored: string): string {
     if (labels === undefined) return stored;
-    this.#enum(labels, size);
-    return `${this.#value("enumOf")}(${stored}, ${freeName(labels.name)})`;
+    return `${this.#value("enumOf")}(${stored}, ${this.#enum(labels, size)})`;
   }
 
-  #enum({ name, values }: NonNullable<ScalarSpec["labels"]>, size: number): void {
-    const free = freeName(name);
-    if (!this.#enums.has(free)) this.#enums.set(free, enumLines(free, values, size === 8));
+  /** Declares an enum. @returns its name here: a struct of that name keeps it, as the two are different names in C */
+  #enum({ name, values }: NonNullable<ScalarSpec["labels"]>, size: number): string {
+    const known = this.#enumNames.get(name);
+    if (known !== undefined) return known;
+    const classes = [...this.#names.values()];
+    let free = freeName(name);
+    while (classes.includes(free) || this.#enums.has(free)) free += "_";
+    this.#enumNames.set(name, free);
+    this.#enums.set(free, enumLines(free, values, size === 8));
+    return free;
   }
 
   #declared(spec: Spec, item: Item): string {
@@ -274,8 +281,7 @@ class Module {
     const value = jsTypeOf(spec);
     if (spec.atomic) return `${this.#typeName("Atomic")}<${value}>`;
     if (spec.labels === undefined) return value;
-    this.#enum(spec.labels, spec.size);
-    return freeName(spec.labels.name);
+    return this.#enum(spec.labels, spec.size);
   }
 
   #typedArray(element: Spec, { big, offset }: Item): string | undefined {

@@ -238,6 +238,16 @@ test("what a language cannot express is refused with the member's path", () => {
   }
   expect(() => exportStruct(Words, "c")).toThrow('Words.int: "int" is a keyword in C');
   expect(exportStruct(Words, "rust")).toContain("pub int: i64");
+  class R_FINGERPRINT extends Struct {
+    @field(c_int32) a!: number;
+  }
+  class R extends Struct {
+    @nested(R_FINGERPRINT) r!: R_FINGERPRINT;
+  }
+  for (const language of ["c", "cpp"] as const)
+    expect(() => exportStruct(R, language)).toThrow(
+      'R.r: "R_FINGERPRINT" is what the header itself defines for R',
+    );
   const own: CType<number> = {
     name: "own",
     size: 4,

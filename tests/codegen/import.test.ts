@@ -305,6 +305,32 @@ function compiled(dir: string, file: string): string {
 
 const BIG = '__attribute__((scalar_storage_order("big-endian")))';
 
+test.skipIf(!hasTool("gcc"))(
+  "an enum and a struct of one name are imported under two, and the module loads",
+  async () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "names.h");
+    const lines = [
+      "typedef enum { IDLE, BUSY } mode;",
+      "struct mode { int x; };",
+      "typedef enum { LOW, HIGH = 7 } mode_;",
+      "struct user { mode m; struct mode s; mode_ n; };",
+    ];
+    writeFileSync(header, lines.join("\n"));
+    const module = (await load(
+      importHeader(header, { compiler: "gcc" }).text,
+      join(dir.path, "names.ts"),
+    )) as {
+      user: StructClass;
+      mode: StructClass;
+    };
+    expect(layoutOf(module.mode).name).toBe("mode");
+    expect(Object.values<unknown>(module)).toContainEqual({ IDLE: 0, BUSY: 1 });
+    expect(Object.values<unknown>(module)).toContainEqual({ LOW: 0, HIGH: 7 });
+    expect(layoutOf(module.user).size).toBe(12);
+  },
+);
+
 test.skipIf(!hasTool("clang"))(
   "clang, which ignores scalar_storage_order, is not asked about a header that uses it, and does not compile an export that needs it",
   () => {
