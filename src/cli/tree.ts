@@ -73,8 +73,21 @@ function bytesOrNumbers(view: ArrayBufferView): string {
 /** The name that an enum gives a value. */
 export function labelOf(type: TypeSchema, value: unknown): string | undefined {
   if (typeof type !== "object" || !("labels" in type) || type.labels === undefined) return undefined;
-  return Object.entries(type.labels).find(([, stored]) => stored === String(value))?.[0];
+  let labels = labelsByValue.get(type.labels);
+  if (labels === undefined) {
+    // Of labels for one value the first counts.
+    labels = new Map(
+      Object.entries(type.labels)
+        .map(([label, stored]) => [stored, label] as const)
+        .reverse(),
+    );
+    labelsByValue.set(type.labels, labels);
+  }
+  return labels.get(String(value));
 }
+
+/** An array may have thousands of elements, and an enum thousands of labels. */
+const labelsByValue = new WeakMap<object, ReadonlyMap<string, string>>();
 
 /** Prints a value under its type. */
 export function printTree(

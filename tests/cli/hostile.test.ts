@@ -3,6 +3,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
+import { rowsOf } from "../../src/cli/page/rows.ts";
+import { labelOf } from "../../src/cli/tree.ts";
 import { makeFixtures, type Ran, run } from "./fixtures.ts";
 
 const fixtures = makeFixtures();
@@ -100,6 +102,18 @@ function readSchema(): string {
 }
 
 describe("schemas that would cost too much", () => {
+  test("an array of an enum with thousands of labels does not send them with each row of the page", () => {
+    const labels = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`label${i}`, String(i)]));
+    const type = { array: { converted: "e", base: "c_int32", labels } as const, length: 4000 };
+    const fields = { modes: { type, offset: 0, size: 16_000 } };
+    const schema = { name: "S", kind: "struct", size: 16_000, align: 4, fields } as const;
+    const { rows } = rowsOf({ modes: Array.from({ length: 4000 }, (_, i) => i) }, schema);
+    expect(rows).toHaveLength(4001);
+    expect(rows[1]!.labels?.["7"]).toBe("label7");
+    expect(rows.filter((row) => row.labels !== undefined).length).toBeLessThan(30);
+    expect(labelOf(type.array, 9999)).toBe("label9999");
+  });
+
   const struct = (fields: object): object => ({ name: "X", kind: "struct", size: 8, align: 8, fields });
 
   test("a schema of a million members is refused, and the listing goes on", async () => {

@@ -11,6 +11,8 @@ const MAX_ELEMENTS = 4096;
 const MAX_DEPTH = 60;
 /** Characters of one value. */
 const MAX_TEXT = 4000;
+/** Each row of an enum carries its labels; of a huge enum those of the first rows do. */
+const MAX_LABELS = 200_000;
 
 export interface Rows {
   readonly rows: readonly Row[];
@@ -64,6 +66,8 @@ const structOf = (type: TypeSchema | undefined): StructSchema | undefined =>
 class Tree implements Rows {
   readonly rows: Row[] = [];
   readonly values: Value[] = [];
+  readonly #labels = new Map<object, { readonly labels: Row["labels"]; readonly count: number }>();
+  #labelsSent = 0;
 
   add(value: unknown, place: RowPosition): void {
     if (this.rows.length >= MAX_ROWS) return;
@@ -102,7 +106,7 @@ class Tree implements Rows {
 
   #push(place: RowPosition, value: unknown, isBranch: boolean): void {
     const { name, path, depth, type, text, offset, size, bits } = place;
-    const labels = labelsOf(type);
+    const labels = this.#labelsOf(type);
     const isRun = isBranch && Array.isArray(value) && !value.some((item) => typeof item === "object");
     this.rows.push({
       name,
@@ -119,6 +123,22 @@ class Tree implements Rows {
     });
     this.values.push(isBranch ? null : toValue(value));
   }
+
+  /** By value, as the page looks for them. */
+  #labelsOf(type: TypeSchema | undefined): Row["labels"] {
+    if (typeof type !== "object" || !("labels" in type) || type.labels === undefined) return undefined;
+    let known = this.#labels.get(type.labels);
+    if (known === undefined) {
+      const entries = Object.entries(type.labels);
+      known = {
+        labels: Object.fromEntries(entries.map(([label, stored]) => [stored, label])),
+        count: entries.length,
+      };
+      this.#labels.set(type.labels, known);
+    }
+    this.#labelsSent += known.count;
+    return this.#labelsSent > MAX_LABELS ? undefined : known.labels;
+  }
 }
 
 function memberPlace(
@@ -132,11 +152,6 @@ function memberPlace(
 
 const isNumber = (value: unknown): boolean =>
   typeof value === "number" || typeof value === "bigint" || typeof value === "boolean";
-
-function labelsOf(type: TypeSchema | undefined): Row["labels"] {
-  if (typeof type !== "object" || !("labels" in type) || type.labels === undefined) return undefined;
-  return Object.fromEntries(Object.entries(type.labels).map(([label, stored]) => [stored, label]));
-}
 
 function toValue(value: unknown): Value {
   if (typeof value === "boolean" || value === null) return value;

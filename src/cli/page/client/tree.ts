@@ -116,9 +116,12 @@ export class TreeView {
   }
 
   #lengthOf(row: Row): number {
+    const known = lengths.get(row);
+    if (known !== undefined) return known;
     const start = this.#live.indexOf(row.path)! + 1;
     let end = start;
     while ((this.#rows[end]?.depth ?? -1) > row.depth) end++;
+    lengths.set(row, end - start);
     return end - start;
   }
 
@@ -276,6 +279,9 @@ const KEYS: Readonly<Record<string, (tree: TreeView) => void>> = {
   Enter: (tree) => tree.editSelected(),
   p: (tree) => tree.plotSelected(),
 };
+
+/** How many rows are in a row. */
+const lengths = new WeakMap<Row, number>();
 
 /** The row whose name and type stand in a line already. */
 const filled = new WeakMap<HTMLElement, Row>();
