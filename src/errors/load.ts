@@ -1,7 +1,8 @@
 import { ShmError } from "./errors.ts";
 
-/** Each takes some 100 bytes: more of the stack together than the evaluation of a module. */
-const FRAMES_OF_LOADING = 4000;
+/** Calls of so many arguments: 300 KB of the stack together, more than the evaluation of a module takes. */
+const FRAMES_OF_LOADING = 64;
+const ARGUMENTS = Array<number>(600).fill(0) as unknown as [];
 
 /**
  * Loads a part of the library that is needed only now.
@@ -11,7 +12,8 @@ const FRAMES_OF_LOADING = 4000;
  */
 export function loadPart<T>(load: () => T): T {
   // A module whose evaluation has met the end of the stack has failed for ever, so there must be room for it before it begins.
-  reserveStack(FRAMES_OF_LOADING);
+  framesLeft = FRAMES_OF_LOADING;
+  reserveStack();
   try {
     return load();
   } catch (cause) {
@@ -24,7 +26,13 @@ export function loadPart<T>(load: () => T): T {
   }
 }
 
-/** @throws RangeError where the stack has no room for so many calls. No call is the last thing a frame does, or it would need no frame */
-function reserveStack(frames: number): number {
-  return frames === 0 ? 0 : 1 + reserveStack(frames - 1);
+let framesLeft = 0;
+
+/**
+ * Few calls of many arguments, as many calls would take a millisecond the first time. No call is the last thing a frame does, or it
+ * would need no frame.
+ * @throws RangeError where the stack has no room for them
+ */
+function reserveStack(): number {
+  return framesLeft-- === 0 ? 0 : 1 + reserveStack.apply(undefined, ARGUMENTS);
 }
