@@ -306,6 +306,23 @@ function compiled(dir: string, file: string): string {
 const BIG = '__attribute__((scalar_storage_order("big-endian")))';
 
 test.skipIf(!hasTool("gcc"))(
+  "an array of no elements between members, which only names a place, is left out",
+  async () => {
+    using dir = temporaryDirectory();
+    const header = join(dir.path, "mark.h");
+    writeFileSync(
+      header,
+      "struct packet { int a; struct { char mark[0]; unsigned b : 3; }; char here[0]; long c; char rest[]; };",
+    );
+    const { text, structs, refused } = importHeader(header, { compiler: "gcc" });
+    expect(refused).toEqual([]);
+    expect(offsetsInC(structs, header, dir.path, "gcc")).toEqual([]);
+    const { packet } = (await load(text, join(dir.path, "mark.ts"))) as { packet: StructClass };
+    expect([layoutOf(packet).size, "rest" in layoutOf(packet).fields]).toEqual([16, true]);
+  },
+);
+
+test.skipIf(!hasTool("gcc"))(
   "an enum and a struct of one name are imported under two, and the module loads",
   async () => {
     using dir = temporaryDirectory();

@@ -84,7 +84,9 @@ export class SchemaBuilder {
     const endian = around === undefined ? this.#endianOf(struct, own) : around.endian;
     const holder = around?.holder ?? own;
     const fields: Record<string, MemberSchema> = {};
-    const members = struct.members.filter((member) => !member.name.startsWith(PADDING));
+    const members = struct.members.filter(
+      (member) => !member.name.startsWith(PADDING) && !isMark(member, struct),
+    );
     this.#checkTold(struct, own, holder);
     for (const member of members) {
       const called = member.name === "" ? this.#handleOf(member) : member.name;
@@ -392,6 +394,14 @@ function pointerNote(target: DebugType | undefined): string {
     typedefs[0] ??
     `${type.kind === "struct" || type.kind === "union" ? `${type.kind} ` : ""}${"name" in type ? type.name : ""}`;
   return name.trim() === "" ? "a pointer" : `a pointer: ${name} *`;
+}
+
+/** `char mark[0]` before other members takes no bytes and only names a place, as the kernel's structs have it: it is left out. */
+function isMark(member: DebugMember, { kind, members }: DebugStruct): boolean {
+  const base = resolved(member.type).type;
+  // BTF tells `[0]` and `[]` in one way; the latter is always the last member.
+  const isEmpty = base.kind === "array" && (base.dims.includes(0) || base.dims.includes(null));
+  return kind === "struct" && isEmpty && members.at(-1) !== member;
 }
 
 /** What an array, of however many dimensions, is an array of. */
