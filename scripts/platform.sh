@@ -93,13 +93,15 @@ musl_gcc() {
   ln -sfn /usr/include/linux "$folder/include/linux"
   ln -sfn /usr/include/asm-generic "$folder/include/asm-generic"
   ln -sfn /usr/include/x86_64-linux-gnu/asm "$folder/include/asm"
-  cat >"$folder/gcc" <<EOF
+  # Another run may be executing it: replaced, not written.
+  cat >"$folder/gcc.$$" <<EOF
 #!/bin/bash
 arguments=()
 for argument; do [[ \$argument == -fsanitize* || \$argument == -fno-sanitize* ]] || arguments+=("\$argument"); done
 exec $(command -v musl-gcc) "\${arguments[@]}" -idirafter "$folder/include"
 EOF
-  chmod +x "$folder/gcc"
+  chmod +x "$folder/gcc.$$"
+  mv "$folder/gcc.$$" "$folder/gcc"
   echo "$folder/gcc"
 }
 
