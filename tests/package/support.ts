@@ -50,9 +50,11 @@ export class Workshop implements Disposable {
 
   /** Without scripts: `prepare` would compile again. */
   #npm(...args: string[]): string {
-    const { exitCode, output } = run(["npm", ...args, "--ignore-scripts", "--loglevel=error"], this.dir);
-    if (exitCode !== 0) throw new Error(output);
-    return output;
+    const command = ["npm", ...args, "--ignore-scripts", "--loglevel=error"];
+    const { exitCode, stdout, stderr } = Bun.spawnSync(command, { cwd: this.dir });
+    if (exitCode !== 0) throw new Error(`${stdout}${stderr}`);
+    // Its notices, such as that of a newer npm, are in the other stream.
+    return stdout.toString();
   }
 
   /**
