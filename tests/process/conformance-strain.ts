@@ -101,10 +101,6 @@ function stack(): void {
     version: () => reader.version,
     holdOpen: () => writer.holdOpen?.().release(),
   };
-  // What is loaded at the first use is there before: a module that was interrupted while it was loaded stays so, as Bun keeps its error.
-  // Which use is the first depends on how fast the machine is.
-  for (const role of [writer, reader, other]) void role.changes().return?.();
-  for (const act of Object.values(acts)) act();
   let overflows = 0;
   for (const [what, act] of Object.entries(acts))
     for (let pad = 0; pad < Number(args[0]); pad++) {
