@@ -207,18 +207,28 @@ async function runProgram(command: readonly string[]): Promise<Metrics | Missing
     stdout: "pipe",
     stderr: "pipe",
     timeout: CASE_SECONDS * 1000,
+    // A group of its own: what a case that is ended leaves behind would keep its output open for good.
+    detached: true,
     env: { ...process.env, SHMSTRUCT_BENCH_QUICK: isQuick ? "1" : "" },
   });
   const [out, error, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
-    child.exited,
+    child.exited.finally(() => endGroup(child.pid)),
   ]);
   const line = out.trimEnd().split("\n").at(-1) ?? "";
   if (code === 0 && line.startsWith("{")) return JSON.parse(line);
   const name = command.slice(-2).join(" ");
   console.error(`${name} ended with ${child.signalCode ?? code}: ${error.trim()}`);
   return { missing: "it failed; the terminal shows why" };
+}
+
+function endGroup(group: number): void {
+  try {
+    process.kill(-group, "SIGKILL");
+  } catch {
+    // None of it is left.
+  }
 }
 
 function compare(row: Row, samples: Samples, failed: ReadonlyMap<string, string>): RowResult {
