@@ -57,7 +57,8 @@ function fieldsOf(schema: StructSchema): Field[] {
     else addMembers(inner, `${path}.`, offset);
   };
   const addElements = (path: string, { array, length }: ArraySchema, offset: number, size: number): void => {
-    const count = length ?? 0;
+    // Elements without bytes may be as many as a number can say.
+    const count = size === 0 ? 0 : (length ?? 0);
     for (let i = 0; i < count && fields.length < MAX_FIELDS; i++)
       add(`${path}.${i}`, array, offset + (i * size) / count, size / count);
   };

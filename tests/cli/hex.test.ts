@@ -68,3 +68,9 @@ test("twenty thousand members over the same million bytes take no 20 thousand mi
   expect(lines).toHaveLength(4);
   expect(lines[3]).toStartWith("<dim 000030>  <cyan 00>");
 });
+
+test("elements without bytes have no names, however many there are", () => {
+  const rows = { array: { array: { struct: struct(0, {}) }, length: 2 ** 30 }, length: 2 ** 30 };
+  const schema = struct(1, { none: member(rows, 0, 0), last: member("c_int8", 0, 1) });
+  expect(hexOf(schema, 1)[0]).toEndWith("+0 last>");
+});
