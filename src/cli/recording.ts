@@ -130,5 +130,11 @@ const isHead = (value: unknown): value is RecordingHead =>
   Array.isArray(value.segments) &&
   value.segments.every((segment) => isObject(segment) && typeof segment.path === "string");
 
+/** What they say is printed as it is, so it must be numbers. */
+const NUMBERS = ["version", "skipped", "index", "missed", "sentAt", "type"] as const;
+
 const isItem = (value: unknown): value is RecordedItem =>
-  isObject(value) && Number.isFinite(value.at) && Number.isSafeInteger(value.segment);
+  isObject(value) &&
+  Number.isFinite(value.at) &&
+  Number.isSafeInteger(value.segment) &&
+  NUMBERS.every((name) => value[name] === undefined || Number.isFinite(value[name]));

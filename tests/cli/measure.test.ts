@@ -152,6 +152,12 @@ describe("record and replay", () => {
     expect(() => readRecording(file, 2 ** 20)).toThrow("--max-bytes takes more");
     writeFileSync(file, Bun.zstdCompressSync(Buffer.from('{"recording":1}\n')));
     expect(() => readRecording(file)).toThrow("is no recording");
+    for (const name of ["version", "index", "missed", "skipped", "sentAt", "type"]) {
+      const item = JSON.stringify({ segment: 0, at: 0, value: 7, [name]: "\u001b[2J" });
+      const head = JSON.stringify({ recording: 1, startedAt: 1, segments: [] });
+      writeFileSync(file, Bun.zstdCompressSync(Buffer.from(`${head}\n${item}\n`)));
+      expect(() => readRecording(file), name).toThrow("is no recording");
+    }
     expect((await run(["replay", "--max-bytes", "none", file])).code).toBe(2);
   });
 
