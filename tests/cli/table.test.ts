@@ -125,7 +125,7 @@ test("each prints text without orders to a terminal, and with --json one value o
     if (editor === undefined) delete process.env.VISUAL;
     else process.env.VISUAL = editor;
   }
-}, 60_000);
+}, 240_000);
 
 test("of a hostile file each prints text without orders, or an error", async () => {
   const of: Partial<Record<Name, readonly string[]>> = {
@@ -143,4 +143,4 @@ test("of a hostile file each prints text without orders, or an error", async () 
       const { text, error } = await run(name, [...flags, ...words]);
       expect([name, flags, error, ORDER.test(text)]).toEqual([name, flags, undefined, false]);
     }
-}, 60_000);
+}, 240_000);

@@ -40,13 +40,13 @@ for (const [title, compilerOptions] of Object.entries(settings)) {
 
       test(`the README's example runs with ${title}, in ${styleName} style`, () => {
         expect(run([process.execPath, "example.ts"], dir)).toEqual({ exitCode: 0, output });
-      }, 60_000);
+      }, 300_000);
 
       // Bun has no decorators in JavaScript; legacy ones are compiled to calls.
       if ("outDir" in compilerOptions && styleName === "legacy") {
         test(`the README's example runs as emitted by tsc with ${title}, in ${styleName} style`, () => {
           expect(run([process.execPath, "out/example.js"], dir)).toEqual({ exitCode: 0, output });
-        }, 60_000);
+        }, 300_000);
       }
     });
   }

@@ -140,7 +140,7 @@ describe("init", () => {
     expect(forced.map((output) => JSON.parse(output))).toEqual(
       forced.map(() => ({ inits: 1, marker: expect.any(Number), isWhole: true })),
     );
-  }, 60_000);
+  }, 240_000);
 
   test("init must not be async, and its view ends with it", () => {
     using temp = new TempDir();
