@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { commandAt } from "../support/programs.ts";
 import { hasTool } from "../support/tools.ts";
 import { whileItLasts } from "../support/while-it-lasts.ts";
 import { EVIL, MAIN, makeFixtures, run } from "./fixtures.ts";
@@ -19,8 +20,9 @@ import fcntl, os, pty, select, signal, struct, sys, termios, time
 seconds, command = float(sys.argv[1]), sys.argv[2:]
 pid, fd = pty.fork()
 if pid == 0:
+    # Before the command looks.
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 100, 0, 0))
     os.execvp(command[0], command)
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 100, 0, 0))
 end = float("inf")
 while True:
     left = end - time.monotonic()
@@ -41,8 +43,6 @@ while True:
     os.write(1, data)
 os.waitpid(pid, 0)
 `;
-
-import { commandAt } from "../support/programs.ts";
 
 async function inTerminal(
   args: readonly string[],
