@@ -77,17 +77,24 @@ export function segmentInfo<C extends Content>(segment: Segment<C>): SegmentInfo
   return withUsers(info);
 }
 
+/** By that console.log and util.inspect ask how an object is shown. */
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
 /** The maps of all processes are read when they are asked for: of 500 segments that would take seconds. */
 function withUsers(info: SegmentInfo): SegmentInfo {
   let users: number | undefined;
   let isKnown = false;
-  return Object.defineProperty(info, "users", {
-    get() {
-      if (!isKnown) users = processesOf(info.path)?.length;
-      isKnown = true;
-      return users;
+  return Object.defineProperties(info, {
+    users: {
+      get() {
+        if (!isKnown) users = processesOf(info.path)?.length;
+        isKnown = true;
+        return users;
+      },
+      enumerable: true,
     },
-    enumerable: true,
+    // console.log would print `[Getter]`.
+    [INSPECT]: { value: () => ({ ...info }) },
   });
 }
 

@@ -414,6 +414,7 @@ describe("info", () => {
       lock: { path: temp.file("Robot_.lock"), kind: "flock", holders: [], waiting: [] },
     });
     expect((manager.info().schema as { name: string }).name).toBe("Robot");
+    expect(Bun.inspect(manager.info())).toContain("users: 1,");
     {
       using _ = manager.lock();
       const [holder] = manager.info().lock?.holders ?? [];
