@@ -124,8 +124,8 @@ for (const [name, compiler, flags, runner] of tools) {
   await end(
     start("pushes", dir, "0", "500"),
     start("pushes", dir, "500", "500"),
-    start("takes", dir, "300"),
-    start("takes", dir, "300"),
+    start("takes", dir, "20000"),
+    start("takes", dir, "20000"),
   );
   queue.push(itemOf(1));
   await end(start("fails", dir));
