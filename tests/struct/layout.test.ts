@@ -290,8 +290,8 @@ test.skipIf(!hasTool("gcc") || !hasTool("python3"))(
     const count = roundsOfStyle(300);
     const tally = await refereeStructs(seed, count);
     expect(tally.structs).toBe(count);
-    // Of a few structs there may be none that ctypes can express.
-    if (!isEmulated) expect(tally.ctypes).toBeGreaterThan(count / 10);
+    // One in five can be expressed in ctypes; of a few structs by chance none.
+    if (!isEmulated && count >= 300) expect(tally.ctypes).toBeGreaterThan(count / 20);
   },
   240_000,
 );
