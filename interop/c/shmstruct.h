@@ -1764,7 +1764,8 @@ static inline void shms_i_restore_lock(const shms_place *place) {
 
 /**
  * Makes a segment's file, whole from the first moment on: no process ever sees it without what `init` wrote. Its lock is of kind
- * flock. Missing directories are not made. Where there is a file already, its lock file and page are made again, should they be missing. What a killed creator left behind is swept up by the next Manager.
+ * flock. Missing directories are not made. Where there is a file already, its lock file and page are made again, should they be
+ * missing. What a killed creator left behind is swept up by the next Manager.
  * @return SHMS_E_EXISTS (without SHMS_FORCE) when there is one; SHMS_E_FORMAT to replace a file that is not one of shmstruct's;
  * SHMS_E_CONTENT to replace one whose lock is of kind fcntl; SHMS_E_TIMEOUT, SHMS_E_SYSTEM, what `init` returns
  * @example

@@ -1,7 +1,8 @@
 /**
  * For Node.js in the place of src/sync/lock-page.ts: the lock's page by positioned reads and writes. Its words are hints, so
  * where two processes add to a count at once and it loses one, a sleeper finds out when its time is over. Node.js cannot call
- * futex(2): it says so on the page (`cannotWake`), and those who sleep look every 4 ms from then on. The first one to say so waits 0.1 s if others sleep: in that time they find out.
+ * futex(2): it says so on the page (`cannotWake`), and those who sleep look every 4 ms from then on. The first one to say
+ * so waits 0.1 s if others sleep: in that time they find out.
  */
 import { UnsupportedError } from "../errors/errors.ts";
 import { sleepMs } from "../sync/deadline.ts";

@@ -266,7 +266,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   /**
    * The same without blocking the event loop.
    * @throws TypeError, RangeError for a value that does not fit; ClosedError; TooManyOwnersError; FileMissingError or
-   *   FileFormatError once the file was deleted or truncated; WaitTimeoutError when it is full for longer than `timeoutMs`; the signal's reason
+   *   FileFormatError once the file was deleted or truncated; WaitTimeoutError when it is full for longer than `timeoutMs`;
+   *   the signal's reason
    */
   async pushAsync(
     job: MessageInit<T> | ((data: T) => unknown),
@@ -384,7 +385,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /**
    * The same without blocking the event loop.
-   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated; the signal's reason
+   * @throws ClosedError; TooManyOwnersError; FileMissingError or FileFormatError once the file was deleted or truncated;
+   *   the signal's reason
    */
   async takeAsync(options: TakeAsyncOptions = {}): Promise<Job<T> | undefined> {
     checkOptions("takeAsync", options, { timeoutMs: "number", signal: "any" });
