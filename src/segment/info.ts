@@ -72,7 +72,7 @@ export function segmentInfo<C extends Content>(segment: Segment<C>): SegmentInfo
     // A writer that lives holds the lock.
     deadWriter: (file.sequence & 1) === 1 && lock?.holders.every(({ mode }) => mode === "shared") === true,
     users: undefined,
-    mirror: mirrorInfo(file.path),
+    mirror: mirrorInfo(file.path, segment.trust),
   };
   return withUsers(info);
 }

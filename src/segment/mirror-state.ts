@@ -90,8 +90,8 @@ function parseMirrorState(text: string): MirrorState | undefined {
 }
 
 /** What the file beside a segment says; undefined for one that is not mirrored. */
-export function mirrorInfo(path: string): MirrorInfo | undefined {
-  const state = readState(path);
+export function mirrorInfo(path: string, trust?: Trust): MirrorInfo | undefined {
+  const state = readState(path, trust);
   if (state === undefined) return undefined;
   const { role, epoch, at, pid, staleSince, lagVersions = 0, lagMs } = state;
   const isAlive = fs().existsSync(`/proc/${pid}`);

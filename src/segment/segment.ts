@@ -137,6 +137,11 @@ export class Segment<C extends Content> implements Closable {
     return this.place.dataPath;
   }
 
+  /** Whose files its user accepts. */
+  get trust(): Trust | undefined {
+    return this.#options.trust;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

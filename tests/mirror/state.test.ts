@@ -1,9 +1,18 @@
 /** What a mirror notes beside its file, where other programs' files have the name, or another user's traps. */
 import { describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { c_int32, field, Manager, MmapStructure, purgeSegments } from "../../src/index.ts";
+import { c_int32, field, Manager, MmapStructure, purgeSegments, Reader } from "../../src/index.ts";
 import { writeState } from "../../src/mirror/state.ts";
 import { type MirrorState, readState } from "../../src/segment/mirror-state.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -53,6 +62,19 @@ describe("the note of a mirror", () => {
     expect(writeState(at.path, STATE)).toBe(false);
     expect(statSync(at.note).isFIFO()).toBe(true);
   });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "another user's note in a directory of all counts for those who trust that user (needs root)",
+    () => {
+      using at = place();
+      expect(writeState(at.path, STATE)).toBe(true);
+      chmodSync(at.dir, 0o1777);
+      for (const file of [at.path, join(at.dir, "Robot_.lock"), at.note]) chownSync(file, 65_534, 65_534);
+      using reader = new Reader(Robot, { dir: at.dir, lockDir: at.dir, trustOwner: 65_534 });
+      expect(reader.info().mirror).toMatchObject({ role: "publish", epoch: 1 });
+      expect(readState(at.path)).toBeUndefined();
+    },
+  );
 
   test("a link of that name, or of the name that a note once had meanwhile, is not followed", () => {
     using at = place();
