@@ -1,5 +1,6 @@
 /** The lines of the page's plots, pixel by pixel. */
 import { expect, test } from "bun:test";
+import { padded, ticks } from "../../src/cli/page/client/range.ts";
 import { LineRaster, PER_COLUMN, rgbOf } from "../../src/cli/page/client/raster.ts";
 
 const WIDTH = 8;
@@ -77,4 +78,9 @@ test("colours are those of CSS", () => {
     [32, 223, 32],
     [32, 32, 223],
   ]);
+});
+
+test("numbers beside the grid are round, and few also where they are too large to count on by steps", () => {
+  expect(ticks({ least: 0.3, most: 11 })).toEqual([5, 10]);
+  expect(ticks(padded({ least: 2 ** 60, most: 2 ** 60 + 256 })).length).toBeLessThanOrEqual(20);
 });

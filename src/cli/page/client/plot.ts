@@ -1,6 +1,7 @@
 /** Numbers over the last seconds, drawn at every frame of the screen on one canvas. */
 import type { Row } from "../protocol.ts";
 import { make, visible } from "./dom.ts";
+import { padded, type Range, ticks } from "./range.ts";
 import { type LinePoints, LineRaster, PER_COLUMN, rgbOf } from "./raster.ts";
 import type { Live } from "./store.ts";
 
@@ -12,11 +13,6 @@ const LEGEND_EVERY_MS = 200;
 const GOLDEN_ANGLE = 137.508;
 /** Of a line, in pixels of CSS. */
 const THICKNESS = 1.5;
-
-interface Range {
-  readonly least: number;
-  readonly most: number;
-}
 
 class Series {
   readonly live: Live;
@@ -397,27 +393,6 @@ const isDark = (): boolean => getComputedStyle(document.documentElement).colorSc
 
 const LIGHTNESS = { dark: 65, light: 42 } as const;
 const colorOf = (hue: number, lightness: number): string => `hsl(${hue} 75% ${lightness}%)`;
-
-/** With space above and below, also around a single value, and in steps, so that it stands still while the values only tremble. */
-function padded({ least, most }: Range): Range {
-  if (!Number.isFinite(least)) return { least: 0, most: 1 };
-  const space = (most - least) * 0.06 || Math.abs(most) * 0.1 || 1;
-  const step = 10 ** Math.floor(Math.log10(most - least + 2 * space)) / 20;
-  return {
-    least: Math.floor((least - space) / step) * step,
-    most: Math.ceil((most + space) / step) * step,
-  };
-}
-
-/** Round numbers in a range. */
-function ticks({ least, most }: Range): number[] {
-  const rough = (most - least) / 5;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!;
-  const found: number[] = [];
-  for (let i = Math.ceil(least / step); i * step <= most; i++) found.push(i * step);
-  return found.slice(0, 20);
-}
 
 function numberText(number: number): string {
   if (Number.isNaN(number)) return "–";
