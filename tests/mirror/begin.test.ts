@@ -114,6 +114,24 @@ describe.skipIf(!hasTool("nats-server"))("without a server (need nats-server)", 
     const wrong = { ...options, credentials: {} };
     await expect(Mirror.publish(manager.path, wrong)).rejects.toThrow("must have one of");
     await expect(Mirror.follow(path, wrong)).rejects.toThrow("must have one of");
+    for (const [name, value] of Object.entries({
+      serverWaitMs: Number.NaN,
+      maxBytes: 1.5,
+      replicas: 0,
+      prefetch: -1,
+    })) {
+      const odd = { ...options, [name]: value };
+      await expect(Mirror.follow(path, odd)).rejects.toThrow(`option ${name} must be`);
+    }
+    for (const [name, value] of Object.entries({
+      maxHz: 0,
+      leaseMs: Number.NaN,
+      waitMs: -1,
+      timeoutMs: Number.NaN,
+    })) {
+      const odd = { ...options, [name]: value };
+      await expect(Mirror.publish(manager.path, odd)).rejects.toThrow(`option ${name} must be`);
+    }
     const follower = await Mirror.follow(path, options);
     await follower[Symbol.asyncDispose]();
   });
