@@ -44,6 +44,8 @@ function returned(call: () => number | undefined): number {
   try {
     return call() ?? 0;
   } catch (error) {
+    // fs-ext is not there.
+    if (error instanceof UnsupportedError) throw error;
     const { errno: number, code } = error as NodeJS.ErrnoException;
     if (number === undefined && code === undefined) throw error;
     // node:fs counts errno numbers downwards from zero, fs-ext upwards.

@@ -1,6 +1,6 @@
 /** Other runtimes than Bun: which names there are, and what is said of those that need Bun. */
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as inBun from "../../src/index.ts";
@@ -37,6 +37,20 @@ test.skipIf(!hasTool("node"))("Node.js works with structs on memory of its own (
     exitCode: 0,
     output: `2 1 24 {"tick":258,"joints":[0,0.5]}\n`,
   });
+});
+
+test.skipIf(!hasTool("node"))("Node.js without fs-ext is told which package is missing (needs node)", () => {
+  // Not in the clone, whose node_modules has fs-ext.
+  const modules = join(dir, "plain", "node_modules");
+  cpSync(join(root, "dist"), join(modules, "shmstruct", "dist"), { recursive: true });
+  cpSync(join(root, "package.json"), join(modules, "shmstruct", "package.json"));
+  symlinkSync(join(root, "node_modules", "reflect-metadata"), join(modules, "reflect-metadata"));
+  const code = `
+    import { Manager, MmapStructure } from "shmstruct";
+    try { new Manager(class Robot extends MmapStructure {}, { create: true, dir: "." }) }
+    catch (error) { console.log(error.name, error.message) }`;
+  const { output } = run(["node", "--input-type=module", "-e", code], join(dir, "plain"));
+  expect(output).toContain("UnsupportedError shared files need the package fs-ext");
 });
 
 test.skipIf(!hasTool("node"))("other runtimes are told that shared files need Bun (needs node)", () => {
