@@ -97,13 +97,20 @@ const NOT_FINITE: Readonly<Record<string, number>> = { NaN, Infinity, "-Infinity
 function json(text: string, isTextAllowed: boolean): unknown {
   if (Object.hasOwn(NOT_FINITE, text)) return NOT_FINITE[text];
   if (/^[+-]?0[xob][0-9a-f]+$/i.test(text)) return Number(text);
+  let isTooLarge = false;
+  const finite = (_: string, value: unknown): unknown => {
+    isTooLarge ||= typeof value === "number" && !Number.isFinite(value);
+    return value;
+  };
   try {
-    return JSON.parse(text);
+    const parsed: unknown = JSON.parse(text, finite);
+    if (!isTooLarge) return parsed;
   } catch {
     // A document may hold anything: what is no JSON is text.
     if (isTextAllowed) return text;
     throw new UsageError(`'${escapeText(text)}' is neither a number nor JSON`);
   }
+  throw new UsageError(`'${escapeText(text)}' has a number beyond those of a double; Infinity is written so`);
 }
 
 /** JSON has no bigints: where there is one now, numbers and text become some. */

@@ -9,8 +9,10 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { constants, zstdDecompressSync } from "node:zlib";
 import type { StructSchema } from "../struct/schema/schema.ts";
+import { throughFs } from "../sys/paths.ts";
 import { UsageError } from "./command.ts";
 import { escapeText, toJson } from "./output.ts";
+import { outputPath } from "./output-file.ts";
 
 export interface RecordedSegment {
   readonly path: string;
@@ -53,8 +55,9 @@ export class RecordingWriter implements Disposable {
   #characters = 0;
   #flushedAt = performance.now();
 
+  /** @throws UsageError for a segment; SystemError */
   constructor(path: string, head: RecordingHead) {
-    this.#fd = openSync(path, "w", 0o600);
+    this.#fd = throughFs(() => openSync(outputPath(path), "w", 0o600));
     this.#add(head);
     this.flush();
   }

@@ -242,6 +242,10 @@ function isZero({ place, member, view }: Slot): boolean {
 const SHOWN_CHARACTERS = 40;
 
 function shown(value: unknown): string {
-  const text = typeof value === "string" ? JSON.stringify(value) : String(plain(value));
+  const known = plain(value);
+  const isSingle = typeof known !== "object" && typeof known !== "string";
+  const text = isSingle
+    ? String(known)
+    : JSON.stringify(known, (_, v) => (typeof v === "bigint" ? String(v) : v));
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
 }

@@ -9,6 +9,7 @@ import type { Trust } from "../sys/trust.ts";
 import type { Content, ContentCopy, ContentType } from "./content.ts";
 import { createSegment, makeFile, type SegmentPlan } from "./create.ts";
 import type { Footer } from "./footer.ts";
+import { segmentAt } from "./list.ts";
 import type { Place } from "./place.ts";
 import type { Segment } from "./segment.ts";
 import { SegmentFile } from "./segment-file.ts";
@@ -60,7 +61,8 @@ export interface RestoreSegmentOptions {
 
 /**
  * Makes the content of a backup the one of a place, instead of what is there.
- * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else; LockTimeoutError; SystemError
+ * @throws FileMissingError; FileFormatError, LayoutMismatchError for a file that holds something else, FileFormatError for a place
+ *   that is a backup; LockTimeoutError; SystemError
  */
 export function restoreSegment<C extends Content>(
   place: Place,
@@ -69,6 +71,11 @@ export function restoreSegment<C extends Content>(
   { mode, transactional = false, timeoutMs, trust }: RestoreSegmentOptions = {},
 ): void {
   const { words, leastBytes, kind } = type;
+  if (segmentAt(place.dataPath)?.state === "backup")
+    throw new FileFormatError(
+      place.dataPath,
+      `'${place.dataPath}' is a backup, which would be one no more: choose another path to restore to`,
+    );
   using old = SegmentFile.open(absolutePath(".", backup), { access: "read", words, leastBytes, trust });
   if (old.footer?.content !== kind) throw new FileFormatError(backup, `'${backup}' holds no ${kind}`);
   const { bytes } = type.open(old).copyCommitted(true) as ContentCopy;

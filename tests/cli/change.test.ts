@@ -1,6 +1,15 @@
 /** The commands that change files, as processes in a pipe. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { jsonLines, makeFixtures, run } from "./fixtures.ts";
 
@@ -41,6 +50,8 @@ describe("set", () => {
     const { code, err } = await run(["tail", frames, "-n", "-1"]);
     expect([code, err.includes("got '-1'")]).toEqual([2, true]);
     expect((await run(["set", robot, "-x", "1"])).err).toContain("option '-x'");
+    for (const value of ["1e400", "[-1e400]"])
+      expect((await run(["set", robot, "pose.y", "--", value])).err).toContain("beyond those of a double");
     manager.set("pose.y", 4);
   });
 
@@ -141,6 +152,43 @@ describe("backup, diff, restore and rm", () => {
     expect((await run(["restore", robot, join(dir, "Robot_2.mmap")])).code).toBe(4);
     expect((await run(["backup", robot, config])).code).toBe(4);
   });
+
+  test("restore puts nothing in the place of a backup, be it the same one", async () => {
+    const [copy, other] = [join(dir, "kept.backup"), join(dir, "other.backup")];
+    for (const backup of [copy, other]) await run(["backup", robot, backup]);
+    for (const to of [copy, other]) {
+      const { code, err } = await run(["restore", copy, to]);
+      expect([code, err]).toEqual([4, expect.stringContaining("is a backup")]);
+    }
+    expect((await run(["restore", copy, robot])).code).toBe(0);
+  });
+
+  test("no command writes its output over a segment, also through a link, and other files change in one step", async () => {
+    const [link, source] = [join(dir, "link.h"), join(dir, "wheel.h")];
+    symlinkSync(robot, link);
+    writeFileSync(source, "struct wheel { int turns; };");
+    const before = readFileSync(robot);
+    for (const words of [
+      ["export", "c", robot],
+      ["import", source],
+      ["record", "--for", "0.05", robot],
+    ])
+      for (const to of [robot, link]) {
+        const { code, err } = await run([...words, "-o", to]);
+        expect([words, code, err]).toEqual([words, 2, expect.stringContaining("is a segment (record)")]);
+      }
+    expect(Buffer.compare(readFileSync(robot), before)).toBe(0);
+    const header = join(dir, "robot.h");
+    writeFileSync(header, "old", { mode: 0o640 });
+    const fd = openSync(header, "r");
+    expect((await run(["export", "c", robot, "-o", header])).code).toBe(0);
+    expect([readFileSync(fd, "utf8"), statSync(header).mode & 0o777]).toEqual(["old", 0o640]);
+    closeSync(fd);
+    expect(readFileSync(header, "utf8")).toContain("struct Robot");
+    expect((await run(["export", "c", robot, "-o", join(dir, "nowhere/x.h")])).err).toMatch(
+      /^shmstruct: .*ENOENT/,
+    );
+  });
 });
 
 describe("queue", () => {
@@ -200,6 +248,7 @@ export class Robot extends MmapStructure {
     const { code, err } = await run(["migrate", robot, `${module}#Robot`]);
     expect(code).toBe(1);
     expect(err).toContain("  - serial: ");
+    expect(err).not.toContain("[object Object]");
     const speed = manager.get("speed");
     expect(await run(["migrate", "--lossy", robot, `${module}#Robot`])).toEqual({
       ...done,

@@ -1,7 +1,7 @@
-import { writeFileSync } from "node:fs";
 import { type ExportLanguage, exportLanguages, exportStruct } from "../../codegen/export.ts";
 import { type Command, define, TRUST, UsageError } from "../command.ts";
 import { escapeText } from "../output.ts";
+import { writeOutput } from "../output-file.ts";
 import { SOURCE_HELP } from "../source.ts";
 import { schemaOfSource } from "./layout.ts";
 
@@ -21,7 +21,7 @@ export const command: Command = define({
         `FORMAT must be one of ${exportLanguages.join(", ")}, got '${escapeText(format)}'`,
       );
     const text = exportStruct(await schemaOfSource(source, trust), language);
-    if (output !== undefined) writeFileSync(output, text);
+    if (output !== undefined) writeOutput(output, text);
     else if (out.isJson) out.json({ format, text });
     else out.write(text);
     return undefined;

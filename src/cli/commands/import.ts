@@ -1,7 +1,8 @@
-import { writeFileSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { importBinary, importHeader } from "../../codegen/import/import.ts";
 import { type Command, define, EXIT } from "../command.ts";
 import { escapeText } from "../output.ts";
+import { writeOutput } from "../output-file.ts";
 
 const list = (text: string | undefined): string[] | undefined => text?.split(",").map((item) => item.trim());
 
@@ -25,7 +26,7 @@ export const command: Command = define({
   run([header = ""], { struct, include, define: defines, compiler, btf, output }, out) {
     const options = { structs: list(struct), includes: list(include), defines: list(defines), compiler };
     const { text, refused } = btf ? importBinary(header, options) : importHeader(header, options);
-    if (output !== undefined) writeFileSync(output, text);
+    if (output !== undefined) writeOutput(output, text);
     else if (out.isJson) out.json({ text, refused });
     else out.write(text);
     for (const { name, reason } of refused)
