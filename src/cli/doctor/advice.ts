@@ -8,7 +8,7 @@ import {
 } from "../../errors/errors.ts";
 
 export const RECREATE =
-  "shmstruct restore BACKUP FILE, or let its program recreate it with { create: true, force: true }; shmstruct rm FILE removes it";
+  "shmstruct restore BACKUP FILE, or let its program recreate it with { create: true, force: true }; shmstruct rm FILE removes it, unless it may be another program's";
 
 const BY_CODE: Readonly<Record<string, string>> = {
   EMFILE: "raise the limit of open files: ulimit -n 4096, or LimitNOFILE= of the service",
