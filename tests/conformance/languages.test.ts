@@ -193,12 +193,12 @@ class Place {
     await this.expectEach(this.shared.members, "peek", `state ${state}`);
   }
 
-  /** Asks until all members say so: that a name is another file's is found out within 100 ms, by a queue in Bun within a second. */
-  async until(answer: string): Promise<void> {
+  /** Asks until all say so: that a name is another file's is found out within 100 ms, by a queue in Bun within a second. */
+  async until(answer: string, names: readonly Language[] = this.shared.members): Promise<void> {
     const isSo = async (): Promise<boolean> =>
-      Object.values(await this.each(this.shared.members, "state")).every((found) => found === answer);
+      Object.values(await this.each(names, "state")).every((found) => found === answer);
     for (let tries = 0; tries < 1000 && !(await isSo()); tries++) await Bun.sleep(10);
-    await this.expectEach(this.shared.members, "state", answer);
+    await this.expectEach(names, "state", answer);
   }
 
   /** Each writer commits once, and all see it. @returns the state then */
@@ -393,7 +393,7 @@ describe.skipIf(!areThere)("C, Python, Node.js and Bun on one file (needs gcc, p
       ]);
       await place.expectEach(["Bun"], "create", "ok");
       expect([publisher, await ask("again"), await ask("again")]).toEqual([publisher, "ok", "ok"]);
-      await place.expectEach(["Bun"], "state", "state 2");
+      await place.until("state 2", ["Bun"]);
       await itself.kill();
     };
     await all((KINDS.channel as Shared).writers.map(goesOn));
