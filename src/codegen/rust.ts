@@ -70,13 +70,14 @@ class Module {
   #note(declaration: Declaration, { pack, align }: Placed): void {
     const parts = declaration.items.map(({ spec, path }) => ({ spec: unwrapped(spec).innermost, path }));
     for (const { spec, path } of parts) {
-      if (spec.kind === "scalar" && spec.atomic) this.#uncopyable.add(declaration);
-      if (spec.kind !== "struct") continue;
-      if (this.#uncopyable.has(spec.struct)) this.#uncopyable.add(declaration);
-      if (!this.#aligned.has(spec.struct)) continue;
+      const isAtomic = spec.kind === "scalar" && spec.atomic;
+      const struct = spec.kind === "struct" ? spec.struct : undefined;
+      if (isAtomic || (struct && this.#uncopyable.has(struct))) this.#uncopyable.add(declaration);
+      // Rust's atomics are aligned structs, those of one byte, too.
+      if (!isAtomic && !(struct && this.#aligned.has(struct))) continue;
       this.#aligned.add(declaration);
       if (pack !== undefined)
-        throw new CodegenError(path, "Rust has no packed struct with an aligned one inside");
+        throw new CodegenError(path, "Rust has no packed struct with an aligned one or an atomic inside");
     }
     if (align < declaration.align) this.#aligned.add(declaration);
   }

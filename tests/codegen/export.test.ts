@@ -238,6 +238,13 @@ test("what a language cannot express is refused with the member's path", () => {
   }
   expect(() => exportStruct(Words, "c")).toThrow('Words.int: "int" is a keyword in C');
   expect(exportStruct(Words, "rust")).toContain("pub int: i64");
+  // A random layout of CI had such a one, which rustc refuses.
+  @struct({ pack: 2, name: "Packed" })
+  class Packed extends Struct {
+    @field(atomic(c_uint8)) count!: Atomic<number>;
+    @field(c_int32) later!: number;
+  }
+  expect(() => exportStruct(Packed, "rust")).toThrow("Packed.count: Rust has no packed struct with");
   class R_FINGERPRINT extends Struct {
     @field(c_int32) a!: number;
   }
