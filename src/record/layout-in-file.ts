@@ -46,7 +46,7 @@ export function layoutInFile(file: SegmentFile, limits: SchemaLimits = OF_TOOLS)
   return layoutOfClass(classInFile(schemaInFile(file, limits), file.path, { limits }));
 }
 
-/** The same of a file that is compared with a program's own struct, or becomes one. @throws FileFormatError */
+/** The layout in a file that is compared with a program's own struct, or becomes one. @throws FileFormatError */
 export const layoutBeside = (layout: Layout, file: SegmentFile): Layout =>
   layoutInFile(file, limitsBeside(leavesOf(layout).length));
 

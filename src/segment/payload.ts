@@ -52,7 +52,7 @@ export interface SlotsOptions extends SlotsPlace {
   readonly mode?: number | undefined;
 }
 
-/** The same for `checkOptions`. */
+/** The options of `SlotsPlace`, for `checkOptions`. */
 export const SLOTS_PLACE = {
   dir: "string",
   tag: "string",
@@ -60,7 +60,7 @@ export const SLOTS_PLACE = {
   className: "string",
   ...TRUST_OPTIONS,
 } as const;
-/** The same for `checkOptions`. */
+/** The options of `SlotsOptions`, for `checkOptions`. */
 export const SLOTS_OPTIONS = {
   ...SLOTS_PLACE,
   create: "boolean",
