@@ -41,6 +41,13 @@ describe.each(classes)("%p", (cls) => {
     },
   );
 
+  test(`a fresh view of ${cls.name} reads memory that is aligned in a region that is not`, () => {
+    const buffer = new ArrayBuffer(size + 24);
+    new Uint8Array(buffer).fill(0x11);
+    const fresh = viewAt(cls, new Region(buffer, 4, size + 4, FRESH), 4);
+    expect(isSame(plainOf(fresh), plainOf(viewOf(cls, buffer, 8)))).toBe(true);
+  });
+
   test(`a fresh view of ${cls.name} stores as a plain view does`, () => {
     const values = Object.entries(plainOf(viewOf(cls, new Uint8Array(size).fill(1))));
     const stored = [false, true].map((fresh) => {

@@ -23,7 +23,10 @@ export const READ_ONLY = 1;
 /** Every read is preceded by a compiler barrier, so that a loop sees what other processes write. */
 export const FRESH = 2;
 export const BIG_ENDIAN = 4;
-/** Only of view classes: the view is at the region's very beginning. An offset would double the time of an access. */
+/**
+ * Only of view classes: the view is at the region's very beginning, and on fresh memory at the buffer's. An offset would double the
+ * time of an access.
+ */
 export const AT_START = 8;
 
 /** Only of view classes: what lies in the struct is not aligned as it would be by itself. */
@@ -59,7 +62,7 @@ export class BufferRegion implements Region {
   readonly byteLength: number;
   readonly traits: number;
   readonly view: DataView;
-  // A property and not a getter: through one each access would take ten times as long.
+  // A property and not a getter: through one a view made for one access would take ten times as long.
   readonly words: Words | undefined;
   #bytes: Uint8Array | undefined;
   #swapped: Region | undefined;

@@ -87,7 +87,8 @@ export const sourceOf = (layout: Layout, traits: number): string =>
 export function makeView<T extends Struct>(layout: Layout, region: Region, byteOffset: number): T {
   const memory = inOrder(region, layout);
   const isMisaligned = (region.byteOffset + byteOffset) % layout.align !== 0;
-  const traits = memory.traits | (byteOffset === 0 ? AT_START : 0) | (isMisaligned ? UNALIGNED : 0);
+  const isAtStart = byteOffset === 0 && (memory.words === undefined || region.byteOffset === 0);
+  const traits = memory.traits | (isAtStart ? AT_START : 0) | (isMisaligned ? UNALIGNED : 0);
   return new (viewClass(layout, traits))(memory, byteOffset) as unknown as T;
 }
 
