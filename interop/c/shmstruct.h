@@ -633,6 +633,9 @@ static inline int shms_i_open_file(const char *path, int flags, mode_t mode) {
   return fd;
 }
 
+/* The sticky bit: a new file has it until its content tells whose it is; an empty file without it may be any program's. */
+#define SHMS_I_BEING_MADE 01000
+
 static inline int shms_i_close_with(int fd, int error) {
   int number = errno;
   close(fd);
@@ -1715,7 +1718,7 @@ static inline int shms_i_make(const shms_place *place, const shms_new *wanted, u
   footer.created_at = (uint64_t)shms_i_now_ns(CLOCK_REALTIME);
   int error = shms_i_random_name(temporary, place->data);
   if (error) return error;
-  int fd = shms_i_open_file(temporary, O_RDWR | O_CREAT | O_EXCL, 0600);
+  int fd = shms_i_open_file(temporary, O_RDWR | O_CREAT | O_EXCL, SHMS_I_BEING_MADE | 0600);
   if (fd < 0) return SHMS_E_SYSTEM;
   /* Held until the file has its name: who sweeps up leftovers leaves it alone. */
   flock(fd, LOCK_EX | LOCK_NB);
@@ -2612,6 +2615,44 @@ static inline int shms_i_queue_look(shms_queue *queue) {
   return error;
 }
 
+#define SHMS_I_PIDS_BYTES (4 * 1023)
+
+/* Whether an owners' file is one: process ids, or nothing yet in a file that is just being made. */
+static inline int shms_i_are_pids(int fd) {
+  struct stat status;
+  uint32_t pids[SHMS_I_PIDS_BYTES / 4];
+  if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) return 0;
+  if (status.st_size == 0) return (status.st_mode & SHMS_I_BEING_MADE) != 0;
+  if (status.st_size > SHMS_I_PIDS_BYTES || status.st_size % 4 != 0) return 0;
+  if (pread(fd, pids, (size_t)status.st_size, 0) != (ssize_t)status.st_size) return 0;
+  /* Owner 0 is never there: so the file is one, whatever a peer has stored into the rest. */
+  if (status.st_size == SHMS_I_PIDS_BYTES && pids[0] == 0) return 1;
+  for (off_t i = 0; i < status.st_size / 4; i++)
+    if (pids[i] > (1u << 22)) return 0;
+  return 1;
+}
+
+/* Opens the owners' file of a queue, made where it is missing: it has its length before it loses its mark. */
+static inline int shms_i_open_owners(shms_queue *queue, const char *path) {
+  struct stat data, status;
+  mode_t mode = fstat(queue->file.fd, &data) == 0 ? data.st_mode & 0777 : 0600;
+  queue->owners = shms_i_open_file(path, O_RDWR, 0);
+  if (queue->owners < 0 && errno == ENOENT) {
+    queue->owners = shms_i_open_file(path, O_RDWR | O_CREAT | O_EXCL, SHMS_I_BEING_MADE | mode);
+    if (queue->owners < 0 && errno == EEXIST) queue->owners = shms_i_open_file(path, O_RDWR, 0);
+  }
+  if (queue->owners < 0) return SHMS_E_SYSTEM;
+  if (!shms_i_are_pids(queue->owners)) return SHMS_E_FORMAT;
+  if (fstat(queue->owners, &status) == 0 && status.st_size == 0) {
+    errno = posix_fallocate(queue->owners, 0, SHMS_I_PIDS_BYTES);
+    if (errno != 0) return SHMS_E_SYSTEM;
+    if (fchmod(queue->owners, mode) < 0) {
+      /* another user is just making it, and does this, too */
+    }
+  }
+  return SHMS_OK;
+}
+
 /**
  * Opens a queue, to push, to take or both.
  * @param bytes, fingerprint of your struct; 0 for raw bytes
@@ -2620,7 +2661,6 @@ static inline int shms_i_queue_look(shms_queue *queue) {
  */
 static inline int shms_queue_open(shms_queue *queue, const shms_place *place, size_t bytes, uint64_t fingerprint) {
   char path[PATH_MAX];
-  struct stat status;
   memset(queue, 0, sizeof *queue);
   queue->owners = -1;
   int error = shms_open(&queue->file, place, SHMS_WRITE, SHMS_QUEUE, 0, fingerprint);
@@ -2628,16 +2668,7 @@ static inline int shms_queue_open(shms_queue *queue, const shms_place *place, si
   error = shms_i_read_slots(&queue->file, 1u << 20, &queue->slots);
   if (!error && queue->slots.payload_bytes < bytes) error = SHMS_E_LAYOUT;
   if (!error) error = shms_i_text(path, place->data, ".owners", "", "");
-  if (!error) {
-    queue->owners = shms_i_open_file(path, O_RDWR, 0);
-    if (queue->owners < 0 && errno == ENOENT) {
-      queue->owners = shms_i_open_file(path, O_RDWR | O_CREAT, 0600);
-      if (queue->owners >= 0 && fstat(queue->file.fd, &status) == 0 && fchmod(queue->owners, status.st_mode & 0777) < 0) {
-        /* another user's: it stays as it is */
-      }
-    }
-    if (queue->owners < 0) error = SHMS_E_SYSTEM;
-  }
+  if (!error) error = shms_i_open_owners(queue, path);
   /* A forked child closes it with the rest: it would keep this owner alive. */
   queue->file.also = queue->owners;
   if (error) shms_close(&queue->file);

@@ -229,6 +229,26 @@ def _open(path, flags, mode=0o600):
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
 
 
+# The sticky bit: a new file has it until its content tells whose it is; an empty file without it may be any program's.
+_BEING_MADE = 0o1000
+_PIDS_BYTES = 4 * 1023
+
+
+def _are_pids(fd):
+    """Whether an owners' file is one: process ids, or nothing yet in a file that is just being made."""
+    status = os.fstat(fd)
+    if status.st_size == 0:
+        return bool(status.st_mode & _BEING_MADE)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _PIDS_BYTES or status.st_size % 4:
+        return False
+    data = os.pread(fd, status.st_size, 0)
+    if len(data) != status.st_size:
+        return False
+    pids = struct.unpack("=%dI" % (len(data) // 4), data)
+    # Owner 0 is never there: so the file is one, whatever a peer has stored into the rest.
+    return (len(data) == _PIDS_BYTES and pids[0] == 0) or max(pids) <= 1 << 22
+
+
 def _flock(fd, mode):
     operation = {0: fcntl.LOCK_UN, _SHARED: fcntl.LOCK_SH | fcntl.LOCK_NB, _EXCLUSIVE: fcntl.LOCK_EX | fcntl.LOCK_NB}[mode]
     try:
@@ -2052,7 +2072,7 @@ def _write_queue(file, slots, path, mode, generation):
     end = struct.pack("<QII", _MAGIC, 2, checksum) + fields + struct.pack("<IIQII8x", 0, generation, generation << 32, 0, 0)
     head = struct.pack("<IIQQQII", slots.count, 0, slots.payload, stride, 4096, 0, 0) + struct.pack("<II", *_boot_id())
     temporary = "%s.new-%s" % (path, os.urandom(8).hex())
-    fd = _open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    fd = _open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, _BEING_MADE | 0o600)
     try:
         # Held until the file has its name; who sweeps up leftovers tells them by this marker or by a footer.
         _flock(fd, _EXCLUSIVE)
@@ -2202,12 +2222,28 @@ class Queue:
             self._bury(self._owner)
 
     def _open_owners(self, path):
+        mode = os.fstat(self._segment.file.fd).st_mode & 0o777
         try:
-            return _open(path, os.O_RDWR)
+            fd = _open(path, os.O_RDWR)
         except FileNotFoundError:
-            fd = _open(path, os.O_RDWR | os.O_CREAT)
-            os.fchmod(fd, os.fstat(self._segment.file.fd).st_mode & 0o777)
+            try:
+                fd = _open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _BEING_MADE | mode)
+            except FileExistsError:
+                fd = _open(path, os.O_RDWR)
+        try:
+            if not _are_pids(fd):
+                raise FileFormatError("%r is no owners' file of a queue: another program's stays as it is" % path)
+            if os.fstat(fd).st_size == 0:
+                # It has its length before it loses its mark.
+                os.posix_fallocate(fd, 0, _PIDS_BYTES)
+                try:
+                    os.fchmod(fd, mode)
+                except PermissionError:
+                    pass  # another user is just making it, and does this, too
             return fd
+        except BaseException:
+            os.close(fd)
+            raise
 
     def _forked(self):
         if self._owners >= 0:

@@ -4,11 +4,9 @@ import { escapeText } from "../errors/show.ts";
 import type { ContentKind } from "../segment/footer.ts";
 import type { EditingInspector, InspectOptions, Inspector, InspectorType } from "../segment/inspector.ts";
 import { type ListedSegment, segmentAt } from "../segment/list.ts";
-import { placeOfPath } from "../segment/place.ts";
-import { lockPagePath } from "../sync/lock-page.ts";
 import { closeFile, openFile } from "../sys/file.ts";
 import { O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
-import { absolutePath, directoryOf, exists } from "../sys/paths.ts";
+import { absolutePath, exists } from "../sys/paths.ts";
 import { statusAt } from "../sys/status.ts";
 import { NotFoundError, numberOption, UsageError } from "./command.ts";
 
@@ -133,25 +131,18 @@ export function roomOf(name: string): {
 
 /**
  * What removes a file, be it damaged, truncated or of another format: where its footer does not tell what it holds, its name
- * does. The room keeps what is another program's; of an empty file only the lock beside it tells.
+ * does. The room keeps what is another program's, and an empty file may be any program's.
  * @throws NotFoundError, FileFormatError
  */
 export function removerOf(name: string): { readonly path: string; readonly room: InspectorType } {
   const path = findFile(name);
-  if (statusAt(path)?.byteLength === 0 && !hasLock(path))
+  if (statusAt(path)?.byteLength === 0)
     throw new FileFormatError(
       path,
-      `'${escapeText(path)}' is empty and has no lock file beside it, so it may be another program's; if you need nothing of it, delete it`,
+      `'${escapeText(path)}' is empty: it was truncated, or another program made it, so it is left alone; if no program needs it, delete it with rm(1)`,
     );
   const kind = segmentAt(path)?.kind ?? kindByEnding(path);
   return { path, room: rooms[kind].load() };
-}
-
-/** Beside it, or, of one in `./.mmap`, where IPMMAP has them. */
-function hasLock(path: string): boolean {
-  const { flock, fcntl } = placeOfPath(path).lockPath;
-  if (exists(flock) || exists(lockPagePath(flock))) return true;
-  return directoryOf(path) === absolutePath(".", DIRECTORIES[0]) && exists(fcntl);
 }
 
 const ENDING_KINDS: Readonly<Record<string, ContentKind>> = {

@@ -537,6 +537,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
       timeoutMs: deadline.leftMs,
       trust: this.#trust,
       leastGeneration: this.#segment.generations,
+      knownId: like?.file.id,
     });
     this.#segment.lookAgain();
   }
@@ -612,6 +613,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     removeSegment(this.#segment.place, documentType, {
       mode: (this.#master as FileOptions).mode,
       trust: this.#trust,
+      knownId: this.#segment.attached?.file.id,
       ...options,
     });
     this.#segment.notify();

@@ -10,7 +10,7 @@ import {
   refuseWriting,
   versionAt,
 } from "../segment/inspector.ts";
-import { Owners } from "../segment/owners.ts";
+import { Owners, readPids } from "../segment/owners.ts";
 import { type Message, type Payload, payloadInFile } from "../segment/payload.ts";
 import { ownersPath, placeOfPath } from "../segment/place.ts";
 import { nowMs } from "../sys/clock.ts";
@@ -65,7 +65,7 @@ function gauges({ slots }: QueueContent): Record<string, number> {
 
 /** Those that have pushed or taken and live, and the dead whose jobs have not gone back yet. */
 function ownersOf({ slots, file: { path, mode } }: QueueContent, trust: Trust): ContentUser[] {
-  if (!exists(ownersPath(path))) return [];
+  if (!exists(ownersPath(path)) || readPids(ownersPath(path), trust) === undefined) return [];
   using owners = new Owners(ownersPath(path), mode, trust);
   const taken = Map.groupBy(
     [...slots].map((slot) => slots.word(slot)).filter((word) => stateOf(word) === TAKEN),

@@ -827,8 +827,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   remove(options: { readonly timeoutMs?: number | undefined } = {}): void {
     checkOptions("remove", options, { timeoutMs: "number" });
     const { place } = this.#segment;
-    const { mode } = this.#current().file;
-    removeSegment(place, queueType(), { mode, timeoutMs: options.timeoutMs, trust: this.#options });
+    const { mode, id: knownId } = this.#current().file;
+    const { timeoutMs } = options;
+    removeSegment(place, queueType(), { mode, timeoutMs, trust: this.#options, knownId });
     this.#held = [];
     this.close();
   }

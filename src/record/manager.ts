@@ -90,13 +90,14 @@ export class Manager<T extends MmapStructure> extends Editor<T> {
     core.refuseSecond();
     const { removeSegment, recordType } = files();
     const { segment } = core;
-    const { mode } = segment.content.file;
+    const { mode, id } = segment.content.file;
     let isRemoved: boolean;
     try {
       isRemoved = removeSegment(segment.place, recordType(undefined, segment.place), {
         mode,
         timeoutMs: options.timeoutMs,
         trust: core.options,
+        knownId: id,
       });
     } catch (error) {
       // Without the lock nothing was done, and another try may succeed.

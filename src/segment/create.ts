@@ -51,6 +51,8 @@ export interface CreateOptions extends LockOptions {
   readonly mode: number;
   /** The least generation of the new file, for who remembers older files than the lock's page does. Default 0. */
   readonly leastGeneration?: number | undefined;
+  /** `SegmentFile.id` of the file that is replaced or removed, if this process has it open: it may have been truncated to nothing. */
+  readonly knownId?: string | undefined;
 }
 
 /**
@@ -375,9 +377,9 @@ function setVersion(bytes: Uint8Array<ArrayBuffer>, version: number): void {
 /** What a temporary file begins with until it is filled: the footer's magic, so that leftovers are known by content. */
 const MARKER = new Uint8Array(BigUint64Array.of(0x7463_7274_736d_6873n).buffer);
 
-/** Whether a temporary file was made by this library: it is empty, begins with the marker, or has a footer. */
+/** Whether a temporary file was made by this library: it begins with the marker, or has a footer. */
 export function isOurTemporary(start: Uint8Array, end: Uint8Array): boolean {
-  return start.length === 0 || beginsWith(start, MARKER) || beginsWith(end, MARKER);
+  return beginsWith(start, MARKER) || beginsWith(end, MARKER);
 }
 
 const beginsWith = (bytes: Uint8Array, marker: Uint8Array): boolean =>
@@ -390,7 +392,7 @@ const beginsWith = (bytes: Uint8Array, marker: Uint8Array): boolean =>
 function openOld<C extends Content>(
   path: string,
   type: ContentType<C>,
-  { trust, mode }: CreateOptions,
+  { trust, mode, knownId }: CreateOptions,
 ): SegmentFile | undefined {
   try {
     const file = SegmentFile.open(path, {
@@ -399,6 +401,7 @@ function openOld<C extends Content>(
       leastBytes: type.leastBytes,
       trust,
       mode,
+      knownId,
     });
     recognise(file, type);
     return file;

@@ -9,9 +9,8 @@ export const NOTE_MARKER: Uint8Array = new TextEncoder().encode('{"role":');
 /** A longer one is another program's file. */
 const MAX_NOTE_BYTES = 65_536;
 
-/** Whether the first bytes of a file are those of a note; an empty one is what a crash of the machine leaves. */
-export const isNote = (start: Uint8Array): boolean =>
-  start.length === 0 || NOTE_MARKER.every((byte, i) => byte === start[i]);
+/** Whether the first bytes of a file are those of a note. */
+export const isNote = (start: Uint8Array): boolean => NOTE_MARKER.every((byte, i) => byte === start[i]);
 
 /**
  * The bytes of `<file>.mirror`, as far as it is a note.

@@ -24,6 +24,8 @@ export interface OpenSegmentOptions {
   readonly trust?: Trust | undefined;
   /** Permissions that the user asked for: of files that are made. */
   readonly mode?: number | undefined;
+  /** `SegmentFile.id` of a file that this process has open: by that it is ours, whatever is left of its content. */
+  readonly knownId?: string | undefined;
 }
 
 /** @returns a descriptor. @throws FileMissingError, SystemError EACCES … */
@@ -57,8 +59,8 @@ export function checkedStatus(fd: number, path: string, options: OpenSegmentOpti
       isTrusted = true;
       return status;
     }
-    // In an empty file there is nothing that a recreation could destroy.
-    const isOurs = status.isFile && (status.byteLength === 0 || beginsWithHeaderCode(fd, path));
+    // Not an empty file: no killed creator leaves one under the file's own name, so another program may have made it.
+    const isOurs = status.isFile && (status.id === options.knownId || beginsWithHeaderCode(fd, path));
     throw new FileFormatError(path, `'${path}' ${problem}`, isOurs);
   } finally {
     if (!isTrusted) closeFile(fd);
@@ -67,6 +69,8 @@ export function checkedStatus(fd: number, path: string, options: OpenSegmentOpti
 
 function dataFileProblem({ isFile, byteLength }: FileStatus, leastBytes: number): string | undefined {
   if (!isFile) return "is no regular file, so it is no shared file";
+  if (byteLength === 0)
+    return "is empty: it was truncated, or another program made it, so it is left alone; if no program needs it, delete it, then create the shared file";
   if (byteLength < leastBytes)
     return `is only ${byteLength} bytes long: it is no shared file, or was truncated`;
   if (byteLength > MAX_MAPPING_BYTES) return `is ${byteLength} bytes long: one mapping holds at most 4 GiB`;

@@ -5,18 +5,20 @@
  *     byte k           lock of owner k, 1 to 1022 (no byte need be there)
  *     bytes 4k..4k+4   process id of owner k, u32, for people
  */
-import { TooManyOwnersError } from "../errors/errors.ts";
+import { FileFormatError, TooManyOwnersError } from "../errors/errors.ts";
 import { openLockFile } from "../sync/open.ts";
 import { fs } from "../sys/builtin.ts";
 import { allocate } from "../sys/file.ts";
 import { lastErrno, systemError } from "../sys/libc/call.ts";
 import { E, F_OFD_SETLK, F_UNLCK, F_WRLCK, SEEK_SET } from "../sys/libc/constants.ts";
 import { libc } from "../sys/libc/symbols.ts";
+import { BEING_MADE } from "../sys/new-file.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
-import { exists, throughFs } from "../sys/paths.ts";
-import { isUnlinkedOrReplaced } from "../sys/status.ts";
+import { throughFs } from "../sys/paths.ts";
+import { unless } from "../sys/shared-memory-file.ts";
+import { type FileStatus, isUnlinkedOrReplaced } from "../sys/status.ts";
 import type { Trust } from "../sys/trust.ts";
-import { readSideFile } from "./side-file.ts";
+import { contentOf, readSideFile } from "./side-file.ts";
 
 /** So many owners there may be at once. */
 export const MAX_OWNERS = 1022;
@@ -31,10 +33,15 @@ const MAX_PID = 2 ** 22;
  * @throws SystemError ENOENT, EACCES …; UntrustedFileError
  */
 export function readPids(path: string, trust?: Trust): Uint32Array | undefined {
-  const bytes = readSideFile(path, PIDS_BYTES, trust);
+  return pidsIn(readSideFile(path, PIDS_BYTES, trust));
+}
+
+/** A file of full length without an owner 0, who is never there, is one also where a peer has stored nonsense. */
+function pidsIn(bytes: Uint8Array | undefined): Uint32Array | undefined {
   if (bytes === undefined || bytes.length % 4 !== 0) return undefined;
   const pids = new Uint32Array(bytes.slice().buffer);
-  return pids.every((pid) => pid <= MAX_PID) ? pids : undefined;
+  const isWhole = bytes.length === PIDS_BYTES && pids[0] === 0;
+  return isWhole || pids.every((pid) => pid <= MAX_PID) ? pids : undefined;
 }
 
 /**
@@ -52,30 +59,46 @@ export class Owners implements Disposable {
   readonly #id: string;
 
   /**
-   * Opens the file, and makes it where it is missing.
+   * Opens the file, and makes it where it is missing. Until it has its length it is known by `BEING_MADE`.
    * @param mode permissions of a file that is made, not reduced by the umask
    * @param trust whose file it may be
-   * @throws UntrustedFileError; FileFormatError for what is no regular file; SystemError EACCES …
+   * @throws UntrustedFileError; FileFormatError for what is no owners' file: it stays as it is; SystemError EACCES …
    */
   constructor(path: string, mode: number, trust: Trust = {}) {
     this.path = path;
-    const isNew = !exists(path);
-    const { fd, status } = openLockFile(path, { create: true, mode, trust, isMapped: false });
+    const { fd, status } = openLockFile(path, {
+      create: true,
+      mode,
+      trust,
+      isMapped: false,
+      firstMode: BEING_MADE | mode,
+    });
     this.#file = new OwnedFd(fd);
     this.#id = status.id;
-    if (isNew) this.#prepare(mode);
+    try {
+      this.#recognise(status);
+      if (status.byteLength === 0) this.#prepare(mode);
+    } catch (error) {
+      this.#file.close();
+      throw error;
+    }
+  }
+
+  #recognise(status: FileStatus): void {
+    const { path } = this;
+    if (pidsIn(contentOf(this.#file.fd, status, PIDS_BYTES, path)) !== undefined) return;
+    throw new FileFormatError(
+      path,
+      `'${path}' is no owners' file of a shared file, so it may be another program's and is left alone: move it away, or delete it if no program needs it`,
+    );
   }
 
   /** Storage for all process ids: a full disk must not keep a process from becoming an owner. */
   #prepare(mode: number): void {
     const { fd } = this.#file;
-    try {
-      throughFs(() => fs().fchmodSync(fd, mode), this.path);
-      allocate(fd, PIDS_BYTES, this.path);
-    } catch (error) {
-      this.#file.close();
-      throw error;
-    }
+    allocate(fd, PIDS_BYTES, this.path);
+    // Another user may just be making it, and does this, too.
+    unless("EPERM", () => throughFs(() => fs().fchmodSync(fd, mode), this.path));
   }
 
   /** Whether the file was deleted or replaced: then its locks prove nothing to those who come later. */

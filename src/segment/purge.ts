@@ -1,6 +1,7 @@
 /** Taking away what segments leave behind: lock files, pages and owners' files that no process uses. */
 import { ShmError } from "../errors/errors.ts";
 import { lockPagePath } from "../sync/lock-page.ts";
+import { beginsAsPage, PAGE_BYTES } from "../sync/lock-page-format.ts";
 import { RwLock } from "../sync/rw-lock.ts";
 import { fs } from "../sys/builtin.ts";
 import { sweepTemporaries, unlink } from "../sys/new-file.ts";
@@ -9,6 +10,7 @@ import { isOurTemporary } from "./create.ts";
 import { readNoteFile } from "./mirror-state.ts";
 import { readPids } from "./owners.ts";
 import { mirrorPath, ownersPath, type Place, placeOfPath, segmentOfSideFile } from "./place.ts";
+import { readSideFile } from "./side-file.ts";
 
 /**
  * Removes the lock files, lock pages and owners' files of a segment that is gone, what its mirror noted, and what killed creators left. A lock
@@ -39,10 +41,12 @@ function purgeLock(lockPath: string, dataPath: string): string[] {
 }
 
 /** What only has the name stays, as it may be another program's, and so does what this user may not read. */
-function isOurNote(path: string): boolean {
+const isOurNote = (path: string): boolean =>
+  isKnown(path, () => (path.endsWith(".owners") ? readPids(path) : readNoteFile(path)) !== undefined);
+
+function isKnown(path: string, recognise: (path: string) => boolean): boolean {
   try {
-    const isOurs = path.endsWith(".owners") ? readPids(path) : readNoteFile(path);
-    return isOurs !== undefined;
+    return recognise(path);
   } catch (error) {
     if (error instanceof ShmError) return false;
     throw error;
@@ -52,10 +56,7 @@ function isOurNote(path: string): boolean {
 /** The lock, taken; undefined when it is in use, or none of ours. */
 function openUnused(path: string): RwLock | undefined {
   const kind = path.endsWith(".lockfile") ? "fcntl" : "flock";
-  // Ours are empty: what has content is another program's.
-  const status = throughFs(() => fs().statSync(path, { throwIfNoEntry: false }));
-  // Gone: another purge was faster.
-  if (status === undefined || status.size > 0) return undefined;
+  if (!isOurLock(path)) return undefined;
   let lock: RwLock | undefined;
   try {
     lock = new RwLock({ path, kind });
@@ -65,6 +66,14 @@ function openUnused(path: string): RwLock | undefined {
   }
   lock?.close();
   return undefined;
+}
+
+/** Ours are empty, with a lock page beside them: an empty file alone may be any program's, flock(1)'s for instance. */
+function isOurLock(path: string): boolean {
+  const status = throughFs(() => fs().statSync(path, { throwIfNoEntry: false }));
+  // Gone: another purge was faster.
+  if (status === undefined || status.size > 0) return false;
+  return isKnown(lockPagePath(path), (page) => beginsAsPage(readSideFile(page, PAGE_BYTES)));
 }
 
 /**

@@ -1,7 +1,8 @@
 /** The files beside a segment that are not mapped: what has such a name may be any program's, and is known by its content. */
 import { closeFile, openFile, readStart } from "../sys/file.ts";
 import { O_NONBLOCK, O_RDONLY } from "../sys/libc/constants.ts";
-import { statusOf } from "../sys/status.ts";
+import { BEING_MADE } from "../sys/new-file.ts";
+import { type FileStatus, statusOf } from "../sys/status.ts";
 import { checkTrust, type Trust } from "../sys/trust.ts";
 
 /**
@@ -15,9 +16,20 @@ export function readSideFile(path: string, mostBytes: number, trust: Trust = {})
     const status = statusOf(fd);
     if (!status.isFile || status.byteLength > mostBytes) return undefined;
     checkTrust({ path, status, isMapped: false }, trust);
-    const bytes = new Uint8Array(status.byteLength);
-    return bytes.subarray(0, readStart(fd, bytes, path));
+    return contentOf(fd, status, mostBytes, path);
   } finally {
     closeFile(fd);
   }
+}
+
+/** The content of an open side file; undefined for what cannot be ours, so also for an empty file that is not being made. */
+export function contentOf(
+  fd: number,
+  { byteLength, mode }: FileStatus,
+  mostBytes: number,
+  path: string,
+): Uint8Array | undefined {
+  if (byteLength > mostBytes || (byteLength === 0 && (mode & BEING_MADE) === 0)) return undefined;
+  const bytes = new Uint8Array(byteLength);
+  return bytes.subarray(0, readStart(fd, bytes, path));
 }

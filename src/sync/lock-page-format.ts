@@ -98,4 +98,8 @@ function writePage(fd: number, path: string, keepsWords: boolean): void {
   throughFs(() => fs().writeSync(fd, bytes, 0, bytes.length, 0), path);
 }
 
+/** Whether a file that begins with these bytes is a lock page, damaged or of another version perhaps. */
+export const beginsAsPage = (bytes: Uint8Array | undefined): boolean =>
+  bytes !== undefined && bytes.length >= 4 && new Uint32Array(bytes.slice(0, 4).buffer)[0] === MAGIC;
+
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, "0")}`;

@@ -14,6 +14,8 @@ export interface OpenOptions {
   mode?: number | undefined;
   /** Whose file it may be, besides this user's and root's. */
   trust?: Trust | undefined;
+  /** Permissions and marks that a file has from its first moment on; the caller then sets `mode`. Default: `mode`, at once. */
+  firstMode?: number | undefined;
   /** The file will be mapped, so it matters who could truncate it. Default false. */
   isMapped?: boolean | undefined;
 }
@@ -34,9 +36,9 @@ export interface OpenedFile {
  */
 export function openLockFile(
   path: string,
-  { create = false, mode = 0o600, trust = {}, isMapped = false }: OpenOptions,
+  { create = false, mode = 0o600, firstMode = mode, trust = {}, isMapped = false }: OpenOptions,
 ): OpenedFile {
-  const opened = openEitherWay(path, create, mode);
+  const opened = openEitherWay(path, create, firstMode);
   // Opening a FIFO does not block, as O_NONBLOCK says; it shows itself here.
   const status = statusOf(opened.fd);
   try {

@@ -21,6 +21,12 @@ export interface NewFile {
   fill(bytes: Uint8Array<ArrayBuffer>, path: string): void;
 }
 
+/**
+ * A bit of the mode that a file has from its first moment on until its content tells whose it is: the sticky bit, which Linux
+ * gives no meaning on a regular file. An empty file without it may be any program's.
+ */
+export const BEING_MADE = 0o1000;
+
 /** Bytes at the end of a temporary file that a sweeper looks at. */
 const END_BYTES = 128;
 
@@ -58,7 +64,7 @@ export function makeTemporary<R>(
 function openTemporary(path: string): { fd: number; temporary: string } {
   for (;;) {
     const temporary = `${path}.new-${randomDigits()}`;
-    const fd = openFile(temporary, O_RDWR | O_CREAT | O_EXCL, 0o600);
+    const fd = openFile(temporary, O_RDWR | O_CREAT | O_EXCL, BEING_MADE | 0o600);
     if (isOurs(fd, temporary)) return { fd, temporary };
   }
 }
@@ -103,7 +109,7 @@ const randomDigits = (): string =>
 
 /**
  * Removes what killed creators have left beside `path`: files with a temporary name of it that no living creator has
- * locked, and whose content `isOurs` recognises. Files of others stay. With the writer lock held.
+ * locked, and which `isOurs` recognises by their content, or `BEING_MADE` while they are empty. Files of others stay. With the writer lock held.
  */
 export function sweepTemporaries(
   path: string,
@@ -132,8 +138,12 @@ export function temporariesOf(path: string): string[] {
 function sweep(path: string, isOurs: (start: Uint8Array, end: Uint8Array) => boolean): void {
   const fd = openFile(path, O_RDONLY | O_NONBLOCK);
   try {
-    const { isFile, byteLength } = statusOf(fd);
+    const { isFile, byteLength, mode } = statusOf(fd);
     if (!isFile || libc().flock(fd, LOCK_EX | LOCK_NB) < 0) return;
+    if (byteLength === 0) {
+      if ((mode & BEING_MADE) !== 0) unlink(path);
+      return;
+    }
     const start = new Uint8Array(8);
     const end = new Uint8Array(END_BYTES);
     const startBytes = readStart(fd, start, path);

@@ -277,6 +277,11 @@ describe.skipIf(!areThere)("C, Python, Node.js and Bun on one file (needs gcc, p
         truncateSync(place.path, bytes);
         await place.expectEach(place.shared.members, "state", "damaged");
         await place.expectEach(place.shared.writers, "advance", "damaged");
+        // An empty file may be any program's: it is to be deleted by hand.
+        if (bytes === 0) {
+          await place.expectEach(["Bun"], "force", "damaged");
+          rmSync(place.path);
+        }
         await place.expectEach(["Bun"], "force", "ok");
         await place.expectState(0);
       }
@@ -408,6 +413,25 @@ describe.skipIf(!areThere)("C, Python, Node.js and Bun on one file (needs gcc, p
         expect(readFileSync(place.path, "latin1")).toBe(text);
       }
     },
+  );
+
+  row(
+    "a file of another program with the name of the owners' file is refused in every language, and stays",
+    async (place) => {
+      await place.create();
+      const owners = `${place.path}.owners`;
+      for (const text of ["", "precious", "x".repeat(5000)]) {
+        rmSync(owners);
+        writeFileSync(owners, text);
+        for (const name of place.shared.writers) {
+          const late = start(name);
+          expect([name, await late.ask("open", place.kind, place.dir)]).toEqual([name, "damaged"]);
+          await late.kill();
+        }
+        expect(readFileSync(owners, "utf8")).toBe(text);
+      }
+    },
+    ["queue"],
   );
 
   row(

@@ -144,7 +144,7 @@ describe.each([channel, queue])("$name", (stream) => {
   test("an empty, a foreign and another content's file in the place of ours are refused and stay", () => {
     using dir = temporaryDirectory();
     const path = join(dir.path, stream.file);
-    for (const content of ["not a shared file, but long enough to be one".repeat(50), "x"]) {
+    for (const content of ["not a shared file, but long enough to be one".repeat(50), "x", ""]) {
       writeFileSync(path, content);
       expect(() => stream.open(dir.path)).toThrow(FileFormatError);
       expect(() => stream.create(dir.path)).toThrow(FileFormatError);

@@ -1,6 +1,7 @@
 /** The life of a document's file: made, replaced, grown, removed, deleted or damaged by hand, and its lock. */
 import { afterAll, describe, expect, setDefaultTimeout, spyOn, test } from "bun:test";
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -317,13 +318,16 @@ describe("the file", () => {
     expect(() => masterOf(replaced, { force: true })).toThrow(/is no file of a JsonMap, or was truncated/);
   });
 
-  test("an empty file may be another program's: it is refused unless forced", () => {
+  test("an empty file may be another program's: it is refused, by force too, until it is deleted", () => {
     const file = aloneIn();
     writeFileSync(file, "");
     for (const options of [{}, { create: false }])
       expect(() => masterOf(file, options)).toThrow(FileFormatError);
-    expect(() => followerOf(file)).toThrow(/is only 0 bytes long/);
+    expect(() => followerOf(file)).toThrow(/is empty: .* delete it, then create/);
     expect([beside(file), readFileSync(file, "utf8")]).toEqual([["d"], ""]);
+    expect(() => masterOf(file, { force: true })).toThrow(/is empty: .* delete it, then create/);
+    expect(existsSync(file)).toBe(true);
+    rmSync(file);
     using master = masterOf(file, { force: true });
     expect(master.write(1)).toBe(1);
   });
@@ -438,13 +442,14 @@ describe("versions grow", () => {
     }
   });
 
-  test("versions grow beyond a file that was deleted by hand, or truncated to nothing", () => {
+  test("versions grow beyond a file that was deleted by hand, truncated to nothing before or not", () => {
     const file = temp.newFile();
     masterOf(file).write(1);
     rmSync(file);
     using second = masterOf(file);
     expect(second.write(2)).toBe(GENERATION + 1);
-    writeFileSync(file, "");
+    truncateSync(file, 0);
+    rmSync(file);
     using third = masterOf(file, { force: true });
     expect(third.write(3)).toBe(2 * GENERATION + 1);
   });
@@ -619,6 +624,7 @@ describe("a master that was killed while it replaced the file", () => {
     using master = masterOf(file);
     expect(existsSync(temporaryOf(file))).toBeFalse();
     writeFileSync(temporaryOf(file), "");
+    chmodSync(temporaryOf(file), 0o1600);
     master.remove();
     expect(existsSync(temporaryOf(file))).toBeFalse();
   });
@@ -637,11 +643,13 @@ describe("a master that was killed while it replaced the file", () => {
 
   test("files of others that have such a temporary name are left alone", () => {
     const file = temp.newFile();
-    writeFileSync(temporaryOf(file), "my thesis");
-    using master = masterOf(file, { grow: true });
-    master.write("x".repeat(50));
-    master.remove();
-    expect(readFileSync(temporaryOf(file), "utf8")).toBe("my thesis");
+    for (const text of ["my thesis", ""]) {
+      writeFileSync(temporaryOf(file), text);
+      using master = masterOf(file, { grow: true });
+      master.write("x".repeat(50));
+      master.remove();
+      expect(readFileSync(temporaryOf(file), "utf8")).toBe(text);
+    }
   });
 });
 

@@ -235,17 +235,20 @@ const RECREATE: Readonly<Record<Kind, () => void>> = {
 };
 
 /** What is not recognised as a file of the library is not replaced: one deletes it first. */
-function mustRecreate(kind: Kind): void {
+function mustRecreate(kind: Kind, deletions = 0): void {
   try {
     RECREATE[kind]();
   } catch (error) {
-    if (!(error instanceof FileFormatError) || error.isOurs) {
+    const { path } = error as FileFormatError;
+    const isForeign = error instanceof FileFormatError && !error.isOurs && path.startsWith(dataPath(kind));
+    // The data file, and of a queue the owners' file.
+    if (!isForeign || deletions === 2) {
       report(`recreate ${kind}: ${(error as Error).stack}`);
       return;
     }
     counts.foreign++;
-    rmSync(dataPath(kind));
-    attempt("recreate after a deletion", RECREATE[kind]);
+    rmSync(path);
+    mustRecreate(kind, deletions + 1);
   }
 }
 

@@ -1,5 +1,15 @@
 import { afterAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
-import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   ClosedError,
@@ -301,6 +311,24 @@ describe("leases", () => {
 });
 
 describe("owners", () => {
+  test("a file of another program with the name of the owners' file is refused and stays as it is", () => {
+    works().close();
+    const path = join(dir, "Work_.queue.owners");
+    for (const text of ["precious", "", "x".repeat(4096)]) {
+      rmSync(path, { force: true });
+      writeFileSync(path, text);
+      expect(() => open()).toThrow(/is no owners' file .* move it away/);
+      expect(readFileSync(path, "utf8")).toBe(text);
+    }
+    rmSync(path);
+    writeFileSync(path, "");
+    // What a creator leaves that was killed before the file had its length.
+    chmodSync(path, 0o1600);
+    using queue = open();
+    queue.push({ id: 1 });
+    expect([statSync(path).size, statSync(path).mode & 0o7777]).toEqual([4092, 0o600]);
+  });
+
   test("a killed worker's job goes back as soon as another looks, with one attempt more", async () => {
     using queue = works();
     queue.push(fillWork(7));

@@ -251,9 +251,8 @@ describe("places that are taken", () => {
     expect(existsSync(temp.file(`real/${FILE}`))).toBe(true);
   });
 
-  test("a file of the library is replaced by force when it is damaged, truncated or empty", () => {
+  test("a file of the library is replaced by force when it is damaged or truncated", () => {
     const damages: ((path: string) => void)[] = [
-      (path) => truncateSync(path, 0),
       (path) => truncateSync(path, 3),
       (path) => truncateSync(path, 100),
       (path) => truncateSync(path, 200),
@@ -395,7 +394,10 @@ describe.skipIf(isEmulated)("deaths of creators (not under emulation)", () => {
     using temp = new TempDir();
     const left = temp.file(`${FILE}.new-0123456789abcdef`);
     for (const leave of [
-      () => writeFileSync(left, ""),
+      () => {
+        writeFileSync(left, "");
+        chmodSync(left, 0o1600);
+      },
       () => writeFileSync(left, `shmstrct${"\0".repeat(1000)}`),
       () => copyFileSync(temp.file(FILE), left),
       // Killed between giving the file its name and taking away the other one.

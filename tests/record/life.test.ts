@@ -452,6 +452,12 @@ describe("purge", () => {
       "Robot_gone.lock",
     ]);
     expect(readdirSync(temp.dir)).toContain("Cargo.lock");
+    // What flock(1) makes, with and without a file of another program in the place of the page.
+    for (const name of ["cron.lock", "cron_.lock", "cron_.lock-page"]) writeFileSync(temp.file(name), "");
+    expect(purgeSegments(temp.dir)).toEqual([]);
+    writeFileSync(temp.file("cron_.lock-page"), "notes");
+    expect(purgeSegments(temp.dir)).toEqual([]);
+    expect(readFileSync(temp.file("cron_.lock-page"), "utf8")).toBe("notes");
     expect(stays.get("count")).toBe(0);
   });
 

@@ -1,9 +1,17 @@
 import { afterAll, expect, spyOn, test } from "bun:test";
-import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import fs, {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SystemError } from "../../src/errors/errors.ts";
-import { makeTemporary, rename, unlink } from "../../src/sys/new-file.ts";
+import { makeTemporary, rename, sweepTemporaries, unlink } from "../../src/sys/new-file.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "shmstruct-new-file-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -60,6 +68,32 @@ test("an error of node:fs for a new file is a SystemError that names the file", 
     chmod.mockRestore();
   }
   expect(readdirSync(dir)).toEqual(["a"]);
+});
+
+test("a killed creator's empty file is swept by the mark in its mode, an empty file of another program stays", () => {
+  const path = join(dir, "d");
+  const [ours, other] = ["1", "2"].map((digit) => `${path}.new-${digit.repeat(16)}`) as [string, string];
+  let whileMade = 0;
+  const opened = spyOn(fs, "writeSync").mockImplementation((fd) => {
+    whileMade = fs.fstatSync(fd as number).mode & 0o7777;
+    throw new Error("killed");
+  });
+  try {
+    const file = { byteLength: 10, mode: 0o640, marker, fill: nothing };
+    expect(() => makeTemporary(path, file, nothing)).toThrow("killed");
+  } finally {
+    opened.mockRestore();
+  }
+  for (const name of [ours, other]) writeFileSync(name, "");
+  chmodSync(ours, whileMade);
+  sweepTemporaries(path, () => true);
+  expect(readdirSync(dir).sort()).toEqual(["a", `d.new-${"2".repeat(16)}`]);
+  unlink(other);
+  makeTemporary(path, { byteLength: 10, mode: 0o640, marker, fill: nothing }, (temporary) =>
+    rename(temporary, path),
+  );
+  expect(statSync(path).mode & 0o7777).toBe(0o640);
+  unlink(path);
 });
 
 test("unlink removes a name, and says why it could not", () => {
