@@ -1,10 +1,11 @@
 // The floor of a message of 64 bytes between two processes that spin, or sleep.
 //   one-way flag   64 bytes and a flag on a line of its own, copied in and copied out: no header, no history, no count of what was lost
-//   one-way slot   the stores and loads of a channel's slot by hand: odd, header, payload, time, even, next; look, copy, second look
+//   one-way slot   the stores and loads of a channel's slot by hand: odd, header, payload, time, even, next, the next slot's lines; look, copy, second look
 //   one-way sleep  as flag, but who takes sleeps on a futex until it is woken
 #include "common.h"
 #include <linux/futex.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -57,6 +58,10 @@ static void give_slot(struct side *side, uint32_t k, const char *bytes) {
   slot->type = 0;
   atomic_store_explicit(&slot->sequence, 2 * k + 2, memory_order_release);
   atomic_store_explicit(&side->next, k + 1, memory_order_release);
+  // Stores what is there: the lines come now, and not when the next message waits for them.
+  volatile uint32_t *following = (volatile uint32_t *)&side->slots[(k + 1) % SLOTS];
+  following[0] = following[0];
+  following[offsetof(struct slot, bytes) / 4] = following[offsetof(struct slot, bytes) / 4];
 }
 
 static void take_slot(struct side *side, uint32_t k, char *bytes) {

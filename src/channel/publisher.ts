@@ -255,14 +255,14 @@ export class Publisher<T extends Message> implements Disposable {
   }
 
   #view(writer: RingWriter, slot: number): T {
-    return this.#views[writer.numberOf(slot)] ?? this.#makeView(writer, slot);
+    return this.#views[writer.number] ?? this.#makeView(writer, slot);
   }
 
   #makeView(writer: RingWriter, slot: number): T {
     const { bytes } = this.#segment.content;
     const region = this.#payload.region(bytes, writer.payloadOffset(slot), writer.payloadBytes, "write");
     const view = this.#payload.view(region);
-    this.#views[writer.numberOf(slot)] = view;
+    this.#views[writer.number] = view;
     return view;
   }
 

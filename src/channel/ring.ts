@@ -56,6 +56,22 @@ const MAX_TRIES = 1000;
 export type From = "newest" | "oldest" | "next";
 
 const isArm64 = process.arch === "arm64";
+const isX64 = process.arch === "x64";
+
+/**
+ * A store that is not seen before what was stored earlier. On x86-64 no store is: there an atomic one would only wait until the line
+ * has come from the processor of a subscriber that looks at it, which takes as long as all the rest of a message.
+ */
+const storeInOrder: (words: Int32Array, word: number, value: number) => void = isX64
+  ? (words, word, value) => {
+      words[word] = value;
+    }
+  : (words, word, value) => {
+      Atomics.store(words, word, value);
+    };
+
+/** Zero, which the compiler does not know: it would drop a store of what was just read. */
+const nothing = new Int32Array(1);
 
 /** Reads a part of the ring's memory anew, where it is not mapped but a copy. */
 export type TakeInPart = (byteOffset: number, byteLength: number) => void;
@@ -95,9 +111,11 @@ class RingMemory {
     return slot * 4 + PAYLOAD_BYTE_OFFSET;
   }
 
-  /** A slot's whole payload. Kept, as making a view costs more than copying 64 bytes. */
-  payload(slot: number): Uint8Array {
-    const number = (slot - this.first) / this.stride;
+  /**
+   * A slot's whole payload. Kept, as making a view costs more than copying 64 bytes.
+   * @param number the slot's, from 0: known to the caller, as to find it by division takes as long as to copy 64 bytes
+   */
+  payload(slot: number, number: number): Uint8Array {
     const known = this.#payloads[number];
     if (known !== undefined) return known;
     const start = this.payloadOffset(slot);
@@ -274,7 +292,7 @@ export class RingWriter {
     const { words } = this.#ring;
     const low = this.#low;
     const slot = this.#ring.slotOf(low);
-    Atomics.store(words, slot, (low << 1) | 1 | 0);
+    storeInOrder(words, slot, (low << 1) | 1 | 0);
     // SAFETY of what follows: no store into the slot may become visible before the odd sequence.
     if (isArm64) Atomics.load(words, slot);
     words[slot + INDEX] = low;
@@ -286,12 +304,12 @@ export class RingWriter {
 
   /** The loaned slot's payload. */
   payload(slot: number): Uint8Array {
-    return this.#ring.payload(slot);
+    return this.#ring.payload(slot, this.number);
   }
 
-  /** A slot's number, from 0. */
-  numberOf(slot: number): number {
-    return (slot - this.#ring.first) / this.#ring.stride;
+  /** The number of the slot that is loaned, from 0. */
+  get number(): number {
+    return this.#low & this.#ring.mask;
   }
 
   /** Where it begins, in bytes of the content. */
@@ -321,9 +339,22 @@ export class RingWriter {
     words[slot + TYPE] = type;
     const next = (low + 1) | 0;
     Atomics.store(words, slot, next << 1);
-    Atomics.store(words, NEXT, next);
+    storeInOrder(words, NEXT, next);
     this.#low = next;
     if (next === 0) this.#high++;
+    this.#fetch(next);
+  }
+
+  /**
+   * Stores into the next slot what is there: its first lines then come from the processors of subscribers now, and not when the
+   * next message waits for them.
+   */
+  #fetch(low: number): void {
+    const { words } = this.#ring;
+    const slot = this.#ring.slotOf(low);
+    const none = nothing[0]!;
+    words[slot] = words[slot]! ^ none;
+    words[slot + PAYLOAD_BYTE_OFFSET / 4] = words[slot + PAYLOAD_BYTE_OFFSET / 4]! ^ none;
   }
 
   /** Leaves out the messages before this one, which never come: subscribers count them as missed. */
@@ -351,6 +382,8 @@ export class RingReader {
   /** The message that is wanted next. */
   #low = 0;
   #high = 0;
+  /** The sequence that the last look has found in its slot. */
+  #seen = 0;
   /** Messages that were lost since the message before. */
   missed = 0;
   // Of the message that was found last.
@@ -440,7 +473,7 @@ export class RingReader {
 
   /** The bytes of the message that was found, in the slot. */
   part(slot: number): Uint8Array {
-    const payload = this.#ring.payload(slot);
+    const payload = this.#ring.payload(slot, this.#low & this.#ring.mask);
     return this.length === payload.length ? payload : payload.subarray(0, this.length);
   }
 
@@ -463,6 +496,7 @@ export class RingReader {
       ring.takeIn?.(slot * 4, 4);
       barrier();
       const sequence = words[slot]!;
+      this.#seen = sequence;
       loadFence();
       ring.takeIn?.(slot * 4 + 4, ring.stride * 4 - 4);
       if (sequence === want && words[slot + INDEX] === low && words[slot + INDEX + 1] === this.#high) {
@@ -477,6 +511,23 @@ export class RingReader {
       }
       if (!this.#isLapped(slot, sequence, want) && !this.#isLeftOut(slot, sequence)) return -1;
       if (turns > ring.slots + MAX_TURNS) return -1;
+    }
+  }
+
+  /**
+   * Looks up to so many times whether there is another sequence in the slot of the next message than `find` has found, and more than
+   * that it is being written: a look touches no other line of memory, which the publisher would have to wait for.
+   */
+  awaitChange(looks: number): void {
+    const { words, takeIn } = this.#ring;
+    const slot = this.#ring.slotOf(this.#low);
+    const seen = this.#seen;
+    const writing = (this.#low << 1) | 1;
+    for (let i = 0; i < looks; i++) {
+      takeIn?.(slot * 4, 4);
+      barrier();
+      const sequence = words[slot];
+      if (sequence !== seen && sequence !== writing) return;
     }
   }
 

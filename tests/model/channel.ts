@@ -46,13 +46,14 @@ const ACKNOWLEDGED = 3;
 
 const K = 0;
 const LOAN = 1;
+const FETCHED = 2;
 
 function publisher(options: ChannelOptions): ThreadSpec {
   const { fault, messages, returns, modulus = 0x4000 } = options;
   const payload = (cpu: Cpu) => cpu.get(K) * 16 + cpu.get(LOAN);
   return {
     name: "publisher",
-    registers: 2,
+    registers: 3,
     steps: {
       lock: (cpu) => (cpu.tryLock(LOCK) ? "read next" : undefined),
       "read next": (cpu) => {
@@ -102,6 +103,16 @@ function publisher(options: ChannelOptions): ThreadSpec {
         else cpu.storeRelease(NEXT, k + 1);
         cpu.setGhost(ACKNOWLEDGED + 2 * k, payload(cpu));
         cpu.set(K, k + 1);
+        return "fetch";
+      },
+      // What is there is stored once more, in two steps, so that the line comes. The payload's first word goes the same way.
+      fetch: (cpu) => {
+        cpu.set(FETCHED, cpu.load(sequenceOf(cpu.get(K))));
+        return "store fetched";
+      },
+      "store fetched": (cpu) => {
+        cpu.store(sequenceOf(cpu.get(K)), cpu.get(FETCHED));
+        cpu.set(FETCHED, 0);
         return "idle";
       },
     },
