@@ -120,7 +120,7 @@ const compiled: Case = () =>
 const asMuchCode: Case = () =>
   inTempDir((dir) => {
     build();
-    const loaded = ["index.js", "chunks/main.js", "chunks/main-later.js"];
+    const loaded = ["index.js", "load.js", "bytecode/main.cjs"];
     const bytes = loaded.reduce((sum, name) => sum + statSync(join(root, "dist", name)).size, 0);
     const functions: string[] = [];
     for (let length = 0; length < bytes; length += functions.at(-1)!.length)

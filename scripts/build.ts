@@ -19,20 +19,26 @@ import {
 } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { BunPlugin } from "bun";
+import {
+  chooser,
+  compileToBytecode,
+  esNameOf,
+  isBytecode,
+  LOAD_TEXT,
+  type Source,
+} from "./build/bytecode.ts";
 import { compileCommand, WHOLE_FILE } from "./build/command.ts";
 import { compileDeclarations } from "./build/declarations.ts";
-import { filesOfModules } from "./build/files.ts";
+import { filesOfModules, MAIN } from "./build/files.ts";
 import { mainEntry } from "./build/main-entry.ts";
 import { compileForNode, isForNode } from "./build/node.ts";
 import {
-  callLoaders,
   embedThreads,
   exportedNames,
-  LOADERS,
-  loaderOf,
+  importedModules,
+  lazyModules,
   nameClasses,
   originOf,
-  requiredBy,
   spellOutStars,
   textOf,
   threadModules,
@@ -112,42 +118,16 @@ const main = mainEntry(
 
 const isCommand = (file: string): boolean => file.startsWith("cli/");
 
-/**
- * The file that loads what a file needs only later. Text with `require` in it is transpiled whenever it is loaded, which
- * takes longer than to load this one too. The command's files are small.
- */
-function loadersOf(file: string): string | undefined {
-  if (isCommand(file) || file.startsWith("chunks/cli")) return undefined;
-  return file === "index.js" ? loadersOf("chunks/main.js") : file.replace(/\.js$/, "-later.js");
-}
-
-/** What each of these files loads: the paths of modules, and the names of packages. */
-function loadedLater(files: ReadonlyMap<string, string>): Map<string, Set<string>> {
-  const found = new Map<string, Set<string>>();
-  const add = (file: string, required: readonly string[]): void => {
-    const loaders = loadersOf(file);
-    if (loaders === undefined || required.length === 0) return;
-    found.set(loaders, new Set([...(found.get(loaders) ?? []), ...required]));
-  };
-  add("index.js", main.later);
-  for (const [module, file] of files) add(file, requiredBy(module));
-  return found;
-}
-
-const loadersText = (required: Iterable<string>): string =>
-  Array.from(
-    required,
-    (path) => `export const ${loaderOf(path, src)} = () => require(${JSON.stringify(path)});`,
-  ).join("\n");
-
-/** The text that a file of dist/ begins with: it exports what its modules export. */
-function startOf(file: string, modules: readonly string[], loaded: ReadonlySet<string> | undefined): string {
-  if (loaded !== undefined) return loadersText(loaded);
-  if (file === "index.js") return main.text;
-  if (file === "without-bun.js") return startWithoutBun(modules[0]!);
-  if (!file.startsWith("chunks/")) return `export * from ${JSON.stringify(modules[0])};`;
+/** What a file of dist/ exports: an ES module, and its names. */
+function sourceOf(file: string, modules: readonly string[]): Source {
+  if (file === "without-bun.js") return { file, text: startWithoutBun(modules[0]!), names: [] };
+  if (!file.startsWith("chunks/"))
+    return { file, text: `export * from ${JSON.stringify(modules[0])};`, names: [] };
+  const index = join(src, "index.ts");
   const origins = new Map<string, string>();
-  const lines = modules.map((module) => {
+  const lines = [file === MAIN ? main.text : ""];
+  if (file === MAIN) for (const name of exportedNames(index)) origins.set(name, originOf(index, name));
+  for (const module of modules) {
     const names = exportedNames(module).filter((name) => {
       const origin = originOf(module, name);
       const other = origins.get(name);
@@ -156,25 +136,40 @@ function startOf(file: string, modules: readonly string[], loaded: ReadonlySet<s
       origins.set(name, origin);
       return other === undefined;
     });
-    return names.length === 0
-      ? `import ${JSON.stringify(module)};`
-      : `export { ${names.join(", ")} } from ${JSON.stringify(module)};`;
-  });
-  return lines.join("\n");
+    const path = JSON.stringify(module);
+    if (module === index) continue;
+    lines.push(names.length === 0 ? `import ${path};` : `export { ${names.join(", ")} } from ${path};`);
+  }
+  return { file, text: lines.join("\n"), names: [...origins.keys()] };
+}
+
+/** The files that choose between ES modules and bytecode: the entries, and what the other files of dist/ import. */
+function choosers(files: ReadonlyMap<string, string>, sources: readonly Source[]): Map<string, string> {
+  const cold = [...files].filter(([, file]) => !isBytecode(file) && file !== "without-bun.js");
+  const imported = cold.flatMap(([module]) => [...importedModules(module), ...lazyModules(module)]);
+  const needed = new Set(imported.map((module) => files.get(module)));
+  const found = new Map<string, string>();
+  for (const { file, names } of sources)
+    if (isBytecode(file) && needed.has(file)) found.set(file, chooser(file, file, names));
+  for (const entry of publicModules()) {
+    const file = files.get(entry)!;
+    const name = relative(src, entry).replace(/\.ts$/, ".js");
+    if (file !== name) found.set(name, chooser(name, file, exportedNames(entry)));
+  }
+  return found;
 }
 
 /** Leaves out what belongs to other files, and adapts each module to its life in a bundle. */
 function splitter(
-  file: string,
+  { file, text }: Source,
   files: ReadonlyMap<string, string>,
   threads: ReadonlyMap<string, string>,
-  loaded: ReadonlySet<string> | undefined,
 ): BunPlugin {
-  const modules = [...files].filter(([, name]) => name === file).map(([module]) => module);
   const isElsewhere = (module: string): boolean => files.get(module) !== file;
-  const loaders = loadersOf(file);
+  // What bundlers take goes on among the ES modules; what is run as it is takes the files that choose.
+  const isEs = isBytecode(file) || file === "without-bun.js";
   const fromHere = (target: string): string => {
-    const path = relative(dirname(file), target);
+    const path = relative(dirname(esNameOf(file)), isEs ? esNameOf(target) : target);
     return path.startsWith(".") ? path : `./${path}`;
   };
   return {
@@ -182,7 +177,7 @@ function splitter(
     setup(build) {
       build.onResolve({ filter: new RegExp(`^${START}$`) }, () => ({ path: START, namespace: START }));
       build.onLoad({ filter: /.*/, namespace: START }, () => ({
-        contents: startOf(file, modules, loaded),
+        contents: text,
         loader: "ts",
       }));
       build.onResolve({ filter: /^[./].*\.ts$/ }, ({ path, importer }) => {
@@ -193,14 +188,9 @@ function splitter(
           throw new Error(`${importer} imports ${path}, which no file of dist/ contains`);
         return { path: fromHere(target), external: true };
       });
-      build.onResolve({ filter: new RegExp(`^${LOADERS}$`) }, () => ({
-        path: fromHere(loaders ?? ""),
-        external: true,
-      }));
       build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
         const source = nameClasses(spellOutStars(textOf(path), path, isElsewhere));
-        const text = loaders === undefined ? source : callLoaders(source, path, src);
-        return { contents: embedThreads(text, path, threads), loader: "ts" };
+        return { contents: embedThreads(source, path, threads), loader: "ts" };
       });
     },
   };
@@ -217,7 +207,7 @@ const plainRequire = (code: string): string =>
 
 const SHEBANG = "#!/usr/bin/env bun";
 /** `cli/main.js` itself is the command in one file (build/command.ts). */
-const nameOf = (file: string): string => (file === "cli/main.js" ? WHOLE_FILE : file);
+const nameOf = (file: string): string => (file === "cli/main.js" ? WHOLE_FILE : esNameOf(file));
 
 /**
  * Text without `require` tells Bun that there is nothing to transpile, which saves a part of the time to load it.
@@ -226,16 +216,25 @@ const nameOf = (file: string): string => (file === "cli/main.js" ? WHOLE_FILE : 
 function finished(file: string, { code, map }: Text): Text {
   const text = plainRequire(code);
   const pragma = isCommand(file) ? SHEBANG : /\brequire\(/.test(text) ? "// shmstruct" : "// @bun";
+  const link = `//# sourceMappingURL=${basename(nameOf(file))}.map`;
+  return {
+    code: `${text.replace(/^\/\/ @bun\b.*/, pragma).replace(/\n\/\/# debugId=.*\n?/, "\n")}${link}\n`,
+    map: withSources(map, nameOf(file)),
+  };
+}
+
+/**
+ * Names the sources as they lie from where the map is; with their text, as src/ is not packed. The ES modules of what is run
+ * from bytecode are never run themselves: the text is in the bytecode's map.
+ */
+function withSources(map: string, file: string): string {
   const folder = join(fresh, dirname(file));
   const sources = JSON.parse(map) as { sources: string[]; sourcesContent: string[] };
   const modules = sources.sources.map((source) => resolve(root, source));
   sources.sources = modules.map((module) => relative(folder, module));
-  sources.sourcesContent = modules.map((module) => (existsSync(module) ? readFileSync(module, "utf8") : ""));
-  const link = `//# sourceMappingURL=${basename(nameOf(file))}.map`;
-  return {
-    code: `${text.replace(/^\/\/ @bun\b.*/, pragma).replace(/\n\/\/# debugId=.*\n?/, "\n")}${link}\n`,
-    map: JSON.stringify(sources),
-  };
+  const hasText = (module: string): boolean => !file.startsWith("es/") && existsSync(module);
+  sources.sourcesContent = modules.map((module) => (hasText(module) ? readFileSync(module, "utf8") : ""));
+  return JSON.stringify(sources);
 }
 
 function write(file: string, text: string | Uint8Array): void {
@@ -252,19 +251,31 @@ async function check(files: Iterable<string>): Promise<void> {
 async function build(): Promise<void> {
   const files = filesOfModules(src, publicModules(), main);
   const threads = await compileThreads(files.keys());
-  const loadedBy = loadedLater(files);
-  const all = new Set([...files.values(), ...loadedBy.keys()]);
-  for (const file of all) {
-    const plugins = [splitter(file, files, threads, loadedBy.get(file))];
+  const sources = [...new Set(files.values())].map((file) => {
+    const modules = [...files].filter(([, name]) => name === file).map(([module]) => module);
+    return sourceOf(file, modules);
+  });
+  for (const source of sources) {
+    const { file } = source;
+    const plugins = [splitter(source, files, threads)];
     const text = finished(file, await bundle(START, { ...FILE, plugins }));
     write(nameOf(file), text.code);
     write(`${nameOf(file)}.map`, text.map);
+    if (!isBytecode(file)) continue;
+    for (const [name, content] of await compileToBytecode(source, files, threads))
+      write(
+        name,
+        typeof content === "string" && name.endsWith(".map") ? withSources(content, name) : content,
+      );
   }
+  write("load.js", LOAD_TEXT);
+  const choosing = choosers(files, sources);
+  for (const [file, text] of choosing) write(file, text);
   for (const [file, content] of await compileCommand(src, files, threads)) write(file, content);
   for (const [file, text] of compileDeclarations(root, publicModules())) write(file, text);
   for (const [file, text] of await compileForNode(src)) write(file, text);
   write("not-bun.js", readFileSync(join(src, "not-bun.js"), "utf8"));
-  await check(all);
+  await check([...sources.map(({ file }) => nameOf(file)), ...choosing.keys()]);
 }
 
 /** Two builds at once both succeed, and what is in dist/ is always a whole one. */

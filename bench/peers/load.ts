@@ -4,5 +4,5 @@ import { join } from "node:path";
 const dist = process.argv[2] ?? "";
 await import(join(dist, "index.js"));
 const start = Bun.nanoseconds();
-require(join(dist, "chunks", "opening.js"));
+require(join(dist, "bytecode", "opening.cjs"));
 console.log(JSON.stringify({ load: Bun.nanoseconds() - start }));

@@ -1,5 +1,6 @@
 /** Which modules go together into one file of dist/. */
 import { join, relative } from "node:path";
+import { isBytecode } from "./bytecode.ts";
 import type { MainEntry } from "./main-entry.ts";
 import { importedModules, lazyModules } from "./source.ts";
 
@@ -26,11 +27,23 @@ function lazily(start: Iterable<string>): Set<string> {
   return found;
 }
 
-/** What opens a role: in files of its own, as each file that is loaded costs as much as 10 KB of code. */
+/** The main entry and what is loaded with it. */
+export const MAIN = "chunks/main.js";
+
+/** What opens a role: in files of its own. */
 const OPENING = "record/opening.ts";
 
+/** Public modules whose room has more that is not public: the entry chooses between files with both (bytecode.ts). */
+function fileOfEntry(src: string, entry: string): string {
+  const file = relative(src, entry).replace(/\.ts$/, ".js");
+  if (file === "index.js") return MAIN;
+  const room = `chunks/${file.replace(/\/index\.js$/, ".js")}`;
+  return file.endsWith("/index.js") && isBytecode(room) ? room : file;
+}
+
 /**
- * The file of dist/ for each module: for public modules their own, then `chunks/main.js` for what the main entry loads,
+ * The file of dist/ for each module: for public modules their own where they have no bytecode, then `chunks/main.js` for the main
+ * entry and what it loads,
  * `chunks/views.js` and `chunks/opening.js` for structs in memory and what else opening a role takes, `chunks/<room>.js` for
  * what other entries or several lazy modules load, and `chunks/<lazy module>.js`. A room imports only from lower rooms, and
  * each of these kinds only from those before, so that files never import each other in a circle.
@@ -48,7 +61,7 @@ export function filesOfModules(
       if (!files.has(module)) files.set(module, `chunks/${nameOf(room!)}.js`);
     }
   };
-  for (const entry of [index!, ...entries]) files.set(entry, relative(src, entry).replace(/\.ts$/, ".js"));
+  for (const entry of [index!, ...entries]) files.set(entry, fileOfEntry(src, entry));
   put(eagerly(main.eager), () => "main");
   put(eagerly([join(src, OPENING)]), (room) => (room === "struct" ? "views" : "opening"));
   put(eagerly(entries), (room) => room);

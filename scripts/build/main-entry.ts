@@ -1,9 +1,9 @@
 /**
- * The main entry, dist/index.js. Its names come straight from the modules that declare them. Those of `later` are functions
+ * The names of the main entry, dist/index.js, straight from the modules that declare them. Those of `later` are functions
  * whose code is loaded at the first call, as reading it would be more than half of what `import "shmstruct"` takes.
  */
 import { dirname, resolve } from "node:path";
-import { exportedNames, LOADERS, loaderOf, originOf, sideEffects } from "./source.ts";
+import { exportedNames, originOf, sideEffects } from "./source.ts";
 
 export interface MainEntry {
   /** The modules that it loads at once. */
@@ -24,14 +24,11 @@ export function mainEntry(index: string, functions: readonly string[]): MainEntr
   const effects = sideEffects(index);
   const eager = [...origins].filter(([module]) => !functions.includes(module));
   const later = [...origins].filter(([module]) => functions.includes(module));
-  const src = dirname(index);
-  const loaders = later.map(([module]) => loaderOf(module, src)).join(", ");
   const text = [
-    `import { ${loaders} } from ${JSON.stringify(LOADERS)};`,
-    `import { loadPart } from ${JSON.stringify(resolve(src, "errors/load.ts"))};`,
+    `import { loadPart } from ${JSON.stringify(resolve(dirname(index), "errors/load.ts"))};`,
     ...effects.map((module) => `import ${JSON.stringify(module)};`),
     ...eager.map(([module, items]) => `export { ${items.join(", ")} } from ${JSON.stringify(module)};`),
-    ...later.flatMap(([module, items], i) => forwarders(loaderOf(module, src), items, i)),
+    ...later.flatMap(([module, items], i) => forwarders(module, items, i)),
   ];
   return {
     eager: [...effects, ...eager.map(([module]) => module)],
@@ -40,10 +37,10 @@ export function mainEntry(index: string, functions: readonly string[]): MainEntr
   };
 }
 
-function forwarders(loader: string, items: readonly string[], number: number): string[] {
+function forwarders(module: string, items: readonly string[], number: number): string[] {
   const load = `load${number}`;
   return [
-    `let loaded${number}: any; const ${load} = () => (loaded${number} ??= loadPart(${loader}));`,
+    `let loaded${number}: any; const ${load} = () => (loaded${number} ??= loadPart(() => require(${JSON.stringify(module)})));`,
     ...items.map((item) => {
       const [declared, exported = declared] = item.split(" as ");
       return `export function ${exported}(...args: any[]) { return ${load}().${declared}(...args); }`;

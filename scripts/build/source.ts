@@ -1,6 +1,6 @@
 /** What the build reads from a module's text, and what it changes in it. */
 import { readFileSync } from "node:fs";
-import { dirname, relative, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 
 const transpiler = new Bun.Transpiler({ loader: "ts" });
 const texts = new Map<string, string>();
@@ -27,34 +27,6 @@ export function importedModules(module: string): string[] {
 /** The modules that a module loads when it first needs them. */
 export function lazyModules(module: string): string[] {
   return [...textOf(module).matchAll(/\brequire\("(\.[^"]+)"\)/g)].map(([, path]) => at(module, path!));
-}
-
-const REQUIRE = /\brequire\("([^"]+)"\)/g;
-
-/** By this name a file of dist/ imports the functions that load others. */
-export const LOADERS = "loaders-of-this-file";
-
-/** The function that loads a module, by the module or package that `require` names: `load_record_opening`. */
-export function loaderOf(required: string, src: string): string {
-  const name = required.startsWith("/") ? relative(src, required).replace(/\.ts$/, "") : required;
-  return `load_${name.replace(/\W/g, "_")}`;
-}
-
-/** What a module loads when it first needs it: the paths of modules, and the names of packages. */
-export function requiredBy(module: string): string[] {
-  const required = [...textOf(module).matchAll(REQUIRE)].map(([, path]) => path!);
-  return required.map((path) => (path.startsWith(".") ? at(module, path) : path));
-}
-
-/** Calls the loaders of another file in the place of `require`. */
-export function callLoaders(source: string, module: string, src: string): string {
-  const called = new Set<string>();
-  const text = source.replace(REQUIRE, (_, path: string) => {
-    const loader = loaderOf(path.startsWith(".") ? at(module, path) : path, src);
-    called.add(loader);
-    return `${loader}()`;
-  });
-  return called.size === 0 ? text : `import { ${[...called].join(", ")} } from "${LOADERS}"; ${text}`;
 }
 
 /** The modules that a module imports for their effect alone. */
@@ -117,6 +89,20 @@ export function nameClasses(source: string): string {
     (name) => `Object.defineProperty(${name}, "name", { value: "${name}", configurable: true });`,
   );
   return source + named.join(" ");
+}
+
+const TAKEN = /^(?:import|export) \{([^}]*)\} from "(\.[^"]+)"/gm;
+
+/** The names that a text takes of other modules' values, by module. */
+export function takenNames(source: string, module: string): Map<string, string[]> {
+  const taken = new Map<string, string[]>();
+  for (const [, list, path] of source.matchAll(TAKEN)) {
+    const items = list!.split(",").map((item) => item.trim());
+    const names = items.filter((item) => item !== "" && !item.startsWith("type "));
+    const from = at(module, path!);
+    taken.set(from, [...(taken.get(from) ?? []), ...names.map((name) => name.split(" as ")[0]!)]);
+  }
+  return taken;
 }
 
 const THREAD_URL = /new URL\("(\.\/[\w/-]+\.ts)", import\.meta\.url\)/g;

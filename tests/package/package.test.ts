@@ -1,7 +1,7 @@
 /** The packed file, as users install it. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import * as mainInSource from "../../src/index.ts";
 import { root } from "../support/built.ts";
 import { settings, styles, typePackages } from "./settings.ts";
@@ -22,9 +22,9 @@ test("every file that package.json's exports name is packed", () => {
   expect(missing).toEqual([]);
 });
 
-test("only compiled modules are packed, each with its source map, beside declarations, four texts and the modules for C and Python", () => {
+test("only compiled modules are packed, with source maps, beside bytecode, declarations, four texts and the modules for C and Python", () => {
   const { files } = shop.packed;
-  const other = files.filter((path) => !/^dist\/.*\.(js|js\.map|d\.ts)$/.test(path));
+  const other = files.filter((path) => !/^dist\/.*\.(js|js\.map|d\.ts|cjs|cjs\.map|cjs\.jsc)$/.test(path));
   expect(other.sort()).toEqual([
     "CHANGELOG.md",
     "LICENSE",
@@ -35,11 +35,14 @@ test("only compiled modules are packed, each with its source map, beside declara
     "interop/python/shmstruct.py",
     "package.json",
   ]);
-  // Those of dist/node/ but one only name what that one exports.
-  const modules = files.filter((path) =>
-    /^(?!dist\/node\/(?!all\.))(?!dist\/not-bun)(?!dist\/cli\/main\.).*\.js$/.test(path),
+  const modules = files.filter((path) => /\.c?js$/.test(path) && !/^dist\/cli\/main\./.test(path));
+  const withoutMap = modules.filter((path) => !files.includes(`${path}.map`));
+  // These only name what others export.
+  const texts = withoutMap.map((path) => readFileSync(join(root, path), "utf8"));
+  const withCode = withoutMap.filter(
+    (_, i) => !/^\/\/ @bun\nimport|^export \{|exports\.load = |not-bun/.test(texts[i]!),
   );
-  expect(modules.filter((path) => !files.includes(`${path}.map`))).toEqual([]);
+  expect(withCode.filter((path) => path !== "dist/not-bun.js")).toEqual([]);
 });
 
 test("the compiled main module exports what the source exports", () => {
@@ -48,26 +51,100 @@ test("the compiled main module exports what the source exports", () => {
   expect(JSON.parse(output)).toEqual(Object.keys(mainInSource).sort());
 });
 
-/** A file of dist/ and what is loaded with it at once. */
-function loadedWith(start: string): string[] {
-  const dist = join(shop.project({}, {}), "node_modules", "shmstruct", "dist");
-  const loaded = new Set([join(dist, start)]);
-  for (const file of loaded) {
-    const imports = new Bun.Transpiler({ loader: "js" }).scanImports(readFileSync(file));
-    for (const { kind, path } of imports) {
-      if (kind === "import-statement" && path.startsWith(".")) loaded.add(join(file, "..", path));
-    }
-  }
-  return Array.from(loaded, (file) => relative(join(dist, "chunks"), file)).sort();
-}
+const loadedFiles = `import { relative } from "node:path";
+const dist = import.meta.dir + "/node_modules/shmstruct/dist/";
+export const loaded = () => Object.keys(require.cache).filter((path) => path.startsWith(dist)).map((path) => relative(dist, path)).sort().join(" ");
+`;
 
-test("importing the main module loads structs and roles, and nothing of files, locks and waiting", () => {
-  expect(loadedWith("index.js")).toEqual(["../index.js", "main-later.js", "main.js"]);
+const robot = `import { c_int32, field, MmapStructure } from "shmstruct";
+export class Robot extends MmapStructure { @field(c_int32) tick!: number; }
+`;
+
+test("importing the main module loads structs and roles; the first role loads views, files and locks besides, and nothing of making, listing and waiting", () => {
+  const make = `import { Manager } from "shmstruct"; import { Robot } from "./robot.ts";
+new Manager(Robot, { dir: ".", create: true }).set("tick", 7);`;
+  const main = `import { Reader } from "shmstruct"; import { loaded } from "./loaded.ts"; import { Robot } from "./robot.ts";
+console.log(loaded());
+using reader = new Reader(Robot, { dir: "." });
+console.log(loaded(), reader.get("tick"));`;
+  const dir = shop.project(
+    { experimentalDecorators: true },
+    { "loaded.ts": loadedFiles, "robot.ts": robot, "make.ts": make, "main.ts": main },
+  );
+  expect(run([process.execPath, "make.ts"], dir)).toEqual({ exitCode: 0, output: "" });
+  const opening = "bytecode/main.cjs bytecode/opening.cjs bytecode/views.cjs index.js load.js";
+  expect(run([process.execPath, "main.ts"], dir)).toEqual({
+    exitCode: 0,
+    output: `bytecode/main.cjs index.js load.js\n${opening} 7\n`,
+  });
 });
 
-test("opening a role loads views, files and locks besides, and nothing of making, listing and waiting", () => {
-  const opening = loadedWith("chunks/opening.js");
-  expect(opening).toEqual(["main-later.js", "main.js", "opening-later.js", "opening.js", "views.js"]);
+/** The entries whose code is run from bytecode. */
+const entriesInBytecode = ["", "/mmap", "/json", "/channel", "/queue", "/posix"];
+
+test("Bun runs the library's code from its bytecode, and without it, or with that of another version, from its text", () => {
+  const imports = entriesInBytecode.map((entry) => `import "shmstruct${entry}";`);
+  const program = `${imports.join("\n")}
+import { c_int32, create, structOf } from "shmstruct";
+class Robot extends structOf({ tick: c_int32 }) {}
+const robot = create(Robot);
+robot.tick = 7;
+console.log("tick", robot.tick);`;
+  const dir = shop.project({}, { "main.ts": program, "empty.ts": "export {};" });
+  const hits = (file: string): number => {
+    const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, file], {
+      cwd: dir,
+      // The runtime says for each piece of code whether it was in the bytecode.
+      env: { ...process.env, BUN_JSC_verboseDiskCache: "1" },
+    });
+    const output = `${stdout}${stderr}`;
+    expect({ exitCode, works: file === "empty.ts" || output.includes("tick 7\n") }).toEqual({
+      exitCode: 0,
+      works: true,
+    });
+    return output.split("Cache hit for sourceCode").length - 1;
+  };
+  const bytecode = join(dir, "node_modules", "shmstruct", "dist", "bytecode");
+  const compiled = readdirSync(bytecode).filter((file) => file.endsWith(".jsc"));
+  expect(hits("empty.ts")).toBe(0);
+  // At least one for each file: main, views, opening, and one or two for each other entry.
+  expect(hits("main.ts")).toBeGreaterThan(entriesInBytecode.length);
+  for (const file of compiled) writeFileSync(join(bytecode, file), "of another version");
+  expect(hits("main.ts")).toBe(0);
+  for (const file of compiled) rmSync(join(bytecode, file));
+  expect(hits("main.ts")).toBe(0);
+});
+
+test("all entries share the classes of the main one, in ES modules, in CommonJS, in a thread and in bun -e", () => {
+  const check = `const shared = (main, json, channel, queue, mmap, posix, codegen, mirror, dir) => {
+  class Robot extends main.MmapStructure {}
+  main.field(main.c_int32)(Robot.prototype, "tick");
+  const thrown = (act) => { try { act(); return "nothing"; } catch (error) { return error instanceof main.ShmError; } };
+  return [
+    thrown(() => { const map = new json.JsonMap({ dir, file: "closed", role: "follower" }); map.close(); map.read(); }),
+    thrown(() => new channel.Subscriber(Robot, { dir })),
+    thrown(() => new queue.Queue(Robot, { dir })),
+    thrown(() => new main.Reader(Robot, { dir })),
+    new codegen.CodegenError("x") instanceof main.ShmError,
+    codegen.exportStruct(Robot, "c").includes("int32_t tick"),
+    typeof mmap.MemoryMap, typeof posix.Semaphore, typeof mirror.Mirror,
+  ].join();
+};`;
+  const entries = ["", "/json", "/channel", "/queue", "/mmap", "/posix", "/codegen", "/mirror"];
+  const names = entries.map((entry, i) => [`entry${i}`, `shmstruct${entry}`] as const);
+  const call = `console.log(shared(${names.map(([name]) => name).join(", ")}, "."));`;
+  const es = names.map(([name, entry]) => `import * as ${name} from "${entry}";`).join("\n");
+  const cjs = names.map(([name, entry]) => `const ${name} = require("${entry}");`).join("\n");
+  const files = {
+    "es.mjs": `${es}\n${check}\n${call}`,
+    "cjs.cjs": `${cjs}\n${check}\n${call}`,
+    "thread.mjs": `new Worker(new URL("./es.mjs", import.meta.url));`,
+  };
+  const dir = shop.project({}, files, ["@nats-io/jetstream", "@nats-io/kv", "@nats-io/transport-node"]);
+  const outputs = [["es.mjs"], ["cjs.cjs"], ["thread.mjs"], ["-e", files["es.mjs"]]].map(
+    (args) => run([process.execPath, ...args], dir).output,
+  );
+  expect(outputs).toEqual(Array(4).fill("true,true,true,true,true,true,function,function,object\n"));
 });
 
 test("the command that package.json's bin names runs from node_modules/.bin", () => {
