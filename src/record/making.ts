@@ -7,6 +7,7 @@ import { SegmentFile } from "../segment/segment-file.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import type { MmapStructure } from "../struct/declare/header.ts";
 import type { Layout } from "../struct/layout/layout.ts";
+import { checkTimeout } from "../sync/deadline.ts";
 import type { LockOptions } from "../sync/rw-lock.ts";
 import { absolutePath } from "../sys/paths.ts";
 import type { Trust } from "../sys/trust.ts";
@@ -33,6 +34,8 @@ export function openAsManager<T extends MmapStructure>(
 ): Core<T> {
   if (options.force && !options.create)
     throw new TypeError("new Manager: force replaces the file, so it needs create: true");
+  // Also where the file is there and no lock is waited for.
+  checkTimeout(options.timeoutMs);
   if (!options.create) return new Core<T>(layout, options, "manager");
   const place = recordPlace(layout, options);
   const plan = recordPlan(layout, options);

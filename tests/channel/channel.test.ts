@@ -231,6 +231,27 @@ describe("subscribers", () => {
     expect(subscriber.receive()?.data.id).toBe(1);
   });
 
+  test("a wrong option of receive is an error also where a message is there and none is needed", () => {
+    using publisher = prices();
+    using subscriber = new Subscriber(Price, { dir });
+    publisher.send({ id: 1 });
+    const constant = { timeoutMs: 5 };
+    for (const options of [
+      { timeoutMs: Number.NaN },
+      { timeoutMs: -1 },
+      { spinMs: "5" },
+      { timeout: 5 },
+      5,
+      [],
+    ])
+      expect(() => subscriber.receive(options as never)).toThrow(/timeout|spinMs|expected options/);
+    expect(subscriber.receive(constant)?.data.id).toBe(1);
+    constant.timeoutMs = Number.NaN;
+    publisher.send({ id: 2 });
+    expect(() => subscriber.receive(constant)).toThrow(/timeoutMs/);
+    expect(subscriber.receive()?.data.id).toBe(2);
+  });
+
   test("receive with timeoutMs, receiveAsync and for await wait for a message", async () => {
     using publisher = prices();
     using subscriber = new Subscriber(Price, { dir, from: "next" });

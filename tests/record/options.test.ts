@@ -52,6 +52,16 @@ test("a name puts a role's file among the shared memory objects", () => {
   expect(existsSync(`/dev/shm${name}`)).toBe(false);
 });
 
+test("a wrong timeout is an error also where the file is there and no lock is waited for", () => {
+  using temp = new TempDir();
+  for (let i = 0; i < 2; i++) {
+    for (const options of [{ create: true }, i === 1 ? {} : { create: true }])
+      for (const timeoutMs of [Number.NaN, -1])
+        expect(() => new Manager(Robot, { dir: temp.dir, ...options, timeoutMs })).toThrow(/timeoutMs/);
+    new Manager(Robot, { dir: temp.dir, create: true, timeoutMs: 0 }).close();
+  }
+});
+
 test("two tags are two files", () => {
   using temp = new TempDir();
   using left = new Manager(Robot, { dir: temp.dir, tag: "left", create: true });
