@@ -3,10 +3,10 @@
 import { FileFormatError, SystemError, UnsupportedError } from "../errors/errors.ts";
 import { descriptor } from "../sys/arguments.ts";
 import { fs } from "../sys/builtin.ts";
+import { duplicateFd } from "../sys/descriptor.ts";
 import { fileSize, openFile } from "../sys/file.ts";
 import { check } from "../sys/libc/call.ts";
-import { F_DUPFD_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
-import { libc } from "../sys/libc/symbols.ts";
+import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../sys/libc/constants.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
 import { throughFs } from "../sys/paths.ts";
 import { statusOf } from "../sys/status.ts";
@@ -48,7 +48,7 @@ export class Backing {
 
   /** Duplicates the descriptor, so that the caller may close its own. @throws SystemError EBADF, RangeError */
   static fromDescriptor(fd: number, path = `descriptor ${fd}`): Backing {
-    const duplicate = check("fcntl", libc().fcntl(descriptor(fd), F_DUPFD_CLOEXEC, null), path);
+    const duplicate = check("fcntl", duplicateFd(descriptor(fd)), path);
     return new Backing(duplicate, path, { ownsOffset: false });
   }
 

@@ -7,10 +7,19 @@ import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import { UnsupportedError } from "../errors/errors.ts";
 import { E, F_DUPFD_CLOEXEC, F_GETFD, F_OFD_SETLK, SEEK_END, SYS_gettid } from "../sys/libc/constants.ts";
-import type { CFunction, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
+import type { CFunction, Owned, OwnedCall, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
 import { type SetLock, setRecordLock } from "./record-lock.ts";
 
-export type { Address, CArgument, CFunction, CReturn, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
+export type {
+  Address,
+  CArgument,
+  CFunction,
+  CReturn,
+  Owned,
+  OwnedCall,
+  OwnedMemory,
+  Symbols,
+} from "../sys/libc/ffi.ts";
 
 /** What fs-ext has that is used here. */
 export interface FsExt {
@@ -144,12 +153,14 @@ export function openLibrary<const T extends Record<string, CFunction>>(_name: st
   return Object.fromEntries(symbols) as Symbols<T>;
 }
 
-export function bufferAt(_address: number, _byteLength: number): ArrayBuffer {
+export function ownedBuffer(_memory: OwnedMemory): ArrayBuffer {
   throw needsMapping("memory at an address");
 }
 
-export function ownedBuffer(_memory: OwnedMemory): ArrayBuffer {
-  throw needsMapping("memory at an address");
+/** A number only, as Node.js closes the descriptors of a worker that ends. */
+export function callOwned({ make, args }: OwnedCall): Owned | undefined {
+  const result = (make as (...args: readonly unknown[]) => number)(...args);
+  return result < 0 ? undefined : { result, buffer: undefined };
 }
 
 /** No address is ever used: the calls that get it fail with ENOSYS. */

@@ -5,6 +5,7 @@ import { show } from "../errors/show.ts";
 import type { StructClass } from "../struct/index.ts";
 import { Deadline } from "../sync/deadline.ts";
 import { WaitLine } from "../sync/wait-line.ts";
+import { closeFile } from "../sys/descriptor.ts";
 import { cstring, lastErrno } from "../sys/libc/call.ts";
 import { E, INT_MAX, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY } from "../sys/libc/constants.ts";
 import { POLLIN, POLLOUT, polling, queues } from "../sys/libc/posix.ts";
@@ -333,7 +334,7 @@ export class MessageQueue<M = Uint8Array> {
       if (attributes.maxMessageSize >= byteLength) return attributes;
       throw tooNarrow(name, attributes.maxMessageSize, struct, byteLength);
     } catch (error) {
-      queues().mq_close(fd);
+      closeFile(fd);
       throw error;
     }
   }

@@ -8,7 +8,7 @@ import type { Socket } from "bun";
 import { os } from "../sys/builtin.ts";
 import type { Hints } from "../sys/libc/call.ts";
 import { E } from "../sys/libc/constants.ts";
-import { addressOf } from "../sys/libc/memory.ts";
+import { addressOf } from "../sys/libc/ffi.ts";
 import {
   AF_NETLINK,
   linuxEvents,
@@ -96,17 +96,23 @@ export class Notification {
   /** A new netlink socket, watched by the event loop; its descriptor belongs to Bun's socket from then on. */
   #connect(): number {
     const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
-    const fd = posixCheck("socket", linuxEvents().socket(AF_NETLINK, type, 0), this.#name, NETLINK_HINTS);
-    watchSocket(fd, {
-      // Called before connect returns, as there is nothing to wait for. Only a standing request keeps us alive.
-      open: (socket) => {
-        socket.unref();
-        this.#socket = socket;
-      },
-      data: (_socket, cookies) => this.#read(cookies),
-    });
-    this.#socketFd = fd;
-    return fd;
+    const watched = {
+      fd: -1,
+      socket: {
+        // Called before connect returns, as there is nothing to wait for. Only a standing request keeps us alive.
+        open: (socket) => {
+          socket.unref();
+          this.#socket = socket;
+        },
+        data: (_socket, cookies) => this.#read(cookies),
+      } satisfies Bun.SocketHandler<undefined>,
+    };
+    const { socket: open } = linuxEvents();
+    // No call of JavaScript stands between the two, as a terminated worker ends at one: the descriptor would stay open.
+    watched.fd = open(AF_NETLINK, type, 0);
+    if (watched.fd >= 0) void Bun.connect(watched as ConnectOptions);
+    this.#socketFd = posixCheck("socket", watched.fd, this.#name, NETLINK_HINTS);
+    return watched.fd;
   }
 
   /** A cookie of an earlier request may still be on its way: only the present one counts. */
@@ -140,9 +146,7 @@ const NETLINK_HINTS: Hints = {
 };
 
 /** `fd` is in the documented `FdSocketOptions`, but no overload of connect takes that type. */
-function watchSocket(fd: number, socket: Bun.SocketHandler<undefined>): void {
-  void Bun.connect({ fd, socket } as Bun.FdSocketOptions & Bun.TCPSocketConnectOptions<undefined>);
-}
+type ConnectOptions = Bun.FdSocketOptions & Bun.TCPSocketConnectOptions<undefined>;
 
 /** @throws TypeError for a name that is no signal, RangeError for a number that is not one */
 function signalNumber(signal: number | NodeJS.Signals): number {

@@ -1,5 +1,6 @@
 /** A message queue as a descriptor: opening it, its limits, and which limit was in the way. */
 
+import { makeFd } from "../sys/descriptor.ts";
 import { readText } from "../sys/file.ts";
 import { cstring, lastErrno } from "../sys/libc/call.ts";
 import { E, O_NONBLOCK } from "../sys/libc/constants.ts";
@@ -46,7 +47,7 @@ export function openQueue(name: string, flags: number, mode = 0o600, limits: Que
   checkObjectName(name, QUEUE_NAME_BYTES_MAX, "message queue");
   const attributes = packQueueAttributes(limits.maxMessages, limits.maxMessageSize);
   // SAFETY: libc reads the name up to its NUL and the 64 bytes of a struct mq_attr.
-  const fd = queues().mq_open(cstring(name), flags | O_NONBLOCK, mode, attributes);
+  const fd = makeFd(queues().mq_open, [cstring(name), flags | O_NONBLOCK, mode, attributes]);
   if (fd >= 0) return fd;
   const errno = lastErrno();
   throw posixError("mq_open", errno, name, limitHint(errno, limits) ?? openHints(flags)[errno]);

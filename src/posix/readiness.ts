@@ -5,6 +5,7 @@
 
 import type { Pause } from "../sync/wait-line.ts";
 import type { BunThread } from "../sync/waker.ts";
+import { makeFd } from "../sys/descriptor.ts";
 import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
@@ -29,7 +30,7 @@ interface Interest {
 
 /** The epoll set, the thread that sleeps on it, and whom to wake for which descriptor. One per process. */
 class Watcher {
-  readonly #epollFd = posixCheck("epoll_create1", linuxEvents().epoll_create1(EPOLL_CLOEXEC));
+  readonly #epollFd = posixCheck("epoll_create1", makeFd(linuxEvents().epoll_create1, [EPOLL_CLOEXEC]));
   readonly #interests = new Map<number, Set<Interest>>();
   readonly #worker: Worker & BunThread;
   /** The thread did not start: all waits poll instead. */

@@ -6,7 +6,7 @@ import { WaitLine } from "../sync/wait-line.ts";
 import { monotonicMs } from "../sys/clock.ts";
 import { cstring, type Hints, lastErrno } from "../sys/libc/call.ts";
 import { E, isLinux, O_CREAT, O_EXCL } from "../sys/libc/constants.ts";
-import { ownedBuffer } from "../sys/libc/ffi.ts";
+import { callOwned } from "../sys/libc/ffi.ts";
 import { polling, semaphores, timedSemaphores } from "../sys/libc/posix.ts";
 import { isMusl } from "../sys/libc/symbols.ts";
 import { checkObjectName } from "../sys/shared-memory-file.ts";
@@ -96,8 +96,8 @@ export class SemaphoreHold {
 export class Semaphore {
   readonly #name: string;
   readonly #line = new WaitLine(nap);
-  /** The handle's memory. It is never indexed; its deallocator is sem_close(3), so a terminated worker gives it back. */
-  #semaphore: { readonly address: number; readonly buffer: ArrayBuffer } | undefined;
+  /** A terminated worker gives it back. */
+  #semaphore: OpenSemaphore | undefined;
 
   /**
    * Opens or creates a semaphore.
@@ -116,15 +116,8 @@ export class Semaphore {
     checkInteger("initialValue", initialValue, 0, SEMAPHORE_VALUE_MAX);
     const { name, opened } = openObject(options, (name, flags) => open(name, flags, options));
     this.#name = name;
-    // SAFETY: libc keeps the semaphore mapped until sem_close, which the buffer calls once.
-    const buffer = ownedBuffer({
-      address: opened,
-      byteLength: 1,
-      free: semaphores().sem_close,
-      context: 1,
-    });
-    this.#semaphore = { address: opened, buffer };
-    openHandles.add(buffer);
+    this.#semaphore = opened;
+    openHandles.add(opened.buffer);
   }
 
   /** The name, the random one if none was given. Never throws. */
@@ -295,8 +288,14 @@ function limitOf(where: string, wait: number | Timeout | undefined): number {
 const closedError = (name: string) => new ClosedError(`the semaphore '${name}' is closed`);
 const RELEASE_HINTS: Hints = { [E.EOVERFLOW]: `the highest value is ${SEMAPHORE_VALUE_MAX}` };
 
+/** A handle of libc. The buffer is never indexed; its deallocator is sem_close(3). */
+interface OpenSemaphore {
+  readonly address: number;
+  readonly buffer: ArrayBuffer;
+}
+
 /** Opens what was looked at, or makes a new one; neither is replaced by another in between. */
-function open(name: string, flags: number, options: SemaphoreOptions): number {
+function open(name: string, flags: number, options: SemaphoreOptions): OpenSemaphore {
   checkObjectName(name, semaphoreNameBytesMax(), "semaphore");
   if (!isLinux || (flags & O_EXCL) !== 0) return semaphoreOpen(name, flags, options);
   for (;;) {
@@ -308,7 +307,7 @@ function open(name: string, flags: number, options: SemaphoreOptions): number {
   }
 }
 
-function openNew(name: string, flags: number, options: SemaphoreOptions): number | undefined {
+function openNew(name: string, flags: number, options: SemaphoreOptions): OpenSemaphore | undefined {
   if ((flags & O_CREAT) === 0) return semaphoreOpen(name, flags, options);
   try {
     return semaphoreOpen(name, flags | O_EXCL, options);
@@ -318,13 +317,15 @@ function openNew(name: string, flags: number, options: SemaphoreOptions): number
   }
 }
 
-function openKnown(name: string, flags: number, known: string): number | undefined {
-  const opened = semaphores().sem_open(cstring(name), flags, 0, 0);
-  const errno = lastErrno();
-  if (!isAddress(opened) && errno !== E.ENOENT) throw posixError("sem_open", errno, name);
-  if (!isAddress(opened)) return undefined;
+function openKnown(name: string, flags: number, known: string): OpenSemaphore | undefined {
+  const opened = call(name, flags, 0, 0);
+  if (opened === undefined) {
+    const errno = lastErrno();
+    if (errno !== E.ENOENT) throw posixError("sem_open", errno, name);
+    return undefined;
+  }
   if (isStill(name, known)) return opened;
-  semaphores().sem_close(opened);
+  opened.buffer.transfer(0);
   return undefined;
 }
 
@@ -332,15 +333,20 @@ function semaphoreOpen(
   name: string,
   flags: number,
   { mode = 0o600, initialValue = 0 }: SemaphoreOptions,
-): number {
-  const opened = semaphores().sem_open(cstring(name), flags, mode, initialValue);
-  if (isAddress(opened)) return opened;
+): OpenSemaphore {
+  const opened = call(name, flags, mode, initialValue);
+  if (opened !== undefined) return opened;
   const errno = lastErrno();
   throw posixError("sem_open", errno, name, sharedNameHints(flags)[errno]);
 }
 
-/** SEM_FAILED is 0 on Linux, -1 on macOS, which bun:ffi hands out as a bigint. */
-const isAddress = (opened: unknown): opened is number => typeof opened === "number" && opened !== 0;
+/** @returns undefined when it failed: errno says why */
+function call(name: string, flags: number, mode: number, initialValue: number): OpenSemaphore | undefined {
+  const { sem_open: make, sem_close: free } = semaphores();
+  // SAFETY: libc keeps the semaphore mapped until sem_close, which the buffer calls once.
+  const opened = callOwned({ make, free, args: [cstring(name), flags, mode, initialValue] });
+  return opened === undefined ? undefined : { address: opened.result, buffer: opened.buffer as ArrayBuffer };
+}
 
 /** The wall clock may be set while we wait for a moment of it: never trust it for longer than this. */
 const SLICE_MS = 60_000;

@@ -8,13 +8,10 @@
 
 import { ClosedError } from "../errors/errors.ts";
 import { barrier } from "../struct/memory/barrier.ts";
-import { closeFile } from "../sys/file.ts";
+import { closeFile, duplicateFd } from "../sys/descriptor.ts";
 import { check } from "../sys/libc/call.ts";
-import { F_DUPFD_CLOEXEC } from "../sys/libc/constants.ts";
 import { futexWait, futexWake } from "../sys/libc/futex.ts";
-import { libc } from "../sys/libc/symbols.ts";
 import { Mapping } from "../sys/mapping.ts";
-import { OwnedFd } from "../sys/owned-fd.ts";
 import { statusOf } from "../sys/status.ts";
 import { CommitSleep, wakeFirstSleeper } from "./hand-on.ts";
 import {
@@ -96,16 +93,13 @@ export class LockPage {
    * @returns undefined when that thread has closed it, or ended
    */
   static share({ fd, id, path }: PageHandle): LockPage | undefined {
-    const number = libc().fcntl(fd, F_DUPFD_CLOEXEC, null);
-    if (number < 0) return undefined;
-    // Owned at once, as this thread may be terminated at any time.
-    const own = new OwnedFd(number);
-    const status = statusOf(own.fd);
-    // Else the number belongs to another file by now.
-    const isPage = status.id === id;
-    const mapped = isPage ? libc().fcntl(own.fd, F_DUPFD_CLOEXEC, null) : -1;
-    own.close();
-    return mapped < 0 ? undefined : LockPage.#map(mapped, true, path, status.mode);
+    const own = duplicateFd(fd);
+    if (own < 0) return undefined;
+    const status = statusOf(own);
+    if (status.id === id) return LockPage.#map(own, true, path, status.mode);
+    // The number belongs to another file by now.
+    closeFile(own);
+    return undefined;
   }
 
   static #map(fd: number, writable: boolean, path: string, mode: number): LockPage {
@@ -122,7 +116,7 @@ export class LockPage {
 
   /** Another descriptor of the page. @throws ClosedError, SystemError EMFILE */
   duplicateFd(): number {
-    return check("fcntl", libc().fcntl(this.handle.fd, F_DUPFD_CLOEXEC, null));
+    return check("fcntl", duplicateFd(this.handle.fd));
   }
 
   /** A waiter stands in the turnstile: do not overtake. */

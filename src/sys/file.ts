@@ -1,5 +1,6 @@
 /** Files as the kernel sees them: open, size, storage, close. Thin wrappers that turn failures into `SystemError`. */
 import { fs } from "./builtin.ts";
+import { closeFile, makeFd } from "./descriptor.ts";
 import { check, cstring, lastErrno, systemError } from "./libc/call.ts";
 import {
   E,
@@ -15,9 +16,11 @@ import {
 } from "./libc/constants.ts";
 import { libc, linux } from "./libc/symbols.ts";
 
+export { closeFile } from "./descriptor.ts";
+
 /**
  * Opens a file and returns its descriptor. Never follows a symbolic link in the last part of the path, and the
- * descriptor does not leak into child processes.
+ * descriptor does not leak into child processes, nor out of a worker that is terminated.
  * @param flags `O_RDONLY`, `O_RDWR | O_CREAT | O_EXCL` … (open(2)); `O_CLOEXEC | O_NOFOLLOW` are added
  * @param mode permissions of a file that is created, before the umask
  * @throws SystemError with the path: ENOENT, EACCES, EEXIST, ELOOP for a symbolic link …
@@ -60,17 +63,8 @@ function tryOpen(path: string, flags: number, mode: number): number {
 }
 
 function openOnce(cpath: Buffer, flags: number, mode: number): number {
-  const fd = libc().open(cpath, flags, mode);
+  const fd = makeFd(libc().open, [cpath, flags, mode]);
   return fd >= 0 ? -fd : lastErrno();
-}
-
-/**
- * Closes a descriptor.
- * @throws SystemError EBADF when it is not open; never call it twice, the number may be another file's by then
- */
-export function closeFile(fd: number): void {
-  // EINTR after close(2) means closed all the same on Linux: trying again would close a stranger's descriptor.
-  if (libc().close(fd) < 0 && lastErrno() !== E.EINTR) throw systemError("close", lastErrno(), `fd ${fd}`);
 }
 
 /**

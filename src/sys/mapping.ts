@@ -1,7 +1,7 @@
 /** One mapping of the process: the address, the buffer over it and, usually, the descriptor behind it. */
 import { ClosedError, FileFormatError, ShmError } from "../errors/errors.ts";
 import { pageSize } from "./file.ts";
-import { check } from "./libc/call.ts";
+import { check, type Hints, lastErrno, systemError } from "./libc/call.ts";
 import {
   E,
   MAP_ANONYMOUS,
@@ -11,8 +11,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "./libc/constants.ts";
-import { ownedBuffer } from "./libc/ffi.ts";
-import { checkAddress } from "./libc/memory.ts";
+import { callOwned } from "./libc/ffi.ts";
 import { libc } from "./libc/symbols.ts";
 import { type Claim, claims } from "./other-mappings.ts";
 import { OwnedFd } from "./owned-fd.ts";
@@ -52,7 +51,7 @@ export const MAX_MAPPING_BYTES = 2 ** 32;
 export const protOf = (access: Access): number => (access === "read" ? PROT_READ : PROT_READ | PROT_WRITE);
 export const flagsOf = (access: Access): number => (access === "copy" ? MAP_PRIVATE : MAP_SHARED);
 
-const MMAP_HINTS = {
+const MMAP_HINTS: Hints = {
   [E.EACCES]: 'the file must be open for reading, and with access "write" for writing too',
   [E.ENODEV]: "this kind of file cannot be mapped",
 };
@@ -92,7 +91,7 @@ export class Mapping {
 
   private constructor(
     address: number,
-    byteLength: number,
+    buffer: ArrayBuffer,
     {
       fd,
       access,
@@ -101,8 +100,8 @@ export class Mapping {
     }: { fd: number; access: Access; path: string | undefined; file?: OwnedFd | undefined },
     claim: Claim | undefined,
   ) {
-    // SAFETY: the memory is unmapped by the buffer's deallocator, so only when no JavaScript object reaches it.
-    this.buffer = ownedBuffer({ address, byteLength, free: libc().munmap, context: byteLength });
+    const { byteLength } = buffer;
+    this.buffer = buffer;
     // Structs ask: a loop that looks at this memory must see what other processes store.
     Object.defineProperty(this.buffer, Symbol.for("shmstruct.mappedMemory"), { value: true });
     this.bytes = new Uint8Array(this.buffer);
@@ -156,9 +155,20 @@ export class Mapping {
     const { prot = protOf(access), flags = flagsOf(access) } = options;
     if ((prot & PROT_READ) === 0)
       throw new RangeError(`prot ${prot} lacks PROT_READ: a read would kill the process`);
-    const result = libc().mmap(null, byteLength, prot, flags, fd, byteOffset);
-    const address = checkAddress("mmap", result, path, MMAP_HINTS);
-    return new Mapping(address, byteLength, { fd, access: accessOf(prot, flags), path, file }, claim);
+    // SAFETY: the memory is unmapped by the buffer's deallocator, so only when no JavaScript object reaches it.
+    const mapped = callOwned({
+      make: libc().mmap,
+      args: [null, byteLength, prot, flags, fd, byteOffset],
+      free: libc().munmap,
+      byteLength,
+      context: byteLength,
+    });
+    if (mapped?.buffer === undefined) {
+      const errno = lastErrno();
+      throw systemError("mmap", errno, path, MMAP_HINTS[errno]);
+    }
+    const how = { fd, access: accessOf(prot, flags), path, file };
+    return new Mapping(mapped.result, mapped.buffer, how, claim);
   }
 
   /** Whether `close()` was called. */

@@ -1,17 +1,13 @@
 /** Descriptors that are closed with their owner, also when a worker is terminated. */
-import { closeFile, openFile } from "./file.ts";
-import { check, lastErrno } from "./libc/call.ts";
-import { E, F_DUPFD_CLOEXEC, F_GETFD, O_RDONLY } from "./libc/constants.ts";
-import { ownedBuffer } from "./libc/ffi.ts";
+import { claimFd, closeFile, closeOwner, duplicateFd } from "./descriptor.ts";
+import { check, cstring, lastErrno } from "./libc/call.ts";
+import { E, F_DUPFD_CLOEXEC, F_GETFD, O_CLOEXEC, O_RDONLY } from "./libc/constants.ts";
 import { libc } from "./libc/symbols.ts";
-
-/** Of all open descriptors of this thread, so that the collector never closes one. */
-const open = new Set<ArrayBuffer>();
 
 /**
  * An open file descriptor that belongs to one object. It is tied to an `ArrayBuffer` whose deallocator is close(2), so the
  * kernel's locks on it are given back when the object is closed and when its worker ends, `terminate()` included. The
- * buffer is never indexed and never leaves this module; `transfer(0)` is the only way to close.
+ * buffer is never indexed and stays between this module and descriptor.ts; `transfer(0)` is the only way to close.
  * @example
  * using file = new OwnedFd(openFile("data.bin", O_RDWR));
  * fileSize(file.fd);
@@ -27,9 +23,7 @@ export class OwnedFd {
   constructor(fd: number) {
     try {
       this.#fd = fd === 0 ? notZero() : fd;
-      // SAFETY: the "address" is the number that close(2) gets; no byte there is ever read or written.
-      this.#buffer = ownedBuffer({ address: this.#fd, byteLength: 1, free: libc().close, context: 1 });
-      open.add(this.#buffer);
+      this.#buffer = claimFd(this.#fd);
     } catch (error) {
       closeFile(fd);
       throw error;
@@ -49,8 +43,7 @@ export class OwnedFd {
   /** Closes the descriptor. A second call does nothing. */
   close(): void {
     if (this.#buffer === undefined) return;
-    this.#buffer.transfer(0);
-    open.delete(this.#buffer);
+    closeOwner(this.#buffer);
     this.#buffer = undefined;
   }
 
@@ -71,10 +64,8 @@ export class OwnedFd {
   #forget(buffer: ArrayBuffer): void {
     this.#buffer = undefined;
     // Detaching closes the number, so it gets a file for that moment. Taken meanwhile by another part of the program, it stays theirs,
-    // and the buffer stays in the set.
-    if (!occupy(this.#fd)) return;
-    buffer.transfer(0);
-    open.delete(buffer);
+    // and the buffer stays where it is kept.
+    if (occupy(this.#fd)) closeOwner(buffer);
   }
 
   [Symbol.dispose](): void {
@@ -84,20 +75,20 @@ export class OwnedFd {
 
 const isOpen = (fd: number): boolean => libc().fcntl(fd, F_GETFD, null) >= 0 || lastErrno() !== E.EBADF;
 
-/** Opens a file that has the number `wanted`; false when something else has it. */
+/** Opens a file that has the number `wanted`, and no owner but the one that there is; false when something else has it. */
 function occupy(wanted: number): boolean {
-  const fd = openFile("/dev/null", O_RDONLY);
+  const fd = check("open", libc().open(cstring("/dev/null"), O_RDONLY | O_CLOEXEC, 0), "/dev/null");
   if (fd === wanted) return true;
   const copy = libc().fcntl(fd, F_DUPFD_CLOEXEC, wanted);
-  closeFile(fd);
+  libc().close(fd);
   if (copy === wanted) return true;
-  if (copy >= 0) closeFile(copy);
+  if (copy >= 0) libc().close(copy);
   return false;
 }
 
 /** Another number for descriptor 0, which as an address would be null. */
 function notZero(): number {
-  const fd = check("fcntl", libc().fcntl(0, F_DUPFD_CLOEXEC, 3));
+  const fd = check("fcntl", duplicateFd(0, 3));
   closeFile(0);
   return fd;
 }

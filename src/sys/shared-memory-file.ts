@@ -1,5 +1,6 @@
 /** POSIX shared memory as a descriptor: what `MemoryMap`, the roles and `shmstruct/posix` build upon. */
 import { SystemError, UnsupportedError } from "../errors/errors.ts";
+import { makeFd } from "./descriptor.ts";
 import { check, cstring } from "./libc/call.ts";
 import { isLinux, isMacOS, O_CREAT, O_EXCL } from "./libc/constants.ts";
 import { posixShm } from "./libc/symbols.ts";
@@ -66,7 +67,7 @@ export const sharedMemoryFile = (name: string): string => `/dev/shm${name}`;
  */
 export function openSharedMemory(name: string, flags: number, mode = 0o600): number {
   checkObjectName(name, SHARED_MEMORY_NAME_BYTES_MAX, "shared memory");
-  return check("shm_open", posixShm().shm_open(cstring(name), flags, mode), name);
+  return check("shm_open", makeFd(posixShm().shm_open, [cstring(name), flags, mode]), name);
 }
 
 /**

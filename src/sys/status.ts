@@ -4,7 +4,7 @@ import { SystemError } from "../errors/errors.ts";
 import { fs } from "./builtin.ts";
 import { cstring } from "./libc/call.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, isLinux, STATX_BASIC_STATS, SYS_statx } from "./libc/constants.ts";
-import { addressOf } from "./libc/memory.ts";
+import { addressOf } from "./libc/ffi.ts";
 import { linux, statxCall } from "./libc/symbols.ts";
 import { throughFs } from "./paths.ts";
 

@@ -4,7 +4,8 @@
  * `rsync -S` or `tar -S` have holes.
  */
 import { fs } from "./builtin.ts";
-import { closeFile, fallocate, fileSize } from "./file.ts";
+import { closeFile, makeFd } from "./descriptor.ts";
+import { fallocate, fileSize } from "./file.ts";
 import { cstring, lastErrno, systemError } from "./libc/call.ts";
 import { E, FALLOC_FL_KEEP_SIZE, isLinux, O_CLOEXEC, O_RDWR, SEEK_HOLE } from "./libc/constants.ts";
 import { libc } from "./libc/symbols.ts";
@@ -61,7 +62,7 @@ const HOLES =
   "the file has holes, and looking at one kills the process when memory is full; open it once for writing";
 
 function reserveForReader(fd: number, path: string): void {
-  const writable = libc().open(cstring(`/proc/self/fd/${fd}`), O_RDWR | O_CLOEXEC, 0);
+  const writable = makeFd(libc().open, [cstring(`/proc/self/fd/${fd}`), O_RDWR | O_CLOEXEC, 0]);
   if (writable < 0) {
     const errno = lastErrno();
     const mayNot = errno === E.EACCES || errno === E.EPERM || errno === E.EROFS;

@@ -1,9 +1,11 @@
-import { describe, expect, test } from "bun:test";
-import { closeSync, fstatSync, openSync } from "node:fs";
-import { join } from "node:path";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { openFile } from "../../src/sys/file.ts";
 import { O_RDONLY } from "../../src/sys/libc/constants.ts";
 import { OwnedFd } from "../../src/sys/owned-fd.ts";
+import { descriptorsOf } from "../support/resources.ts";
 
 const LIBRARY = JSON.stringify(join(import.meta.dir, "../../src/sys/"));
 
@@ -15,6 +17,27 @@ const isOpen = (fd: number): boolean => {
     return false;
   }
 };
+
+const pipes = namedPipe();
+afterAll(() => rmSync(dirname(pipes.path), { recursive: true }));
+
+function namedPipe(): { path: string } {
+  const path = join(mkdtempSync(join(tmpdir(), "shmstruct-pipe-")), "pipe");
+  expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
+  return { path };
+}
+
+/** Opens a named pipe for writing, for a moment; false when there is no reader. */
+function letOpen(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+setDefaultTimeout(120_000);
 
 describe("OwnedFd", () => {
   test("an OwnedFd closes its descriptor once, at close()", () => {
@@ -70,6 +93,53 @@ describe("OwnedFd", () => {
     expect(strangers.filter((stranger) => !isOpen(stranger))).toEqual([]);
     for (const stranger of strangers) closeSync(stranger);
   });
+
+  const openers = [
+    ["a file", 'openFile } = await import(LIBRARY + "file.ts")', "run = () => openFile(path, 0)"],
+    [
+      // As mmap has them: Bun takes another way for null and for numbers beyond 32 bits.
+      "by a call with other arguments",
+      'callOwned, openLibrary } = await import(LIBRARY + "libc/ffi.ts")',
+      `const args = ["ptr", "i32", "u32", "ptr", "u64"];
+      const { open } = openLibrary("libc.so.6", { open: { args, returns: "i32" } });
+      const { close: free } = openLibrary("libc.so.6", { close: { args: ["i32"], returns: "i32" } });
+      run = () => callOwned({ make: open, args: [Buffer.from(path + "\\0"), 0, 0, null, 2 ** 40], free })`,
+    ],
+  ] as const;
+
+  test.each(openers)(
+    "what libc makes while its worker is terminated is given back (%s)",
+    async (_name, imported, opened) => {
+      const { path } = pipes;
+      const source = `
+      const LIBRARY = ${LIBRARY}, path = ${JSON.stringify(path)};
+      const { ${imported};
+      let run;
+      ${opened};
+      postMessage("opening");
+      run();`;
+      // Opening a named pipe for reading lasts until it is opened for writing, which is an error without a reader.
+      let wasOpening = false;
+      for (let waitMs = 1; !wasOpening; waitMs *= 2) {
+        const worker = new Worker(URL.createObjectURL(new Blob([source])));
+        let isOver = false;
+        worker.addEventListener("close", () => {
+          isOver = true;
+        });
+        await new Promise((resolve) => {
+          worker.onmessage = resolve;
+        });
+        await Bun.sleep(waitMs);
+        worker.terminate();
+        while (!isOver) {
+          if (letOpen(path)) wasOpening = true;
+          await Bun.sleep(1);
+        }
+      }
+      for (let waits = 0; waits < 6000 && descriptorsOf(path) > 0; waits++) await Bun.sleep(10);
+      expect(descriptorsOf(path)).toBe(0);
+    },
+  );
 
   test("an OwnedFd is closed when its worker is terminated, busy or idle", async () => {
     const source = `

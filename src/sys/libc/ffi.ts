@@ -1,6 +1,6 @@
 /**
  * All that the library needs of a foreign-function interface, and the only file that imports one (bun:ffi). To run on
- * another runtime, write these five functions for it: `openLibrary`, `bufferAt`, `ownedBuffer`, `addressOf`, `readInt32`.
+ * another runtime, write these five functions for it: `openLibrary`, `ownedBuffer`, `callOwned`, `addressOf`, `readInt32`.
  */
 import { type Pointer as BunPointer, dlopen, FFIType, ptr, read, toArrayBuffer } from "bun:ffi";
 
@@ -63,8 +63,8 @@ export function openLibrary<const T extends Record<string, CFunction>>(name: str
   return Object.fromEntries(gated) as Symbols<T>;
 }
 
-/** `ptr` is the address in C, which costs 30 µs to ask for; `behind` what a gated function calls, which has it. */
-type Native = ((...args: unknown[]) => unknown) & { readonly ptr?: unknown; behind?: Native };
+/** `ptr` is the address in C, which costs 30 µs to ask for; `behind` what a gated function calls, which has it; `check` is its gate. */
+type Native = ((...args: unknown[]) => unknown) & { readonly ptr?: unknown; behind?: Native; check?: Check };
 
 /** What an argument must be: of what does not fit C would take the low bits, and do something else. */
 const FITS: Readonly<Record<CArgument, (value: unknown) => boolean>> = {
@@ -129,6 +129,7 @@ function throughGate(symbol: string, args: readonly CArgument[], native: Native)
   };
   const gated = (GATES[args.length] ?? gateOfMany)(native, check);
   gated.behind = native;
+  gated.check = check;
   return gated;
 }
 
@@ -139,15 +140,6 @@ const C_NAMES: Readonly<Record<CArgument, string>> = {
   i64: "long",
   u64: "size_t",
 };
-
-/**
- * Memory that is already there, as an `ArrayBuffer`. Nothing frees the memory when the buffer goes.
- * @param address where it starts; the caller keeps it mapped until it has detached the buffer
- */
-export function bufferAt(address: number, byteLength: number): ArrayBuffer {
-  // SAFETY: the caller owns [address, address + byteLength) for as long as the buffer is attached.
-  return toArrayBuffer(address as BunPointer, 0, byteLength);
-}
 
 /** Memory, or anything else that one C call gives back, which belongs to a buffer. */
 export interface OwnedMemory {
@@ -160,14 +152,68 @@ export interface OwnedMemory {
 }
 
 /**
- * Like `bufferAt`, but `free(address, context)` is called once: when the buffer is detached by `transfer(0)`, when the garbage
- * collector takes it, or when its thread ends, `Worker.terminate()` included.
+ * Memory that is already there, as an `ArrayBuffer`. `free(address, context)` is called once: when the buffer is detached by
+ * `transfer(0)`, when the garbage collector takes it, or when its thread ends, `Worker.terminate()` included.
  */
 export function ownedBuffer({ address, byteLength, free, context }: OwnedMemory): ArrayBuffer {
   const { behind = free as Native } = free as Native;
   const deallocator = behind.ptr as BunPointer;
-  // SAFETY: as in bufferAt; after `free` no JavaScript object reaches the memory.
+  // SAFETY: the caller owns [address, address + byteLength); after `free` no JavaScript object reaches the memory.
   return withDeallocator(address as BunPointer, 0, byteLength, context as BunPointer, deallocator);
+}
+
+/** A call of C that makes something, and the one that gives it back: `free(result, context)`. */
+export interface OwnedCall {
+  /** A function of `openLibrary` that returns an address, or a number that is not negative. */
+  make: (...args: never[]) => unknown;
+  /** At most six. */
+  args: readonly unknown[];
+  free: OwnedMemory["free"];
+  /** Default 1: the result is no memory. */
+  byteLength?: number;
+  /** Not 0. Default 1. */
+  context?: number;
+}
+
+/** What `callOwned` made, and its owner. */
+export interface Owned {
+  result: number;
+  /** Undefined for the number 0, which as an address would be null. */
+  buffer: ArrayBuffer | undefined;
+}
+
+/**
+ * Makes something that belongs to a buffer from its first moment on, as with `ownedBuffer`: also when the thread is terminated
+ * while C makes it. Termination strikes where a JavaScript function begins, a loop turns or Bun leaves its fast path, so
+ * nothing of that may stand between the two native calls.
+ * @returns undefined when C failed: errno is as C left it
+ */
+export function callOwned({ make, args, free, byteLength = 1, context = 1 }: OwnedCall): Owned | undefined {
+  const { behind: native = make as Native, check } = make as Native;
+  const { behind: nativeFree = free as Native } = free as Native;
+  const deallocator = nativeFree.ptr as BunPointer;
+  if (check !== undefined) for (let i = 0; i < args.length; i++) check(i, args[i]);
+  const [a, b, c, d, e, f] = args.map(asFast);
+  const result = native(a, b, c, d, e, f);
+  if (typeof result !== "number" || result < 0) return undefined;
+  if (result === 0) return { result, buffer: undefined };
+  try {
+    // SAFETY: as in ownedBuffer.
+    const buffer = withDeallocator(result as BunPointer, 0, byteLength, context as BunPointer, deallocator);
+    return { result, buffer };
+  } catch (error) {
+    nativeFree(result, context);
+    throw error;
+  }
+}
+
+/**
+ * The same argument on Bun's fast path: a call with null, or with a number beyond 32 bits, gives no result when the thread is
+ * terminated meanwhile, though C has returned one.
+ */
+function asFast(value: unknown): unknown {
+  if (value === null) return 0;
+  return typeof value === "number" && (value | 0) !== value ? BigInt(value) : value;
 }
 
 /** Bun's types leave the last two parameters out. */
