@@ -30,6 +30,7 @@ import {
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { leavesOf } from "../../src/struct/schema/schema.ts";
 import { isMusl } from "../../src/sys/libc/symbols.ts";
+import { tscCommand, tscEnvironment } from "../support/compiler.ts";
 import { seedOfRun } from "../support/random.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
@@ -299,8 +300,7 @@ function compiled(dir: string, file: string): string {
   const compilerOptions = { types: [join(root, "node_modules/bun-types")] };
   const config = { extends: join(root, "tsconfig.json"), include: [file], compilerOptions };
   writeFileSync(join(dir, "tsconfig.json"), JSON.stringify(config));
-  const tsc = join(root, "node_modules/typescript/bin/tsc");
-  return Bun.spawnSync([process.execPath, tsc, "-p", join(dir, "tsconfig.json")]).stdout.toString();
+  return Bun.spawnSync(tscCommand("-p", dir), { env: tscEnvironment }).stdout.toString();
 }
 
 const BIG = '__attribute__((scalar_storage_order("big-endian")))';

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import * as mainInSource from "../../src/index.ts";
 import { root } from "../support/built.ts";
+import { tscCommand, tscEnvironment } from "../support/compiler.ts";
 import { settings, styles, typePackages } from "./settings.ts";
 import { readmeExample, run, Workshop } from "./support.ts";
 
@@ -192,7 +193,6 @@ test("the stack trace of an error names the source's file", () => {
   expect(run([process.execPath, "main.js"], dir).output).toMatch(/src\/struct\/\S*\.ts:\d+/);
 });
 
-const tsc = join(root, "node_modules", ".bin", "tsc");
 const { code } = readmeExample();
 
 for (const [i, [title, compilerOptions]] of Object.entries(settings).entries()) {
@@ -200,7 +200,7 @@ for (const [i, [title, compilerOptions]] of Object.entries(settings).entries()) 
   const [styleName, style] = Object.entries(styles)[i % 2]!;
   test(`the README's example type-checks with ${title}, in ${styleName} style`, () => {
     const dir = shop.project({ ...compilerOptions, ...style }, { "example.ts": code }, typePackages);
-    expect(run([tsc, "-p", "."], dir)).toEqual({ exitCode: 0, output: "" });
+    expect(run(tscCommand("-p", "."), dir, tscEnvironment)).toEqual({ exitCode: 0, output: "" });
     expect(existsSync(join(dir, "out", "example.js"))).toBe("outDir" in compilerOptions);
   }, 240_000);
 }

@@ -2,7 +2,8 @@
  * One of the processes of the snapshot test:
  *
  *     write <dir> <words> <ledger> [die]    edits until the ledger says stop; with "die" it dies in the middle of an edit
- *     read <dir> <words> <reads> <how>      copies, and prints how many copies were torn or older than the one before
+ *     read <dir> <words> <reads> <how>      copies, and prints how many copies were torn or older than the one before;
+ *                                           at a torn one it ends when UNTIL_TORN is set
  *
  * `how` is "snapshot", the library's, or this file's own copy of the protocol: "protocol" as it should be, and with a
  * fault: "no-recheck", "no-barrier", "no-parity" (the live struct, whether a writer is at work or not).
@@ -36,12 +37,12 @@ function write(ledgerPath = "", die?: string): void {
   }
 }
 
-/** Copies the words, again and again, and gives each copy to `look`. */
-type Copier = (reads: number, look: (words: ArrayLike<number>, turn: number) => void) => void;
+/** Copies the words, again and again, and gives each copy to `look`, until that returns false. */
+type Copier = (reads: number, look: (words: ArrayLike<number>, turn: number) => boolean) => void;
 
 const bySnapshot: Copier = (reads, look) => {
   using reader = new Reader(cls, { dir });
-  for (let turn = 0; turn < reads; turn++) look(reader.snapshot().words, turn);
+  for (let turn = 0; turn < reads && look(reader.snapshot().words, turn); turn++);
 };
 
 /** The protocol in plain words, to leave parts of it out. */
@@ -65,7 +66,7 @@ function byHand(fault: string): Copier {
       for (let i = 0; i < words; i++) copy[i] = source[i] as number;
       fence();
       if (all[sequence] !== before && fault !== "no-recheck") continue;
-      look(copy, turn++);
+      if (!look(copy, turn++)) return;
     }
   };
 }
@@ -81,6 +82,7 @@ function read(reads: number, how: string): void {
     if (ahead < 0) seen.older += 1;
     if (ahead > 0) seen.states += 1;
     last = copy[0] as number;
+    return seen.torn === 0 || process.env.UNTIL_TORN === undefined;
   });
   console.log(JSON.stringify(seen));
 }

@@ -6,7 +6,7 @@ import { killWriters } from "./kills.ts";
 import { TempDir } from "./support.ts";
 
 // tests/soak/roles-kill.ts kills by the thousand.
-const KILLS = 40;
+const KILLS = 24;
 
 test.skipIf(isEmulated).each([
   [KILLS, "kept as a whole", 0],
@@ -33,7 +33,10 @@ test.skipIf(isEmulated)(
   "writers that do not repair after a kill are noticed (not under emulation)",
   async () => {
     using temp = new TempDir();
-    const { torn, miscounted, older } = await killWriters(temp, 40, 7, { env: { WITHOUT_REPAIR: "1" } });
+    const { torn, miscounted, older } = await killWriters(temp, 40, 7, {
+      env: { WITHOUT_REPAIR: "1" },
+      untilWrong: true,
+    });
     expect(torn + miscounted + older).toBeGreaterThan(0);
   },
   240_000,
@@ -46,6 +49,7 @@ test.skipIf(isEmulated)(
     const { torn, miscounted, older } = await killWriters(temp, 20, 7, {
       env: { WITHOUT_SAVE: "1" },
       blockBytes: 64,
+      untilWrong: true,
     });
     expect(torn + miscounted + older).toBeGreaterThan(0);
   },

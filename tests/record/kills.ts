@@ -76,6 +76,10 @@ class Auditor implements Disposable {
       this.seen.miscounted += 1;
   }
 
+  get isWrong(): boolean {
+    return this.seen.torn + this.seen.older + this.seen.miscounted > 0;
+  }
+
   #note(state: number | undefined): void {
     this.seen.snapshots += 1;
     if (state === undefined) this.seen.torn += 1;
@@ -98,6 +102,8 @@ export interface KillOptions {
   env?: Environment;
   /** The state before a transaction is kept by blocks of so many bytes; 0: as a whole. */
   blockBytes?: number;
+  /** Ends as soon as this process has seen that something is wrong: for writers with a fault. */
+  untilWrong?: boolean;
   /** Called now and then with the kills so far. */
   onProgress?: (kills: number) => void;
 }
@@ -116,7 +122,7 @@ export async function killWriters(
   temp: TempDir,
   kills: number,
   seed: number,
-  { env = {}, blockBytes = 0, onProgress }: KillOptions = {},
+  { env = {}, blockBytes = 0, untilWrong = false, onProgress }: KillOptions = {},
 ): Promise<KillReport> {
   const random = randomFrom(seed);
   const ledgerPath = temp.file("ledger");
@@ -128,7 +134,7 @@ export async function killWriters(
   using auditor = new Auditor(temp.dir);
   let begun = 0;
   const lane = async (): Promise<void> => {
-    while (begun < kills) {
+    while (begun < kills && !(untilWrong && auditor.isWrong)) {
       begun += 1;
       if (begun % 1000 === 0) onProgress?.(begun);
       await killOne(temp.dir, ledgerPath, random, env);

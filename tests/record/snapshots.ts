@@ -66,7 +66,8 @@ export async function raceSnapshots({
 export async function isCaught(run: SnapshotRun): Promise<boolean> {
   const deadline = performance.now() + 120_000;
   while (performance.now() < deadline) {
-    if ((await raceSnapshots({ writers: 1, ...run })).torn > 0) return true;
+    const env = { ...run.env, UNTIL_TORN: "1" };
+    if ((await raceSnapshots({ writers: 1, ...run, env })).torn > 0) return true;
   }
   return false;
 }

@@ -1,12 +1,12 @@
 /** What one program stores another one loads whole, field by field, with no lock between them. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { roundsOfStyle } from "../support/define.ts";
 import { compileExchange, exchangeAll, tearing } from "../support/exchange.ts";
+import { rounds } from "../support/platform.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { hasTool } from "../support/tools.ts";
 
-const COUNT = roundsOfStyle(10_000);
+const COUNT = rounds(10_000);
 
 test.skipIf(!hasTool("gcc"))(
   "TypeScript and C only ever load values that the other one stored (needs gcc)",

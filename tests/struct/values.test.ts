@@ -27,6 +27,7 @@ import {
 } from "../../src/struct/index.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
 import { resolvePath, setPath } from "../../src/struct/view/path.ts";
+import { roundsOfStyle } from "../support/define.ts";
 import { Counters, Everything, EverythingBig, everything, Point } from "../support/everything.ts";
 import { seedOfRun } from "../support/random.ts";
 
@@ -504,7 +505,7 @@ function attempt(view: Struct, act: () => void): "stored" | "refused" {
 }
 
 const seed = seedOfRun();
-const runs = { seed, numRuns: Number(process.env.RUNS ?? 1500) };
+const runs = { seed, numRuns: Number(process.env.RUNS ?? roundsOfStyle(1500)) };
 
 describe(`every way to write, SEED=${seed}`, () => {
   test.each(ways)("writing any value by %s stores it, or refuses it and changes nothing", (_, write) => {
@@ -536,7 +537,7 @@ describe(`every way to write, SEED=${seed}`, () => {
         else if (value !== 0) expect(back).toBe(value);
       },
     );
-    fc.assert(property, { seed, numRuns: 5000 });
+    fc.assert(property, { seed, numRuns: roundsOfStyle(5000) });
   });
 
   test("an operation of an atomic with any value stores it, or refuses it and changes nothing", () => {
@@ -577,6 +578,6 @@ describe(`every way to write, SEED=${seed}`, () => {
       expect(toObject(row.all) as unknown).toEqual(stored);
       expect([row.before, row.after]).toEqual([1, 2]);
     });
-    fc.assert(property, { seed, numRuns: 1000 });
+    fc.assert(property, { seed, numRuns: roundsOfStyle(1000) });
   });
 });

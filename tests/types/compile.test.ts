@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { tscCommand, tscEnvironment } from "../support/compiler.ts";
 import { largeStruct, wideStruct } from "../support/large-struct.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
@@ -17,10 +18,8 @@ async function check(style: Style, directory: string, include: string[], more: o
     join(directory, "tsconfig.json"),
     JSON.stringify({ extends: base, compilerOptions, include }),
   );
-  // By Bun: the compiler is a program for node, which need not be there.
-  const compiler = join(root, "node_modules/typescript/bin/tsc");
-  const command = [process.execPath, compiler, "-p", directory, "--pretty", "false"];
-  const tsc = Bun.spawn(command, { cwd: directory, stdout: "pipe" });
+  const command = tscCommand("-p", directory, "--pretty", "false");
+  const tsc = Bun.spawn(command, { cwd: directory, env: tscEnvironment, stdout: "pipe" });
   const complaints = await new Response(tsc.stdout).text();
   if ((await tsc.exited) !== 0 && complaints === "") throw new Error("tsc failed and said nothing");
   return complaints;
