@@ -112,18 +112,20 @@ describe("chars", () => {
     expect(viewOf(Names, Buffer.from([0x61, 0xff, 0x62, ...Buffer.alloc(15)])).utf8).toBe("a\ufffdb");
   });
 
-  test("chars reads bytes beyond ASCII as TextDecoder does, wherever they stand", () => {
-    const size = 40;
-    const type = chars(size);
-    for (const odd of [[0x80], [0xff], [0xc3, 0xa4], [0xe2, 0x82], [0xf0, 0x9f, 0x98, 0x80]]) {
-      for (let at = 0; at < size; at++) {
-        const bytes = new Uint8Array(size).fill(0x61, 0, at + 8);
-        bytes.set(odd.slice(0, size - at), at);
-        const text = new TextDecoder().decode(bytes).replace(/\0.*/s, "");
-        expect(type.read(new Region(bytes.buffer, 0, size, 0), 0)).toBe(text);
+  test.each([40, 200, 256, 300, 1024, 1100])(
+    "chars(%i) reads bytes beyond ASCII as TextDecoder does, wherever they stand",
+    (size) => {
+      const type = chars(size);
+      for (const odd of [[0x80], [0xff], [0xc3, 0xa4], [0xe2, 0x82], [0xf0, 0x9f, 0x98, 0x80]]) {
+        for (let at = 0; at < size; at += at > 130 && at < size - 8 ? 17 : 1) {
+          const bytes = new Uint8Array(size).fill(0x61, 0, at + 8);
+          bytes.set(odd.slice(0, size - at), at);
+          const text = new TextDecoder().decode(bytes).replace(/\0.*/s, "");
+          expect(type.read(new Region(bytes.buffer, 0, size, 0), 0)).toBe(text);
+        }
       }
-    }
-  });
+    },
+  );
 
   test.each<[Name, unknown, typeof RangeError, string]>([
     ["utf8", "123456789", RangeError, 'expected text of at most 8 bytes (this takes 9), got "123456789"'],

@@ -6,10 +6,18 @@
 /** How `chars` stores text. @example chars(32, { encoding: "latin1" }) */
 export type TextEncoding = "utf8" | "latin1" | "utf16le";
 
+/** As many bytes as `readUtf8` takes. */
+export const UTF8_BYTES_MAX = 1024;
+
 /** What there is to do with bytes. */
 export interface BytesBackend {
   /** The text of the first `end` bytes, of private memory; what is not valid reads as U+FFFD. */
   readonly decode: Readonly<Record<TextEncoding, (bytes: Uint8Array, end: number) => string>>;
+  /**
+   * The UTF-8 text of the `size` bytes from `start` on, up to the first NUL; `size` is at most `UTF8_BYTES_MAX`. The bytes may change at any time: each is
+   * read once. Left out: `copy` and `decode` do it.
+   */
+  readonly readUtf8?: ((bytes: Uint8Array, start: number, size: number) => string) | undefined;
   /** Writes the text from `start` on into at most `length` bytes; returns how many it wrote. */
   readonly encode: Readonly<
     Record<TextEncoding, (text: string, bytes: Uint8Array, start: number, length: number) => number>

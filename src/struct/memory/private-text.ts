@@ -3,7 +3,7 @@
  * measure, then they convert. When another process rewrites the text in between, they write past their memory, and
  * the process crashes. So the end of the text is found in the copy, too, and each byte of the field is read once.
  */
-import { bytesBackend, type TextEncoding } from "./bytes-backend.ts";
+import { bytesBackend, type TextEncoding, UTF8_BYTES_MAX } from "./bytes-backend.ts";
 import type { Memory } from "./memory.ts";
 
 /** How text ends, and how its bytes are read. */
@@ -29,7 +29,7 @@ export function readText(memory: Memory, start: number, size: number, format: Te
   const { bytes, view } = memory;
   // Only a hint: it decides which way is taken, not how long the text is.
   if (size > SHORT_BYTES && bytes[start + SHORT_BYTES - 2] !== 0)
-    return readLong(bytes, start, size, format, FIRST_BYTES);
+    return readLonger(bytes, start, size, format);
   // A word has a zero byte (or half) exactly if subtracting 1 from each lane borrows in a lane whose top bit is clear.
   let seen = 0;
   const ones = format.unit === 1 ? 0x01010101 : 0x00010001;
@@ -53,6 +53,13 @@ export function readText(memory: Memory, start: number, size: number, format: Te
 function decodeSeen(seen: number, end: number, { encoding }: TextFormat): string {
   const isAscii = (seen & 0x80808080) === 0 && encoding === "utf8";
   return bytesBackend.decode[isAscii ? "latin1" : encoding](scratch, end);
+}
+
+function readLonger(bytes: Uint8Array, start: number, size: number, format: TextFormat): string {
+  const { readUtf8 } = bytesBackend;
+  if (readUtf8 !== undefined && size <= UTF8_BYTES_MAX && format.encoding === "utf8")
+    return readUtf8(bytes, start, size);
+  return readLong(bytes, start, size, format, FIRST_BYTES);
 }
 
 /** Copies no more than it needs, give or take a factor: a field of 1 GiB may hold three letters. */
