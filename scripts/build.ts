@@ -21,6 +21,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import type { BunPlugin } from "bun";
 import {
   chooser,
+  compileReflectMetadata,
   compileToBytecode,
   esNameOf,
   isBytecode,
@@ -269,6 +270,7 @@ async function build(): Promise<void> {
       );
   }
   write("load.js", LOAD_TEXT);
+  for (const [file, content] of await compileReflectMetadata(root)) write(file, content);
   const choosing = choosers(files, sources);
   for (const [file, text] of choosing) write(file, text);
   for (const [file, content] of await compileCommand(src, files, threads)) write(file, content);

@@ -92,6 +92,10 @@ function splitter(
           : { path: other, namespace: OTHER };
       });
       build.onResolve({ filter: /^\.\.?\/[\w/-]+\.c?js$/ }, ({ path }) => ({ path, external: true }));
+      build.onResolve({ filter: /^reflect-metadata$/ }, () => ({
+        path: `./${REFLECT_METADATA}`,
+        external: true,
+      }));
       // Constants of this file: read from the other's exports at each use they would cost more.
       build.onLoad({ filter: /.*/, namespace: OTHER }, ({ path }) => ({
         contents: `export const { ${[...(imported.get(path) ?? [])].join(", ")} } = require(${JSON.stringify(pathOf(path))});`,
@@ -103,6 +107,28 @@ function splitter(
       }));
     },
   };
+}
+
+const REFLECT_METADATA = "reflect-metadata.cjs";
+
+/**
+ * The dependency, as bytecode: reading its text takes twice as long as reading this, for each program that is compiled with
+ * emitDecoratorMetadata. Copies of it know each other, so one that the program imports itself sees what this one has noted.
+ */
+export async function compileReflectMetadata(root: string): Promise<Map<string, Uint8Array>> {
+  const { outputs } = await Bun.build({
+    entrypoints: [Bun.resolveSync("reflect-metadata", root)],
+    target: "bun",
+    format: "cjs",
+    bytecode: true,
+    minify: { whitespace: true, syntax: true },
+    naming: { entry: REFLECT_METADATA },
+  });
+  const written = await Promise.all(
+    outputs.map(async (output) => [output.kind, new Uint8Array(await output.arrayBuffer())] as const),
+  );
+  const name = `bytecode/${REFLECT_METADATA}`;
+  return new Map(written.map(([kind, bytes]) => [kind === "bytecode" ? `${name}.jsc` : name, bytes]));
 }
 
 /** @returns the text, its source map and the bytecode, by their paths in dist/ */

@@ -36,7 +36,9 @@ test("only compiled modules are packed, with source maps, beside bytecode, decla
     "interop/python/shmstruct.py",
     "package.json",
   ]);
-  const modules = files.filter((path) => /\.c?js$/.test(path) && !/^dist\/cli\/main\./.test(path));
+  const modules = files.filter(
+    (path) => /\.c?js$/.test(path) && !/^dist\/(cli\/main|bytecode\/reflect-metadata)\./.test(path),
+  );
   const withoutMap = modules.filter((path) => !files.includes(`${path}.map`));
   // These only name what others export.
   const texts = withoutMap.map((path) => readFileSync(join(root, path), "utf8"));
@@ -114,6 +116,26 @@ console.log("tick", robot.tick);`;
   expect(hits("main.ts")).toBe(0);
   for (const file of compiled) rmSync(join(bytecode, file));
   expect(hits("main.ts")).toBe(0);
+});
+
+test("what the library's reflect-metadata has noted is found by a program's own, and the other way round", () => {
+  const library = `import { c_int32, field, Struct } from "shmstruct";`;
+  const own = `import "reflect-metadata";`;
+  const robot = `const noted = (key: string) => (target: object, name: string) => Reflect.defineMetadata(key, 7, target, name);
+class Robot extends Struct { @noted("mine") @field(c_int32) tick!: number; }
+console.log(Reflect.getMetadata("design:type", Robot.prototype, "tick") === Number, Reflect.getMetadata("mine", Robot.prototype, "tick"));
+const { getMetadata } = await import("reflect-metadata/Reflect.js").then(() => Reflect);
+console.log(getMetadata("mine", Robot.prototype, "tick"));`;
+  const compilerOptions = { experimentalDecorators: true, emitDecoratorMetadata: true };
+  const dir = shop.project(compilerOptions, {
+    "alone.ts": `${library}\n${robot}`,
+    "before.ts": `${own}\n${library}\n${robot}`,
+    "after.ts": `${library}\n${own}\n${robot}`,
+  });
+  const outputs = ["alone.ts", "before.ts", "after.ts"].map(
+    (file) => run([process.execPath, file], dir).output,
+  );
+  expect(outputs).toEqual(Array(3).fill("true 7\n7\n"));
 });
 
 test("all entries share the classes of the main one, in ES modules, in CommonJS, in a thread and in bun -e", () => {
