@@ -12,7 +12,10 @@ export interface MutationReport {
   errors: number;
   /** Files that force did not replace, as nothing told that they are the library's. */
   foreign: number;
+  /** The longest calls: by the clock, without the time in which other programs had the processors, and on a processor. */
   slowestMs: number;
+  slowestOwnMs: number;
+  slowestCpuMs: number;
   /** Each with the seed that shows it again: `bun tests/process/mutation-child.ts DIRECTORY SEED 1`. */
   problems: string[];
 }
@@ -20,12 +23,22 @@ export interface MutationReport {
 /** Beyond this the child counts as hanging, and is killed. */
 const HANG_MS = 120_000;
 
-export async function tryMutants(seed: number, files: number): Promise<MutationReport> {
+/** @param slowMs a call that takes longer by itself is a problem */
+export async function tryMutants(seed: number, files: number, slowMs = 20_000): Promise<MutationReport> {
   const root = mkdtempSync(join(tmpdir(), "shmstruct-mutants-"));
-  const report: MutationReport = { files: 0, calls: 0, errors: 0, foreign: 0, slowestMs: 0, problems: [] };
+  const report: MutationReport = {
+    files: 0,
+    calls: 0,
+    errors: 0,
+    foreign: 0,
+    slowestMs: 0,
+    slowestOwnMs: 0,
+    slowestCpuMs: 0,
+    problems: [],
+  };
   try {
     for (let next = seed; next < seed + files; ) {
-      const died = await runChild(root, next, seed + files - next, report);
+      const died = await runChild(root, [next, seed + files - next, slowMs], report);
       if (died === undefined) break;
       report.files += died - next + 1;
       next = died + 1;
@@ -39,12 +52,11 @@ export async function tryMutants(seed: number, files: number): Promise<MutationR
 /** @returns the seed at which the child died; undefined when it went through */
 async function runChild(
   root: string,
-  seed: number,
-  files: number,
+  numbers: readonly [seed: number, files: number, slowMs: number],
   report: MutationReport,
 ): Promise<number | undefined> {
   const program = join(import.meta.dir, "../process/mutation-child.ts");
-  const child = Bun.spawn([process.execPath, program, root, String(seed), String(files)], {
+  const child = Bun.spawn([process.execPath, program, root, ...numbers.map(String)], {
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -57,7 +69,7 @@ async function runChild(
     clearInterval(watch);
   }
   if (isThrough) return undefined;
-  const at = seedAt(root) ?? seed;
+  const at = seedAt(root) ?? numbers[0];
   const errors = (await new Response(child.stderr).text()).slice(0, 2000);
   report.problems.push(`seed ${at}: the process ended with ${child.signalCode ?? child.exitCode}: ${errors}`);
   return at;
@@ -71,7 +83,8 @@ function add(line: string, report: MutationReport): boolean {
     return false;
   }
   for (const count of ["files", "calls", "errors", "foreign"] as const) report[count] += Number(said[count]);
-  report.slowestMs = Math.max(report.slowestMs, Number(said.slowestMs));
+  for (const time of ["slowestMs", "slowestOwnMs", "slowestCpuMs"] as const)
+    report[time] = Math.max(report[time], Math.round(Number(said[time])));
   return true;
 }
 
