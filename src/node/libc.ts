@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { UnsupportedError } from "../errors/errors.ts";
 import { E, F_DUPFD_CLOEXEC, F_GETFD, F_OFD_SETLK, SEEK_END, SYS_gettid } from "../sys/libc/constants.ts";
 import type { CFunction, Owned, OwnedCall, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
-import { type SetLock, setRecordLock } from "./record-lock.ts";
+import { type Fcntl, setRecordLock } from "./record-lock.ts";
 
 export type {
   Address,
@@ -22,10 +22,8 @@ export type {
 } from "../sys/libc/ffi.ts";
 
 /** What fs-ext has that is used here. */
-export interface FsExt {
+export interface FsExt extends Fcntl {
   flockSync(fd: number, operation: number): void;
-  fcntlSync(fd: number, command: number, argument: number): number;
-  readonly fcntl: SetLock;
 }
 
 let loaded: FsExt | undefined;
@@ -43,6 +41,18 @@ function loadFsExt(): FsExt {
     throw new UnsupportedError(
       `shared files need the package fs-ext on Node.js, for its locks: npm install fs-ext (${String(cause).split("\n")[0]})`,
     );
+  }
+}
+
+/**
+ * Loads fs-ext if it is installed, which takes some 20 ms: when a file is opened, so that no wait for a lock is that much longer.
+ * Without it snapshots work, and the first lock says what is missing.
+ */
+export function prepareLocks(): void {
+  try {
+    fsExt();
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
   }
 }
 
@@ -93,7 +103,7 @@ function timeOfDay(): [number, number] {
 function fcntl(fd: number, command: number, argument: unknown): number {
   if (command === F_OFD_SETLK) {
     const type = new DataView((argument as Uint8Array).buffer).getInt16(0, true);
-    return setRecordLock(fsExt().fcntl, fd, type) ? 0 : failed(E.EAGAIN);
+    return setRecordLock(fsExt(), fd, type) ? 0 : failed(E.EAGAIN);
   }
   if (command === F_GETFD || command === F_DUPFD_CLOEXEC)
     return returned(() => fsExt().fcntlSync(fd, command, Number(argument ?? 0)));

@@ -24,14 +24,17 @@ import {
 } from "../sync/lock-page-format.ts";
 import type { OpenOptions } from "../sync/open.ts";
 import { closeFile } from "../sys/file.ts";
+import { prepareLocks } from "./libc.ts";
 import { OwnedFd } from "./owned-fd.ts";
 import { readAt, writeAt, writeByte } from "./positioned.ts";
 import { dropLateLocks } from "./record-lock.ts";
 
 export { lockPagePath } from "../sync/lock-page-format.ts";
 
-/** How long to sleep between two looks, in milliseconds: no process can wake us. */
+/** How long to sleep between two looks at most, in milliseconds: no process can wake us. */
 const SLEEP_MS_MAX = 1;
+/** A wait for a lock looks that much more often than those who are woken. */
+const LOOKS_MORE = 4;
 
 /** What the page of a lock of kind "fcntl" is called. */
 const RECORD_LOCK_PAGE = ".lockfile-page";
@@ -59,6 +62,7 @@ export class LockPage {
   /** See src/sync/lock-page.ts. */
   static open(path: string, options: OpenOptions = {}): LockPage | undefined {
     if (path.endsWith(RECORD_LOCK_PAGE)) throw noRecordLocks(path);
+    prepareLocks();
     const opened = openIfPossible(path, options);
     if (opened === undefined) return undefined;
     const { fd, writable, status } = opened;
@@ -132,7 +136,7 @@ export class LockPage {
   }
 
   sleepUntilReleased(_seen: number, timeoutMs: number): void {
-    sleepMs(Math.min(timeoutMs, SLEEP_MS_MAX));
+    sleepMs(Math.min(timeoutMs / LOOKS_MORE, SLEEP_MS_MAX));
   }
 
   get turnstileLeft(): number {
@@ -144,7 +148,7 @@ export class LockPage {
   }
 
   sleepUntilTurnstileLeft(_seen: number, timeoutMs: number): void {
-    sleepMs(Math.min(timeoutMs, SLEEP_MS_MAX));
+    sleepMs(Math.min(timeoutMs / LOOKS_MORE, SLEEP_MS_MAX));
   }
 
   get generations(): number {

@@ -175,25 +175,46 @@ static int sees(long count) {
 }
 
 /* Reads under the lock, each time for that many milliseconds, in a row; without end. */
+/* For how long this thread could have run and had no processor, in nanoseconds, as the kernel counts it. */
+static int64_t unscheduled_ns(void) {
+  long long ran = 0, unscheduled = 0;
+  FILE *schedstat = fopen("/proc/thread-self/schedstat", "re");
+  if (schedstat == NULL) return 0;
+  if (fscanf(schedstat, "%lld %lld", &ran, &unscheduled) != 2) unscheduled = 0;
+  fclose(schedstat);
+  return unscheduled;
+}
+
+/* In milliseconds of CLOCK_MONOTONIC, which all processes share; for how long it had no processor meanwhile. */
+static void say_times(int64_t start, int64_t end, int64_t unscheduled) {
+  printf("%.3f %.3f %.3f\n", (double)start / 1e6, (double)end / 1e6, (double)unscheduled / 1e6);
+  fflush(stdout);
+}
+
 static int holds_shared(long ms) {
   printf("ready\n");
   fflush(stdout);
   for (;;) {
     int error = shms_lock(&file, SHMS_SHARED, -1);
     if (error) return fail("lock", error);
+    int64_t start = shms_i_now_ns(CLOCK_MONOTONIC);
     usleep((useconds_t)ms * 1000);
+    int64_t end = shms_i_now_ns(CLOCK_MONOTONIC);
     shms_unlock(&file);
+    if (getenv("TIMES") != NULL) say_times(start, end, 0);
   }
 }
 
-/* Takes the lock that many times; the wait for each in microseconds. */
+/* Takes the lock that many times; when each wait began and ended, and how long there was no processor. */
 static int waits_for_lock(long count) {
   for (long i = 0; i < count; i++) {
+    int64_t unscheduled = unscheduled_ns();
     int64_t start = shms_i_now_ns(CLOCK_MONOTONIC);
     int error = shms_lock(&file, SHMS_EXCLUSIVE, -1);
     if (error) return fail("lock", error);
-    printf("%.1f\n", (double)(shms_i_now_ns(CLOCK_MONOTONIC) - start) / 1e3);
+    int64_t end = shms_i_now_ns(CLOCK_MONOTONIC);
     shms_unlock(&file);
+    say_times(start, end, unscheduled_ns() - unscheduled);
     usleep(1000);
   }
   return 0;

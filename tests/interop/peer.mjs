@@ -1,4 +1,5 @@
 // A participant in Node.js: `node peer.mjs COMMAND DIRECTORY [NUMBER]`, one command a run, results on stdout.
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   array,
@@ -46,6 +47,12 @@ const asleep = new Int32Array(new SharedArrayBuffer(4));
 const nowNs = () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
 
 const say = (...words) => console.log(words.join(" "));
+
+/** For how long this thread could have run and had no processor, in nanoseconds, as the kernel counts it. */
+const unscheduledNs = () => Number(readFileSync("/proc/thread-self/schedstat", "latin1").split(" ")[1]);
+
+/** In milliseconds of CLOCK_MONOTONIC, which all processes share; for how long it had no processor meanwhile. */
+const sayTimes = (...times) => say(...times.map((ns) => (Number(ns) / 1e6).toFixed(3)));
 
 function isWhole({ count, values }) {
   for (const value of values) if (value !== count) return false;
@@ -142,16 +149,26 @@ const commands = {
   shares(dir, milliseconds) {
     const reader = new Reader(Ledger, { dir });
     say("ready");
-    for (;;) reader.read(() => Atomics.wait(asleep, 0, 0, milliseconds) && undefined);
+    for (;;) {
+      const hold = () => {
+        const start = process.hrtime.bigint();
+        Atomics.wait(asleep, 0, 0, milliseconds);
+        return [start, process.hrtime.bigint()];
+      };
+      const times = reader.read(hold);
+      if (process.env.TIMES !== undefined) sayTimes(...times);
+    }
   },
 
   "waits-for-lock"(dir, count) {
     const editor = new Editor(Ledger, { dir });
     for (let i = 0; i < count; i++) {
-      const start = performance.now();
+      const before = unscheduledNs();
+      const start = process.hrtime.bigint();
       const session = editor.lock();
-      say(((performance.now() - start) * 1e3).toFixed(1));
+      const end = process.hrtime.bigint();
       session.release();
+      sayTimes(start, end, unscheduledNs() - before);
       Atomics.wait(asleep, 0, 0, 1);
     }
   },

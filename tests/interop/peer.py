@@ -92,22 +92,39 @@ def sees(path, count):
     say("\n".join("%.1f" % age for age in ages))
 
 
+def unscheduled():
+    """For how long this thread could have run and had no processor, in seconds, as the kernel counts it."""
+    with open("/proc/thread-self/schedstat") as file:
+        return int(file.read().split()[1]) / 1e9
+
+
+def say_times(start, end, lacked=0):
+    """In milliseconds of CLOCK_MONOTONIC, which all processes share; for how long it had no processor meanwhile."""
+    say("%.3f %.3f %.3f" % (start * 1e3, end * 1e3, lacked * 1e3))
+
+
 def shares(path, milliseconds):
-    """Reads under the lock, each time for that long, in a row; without end."""
+    """Reads under the lock, each time for that long, in a row; without end. With TIMES: when each began and ended."""
     reader = Reader("Ledger", dir=path)
     say("ready")
     while True:
         with reader.lock():
+            start = time.monotonic()
             time.sleep(milliseconds / 1000)
+            end = time.monotonic()
+        if "TIMES" in os.environ:
+            say_times(start, end)
 
 
 def waits_for_lock(path, count):
-    """Takes the lock that many times; the wait for each in microseconds."""
+    """Takes the lock that many times; when each wait began and ended, and how long there was no processor."""
     editor = Editor("Ledger", dir=path)
     for _ in range(count):
+        before = unscheduled()
         start = time.monotonic()
         with editor.edit():
-            say("%.1f" % ((time.monotonic() - start) * 1e6))
+            end = time.monotonic()
+        say_times(start, end, unscheduled() - before)
         time.sleep(0.001)
 
 

@@ -1,17 +1,22 @@
 /** A participant in Bun: `bun peer.ts COMMAND DIRECTORY [NUMBER]`, one command a run, results on stdout. */
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
 import { Editor, Manager, Reader } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
-import { nowNs } from "../../src/sys/clock.ts";
+import { monotonicMs, nowNs } from "../../src/sys/clock.ts";
 import { Item, isWhole, itemOf, Ledger } from "./shared.ts";
 
 /** In JavaScript, as Node.js runs it too. */
 const { serve }: { serve(library: object): Promise<void> } = await import(join(import.meta.dir, "serve.mjs"));
 
 const say = (...words: unknown[]): void => console.log(words.join(" "));
+/** For how long this thread could have run and had no processor, in milliseconds, as the kernel counts it. */
+const unscheduledMs = (): number =>
+  Number(readFileSync("/proc/thread-self/schedstat", "latin1").split(" ")[1]) / 1e6;
+/** In milliseconds of CLOCK_MONOTONIC, which all processes share; for how long it had no processor meanwhile. */
+const sayTimes = (times: readonly number[]): void => say(...times.map((ms) => ms.toFixed(3)));
 const COPIES = 40;
 /** Of a channel, how many messages in a burst. */
 const BURST = 64;
@@ -77,22 +82,31 @@ const commands: Record<string, (where: string, number: number) => unknown> = {
     say(ages.map((age) => age.toFixed(1)).join("\n"));
   },
 
-  /** Reads under the lock, each time for that long, in a row; without end. */
+  /** Reads under the lock, each time for that long, in a row; without end. With TIMES: when each began and ended. */
   shares(dir, milliseconds) {
     using reader = new Reader(Ledger, { dir });
     say("ready");
-    for (;;) reader.read(() => Bun.sleepSync(milliseconds));
+    for (;;) {
+      const times = reader.read(() => {
+        const start = monotonicMs();
+        Bun.sleepSync(milliseconds);
+        return [start, monotonicMs()];
+      });
+      if (process.env.TIMES !== undefined) sayTimes(times);
+    }
   },
 
-  /** Takes the lock that many times; the wait for each in microseconds. */
+  /** Takes the lock that many times; when each wait began and ended, and how long there was no processor. */
   "waits-for-lock"(dir, count) {
     using editor = new Editor(Ledger, { dir });
     for (let i = 0; i < count; i++) {
-      const start = performance.now();
+      const before = unscheduledMs();
+      const times = [monotonicMs()];
       {
         using _ = editor.lock();
-        say(((performance.now() - start) * 1e3).toFixed(1));
+        times.push(monotonicMs());
       }
+      sayTimes([...times, unscheduledMs() - before]);
       Bun.sleepSync(1);
     }
   },

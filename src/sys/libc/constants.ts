@@ -36,6 +36,8 @@ export const O_NOFOLLOW = pick(isArm64 ? 0o100000 : 0o400000, 0x100);
 export const O_CLOEXEC = pick(0o2000000, 0x1000000);
 export const F_DUPFD_CLOEXEC = pick(1030, 67);
 export const F_GETFD = 1;
+export const F_GETFL = 3;
+export const F_SETFL = 4;
 /** Which thread an open file description is for (Linux). */
 export const F_SETOWN_EX = 15;
 export const F_GETOWN_EX = 16;
