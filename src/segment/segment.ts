@@ -10,6 +10,7 @@ import type { Changes, ChangesOptions, WaitOptions } from "../sync/notifier.ts";
 import { type AsyncLockOptions, type LockOptions, RwLock, type RwLockOptions } from "../sync/rw-lock.ts";
 import { coarseMonotonicMs, monotonicMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
+import { keepSpareFd } from "../sys/spare-fd.ts";
 import { LOOK_FOR_DELETED_MS } from "../sys/status.ts";
 import type { Trust } from "../sys/trust.ts";
 import type { ChangeWatch } from "./change-watch.ts";
@@ -118,6 +119,7 @@ export class Segment<C extends Content> implements Closable {
     this.place = place;
     this.type = type;
     this.#options = options;
+    keepSpareFd();
     this.#content = this.#open();
     try {
       const needsLock = !options.mayBeMissing || options.makesLock;

@@ -1,6 +1,6 @@
 /**
- * Uses the library when there is no descriptor left, or when its files are gone: few-descriptors.ts MAIN DIRECTORY [GONE]. Prints what
- * the calls came to, then what they came to once there are descriptors again.
+ * Uses the library when there is no descriptor left, or when its files are gone: few-descriptors.ts MAIN DIRECTORY [open | GONE]. Prints
+ * what the calls came to, then what they came to once there are descriptors again. With `open` a role is open before.
  */
 import { closeSync, openSync, rmSync } from "node:fs";
 
@@ -22,9 +22,19 @@ function attempt(call: () => void): string {
   }
 }
 
+const isOpen = gone === "open";
+const opened = isOpen ? new Manager(Robot, { dir, create: true }) : undefined;
+
+const callsOf = (role: NonNullable<typeof opened>): string[] => [
+  attempt(() => void role.waitForChange({ timeoutMs: 0 })),
+  attempt(() => void role.changes().return?.()),
+  attempt(() => role.set("n", 1)),
+];
+
 const calls = (): string[] => [
   attempt(() => new Manager(Robot, { dir, create: true }).close()),
   attempt(() => void toObject(create(Robot))),
+  ...(opened === undefined ? [] : callsOf(opened)),
 ];
 
 /** Takes all descriptors that are left. */
@@ -39,9 +49,10 @@ function takeAll(): number[] {
   }
 }
 
-const taken = gone === undefined ? takeAll() : [];
-if (gone !== undefined) rmSync(gone, { recursive: true });
+const isGone = gone !== undefined && !isOpen;
+const taken = isGone ? [] : takeAll();
+if (isGone) rmSync(gone, { recursive: true });
 const without = calls();
 for (const fd of taken) closeSync(fd);
-console.log(JSON.stringify([without, gone === undefined ? calls() : []]));
+console.log(JSON.stringify([without, isGone ? [] : calls()]));
 process.exit(0);

@@ -25,6 +25,14 @@ test("without a descriptor, parts that are loaded later are errors of the librar
   ]);
 });
 
+test("a role that is open waits for changes without a descriptor, though what waits is loaded later", () => {
+  using scope = temporaryDirectory();
+  expect(run(join(DIST, "index.js"), scope.path, "open")).toEqual([
+    ["ShmError EMFILE", "ok", "ok", "ok", "ok"],
+    ["ok", "ok", "ok", "ok", "ok"],
+  ]);
+});
+
 test("parts that are loaded later are errors of the library when their files are gone", () => {
   using scope = temporaryDirectory();
   const copy = join(scope.path, "dist");
