@@ -22,7 +22,7 @@ export function loadPart<T>(load: () => T): T {
   }
 }
 
-/** A descriptor that is kept for the time when there is none. */
+/** A descriptor that is kept for the time when no other is left. */
 export interface Spare {
   /** False when none is left. */
   giveUp(): boolean;
