@@ -39,6 +39,8 @@ export type JobEnd = "done" | "release" | "fail" | "postpone" | "extend";
 export interface JobOwner<T> {
   readonly path: string;
   /** False: the job is no longer this worker's. */
+  done(place: JobPlace): boolean;
+  /** Likewise, for all other ends. */
   end(place: JobPlace, how: JobEnd, delayMs: number): boolean;
   read(place: JobPlace): { data: T; isHeld: boolean };
   note(place: JobPlace, bytes: Uint8Array): boolean;
@@ -116,7 +118,9 @@ export class Job<T extends Message> implements Disposable {
    * @throws LeaseLostError when another worker has it: what was done for it is done again; ClosedError once it is ended
    */
   done(): void {
-    this.#end("done", 0);
+    this.#checkOpen();
+    this.#isOpen = false;
+    if (!this.#owner.done(this.#place)) throw this.#lost();
   }
 
   /**

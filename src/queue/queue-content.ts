@@ -90,12 +90,14 @@ export class QueueContent implements Content {
   readonly ready: Sleepers;
   /** Where pushers sleep. */
   readonly free: Sleepers;
+  readonly #superseded: number;
 
   /** @throws FileFormatError when it is no queue, or damaged; LayoutMismatchError */
   constructor(file: SegmentFile, payload: Payload<Message> | undefined) {
     if (file.footer === undefined)
       throw withoutFooter(file, { kind: "queue", maxSlots: MAX_QUEUE_SLOTS, recreate: RECREATE });
     this.file = file;
+    this.#superseded = file.at.superseded;
     this.bytes = file.bytes.subarray(0, file.contentBytes);
     this.geometry = slotsGeometry(this.bytes, (reason) => {
       throw new FileFormatError(
@@ -109,6 +111,11 @@ export class QueueContent implements Content {
     this.limits = this.slots.limits;
     this.ready = new Sleepers(this.slots.words, READY_WORD);
     this.free = new Sleepers(this.slots.words, FREE_WORD);
+  }
+
+  /** As `file.isSuperseded`, which asks first whose file it is. */
+  get isSuperseded(): boolean {
+    return this.file.load(this.#superseded) !== 0;
   }
 
   /** How many jobs were pushed, as a u32 that wraps. */

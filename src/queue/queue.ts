@@ -130,6 +130,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     }
     this.#jobs = {
       path: place.dataPath,
+      done: (job) => this.#done(job),
       end: (job, how, delayMs) => this.#end(job, how, delayMs),
       read: (job) => this.#read(job),
       note: (job, bytes) => this.#note(job, bytes),
@@ -295,48 +296,47 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     );
   }
 
+  /** In few calls, as is `#done`: the compiler inlines so many within each other only. */
   #tryPush(job: MessageInit<T> | ((data: T) => unknown), options: PushOptions): boolean {
-    const content = this.#ready();
-    let slot = content.slots.claim();
+    let slot = this.#ready().slots.claim();
     if (slot < 0) {
       // Full may mean that dead owners hold slots, or that another file has taken the place of this one.
       if (!this.#hasGivenBack()) return false;
       slot = this.#content.slots.claim();
       if (slot < 0) return false;
     }
-    this.#fill(slot, job, options);
-    return true;
-  }
-
-  #fill(
-    slot: number,
-    job: MessageInit<T> | ((data: T) => unknown),
-    { delayMs = 0, length }: PushOptions,
-  ): void {
     const { slots, ready } = this.#content;
-    const { number } = slots;
-    let byteLength: number;
-    try {
-      if (this.#structBytes > 0 || typeof job === "function") slots.payload(slot, number).fill(0);
-      const stored = this.#store(this.#views[number] ?? this.#view(slot, number), job);
-      byteLength = length ?? stored ?? (this.#structBytes || slots.payloadBytes);
-      const least = this.#payload.structBytes;
-      if (!(byteLength >= least && byteLength <= slots.payloadBytes && Number.isInteger(byteLength))) {
-        throw new RangeError(
-          `length must be a whole number from ${least} to ${slots.payloadBytes}, not ${byteLength}`,
-        );
-      }
-    } catch (error) {
-      slots.abandon(slot);
-      throw error;
-    }
+    const byteLength = this.#fill(slot, job, options.length);
+    const { delayMs = 0 } = options;
     if (delayMs === 0) slots.publish(slot, byteLength);
     else slots.publish(slot, byteLength, { notBefore: fromMilliseconds(nowMs() + delayMs) });
     ready.wake();
     this.#segment.notify();
+    return true;
   }
 
-  #store(view: T, job: MessageInit<T> | ((data: T) => unknown)): number | undefined {
+  /** Writes the job into the claimed slot. @returns its length */
+  #fill(slot: number, job: MessageInit<T> | ((data: T) => unknown), length: number | undefined): number {
+    const { slots } = this.#content;
+    const { number, payloadBytes } = slots;
+    try {
+      if (this.#structBytes > 0 || typeof job === "function") slots.payload(slot, number).fill(0);
+      const stored = this.#store(slot, number, job);
+      const byteLength = length ?? stored ?? (this.#structBytes || payloadBytes);
+      const least = this.#payload.structBytes;
+      if (byteLength >= least && byteLength <= payloadBytes && Number.isInteger(byteLength))
+        return byteLength;
+      throw new RangeError(
+        `length must be a whole number from ${least} to ${payloadBytes}, not ${byteLength}`,
+      );
+    } catch (error) {
+      slots.abandon(slot);
+      throw error;
+    }
+  }
+
+  #store(slot: number, number: number, job: MessageInit<T> | ((data: T) => unknown)): number | undefined {
+    const view = this.#views[number] ?? this.#view(slot, number);
     if (typeof job !== "function") return this.#payload.assign(view, job);
     refuseAsync(job, "push");
     const result = refusePromise((job as (data: T) => unknown)(view), "push");
@@ -511,9 +511,20 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   // ---- jobs in hand
 
+  /** `#end` of almost every job, in fewer calls: the compiler inlines so many within each other only. */
+  #done(place: JobPlace): boolean {
+    const { slots, free } = this.#current();
+    const { slot, lease } = place;
+    if (slot < 0 || !slots.done(slot, lease)) return this.#endInNewFile(place, "done", 0);
+    this.#held[place.number] = undefined;
+    free.wake();
+    this.#segment.notify();
+    return true;
+  }
+
   #end(place: JobPlace, how: JobEnd, delayMs: number): boolean {
     // close() has given back what was in hand.
-    if (this.closed && how === "release") return true;
+    if (how === "release" && this.closed) return true;
     this.#current();
     if (!this.#tryEnd(place, how, delayMs)) return this.#endInNewFile(place, how, delayMs);
     if (how !== "extend") this.#ended(place, how);
@@ -582,7 +593,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   #ready(): QueueContent {
     const content = this.#current();
     // A queue that is recreated takes no more jobs in its old file. One that is resized goes on until its slots are frozen.
-    if (content.file.isSuperseded) this.#moveOver();
+    if (content.isSuperseded) this.#moveOver();
     if (this.#owner === 0) this.#owner = becomeOwner(this.#content, this.#owners);
     this.#operations = (this.#operations + 1) | 0;
     if ((this.#operations & OPERATIONS_PER_CLOCK_MASK) === 0) this.#lookOnceASecond();
@@ -591,10 +602,13 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** The content as it is attached: another file when the old one says that it is superseded. */
   #current(): QueueContent {
-    if (this.#segment.closed) throw new ClosedError(`the queue '${this.path}' is closed`);
-    const content = this.#segment.attached;
-    if (content !== this.#content) this.#attach(content ?? this.#segment.content);
+    if (!this.#segment.isAttached(this.#content)) this.#follow();
     return this.#content;
+  }
+
+  #follow(): void {
+    if (this.#segment.closed) throw new ClosedError(`the queue '${this.path}' is closed`);
+    this.#attach(this.#segment.content);
   }
 
   /** The content that is current by a look at the disk. */
@@ -658,7 +672,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   get #isBeingReplaced(): boolean {
-    return this.#content.file.isSuperseded || this.#content.slots.isFrozen;
+    return this.#content.isSuperseded || this.#content.slots.isFrozen;
   }
 
   /** Goes over to the new file; thaws this one, if its replacer has died. */

@@ -153,6 +153,11 @@ export class Segment<C extends Content> implements Closable {
     return this.attached ?? this.#throwMissing();
   }
 
+  /** Whether this is still the content that is attached: not once the segment is closed. For calls that take less time than `attached`. */
+  isAttached(content: C): boolean {
+    return content === this.#content;
+  }
+
   /** The same, undefined when there is no file. @throws ClosedError */
   get attached(): C | undefined {
     this.#checkOpen();
