@@ -31,7 +31,7 @@ static void edits(long turns) {
 
 static void snapshots(long turns) {
   for (long i = 0; i < turns; i++) {
-    right(shms_snapshot(&file, &copy, sizeof copy, NULL));
+    right(shms_snapshot(&file, &copy, sizeof copy, NULL, -1));
     if (copy.data_int != copy.data_xy.x) exit(3);
   }
 }

@@ -1459,16 +1459,18 @@ static inline int shms_i_glance(shms_segment *segment) {
 }
 
 /**
- * Copies the last committed state, without any lock. Only when writers commit without a pause, or the file
- * was made without transactions, is the shared lock taken, however long that takes; for a limit call shms_lock before.
+ * Copies the last committed state, without any lock. Only when a hundred tries met a commit each, or the file was made
+ * without transactions, is the shared lock taken, unless this segment holds one.
  * Atomics are as they are now: they belong to no transaction.
  * @param target where to
  * @param bytes how many, from the start of the content
  * @param version of what was copied; may be NULL
- * @return SHMS_E_ARGUMENT for more bytes than there are, and what shms_lock returns
- * @example Robot robot; uint64_t version; shms_snapshot(&file, &robot, sizeof robot, &version);
+ * @param timeout_ms how long to wait for that lock; -1: however long it takes, 0: one look
+ * @return SHMS_E_ARGUMENT for more bytes than there are; SHMS_E_TIMEOUT when the lock is needed and not to be had, and what else
+ *   shms_lock returns
+ * @example Robot robot; uint64_t version; shms_snapshot(&file, &robot, sizeof robot, &version, 1000);
  */
-static inline int shms_snapshot(shms_segment *segment, void *target, size_t bytes, uint64_t *version) {
+static inline int shms_snapshot(shms_segment *segment, void *target, size_t bytes, uint64_t *version, int timeout_ms) {
   uint64_t found = 0;
   if (!segment->open) return SHMS_E_CLOSED;
   int error = shms_i_glance(segment);
@@ -1485,7 +1487,7 @@ static inline int shms_snapshot(shms_segment *segment, void *target, size_t byte
     return SHMS_OK;
   }
   int was_held = segment->lock.held;
-  error = was_held ? SHMS_OK : shms_lock(segment, SHMS_SHARED, -1);
+  error = was_held ? SHMS_OK : shms_lock(segment, SHMS_SHARED, timeout_ms);
   if (error) return error;
   shms_i_copy_committed(segment, shms_i_load(&segment->footer->sequence), (uint8_t *)target, bytes, &found);
   if (version != NULL) *version = found;
@@ -1818,15 +1820,19 @@ static inline int shms_create(const shms_place *place, const shms_new *wanted) {
 /* ---- documents ---- */
 
 /**
- * Copies the newest document, without any lock.
+ * Copies the newest document, without any lock. Only when a hundred tries met a commit each is the shared lock taken, unless this
+ * segment holds one.
  * @param text where to; ended by a NUL that does not count
  * @param room bytes there, the NUL's included
  * @param length bytes of the text, also when there is no room for it; may be NULL
  * @param version of the document; may be NULL
- * @return SHMS_E_EMPTY when none was written yet; SHMS_E_FULL without room; SHMS_E_FORMAT for a damaged one
- * @example char json[65536]; size_t length; shms_document_read(&file, json, sizeof json, &length, NULL);
+ * @param timeout_ms how long to wait for that lock; -1: however long it takes, 0: one look
+ * @return SHMS_E_EMPTY when none was written yet; SHMS_E_FULL without room; SHMS_E_FORMAT for a damaged one; SHMS_E_TIMEOUT when the
+ *   lock is needed and not to be had, and what else shms_lock returns
+ * @example char json[65536]; size_t length; shms_document_read(&file, json, sizeof json, &length, NULL, 1000);
  */
-static inline int shms_document_read(shms_segment *segment, char *text, size_t room, size_t *length, uint64_t *version) {
+static inline int shms_document_read(shms_segment *segment, char *text, size_t room, size_t *length, uint64_t *version,
+                                     int timeout_ms) {
   shms_i_document document;
   if (!segment->open) return SHMS_E_CLOSED;
   int error = shms_i_glance(segment);
@@ -1835,7 +1841,7 @@ static inline int shms_document_read(shms_segment *segment, char *text, size_t r
   for (int tries = 0;; tries++) {
     /* Writers that commit without a pause: under the lock the document stands still. */
     int locks = tries == 100 && !segment->lock.held;
-    if (locks && (error = shms_lock(segment, SHMS_SHARED, -1)) != SHMS_OK) return error;
+    if (locks && (error = shms_lock(segment, SHMS_SHARED, timeout_ms)) != SHMS_OK) return error;
     uint32_t head[4];
     uint32_t sequence = shms_i_load(&segment->footer->sequence);
     const uint32_t *slot = shms_i_slot(segment, &document, sequence);

@@ -1398,7 +1398,7 @@ class _Role:
 
     def snapshot(self, timeout=None):
         """
-        The last committed state, as a private copy. Takes no lock unless writers commit without a pause, or the file was made
+        The last committed state, as a private copy. Takes no lock unless a hundred tries met a commit each, or the file was made
         without transactions.
 
         :param timeout: seconds to wait for the lock; None: however long it takes
@@ -1560,13 +1560,13 @@ class Document:
             return head, b""
         return head, memory[slot + 16 : slot + 16 + length]
 
-    def _read(self):
+    def _read(self, timeout=None):
         segment = self._segment
         segment.refresh()
         for tries in range(101):
             locks = tries == 100 and not segment.lock.held
             if locks:
-                segment.acquire(_SHARED)
+                segment.acquire(_SHARED, timeout)
             try:
                 file = segment.file
                 sequence = file.map.words[file.sequence]
@@ -1591,9 +1591,14 @@ class Document:
         """The version of the newest document."""
         return self._read()[1]
 
-    def read(self):
-        """The newest document; None before the first. Takes no lock unless writers commit without a pause."""
-        text = self._read()[0]
+    def read(self, timeout=None):
+        """
+        The newest document; None before the first. Takes no lock unless a hundred tries met a commit each.
+
+        :param timeout: seconds to wait for the lock; None: however long it takes
+        :raises LockTimeoutError: after `timeout` seconds
+        """
+        text = self._read(timeout)[0]
         return None if text is None else json.loads(text)
 
     def write(self, value, timeout=None):

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { exportStruct } from "../../src/codegen/index.ts";
 import { JsonMap } from "../../src/document/index.ts";
@@ -166,6 +166,10 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     using session = manager.lock();
     expect(session.data.count).toBe(0n);
     expect(ask(["timeout", dir, "30"])).toBe("not within the timeout");
+    using plain = new Manager(Ledger, { dir: newDirectory(), create: true, transactional: false });
+    using _ = plain.lock();
+    // Its copies are made under the lock.
+    expect(ask(["locked", dirname(plain.path), "30"])).toBe("not within the timeout");
   });
 
   test("of two sleepers in C one watches, and both are told", async () => {

@@ -93,7 +93,7 @@ static int snapshots(int64_t ms) {
   while (shms_i_now_ns(CLOCK_MONOTONIC) < end) {
     Ledger copy;
     uint64_t version;
-    int error = shms_snapshot(&file, &copy, sizeof copy, &version);
+    int error = shms_snapshot(&file, &copy, sizeof copy, &version, -1);
     if (error) return fail("snapshot", error);
     if (!is_whole(&copy)) torn++;
     if (version < last) older++;
@@ -166,7 +166,7 @@ static int sees(long count) {
   while (!error && last < (uint32_t)count) {
     struct pollfd wanted = {watch.fd, POLLIN, 0};
     if (poll(&wanted, 1, 10000) != 1 || read(watch.fd, &events, sizeof events) != sizeof events) return fail("poll", SHMS_E_TIMEOUT);
-    error = shms_snapshot(&file, &ledger, sizeof ledger, &version);
+    error = shms_snapshot(&file, &ledger, sizeof ledger, &version, -1);
     if (ledger.writer != last) printf("%.1f\n", (double)(shms_i_now_ns(CLOCK_REALTIME) - (int64_t)ledger.count) / 1e3);
     last = ledger.writer;
   }
@@ -220,6 +220,14 @@ static int waits_for_lock(long count) {
   return 0;
 }
 
+/* What needs the lock of a record without transactions, while another process holds it. */
+static int locked(int ms) {
+  Ledger copy;
+  int error = shms_snapshot(&file, &copy, sizeof copy, NULL, ms);
+  printf("%s\n", shms_error_text(error));
+  return error != SHMS_E_TIMEOUT;
+}
+
 static int fork_closes(void) {
   int error = shms_lock(&file, SHMS_EXCLUSIVE, -1);
   if (error) return fail("lock", error);
@@ -246,7 +254,7 @@ static int backup(const char *path) {
   int error = shms_open(&file, &place, SHMS_WRITE, SHMS_RECORD, sizeof ledger, Ledger_FINGERPRINT);
   printf("%s\n", shms_error_text(error));
   error = shms_open(&file, &place, SHMS_READ, SHMS_RECORD, sizeof ledger, Ledger_FINGERPRINT);
-  if (!error) error = shms_snapshot(&file, &ledger, sizeof ledger, &version);
+  if (!error) error = shms_snapshot(&file, &ledger, sizeof ledger, &version, -1);
   if (!error) error = shms_lock(&file, SHMS_SHARED, 0);
   if (!error) error = shms_unlock(&file);
   if (error) return fail("backup", error);
@@ -264,7 +272,7 @@ static int document(const char *path, const char *text) {
   if (error) return fail("open", error);
   if (text != NULL) error = shms_document_write(&file, text, strlen(text), 1000, &version);
   if (error) return fail("write", error);
-  error = shms_document_read(&file, copy, sizeof copy, &length, &version);
+  error = shms_document_read(&file, copy, sizeof copy, &length, &version, -1);
   if (error) return fail("read", error);
   printf("%llu %s\n", (unsigned long long)(version & 0xffffffffu), copy);
   shms_close(&file);
@@ -289,7 +297,7 @@ static int open_counted(const char *path, int access) {
 static int read_counted(shms_segment *from, unsigned long long *n, uint64_t *version, int *whole) {
   char text[4096], wanted[4096];
   size_t length;
-  int error = shms_document_read(from, text, sizeof text, &length, version);
+  int error = shms_document_read(from, text, sizeof text, &length, version, -1);
   if (error) return error;
   *n = strtoull(text + 5, NULL, 10);
   counted(wanted, sizeof wanted, *n);
@@ -681,7 +689,7 @@ static int served_state(served *one, uint64_t *state, int peek) {
   if (!peek) error = shms_lock(&one->file, SHMS_SHARED, 100000);
   if (error) return error;
   if (one->kind == SHMS_DOCUMENT) error = read_counted(&one->file, &n, &version, &whole);
-  else error = shms_snapshot(&one->file, &ledger, sizeof ledger, &version);
+  else error = shms_snapshot(&one->file, &ledger, sizeof ledger, &version, -1);
   if (!peek) shms_unlock(&one->file);
   *state = one->kind == SHMS_DOCUMENT ? n : ledger.count;
   if (error) return error;
@@ -872,6 +880,7 @@ int main(int count, char **words) {
   if (strcmp(command, "shares") == 0) result = holds_shared(number);
   if (strcmp(command, "waits-for-lock") == 0) result = waits_for_lock(number);
   if (strcmp(command, "fork") == 0) result = fork_closes();
+  if (strcmp(command, "locked") == 0) result = locked((int)number);
   if (strcmp(command, "timeout") == 0) {
     error = shms_lock(&file, SHMS_EXCLUSIVE, (int)number);
     printf("%s\n", shms_error_text(error));

@@ -138,6 +138,22 @@ def locked(path, milliseconds):
             say("timeout")
 
 
+def locked_document(path, milliseconds):
+    """What needs the lock of a document, as each look at it meets a commit, while another process holds it."""
+    with Document(path) as file:
+        copy, words = file._copy, file._segment.file.map.words
+
+        def meets_a_commit(sequence):
+            words[file._segment.file.sequence] += 2
+            return copy(sequence)
+
+        file._copy = meets_a_commit
+        try:
+            file.read(timeout=milliseconds / 1000)
+        except LockTimeoutError:
+            say("timeout")
+
+
 def timeout(path, milliseconds):
     with Editor("Ledger", dir=path) as editor:
         try:

@@ -24,6 +24,7 @@ import {
   type StructArray,
 } from "../../src/index.ts";
 import { Queue } from "../../src/queue/index.ts";
+import { RwLock } from "../../src/sync/rw-lock.ts";
 import { randomSchemas } from "../codegen/random.ts";
 import { seedOfRun } from "../support/random.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
@@ -125,6 +126,15 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     using session = manager.lock();
     expect(session.data.count).toBe(1n);
     expect(await ask(["locked", dir, "30"])).toBe("1\ntimeout");
+  });
+
+  test("Python reads a document whose writers never pause under its lock, with a limit", async () => {
+    const file = join(newDirectory(), "document");
+    using map = new JsonMap({ file, role: "master" });
+    map.write({ n: 1 });
+    using lock = new RwLock({ path: `${file}.lock` });
+    lock.acquire("exclusive");
+    expect(await ask(["locked-document", file, "30"])).toBe("timeout");
   });
 
   test("Python's waiter is woken by Bun's commits, and wakes Bun with its own", async () => {

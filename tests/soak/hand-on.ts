@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
   shms_version(&file, &version);
   puts("ready"); fflush(stdout);
   while (!shms_wait_for_change(&file, version, -1, &version)) {
-    shms_snapshot(&file, &copy, sizeof copy, NULL);
+    shms_snapshot(&file, &copy, sizeof copy, NULL, -1);
     printf("%d %f\\n", copy.count, now_ms()); fflush(stdout);
   }
   return 1;
