@@ -7,7 +7,7 @@
  * where a bundler has read it, as its text is only a function that nothing calls. Then the entry takes the ES modules in `dist/es/`.
  */
 import { basename, dirname, resolve } from "node:path";
-import type { BunPlugin } from "bun";
+import type { BunPlugin, PluginBuilder } from "bun";
 import { embedThreads, nameClasses, spellOutStars, takenNames, textOf } from "./source.ts";
 
 /** What is run seldom, or by the command alone, stays as ES modules: bytecode is 2.4 times as large as its text. */
@@ -49,7 +49,38 @@ export interface Source {
 
 const START = "start-of-bytecode";
 const NAMES = "names-of-bytecode";
-const OTHER = "other-file";
+/** The namespace of what stands for another file of dist/. */
+export const OTHER = "other-file";
+
+/** What modules take of those in other files: the names, by file. */
+export function namesOfOthers(
+  modules: readonly string[],
+  files: ReadonlyMap<string, string>,
+  isElsewhere: (module: string) => boolean,
+): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>();
+  for (const module of modules) {
+    for (const [other, names] of takenNames(spellOutStars(textOf(module), module, isElsewhere), module)) {
+      const file = files.get(other);
+      if (file === undefined || !isElsewhere(other)) continue;
+      found.set(file, new Set([...(found.get(file) ?? []), ...names]));
+    }
+  }
+  return found;
+}
+
+/** Requires other files, and makes constants of what they export: read from there at each use it would cost more. */
+export function requireOthers(
+  build: PluginBuilder,
+  taken: ReadonlyMap<string, ReadonlySet<string>>,
+  pathOf: (file: string) => string,
+): void {
+  build.onResolve({ filter: /^\.\.?\/[\w/-]+\.c?js$/ }, ({ path }) => ({ path, external: true }));
+  build.onLoad({ filter: /.*/, namespace: OTHER }, ({ path }) => ({
+    contents: `export const { ${[...(taken.get(path) ?? [])].join(", ")} } = require(${JSON.stringify(pathOf(path))});`,
+    loader: "js",
+  }));
+}
 
 function splitter(
   { file, text, names }: Source,
@@ -61,12 +92,7 @@ function splitter(
   const plainText = (module: string): string => spellOutStars(textOf(module), module, isElsewhere);
   const pathOf = (other: string): string =>
     isBytecode(other) ? `./${basename(bytecodeNameOf(other))}` : `../${other}`;
-  const imported = new Map<string, Set<string>>();
-  for (const [module, taken] of modules.flatMap((each) => [...takenNames(plainText(each), each)])) {
-    const other = files.get(module);
-    if (other === undefined || other === file) continue;
-    imported.set(other, new Set([...(imported.get(other) ?? []), ...taken]));
-  }
+  const taken = namesOfOthers(modules, files, isElsewhere);
   return {
     name: "one file of dist/bytecode/",
     setup(build) {
@@ -91,15 +117,10 @@ function splitter(
           ? { path: pathOf(other), external: true }
           : { path: other, namespace: OTHER };
       });
-      build.onResolve({ filter: /^\.\.?\/[\w/-]+\.c?js$/ }, ({ path }) => ({ path, external: true }));
+      requireOthers(build, taken, pathOf);
       build.onResolve({ filter: /^reflect-metadata$/ }, () => ({
         path: `./${REFLECT_METADATA}`,
         external: true,
-      }));
-      // Constants of this file: read from the other's exports at each use they would cost more.
-      build.onLoad({ filter: /.*/, namespace: OTHER }, ({ path }) => ({
-        contents: `export const { ${[...(imported.get(path) ?? [])].join(", ")} } = require(${JSON.stringify(pathOf(path))});`,
-        loader: "js",
       }));
       build.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
         contents: embedThreads(nameClasses(plainText(path)), path, threads),

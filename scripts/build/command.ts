@@ -1,13 +1,14 @@
 /**
  * The command in one file with its bytecode beside it, `dist/cli/main.js` and `main.js.jsc`: of a command that starts, looks and
- * ends, reading the code was most of the time. A Bun of another version ignores the bytecode and reads the text.
+ * ends, reading the code was most of the time. The library it takes from `dist/bytecode/`, as programs do. A Bun of another version
+ * ignores the bytecode and reads the text.
  *
- * Commands that need the user's own classes go through `dist/cli/whole.js`, which loads the files that those classes load: in a
- * bundle `Struct` would be another class.
+ * Commands that need the user's own classes, or much code, go through `dist/cli/whole.js`, which loads the files of dist/chunks/.
  */
 import { basename, join, resolve } from "node:path";
 import type { BunPlugin } from "bun";
-import { embedThreads, nameClasses, textOf } from "./source.ts";
+import { bytecodeNameOf, isBytecode, namesOfOthers, OTHER, requireOthers } from "./bytecode.ts";
+import { embedThreads, nameClasses, spellOutStars, textOf } from "./source.ts";
 
 /** They load classes or much code, or go on until they are interrupted. */
 const WHOLE = ["export", "import", "migrate", "mirror", "serve"];
@@ -29,12 +30,12 @@ function bundler(
   files: ReadonlyMap<string, string>,
   threads: ReadonlyMap<string, string>,
 ): BunPlugin {
-  const external = new Map(
-    WHOLE.map((name) => join(src, `cli/commands/${name}.ts`)).map((module) => [
-      module,
-      `../${files.get(module)}`,
-    ]),
-  );
+  const fileOf = (module: string): string => files.get(module) ?? "";
+  const whole = WHOLE.map((name) => join(src, `cli/commands/${name}.ts`));
+  const isElsewhere = (module: string): boolean => isBytecode(fileOf(module)) || whole.includes(module);
+  const pathOf = (file: string): string => `../${isBytecode(file) ? bytecodeNameOf(file) : file}`;
+  const modules = [...files.keys()].filter((module) => !isElsewhere(module));
+  const taken = namesOfOthers(modules, files, isElsewhere);
   return {
     name: "the command in one file",
     setup(build) {
@@ -47,13 +48,17 @@ function bundler(
         path: `./${basename(WHOLE_FILE)}`,
         external: true,
       }));
-      build.onResolve({ filter: /^[./].*\.ts$/ }, ({ path, importer }) => {
+      build.onResolve({ filter: /^[./].*\.ts$/ }, ({ path, importer, kind }) => {
         const module = resolve(importer, "..", path);
-        const other = external.get(module);
-        return other === undefined ? { path: module } : { path: other, external: true };
+        if (!isElsewhere(module)) return { path: module };
+        const file = fileOf(module);
+        return kind === "require-call"
+          ? { path: pathOf(file), external: true }
+          : { path: file, namespace: OTHER };
       });
+      requireOthers(build, taken, pathOf);
       build.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
-        contents: embedThreads(nameClasses(textOf(path)), path, threads),
+        contents: embedThreads(nameClasses(spellOutStars(textOf(path), path, isElsewhere)), path, threads),
         loader: "ts",
       }));
     },
