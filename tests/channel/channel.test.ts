@@ -409,6 +409,24 @@ describe("files", () => {
     expect(subscriber.receive()).toBeUndefined();
   });
 
+  test("a subscriber of a channel that is recreated with another layout is told of the difference by every way to receive", async () => {
+    prices().close();
+    using subscriber = new Subscriber(Price, { dir, from: "next" });
+    const Other = structOf({ id: c_uint8 });
+    using publisher = new Publisher(Other, { dir, create: true, force: true, className: "Price" });
+    publisher.send({ id: 1 });
+    for (const look of [
+      () => subscriber.receive(),
+      () => subscriber.receive({ timeoutMs: 60_000, spinMs: 60_000 }),
+      () => subscriber.receive({ timeoutMs: 60_000 }),
+      () => subscriber.latest(),
+      () => subscriber.peek(() => {}),
+    ])
+      expect(look).toThrow(LayoutMismatchError);
+    await expect(subscriber.receiveAsync()).rejects.toThrow(LayoutMismatchError);
+    await expect(subscriber.messages().next()).rejects.toThrow(LayoutMismatchError);
+  });
+
   test("after the file was deleted the publisher makes a new one within a second, and subscribers find it", async () => {
     using publisher = prices();
     publisher.send({ id: 1 });

@@ -91,6 +91,36 @@ describe("one publisher, one subscriber", () => {
     expect(reader.takeMissed()).toBe(0);
   });
 
+  test("a wait for the next message ends when it is whole, and goes on while it is written", () => {
+    const memory = ring();
+    const [writer, reader] = [publisher(memory), subscriber(memory)];
+    expect(drain(reader)).toEqual([]);
+    writer.loan();
+    reader.awaitChange(10);
+    expect(reader.find()).toBe(-1);
+    reader.awaitChange(10);
+    writer.send(8, 0);
+    // It would never end otherwise.
+    reader.awaitChange(Number.POSITIVE_INFINITY);
+    expect(reader.find()).toBeGreaterThan(0);
+    const before = reader.cursor;
+    send(writer, 1, 2, 3, 4, 5);
+    reader.awaitChange(Number.POSITIVE_INFINITY);
+    expect(drain(reader)).toEqual([4, 5]);
+    expect([before, reader.missed]).toEqual([0, 4]);
+  });
+
+  test("a message changes no byte of the other slots, whose lines the publisher fetches", () => {
+    const memory = ring();
+    const writer = publisher(memory);
+    send(writer, 1, 2, 3, 4, 5);
+    const { strideBytes, firstByteOffset } = memory.geometry;
+    const others = () => memory.bytes.slice(firstByteOffset + 2 * strideBytes);
+    const before = others();
+    send(writer, 6);
+    expect(others()).toEqual(before);
+  });
+
   test("a message that is overwritten while it is copied is not received", () => {
     const memory = ring();
     const [writer, reader] = [publisher(memory), subscriber(memory)];
