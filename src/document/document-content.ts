@@ -38,10 +38,31 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Which slot is current at a sequence. */
 const slotAt = (sequence: number): 0 | 1 => ((sequence >> 1) & 1) as 0 | 1;
 
+/** The bytes from one on. The last such array is kept, as a new one takes as long as all else that is done to a short text. */
+class BytesFrom {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #start: number;
+  #last: Uint8Array<ArrayBuffer>;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>, start: number) {
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#last = bytes.subarray(start, start);
+  }
+
+  to(end: number): Uint8Array<ArrayBuffer> {
+    if (this.#last.length !== end - this.#start) this.#last = this.#bytes.subarray(this.#start, end);
+    return this.#last;
+  }
+}
+
 /** A slot, or a copy of one: its header and all its room. */
 class Slot {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly header: DataView<ArrayBuffer>;
+  readonly #whole: BytesFrom;
+  readonly #checked: BytesFrom;
+  readonly #text: BytesFrom;
   /** The room for the text. */
   readonly text: Uint8Array<ArrayBuffer>;
 
@@ -49,11 +70,23 @@ class Slot {
     this.bytes = new Uint8Array(buffer, byteOffset, byteLength);
     this.header = new DataView(buffer, byteOffset, SLOT.text);
     this.text = this.bytes.subarray(SLOT.text);
+    this.#whole = new BytesFrom(this.bytes, 0);
+    this.#checked = new BytesFrom(this.bytes, SLOT.textBytes);
+    this.#text = new BytesFrom(this.bytes, SLOT.text);
+  }
+
+  /** Header and text. */
+  wholeOf(textBytes: number): Uint8Array<ArrayBuffer> {
+    return this.#whole.to(SLOT.text + textBytes);
+  }
+
+  textOf(textBytes: number): Uint8Array<ArrayBuffer> {
+    return this.#text.to(SLOT.text + textBytes);
   }
 
   /** What the checksum must be. Only of private memory: it is read twice. */
   checksum(textBytes: number): number {
-    return crc32(this.bytes.subarray(SLOT.textBytes, SLOT.text + textBytes));
+    return crc32(this.#checked.to(SLOT.text + textBytes));
   }
 
   get version(): number {
@@ -122,7 +155,7 @@ function writeSlot(slot: Slot, draft: Slot, version: number, text: string | unde
   header.setUint32(SLOT.version, version % TWO_TO_THE_32, true);
   header.setUint32(SLOT.version + 4, Math.floor(version / TWO_TO_THE_32), true);
   header.setUint32(SLOT.crc, draft.checksum(textBytes), true);
-  slot.bytes.set(draft.bytes.subarray(0, SLOT.text + textBytes));
+  slot.bytes.set(draft.wholeOf(textBytes));
   return textBytes;
 }
 
@@ -195,9 +228,8 @@ export class DocumentContent implements Content {
     const slot = this.#slots[slotAt(sequence)];
     const textBytes = slot.header.getUint32(SLOT.textBytes, true);
     if (textBytes > this.maxBytes) return textBytes;
-    const byteLength = SLOT.text + textBytes;
-    this.#reserve(byteLength);
-    this.#copy.bytes.set(slot.bytes.subarray(0, byteLength));
+    this.#reserve(SLOT.text + textBytes);
+    this.#copy.bytes.set(slot.wholeOf(textBytes));
     return textBytes;
   };
 
@@ -211,11 +243,11 @@ export class DocumentContent implements Content {
   /** The copied slot, checked. */
   #decode(textBytes: number): Committed {
     const { path } = this.file;
-    const { header, text, version } = this.#copy;
+    const { header, version } = this.#copy;
     // The length stood in the mapping when it was taken; the copy has the one that goes with it.
     if (textBytes > this.maxBytes || header.getUint32(SLOT.textBytes, true) !== textBytes)
       throw damaged(path, `a document of ${textBytes} bytes in ${this.maxBytes}`);
-    const bytes = text.subarray(0, textBytes);
+    const bytes = this.#copy.textOf(textBytes);
     if (header.getUint32(SLOT.crc, true) !== this.#copy.checksum(textBytes))
       throw damaged(path, "checksum of the document");
     this.#checkedVersion(version);

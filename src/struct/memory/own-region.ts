@@ -29,7 +29,7 @@ export class OwnRegion implements Region {
 
   /** @param byteLength a multiple of 4, as `mayBeOwn` says */
   constructor(byteLength: number, traits: number) {
-    this.cells = new Int32Array(byteLength / 4);
+    this.cells = new Int32Array(byteLength >> 2);
     this.traits = traits | OWN;
   }
 

@@ -108,6 +108,23 @@ const GATES: readonly ((native: Native, check: Check) => Native)[] = [
     if (!isSmall(d)) check(3, d);
     return native(a, b, c, d);
   },
+  (native, check) => (a, b, c, d, e) => {
+    if (!isSmall(a)) check(0, a);
+    if (!isSmall(b)) check(1, b);
+    if (!isSmall(c)) check(2, c);
+    if (!isSmall(d)) check(3, d);
+    if (!isSmall(e)) check(4, e);
+    return native(a, b, c, d, e);
+  },
+  (native, check) => (a, b, c, d, e, f) => {
+    if (!isSmall(a)) check(0, a);
+    if (!isSmall(b)) check(1, b);
+    if (!isSmall(c)) check(2, c);
+    if (!isSmall(d)) check(3, d);
+    if (!isSmall(e)) check(4, e);
+    if (!isSmall(f)) check(5, f);
+    return native(a, b, c, d, e, f);
+  },
 ];
 
 /** Functions of more arguments make system calls that take much longer. */
