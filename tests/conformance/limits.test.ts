@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { appendFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { programAt } from "../support/programs.ts";
 import { seedOfRun } from "../support/random.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { hasTool } from "../support/tools.ts";
@@ -13,7 +14,7 @@ setDefaultTimeout(rowTimeout());
 /** Longer than the 100 ms within which a deleted file is noticed. */
 const NOTICED_MS = 150;
 
-const STRAIN = join(import.meta.dir, "../process/conformance-strain.ts");
+const STRAIN = programAt(join(import.meta.dir, "../process/conformance-strain.ts"));
 const CONTENTS_FILE = join(import.meta.dir, "contents.ts");
 
 const seed = seedOfRun();

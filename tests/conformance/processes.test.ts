@@ -185,7 +185,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   function asUser(bench: Bench, action: string, ...args: (string | number)[]): Child {
     copied ??= readableCopy();
     const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    const program = [copied.of(CHILD), content.name, action, bench.dir, ...args.map(String)];
+    const program = [copied.program(CHILD), content.name, action, bench.dir, ...args.map(String)];
     return new Child(program, { through: user, bun: copied.bun });
   }
 

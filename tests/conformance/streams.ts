@@ -24,11 +24,12 @@ const PAYLOAD_BYTES = 64;
 const NO_LIMIT_MS = 60_000;
 
 /** All bytes of a message follow from its number, so that any mix of two shows. */
+const wordAt = (i: number, number: number): number =>
+  (i === 0 ? number : number ^ Math.imul(i, 0x9e3779b1)) >>> 0;
+
 function fillMessage(bytes: Uint8Array, number: number): void {
-  const words = Uint32Array.from({ length: PAYLOAD_BYTES / 4 }, (_, i) =>
-    i === 0 ? number : number ^ Math.imul(i, 0x9e3779b1),
-  );
-  bytes.set(new Uint8Array(words.buffer));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, PAYLOAD_BYTES);
+  for (let i = 0; i < PAYLOAD_BYTES / 4; i++) view.setUint32(4 * i, wordAt(i, number), true);
 }
 
 function messageOf(number: number): Uint8Array {
@@ -40,8 +41,11 @@ function messageOf(number: number): Uint8Array {
 /** @throws Error for a mix of messages; FileFormatError for a damaged length, which a reader of raw bytes finds out itself */
 function numberIn(bytes: Uint8Array): number {
   if (bytes.length !== PAYLOAD_BYTES) throw new FileFormatError("", `a message of ${bytes.length} bytes`);
-  const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  if (!Buffer.from(messageOf(number)).equals(bytes)) throw new Error(`a mix of states: message ${number}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const number = view.getUint32(0, true);
+  for (let i = 0; i < PAYLOAD_BYTES / 4; i++)
+    if (view.getUint32(4 * i, true) !== wordAt(i, number))
+      throw new Error(`a mix of states: message ${number}`);
   return number;
 }
 

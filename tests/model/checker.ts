@@ -453,6 +453,7 @@ class States {
   readonly #words: number;
   #table = new Int32Array(1 << 16).fill(-1);
   #arena: Uint32Array;
+  #hashes = new Int32Array(1 << 15);
   parents = new Int32Array(1 << 15);
   count = 0;
 
@@ -464,26 +465,30 @@ class States {
   /** Adds a state, unless it is there. */
   add(state: Uint32Array, parent: number): boolean {
     if (this.count * 2 >= this.#table.length) this.#grow();
-    const mask = this.#table.length - 1;
-    let at = hash(state, 0, this.#words) & mask;
-    for (; this.#table[at] !== -1; at = (at + 1) & mask) {
-      if (this.#isEqual(this.#table[at]!, state)) return false;
+    const table = this.#table;
+    const mask = table.length - 1;
+    const hashed = hash(state);
+    let at = hashed & mask;
+    for (; table[at] !== -1; at = (at + 1) & mask) {
+      const index = table[at]!;
+      if (this.#hashes[index] === hashed && this.#isEqual(index, state)) return false;
     }
     if (this.count === this.parents.length) this.#enlarge();
-    this.#table[at] = this.count;
-    this.#arena.set(state, this.count * this.#words);
+    table[at] = this.count;
+    this.#hashes[this.count] = hashed;
+    copy(state, 0, this.#arena, this.count * this.#words, this.#words);
     this.parents[this.count++] = parent;
     return true;
   }
 
   read(index: number, into: Uint32Array): void {
-    const at = index * this.#words;
-    for (let i = 0; i < this.#words; i++) into[i] = this.#arena[at + i]!;
+    copy(this.#arena, index * this.#words, into, 0, this.#words);
   }
 
   #isEqual(index: number, state: Uint32Array): boolean {
+    const arena = this.#arena;
     const at = index * this.#words;
-    for (let i = 0; i < this.#words; i++) if (this.#arena[at + i] !== state[i]) return false;
+    for (let i = 0; i < state.length; i++) if (arena[at + i] !== state[i]) return false;
     return true;
   }
 
@@ -491,16 +496,15 @@ class States {
     const arena = new Uint32Array(this.#arena.length * 2);
     arena.set(this.#arena);
     this.#arena = arena;
-    const parents = new Int32Array(this.parents.length * 2);
-    parents.set(this.parents);
-    this.parents = parents;
+    this.parents = doubled(this.parents);
+    this.#hashes = doubled(this.#hashes);
   }
 
   #grow(): void {
     const table = new Int32Array(this.#table.length * 4).fill(-1);
     const mask = table.length - 1;
     for (let i = 0; i < this.count; i++) {
-      let at = hash(this.#arena, i * this.#words, this.#words) & mask;
+      let at = this.#hashes[i]! & mask;
       while (table[at] !== -1) at = (at + 1) & mask;
       table[at] = i;
     }
@@ -508,10 +512,21 @@ class States {
   }
 }
 
-function hash(words: Uint32Array, start: number, count: number): number {
+function doubled(array: Int32Array): Int32Array<ArrayBuffer> {
+  const twice = new Int32Array(array.length * 2);
+  twice.set(array);
+  return twice;
+}
+
+/** For as few words as a state has a call of `set` takes longer. */
+function copy(from: Uint32Array, start: number, into: Uint32Array, at: number, count: number): void {
+  for (let i = 0; i < count; i++) into[at + i] = from[start + i]!;
+}
+
+function hash(words: Uint32Array): number {
   let h = 0x9e3779b9 | 0;
-  for (let i = 0; i < count; i++) {
-    h = Math.imul(h ^ words[start + i]!, 0x85ebca6b);
+  for (let i = 0; i < words.length; i++) {
+    h = Math.imul(h ^ words[i]!, 0x85ebca6b);
     h ^= h >>> 15;
   }
   h = Math.imul(h, 0xc2b2ae35);
@@ -529,8 +544,8 @@ class Exploration {
   #transitions = 0;
   #isExploring = true;
   #violation: string | undefined;
-  /** Called after each transition. */
-  #emit: (label: string) => void;
+  /** Called after each transition, with the thread and what it did. */
+  #emit: (thread: number, what: string) => void;
 
   constructor(model: Model) {
     this.#model = model;
@@ -600,20 +615,17 @@ class Exploration {
   }
 
   #restore(thread: number): void {
-    this.#words.set(this.#before);
+    copy(this.#before, 0, this.#words, 0, this.#words.length);
     this.#cpu.select(thread);
   }
 
-  #label(thread: number, what: string): string {
-    return `${this.#model.threads[thread]!.name}: ${what}`;
-  }
-
   #drains(thread: number): void {
+    if (this.#model.order === "sc") return;
     this.#restore(thread);
     for (const index of this.#cpu.drainable()) {
       this.#restore(thread);
       const word = this.#cpu.drain(index);
-      this.#emit(this.#label(thread, `(word ${word} becomes visible)`));
+      this.#emit(thread, this.#isExploring ? "" : `(word ${word} becomes visible)`);
     }
   }
 
@@ -623,19 +635,19 @@ class Exploration {
     this.#cpu.clearRegisters();
     this.#cpu.loadFence();
     this.#cpu.pc = DYING;
-    this.#emit(this.#label(thread, "DIES"));
+    this.#emit(thread, "DIES");
   }
 
   #bury(thread: number): void {
     if (!this.#cpu.isDrained) return;
     this.#model.onGone?.(this.#cpu.state, thread);
     this.#cpu.pc = this.#model.threads[thread]!.restarts === false ? DEAD : GONE;
-    this.#emit(this.#label(thread, "(is gone)"));
+    this.#emit(thread, "(is gone)");
   }
 
   #restart(thread: number): void {
     this.#cpu.pc = 0;
-    this.#emit(this.#label(thread, "(starts)"));
+    this.#emit(thread, "(starts)");
   }
 
   #step(thread: number, pc: number): void {
@@ -650,7 +662,7 @@ class Exploration {
       const step = this.#next[thread]!.get(next);
       if (step === undefined) throw new Error(`step ${name} goes to ${next}, which does not exist`);
       this.#cpu.goTo(step);
-      this.#emit(this.#label(thread, name));
+      this.#emit(thread, name);
     } while (this.#cpu.nextChoices());
   }
 
@@ -667,8 +679,9 @@ class Exploration {
     this.#states.read(to, target);
     let found = "?";
     this.#isExploring = false;
-    this.#emit = (label) => {
+    this.#emit = (thread, what) => {
       if (found === "?" && target.every((word, i) => word === this.#words[i])) {
+        const label = `${this.#model.threads[thread]!.name}: ${what}`;
         found = `${label.padEnd(36)} ${[...this.#cpu.state.subarray(0, this.#model.words)].join(" ")}`;
       }
     };
