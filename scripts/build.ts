@@ -207,7 +207,7 @@ const plainRequire = (code: string): string =>
     .replace(/\b(?:__require|import\.meta\.require)\(/g, (text) => "require(".padStart(text.length));
 
 const SHEBANG = "#!/usr/bin/env bun";
-/** `cli/main.js` itself is the command in one file (build/command.ts). */
+/** `cli/main.js` itself loads the command in one file (build/command.ts). */
 const nameOf = (file: string): string => (file === "cli/main.js" ? WHOLE_FILE : esNameOf(file));
 
 /**

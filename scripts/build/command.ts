@@ -1,7 +1,8 @@
 /**
- * The command in one file with its bytecode beside it, `dist/cli/main.js` and `main.js.jsc`: of a command that starts, looks and
+ * The command in one file with its bytecode beside it, `dist/cli/command.js` and `command.js.jsc`: of a command that starts, looks and
  * ends, reading the code was most of the time. The library it takes from `dist/bytecode/`, as programs do. A Bun of another version
- * ignores the bytecode and reads the text.
+ * ignores the bytecode and reads the text. `dist/cli/main.js`, which `bin` names, loads it: Node.js cannot even read the code, so that
+ * file tells.
  *
  * Commands that need the user's own classes, or much code, go through `dist/cli/whole.js`, which loads the files of dist/chunks/.
  */
@@ -65,7 +66,15 @@ function bundler(
   };
 }
 
-/** @returns the text and the bytecode, by their paths in dist/ */
+const LAUNCHER = `#!/usr/bin/env bun
+if (typeof Bun === "undefined") {
+  console.error("shmstruct: the command runs on Bun (https://bun.sh), as it calls libc through bun:ffi: bunx shmstruct …");
+  process.exit(2);
+}
+require("./command.js");
+`;
+
+/** @returns the text, the bytecode and what loads them, by their paths in dist/ */
 export async function compileCommand(
   src: string,
   files: ReadonlyMap<string, string>,
@@ -76,14 +85,16 @@ export async function compileCommand(
     target: "bun",
     format: "cjs",
     bytecode: true,
-    banner: "#!/usr/bin/env bun",
     external: ["reflect-metadata", "@nats-io/*", "bun:*", "node:*"],
     plugins: [bundler(src, files, threads)],
   });
   const written = await Promise.all(
     outputs.map(async (output) => [output.kind, new Uint8Array(await output.arrayBuffer())] as const),
   );
-  return new Map(
-    written.map(([kind, bytes]) => [kind === "bytecode" ? "cli/main.js.jsc" : "cli/main.js", bytes]),
-  );
+  return new Map<string, string | Uint8Array>([
+    ["cli/main.js", LAUNCHER],
+    ...written.map(
+      ([kind, bytes]) => [kind === "bytecode" ? "cli/command.js.jsc" : "cli/command.js", bytes] as const,
+    ),
+  ]);
 }

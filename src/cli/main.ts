@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
 /** The command `shmstruct`. */
-import { writeSync } from "node:fs";
+import { readFileSync, realpathSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { FileFormatError, ShmError, SystemError, UntrustedFileError } from "../errors/errors.ts";
 import { escapeLines, escapeText } from "../errors/show.ts";
 import {
@@ -25,6 +26,7 @@ const usage = (): string =>
     ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`),
     "",
     "A FILE is a path, or the name of a segment in ./.mmap or /dev/shm. shmstruct COMMAND --help tells more.",
+    "shmstruct --version prints the version.",
     "Exit codes: 0 done, 1 differs or not found, 2 wrong usage, 3 no permission, 4 damaged.",
   ].join("\n");
 
@@ -37,6 +39,12 @@ function find(name: string): { summary: string; command: Command } {
 function help(name: string): string {
   const { summary, command } = find(name);
   return helpOf(name, summary, command);
+}
+
+/** The package's: the command is two directories deep in it, as source and as compiled. */
+function version(): string {
+  const path = join(realpathSync(Bun.main), "../../../package.json");
+  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }
 
 /** What views and messages need of the runtime: not loaded for a help text. */
@@ -58,6 +66,10 @@ async function run(words: readonly string[]): Promise<number> {
   if (name === "--help" || name === "-h" || name === "help") {
     const [topic] = rest;
     new Output(false).line(topic === undefined ? usage() : help(topic));
+    return EXIT.done;
+  }
+  if (name === "--version" || name === "-V") {
+    new Output(false).line(version());
     return EXIT.done;
   }
   if (name === "__complete") return completions(rest);

@@ -19,6 +19,9 @@ export function outputPath(path: string): string {
   );
 }
 
+/** What stands for stdout in the place of a file's name. */
+export const STDOUT = "-";
+
 /**
  * Writes text as the new content of a file in one step; of what is no regular file, such as /dev/stdout, in place.
  * @throws UsageError for a segment; SystemError

@@ -11,6 +11,11 @@ export type Style = keyof typeof STYLES;
 
 const MAX_TRIES = 1000;
 
+/** <poll.h>; the same on Linux and macOS. */
+const POLLERR = 0x08;
+const POLLHUP = 0x10;
+const LOOK_FOR_READER_MS = 100;
+
 /** Closed by its reader, as by `| head`: there is nothing more to do. */
 export class ClosedPipeError extends Error {}
 
@@ -82,6 +87,23 @@ export class Output {
         .trimEnd();
     this.line(this.paint("dim", format(header)));
     for (const row of rows) this.line(format(row));
+  }
+
+  /**
+   * Ends the process once what reads stdout is gone, as `head` after its last line: where there is nothing to write no write tells.
+   * For commands that only print, as nothing else is ended first.
+   */
+  endWithReader(): void {
+    const status = fstatSync(1);
+    if (!status.isFIFO() && !status.isSocket()) return;
+    const { polling } = require("../sys/libc/posix.ts") as typeof import("../sys/libc/posix.ts");
+    // struct pollfd: int fd, short events, short revents.
+    const stdout = new Int16Array([1, 0, 0, 0]);
+    const look = (): void => {
+      // SAFETY: the kernel reads and writes the 8 bytes of `stdout`, which is passed as an array and so kept alive.
+      if (polling().poll(stdout, 1, 0) > 0 && (stdout[3]! & (POLLERR | POLLHUP)) !== 0) process.exit(0);
+    };
+    setInterval(look, LOOK_FOR_READER_MS).unref();
   }
 
   /** Bytes to stdout, all of them, at once: a command may end right after. */

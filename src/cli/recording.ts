@@ -47,13 +47,17 @@ export interface RecordedItem {
 }
 
 const FRAME_CHARACTERS = 256 * 1024;
+/** What a recording loses at most whose program is killed. */
 const FLUSH_EVERY_MS = 500;
 
 export class RecordingWriter implements Disposable {
   readonly #fd: number;
   #lines: string[] = [];
   #characters = 0;
-  #flushedAt = performance.now();
+  /** Runs while there are lines that are not written yet. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Why the timer could not write. */
+  #failure: unknown;
 
   /** @throws UsageError for a segment; SystemError */
   constructor(path: string, head: RecordingHead) {
@@ -62,11 +66,20 @@ export class RecordingWriter implements Disposable {
     this.flush();
   }
 
+  /** Written within half a second, also where nothing follows. @throws SystemError, also of what was to be written before */
   add(item: RecordedItem): void {
     this.#add(item);
-    const isTime = performance.now() - this.#flushedAt > FLUSH_EVERY_MS;
-    if (isTime || this.#characters > FRAME_CHARACTERS) this.flush();
+    if (this.#failure !== undefined || this.#characters > FRAME_CHARACTERS) this.flush();
+    else this.#timer ??= setTimeout(this.#flushLater, FLUSH_EVERY_MS);
   }
+
+  readonly #flushLater = (): void => {
+    try {
+      this.flush();
+    } catch (error) {
+      this.#failure = error;
+    }
+  };
 
   #add(value: unknown): void {
     const line = toJson(value);
@@ -75,7 +88,9 @@ export class RecordingWriter implements Disposable {
   }
 
   flush(): void {
-    this.#flushedAt = performance.now();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#lines.length === 0) return;
     const frame = Bun.zstdCompressSync(Buffer.from(`${this.#lines.join("\n")}\n`));
     for (let written = 0; written < frame.length; ) written += writeSync(this.#fd, frame, written);

@@ -16,10 +16,21 @@ export async function loadClass(source: string): Promise<StructClass<Struct>> {
   const exported = await load(module);
   const found = exported[name];
   if (typeof found === "function" && found.prototype instanceof Struct) return found as StructClass<Struct>;
+  if (isOfOtherCopy(found))
+    throw new NotFoundError(
+      `${escapeText(source)} is a struct class of another copy of shmstruct than this command's: run the command of that copy, in its project: bunx shmstruct`,
+    );
   const names = Object.keys(exported).map(escapeText).join(", ") || "nothing";
   throw new NotFoundError(
     `${escapeText(module)} exports no struct class '${escapeText(name)}', but ${names}`,
   );
+}
+
+/** Whether a class inherits from a class `Struct` that is not ours. */
+function isOfOtherCopy(found: unknown): boolean {
+  for (let cls = found; typeof cls === "function"; cls = Object.getPrototypeOf(cls) as unknown)
+    if (cls.name === Struct.name) return true;
+  return false;
 }
 
 async function load(module: string): Promise<Record<string, unknown>> {

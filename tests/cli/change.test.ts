@@ -1,5 +1,5 @@
 /** The commands that change files, as processes in a pipe. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   closeSync,
@@ -12,6 +12,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { jsonLines, makeFixtures, run } from "./fixtures.ts";
+
+// Each call starts a process, which takes its time on a busy machine.
+setDefaultTimeout(240_000);
 
 const fixtures = makeFixtures();
 const { dir, robot, config, frames, tasks, manager, queue } = fixtures;
@@ -182,6 +185,10 @@ describe("backup, diff, restore and rm", () => {
     writeFileSync(header, "old", { mode: 0o640 });
     const fd = openSync(header, "r");
     expect((await run(["export", "c", robot, "-o", header])).code).toBe(0);
+    expect((await run(["export", "c", robot, "-o", "-"], { cwd: dir })).out).toBe(
+      readFileSync(header, "utf8"),
+    );
+    expect(existsSync(join(dir, "-"))).toBe(false);
     expect([readFileSync(fd, "utf8"), statSync(header).mode & 0o777]).toEqual(["old", 0o640]);
     closeSync(fd);
     expect(readFileSync(header, "utf8")).toContain("struct Robot");
@@ -242,6 +249,19 @@ export class Robot extends MmapStructure {
 }
 `;
 
+  test("a class of another copy of the library is named as such", async () => {
+    const module = join(dir, "other-copy.ts");
+    writeFileSync(
+      module,
+      "class Struct {}\nclass MmapStructure extends Struct {}\nexport class Robot extends MmapStructure {}",
+    );
+    const { code, err } = await run(["migrate", robot, `${module}#Robot`]);
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining("of another copy of shmstruct than this command's: run"),
+    ]);
+  });
+
   test("migrate lists what would be lost, and drops it with --lossy", async () => {
     const module = join(dir, "structs.ts");
     writeFileSync(module, source);
@@ -249,6 +269,9 @@ export class Robot extends MmapStructure {
     expect(code).toBe(1);
     expect(err).toContain("  - serial: ");
     expect(err).not.toContain("[object Object]");
+    expect(err).toEndWith("migrate: (data, old) => … })\n");
+    expect(err).toContain("\n--lossy drops these fields; ");
+    expect(err).not.toContain("Give migrate a function");
     const speed = manager.get("speed");
     expect(await run(["migrate", "--lossy", robot, `${module}#Robot`])).toEqual({
       ...done,

@@ -1,5 +1,5 @@
 /** The commands that look, as processes in a pipe. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   copyFileSync,
@@ -11,8 +11,12 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { Manager } from "../../src/index.ts";
+import { commandAt } from "../support/programs.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { jsonLines, MAIN, makeFixtures, Robot, run } from "./fixtures.ts";
+
+// Each call starts a process, which takes its time on a busy machine.
+setDefaultTimeout(240_000);
 
 const fixtures = makeFixtures();
 const { dir, robot, config, frames, tasks } = fixtures;
@@ -26,6 +30,11 @@ describe("help and mistakes", () => {
     const help = await run(["show", "--help"]);
     expect(help.out).toStartWith("usage: shmstruct show [options] FILE [PATH]\n");
     expect(help.out).toContain("examples:\n  shmstruct show Robot");
+  });
+
+  test("--version prints the version of the package", async () => {
+    const { version } = await Bun.file(join(import.meta.dir, "../../package.json")).json();
+    expect(await run(["--version"])).toEqual({ out: `${version}\n`, err: "", code: 0 });
   });
 
   test.each([
@@ -250,6 +259,20 @@ describe("tail and watch", () => {
   test("tail of a record ends with 2", async () => {
     expect((await run(["tail", robot])).code).toBe(2);
   });
+
+  test.each([
+    [`tail '${frames}'`, "head -n 1"],
+    [`watch '${robot}'`, "true"],
+  ])(
+    "%s in a pipe ends once its reader has gone, though nothing comes",
+    async (words, reader) => {
+      const command = `'${process.execPath}' '${commandAt(MAIN, words.split(" "))}' ${words} | ${reader}`;
+      // The shell waits for both: without the look at the pipe this does not end.
+      const shell = Bun.spawn(["sh", "-c", command], { stdout: "pipe", stderr: "pipe" });
+      expect([await shell.stderr.text(), await shell.exited]).toEqual(["", 0]);
+    },
+    240_000,
+  );
 
   test("watch prints a line for a change", async () => {
     const child = Bun.spawn(

@@ -1,10 +1,13 @@
 /** hz, top, record, replay and the shells' completion, as processes in a pipe. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readRecording } from "../../src/cli/recording.ts";
+import { RecordingWriter, readRecording } from "../../src/cli/recording.ts";
 import { whileItLasts } from "../support/while-it-lasts.ts";
 import { jsonLines, MAIN, makeFixtures, run } from "./fixtures.ts";
+
+// Each call starts a process, which takes its time on a busy machine.
+setDefaultTimeout(240_000);
 
 const fixtures = makeFixtures();
 const { dir, robot, config, frames, tasks, manager, publisher, queue } = fixtures;
@@ -125,6 +128,15 @@ describe("record and replay", () => {
     ]);
   });
 
+  test("what nothing follows is in the file soon, also where the program is killed then", async () => {
+    const file = join(dir, "quiet.zst");
+    using writer = new RecordingWriter(file, { recording: 1, startedAt: 1, segments: [] });
+    const item = { segment: 0, at: 0, value: 7 };
+    writer.add(item);
+    while (readRecording(file).items.length === 0) await Bun.sleep(20);
+    expect(readRecording(file).items).toEqual([item]);
+  }, 240_000);
+
   test("a recorder that was killed leaves what it had written", async () => {
     const killed = join(dir, "killed.zst");
     const child = Bun.spawn([process.execPath, MAIN, "record", "-o", killed, frames], { stdout: "ignore" });
@@ -164,6 +176,10 @@ describe("record and replay", () => {
   test("replay of what is no recording, and record without -o, end with 2", async () => {
     expect((await run(["replay", robot])).code).toBe(2);
     expect((await run(["record", robot])).code).toBe(2);
+    expect(await run(["record", "-o", "-", robot], { cwd: dir })).toMatchObject({
+      err: expect.stringContaining("not on stdout"),
+      code: 2,
+    });
   });
 });
 

@@ -39,6 +39,15 @@ test.skipIf(!hasTool("node"))("Node.js works with structs on memory of its own (
   });
 });
 
+test.skipIf(!hasTool("node"))("the command says in Node.js that it runs on Bun (needs node)", () => {
+  const command = join(root, "dist/cli/main.js");
+  expect(run(["node", command, "ls"], dir)).toEqual({
+    exitCode: 2,
+    output:
+      "shmstruct: the command runs on Bun (https://bun.sh), as it calls libc through bun:ffi: bunx shmstruct …\n",
+  });
+});
+
 test.skipIf(!hasTool("node"))("Node.js without fs-ext is told which package is missing (needs node)", () => {
   // Not in the clone, whose node_modules has fs-ext.
   const modules = join(dir, "plain", "node_modules");

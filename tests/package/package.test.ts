@@ -31,13 +31,14 @@ test("only compiled modules are packed, with source maps, beside bytecode, decla
     "LICENSE",
     "README.md",
     // The bytecode of the command, which is one file.
-    "dist/cli/main.js.jsc",
+    "dist/cli/command.js.jsc",
     "interop/c/shmstruct.h",
     "interop/python/shmstruct.py",
     "package.json",
   ]);
   const modules = files.filter(
-    (path) => /\.c?js$/.test(path) && !/^dist\/(cli\/main|bytecode\/reflect-metadata)\./.test(path),
+    (path) =>
+      /\.c?js$/.test(path) && !/^dist\/(cli\/main|cli\/command|bytecode\/reflect-metadata)\./.test(path),
   );
   const withoutMap = modules.filter((path) => !files.includes(`${path}.map`));
   // These only name what others export.
@@ -218,7 +219,7 @@ new Manager(Robot, { dir: ".", create: true }).set("speed", 7);`;
     exitCode: 0,
     output: "it has that struct already\n",
   });
-  writeFileSync(`${command}.jsc`, "of another version");
+  writeFileSync(join(command, "../command.js.jsc"), "of another version");
   expect(shmstruct("get", "./Robot_.mmap", "speed")).toEqual(seven);
 }, 240_000);
 

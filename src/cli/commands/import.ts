@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { importBinary, importHeader } from "../../codegen/import/import.ts";
 import { type Command, define, EXIT } from "../command.ts";
 import { escapeText } from "../output.ts";
-import { writeOutput } from "../output-file.ts";
+import { STDOUT, writeOutput } from "../output-file.ts";
 
 const list = (text: string | undefined): string[] | undefined => text?.split(",").map((item) => item.trim());
 
@@ -17,7 +17,7 @@ export const command: Command = define({
     define: { type: "string", short: "D", value: "NAME=V,…", help: "macros" },
     compiler: { type: "string", value: "CC", help: "gcc or clang (default: the first that is there)" },
     btf: { type: "boolean", help: "HEADER is a binary with a section .BTF" },
-    output: { type: "string", short: "o", value: "FILE", help: "write there (default: stdout)" },
+    output: { type: "string", short: "o", value: "FILE", help: "write there (default, and -: stdout)" },
   },
   examples: [
     "shmstruct import robot.h -o robot.ts",
@@ -26,7 +26,7 @@ export const command: Command = define({
   run([header = ""], { struct, include, define: defines, compiler, btf, output }, out) {
     const options = { structs: list(struct), includes: list(include), defines: list(defines), compiler };
     const { text, refused } = btf ? importBinary(header, options) : importHeader(header, options);
-    if (output !== undefined) writeOutput(output, text);
+    if (output !== undefined && output !== STDOUT) writeOutput(output, text);
     else if (out.isJson) out.json({ text, refused });
     else out.write(text);
     for (const { name, reason } of refused)

@@ -1,3 +1,4 @@
+import { MigrationError } from "../../errors/errors.ts";
 import { type Command, define, TIMEOUT, TRUST, UsageError } from "../command.ts";
 import { openOptions, roomOf } from "../open.ts";
 import { escapeText } from "../output.ts";
@@ -19,12 +20,28 @@ export const command: Command = define({
     const { path, kind, room } = roomOf(file);
     if (room.migrate === undefined)
       throw new UsageError(`'${escapeText(path)}' is a ${kind}, which is not migrated`);
-    const isMigrated = room.migrate(path, await loadClass(source), {
-      ...openOptions(values),
-      isLossy: lossy === true,
-    });
+    const cls = await loadClass(source);
+    const isMigrated = inWordsOfTheCommand(() =>
+      room.migrate?.(path, cls, { ...openOptions(values), isLossy: lossy === true }),
+    );
     if (out.isJson) out.json({ path, isMigrated });
     else out.line(isMigrated ? "migrated" : "it has that struct already");
     return undefined;
   },
 });
+
+/** A program gives a function for what would be lost, which is the last line of the message; here an option drops it. */
+function inWordsOfTheCommand<T>(migrate: () => T): T {
+  try {
+    return migrate();
+  } catch (error) {
+    if (!(error instanceof MigrationError)) throw error;
+    const { path, losses, message } = error;
+    const list = message.slice(0, message.lastIndexOf("\n"));
+    throw new MigrationError(
+      path,
+      losses,
+      `${list}\n--lossy drops these fields; a program keeps what is in them: new Manager(…, { create: true, migrate: (data, old) => … })`,
+    );
+  }
+}

@@ -2,6 +2,7 @@ import type { Inspector } from "../../segment/inspector.ts";
 import { type Command, define, numberOption, TRUST, UsageError } from "../command.ts";
 import { openInspector } from "../open.ts";
 import { escapeText } from "../output.ts";
+import { STDOUT } from "../output-file.ts";
 import { type RecordedItem, RecordingWriter } from "../recording.ts";
 
 const DEFAULT_HZ = 60;
@@ -20,6 +21,8 @@ export const command: Command = define({
   examples: ["shmstruct record Robot Frame -o trial.zst", "zstdcat trial.zst | jq .value.speed"],
   async run(files, { output, for: time, hz, ...trust }, out) {
     if (output === undefined) throw new UsageError("-o FILE says where the recording goes");
+    if (output === STDOUT)
+      throw new UsageError("-o - : a recording is made in a file, not on stdout; ./- is a file of that name");
     const seconds = numberOption("for", time, 0.01);
     const pauseMs = 1000 / (numberOption("hz", hz, 0.01) ?? DEFAULT_HZ);
     using stack = new DisposableStack();

@@ -26,6 +26,7 @@ export const command: Command = define({
       throw new UsageError(
         `'${escapeText(inspector.path)}' is a ${inspector.kind}, which has no messages: see watch`,
       );
+    out.endWithReader();
     for await (const message of inspector.messages({ from: where })) {
       print(out, message);
       if (--left <= 0) break;

@@ -31,6 +31,7 @@ export const command: Command = define({
     using inspector = openInspector(file, trust);
     const screen = new Screen(out, inspector, paths);
     screen.begin(inspector.look());
+    out.endWithReader();
     while (left > 0) {
       await Bun.sleep(pause);
       const look = inspector.look();

@@ -19,7 +19,13 @@ export function leftovers(directory: string): Problem[] {
   });
   if (alone.length === 0) return [];
   const problem = `${alone.length} lock files and pages are left of segments that are gone: ${alone.slice(0, 3).join(", ")}${alone.length > 3 ? ", …" : ""}`;
-  return [risk(directory, problem, `shmstruct purge '${directory}' removes those that no process uses`)];
+  return [
+    risk(
+      directory,
+      problem,
+      `shmstruct purge '${directory}' removes those that no process uses; a lock file without a page may be another program's, so delete it by hand`,
+    ),
+  ];
 }
 
 /** Of one segment. */
