@@ -58,6 +58,11 @@ describe("sizeof, alignof, offsetof", () => {
       "a Point is not a struct class but a struct: pass its class",
     );
     expect(() => sizeof({} as never)).toThrow("an object is not a struct class: it must extend Struct");
+    const other = { MmapStructure: class MmapStructure {} };
+    class Robot extends other.MmapStructure {}
+    expect(() => sizeof(Robot as never)).toThrow(
+      "Robot is not a struct class of this copy of shmstruct: its MmapStructure comes from another one; let the program have one copy",
+    );
     expect(() => sizeof("Point" as never)).toThrow('"Point" is not a struct class');
     expect(() => sizeof(Struct)).toThrow(StructDefinitionError);
     expect(() => offsetof(Path, "points.3.y")).toThrow(RangeError);

@@ -234,7 +234,17 @@ const MAX_BYTES = 2 ** 32;
 function noStructClass(given: unknown): string {
   if (given instanceof Struct) return `${show(given)} is not a struct class but a struct: pass its class`;
   const name = typeof given === "function" && given.name !== "" ? given.name : show(given);
+  const foreign = typeof given === "function" ? baseOfOtherCopy(given) : undefined;
+  if (foreign !== undefined)
+    return `${name} is not a struct class of this copy of shmstruct: its ${foreign} comes from another one; let the program have one copy (npm ls shmstruct, npm dedupe)`;
   return `${name} is not a struct class: it must extend Struct, Union or MmapStructure`;
+}
+
+/** The library may be there twice, in the program and in what it depends on. */
+function baseOfOtherCopy(cls: object): string | undefined {
+  for (let base = Object.getPrototypeOf(cls); typeof base === "function"; base = Object.getPrototypeOf(base))
+    if (["Struct", "Union", "MmapStructure"].includes(base.name)) return base.name;
+  return undefined;
 }
 
 /** True for a member whose value can be a number of elements. */
