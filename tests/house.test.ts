@@ -241,6 +241,18 @@ test("a name that the glossary explains is declared once", () => {
   );
 });
 
+test("a message that advises force: true says that it erases the content", () => {
+  const advises = sources.flatMap(({ path, code }) =>
+    code
+      .split("\n")
+      // Of messages, not of code that passes the option.
+      .filter((line) => /(["'`]).*force: true.*\1/.test(line))
+      .map((line) => `${path}: ${line.trim()}`),
+  );
+  expect(advises.length).toBeGreaterThan(5);
+  expect(advises.filter((line) => !/erases|is lost/.test(line))).toEqual([]);
+});
+
 /** A test that says how long something takes at most fails on a busy machine; what is quick stands in bench/. */
 const ASSERTS_SPEED =
   /expect\([^;]*(?:performance\.now|nanoseconds|monotonicMs|Date\.now|elapsed|tookMs)[^;]*\)\s*\.toBeLessThan(?:OrEqual)?\((?!60_000)/;

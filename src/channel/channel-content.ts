@@ -3,6 +3,7 @@ import { FileFormatError } from "../errors/errors.ts";
 import type { Content, ContentCopy, ContentType, ContentWords } from "../segment/content.ts";
 import type { SegmentPlan } from "../segment/create.ts";
 import type { Message, Payload } from "../segment/payload.ts";
+import { optionsFor, type Place } from "../segment/place.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { planSlots, type SlotGeometry, withoutFooter } from "../segment/slot-geometry.ts";
 import {
@@ -16,27 +17,32 @@ import {
   ringGeometry,
 } from "./ring.ts";
 
-const CREATE = "a Publisher makes it: new Publisher(Frame, { create: true })";
-const RECREATE =
-  "a Publisher with { create: true, force: true } recreates it, which erases the messages that are there";
+const recreateHint = (place: Place | undefined): string =>
+  `a Publisher with ${optionsFor(place, "create: true, force: true")} recreates it, which erases the messages that are there`;
 
-export const channelWords: ContentWords = {
+/** The words of channels for the segment's messages. */
+const channelWords = (payload: Payload<Message> | undefined, place: Place | undefined): ContentWords => ({
   owner: "the channel",
   file: "channel",
-  create: CREATE,
-  recreate: RECREATE,
-  lockFile: "a Publisher with { create: true } makes it",
-  permit:
-    "permission denied: the file has mode 0600 unless its Publisher was told another one, { create: true, mode: 0o644 }; check the directories too",
-};
+  create: `a Publisher makes it: new Publisher(${payload?.className ?? "Frame"}, ${optionsFor(place, "create: true")})`,
+  recreate: recreateHint(place),
+  lockFile: `a Publisher with ${optionsFor(place, "create: true")} makes it`,
+  permit: `permission denied: the file has mode 0600 unless its Publisher was told another one, ${optionsFor(place, "create: true, mode: 0o644")}; check the directories too`,
+});
 
-/** How channels of this payload are opened; without one, any channel is. */
-export const channelType = <T extends Message>(payload?: Payload<T>): ContentType<ChannelContent> => ({
+/**
+ * How channels of this payload are opened; without one, any channel is.
+ * @param place for hints
+ */
+export const channelType = <T extends Message>(
+  payload?: Payload<T>,
+  place?: Place,
+): ContentType<ChannelContent> => ({
   kind: "channel",
-  words: channelWords,
+  words: channelWords(payload, place),
   lockKinds: ["flock"],
   leastBytes: 1,
-  open: (file) => new ChannelContent(file, payload),
+  open: (file) => new ChannelContent(file, payload, place),
 });
 
 /** The plan of a new channel. @throws RangeError, TypeError for impossible sizes */
@@ -65,19 +71,20 @@ export class ChannelContent implements Content {
   readonly #reader: RingReader;
 
   /** @throws FileFormatError when it is no channel, or damaged; LayoutMismatchError */
-  constructor(file: SegmentFile, payload: Payload<Message> | undefined) {
+  constructor(file: SegmentFile, payload: Payload<Message> | undefined, place?: Place) {
+    const recreate = recreateHint(place);
     if (file.footer === undefined)
-      throw withoutFooter(file, { kind: "channel", maxSlots: MAX_RING_SLOTS, recreate: RECREATE });
+      throw withoutFooter(file, { kind: "channel", maxSlots: MAX_RING_SLOTS, recreate });
     this.file = file;
     this.bytes = file.bytes.subarray(0, file.contentBytes);
     this.geometry = ringGeometry(this.bytes, (reason) => {
       throw new FileFormatError(
         file.path,
-        `the channel '${file.path}' is damaged (${reason}); ${RECREATE}`,
+        `the channel '${file.path}' is damaged (${reason}); ${recreate}`,
         true,
       );
     });
-    payload?.check(file, this.geometry.payloadBytes, RECREATE);
+    payload?.check(file, this.geometry.payloadBytes, recreate);
     this.#reader = this.reader("next");
   }
 

@@ -95,7 +95,7 @@ export class Publisher<T extends Message> implements Disposable {
     this.#structBytes = this.#payload.isVariable ? 0 : this.#payload.structBytes;
     const place = classPlace(options.className ?? this.#payload.name, options, "channel");
     if (create) this.#create(place, force === true);
-    this.#segment = new Segment(place, channelType(this.#payload), {
+    this.#segment = new Segment(place, channelType(this.#payload, place), {
       access: "write",
       makesLock: create === true,
       mode,
@@ -114,7 +114,7 @@ export class Publisher<T extends Message> implements Disposable {
   #create(place: ReturnType<typeof classPlace>, force: boolean): void {
     const { slots = DEFAULT_SLOTS, payloadBytes, mode = 0o600, waitMs = DEFAULT_WAIT_MS } = this.#options;
     const plan = channelPlan(this.#payload, slots, payloadBytes);
-    createSegment(place, plan, channelType(), {
+    createSegment(place, plan, channelType(undefined, place), {
       force,
       mode,
       timeoutMs: waitMs,
@@ -129,7 +129,7 @@ export class Publisher<T extends Message> implements Disposable {
       if (wanted === undefined || wanted === geometry[option]) continue;
       throw new FileFormatError(
         this.path,
-        `'${this.path}' was made with ${option}: ${geometry[option]}, not ${wanted}; leave the option out, or recreate it with { create: true, force: true }`,
+        `'${this.path}' was made with ${option}: ${geometry[option]}, not ${wanted}; leave the option out, or recreate it with force: true, which erases the messages that are there`,
       );
     }
   }

@@ -130,7 +130,7 @@ export class Subscriber<T extends Data> implements Disposable, AsyncIterable<Mes
     }
     this.#payload = new Payload(cls);
     const place = classPlace(className ?? this.#payload.name, options, "channel");
-    const type = channelType(this.#payload);
+    const type = channelType(this.#payload, place);
     this.#segment = new Segment(place, type, {
       access: "read",
       makesLock: false,

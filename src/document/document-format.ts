@@ -72,7 +72,7 @@ export const schemaFor = (maxBytes: number): { document: "json"; maxBytes: numbe
 });
 
 const RECREATE =
-  'a JsonMap with { role: "master", force: true } recreates it without a document; a master can also write() a new one, or remove() it';
+  "a master that is opened with force: true recreates it, which erases the document; a master can also write() a new one, or remove() it";
 
 /** The words of documents for the segment's messages. */
 export const documentWords: ContentWords = {

@@ -772,7 +772,7 @@ function tooLarge(path: string, available: number, needed: number): TooLargeErro
   const remedy =
     needed > MAX_DOCUMENT_BYTES
       ? "split it into several"
-      : "open the JsonMap with grow: true, or recreate the file with force: true and a larger maxBytes";
+      : "open the JsonMap with grow: true, or recreate the file with a larger maxBytes and force: true, which erases the document";
   return new TooLargeError(
     path,
     available,

@@ -3,6 +3,7 @@ import { FileFormatError } from "../errors/errors.ts";
 import type { Content, ContentCopy, ContentType, ContentWords } from "../segment/content.ts";
 import type { SegmentPlan } from "../segment/create.ts";
 import type { Message, Payload } from "../segment/payload.ts";
+import { optionsFor, type Place } from "../segment/place.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { planSlots, type SlotGeometry, withoutFooter } from "../segment/slot-geometry.ts";
 import { Sleepers } from "./sleepers.ts";
@@ -18,26 +19,38 @@ import {
   slotsGeometry,
 } from "./slots.ts";
 
-const RECREATE =
-  "new Queue(Job, { create: true, force: true }) recreates it, which erases the jobs that are there";
+/** What the hints name. */
+type Named = Pick<Payload<Message>, "className"> | undefined;
 
-export const queueWords: ContentWords = {
+const call = (payload: Named, place: Place | undefined, options: string): string =>
+  `new Queue(${payload?.className ?? "Job"}, ${optionsFor(place, options)})`;
+
+const recreateHint = (payload: Named, place: Place | undefined): string =>
+  `${call(payload, place, "create: true, force: true")} recreates it, which erases the jobs that are there`;
+
+/** The words of queues for the segment's messages. */
+const queueWords = (payload: Named, place: Place | undefined): ContentWords => ({
   owner: "the queue",
   file: "queue",
-  create: "create: true makes it: new Queue(Job, { create: true })",
-  recreate: RECREATE,
-  lockFile: "new Queue(Job, { create: true }) makes it",
-  permit:
-    "permission denied: the file has mode 0600 unless another one was given, new Queue(Job, { create: true, mode: 0o660 }); check the directories too",
-};
+  create: `create: true makes it: ${call(payload, place, "create: true")}`,
+  recreate: recreateHint(payload, place),
+  lockFile: `${call(payload, place, "create: true")} makes it`,
+  permit: `permission denied: the file has mode 0600 unless another one was given, ${call(payload, place, "create: true, mode: 0o660")}; check the directories too`,
+});
 
-/** How queues of this payload are opened; without one, any queue is. */
-export const queueType = <T extends Message>(payload?: Payload<T>): ContentType<QueueContent> => ({
+/**
+ * How queues of this payload are opened; without one, any queue is.
+ * @param place for hints
+ */
+export const queueType = <T extends Message>(
+  payload?: Payload<T>,
+  place?: Place,
+): ContentType<QueueContent> => ({
   kind: "queue",
-  words: queueWords,
+  words: queueWords(payload, place),
   lockKinds: ["flock"],
   leastBytes: 1,
-  open: (file) => new QueueContent(file, payload),
+  open: (file) => new QueueContent(file, payload, place),
 });
 
 /** What a queue is made with. */
@@ -93,20 +106,21 @@ export class QueueContent implements Content {
   readonly #superseded: number;
 
   /** @throws FileFormatError when it is no queue, or damaged; LayoutMismatchError */
-  constructor(file: SegmentFile, payload: Payload<Message> | undefined) {
+  constructor(file: SegmentFile, payload: Payload<Message> | undefined, place?: Place) {
+    const recreate = recreateHint(payload, place);
     if (file.footer === undefined)
-      throw withoutFooter(file, { kind: "queue", maxSlots: MAX_QUEUE_SLOTS, recreate: RECREATE });
+      throw withoutFooter(file, { kind: "queue", maxSlots: MAX_QUEUE_SLOTS, recreate });
     this.file = file;
     this.#superseded = file.at.superseded;
     this.bytes = file.bytes.subarray(0, file.contentBytes);
     this.geometry = slotsGeometry(this.bytes, (reason) => {
       throw new FileFormatError(
         file.path,
-        `the queue '${file.path}' is damaged (${reason}); ${RECREATE}`,
+        `the queue '${file.path}' is damaged (${reason}); ${recreate}`,
         true,
       );
     });
-    payload?.check(file, this.geometry.payloadBytes, RECREATE);
+    payload?.check(file, this.geometry.payloadBytes, recreate);
     this.slots = new Slots(this.bytes, this.geometry, file.generation);
     this.limits = this.slots.limits;
     this.ready = new Sleepers(this.slots.words, READY_WORD);

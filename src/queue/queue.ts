@@ -114,7 +114,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     this.#structBytes = this.#payload.isVariable ? 0 : this.#payload.structBytes;
     const place = classPlace(options.className ?? this.#payload.name, options, "queue");
     if (options.create) this.#create(place);
-    this.#segment = new Segment(place, queueType(this.#payload), {
+    this.#segment = new Segment(place, queueType(this.#payload, place), {
       access: "write",
       makesLock: options.create === true,
       mode: options.mode,
@@ -159,7 +159,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { slots = DEFAULT_SLOTS, payloadBytes, mode = 0o600, force, timeoutMs } = this.#options;
     const { maxAttempts = 0, leaseMs = 0 } = this.#options;
     const plan = queuePlan(this.#payload, { slots, payloadBytes, limits: { maxAttempts, leaseMs } });
-    createSegment(place, plan, queueType(), { force, mode, timeoutMs, trust: this.#options });
+    createSegment(place, plan, queueType(undefined, place), { force, mode, timeoutMs, trust: this.#options });
   }
 
   #checkAgreement(): void {

@@ -1,6 +1,7 @@
 /** The struct that a file describes, and what tells it from a class: a prefix of it, or another one field by field. */
 import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../errors/errors.ts";
 import { escapeText } from "../errors/show.ts";
+import { optionsFor, type Place } from "../segment/place.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { limitsBeside, limitsInFile, OF_TOOLS, type SchemaLimits } from "../struct/declare/limits.ts";
 import { type Layout, layoutOfClass } from "../struct/layout/layout.ts";
@@ -14,7 +15,7 @@ import { hasSharedHeader } from "./layouts.ts";
 const MAX_TOLD = 20;
 
 /** The class must be a prefix of the file's struct. @throws LayoutMismatchError that lists what differs */
-export function checkPrefix(layout: Layout, file: SegmentFile): void {
+export function checkPrefix(layout: Layout, file: SegmentFile, place?: Place): void {
   const { path } = file;
   const inClass = leavesOf(layout);
   const inFile = leavesOf(layoutBeside(layout, file));
@@ -37,7 +38,7 @@ export function checkPrefix(layout: Layout, file: SegmentFile): void {
   throw new LayoutMismatchError(
     path,
     all,
-    `'${path}' holds another struct than ${layout.name} describes:${told.join("")}${more}\nUse the class that the file was made with, or replace the file with a Manager ({ create: true, force: true }), which erases its content.`,
+    `'${path}' holds another struct than ${layout.name} describes:${told.join("")}${more}\nUse the class that the file was made with, or replace the file with new Manager(${layout.name}, ${optionsFor(place, "create: true, force: true")}), which erases its content.`,
   );
 }
 

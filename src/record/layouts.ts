@@ -1,5 +1,6 @@
 /** The struct in a file and the class that is to work on it. */
 import { loadPart } from "../errors/load.ts";
+import type { Place } from "../segment/place.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { StructType } from "../struct/declare/composite.ts";
 import { MmapStructureHeader } from "../struct/declare/header.ts";
@@ -25,11 +26,12 @@ export function hasSharedHeader({ members: [first] }: Layout): boolean {
 /**
  * Compares the struct in the file with the class. Equal fingerprints settle it; else the class must be a prefix of
  * the file's struct, field by field (a monitor that knows only the first fields may open every derived struct).
+ * @param place for the hint
  * @throws LayoutMismatchError that lists what differs
  */
-export function checkLayout(layout: Layout, file: SegmentFile): void {
+export function checkLayout(layout: Layout, file: SegmentFile, place?: Place): void {
   if (!isOfClass(layout, file) || file.footer?.contentBytes !== layout.size)
-    inFile().checkPrefix(layout, file);
+    inFile().checkPrefix(layout, file, place);
 }
 
 /** Whether the file was made with this very struct. */

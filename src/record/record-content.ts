@@ -19,7 +19,7 @@
  */
 import { FileFormatError, SupersededError } from "../errors/errors.ts";
 import type { Content, ContentCopy, ContentType, ContentWords } from "../segment/content.ts";
-import type { Place } from "../segment/place.ts";
+import { optionsFor, type Place } from "../segment/place.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { HEADER_CODE } from "../struct/declare/header.ts";
 import type { Struct } from "../struct/declare/struct.ts";
@@ -45,16 +45,19 @@ const TIME_STAMP_AT = 8;
 /** The header's first member: it tells what the file is, so it is never anything else, not even for a moment. */
 const HEADER_CODE_BYTES = 2;
 
+const recreateHint = (place: Place | undefined): string =>
+  `a Manager with ${optionsFor(place, "create: true, force: true")} recreates it, which erases its content`;
+
 /** The words of records for the segment's messages. */
-export function recordWords(className: string): ContentWords {
+export function recordWords(className: string, place?: Place): ContentWords {
   return {
     owner: "the role",
     file: "shared file",
-    create: `a Manager makes it: new Manager(${className}, { create: true })`,
-    recreate: "a Manager with { create: true, force: true } recreates it, which erases its content",
+    create: `a Manager makes it: new Manager(${className}, ${optionsFor(place, "create: true")})`,
+    recreate: recreateHint(place),
     lockFile:
       "a Manager makes it beside its file; in a lockDir, give the lockDir that the Manager was given (default ./.fasteners in its working directory), and if it was deleted there, make an empty file",
-    permit: `permission denied: the file has mode 0600 unless a Manager was told another one, new Manager(${className}, { create: true, mode: 0o660 }); check the directories too`,
+    permit: `permission denied: the file has mode 0600 unless a Manager was told another one, new Manager(${className}, ${optionsFor(place, "create: true, mode: 0o660")}); check the directories too`,
   };
 }
 
@@ -66,12 +69,12 @@ export function recordType(
 ): ContentType<RecordContent> {
   return {
     kind: "record",
-    words: recordWords(className ?? layout?.name ?? "Class"),
+    words: recordWords(className ?? layout?.name ?? "Class", place),
     leastBytes: LEAST_BYTES,
     lockKinds: ["flock", "fcntl"],
     open(file) {
       if (file.footer === undefined) checkIpmmap(file, place, layout);
-      else if (layout !== undefined) checkLayout(layout, file);
+      else if (layout !== undefined) checkLayout(layout, file, place);
       return new RecordContent(file, layout);
     },
   };
@@ -439,7 +442,8 @@ function wholeLayout(file: SegmentFile, layout: Layout): Layout {
   return isWhole ? layout : inFile().layoutBeside(layout, file);
 }
 
-function checkIpmmap(file: SegmentFile, { lockPath }: Place, layout: Layout | undefined): void {
+function checkIpmmap(file: SegmentFile, place: Place, layout: Layout | undefined): void {
+  const { lockPath } = place;
   const { path, bytes } = file;
   const code = `0x${HEADER_CODE.toString(16)}`;
   if (bytes[0] !== (HEADER_CODE & 0xff) || bytes[1] !== HEADER_CODE >> 8) {
@@ -452,7 +456,7 @@ function checkIpmmap(file: SegmentFile, { lockPath }: Place, layout: Layout | un
   if (exists(lockPath.flock)) {
     throw new FileFormatError(
       path,
-      `'${path}' has lost its footer (it had one, as there is '${lockPath.flock}'): it was truncated or overwritten; a Manager with { create: true, force: true } recreates it, which erases its content`,
+      `'${path}' has lost its footer (it had one, as there is '${lockPath.flock}'): it was truncated or overwritten; ${recreateHint(place)}`,
       true,
     );
   }

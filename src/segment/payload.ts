@@ -94,6 +94,11 @@ export class Payload<T extends Message> {
     this.name = this.#layout.name;
   }
 
+  /** What a program passes, for hints. */
+  get className(): string {
+    return this.isBytes ? "Uint8Array" : this.name;
+  }
+
   /** Bytes of the struct; 0 for raw bytes. */
   get structBytes(): number {
     return this.#layout?.size ?? 0;

@@ -10,7 +10,16 @@ import { sharedMemoryPath } from "../sys/shared-memory-file.ts";
 export interface Place {
   readonly dataPath: string;
   readonly lockPath: Readonly<Record<LockKind, string>>;
+  /** The options that named it, as a hint repeats them. @example 'dir: "/run/robot", tag: "left"' */
+  readonly given?: string | undefined;
 }
+
+/**
+ * The options object of a hint: those that named the place, then others.
+ * @example optionsFor(place, "create: true") // '{ dir: "/run/robot", create: true }'
+ */
+export const optionsFor = (place: Place | undefined, others: string): string =>
+  `{ ${place?.given ? `${place.given}, ` : ""}${others} }`;
 
 /** Where the owners of a segment prove that they live: a byte for each, locked by the kernel. */
 export const ownersPath = (dataPath: string): string => `${dataPath}.owners`;
@@ -88,6 +97,8 @@ export function checkDirectory(directory: string, option: string): string {
 
 /** Options that name a segment of a class. */
 export interface ClassPlaceOptions {
+  /** Instead of the class's own name; the caller has looked. */
+  readonly className?: string | undefined;
   readonly dir?: string | undefined;
   readonly tag?: string | undefined;
   readonly name?: string | undefined;
@@ -102,7 +113,8 @@ export interface ClassPlaceOptions {
  */
 export function classPlace(className: string, options: ClassPlaceOptions, ending: string): Place {
   const { dir = "./.mmap", lockDir = "./.fasteners", tag = "" } = options;
-  if (options.name !== undefined) return sharedMemoryPlace(options.name, lockDir);
+  const given = givenOf(options);
+  if (options.name !== undefined) return { ...sharedMemoryPlace(options.name, lockDir), given };
   if (className === "") throw new TypeError("option className is empty: the file's name begins with it");
   const stem = checkNameLength(
     `${checkNamePart(className, "className")}_${checkNamePart(tag, "tag")}`,
@@ -117,8 +129,16 @@ export function classPlace(className: string, options: ClassPlaceOptions, ending
       flock: absolutePath(dir, `${lockStem}.lock`),
       fcntl: absolutePath(lockDir, `${lockStem}.lockfile`),
     },
+    given,
   };
 }
+
+const NAMING = ["className", "dir", "tag", "name", "lockDir"] as const;
+
+const givenOf = (options: ClassPlaceOptions): string | undefined =>
+  NAMING.filter((option) => options[option] !== undefined)
+    .map((option) => `${option}: ${JSON.stringify(options[option])}`)
+    .join(", ") || undefined;
 
 /** The place of a POSIX shared memory object. @throws TypeError, RangeError, UnsupportedError */
 export function sharedMemoryPlace(name: string, lockDir = "./.fasteners"): Place {

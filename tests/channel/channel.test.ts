@@ -315,6 +315,9 @@ describe("subscribers", () => {
     const never = Subscriber.open(Price, { dir, tag: "none", waitMs: 30 });
     expect(await never.catch((error: unknown) => error)).toBeInstanceOf(WaitTimeoutError);
     expect(() => new Subscriber(Price, { dir, tag: "none" })).toThrow(FileMissingError);
+    expect(() => new Publisher(Price, { dir, tag: "none" })).toThrow(
+      `new Publisher(Price, { dir: ${JSON.stringify(dir)}, tag: "none", create: true })`,
+    );
   });
 });
 

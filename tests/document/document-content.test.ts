@@ -257,7 +257,9 @@ describe("a damaged document", () => {
     (what) => {
       const path = damagedFile(damages[what]!);
       using content = openContent(path);
-      expect(() => content.tryRead()).toThrow(/^'.*' is damaged \(.*\); a JsonMap with .* recreates it/);
+      expect(() => content.tryRead()).toThrow(
+        /^'.*' is damaged \(.*\); a master .* recreates it, which erases/,
+      );
       // As a master does when it opens the file.
       content.repair();
       const version = content.commit('{"a":3}');

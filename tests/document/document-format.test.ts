@@ -117,7 +117,9 @@ test("a document of format 1 is told by its own magic, with what to do", () => {
   writeFileSync(path, bytes);
   expect(failure(path)).toMatchObject({
     isOurs: true,
-    message: expect.stringMatching(/has file format 1, of an earlier version .* force: true \} recreates it/),
+    message: expect.stringMatching(
+      /has file format 1, of an earlier version .* force: true recreates it, which erases/,
+    ),
   });
 });
 

@@ -305,7 +305,9 @@ describe("the file", () => {
       ["x".repeat(5000), 4096],
     ] as const) {
       const file = truncated(document, byteLength);
-      expect(() => masterOf(file)).toThrow(/was truncated to \d+ bytes; .* force: true \} recreates it/);
+      expect(() => masterOf(file)).toThrow(
+        /was truncated to \d+ bytes; .* force: true recreates it, which erases/,
+      );
       using again = masterOf(file, { force: true });
       expect(again.write(2)).toBe(GENERATION + 1);
       expect(beside(file)).toEqual(["d", "d.lock", "d.lock-page"]);
@@ -516,7 +518,7 @@ describe("a document that is too large", () => {
       expect(error).toBeInstanceOf(TooLargeError);
       expect(error).toMatchObject({ bytesAvailable: 20, bytesNeeded: 22, code: "TOO_LARGE" });
       expect((error as Error).message).toEndWith(
-        "has room for 20; open the JsonMap with grow: true, or recreate the file with force: true and a larger maxBytes",
+        "has room for 20; open the JsonMap with grow: true, or recreate the file with a larger maxBytes and force: true, which erases the document",
       );
     }
     expect([master.read(), master.version]).toEqual(["old", 1]);

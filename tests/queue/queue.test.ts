@@ -377,6 +377,9 @@ describe("files", () => {
     expect(() => open({ leaseMs: 6 })).toThrow("leaseMs: 5, not 6");
     expect(() => new Queue(Uint8Array, { dir, className: "Work" })).toThrow(LayoutMismatchError);
     expect(() => open({ tag: "none" })).toThrow(FileMissingError);
+    expect(() => open({ tag: "none" })).toThrow(
+      `new Queue(Work, { dir: ${JSON.stringify(dir)}, tag: "none", create: true })`,
+    );
     expect(() => works({ slots: 5 })).toThrow(RangeError);
     expect(() => works({ tag: "t".repeat(250) })).toThrow(/the file name 'Work_t+\.queue' is too long/);
   });

@@ -33,6 +33,7 @@ test("a role's files are where IPMMAP has them, unless told otherwise", () => {
   expect(recordPlace(layout, { dir: "/a", tag: "left.1", lockDir: "/b", className: "Base" })).toEqual({
     dataPath: "/a/Base_left.1.mmap",
     lockPath: { flock: "/a/Base_left.1.lock", fcntl: "/b/Base_left.1.lockfile" },
+    given: 'className: "Base", dir: "/a", tag: "left.1", lockDir: "/b"',
   });
 });
 

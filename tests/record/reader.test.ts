@@ -1,5 +1,6 @@
 /** What a Reader gives, and that it cannot write by any way. */
 import { describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
 import {
   Atomic,
   bytesOf,
@@ -10,9 +11,10 @@ import {
   LockTimeoutError,
   Manager,
   Reader,
+  type StructClass,
   toObject,
 } from "../../src/index.ts";
-import { Point, Robot } from "./structs.ts";
+import { Pattern, Point, Robot } from "./structs.ts";
 import { TempDir, thrownBy } from "./support.ts";
 
 /** A Manager with some values in its file, and a Reader of it. */
@@ -374,7 +376,28 @@ test("a Reader without a file says who makes it", () => {
   const error = thrownBy(() => new Reader(Robot, { dir: temp.dir }));
   expect(error).toBeInstanceOf(FileMissingError);
   expect(error.message).toBe(
-    `there is no shared file '${temp.file("Robot_.mmap")}'; a Manager makes it: new Manager(Robot, { create: true })`,
+    `there is no shared file '${temp.file("Robot_.mmap")}'; a Manager makes it: new Manager(Robot, { dir: ${JSON.stringify(temp.dir)}, create: true })`,
   );
   expect(thrownBy(() => new Reader(Robot, { dir: temp.file("nowhere/deep") })).code).toBe("FILE_MISSING");
+});
+
+test("what a hint tells to write keeps the caller's dir, tag, name and className", () => {
+  using temp = new TempDir();
+  const { dir } = temp;
+  const left = { dir, tag: "left", className: "Arm" };
+  const given = `className: "Arm", dir: ${JSON.stringify(dir)}, tag: "left"`;
+  const opening = (cls: StructClass, options: object) =>
+    thrownBy(() => new Reader(cls as never, options)).message;
+  expect(opening(Robot, left)).toEndWith(`new Manager(Robot, { ${given}, create: true })`);
+  const name = `/shmstruct-none-${process.pid}`;
+  expect(opening(Robot, { name })).toEndWith(`new Manager(Robot, { name: "${name}", create: true })`);
+  using manager = new Manager(Robot, { ...left, create: true });
+  expect(opening(Pattern, left)).toEndWith(
+    `new Manager(Pattern, { ${given}, create: true, force: true }), which erases its content.`,
+  );
+  const bytes = readFileSync(manager.path);
+  writeFileSync(manager.path, bytes.fill(0xff, bytes.length - 100));
+  expect(opening(Robot, left)).toContain(
+    `a Manager with { ${given}, create: true, force: true } recreates it, which erases its content`,
+  );
 });

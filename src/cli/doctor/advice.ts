@@ -8,7 +8,7 @@ import {
 } from "../../errors/errors.ts";
 
 export const RECREATE =
-  "shmstruct restore BACKUP FILE, or let its program recreate it with { create: true, force: true }; shmstruct rm FILE removes it, unless it may be another program's, as an empty file may: delete that with rm(1) first";
+  "shmstruct restore BACKUP FILE, or let its program recreate it with { create: true, force: true }, which erases its content; shmstruct rm FILE removes it, unless it may be another program's, as an empty file may: delete that with rm(1) first";
 
 const BY_CODE: Readonly<Record<string, string>> = {
   EMFILE: "raise the limit of open files: ulimit -n 4096, or LimitNOFILE= of the service",
