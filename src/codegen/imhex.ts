@@ -40,10 +40,18 @@ class Writer {
     const name = nameIn("ImHex", declaration.name, declaration.path);
     const { parts } = place(declaration, rules);
     const runs = parts.flatMap((part) => (part.kind === "run" ? this.#bitFields(part, declaration) : []));
-    const body = parts.flatMap((part) => this.#part(part, declaration));
+    const rows: string[] = [];
+    const body = parts.flatMap((part) => this.#part(part, declaration, rows));
     const big = declaration.items.some((item) => item.bits !== undefined && item.big);
     if (big) throw new CodegenError(declaration.path, "big-endian bit-fields have no form in ImHex patterns");
-    return ["", ...runs, `${declaration.kind} ${name} {`, ...body.map((line) => `    ${line}`), "};"];
+    return [
+      "",
+      ...runs,
+      ...rows,
+      `${declaration.kind} ${name} {`,
+      ...body.map((line) => `    ${line}`),
+      "};",
+    ];
   }
 
   #bitFields(part: Extract<Part, { kind: "run" }>, { name }: Declaration): string[] {
@@ -64,27 +72,30 @@ class Writer {
     ];
   }
 
-  #part(part: Part, { name, kind }: Declaration): string[] {
+  #part(part: Part, { name, kind }: Declaration, rows: string[]): string[] {
     if (part.kind === "space") return kind === "union" ? [] : [`padding[${piecesOf(part).bytes}];`];
     if (part.kind === "run") return [`${name}_${part.name} ${part.name};`];
-    return part.kind === "member" ? [this.#member(part.item)] : [];
+    return part.kind === "member" ? [this.#member(part.item, name, rows)] : [];
   }
 
-  #member(item: Item): string {
+  /** The language has arrays of one dimension only, so the rows of the others are structs. @param rows gets their declarations */
+  #member(item: Item, structName: string, rows: string[]): string {
     const { innermost, dims } = unwrapped(item.spec);
-    if (dims.length > 1)
-      throw new CodegenError(item.path, "ImHex patterns have arrays of one dimension only");
+    const name = nameIn("ImHex", item.name, item.path);
     const length =
       innermost.kind === "text"
         ? innermost.size / innermost.unit || null
         : innermost.kind === "opaque"
           ? innermost.size
           : undefined;
-    if (length !== undefined && dims.length > 0)
-      throw new CodegenError(item.path, "ImHex patterns have arrays of one dimension only");
-    const size = length ?? dims[0];
-    const sizes = size === undefined ? "" : size === null ? "[while(!std::mem::eof())]" : `[${size}]`;
-    return `${this.#type(innermost, item)} ${nameIn("ImHex", item.name, item.path)}${sizes};`;
+    const [first, ...inner] = length === undefined ? dims : [...dims, length];
+    let type = this.#type(innermost, item);
+    for (const [i, size] of inner.toReversed().entries()) {
+      const row = `${structName}_${name}_row${i === 0 ? "" : i + 1}`;
+      rows.push(`struct ${row} {`, `    ${type} values${sizeOf(size)};`, "};", "");
+      type = row;
+    }
+    return `${type} ${name}${first === undefined ? "" : sizeOf(first)};`;
   }
 
   #type(spec: Exclude<Spec, { kind: "array" }>, item: Item): string {
@@ -114,6 +125,9 @@ class Writer {
     this.enums.push([`enum ${name} : ${stored} {`, ...members, "};"]);
   }
 }
+
+/** @param size null: up to the end of the data */
+const sizeOf = (size: number | null): string => (size === null ? "[while(!std::mem::eof())]" : `[${size}]`);
 
 function bitType({ spec }: Item): string {
   if (spec.kind !== "scalar") return "";

@@ -225,6 +225,21 @@ test("the ImHex export has a bitfield for bit-fields, padding and the byte order
   expect(exportStruct(Wire, "hexpat")).toContain("be s16 length;\n    padding[6];\n    be double at;");
 });
 
+test("the ImHex export has a struct for the rows of an array of arrays, texts or bytes", () => {
+  class Grid extends Struct {
+    @field(array(c_int16, 2, 3, 4)) cells!: CArray<CArray<Int16Array>>;
+    @field(array(chars(8), 3)) names!: CArray<string>;
+    @field(array(c_uint8, 5)) plain!: Uint8Array;
+  }
+  const text = exportStruct(Grid, "hexpat");
+  expect(text).toContain("struct Grid_cells_row {\n    s16 values[4];\n};");
+  expect(text).toContain("struct Grid_cells_row2 {\n    Grid_cells_row values[3];\n};");
+  expect(text).toContain("struct Grid_names_row {\n    char values[8];\n};");
+  expect(text).toContain(
+    "struct Grid {\n    Grid_cells_row2 cells[2];\n    Grid_names_row names[3];\n    u8 plain[5];\n",
+  );
+});
+
 test("what a language cannot express is refused with the member's path", () => {
   class Inner extends Struct {
     @field(c_longdouble) precise!: number;
@@ -300,12 +315,16 @@ test.skipIf(!hasTool("python3"))(
   "members called as what Python has besides are exported to Python, and the module is imported and used",
   () => {
     using dir = temporaryDirectory();
-    for (const name of ["_objects", "_length_", "property", "mro", "__private", "_bits", "ctypes", "int"]) {
-      writeFileSync(`${dir.path}/R.py`, exportStruct(named(name, c_int32), "python"));
-      const program = `from R import *
-r = R.from_buffer(bytearray(b"\\1\\0\\0\\0\\2\\0\\0\\0"))
-print(R().before, r.before, getattr(r, "${name}"))`;
-      expect(run(["python3", "-B", "-c", program], dir.path), name).toBe("0 1 2\n");
-    }
+    const names = ["_objects", "_length_", "property", "mro", "__private", "_bits", "ctypes", "int"];
+    for (const [i, name] of names.entries())
+      writeFileSync(`${dir.path}/R${i}.py`, exportStruct(named(name, c_int32), "python"));
+    const program = `for i, name in enumerate(${JSON.stringify(names)}):
+    names = {}
+    exec("from R%d import *" % i, names)
+    R = names["R"]
+    r = R.from_buffer(bytearray(b"\\1\\0\\0\\0\\2\\0\\0\\0"))
+    print(name, R().before, r.before, getattr(r, name))`;
+    const printed = run(["python3", "-B", "-c", program], dir.path).trim().split("\n");
+    expect(printed).toEqual(names.map((name) => `${name} 0 1 2`));
   },
 );

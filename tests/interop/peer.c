@@ -174,7 +174,6 @@ static int sees(long count) {
   return error ? fail("sees", error) : 0;
 }
 
-/* Reads under the lock, each time for that many milliseconds, in a row; without end. */
 /* For how long this thread could have run and had no processor, in nanoseconds, as the kernel counts it. */
 static int64_t unscheduled_ns(void) {
   long long ran = 0, unscheduled = 0;
@@ -191,6 +190,7 @@ static void say_times(int64_t start, int64_t end, int64_t unscheduled) {
   fflush(stdout);
 }
 
+/* Reads under the lock, each time for that many milliseconds, in a row; without end. With TIMES: when each began and ended. */
 static int holds_shared(long ms) {
   printf("ready\n");
   fflush(stdout);
