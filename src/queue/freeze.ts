@@ -1,15 +1,18 @@
 /** All jobs of a queue's file that is being replaced, each in a slot that no call can change any more. */
 import { WaitTimeoutError } from "../errors/errors.ts";
+import type { SegmentPlan } from "../segment/create.ts";
 import type { Owners } from "../segment/owners.ts";
+import type { Message, Payload } from "../segment/payload.ts";
 import { Deadline, sleepMs } from "../sync/deadline.ts";
+import type { ResizeOptions } from "./options.ts";
 import { buryIfDead } from "./owners.ts";
-import type { QueueContent } from "./queue-content.ts";
+import { type QueueContent, queuePlan } from "./queue-content.ts";
 import { inOrder, ownerOf, type SavedJob } from "./slots.ts";
 
 /** Between two looks whether a producer has gone on. */
 const REST_MS = 1;
 
-export interface Freezing {
+interface Freezing {
   /** The caller's own number among the owners; 0 for none. */
   readonly ownOwner: number;
   /** Slots of the new file. */
@@ -23,7 +26,7 @@ export interface Freezing {
  * @returns the jobs, the oldest first
  * @throws RangeError when they are too many; WaitTimeoutError; then the slots are as before
  */
-export function freeze(content: QueueContent, owners: Owners, how: Freezing): SavedJob[] {
+function freeze(content: QueueContent, owners: Owners, how: Freezing): SavedJob[] {
   const deadline = new Deadline(how.timeoutMs);
   try {
     const saved = [...content.slots].map((slot) => {
@@ -39,7 +42,7 @@ export function freeze(content: QueueContent, owners: Owners, how: Freezing): Sa
 }
 
 /** @throws RangeError */
-export function checkRoom(jobs: number, slots: number): void {
+function checkRoom(jobs: number, slots: number): void {
   if (jobs > slots) throw new RangeError(`resize: there are ${jobs} jobs, too many for ${slots} slots`);
 }
 
@@ -63,4 +66,33 @@ function freezeSlot(
 function producerStands(path: string): WaitTimeoutError {
   const message = `'${path}': a producer is in the middle of a push and does not go on`;
   return new WaitTimeoutError(path, 0, message);
+}
+
+/** Who replaces the file. */
+export interface Replacer {
+  readonly owners: Owners;
+  /** The caller's own number among the owners; 0 for none. */
+  readonly ownOwner: number;
+  /** How long to wait for producers that are at work. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * The plan of the file that `resize` makes: with the jobs of `content`, which are frozen when it is filled.
+ * @throws RangeError when they are too many, or the payload is to shrink
+ */
+export function resized<T extends Message>(
+  content: QueueContent,
+  payload: Payload<T>,
+  changes: Omit<ResizeOptions, "timeoutMs">,
+  { owners, ownOwner, timeoutMs }: Replacer,
+): SegmentPlan {
+  const { geometry, limits, slots } = content;
+  const next = { ...limits, slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...changes };
+  if (next.payloadBytes < geometry.payloadBytes) throw new RangeError("resize: payloadBytes may only grow");
+  const { free } = slots.counts();
+  checkRoom(geometry.slots - free, next.slots);
+  return queuePlan(payload, { ...next, limits: next }, () =>
+    freeze(content, owners, { ownOwner, room: next.slots, timeoutMs }),
+  );
 }

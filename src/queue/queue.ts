@@ -8,7 +8,7 @@ import {
 } from "../errors/errors.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { backupSegment, restoreSegment } from "../segment/backup.ts";
-import { createSegment, removeSegment, replaceSegment, type SegmentPlan } from "../segment/create.ts";
+import { createSegment, removeSegment, replaceSegment } from "../segment/create.ts";
 import { type SegmentInfo, segmentInfo } from "../segment/info.ts";
 import { closeAtWorkerEnd } from "../segment/lifetime.ts";
 import { Owners } from "../segment/owners.ts";
@@ -16,10 +16,9 @@ import { type Message, type MessageInit, Payload, type PayloadClass } from "../s
 import { classPlace, ownersPath, type Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, waitForFile } from "../segment/wait-for-file.ts";
-import { after, checkSignal, checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
+import { checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
 import { fromMilliseconds, nowMs, realtime } from "../sys/clock.ts";
-import { yieldProcessor } from "../sys/yield-processor.ts";
-import { checkRoom, freeze } from "./freeze.ts";
+import { resized } from "./freeze.ts";
 import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
 import {
   checkPushOptions,
@@ -38,6 +37,7 @@ import {
 import { becomeOwner, giveBack, type OwnerInfo, oldestTakenAt, ownersOf } from "./owners.ts";
 import { QueueContent, queuePlan, queueType } from "./queue-content.ts";
 import type { SlotCounts } from "./slots.ts";
+import { type Waiting, waitFor, waitForAsync } from "./waiting.ts";
 
 /** What a queue holds. */
 export interface QueueInfo extends SegmentInfo, SlotCounts {
@@ -54,8 +54,6 @@ export interface QueueInfo extends SegmentInfo, SlotCounts {
 
 const DEFAULT_SLOTS = 1024;
 const NO_OPTIONS = {};
-/** All that sleep look this often, in milliseconds, whether an owner has died. */
-const LOOK_EVERY_MS = 1000;
 /** The dead are looked for at most this often, in milliseconds. */
 const RECOVER_EVERY_MS = 0.2;
 /** Operations between two looks at the clock, less 1: once a second the file and its name are looked at. */
@@ -64,11 +62,6 @@ const OPERATIONS_PER_CLOCK_MASK = 15;
 const REPLACER_MS_MAX = 30_000;
 /** Between two looks whether another process has gone on, in milliseconds. */
 const REPLACER_REST_MS = 1;
-/**
- * Who finds nothing lets others run so often before it sleeps. Where there are more processes than processors they have then pushed
- * or taken several jobs, and not one, which would take a sleep and a wake each.
- */
-const YIELDS_BEFORE_SLEEP = 4;
 /** A dead letter that found no room waits so long, in milliseconds. */
 const NO_ROOM_MS = 1000;
 
@@ -90,6 +83,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   readonly #segment: Segment<QueueContent>;
   readonly #owners: Owners;
   readonly #jobs: JobOwner<T>;
+  readonly #waiting: Waiting;
   readonly #cls: PayloadClass<T> | string;
   #content: QueueContent;
   /** This queue's number among its owners; 0 until the first push or take. */
@@ -135,6 +129,14 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
       read: (job) => this.#read(job),
       note: (job, bytes) => this.#note(job, bytes),
       user: (job) => this.#current().slots.user(job.slot).slice(),
+    };
+    this.#waiting = {
+      attached: () => this.#content,
+      current: () => this.#current(),
+      look: () => this.#look(),
+      lookOnceASecond: () => this.#lookOnceASecond(),
+      changes: (signal) => this.#segment.changes({ signal }),
+      isClosed: () => this.closed,
     };
     closeAtWorkerEnd(this);
   }
@@ -260,7 +262,12 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** A function of its own: one with a closure in it allocates at each call. */
   #pushLater(job: MessageInit<T> | ((data: T) => unknown), options: PushWaitOptions): void {
-    const isPushed = this.#wait("free", options.timeoutMs, () => this.#tryPush(job, options) || undefined);
+    const isPushed = waitFor(
+      this.#waiting,
+      "free",
+      options.timeoutMs,
+      () => this.#tryPush(job, options) || undefined,
+    );
     if (!isPushed) throw this.#full(options.timeoutMs);
   }
 
@@ -275,7 +282,8 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     options: PushAsyncOptions = NO_OPTIONS,
   ): Promise<void> {
     this.#check("pushAsync", options, { ...PUSH_OPTIONS, timeoutMs: "number", signal: "any" });
-    const isPushed = await this.#waitAsync(
+    const isPushed = await waitForAsync(
+      this.#waiting,
       "pushAsync",
       options,
       () => this.#tryPush(job, options) || undefined,
@@ -380,7 +388,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     }
     const job = this.tryTake();
     if (job !== undefined) return job;
-    return this.#wait("ready", options.timeoutMs, () => this.tryTake());
+    return waitFor(this.#waiting, "ready", options.timeoutMs, () => this.tryTake());
   }
 
   /**
@@ -390,7 +398,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
    */
   async takeAsync(options: TakeAsyncOptions = {}): Promise<Job<T> | undefined> {
     checkOptions("takeAsync", options, { timeoutMs: "number", signal: "any" });
-    return this.#waitAsync("takeAsync", options, () => this.tryTake());
+    return waitForAsync(this.#waiting, "takeAsync", options, () => this.tryTake());
   }
 
   /**
@@ -696,72 +704,6 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     return true;
   }
 
-  // ---- waiting
-
-  /** Calls `attempt` until it gives something: a few times at once, then asleep, and so on. */
-  #wait<R>(
-    what: "ready" | "free",
-    timeoutMs: number | undefined,
-    attempt: () => R | undefined,
-  ): R | undefined {
-    const deadline = new Deadline(timeoutMs);
-    for (let isBusy = true; ; ) {
-      const soon = isBusy ? this.#attemptSoon(deadline, attempt) : undefined;
-      if (soon !== undefined) return soon;
-      const sleepers = this.#current()[what];
-      const seen = sleepers.enter();
-      try {
-        const result = attempt();
-        const { leftMs } = deadline;
-        if (result !== undefined || leftMs === 0) return result;
-        this.#lookOnceASecond();
-        if (this.#content[what] === sleepers)
-          isBusy = sleepers.sleep(seen, Math.min(leftMs, this.#patienceMs(what)));
-      } finally {
-        if (this.#content[what] === sleepers) sleepers.leave();
-      }
-    }
-  }
-
-  #attemptSoon<R>(deadline: Deadline, attempt: () => R | undefined): R | undefined {
-    for (let i = 0; i < YIELDS_BEFORE_SLEEP && !deadline.isOver; i++) {
-      yieldProcessor();
-      const result = attempt();
-      if (result !== undefined) return result;
-    }
-    return undefined;
-  }
-
-  /** How long to sleep at most: until a delayed job is due, or the dead are to be looked for. A push waits for no job. */
-  #patienceMs(what: "ready" | "free"): number {
-    const { dueMs } = this.#content.slots;
-    if (what === "free" || !Number.isFinite(dueMs)) return LOOK_EVERY_MS;
-    return Math.max(1, Math.min(LOOK_EVERY_MS, dueMs - nowMs()));
-  }
-
-  async #waitAsync<R>(
-    where: "pushAsync" | "takeAsync",
-    { timeoutMs, signal: given }: TakeAsyncOptions,
-    attempt: () => R | undefined,
-  ): Promise<R | undefined> {
-    const deadline = new Deadline(timeoutMs);
-    const signal = checkSignal(where, given);
-    const what = where === "takeAsync" ? "ready" : "free";
-    signal?.throwIfAborted();
-    const atOnce = attempt();
-    if (atOnce !== undefined) return atOnce;
-    await using changes = this.#segment.changes({ signal });
-    for (let next = new LongWait(changes.next()); ; ) {
-      const result = attempt();
-      const { leftMs } = deadline;
-      if (result !== undefined || leftMs === 0) return result;
-      this.#look();
-      const turn = await next.forMs(Math.min(leftMs, this.#patienceMs(what)));
-      if (turn?.done || this.closed) return undefined;
-      if (turn !== undefined) next = new LongWait(changes.next());
-    }
-  }
-
   // ---- files
 
   /**
@@ -784,21 +726,11 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     const { place } = this.#segment;
     const how = { mode: file.mode, timeoutMs, trust: this.#options };
     // The file that is there under the lock, which may be another one than this queue has open.
+    const freezing = { owners: this.#owners, ownOwner: this.#owner, timeoutMs };
     replaceSegment(place, queueType(), how, (old) =>
-      this.#resized(new QueueContent(old, this.#payload), changes, timeoutMs),
+      resized(new QueueContent(old, this.#payload), this.#payload, changes, freezing),
     );
     this.#moveOver();
-  }
-
-  #resized(content: QueueContent, changes: Omit<ResizeOptions, "timeoutMs">, timeoutMs: number): SegmentPlan {
-    const { geometry, limits, slots } = content;
-    const next = { ...limits, slots: geometry.slots, payloadBytes: geometry.payloadBytes, ...changes };
-    if (next.payloadBytes < geometry.payloadBytes) throw new RangeError("resize: payloadBytes may only grow");
-    const { free } = slots.counts();
-    checkRoom(geometry.slots - free, next.slots);
-    return queuePlan(this.#payload, { ...next, limits: next }, () =>
-      freeze(content, this.#owners, { ownOwner: this.#owner, room: next.slots, timeoutMs }),
-    );
   }
 
   /**
@@ -880,34 +812,5 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   [Symbol.dispose](): void {
     this.close();
-  }
-}
-
-/** A promise that is waited for again and again. `Promise.race` would leave a little at it each time, until it settles. */
-class LongWait<R> {
-  readonly #promise: Promise<R>;
-  #wake: (result: Promise<R> | undefined) => void = () => {};
-  #settled = false;
-
-  constructor(promise: Promise<R>) {
-    this.#promise = promise;
-    const settle = (): void => {
-      this.#settled = true;
-      this.#wake(promise);
-    };
-    promise.then(settle, settle);
-  }
-
-  /** What the promise gives, or undefined after some milliseconds. Leaves no timer behind. */
-  async forMs(milliseconds: number): Promise<R | undefined> {
-    if (this.#settled) return await this.#promise;
-    const { promise, resolve } = Promise.withResolvers<R | undefined>();
-    this.#wake = resolve;
-    const callOff = after(milliseconds, () => resolve(undefined));
-    try {
-      return await promise;
-    } finally {
-      callOff();
-    }
   }
 }
