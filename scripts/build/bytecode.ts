@@ -27,7 +27,11 @@ export const bytecodeNameOf = (file: string): string =>
 export const LOAD_TEXT =
   "// @bun @bun-cjs\n(function(exports, require, module, __filename, __dirname) { exports.load = require; })\n";
 
-/** An entry: the names of a file of dist/, from its bytecode or for bundlers. `// @bun`: run as it is. */
+/**
+ * An entry: the names of a file of dist/, from its bytecode or for bundlers. `// @bun`: run as it is. Bundlers leave the last way
+ * out, as `require` is a function to them; it is for programs with a plugin that reads files itself, where Bun does not heed the first
+ * line of load.js.
+ */
 export function chooser(entry: string, file: string, names: readonly string[]): string {
   const dist = entry.includes("/") ? "../" : "./";
   const es = JSON.stringify(dist + esNameOf(file));
@@ -35,7 +39,11 @@ export function chooser(entry: string, file: string, names: readonly string[]): 
   return `// @bun
 import * as loading from "${dist}load.js";
 const { load } = loading;
-export const { ${names.join(", ")} } = load ? load(${bytecode}) : require(${es});
+export const { ${names.join(", ")} } = load
+  ? load(${bytecode})
+  : typeof require === "function"
+    ? require(${es})
+    : import.meta.require(${es});
 `;
 }
 

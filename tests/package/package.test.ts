@@ -184,6 +184,17 @@ test("all entries share the classes of the main one, in ES modules, in CommonJS,
   expect(outputs).toEqual(Array(4).fill("true,true,true,true,true,true,function,function,object\n"));
 });
 
+test("a program works where a plugin reads all files, and then takes the ES modules", () => {
+  const plugin = `import { plugin } from "bun"; import { readFileSync } from "node:fs";
+plugin({ name: "reads all", setup: (build) => void build.onLoad({ filter: /\\.c?js$/ }, ({ path }) => ({ contents: readFileSync(path, "utf8"), loader: "js" })) });`;
+  const main = `import { ShmError, sizeof, c_int32, structOf } from "shmstruct"; import { CodegenError } from "shmstruct/codegen"; import { loaded } from "./loaded.ts";
+console.log(sizeof(structOf({ a: c_int32 })), new CodegenError("x") instanceof ShmError);
+console.log(loaded().includes("es/main.js"), loaded().includes("bytecode/"));`;
+  const dir = shop.project({}, { "loaded.ts": loadedFiles, "plugin.ts": plugin, "main.ts": main });
+  const { output } = run([process.execPath, "--preload", "./plugin.ts", "main.ts"], dir);
+  expect(output).toBe("4 true\ntrue false\n");
+});
+
 test("the command that package.json's bin names runs from node_modules/.bin", () => {
   const dir = shop.project({}, {});
   const bin = join(dir, "node_modules", ".bin");
