@@ -86,8 +86,9 @@ function receiveSome(
   return count;
 }
 
-/** On a busy machine a publisher does not run beside the reader for a while: so long it is waited for a torn message. */
-const UNTIL_TORN_MS = 40_000;
+/** On a busy machine a publisher does not run for a while: so long it is waited for. */
+const UNTIL_TORN_MS = 120_000;
+const PEEK_SLOTS = 2;
 
 /** Looks at messages in place, with or without the look afterwards: how many were torn among so many. */
 export async function peekRun(
@@ -95,7 +96,7 @@ export async function peekRun(
   bytes: number,
   seconds: number,
 ): Promise<{ whole: number; torn: number; control: number }> {
-  new Publisher(Uint8Array, { dir, create: true, slots: 2, payloadBytes: bytes }).close();
+  new Publisher(Uint8Array, { dir, create: true, slots: PEEK_SLOTS, payloadBytes: bytes }).close();
   const publisher = Bun.spawn([process.execPath, PROCESS, dir], { stdout: "pipe", stderr: "inherit" });
   await publisher.stdout.getReader().read();
   using subscriber = new Subscriber(Uint8Array, { dir });
@@ -103,11 +104,16 @@ export async function peekRun(
   const copy = new Uint8Array(bytes);
   const isSeen = (): boolean => result.control > 0 && result.whole + result.control > 10;
   const end = performance.now() + seconds * 1000;
-  while (performance.now() < (isSeen() ? end : end + UNTIL_TORN_MS)) {
+  const limit = end + UNTIL_TORN_MS;
+  for (let turn = 0; performance.now() < (isSeen() ? end : limit); turn++) {
     let index = -1;
     const isWhole = subscriber.peek((view, message) => {
       index = message.index;
-      copy.set(view);
+      copy.set(view.subarray(0, bytes / 2));
+      // Each second message is overwritten meanwhile: where the two share a core they do not run at the same time.
+      const overwritten = turn % 2 === 0 ? 0 : index + PEEK_SLOTS + 1;
+      while (subscriber.published < overwritten && performance.now() < limit);
+      copy.set(view.subarray(bytes / 2), bytes / 2);
     });
     if (index < 0) continue;
     const isTorn = !isMessage(wordsOf(copy), index);

@@ -45,7 +45,7 @@ describe("files", () => {
     ["Truncated_.mmap", (bytes) => bytes.subarray(64), "", "shmstruct restore"],
     ["Dead_.mmap", word(112, 3), "last writer died", "rolls back"],
     ["Old_.mmap", word(8, 1), "format 1", "create: true, force: true"],
-  ])("%s", async (name, change, problem, advice) => {
+  ])("doctor finds %s, and says what helps", async (name, change, problem, advice) => {
     const path = copyOf(name, change);
     const { code, faults } = await find(path);
     expect(code).toBe(1);

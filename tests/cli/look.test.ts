@@ -209,7 +209,7 @@ describe.skipIf(!hasTool("python3"))("who of locks that others take (needs pytho
     ["fcntl.lockf", "LOCK_SH", join(cwd, ".fasteners/Robot_.lockfile"), manager.path, "shared"],
     ["fcntl.flock", "LOCK_EX", join(dir, "Robot_.lock"), robot, "exclusive"],
     ["fcntl.flock", "LOCK_SH", join(dir, "Robot_.lock"), robot, "shared"],
-  ])("%s with %s", async (call, mode, lock, file, how) => {
+  ])("who names a program that holds the lock by %s with %s", async (call, mode, lock, file, how) => {
     const code = `import fcntl, sys\nf = open(sys.argv[1], "r+")\n${call}(f, fcntl.${mode})\nprint("held", flush=True)\nsys.stdin.read()`;
     const child = Bun.spawn(["python3", "-c", code, lock], { stdin: "pipe", stdout: "pipe" });
     try {

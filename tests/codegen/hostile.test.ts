@@ -13,7 +13,8 @@ class Odd extends MmapStructure {
   @field(array(type, 2)) list!: CArray<number>;
 }
 
-test.each(exportLanguages.filter((language) => language !== "ts"))("in %s", (language) => {
+const languages = exportLanguages.filter((language) => language !== "ts");
+test.each(languages)("a type's name that is code is only a remark in an export to %s", (language) => {
   // A line that is text of C from its first character to its last, with the layout as JSON.
   const text = exportStruct(layoutOf(Odd), language).replaceAll(/^ *"(?:[^"\\]|\\.)*";?$/gm, "");
   // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what is looked for

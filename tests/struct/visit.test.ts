@@ -35,21 +35,21 @@ const mine: CType<number> = {
 };
 
 test.each([
-  [c_int32, "scalar"],
-  [c_bool, "scalar"],
-  [c_void_p, "scalar"],
-  [chars(4), "text"],
-  [c_char, "text"],
-  [array(c_int32, 2), "array"],
-  [bytes(2), "array"],
-  [new StructType(Point), "struct"],
-  [atomic(c_int32), "atomic"],
-  [asNumber(c_int64), "own"],
-  [enumOf(c_int32, { A: 1 }), "own"],
-  [c_longdouble, "own"],
-  [mine, "own"],
-  [{ ...c_int32, align: 8 }, "scalar"],
-] as const)("kindOf(%p) is %s", (type, kind) => {
+  ["scalar", "c_int32", c_int32],
+  ["scalar", "c_bool", c_bool],
+  ["scalar", "c_void_p", c_void_p],
+  ["text", "chars(4)", chars(4)],
+  ["text", "c_char", c_char],
+  ["array", "array(c_int32, 2)", array(c_int32, 2)],
+  ["array", "bytes(2)", bytes(2)],
+  ["struct", "new StructType(Point)", new StructType(Point)],
+  ["atomic", "atomic(c_int32)", atomic(c_int32)],
+  ["own", "asNumber(c_int64)", asNumber(c_int64)],
+  ["own", "enumOf(c_int32, { A: 1 })", enumOf(c_int32, { A: 1 })],
+  ["own", "c_longdouble", c_longdouble],
+  ["own", "mine", mine],
+  ["scalar", "{ ...c_int32, align: 8 }", { ...c_int32, align: 8 }],
+] as const)("the kind is %s of %s", (kind, _, type) => {
   expect(kindOf(type)).toBe(kind);
 });
 
