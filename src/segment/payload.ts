@@ -4,7 +4,7 @@ import { FileFormatError, LayoutMismatchError, StructDefinitionError } from "../
 import { escapeText, show } from "../errors/show.ts";
 import type { StructClass } from "../struct/declare/composite.ts";
 import { limitsBeside, limitsInFile, OF_TOOLS, type SchemaLimits } from "../struct/declare/limits.ts";
-import type { Struct } from "../struct/declare/struct.ts";
+import type { Struct, StructClassMark } from "../struct/declare/struct.ts";
 import type { Init } from "../struct/declare/type-utils.ts";
 import { structByName } from "../struct/functions.ts";
 import { type Layout, layoutOfClass, traitsOf } from "../struct/layout/layout.ts";
@@ -23,7 +23,8 @@ import type { SegmentFile } from "./segment-file.ts";
 export type Message = Struct | Uint8Array;
 
 /** What a slot is said to hold: a struct class, or `Uint8Array`. @example new Publisher(Uint8Array, { payloadBytes: 65536 }) */
-export type PayloadClass<T extends Message> = abstract new () => T;
+export type PayloadClass<T extends Message> = (abstract new () => T) &
+  (StructClassMark | { readonly BYTES_PER_ELEMENT: number });
 
 /** A value to store: the members of a struct, or bytes. */
 export type MessageInit<T extends Message> = T extends Struct ? Init<T> : Uint8Array;

@@ -42,6 +42,17 @@ new s.Reader(Plain);
 reads(new s.Editor(Robot));
 new s.Editor(Robot).edit(async (data) => { data.n = 1; });
 `,
+  "plain-class.ts": `import * as s from ${JSON.stringify(join(root, "src/index.ts"))};
+import { Publisher } from ${JSON.stringify(join(root, "src/channel/index.ts"))};
+import { Queue } from ${JSON.stringify(join(root, "src/queue/index.ts"))};
+class Empty {}
+new Publisher(Empty);
+new Queue(Empty);
+s.create(Empty);
+export const made = <T extends s.Struct>(cls: s.StructClass<T>): object[] => [new Publisher(cls), new Queue(cls), s.create(cls)];
+new Publisher(Uint8Array);
+new Queue(s.structOf({ n: s.c_int32 }));
+`,
   "large-wrong.ts": `${largeStruct(struct)}\ns.create(L1, { f0: "1" });`,
 };
 type Program = keyof typeof PROGRAMS;
@@ -63,7 +74,12 @@ const complaintsOf = async (style: Style, program: Program) =>
 
 describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => {
   test(`the compiler accepts and rejects what it must in tests/types (${style} decorators)`, async () => {
-    const wrong = [isOf("wrong-type.ts"), isOf("large-wrong.ts"), isOf("roles-wrong.ts")];
+    const wrong = [
+      isOf("wrong-type.ts"),
+      isOf("large-wrong.ts"),
+      isOf("roles-wrong.ts"),
+      isOf("plain-class.ts"),
+    ];
     const others = complaintsIn(await said[style]).filter((one) => !wrong.some((is) => is(one)));
     expect(others).toEqual([]);
   }, 240_000);
@@ -89,6 +105,15 @@ describe.each(["legacy", "standard"] as const)("with %s decorators", (style) => 
     expect(plain).toMatch(/\(5,14\).*not assignable[\s\S]*header/);
     expect(editor).toMatch(/\(6,7\).*not assignable to parameter of type 'Reader<Robot>'/);
     expect(isAsync).toMatch(/\(7,\d+\)[\s\S]*use editAsync/);
+  }, 240_000);
+
+  test(`the compiler refuses a class that is no struct, be it empty, and takes any that is one (${style} decorators)`, async () => {
+    const complaints = await complaintsOf(style, "plain-class.ts");
+    const lines = complaints.map((complaint) => Number(/\((\d+),/.exec(complaint)?.[1]));
+    expect([lines, complaints.filter((one) => !one.includes("'[EXTENDS_STRUCT]' is missing"))]).toEqual([
+      [5, 6, 7],
+      [],
+    ]);
   }, 240_000);
 
   test(`the compiler names a mistake in a large struct (${style} decorators)`, async () => {

@@ -4,7 +4,7 @@ import { StructDefinitionError } from "../../errors/errors.ts";
 import { show } from "../../errors/show.ts";
 import type { CArray } from "../view/arrays.ts";
 import type { Atomic, AtomicValue } from "../view/atomic.ts";
-import { Struct } from "./struct.ts";
+import { Struct, type StructClassMark } from "./struct.ts";
 import { isOpenText } from "./text.ts";
 import {
   type Conversion,
@@ -27,7 +27,7 @@ declare const DECLARED: unique symbol;
  * A class that extends `Struct`. Its constructor is never run; views are made by `create`, `viewOf` and the roles.
  * @example function zeros<T extends Struct>(cls: StructClass<T>): T { return create(cls); }
  */
-export type StructClass<T extends Struct = Struct> = abstract new () => T;
+export type StructClass<T extends Struct = Struct> = (abstract new () => T) & StructClassMark;
 
 /** A struct as a member of another. */
 export class StructType<T extends Struct = Struct> {

@@ -4,6 +4,8 @@ import { itHas } from "../validation-error.ts";
 import { isView, LAYOUT } from "../view/internals.ts";
 
 declare const KIND: unique symbol;
+/** Its name stands in the compiler's complaint about a class that does not. */
+declare const EXTENDS_STRUCT: unique symbol;
 
 /**
  * Base of struct classes. Members are declared with decorators; methods and getters of the class work on every view.
@@ -20,6 +22,8 @@ declare const KIND: unique symbol;
 export abstract class Struct {
   /** Only for the compiler: tells structs from other objects. */
   declare readonly [KIND]?: "struct";
+  /** Only for the compiler: tells struct classes from other classes. */
+  declare static readonly [EXTENDS_STRUCT]: true;
 
   /** @throws TypeError always: a struct has memory only where `create`, `viewOf` or a role gives it some */
   constructor() {
@@ -51,6 +55,11 @@ Object.setPrototypeOf(Struct.prototype, strangers);
  * @example class Value extends Union { @field(c_int32) i!: number; @field(c_float) f!: number }
  */
 export abstract class Union extends Struct {}
+
+/** What every struct class has, for the compiler alone. */
+export interface StructClassMark {
+  readonly [EXTENDS_STRUCT]: true;
+}
 
 /** True for the types of struct classes. */
 export type IsStruct<T> = typeof KIND extends keyof T ? true : false;
