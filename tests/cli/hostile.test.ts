@@ -114,6 +114,19 @@ describe("schemas that would cost too much", () => {
     expect(labelOf(type.array, 9999)).toBe("label9999");
   });
 
+  test("of two labels of one value the page shows the first, as show does", () => {
+    const type = { converted: "e", base: "c_int32", labels: { idle: "0", run: "1", off: "0" } } as const;
+    const schema = {
+      name: "S",
+      kind: "struct",
+      size: 4,
+      align: 4,
+      fields: { mode: { type, offset: 0, size: 4 } },
+    } as const;
+    const { rows } = rowsOf({ mode: 0 }, schema);
+    expect([rows[0]?.labels, labelOf(type, 0)]).toEqual([{ 0: "idle", 1: "run" }, "idle"]);
+  });
+
   const struct = (fields: object): object => ({ name: "X", kind: "struct", size: 8, align: 8, fields });
 
   test("a schema of a million members is refused, and the listing goes on", async () => {

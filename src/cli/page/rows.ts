@@ -131,7 +131,8 @@ class Tree implements Rows {
     if (known === undefined) {
       const entries = Object.entries(type.labels);
       known = {
-        labels: Object.fromEntries(entries.map(([label, stored]) => [stored, label])),
+        // Of labels for one value the first counts, as everywhere.
+        labels: Object.fromEntries(entries.map(([label, stored]) => [stored, label] as const).reverse()),
         count: entries.length,
       };
       this.#labels.set(type.labels, known);
