@@ -13,8 +13,10 @@ import {
   structOf,
   WaitTimeoutError,
 } from "../../src/index.ts";
+import { lockPagePath, WATCHED } from "../../src/sync/lock-page-format.ts";
+import { pointsOf } from "../support/system-calls.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
-import { linesOf } from "../support/tools.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
 import { Frame, Price } from "./structs.ts";
 
 const temporary = temporaryDirectory();
@@ -32,6 +34,24 @@ const child = (...args: string[]) =>
     stdout: "pipe",
     stderr: "inherit",
   });
+
+/** The wakes that a process of its own makes for a message, as strace shows them: not those of the runtime within the process. */
+const wakesOfOneMessage = (): string[] =>
+  pointsOf(
+    [process.execPath, join(import.meta.dir, "../process/channel-child.ts"), dir, "one"],
+    join(temporary.path, `trace${tests}`),
+  )
+    .map(({ line }) => line)
+    .filter((line) => /FUTEX_WAKE(_BITSET)?,/.test(line));
+
+/** Resolves once a process's first thread sleeps on a futex, after it has said that it is about to receive. */
+async function asleep(pid: number): Promise<void> {
+  const futex = process.arch === "arm64" ? "98 " : "202 ";
+  for (let times = 0; times < 2; ) {
+    times = readFileSync(`/proc/${pid}/syscall`, "latin1").startsWith(futex) ? times + 1 : 0;
+    await Bun.sleep(5);
+  }
+}
 
 describe("messages", () => {
   test("a struct is sent as a value, by a function, or from a loan", () => {
@@ -512,6 +532,26 @@ describe("two processes", () => {
     expect([got + missed, wrong]).toEqual([10_000, 0]);
     expect(got).toBeGreaterThan(0);
   });
+
+  test.skipIf(!hasTool("strace"))(
+    "a message wakes one of four processes that sleep, which all receive it, and makes no call where none sleeps",
+    async () => {
+      prices().close();
+      expect(wakesOfOneMessage()).toEqual([]);
+      const sleepers = Array.from({ length: 4 }, () => child("sleep"));
+      const outputs = sleepers.map(({ stdout }) => linesOf(stdout));
+      for (const lines of outputs) expect((await lines.next()).value).toBe("ready");
+      for (const { pid } of sleepers) await asleep(pid);
+      // One watches: two sleep at least, and so have asked for a wake.
+      const page = lockPagePath(join(dir, "Price_.channel.lock"));
+      while (readFileSync(page).readInt32LE(4 * WATCHED) === 0) await Bun.sleep(1);
+      const wakes = wakesOfOneMessage();
+      // The second one when all but the watcher, or all, are awake just then for one of their looks.
+      expect([1, 2]).toContain(wakes.length);
+      for (const line of wakes) expect(line).toMatch(/FUTEX_WAKE(_BITSET)?, 1\b/);
+      for (const lines of outputs) expect((await lines.next()).value).toBe("5");
+    },
+  );
 
   test("a message wakes a subscriber that sleeps in the kernel", async () => {
     using publisher = prices();

@@ -1,6 +1,8 @@
-/** The other end of a channel: bun channel-child.ts DIR publish | count N | sleep | some */
+/** The other end of a channel: bun channel-child.ts DIR publish | count N | sleep | some | one */
+import { statSync } from "node:fs";
 import { Publisher, Subscriber } from "../../src/channel/index.ts";
 import { Price } from "../channel/structs.ts";
+import { MARK } from "../support/system-calls.ts";
 
 const [dir, what, count = "0"] = process.argv.slice(2);
 
@@ -42,7 +44,16 @@ function publishSome(): void {
   for (let i = 0; i < 5; i++) publisher.send({ id: publisher.index, price: publisher.index / 2 });
 }
 
+/** Publishes one message, between the marks that a tracer looks for. */
+function publishOne(): void {
+  using publisher = new Publisher(Price, { dir, waitMs: 60_000 });
+  statSync(MARK.begin, { throwIfNoEntry: false });
+  publisher.send({ id: 5 });
+  statSync(MARK.end, { throwIfNoEntry: false });
+}
+
 if (what === "some") publishSome();
+else if (what === "one") publishOne();
 else if (what === "publish") await publish();
 else if (what === "count") receiveAll();
 else sleep();
