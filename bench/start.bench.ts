@@ -107,13 +107,14 @@ const compiled: Case = () =>
     symlinkSync(root, join(modules, "shmstruct"));
     const compilerOptions = { experimentalDecorators: true, emitDecoratorMetadata: true };
     writeFileSync(join(dir, "tsconfig.json"), JSON.stringify({ compilerOptions }));
-    for (const path of [demo, program("open.ts"), program("load.ts")])
+    for (const path of [demo, program("open.ts"), program("load.ts"), program("first-class.ts")])
       copyFileSync(path, join(dir, basename(path)));
     const struct = join(dir, basename(demo));
     const run = (name: string, ...args: string[]) =>
       fastest([process.execPath, join(dir, name), ...args], dir);
     const { load = Number.NaN } = run("load.ts", join(root, "dist"));
-    return { ...run("open.ts", dir, "shmstruct", struct), ...importCost("shmstruct", dir), load };
+    const { firstClass = Number.NaN } = run("first-class.ts", "shmstruct");
+    return { ...run("open.ts", dir, "shmstruct", struct), ...importCost("shmstruct", dir), load, firstClass };
   });
 
 /** One file with as many bytes as the import as packed loads, in functions that nothing calls: Bun reads it, and runs none of it. */
@@ -306,6 +307,7 @@ const suite: Suite = {
     packed("as packed: define, open, first read", "first", 2.5e6, PACKED_FLOOR),
     packed("as packed: of that, the import of the user's module that defines the structs", "define"),
     packed("as packed: open, read and close once more", "again", 150e3, PACKED_FLOOR),
+    packed("as packed: first access of the very first class, 20 fields", "firstClass"),
     packed("as packed: loading the files that opening takes, before anything of them runs", "load"),
     byHandFigure("by hand, with bun:ffi: open, first read", "first"),
     byHandFigure("by hand, with bun:ffi: open, read and close once more", "again"),

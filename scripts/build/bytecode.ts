@@ -112,7 +112,7 @@ function splitter(
         contents:
           path === NAMES
             ? text
-            : `import { ${names.join(", ")} } from "${NAMES}"; module.exports = { ${names.join(", ")} };`,
+            : `"use strict"; import { ${names.join(", ")} } from "${NAMES}"; module.exports = { ${names.join(", ")} };`,
         loader: "ts",
       }));
       build.onResolve({ filter: /^[./].*\.ts$/ }, ({ path, importer, kind }) => {

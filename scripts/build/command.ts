@@ -19,7 +19,7 @@ export const WHOLE_FILE = "cli/whole.js";
 
 const START = "start-of-command";
 
-const startText = (main: string): string => `
+const startText = (main: string): string => `"use strict";
 const [name = "", ...words] = process.argv.slice(2);
 const isWhole = ${JSON.stringify(WHOLE)}.includes(name) || words.some((word) => word.includes("#"));
 if (isWhole) require(${JSON.stringify(WHOLE_FILE)});

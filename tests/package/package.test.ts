@@ -152,6 +152,15 @@ console.log(getMetadata("mine", Robot.prototype, "tick"));`;
   expect(outputs).toEqual(Array(3).fill("true 7\n7\n"));
 });
 
+test("the library's code is strict, as modules are: a store that is not possible is an error", () => {
+  const texts = shop.packed.files
+    .filter((path) => /^dist\/bytecode\/(?!reflect-metadata).*\.cjs$|^dist\/cli\/command\.js$/.test(path))
+    .map((path) => [path, readFileSync(join(root, path), "utf8")] as const);
+  expect(texts.length).toBeGreaterThan(10);
+  const sloppy = texts.filter(([, text]) => !text.includes('__dirname) {"use strict";'));
+  expect(sloppy.map(([path]) => path)).toEqual([]);
+});
+
 test("all entries share the classes of the main one, in ES modules, in CommonJS, in a thread and in bun -e", () => {
   const check = `const shared = (main, json, channel, queue, mmap, posix, codegen, mirror, dir) => {
   class Robot extends main.MmapStructure {}
