@@ -89,7 +89,7 @@ enum shms_error {
   SHMS_E_OVERWRITTEN  /* the message was overwritten while it was read: throw away what was read */
 };
 
-/** A text for an error, in English; static. @example fprintf(stderr, "%s\n", shms_error_text(error)); */
+/** A text for an error, in English; static. @return never NULL, also for an unknown number @example fprintf(stderr, "%s\n", shms_error_text(error)); */
 static inline const char *shms_error_text(int error) {
   switch (error) {
     case SHMS_OK: return "no error";
@@ -297,7 +297,7 @@ static inline int shms_place_at(shms_place *place, const char *path) {
 
 /**
  * Accepts a file that other users own or may write to. Without this it is refused: who can truncate a file kills every process
- * that touches what is gone.
+ * that touches what is gone. Never fails.
  * @example shms_place_of(&place, "/run/robot", "Robot", "", SHMS_RECORD); shms_trust(&place);
  */
 static inline void shms_trust(shms_place *place) { place->trust = 1; }
@@ -307,7 +307,11 @@ static inline int shms_i_is_trusted(const struct stat *status) {
   return (status->st_uid == 0 || status->st_uid == geteuid()) && (status->st_mode & 022) == 0;
 }
 
-/** Where lock files of kind fcntl are; without this in ./.fasteners. @example shms_lock_dir(&place, "/run/locks"); */
+/**
+ * Where lock files of kind fcntl are; without this in ./.fasteners.
+ * @return SHMS_E_ARGUMENT for a path that is too long
+ * @example shms_lock_dir(&place, "/run/locks");
+ */
 static inline int shms_lock_dir(shms_place *place, const char *dir) {
   char name[PATH_MAX];
   const char *slash = strrchr(place->lock[SHMS_FCNTL], '/');
@@ -618,7 +622,7 @@ static inline void shms_i_sort_ranges(shms_segment *segment) {
 #define SHMS_I_BLOCKS 2u
 #define SHMS_I_BACKUP 4u
 
-/** The ABI tag of this machine, as it stands in every file. */
+/** The ABI tag of this machine, as it stands in every file. Never fails. @example printf("0x%x\n", (unsigned)shms_abi()); */
 static inline uint32_t shms_abi(void) {
   uint32_t long_double = LDBL_MANT_DIG == 64 ? 0u : LDBL_MANT_DIG == 113 ? 1u : 2u;
   uint32_t wide_signed = (wchar_t)-1 < (wchar_t)1 ? 1u : 0u;
@@ -1220,7 +1224,8 @@ static inline int shms_lock(shms_segment *segment, int mode, int timeout_ms) {
 
 /**
  * Gives the lock back. An open transaction is rolled back first.
- * @return SHMS_E_NOT_HELD
+ * @return SHMS_E_NOT_HELD, SHMS_E_CLOSED, and what shms_roll_back returns
+ * @example if (!shms_lock(&file, SHMS_SHARED, 1000)) { show((Robot *)file.content); shms_unlock(&file); }
  */
 static inline int shms_unlock(shms_segment *segment);
 
@@ -1298,6 +1303,7 @@ static inline int shms_will_write(shms_segment *segment, size_t offset, size_t l
  * Begins a transaction of which you announce every store with shms_will_write, so that it costs what it touches. On files
  * without block marks it is the same as shms_begin.
  * @return as shms_begin
+ * @example shms_begin_by_blocks(&file); shms_will_write(&file, offsetof(Map, cells), 64); memset(map->cells, 0, 64); shms_commit(&file);
  */
 static inline int shms_begin_by_blocks(shms_segment *segment) {
   if (!segment->open) return SHMS_E_CLOSED;
@@ -1359,6 +1365,7 @@ static inline void shms_i_stamp(void *content) {
 /**
  * Commits the transaction, gives the lock back, and wakes those who wait for changes. Stamps the record's header.
  * @return SHMS_E_NOT_HELD outside a transaction
+ * @example if (!shms_edit(&file, 1000)) { ((Robot *)file.content)->speed = 3; shms_commit(&file); }
  */
 static inline int shms_commit(shms_segment *segment) {
   if (!segment->open) return SHMS_E_CLOSED;
@@ -1382,6 +1389,7 @@ static inline int shms_commit(shms_segment *segment) {
  * Takes back all stores since shms_begin, but those to atomics, and gives the lock back.
  * @return SHMS_E_NOT_HELD outside a transaction; SHMS_E_NO_ROLLBACK in a file without a pre-image when there was no memory for
  * a copy: then the stores stay
+ * @example if (!shms_edit(&file, 1000)) { if (fill((Robot *)file.content)) shms_commit(&file); else shms_roll_back(&file); }
  */
 static inline int shms_roll_back(shms_segment *segment) {
   if (!segment->open) return SHMS_E_CLOSED;
@@ -1634,7 +1642,7 @@ static inline int shms_watch_start(shms_watch *watch, const shms_segment *segmen
   return SHMS_E_SYSTEM;
 }
 
-/** Ends the thread and closes the descriptor. Never fails. */
+/** Ends the thread and closes the descriptor. Never fails. @example shms_watch_stop(&watch); shms_close(&file); */
 static inline void shms_watch_stop(shms_watch *watch) {
   if (watch->fd < 0) return;
   __atomic_store_n(&watch->stop, 1, __ATOMIC_SEQ_CST);
@@ -2166,6 +2174,7 @@ static inline int shms_loan(shms_channel *channel, void **payload) {
  * @param length bytes of it
  * @param type a number of yours
  * @return SHMS_E_NOT_HELD without a loan, SHMS_E_FULL for more bytes than a slot has
+ * @example void *frame; if (!shms_loan(&frames, &frame)) { render((Frame *)frame); shms_send(&frames, sizeof(Frame), 0); }
  */
 static inline int shms_send(shms_channel *channel, size_t length, uint32_t type) {
   uint32_t *slot = channel->loan;
@@ -2183,7 +2192,7 @@ static inline int shms_send(shms_channel *channel, size_t length, uint32_t type)
   return SHMS_OK;
 }
 
-/** shms_loan, a copy and shms_send. @example shms_publish(&prices, &price, sizeof price, 0); */
+/** shms_loan, a copy and shms_send. @return what these return @example shms_publish(&prices, &price, sizeof price, 0); */
 static inline int shms_publish(shms_channel *channel, const void *message, size_t length, uint32_t type) {
   void *payload;
   if (channel->file.open && length > channel->slots.payload_bytes) return SHMS_E_FULL;
@@ -2195,7 +2204,7 @@ static inline int shms_publish(shms_channel *channel, const void *message, size_
   return shms_send(channel, length, type);
 }
 
-/** Ends the publisher: the next one goes on with the next index. Never fails. */
+/** Ends the publisher: the next one goes on with the next index. Never fails. @example shms_publisher_close(&frames); */
 static inline void shms_publisher_close(shms_channel *channel) {
   if (channel->file.open && channel->file.lock.held == SHMS_EXCLUSIVE) {
     shms_i_publish((uint32_t *)channel->file.content + SHMS_I_CLOSED, 1);
@@ -2384,7 +2393,7 @@ static inline int shms_receive(shms_channel *channel, void *target, size_t room,
   }
 }
 
-/** Closes a subscriber. Never fails. */
+/** Closes a subscriber. Never fails. @example shms_subscriber_close(&frames); */
 static inline void shms_subscriber_close(shms_channel *channel) { shms_close(&channel->file); }
 
 /* ---- queues ---- */
@@ -2681,7 +2690,10 @@ static inline int shms_queue_open(shms_queue *queue, const shms_place *place, si
   return error;
 }
 
-/** Gives nothing back by itself: end jobs in hand first. What is still in hand goes back as soon as another process looks. */
+/**
+ * Gives nothing back by itself: end jobs in hand first. What is still in hand goes back as soon as another process looks. Never fails.
+ * @example shms_done(&jobs, &job); shms_queue_close(&jobs);
+ */
 static inline void shms_queue_close(shms_queue *queue) {
   if (queue->dead != NULL) shms_queue_close(queue->dead);
   free(queue->dead);
@@ -2865,7 +2877,11 @@ static inline uint32_t *shms_i_job_slot(shms_queue *queue, shms_job *job) {
   return NULL;
 }
 
-/** Whether the job still is this worker's: look after you have copied what you need from it. Sets `job->data` again. */
+/**
+ * Whether the job still is this worker's: look after you have copied what you need from it. Sets `job->data` again.
+ * @return 1 or 0; never fails
+ * @example Job copy = *(Job *)job.data; if (shms_job_is_held(&jobs, &job)) work(&copy);
+ */
 static inline int shms_job_is_held(shms_queue *queue, shms_job *job) {
   return queue->file.open && shms_i_job_slot(queue, job) != NULL;
 }
@@ -2889,12 +2905,12 @@ static inline int shms_i_end_job(shms_queue *queue, shms_job *job, uint32_t next
   return SHMS_E_LEASE_LOST;
 }
 
-/** Ends a job. @return SHMS_E_LEASE_LOST when another worker has it */
+/** Ends a job. @return SHMS_E_LEASE_LOST when another worker has it @example if (shms_done(&jobs, &job)) undo(&result); */
 static inline int shms_done(shms_queue *queue, shms_job *job) {
   return shms_i_end_job(queue, job, shms_i_word(SHMS_I_IS_FREE, 0, 0, job->lease + 1), -1, SHMS_I_FREE);
 }
 
-/** Gives a job back as it was. @return SHMS_E_LEASE_LOST */
+/** Gives a job back as it was. @return SHMS_E_LEASE_LOST when another worker has it @example if (stops) shms_job_release(&jobs, &job); */
 static inline int shms_job_release(shms_queue *queue, shms_job *job) {
   return shms_i_end_job(queue, job, shms_i_word(SHMS_I_IS_READY, 0, shms_i_word_attempt(job->lease), job->lease), -1, SHMS_I_READY);
 }
@@ -2931,7 +2947,12 @@ static inline int shms_job_note(shms_queue *queue, shms_job *job, const char *te
   return shms_i_load(slot) == job->lease ? SHMS_OK : SHMS_E_LEASE_LOST;
 }
 
-/** Gives a job back for another attempt, after `delay_ms`; the last one makes it a dead letter at once. @return SHMS_E_LEASE_LOST */
+/**
+ * Gives a job back for another attempt; the last one makes it a dead letter at once.
+ * @param delay_ms how long until it can be taken again
+ * @return SHMS_E_LEASE_LOST when another worker has it
+ * @example if (!send_mail((Mail *)job.data)) shms_job_fail(&jobs, &job, 5000); else shms_done(&jobs, &job);
+ */
 static inline int shms_job_fail(shms_queue *queue, shms_job *job, int delay_ms) {
   if (!queue->file.open) return SHMS_E_CLOSED;
   if (shms_i_job_slot(queue, job) == NULL) return shms_i_end_job(queue, job, job->lease, -1, SHMS_I_READY);

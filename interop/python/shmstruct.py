@@ -5,11 +5,11 @@ without a lock, the same wake-ups, the same repair.
 
     from shmstruct import Editor, Reader
 
-    with Editor("Robot", dir="/run/robot", tag="left") as editor:   # by the schema in the file
-        with editor.edit() as robot:                                # a transaction: rolled back by an exception
-            robot.speed = 3.0
+    editor = Editor("Robot", dir="/run/robot", tag="left")      # by the schema in the file
+    with editor as robot:                                       # a transaction: rolled back by an exception
+        robot.speed = 3.0
 
-    reader = Reader(Robot, dir="/run/robot", tag="left")            # by a ctypes.Structure, which is checked
+    reader = Reader(Robot, dir="/run/robot", tag="left")        # by a ctypes.Structure, which is checked
     for version in reader.changes():
         print(reader.snapshot().speed)
 
@@ -1367,7 +1367,7 @@ class _Role:
         self._cls = None if isinstance(struct_or_name, str) else struct_or_name
         name = struct_or_name if isinstance(struct_or_name, str) else struct_or_name.__name__
         place = _Place("record", name, dir, tag, path, lock_dir, trust)
-        self._record = None
+        self._record, self._scope = None, None
         self._segment = _Segment(place, "record", self._writable, self._attach)
         self._reported = self.version
 
@@ -1440,22 +1440,29 @@ class _Role:
         """Gives the lock back and unmaps. A struct that was handed out must not be used any more."""
         self._segment.close()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-class Reader(_Role):
-    """Reads a record. `with reader.lock() as data:` keeps writers out."""
-
     def lock(self, timeout=None):
         """Keeps writers out for the time of a with statement, whose variable is the committed state.
 
         :raises LockTimeoutError: after `timeout` seconds
         """
         return _Shared(self, timeout)
+
+    def _scope_of_with(self):
+        return self.lock()
+
+    def __enter__(self):
+        scope = self._scope_of_with()
+        data = scope.__enter__()
+        self._scope = scope
+        return data
+
+    def __exit__(self, *error):
+        scope, self._scope = self._scope, None
+        scope.__exit__(*error)
+
+
+class Reader(_Role):
+    """Reads a record. `with reader as data:` keeps writers out, as `with reader.lock(timeout) as data:` does. It stays open until close()."""
 
 
 class _Shared:
@@ -1473,7 +1480,10 @@ class _Shared:
 
 
 class Editor(_Role):
-    """Reads and writes a record: `with editor.edit() as data:` is a transaction."""
+    """
+    Reads and writes a record: `with editor as data:` is a transaction, as `with editor.edit(timeout) as data:` is. It stays open until
+    close().
+    """
 
     _writable = True
 
@@ -1484,6 +1494,9 @@ class Editor(_Role):
         :raises LockTimeoutError: when the lock is not to be had within `timeout` seconds
         """
         return _Transaction(self, timeout)
+
+    def _scope_of_with(self):
+        return self.edit()
 
     def touch(self, timeout=None):
         """A commit without a change: stamps the header and wakes those who wait."""

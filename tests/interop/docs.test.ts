@@ -102,3 +102,20 @@ test.skipIf(!hasTool("python3"))(
   },
   240_000,
 );
+
+test("every function of the C header says what it returns, or that it never fails, and has an example; none exits or prints", () => {
+  const header = readFileSync(join(root, "interop/c/shmstruct.h"), "utf8");
+  const declarations = header.matchAll(
+    /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)?\s*\nstatic inline [^\n(]*?\b(shms_(?!i_)\w+)\(/g,
+  );
+  const comments = new Map<string, string>();
+  // A function that is declared first has its comment there.
+  for (const [, comment = "", name = ""] of declarations) comments.set(name, comments.get(name) || comment);
+  expect(comments.size).toBeGreaterThan(40);
+  const incomplete = [...comments].filter(
+    ([, comment]) => !comment.includes("@example") || !/@return|never fails/i.test(comment),
+  );
+  expect(incomplete.map(([name]) => name)).toEqual([]);
+  const code = header.replace(/\/\*[\s\S]*?\*\//g, "");
+  expect(code.match(/\b(exit|abort|f?printf|f?puts|perror|assert)\s*\(/g)).toBeNull();
+});

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import warnings
+from contextlib import closing
 
 import shmstruct
 from shmstruct import Document, Editor, FileFormatError, LayoutMismatchError, LockTimeoutError, Reader
@@ -32,7 +33,7 @@ def edits(path, count):
     i = 0
     while count < 0 or i < count:
         try:
-            with editor.edit() as ledger:
+            with editor as ledger:
                 ledger.hits += 1
                 fill(ledger, ledger.count + 1)
                 if i % 7 == 3:
@@ -130,7 +131,7 @@ def waits_for_lock(path, count):
 
 def locked(path, milliseconds):
     """What needs the lock of a record without transactions, while another process holds it."""
-    with Reader("Ledger", dir=path) as reader:
+    with closing(Reader("Ledger", dir=path)) as reader:
         say(reader.version & 0xFFFFFFFF)
         try:
             reader.snapshot(timeout=milliseconds / 1000)
@@ -155,7 +156,7 @@ def locked_document(path, milliseconds):
 
 
 def timeout(path, milliseconds):
-    with Editor("Ledger", dir=path) as editor:
+    with closing(Editor("Ledger", dir=path)) as editor:
         try:
             with editor.edit(timeout=milliseconds / 1000):
                 say("held")
@@ -164,7 +165,7 @@ def timeout(path, milliseconds):
 
 
 def shared(path, _):
-    with Reader("Ledger", dir=path) as reader, reader.lock() as ledger:
+    with closing(Reader("Ledger", dir=path)) as reader, reader as ledger:
         say(ledger.count)
 
 
@@ -186,7 +187,7 @@ def mine(path, _):
 
 
 def numpy(path, _):
-    with Editor("Ledger", dir=path) as editor, editor.edit() as ledger:
+    with closing(Editor("Ledger", dir=path)) as editor, editor as ledger:
         view = shmstruct.numpy_view(ledger.values)
         view[:] = 7
         say((view / 2).dtype.name[:5], len(view))
@@ -254,7 +255,7 @@ def reads(path, milliseconds):
 
 
 def backup(path, _):
-    with Reader("Ledger", path=path) as reader, reader.lock() as ledger:
+    with closing(Reader("Ledger", path=path)) as reader, reader.lock() as ledger:
         say(ledger.count, reader.snapshot().count)
 
 
@@ -291,10 +292,19 @@ def publishes(path, count):
 
 
 def needs(path, _):
-    try:
-        shmstruct.Publisher("Item", dir=path)
-    except shmstruct.UnsupportedError as error:
-        say(error)
+    for role in (shmstruct.Publisher, shmstruct.Queue):
+        try:
+            role("Item", dir=path)
+        except shmstruct.UnsupportedError as error:
+            say(error)
+    # As on arm64, where a read without a lock needs fences: futex(2) has one.
+    shmstruct._ARM = True
+    with closing(Editor("Ledger", dir=path)) as editor:
+        with editor.edit() as ledger:
+            fill(ledger, 5)
+        with editor.lock() as ledger:
+            say(ledger.count, is_whole(ledger))
+        say(editor.snapshot().count)
 
 
 def receives(path, count):
