@@ -43,7 +43,7 @@ async function test(args) {
   const programs = bundlePrograms();
   const env = { ...process.env, SHMSTRUCT_TEST_PROGRAMS: programs };
   const tests = new Promise((resolve, reject) => {
-    const command = ["test", `--parallel=${testWorkers}`, TIME_LIMIT, ...leftOut(args), ...args];
+    const command = ["test", `--parallel=${testWorkers}`, TIME_LIMIT, TIMINGS, ...leftOut(args), ...args];
     spawn(bin("bun"), command, { cwd: root, stdio: "inherit", env }).on("error", reject).on("close", resolve);
   });
   const failed = (await tests) === 0 ? [] : ["tests"];
@@ -111,6 +111,8 @@ function installNodePeer() {
 const TIME_LIMIT = "--timeout=240000";
 // Many tests start processes of their own, or wait: half as many workers as cores, but three on a small machine.
 const testWorkers = Math.max(3, Math.floor(availableParallelism() / 2));
+// The slowest files begin first, so that none of them runs alone at the end.
+const TIMINGS = "--timings=tests/timings.json";
 
 /** What asks for a server or a browser, and for a minute: for `.ci/run`, or `CI=1 npm test`. */
 const CI_ONLY = ["tests/mirror/**", "tests/cli/page.test.ts"];
