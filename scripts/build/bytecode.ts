@@ -8,7 +8,7 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import type { BunPlugin, PluginBuilder } from "bun";
-import { embedThreads, nameClasses, spellOutStars, takenNames, textOf } from "./source.ts";
+import { embedThreads, nameClasses, originOf, spellOutStars, takenNames, textOf } from "./source.ts";
 
 /** What is run seldom, or by the command alone, stays as ES modules: bytecode is 2.4 times as large as its text. */
 const COLD = /^chunks\/(cli|codegen|mirror)/;
@@ -71,10 +71,24 @@ export function namesOfOthers(
     for (const [other, names] of takenNames(spellOutStars(textOf(module), module, isElsewhere), module)) {
       const file = files.get(other);
       if (file === undefined || !isElsewhere(other)) continue;
+      for (const name of names) refuseVariable(other, name);
       found.set(file, new Set([...(found.get(file) ?? []), ...names]));
     }
   }
   return found;
+}
+
+/** These have their value when their file has been evaluated. */
+const SET_AT_IMPORT = ["bytesBackend"];
+
+/** Another file keeps the value that a variable had when it was imported. */
+function refuseVariable(module: string, name: string): void {
+  const [origin = module, declared = name] = originOf(module, name).split("#");
+  if (SET_AT_IMPORT.includes(declared) || !new RegExp(`^export let ${declared}\\b`, "m").test(textOf(origin)))
+    return;
+  throw new Error(
+    `${origin} exports the variable ${declared}, of which other files of dist/ would see no change: export a function`,
+  );
 }
 
 /** Requires other files, and makes constants of what they export: read from there at each use it would cost more. */
