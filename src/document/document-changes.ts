@@ -1,7 +1,7 @@
 /** The documents of a JsonMap as they come. */
 
+import { pauseFor } from "../sync/deadline.ts";
 import type { Changes, ChangesOptions } from "../sync/notifier.ts";
-import { timers } from "../sys/builtin.ts";
 
 /** Where the documents come from. */
 export interface ChangeSource<T> {
@@ -97,7 +97,6 @@ async function appearance<T>(
     signal.throwIfAborted();
     const commits = source.commits(options);
     if (commits !== undefined) return commits;
-    const pause = timers().setTimeout(LOOK_EVERY_MS, undefined, { signal });
-    await pause.catch(() => signal.throwIfAborted());
+    await pauseFor(LOOK_EVERY_MS, signal);
   }
 }

@@ -16,7 +16,7 @@ import type { Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { SegmentFile } from "../segment/segment-file.ts";
 import { type WaitForFileOptions, waitForFile } from "../segment/wait-for-file.ts";
-import { checkSignal, checkSpin, checkTimeout, Deadline } from "../sync/deadline.ts";
+import { after, checkSignal, checkSpin, checkTimeout, Deadline } from "../sync/deadline.ts";
 import type { ChangesOptions, SpinOptions } from "../sync/notifier.ts";
 import { LOCK_OPTIONS, type LockOptions } from "../sync/rw-lock.ts";
 import { checkMode } from "../sys/arguments.ts";
@@ -661,15 +661,15 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
     const tooLate = new AbortController();
     const either = signal === undefined ? tooLate.signal : AbortSignal.any([signal, tooLate.signal]);
     await using changes = this.changes({ signal: either, initial: true });
-    const timer = Number.isFinite(limitMs)
-      ? setTimeout(giveUp, limitMs, tooLate, this.path, limitMs)
+    const callOff = Number.isFinite(limitMs)
+      ? after(limitMs, () => giveUp(tooLate, this.path, limitMs))
       : undefined;
     try {
       const turn = await changes.next();
       if (turn.done) throw new ClosedError(`the JsonMap of '${this.path}' was closed`);
       return turn.value;
     } finally {
-      clearTimeout(timer);
+      callOff?.();
     }
   }
 

@@ -3,13 +3,10 @@ import * as asyncHooksModule from "node:async_hooks";
 import * as fsModule from "node:fs";
 import * as osModule from "node:os";
 import * as pathModule from "node:path";
-import * as timersModule from "node:timers/promises";
 
 export const fs = (): typeof fsModule => fsModule;
 
 export const os = (): typeof osModule => osModule;
-
-export const timers = (): typeof timersModule => timersModule;
 
 export const path = (): typeof pathModule => pathModule;
 

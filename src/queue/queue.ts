@@ -17,7 +17,7 @@ import { classPlace, ownersPath, type Place } from "../segment/place.ts";
 import { Segment } from "../segment/segment.ts";
 import { WAIT_FOR_FILE_OPTIONS, waitForFile } from "../segment/wait-for-file.ts";
 import { checkTimeout, Deadline, sleepMs } from "../sync/deadline.ts";
-import { fromMilliseconds, nowMs, realtime } from "../sys/clock.ts";
+import { fromMilliseconds, monotonicMs, nowMs, realtime } from "../sys/clock.ts";
 import { resized } from "./freeze.ts";
 import { Job, type JobEnd, type JobOwner, type JobPlace } from "./job.ts";
 import {
@@ -669,7 +669,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** Looks for what could make room, or jobs: whether to look once more. */
   #hasGivenBack(): boolean {
-    const now = performance.now();
+    const now = monotonicMs();
     if (now - this.#recoveredAt < RECOVER_EVERY_MS) return false;
     this.#recoveredAt = now;
     return this.#isBeingReplaced ? this.#moveOver() : this.#giveBack() > 0;

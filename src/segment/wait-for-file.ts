@@ -1,8 +1,7 @@
 /** Waiting for a file that another process makes. */
 import { checkOptions } from "../errors/check-options.ts";
 import { FileMissingError, WaitTimeoutError } from "../errors/errors.ts";
-import { checkMilliseconds, checkSignal, Deadline } from "../sync/deadline.ts";
-import { timers } from "../sys/builtin.ts";
+import { checkMilliseconds, checkSignal, Deadline, pauseFor } from "../sync/deadline.ts";
 
 /** How long to wait for a file. @example await Reader.open(Robot, { dir, waitMs: 5000 }) */
 export interface WaitForFileOptions {
@@ -40,8 +39,7 @@ export async function waitForFile<T>(
       if (!(error instanceof FileMissingError)) throw error;
       if (deadline.leftMs === 0) throw tooLate(error, waitMs as number);
     }
-    const pause = timers().setTimeout(LOOK_EVERY_MS, undefined, { signal });
-    await pause.catch(() => signal?.throwIfAborted());
+    await pauseFor(LOOK_EVERY_MS, signal);
   }
 }
 

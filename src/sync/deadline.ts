@@ -137,6 +137,18 @@ function afterInFact(milliseconds: number, callback: () => void): () => void {
   };
 }
 
+/** Resolves after some milliseconds, as `after` counts them, or as soon as the signal is aborted. */
+export function pauseFor(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  const { promise, resolve } = withResolvers<void>();
+  const callOff = after(milliseconds, resolve);
+  const onAbort = (): void => {
+    callOff();
+    resolve();
+  };
+  signal?.addEventListener("abort", onAbort);
+  return promise.finally(() => signal?.removeEventListener("abort", onAbort));
+}
+
 /** Fake timers also freeze `performance.now()`, which otherwise counts nanoseconds. */
 function areTimersFake(): boolean {
   const before = performance.now();

@@ -7,9 +7,6 @@ export const fs = (): typeof import("node:fs") => process.getBuiltinModule("node
 
 export const os = (): typeof import("node:os") => process.getBuiltinModule("node:os");
 
-export const timers = (): typeof import("node:timers/promises") =>
-  process.getBuiltinModule("node:timers/promises");
-
 export const path = (): typeof import("node:path") => process.getBuiltinModule("node:path");
 
 export const asyncHooks = (): typeof import("node:async_hooks") =>
