@@ -20,6 +20,8 @@ export class NotFoundError extends Error {
 export interface Option {
   readonly type: "boolean" | "string";
   readonly short?: string;
+  /** May be given several times: the values, with commas between them. */
+  readonly multiple?: true;
   /** What a string stands for, in the help. @example "DIR" */
   readonly value?: string;
   readonly help: string;
@@ -79,9 +81,9 @@ export function parse(
   words: readonly string[],
 ): { args: readonly string[]; values: Values<typeof COMMON> } {
   const config = Object.fromEntries(
-    Object.entries<Option>({ ...options, ...COMMON }).map(([key, { type, short }]) => [
+    Object.entries<Option>({ ...options, ...COMMON }).map(([key, { type, short, multiple = false }]) => [
       key,
-      { type, ...(short !== undefined && { short }) },
+      { type, multiple, ...(short !== undefined && { short }) },
     ]),
   );
   try {
@@ -90,7 +92,7 @@ export function parse(
     const values = Object.fromEntries(
       Object.entries(parsed.values).map(([key, value]) => [
         key,
-        typeof value === "string" ? showMinus(value) : value,
+        typeof value === "boolean" ? value : [value].flat().map(String).map(showMinus).join(","),
       ]),
     );
     const isEnough = positionals.length >= count[0] && positionals.length <= count[1];

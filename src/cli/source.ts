@@ -7,7 +7,7 @@ import { NotFoundError } from "./command.ts";
 import { escapeText } from "./output.ts";
 
 export const SOURCE_HELP =
-  "SOURCE is a FILE, or MODULE#Class: a module and the struct class that it exports.";
+  "SOURCE is a FILE, a schema (the .json that layout --json prints), or MODULE#Class: a module and the struct class that it exports.";
 
 /** @example await loadClass("./structs.ts#Robot") @throws NotFoundError */
 export async function loadClass(source: string): Promise<StructClass<Struct>> {

@@ -4,6 +4,7 @@ import {
   chmodSync,
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   statSync,
@@ -11,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { hasTool } from "../support/tools.ts";
 import { jsonLines, makeFixtures, run } from "./fixtures.ts";
 
 // Each call starts a process, which takes its time on a busy machine.
@@ -195,6 +197,38 @@ describe("backup, diff, restore and rm", () => {
     expect((await run(["export", "c", robot, "-o", join(dir, "nowhere/x.h")])).err).toMatch(
       /^shmstruct: .*ENOENT/,
     );
+  });
+
+  test("a schema is exported as the file is that has it, and what is none is refused", async () => {
+    const [schema, none] = [join(dir, "schema.json"), join(dir, "none.json")];
+    writeFileSync(schema, (await run(["layout", "--json", robot])).out);
+    const { out } = await run(["export", "c", robot]);
+    expect((await run(["export", "c", schema])).out).toBe(out);
+    for (const text of ['{"name":"X","kind":"struct","fields":{"a":5}}', "{"]) {
+      writeFileSync(none, text);
+      const { code, err } = await run(["export", "c", none]);
+      expect([code, err]).toEqual([1, expect.stringContaining("has no schema of a struct")]);
+    }
+  });
+
+  test.skipIf(!hasTool("gcc"))("import takes several structs, directories and macros", async () => {
+    const header = join(dir, "several.h");
+    for (const name of ["one", "two"]) {
+      mkdirSync(join(dir, name), { recursive: true });
+      writeFileSync(join(dir, name, `${name}.h`), `#define ${name.toUpperCase()} 2\n`);
+    }
+    writeFileSync(
+      header,
+      '#include "one.h"\n#include "two.h"\nstruct a { int x[ONE][A]; };\nstruct b { int y[TWO][B]; };\nstruct c { int z; };\n',
+    );
+    const flags = ["-I", "one", "-I", "two", "-D", "A=3", "-D", "B=4"];
+    const { out, err } = await run(["import", header, ...flags, "--struct", "a", "--struct", "b"], {
+      cwd: dir,
+    });
+    expect(err).toBe("");
+    expect(out.match(/class \w+/g)).toEqual(["class a", "class b"]);
+    expect(out).toContain("array(c_int32, 2, 3)");
+    expect(out).toContain("array(c_int32, 2, 4)");
   });
 });
 

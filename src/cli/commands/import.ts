@@ -10,17 +10,30 @@ export const command: Command = define({
   args: "HEADER",
   count: [1, 1],
   details:
-    "Classes for the structs of a C header, or of a binary with BTF, as the compiler lays them out. Each has its C name.",
+    "Classes for the structs of a C header, or of a binary with BTF, as the compiler lays them out. Each has its C name. " +
+    "--struct, -I and -D may be given several times.",
   options: {
-    struct: { type: "string", value: "NAME,…", help: "only these (default: all that the header declares)" },
-    include: { type: "string", short: "I", value: "DIR,…", help: "where the header's includes are" },
-    define: { type: "string", short: "D", value: "NAME=V,…", help: "macros" },
+    struct: {
+      type: "string",
+      multiple: true,
+      value: "NAME,…",
+      help: "only these (default: all that the header declares)",
+    },
+    include: {
+      type: "string",
+      multiple: true,
+      short: "I",
+      value: "DIR,…",
+      help: "where the header's includes are",
+    },
+    define: { type: "string", multiple: true, short: "D", value: "NAME=V,…", help: "macros" },
     compiler: { type: "string", value: "CC", help: "gcc or clang (default: the first that is there)" },
     btf: { type: "boolean", help: "HEADER is a binary with a section .BTF" },
     output: { type: "string", short: "o", value: "FILE", help: "write there (default, and -: stdout)" },
   },
   examples: [
     "shmstruct import robot.h -o robot.ts",
+    "shmstruct import robot.h --struct robot --struct arm -I include -D WITH_ARM",
     "shmstruct import --btf --struct task_struct /sys/kernel/btf/vmlinux",
   ],
   run([header = ""], { struct, include, define: defines, compiler, btf, output }, out) {

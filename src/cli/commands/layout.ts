@@ -1,5 +1,8 @@
+import { existsSync, readFileSync } from "node:fs";
 import { layoutOf } from "../../struct/functions.ts";
 import type { StructSchema } from "../../struct/schema/schema.ts";
+import { parseSchemaJson } from "../../struct/schema/schema-json.ts";
+import { structFromSchema } from "../../struct/schema/schema-reader.ts";
 import { type Command, define, NotFoundError, TRUST } from "../command.ts";
 import { printLayout } from "../layout-table.ts";
 import { type OpenValues, openInspector } from "../open.ts";
@@ -24,10 +27,29 @@ export const command: Command = define({
   },
 });
 
-/** The layout that a source has: a class of a module, or a file. */
+/** The layout that a source has: a class of a module, a file of JSON, or a data file. */
 export async function schemaOfSource(source: string, trust: OpenValues): Promise<StructSchema> {
   if (source.includes("#")) return layoutOf(await loadClass(source));
+  const schema = schemaInFile(source);
+  if (schema !== undefined) return schema;
   using inspector = openInspector(source, trust);
   if (inspector.schema !== undefined) return inspector.schema;
   throw new NotFoundError(`'${escapeText(inspector.path)}' holds a ${inspector.kind} without a struct`);
+}
+
+/** The schema that a file of JSON holds, as `layout --json` prints it; undefined for any other file. */
+function schemaInFile(path: string): StructSchema | undefined {
+  if (!path.endsWith(".json") || !existsSync(path)) return undefined;
+  const bytes = readFileSync(path);
+  // Data files begin with data, also those of documents.
+  if (!bytes.toString("latin1", 0, 64).trimStart().startsWith("{")) return undefined;
+  try {
+    const schema = parseSchemaJson(bytes) as StructSchema;
+    structFromSchema(schema);
+    return schema;
+  } catch (error) {
+    throw new NotFoundError(
+      `'${escapeText(path)}' has no schema of a struct: ${escapeText(error instanceof Error ? error.message : String(error))}`,
+    );
+  }
 }
