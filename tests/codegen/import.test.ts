@@ -481,6 +481,7 @@ test.skipIf(!hasTool("gcc"))(
   () => {
     using dir = temporaryDirectory();
     const header = join(dir.path, "e.h");
+    const nothing = `${header}: it defines no struct, union or enum`;
     const contents = {
       "nothing at all": "",
       "a prototype": "int f(int);",
@@ -491,14 +492,14 @@ test.skipIf(!hasTool("gcc"))(
     };
     for (const [what, text] of Object.entries(contents)) {
       writeFileSync(header, text);
-      for (const compiler of ["gcc", "clang"].filter(hasTool))
-        expect(() => importHeader(header, { compiler }), what).toThrow(
-          `${header}: it defines no struct, union or enum`,
-        );
+      expect(() => importHeader(header, { compiler: "gcc" }), what).toThrow(nothing);
       expect(() => importHeader(header, { structs: ["a"], compiler: "gcc" }), what).toThrow(
         "it declares no complete struct or union a",
       );
     }
+    // Each compiler tells in its own way what is included.
+    writeFileSync(header, contents["an include"]);
+    if (hasTool("clang")) expect(() => importHeader(header, { compiler: "clang" })).toThrow(nothing);
     writeFileSync(header, "enum only { ONE = 1 };");
     expect(importHeader(header, { compiler: "gcc" }).text).toContain("export const only = { ONE: 1 }");
     writeFileSync(header, "#define LIMIT 3\nint f(int);");
