@@ -47,6 +47,8 @@ export interface Suite {
   readonly honest: string;
   /** What it costs while nothing happens. */
   readonly idle: string;
+  /** Its cases are one thread each, timed by what that thread works: in a quick run two of them run at once. */
+  readonly isTimedByOwnWork?: true;
   readonly cases: Readonly<Record<string, Case>>;
   /** Peers that are no JavaScript of ours; `dir` is theirs while the suite runs. */
   readonly programs?: (dir: string) => Readonly<Record<string, Program>>;
@@ -69,11 +71,11 @@ export interface Figure {
 }
 
 /** Warm-up goes on until this long nothing has become faster: the JIT takes its time, and on a busy machine more. */
-const SETTLED_MS = isQuick ? 60 : 300;
-const WARM_UP_MAX_MS = isQuick ? 500 : 4000;
+const SETTLED_MS = isQuick ? 40 : 300;
+const WARM_UP_MAX_MS = isQuick ? 250 : 4000;
 /** Long enough to pay for its garbage, short enough that an interruption spoils only some of them. */
 const WINDOW_NS = 20e6;
-const WINDOWS = isQuick ? 3 : 9;
+const WINDOWS = isQuick ? 2 : 9;
 /** The clock is looked at about this often, as that takes its time too. */
 const BATCH_NS = 200e3;
 

@@ -152,7 +152,7 @@ ${Object.entries(about)
 How to read the tables: each case runs in a process of its own, and the processes of a table take turns, round after round, the
 rounds of all tables spread over the whole time. Each case runs twice; the time that is left goes to the rows whose rounds differ most. A ratio is taken within each round; the table gives the median and, in parentheses, the
 least and the most of all rounds. "Times" is our time in
-times of the peer's, "times faster" the other way round. What one thread does alone (rows 1 to 8) is timed by the clock of its own
+times of the peer's, "times faster" the other way round. What one thread does alone (rows 1 to 8, and the classes of row 12) is timed by the clock of its own
 work, so that a busy machine adds little; what takes several processes (from row 9 on) by the clock on the wall, and is best measured
 on a quiet one. ${aims.filter(Boolean).length} of ${aims.length} aims are met.
 

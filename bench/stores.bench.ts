@@ -281,6 +281,7 @@ const names = Object.keys(kinds);
 const suite: Suite = {
   title: "Stores, and arrays that are only read",
   file: import.meta.filename,
+  isTimedByOwnWork: true,
   honest:
     "each case has a process of its own; what the last store left, or the sum, is compared with the right result. Ours checks each value, by hand nothing is checked. A fresh view sees, and shows at once, what other processes store.",
   idle: "nothing.",

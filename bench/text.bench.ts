@@ -219,6 +219,7 @@ const kinds = Object.keys(texts) as Kind[];
 const suite: Suite = {
   title: `Text in chars(${SIZE})`,
   file: import.meta.filename,
+  isTimedByOwnWork: true,
   honest:
     "two texts take turns, the length of what is read and bytes of what was written are summed up and compared with the right sum. Ours checks for lone surrogates, NUL and length first; by hand nothing is checked.",
   idle: "nothing: text is read and written where the call is made.",

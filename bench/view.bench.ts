@@ -248,6 +248,7 @@ const LIBRARY_FLOOR =
 const suite: Suite = {
   title: "Fields through views",
   file: import.meta.filename,
+  isTimedByOwnWork: true,
   honest:
     "every load reads what was stored since its last turn, sums are compared with the right result, and every case has a process of its own. Ours checks each value it stores; by hand nothing is checked.",
   idle: "nothing: a view is an object, without a thread, a timer or a system call of its own.",

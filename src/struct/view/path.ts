@@ -1,7 +1,7 @@
 /** Dotted paths into a struct: `"multi_pts.multi_points.3.x"`. */
 import { show } from "../../errors/show.ts";
 import { type FieldType, StructType } from "../declare/composite.ts";
-import { type CType, isNumeric, type TypedArray, typedArrays } from "../declare/types.ts";
+import { type CType, isNumeric, isScalar, type TypedArray, typedArrays } from "../declare/types.ts";
 import { type Layout, layoutOfClass, sizeOfType, typeName } from "../layout/layout.ts";
 import { TRACKED } from "../memory/memory.ts";
 import { at, itHas, rangeRefusal, seenFrom } from "../validation-error.ts";
@@ -29,10 +29,12 @@ const MAX_KNOWN = 10_000;
  * @throws TypeError for a member that does not exist, RangeError for an index beyond its array
  */
 export function resolvePath(layout: Layout, path: string): ResolvedPath {
-  const known = resolved.get(layout) ?? new Map<string, ResolvedPath>();
+  const known = resolved.get(layout);
+  return known?.get(path) ?? resolveNew(layout, path, known ?? new Map<string, ResolvedPath>());
+}
+
+function resolveNew(layout: Layout, path: string, known: Map<string, ResolvedPath>): ResolvedPath {
   resolved.set(layout, known);
-  const hit = known.get(path);
-  if (hit !== undefined) return hit;
   const result = resolve(layout, path);
   if (known.size >= MAX_KNOWN) known.clear();
   known.set(path, result);
@@ -100,7 +102,9 @@ function child(node: unknown, step: string | number): unknown {
 /** The value at a path of a view. */
 export function getPath(view: object, { steps }: ResolvedPath): unknown {
   try {
-    return steps.reduce<unknown>(child, view);
+    let value: unknown = view;
+    for (let i = 0; i < steps.length; i++) value = child(value, steps[i] as string | number);
+    return value;
   } catch (error) {
     throw fromRoot(view, steps, error);
   }
@@ -109,6 +113,7 @@ export function getPath(view: object, { steps }: ResolvedPath): unknown {
 /** The value at a path of a view as a plain copy; an array of numbers as a typed array, copied as memory is. */
 export function plainPath(view: object, path: ResolvedPath): unknown {
   const value = getPath(view, path);
+  if (isScalar(path.type)) return value;
   try {
     const numbers = copyOfNumbers(path.type, value);
     if (numbers !== undefined) return numbers;
