@@ -127,7 +127,7 @@ describe.each([...CONTENTS])("$name", (content) => {
       await Bun.sleep(NOTICED_MS);
       expect([reader.newest(), writer.newest()]).toEqual([9, 9]);
       writer.advance();
-      await within(30_000, turn);
+      await within(120_000, turn);
       expect([reader.newest(), reader.peek()]).toEqual([10, 10]);
       await changes.return?.();
     },
@@ -142,10 +142,10 @@ describe.each([...CONTENTS])("$name", (content) => {
       const changes = reader.changes();
       for (let i = 0; i < rounds(1); i++) {
         writer.commit(1);
-        await within(30_000, changes.next());
+        await within(120_000, changes.next());
         copyFileSync(bench.dataPath, join(bench.dir, "copy"));
         writer.commit(2);
-        await within(30_000, changes.next());
+        await within(120_000, changes.next());
         const version = reader.version;
         // As cp(1) does: O_TRUNC, then the bytes.
         Bun.spawnSync(["cp", join(bench.dir, "copy"), bench.dataPath]);
@@ -155,7 +155,7 @@ describe.each([...CONTENTS])("$name", (content) => {
         const next = content.isCounter ? 2 : 3;
         writer.commit(next);
         expect(writer.version).toBe(version);
-        await within(30_000, turn);
+        await within(120_000, turn);
         expect([reader.newest(), reader.peek()]).toEqual([next, next]);
       }
       await changes.return?.();
@@ -182,10 +182,10 @@ describe.each([...CONTENTS])("$name", (content) => {
           : [[first, second] as const, [second, first] as const])
           one.hold(() => expect(() => other.commit(2, { timeoutMs: 0 })).toThrow(DeadlockError));
         first.commit(3);
-        await within(30_000, turn);
+        await within(120_000, turn);
         const next = changes.next();
         second.commit(4);
-        await within(30_000, next);
+        await within(120_000, next);
         expect([reader.newest(), first.newest()]).toEqual([4, 4]);
         expect(bench.files()).toEqual(bench.ownFiles());
         await changes.return?.();

@@ -75,7 +75,7 @@ describe.each([...CONTENTS])("$name", (content) => {
   ): Child => new Child([STRAIN, content.name, action, bench.dir, ...args.map(String)], options);
 
   /** Its last line, of a program that is to end well. */
-  async function outcome(child: Child, timeoutMs = 60_000): Promise<string> {
+  async function outcome(child: Child, timeoutMs = 120_000): Promise<string> {
     using _ = child;
     const line = await child.line(timeoutMs);
     expect([line, await child.end()]).toEqual([line, 0]);

@@ -115,7 +115,7 @@ export class Child implements Disposable {
   }
 
   /** The next line. @throws Error when it ends before, or says nothing in time */
-  async line(timeoutMs = 60_000): Promise<string> {
+  async line(timeoutMs = 120_000): Promise<string> {
     const late = Bun.sleep(timeoutMs).then(() => "late" as const);
     const turn = await Promise.race([this.#lines.next(), late]);
     if (turn !== "late" && !turn.done) return turn.value;
@@ -134,7 +134,7 @@ export class Child implements Disposable {
   }
 
   /** Waits for its end, and returns its exit code or its signal. @throws Error when it does not end in time */
-  async end(timeoutMs = 60_000): Promise<number | string> {
+  async end(timeoutMs = 120_000): Promise<number | string> {
     const late = Bun.sleep(timeoutMs).then(() => "late" as const);
     const ended = await Promise.race([this.process.exited, late]);
     if (ended !== "late") return this.process.signalCode ?? ended;
@@ -172,7 +172,7 @@ export async function within<T>(timeoutMs: number, promise: Promise<T>): Promise
 }
 
 /** Looks again and again, as deleted files are noticed within 100 ms only. */
-export async function eventually(isSo: () => boolean, timeoutMs = 30_000): Promise<void> {
+export async function eventually(isSo: () => boolean, timeoutMs = 120_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!isSo()) {
     if (performance.now() > end) throw new Error(`not so within ${timeoutMs} ms: ${isSo}`);

@@ -24,11 +24,11 @@ class Thread implements Disposable {
   }
 
   said(): Promise<string> {
-    return within(60_000, this.#said.promise);
+    return within(120_000, this.#said.promise);
   }
 
   ended(): Promise<void> {
-    return within(60_000, this.#ended);
+    return within(120_000, this.#ended);
   }
 
   async terminate(): Promise<void> {
