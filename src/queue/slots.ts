@@ -175,6 +175,8 @@ export class Slots {
   readonly #mask: number;
   readonly #first: number;
   readonly #stride: number;
+  /** The word behind the last slot. The looks for the dead go from slot to slot by hand: they are rare, so their code is cold, and a generator's turns take twice as long. */
+  readonly #end: number;
   readonly #hasLease: boolean;
   readonly #maxAttempts: number;
   readonly #payloads: (Uint8Array | undefined)[] = [];
@@ -198,6 +200,7 @@ export class Slots {
     this.#mask = geometry.slots - 1;
     this.#first = wordOf(geometry.firstByteOffset);
     this.#stride = wordOf(geometry.strideBytes);
+    this.#end = this.#first + geometry.slots * this.#stride;
     this.#ticketHigh = ticketHigh;
     const { leaseMs, maxAttempts } = this.limits;
     this.#hasLease = leaseMs > 0;
@@ -329,7 +332,8 @@ export class Slots {
 
   /** The slots of jobs that have used up their attempts and whose time has come. */
   *usedUp(): Generator<number> {
-    for (const slot of this) if (this.isUsedUp(this.#read(slot)) && this.#isDue(slot)) yield slot;
+    for (let slot = this.#first; slot < this.#end; slot += this.#stride)
+      if (this.isUsedUp(this.#read(slot)) && this.#isDue(slot)) yield slot;
   }
 
   /** Takes a job from its worker, who finds out when it ends it. */
@@ -471,7 +475,7 @@ export class Slots {
 
   /** All slots, by the word at which each begins. */
   *[Symbol.iterator](): Iterator<number> {
-    for (let i = 0; i < this.slots; i++) yield this.#first + i * this.#stride;
+    for (let slot = this.#first; slot < this.#end; slot += this.#stride) yield slot;
   }
 
   counts(): SlotCounts {
@@ -506,7 +510,7 @@ export class Slots {
   /** The owners that slots name, this one excepted. */
   namedOwners(): Set<number> {
     const owners = new Set<number>();
-    for (const slot of this) {
+    for (let slot = this.#first; slot < this.#end; slot += this.#stride) {
       const owner = ownerOf(this.#read(slot));
       if (owner !== 0 && owner !== FROZEN && owner !== this.owner) owners.add(owner);
     }
@@ -520,7 +524,7 @@ export class Slots {
    */
   bury(owner: number, isHeld: (slot: number, word: number) => boolean = () => false): number {
     let count = 0;
-    for (const slot of this) {
+    for (let slot = this.#first; slot < this.#end; slot += this.#stride) {
       const word = this.#read(slot);
       if (ownerOf(word) !== owner || isHeld(slot, word)) continue;
       if (stateOf(word) === TAKEN) this.#clearTaken(slot);
