@@ -201,25 +201,31 @@ export interface ArrayOptions {
 }
 
 /**
- * A C array, `type[n]` or `type[n][m]…`; without a length a flexible array member (`type[]`, last in its struct), which
- * has as many elements as the memory behind the struct holds, or as another member says.
- *
- * Numbers come back as the typed array over the same memory (`Int32Array` for c_int32 …), or as a read-only or
- * checked `CArray` where a raw typed array is impossible (read-only map, other byte order, packed); structs as a
- * `StructArray`; several dimensions as a `CArray` of rows. As ctypes' `type * n`, and C's arrays.
- * @param dims elements in each dimension, outermost first (0: GNU C's `type[0]`, which takes no bytes); or options of a
- * flexible array
- * @throws RangeError for a length that is no whole number from 0 on, StructDefinitionError for what is no type, for
- * elements that are flexible themselves and for a count that is no member's name
- * @example @field(array(c_float, 3)) position!: Float32Array
- * @example @field(array(chars(16), 8)) names!: CArray<string>
- * @example @field(array(c_double, 4, 4)) matrix!: CArray<Float64Array>
+ * A flexible array member, `type[]`, last in its struct, which has as many elements as another member says.
+ * @param options which member
+ * @throws StructDefinitionError for what is no type, for elements that are flexible themselves and for a count that is no
+ * member's name
  * @example @field(array(Sample, { count: "n" })) samples!: StructArray<Sample>
  */
 export function array<C extends FieldType | StructClass>(
   type: C,
   options: ArrayOptions,
 ): ArrayType<NestedArrayOf<C, []>>;
+/**
+ * A C array, `type[n]` or `type[n][m]…`; without a length a flexible array member (`type[]`, last in its struct), which
+ * has as many elements as the memory behind the struct holds.
+ *
+ * Numbers come back as the typed array over the same memory (`Int32Array` for c_int32 …), or as a read-only or
+ * checked `CArray` where a raw typed array is impossible (read-only map, other byte order, packed); structs as a
+ * `StructArray`; several dimensions as a `CArray` of rows. As ctypes' `type * n`, and C's arrays.
+ * @param dims elements in each dimension, outermost first (0: GNU C's `type[0]`, which takes no bytes)
+ * @throws RangeError for a length that is no whole number from 0 on, StructDefinitionError for what is no type and for
+ * elements that are flexible themselves
+ * @example @field(array(c_float, 3)) position!: Float32Array
+ * @example @field(array(chars(16), 8)) names!: CArray<string>
+ * @example @field(array(c_double, 4, 4)) matrix!: CArray<Float64Array>
+ * @example @field(array(Sample)) samples!: StructArray<Sample>   // last member: struct Sample samples[]
+ */
 export function array<C extends FieldType | StructClass, const Dims extends readonly number[]>(
   type: C,
   ...dims: Dims

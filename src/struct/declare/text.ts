@@ -53,18 +53,23 @@ export const isOpenText = (type: CType<unknown>): type is OpenText =>
   (type as Partial<OpenText>).open === true;
 
 /**
- * `char[size]` as text up to the first NUL, in UTF-8 unless told otherwise; without a size a flexible `char[]`, last
- * in its struct, which ends at its NUL or where the memory ends.
- * Text that fills the field to its last byte has no NUL, as in C and ctypes; the bytes behind the text are zeroed (of a
- * flexible one only the NUL is stored). Longer text is refused (never cut), and so are a NUL inside it and lone
- * surrogates. Bytes that are not valid in the encoding read as U+FFFD. UTF-16 is aligned to 2 bytes, as `char16_t` is.
+ * A flexible `char[]` as text, last in its struct, which ends at its NUL or where the memory ends. Of the bytes behind the text
+ * only the NUL is stored. All else is as for `chars(size)`.
+ * @param options.encoding `"utf8"` unless given, `"latin1"` (a byte a character), or `"utf16le"` (two bytes a unit)
+ * @throws TypeError for an option or encoding there is not
+ * @example @field(chars()) name!: string   // last member: char name[]
+ */
+export function chars(options?: { encoding?: TextEncoding | undefined }): CType<string>;
+/**
+ * `char[size]` as text up to the first NUL, in UTF-8 unless told otherwise.
+ * Text that fills the field to its last byte has no NUL, as in C and ctypes; the bytes behind the text are zeroed. Longer
+ * text is refused (never cut), and so are a NUL inside it and lone surrogates. Bytes that are not valid in the encoding read as
+ * U+FFFD. UTF-16 is aligned to 2 bytes, as `char16_t` is.
  * @param size bytes (not characters) of the field
  * @param options.encoding `"utf8"` unless given, `"latin1"` (a byte a character), or `"utf16le"` (two bytes a unit)
  * @throws TypeError for an option or encoding there is not, RangeError for a size that is not one
  * @example @field(chars(32)) name!: string
- * @example @field(chars()) name!: string   // last member: char name[]
  */
-export function chars(options?: { encoding?: TextEncoding | undefined }): CType<string>;
 export function chars(size: number, options?: { encoding?: TextEncoding | undefined }): CType<string>;
 export function chars(
   sizeOrOptions?: number | { encoding?: TextEncoding | undefined },
