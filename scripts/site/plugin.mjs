@@ -7,9 +7,9 @@ import { Converter, PageEvent, ReflectionKind } from "typedoc";
  */
 const FIRST_LINES = {
   ts: 'import { a } from "b";\n@field(c_int32) x!: number;',
-  c: '#include <stdio.h>\nint main(void) { return 0; }',
+  c: "#include <stdio.h>\nint main(void) { return 0; }",
   python: 'from a import b\nprint("x")',
-  sh: 'cd a && bun init -y',
+  sh: "cd a && bun init -y",
   json: '{ "a": 1 }',
 };
 const TIMES = 3;
