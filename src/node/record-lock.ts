@@ -7,7 +7,8 @@
  *
  * Where other work keeps the pool busy, a call may take the lock after it was given up: the next attempt finds it taken. If none comes, the
  * call's callback gives it back, or the next look at the queue, which a program does that never comes back to its event loop.
- * They are locks of the process: closing any descriptor of the lock file gives them up. That costs turns, nothing else.
+ * They are locks of the process: two roles in one process may take each other's place in the queue, and closing any descriptor of the lock
+ * file gives the place up. Both cost turns, nothing else.
  */
 
 import { sleepMs } from "../sync/deadline.ts";
