@@ -19,7 +19,7 @@ const number = (value: number): string => (value >= 100 ? value.toFixed(0) : val
 function inTimes(ratio: Spread, { aim }: Row): string {
   const faster = aim === undefined ? ratio.median < 0.5 : "atLeast" in aim;
   if (!faster) return `${range(ratio)} times`;
-  if (aim !== undefined) return `${range(ratio)} times faster`;
+  if (aim !== undefined) return `${range(ratio)} times ${ratio.median < 1 ? "as fast" : "faster"}`;
   const turned = { median: 1 / ratio.median, least: 1 / ratio.most, most: 1 / ratio.least };
   return `${range(turned)} times faster`;
 }
