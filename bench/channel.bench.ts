@@ -5,15 +5,26 @@ import { type MessageInfo, Publisher, Subscriber } from "../src/channel/index.ts
 import { MessageQueue, O_CREAT } from "../src/posix/index.ts";
 import { realtime } from "../src/sys/clock.ts";
 import { now, pause } from "./clock.ts";
-import { alone, type Case, type Metrics, median, quantile, type Row, type Suite, timed } from "./harness.ts";
+import {
+  alone,
+  type Case,
+  isQuick,
+  type Metrics,
+  median,
+  quantile,
+  type Row,
+  type Suite,
+  timed,
+} from "./harness.ts";
 import { boostProgram, cProgram, iceoryxProgram, inTempDir, stayOn } from "./prepare.ts";
 
 const BYTES = 64;
 const LARGE = 6 << 20;
-const ROUNDS = 20_000;
+const ROUNDS = isQuick ? 4000 : 20_000;
 /** The first ones find code that is not compiled yet. */
-const WARM_UP = 20_000;
-const SOCKET_ROUNDS = 3000;
+const WARM_UP = isQuick ? 8000 : 20_000;
+const SOCKET_ROUNDS = isQuick ? 500 : 3000;
+const SOCKET_WARM_UP = isQuick ? 300 : 1000;
 /** Echoes answer for as long as this file's parent asks. */
 const SPIN = { timeoutMs: 10_000, spinMs: 10_000 } as const;
 
@@ -177,7 +188,7 @@ const asleep: Case = () =>
     await isReady(child);
     const message = new Uint8Array(BYTES).fill(1);
     const messages = back.messages();
-    const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+    const metrics = await echo(SOCKET_ROUNDS, SOCKET_WARM_UP, () => {
       const next = messages.next();
       there.send(message);
       return next;
@@ -194,7 +205,7 @@ const socket: Case = () =>
     await isReady(child);
     const connection = await Bun.connect({ unix: path, socket: { data: () => answered() } });
     const message = new Uint8Array(BYTES).fill(1);
-    const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+    const metrics = await echo(SOCKET_ROUNDS, SOCKET_WARM_UP, () => {
       const { promise, resolve } = Promise.withResolvers<void>();
       answered = resolve;
       connection.write(message);
@@ -209,7 +220,7 @@ const processSend: Case = async () => {
   const child = peer("ipc", [], () => answered());
   await isReady(child);
   const message = [...new Uint8Array(BYTES).fill(1)];
-  const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+  const metrics = await echo(SOCKET_ROUNDS, SOCKET_WARM_UP, () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     answered = resolve;
     child.send(message);
@@ -228,7 +239,7 @@ const broadcast: Case = async () => {
   there.channel.onmessage = () => answered();
   await promise;
   const message = new Uint8Array(BYTES).fill(1);
-  const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+  const metrics = await echo(SOCKET_ROUNDS, SOCKET_WARM_UP, () => {
     const turn = Promise.withResolvers<void>();
     answered = turn.resolve;
     there.channel.postMessage(message);
@@ -247,7 +258,7 @@ const posix: Case = async () => {
   const child = peer("mq", [name]);
   await isReady(child);
   const message = new Uint8Array(BYTES).fill(1);
-  const metrics = await echo(SOCKET_ROUNDS, 1000, () => {
+  const metrics = await echo(SOCKET_ROUNDS, SOCKET_WARM_UP, () => {
     there.send(message);
     back.receive();
   });
@@ -284,7 +295,7 @@ const publishingTo = (role: "poll" | "pace" | "sleep", subscribers: number): Cas
         for (let i = 0; i < 1000; i++) publisher.send(message);
       };
       const { ns } = await timed(1000, thousand);
-      const windows = Array.from({ length: 9 }, () => {
+      const windows = Array.from({ length: isQuick ? 3 : 9 }, () => {
         const start = processTime();
         for (let i = 0; i < 300; i++) thousand();
         return (processTime() - start) / 300_000;

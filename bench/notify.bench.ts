@@ -25,7 +25,7 @@ import { cProgram, inTempDir, stayOn } from "./prepare.ts";
 const MESSAGES = isQuick ? 200 : 1000;
 /** The first ones find code that is not compiled yet. */
 const WARM_UP = isQuick ? 200 : 1500;
-const IDLE_MS = 1000;
+const IDLE_MS = isQuick ? 300 : 1000;
 
 /** Collects how long messages took, and resolves when there are enough. */
 class Delays {

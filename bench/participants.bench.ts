@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import { DemoMmapStructure } from "../demo/demo-struct.ts";
 import { Editor, Manager } from "../src/index.ts";
-import { alone, type Case, type Metrics, Missing, median, type Suite, timed } from "./harness.ts";
+import { alone, type Case, isQuick, type Metrics, Missing, median, type Suite, timed } from "./harness.ts";
 import { cProgram, inTempDir, pythonProgram } from "./prepare.ts";
 
 const TURNS = 500;
-const RUNS = 5;
+const RUNS = isQuick ? 3 : 5;
 
 const makeFile = (dir: string): string => {
   using manager = new Manager(DemoMmapStructure, { dir, create: true });

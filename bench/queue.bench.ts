@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { MessageQueue, O_CREAT } from "../src/posix/index.ts";
 import { Queue } from "../src/queue/index.ts";
 import { now } from "./clock.ts";
-import { alone, type Case, type Metrics, Missing, median, type Suite, timed } from "./harness.ts";
+import { alone, type Case, isQuick, type Metrics, Missing, median, type Suite, timed } from "./harness.ts";
 import { boostProgram, cProgram, hasPackage, inTempDir } from "./prepare.ts";
 
 const BYTES = 64;
@@ -175,7 +175,7 @@ const bullmq: Case = () =>
 
 const PRODUCERS = 4;
 const WORKERS = 4;
-const JOBS = 50_000;
+const JOBS = isQuick ? 10_000 : 50_000;
 /** A job that begins with 0 ends a worker. */
 const LAST = new Uint8Array(BYTES);
 

@@ -13,7 +13,7 @@ export type CReturn = "ptr" | "i32" | "i64" | "void";
 export interface CFunction {
   readonly args: readonly CArgument[];
   readonly returns: CReturn;
-  /** Its callers give it constants and memory of their own only: no gate, which would take longer than the shortest calls. */
+  /** Its callers give it constants, and descriptors and memory of their own: no gate, which is a part of what the shortest calls take. */
   readonly isTrusted?: true;
 }
 

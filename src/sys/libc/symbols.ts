@@ -107,7 +107,7 @@ export const libc = lazily({
   // int ftruncate(int fd, off_t length);
   ftruncate: { args: ["i32", "i64"], returns: "i32" },
   // off_t lseek(int fd, off_t offset, int whence);
-  lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
+  lseek: { args: ["i32", "i64", "i32"], returns: "i64", isTrusted: true },
   // ssize_t pread(int fd, void *buf, size_t count, off_t offset);
   pread: { args: ["i32", "ptr", "u64", "i64"], returns: "i64" },
   // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
@@ -119,7 +119,7 @@ export const libc = lazily({
   // int madvise(void *addr, size_t length, int advice);
   madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
   // int flock(int fd, int operation);
-  flock: { args: ["i32", "i32"], returns: "i32" },
+  flock: { args: ["i32", "i32"], returns: "i32", isTrusted: true },
   // int fcntl(int fd, int cmd, ... /* struct flock * */);
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
   // int rename(const char *oldpath, const char *newpath);
