@@ -466,14 +466,14 @@ const row = (what: string, ours: string, other: string, aim?: Row["aim"]): Row =
 });
 
 const ASLEEP_FLOOR =
-  "both ends wait in their event loops, which cannot sleep on a futex: a thread does, and wakes the loop, so each way has two wakes where a socket has one. One wake takes programs in C the time of the row of the floor; what a thread and an event loop take by hand stands in the table of row 9.";
+  "both ends wait in their event loops, which the kernel wakes (io_uring: one wake, as a socket's; locking.md has the wake alone beside a socket's). What remains is the message: written into the ring and copied out of it, and the promises of an async iteration. One wake takes programs in C the time of the row of the floor; what a thread and an event loop take by hand stands in the table of row 9.";
 
 const suite: Suite = {
   title: "Messages between processes: channels",
   file: import.meta.filename,
   honest:
     "64 bytes there and back again between two processes, each on a processor of its own; half of it is one way. Ours are written into the ring and copied out of it. BroadcastChannel is between two threads. Of subscribers that poll without a pause one asks for the publisher's lines at every look and 200 in turns on one processor as often together, but each for others: so 200 may cost the publisher less than 1, and those that poll every ms are the better comparison.",
-  idle: "nothing; a subscriber that waits is a thread that sleeps in the kernel.",
+  idle: "nothing; a subscriber that waits is a request that sleeps in the kernel, or a thread.",
   cases: {
     [SPINNING]: spinning,
     "such slots by hand, both spin": spinningByHand,

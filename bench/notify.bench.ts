@@ -185,7 +185,7 @@ const commits = (waits: boolean): Case => {
 };
 
 const FLOOR =
-  "waking a process that sleeps takes a C program the time of the row of the floor, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() needs two wakes, as Bun's event loop cannot sleep on a futex: a thread does, and wakes the loop; by hand that takes the time of the row of the floor of a futex. A FIFO per waiter saves one of the two (its row) and is not used: locking.md says what it costs instead, and that of all ways to wake Bun's event loop by a descriptor a bare socket is the fastest, so that nothing which commits before and copies afterwards is ahead of one (`bun bench/wakes.ts`).";
+  "waking a process that sleeps takes a C program the time of the row of the floor, and that is nearly all of what a socket takes: no way to wake can be twice as fast as a socket, only a receiver that does not sleep (`spinMs`). changes() has the kernel wake the event loop (io_uring: one wake; where that is forbidden a thread does, which takes two, and by hand the time of the row of the floor of a futex). What remains beside a socket is the transaction before, the look whether the file is the current one, and the copy afterwards: locking.md has the times of these parts, and says that of all ways to wake Bun's event loop by a descriptor a bare socket is the fastest, so that nothing which commits before and copies afterwards is ahead of one (`bun bench/wakes.ts`).";
 
 const SPIN_FLOOR =
   "one commit in a hundred meets what Bun does beside: collecting garbage, compiling, other threads. A median store to a C program that looks takes the time of the row below.";
@@ -209,7 +209,7 @@ const suite: Suite = {
   file: import.meta.filename,
   honest:
     "the sender is another process, which writes the time into what it sends, about once a millisecond; both look at the same clock, and each has a processor of its own (else the scheduler decides whether a wake is near or far). Each of ours is a whole transaction under the lock, and a consistent copy on the other side.",
-  idle: "a thread sleeps in the kernel (futex); of several that sleep for one file, one watches every 8 ms that no wake was lost. With spinMs a whole core is busy for that long after each commit, then the thread sleeps. The figures above are all that a waiting process costs, Bun's own included.",
+  idle: "a request sleeps in the kernel (io_uring), or a thread (futex); of several that sleep for one file, one watches every 8 ms that no wake was lost. With spinMs a whole core is busy for that long after each commit, then it sleeps. The figures above are all that a waiting process costs, Bun's own included.",
   cases: {
     [DEFAULT]: byChanges(0),
     [SPINNING]: byChanges(SPIN_MS),

@@ -123,7 +123,8 @@ function afterTimer(milliseconds: number, callback: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-function afterInFact(milliseconds: number, callback: () => void): () => void {
+/** Like `after`, but does not keep the process alive. */
+export function afterInFact(milliseconds: number, callback: () => void): () => void {
   const word = new Int32Array(new SharedArrayBuffer(4));
   const wait = waitAsync(word, 0, 0, Math.max(milliseconds, 0.01));
   let isCalledOff = false;

@@ -18,7 +18,13 @@
  * process has both, the wake and the watch. (tests/model/hand-on.ts has every interleaving with a death.) A stopped process is no sleeper: the kernel takes it out of the futex's queue.
  */
 import { monotonicMs } from "../sys/clock.ts";
-import { futexHasSleepers, futexWait, futexWaitAs, futexWake, futexWakeOf } from "../sys/libc/futex.ts";
+import {
+  type FutexResult,
+  futexHasSleepers,
+  futexWaitAs,
+  futexWake,
+  futexWakeOf,
+} from "../sys/libc/futex.ts";
 import { CANNOT_WAKE, CHANGES, LOOK_ALONE_MS, SLEEPER, WATCHED } from "./lock-page-format.ts";
 
 /** How often the watcher looks, in milliseconds. */
@@ -34,7 +40,7 @@ const LOOKS_ALONE = 3;
 const OTHERS = -1;
 
 /** How many sleepers each woken one wakes: one of the two may be lost, and the other goes on. */
-const WAKES_PER_STEP = 2;
+export const WAKES_PER_STEP = 2;
 
 /** In which wakes a sleeper takes part: by default in all of them. */
 const SLEEPER_BIT = 1;
@@ -45,6 +51,34 @@ export function wakeFirstSleeper(words: Int32Array): void {
   if (Atomics.load(words, WATCHED) !== 0 && futexWakeOf(words, CHANGES, 1, SLEEPER_BIT) > 0) return;
   futexWake(words, CHANGES, 1);
 }
+
+/** One sleep on the page's count of commits: while it is `seen`, for wakes of these bits. */
+export interface CommitNap {
+  readonly words: Int32Array;
+  readonly index: number;
+  readonly seen: number;
+  readonly bits: number;
+  /** When it is over, in milliseconds of CLOCK_MONOTONIC. */
+  readonly untilMs: number;
+}
+
+/** The sleeps of one wait for a commit, one after the other; each is told how the one before ended. Gives whether the last one was the watcher's. */
+export type CommitNaps = Generator<CommitNap, boolean, FutexResult>;
+
+/** For all wakes, as FUTEX_WAIT sleeps. */
+export const ALL_BITS = 0xffff_ffff;
+
+/** A sleep that goes on between two steps, of one who sleeps by other means than futex(2). */
+export interface OwnSleep {
+  readonly isAsleep: boolean;
+  /** Before others are woken: it would take one of their wakes. */
+  end(): void;
+}
+
+const NO_SLEEP: OwnSleep = { isAsleep: false, end() {} };
+
+/** Whether a sleep is the watcher's. */
+export const isWatchers = (nap: CommitNap): boolean => nap.bits === WATCHER_BIT;
 
 /** One thread's sleeping for commits on one lock page. */
 export class CommitSleep {
@@ -62,48 +96,81 @@ export class CommitSleep {
    * @param awake called before the wake is handed on, for what is waited for: it must be quick, and not throw
    */
   until(seen: number, timeoutMs: number, awake?: () => void): void {
-    const words = this.#words;
-    const until = monotonicMs() + timeoutMs;
-    const hasWatched = this.#watch(seen, until);
-    if (!hasWatched) this.#sleep(seen, until);
-    else this.#endWatch();
+    const naps = this.naps(seen, timeoutMs);
+    let step = naps.next();
+    while (!step.done) step = naps.next(this.#nap(step.value));
     awake?.();
-    // Also after a sleep that only the time ended: the wake of this commit may have been lost with a process.
+    this.handOn(seen, step.value);
+  }
+
+  /**
+   * The sleeps of `until`, for one who sleeps by other means; `handOn` is to follow.
+   * @param own its own sleep, where that goes on between two steps
+   */
+  *naps(seen: number, timeoutMs: number, own = NO_SLEEP): CommitNaps {
+    const until = monotonicMs() + timeoutMs;
+    const hasWatched = yield* this.#watch(seen, until, own);
+    if (!hasWatched) yield* this.#sleep(seen, until);
+    else this.#endWatch();
+    return hasWatched;
+  }
+
+  /** Also after a sleep that only the time ended: the wake of this commit may have been lost with a process. */
+  handOn(seen: number, hasWatched: boolean): void {
+    const words = this.#words;
     if (hasWatched || Atomics.load(words, CHANGES) !== seen) futexWake(words, CHANGES, WAKES_PER_STEP);
   }
 
+  #nap({ words, index, seen, bits, untilMs }: CommitNap): FutexResult {
+    return futexWaitAs(words, index, seen, untilMs, bits);
+  }
+
+  #napOf(seen: number, untilMs: number, bits: number): CommitNap {
+    return { words: this.#words, index: CHANGES, seen, bits, untilMs };
+  }
+
   /** Sleeps without watching. One that is alone finds out itself that a writer has come that cannot wake. */
-  #sleep(seen: number, until: number): void {
+  *#sleep(seen: number, until: number): Generator<CommitNap, void, FutexResult> {
     const words = this.#words;
     const isAlone = Atomics.load(words, WATCHED) === 0 && Atomics.load(words, CANNOT_WAKE) === 0;
-    for (let left = until - monotonicMs(); left > 0; left = until - monotonicMs()) {
-      const result = futexWait(words, CHANGES, seen, isAlone ? Math.min(left, LOOK_ALONE_MS) : left);
+    for (let now = monotonicMs(); now < until; now = monotonicMs()) {
+      const lookAt = isAlone ? Math.min(until, now + LOOK_ALONE_MS) : until;
+      const result = yield this.#napOf(seen, lookAt, ALL_BITS);
       if (result !== "timed-out" || !isAlone || Atomics.load(words, CANNOT_WAKE) !== 0) return;
     }
   }
 
-  /** Sleeps as the watcher, as long as one is needed and there is no other. @returns whether the sleep is over */
-  #watch(seen: number, until: number): boolean {
+  /** Sleeps as the watcher, as long as one is needed and there is no other. Gives whether the sleep is over. */
+  *#watch(seen: number, until: number, own: OwnSleep): CommitNaps {
     let now = monotonicMs();
     const seesWriter = Atomics.load(this.#words, CANNOT_WAKE) !== 0;
-    while (now + WATCH_EVERY_MS < until && this.#takesWatch(now)) {
+    while (now + WATCH_EVERY_MS < until && this.#takesWatch(now, own)) {
       for (
         let alone = 0, isNew = true;
         alone < LOOKS_ALONE;
-        alone = futexHasSleepers(this.#words, CHANGES) ? 0 : alone + 1, isNew = false
+        alone = this.#areOthersAsleep(own) ? 0 : alone + 1, isNew = false
       ) {
         Atomics.store(this.#words, WATCHED, stampOf(now));
-        const result = futexWaitAs(this.#words, CHANGES, seen, now + WATCH_EVERY_MS, WATCHER_BIT);
+        const result = yield this.#napOf(seen, now + WATCH_EVERY_MS, WATCHER_BIT);
         now = monotonicMs();
         if (result !== "timed-out" || now >= until) return true;
         // The wake of a commit may have been lost while none watched.
-        if (isNew) futexWake(this.#words, CHANGES, WAKES_PER_STEP);
+        if (isNew) this.#wakeOthers(own);
         if (this.#cannotBeWoken(seesWriter)) return true;
       }
       // First this, then the look whether another one came: one of the two sees the other.
       Atomics.store(this.#words, WATCHED, 0);
     }
     return false;
+  }
+
+  #areOthersAsleep({ isAsleep }: OwnSleep): boolean {
+    return futexHasSleepers(this.#words, CHANGES, Number(isAsleep));
+  }
+
+  #wakeOthers(own: OwnSleep): void {
+    own.end();
+    futexWake(this.#words, CHANGES, WAKES_PER_STEP);
   }
 
   /** Whether a writer has come that cannot wake: then all are to look for themselves from now on. */
@@ -119,12 +186,12 @@ export class CommitSleep {
     Atomics.store(this.#words, WATCHED, 0);
   }
 
-  #takesWatch(now: number): boolean {
+  #takesWatch(now: number, own: OwnSleep): boolean {
     const words = this.#words;
     const last = Atomics.exchange(words, SLEEPER, this.#number);
     const watched = Atomics.load(words, WATCHED);
     if (watched !== 0 && isRecent(watched, now)) return false;
-    const isAlone = (last === this.#number || last === 0) && !futexHasSleepers(words, CHANGES);
+    const isAlone = (last === this.#number || last === 0) && !this.#areOthersAsleep(own);
     return !isAlone && Atomics.compareExchange(words, WATCHED, watched, stampOf(now)) === watched;
   }
 }

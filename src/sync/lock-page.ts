@@ -13,7 +13,7 @@ import { check } from "../sys/libc/call.ts";
 import { futexWait, futexWake } from "../sys/libc/futex.ts";
 import { Mapping } from "../sys/mapping.ts";
 import { statusOf } from "../sys/status.ts";
-import { CommitSleep, wakeFirstSleeper } from "./hand-on.ts";
+import { type CommitNaps, CommitSleep, type OwnSleep, wakeFirstSleeper } from "./hand-on.ts";
 import {
   CANNOT_WAKE,
   CHANGES,
@@ -218,10 +218,24 @@ export class LockPage {
    */
   sleepUntilChange(seen: number, timeoutMs: number, awake?: () => void): void {
     this.#askForWake(seen);
-    barrier();
-    const atMostMs = this.#words[CANNOT_WAKE] === 0 ? SLEEP_MS_MAX : SLEEP_MS_UNWOKEN;
     // The kernel compares once more before it sleeps: a commit after `seen` was read cannot be missed.
-    this.#sleep.until(seen, Math.min(timeoutMs, atMostMs), awake);
+    this.#sleep.until(seen, Math.min(timeoutMs, this.#sleepAtMostMs()), awake);
+  }
+
+  /** `sleepUntilChange` for one who sleeps by other means: the sleeps, after which `handOn` is to be called. See `CommitSleep.naps`. */
+  napsUntilChange(seen: number, own: OwnSleep): CommitNaps {
+    this.#askForWake(seen);
+    return this.#sleep.naps(seen, this.#sleepAtMostMs(), own);
+  }
+
+  /** After `napsUntilChange`: hands a wake on to other sleepers. */
+  handOn(seen: number, hasWatched: boolean): void {
+    this.#sleep.handOn(seen, hasWatched);
+  }
+
+  #sleepAtMostMs(): number {
+    barrier();
+    return this.#words[CANNOT_WAKE] === 0 ? SLEEP_MS_MAX : SLEEP_MS_UNWOKEN;
   }
 
   /** Wakes all sleepers of all processes, for a thread among them that is to end. */

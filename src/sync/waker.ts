@@ -1,8 +1,9 @@
-/** What wakes an event loop when a commit was made: a thread that sleeps until then, or else a timer. */
+/** What wakes an event loop when a commit was made: the kernel, or a thread that sleeps until then, or else a timer. */
 import { ClosedError, SystemError } from "../errors/errors.ts";
 import { OwnedFd } from "../sys/owned-fd.ts";
 import { after, waitAsync } from "./deadline.ts";
 import type { LockPage, PageHandle } from "./lock-page.ts";
+import { makeRingWaker } from "./ring-waker.ts";
 
 /**
  * One wake per request.
@@ -36,13 +37,22 @@ export interface BunThread {
 export const POLL_EVERY_MS = 5;
 
 /**
- * The best waker to be had. A thread needs a page that it may store to, as commits wake only those that asked, and
- * descriptors; where there are too few left, a timer looks instead.
+ * The best waker to be had. The kernel's (ring-waker.ts) and a thread need a page that it may store to, as commits wake only those that
+ * asked, and descriptors; where there are too few left, a timer looks instead.
  * @param wake called on the event loop
  */
 export function makeWaker(page: LockPage | undefined, wake: () => void): Waker {
-  const canStart = page?.writable && threadsStart && hasDescriptorsForThread(page);
-  return canStart ? new ThreadWaker(page, wake) : new TimerWaker(wake);
+  const wanted = process.env[WAKER_VARIABLE];
+  if (!page?.writable || wanted === "timer") return new TimerWaker(wake);
+  const ring = wanted === "thread" ? undefined : makeRingWaker(page, wake, makeThreadOrTimer);
+  return ring ?? makeThreadOrTimer(page, wake);
+}
+
+/** For tests, and for kernels whose io_uring is at fault: `"thread"` or `"timer"` instead of the best. */
+const WAKER_VARIABLE = "SHMSTRUCT_WAKER";
+
+function makeThreadOrTimer(page: LockPage, wake: () => void): Waker {
+  return threadsStart && hasDescriptorsForThread(page) ? new ThreadWaker(page, wake) : new TimerWaker(wake);
 }
 
 /** False once a thread could not start: timers have to do then. */

@@ -54,6 +54,13 @@ describe("files", () => {
     expect(faults[0]!.advice).toContain(advice);
   });
 
+  test("doctor says in text what ends the waits of programs", async () => {
+    const { out } = await run(["doctor", robot]);
+    expect(out).toMatch(
+      /waits of programs in Bun are ended by (?:the kernel \(io_uring\)|a thread, as the kernel cannot: .+)\n$/,
+    );
+  });
+
   test("doctor finds a file that others may write to", async () => {
     const open = copyOf("Open_.mmap");
     chmodSync(open, 0o666);

@@ -47,6 +47,8 @@ async function how<T>(promise: Promise<T>, start: () => void): Promise<[T, strin
 }
 
 async function main(): Promise<void> {
+  // The kernel can do without, where it has io_uring: here is asked whether the thread's code is in the bundle.
+  process.env.SHMSTRUCT_WAKER = "thread";
   using manager = new Manager(Robot, { create: true, dir });
   using editor = new Editor(Robot, { dir });
   using reader = new Reader(Robot, { dir });

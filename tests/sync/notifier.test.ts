@@ -41,16 +41,30 @@ beforeEach(() => {
 const others = new Set(workerIds());
 const wakers = (): number => workerIds().filter((id) => !others.has(id)).length;
 
+/** Wakes by threads in this process, not by the kernel, until the end of the scope. */
+function byThreads(): Disposable {
+  const before = process.env.SHMSTRUCT_WAKER;
+  process.env.SHMSTRUCT_WAKER = "thread";
+  return {
+    [Symbol.dispose]() {
+      if (before === undefined) delete process.env.SHMSTRUCT_WAKER;
+      else process.env.SHMSTRUCT_WAKER = before;
+    },
+  };
+}
+
 async function until(condition: () => boolean): Promise<void> {
   for (const end = performance.now() + 120_000; !condition(); await Bun.sleep(1))
     if (performance.now() > end) throw new Error(`waited in vain: ${condition}`);
 }
 
 /** Runs a waiting process; `lines()` are what it has printed after "ready". */
-async function spawnChild(action: "iterate" | "wait", turns: number) {
-  const child = Bun.spawn([process.execPath, CHILD, action, path, String(turns)], {
+async function spawnChild(action: "iterate" | "iterate by a thread" | "wait", turns: number) {
+  const [verb = "", ...isByThread] = action.split(" ");
+  const child = Bun.spawn([process.execPath, CHILD, verb, path, String(turns)], {
     stdout: "pipe",
     stderr: "inherit",
+    env: { ...process.env, ...(isByThread.length > 0 && { SHMSTRUCT_WAKER: "thread" }) },
   });
   let output = "";
   const read = (async () => {
@@ -61,38 +75,41 @@ async function spawnChild(action: "iterate" | "wait", turns: number) {
   return { child, read, lines: () => output.split("\n").slice(1, -1).map(Number) };
 }
 
-describe.each(["iterate", "wait"] as const)("another process that does %s", (action) => {
-  test(`another process that does ${action} is woken by each of 200 commits`, async () => {
-    const { child, read, lines } = await spawnChild(action, 200);
-    for (let commit = 1; commit <= 200; commit++) {
+describe.each(["iterate", "iterate by a thread", "wait"] as const)(
+  "another process that does %s",
+  (action) => {
+    test(`another process that does ${action} is woken by each of 200 commits`, async () => {
+      const { child, read, lines } = await spawnChild(action, 200);
+      for (let commit = 1; commit <= 200; commit++) {
+        signal.notify();
+        await until(() => lines().at(-1) === commit);
+      }
+      expect(await child.exited).toBe(0);
+      await read;
+      expect(lines()).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
+    }, 240_000);
+
+    test(`another process that does ${action} sees a burst of thousands as few turns, the last one included`, async () => {
+      const { child, lines } = await spawnChild(action, 1_000_000);
+      for (let commit = 0; commit < 5000; commit++) signal.notify();
+      await until(() => lines().at(-1) === 5000);
+      expect(lines().length).toBeLessThan(5000);
+      child.kill();
+      await child.exited;
+    }, 240_000);
+
+    test(`another process that does ${action} leaves nothing behind when it is killed: one wake, then commits are silent again`, async () => {
+      const { child } = await spawnChild(action, 1_000_000);
+      const words = new Int32Array(Mapping.map(openFile(`${path}-page`, 2), { byteLength: 4096 }).buffer);
+      await until(() => words[33] === 1);
+      child.kill("SIGKILL");
+      await child.exited;
       signal.notify();
-      await until(() => lines().at(-1) === commit);
-    }
-    expect(await child.exited).toBe(0);
-    await read;
-    expect(lines()).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
-  }, 240_000);
-
-  test(`another process that does ${action} sees a burst of thousands as few turns, the last one included`, async () => {
-    const { child, lines } = await spawnChild(action, 1_000_000);
-    for (let commit = 0; commit < 5000; commit++) signal.notify();
-    await until(() => lines().at(-1) === 5000);
-    expect(lines().length).toBeLessThan(5000);
-    child.kill();
-    await child.exited;
-  }, 240_000);
-
-  test(`another process that does ${action} leaves nothing behind when it is killed: one wake, then commits are silent again`, async () => {
-    const { child } = await spawnChild(action, 1_000_000);
-    const words = new Int32Array(Mapping.map(openFile(`${path}-page`, 2), { byteLength: 4096 }).buffer);
-    await until(() => words[33] === 1);
-    child.kill("SIGKILL");
-    await child.exited;
-    signal.notify();
-    expect(Atomics.load(words, 33) - Atomics.load(words, 32)).toBeLessThanOrEqual(0);
-    expect(futexWake(words, 32)).toBe(0);
-  }, 240_000);
-});
+      expect(Atomics.load(words, 33) - Atomics.load(words, 32)).toBeLessThanOrEqual(0);
+      expect(futexWake(words, 32)).toBe(0);
+    }, 240_000);
+  },
+);
 
 test("two processes that wait are both woken by every commit", async () => {
   const children = [await spawnChild("iterate", 100), await spawnChild("wait", 100)];
@@ -138,7 +155,8 @@ describe("changes", () => {
     signal.close();
   });
 
-  test("several iterations of one notifier share a thread, which ends with the last of them", async () => {
+  test("several iterations of one notifier share a thread, where threads wake, which ends with the last of them", async () => {
+    using _ = byThreads();
     await until(() => wakers() === 0);
     const [first, second] = [signal.changes(), signal.changes()];
     const turns = [first.next(), second.next()];
@@ -425,6 +443,7 @@ describe("where nothing can wake us", () => {
 
 describe("spinMs", () => {
   test("with spinMs an iteration sees commits without a thread that sleeps, in turn with other events, and then sleeps", async () => {
+    using _ = byThreads();
     const changes = signal.changes({ spinMs: 60_000 });
     for (let commit = 1; commit <= 20; commit++) {
       const turn = changes.next();
@@ -487,7 +506,8 @@ describe("spinMs", () => {
 
 describe("a wake is handed on", () => {
   test("a wake is handed on from sleeper to sleeper, also past one that is stopped", async () => {
-    const children = await Promise.all(Array.from({ length: 8 }, () => spawnChild("wait", 3)));
+    const actions = ["wait", "iterate", "iterate by a thread"] as const;
+    const children = await Promise.all(Array.from({ length: 8 }, (_, i) => spawnChild(actions[i % 3]!, 3)));
     children[0]!.child.kill("SIGSTOP");
     for (let commit = 1; commit <= 3; commit++) {
       await Bun.sleep(20);
@@ -539,6 +559,7 @@ describe("a wake is handed on", () => {
         await spawnChild("wait", 1),
         await spawnChild("wait", 1),
         await spawnChild("iterate", 1),
+        await spawnChild("iterate by a thread", 1),
       ];
       const thief = Bun.spawn([process.execPath, "-e", script, `${path}-page`], { stdout: "pipe" });
       await thief.stdout.getReader().read();

@@ -1,3 +1,4 @@
+import { wakerText } from "../../sync/ring-waker.ts";
 import { type Command, define, EXIT, TRUST } from "../command.ts";
 import { examine } from "../doctor/examine.ts";
 import type { Problem } from "../doctor/problem.ts";
@@ -31,4 +32,5 @@ function print(out: Output, problems: readonly Problem[]): void {
     out.line(`  ${escapeText(problem)}`);
     out.line(`  ${out.paint("cyan", "→")} ${escapeText(advice)}`);
   }
+  out.line(`waits of programs in Bun are ended by ${wakerText(process.env.SHMSTRUCT_WAKER)}`);
 }

@@ -144,6 +144,42 @@ export const FUTEX_WAKE_BITSET = 10;
 export const SYS_futex = isArm64 ? 98 : 202;
 export const SYS_gettid = isArm64 ? 178 : 186;
 
+// <linux/io_uring.h>, <sys/syscall.h>
+export const SYS_io_uring_setup = 425;
+export const SYS_io_uring_enter = 426;
+export const SYS_io_uring_register = 427;
+export const IORING_SETUP_CQSIZE = 1 << 3;
+export const IORING_REGISTER_PROBE = 8;
+export const IO_URING_OP_SUPPORTED = 1;
+export const IORING_OFF_SQ_RING = 0;
+export const IORING_OFF_SQES = 0x1000_0000;
+export const IORING_FEAT_SINGLE_MMAP = 1;
+export const IORING_ENTER_GETEVENTS = 1;
+export const IORING_SQ_CQ_OVERFLOW = 2;
+export const IORING_OP_TIMEOUT = 11;
+export const IORING_OP_ASYNC_CANCEL = 14;
+export const IORING_OP_SEND = 26;
+export const IORING_OP_FUTEX_WAIT = 51;
+export const IORING_OP_FUTEX_WAKE = 52;
+export const IORING_TIMEOUT_ABS = 1;
+/** That the time is over is a success, after which a linked request begins. */
+export const IORING_TIMEOUT_ETIME_SUCCESS = 1 << 5;
+/** The next request begins when this one has succeeded. */
+export const IOSQE_IO_LINK = 1 << 2;
+/** The next request begins when this one has ended. */
+export const IOSQE_IO_HARDLINK = 1 << 3;
+export const IOSQE_CQE_SKIP_SUCCESS = 1 << 6;
+/** <linux/futex.h>: a word of 32 bits that several processes map. */
+export const FUTEX2_SIZE_U32 = 2;
+
+// <sys/socket.h>
+export const AF_UNIX = 1;
+export const SOCK_STREAM = 1;
+export const SOCK_NONBLOCK = O_NONBLOCK;
+export const SOCK_CLOEXEC = O_CLOEXEC;
+export const MSG_DONTWAIT = pick(0x40, 0x80);
+export const MSG_NOSIGNAL = pick(0x4000, 0x80000);
+
 // <sys/stat.h>, <sys/syscall.h>
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
@@ -172,6 +208,7 @@ export const E = {
   EOVERFLOW: pick(75, 84),
   EPROTONOSUPPORT: pick(93, 43),
   EOPNOTSUPP: pick(95, 102),
+  ECANCELED: pick(125, 89),
   EAFNOSUPPORT: pick(97, 47),
   ETIMEDOUT: pick(110, 60),
 } as const;

@@ -127,12 +127,13 @@ export function futexWakeOf(words: Int32Array, index: number, count: number, bit
 }
 
 /**
- * Whether a thread, of any process, waits for `words[index]`. No thread is woken: the first one is moved from this futex to this futex.
- * True where the kernel cannot tell.
+ * Whether more than `own` threads, of any process, wait for `words[index]`. No thread is woken: the first ones are moved from this futex
+ * to this futex. True where the kernel cannot tell.
  * @example if (futexHasSleepers(words, 0)) console.log("another one waits");
  */
-export function futexHasSleepers(words: Int32Array, index: number): boolean {
+export function futexHasSleepers(words: Int32Array, index: number, own = 0): boolean {
   const address = wordAddress(words, index);
   // SAFETY: as in futexWake. The fourth number is how many to wake, the fifth how many to move, the sixth where to.
-  return Number(linux().syscall(SYS_futex, address, FUTEX_REQUEUE, 0, 1, address, 0)) !== 0;
+  const found = Number(linux().syscall(SYS_futex, address, FUTEX_REQUEUE, 0, own + 1, address, 0));
+  return found < 0 || found > own;
 }
