@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Subprocess, spawn } from "bun";
 import { programAt } from "../support/programs.ts";
+import { linesOf } from "../support/tools.ts";
 import type { ContentUnderTest, ReaderOf, WriterOf } from "./contents.ts";
 
 /** In the soak every row is tried so many times as often: CONFORMANCE=50. */
@@ -150,17 +151,6 @@ export class Child implements Disposable {
   [Symbol.dispose](): void {
     this.kill();
   }
-}
-
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = parts.pop() ?? "";
-    yield* parts;
-  }
-  if (rest !== "") yield rest;
 }
 
 /** A wait that an assertion bounds: the promise's value, or an error after so many milliseconds. */

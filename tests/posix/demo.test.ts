@@ -1,7 +1,8 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { ExistentialError, Semaphore, SharedMemory } from "../../src/posix/index.ts";
-import { freshName, linesOf, nextLine, unlinkNames } from "./support.ts";
+import { linesOf } from "../support/tools.ts";
+import { freshName, nextLine, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
@@ -30,7 +31,7 @@ test.each([["reader first"], ["writer first"]])(
 
 test("Ctrl-C gets through to the handler of the demo's reader", async () => {
   const reader = start("posix-reader.ts", freshName(), freshName());
-  const lines = linesOf(reader);
+  const lines = linesOf(reader.stdout);
   expect(await nextLine(lines)).toStartWith("waiting");
   const signals = setInterval(() => reader.kill("SIGINT"), 100);
   expect(await nextLine(lines)).toBe("interrupted");

@@ -19,7 +19,9 @@ import {
 import { Notification } from "../../src/posix/notification.ts";
 import { E } from "../../src/sys/libc/constants.ts";
 import { isEmulated } from "../support/platform.ts";
-import { freshName, linesOf, startBun, thrownBy, unlinkNames } from "./support.ts";
+import { thrownBy } from "../support/thrown.ts";
+import { linesOf } from "../support/tools.ts";
+import { freshName, startBun, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
@@ -111,7 +113,7 @@ describe("errors", () => {
     using _semaphore = new Semaphore({ name, flags: O_CREX, mode: 0 });
     using _queue = new MessageQueue({ name, flags: O_CREX, mode: 0, maxMessages: 1, maxMessageSize: 8 });
     using _memory = new SharedMemory({ name: memoryName, flags: O_CREX, mode: 0, size: 8 });
-    const lines = await Array.fromAsync(linesOf(startBun("posix-unprivileged.ts", name, memoryName)));
+    const lines = await Array.fromAsync(linesOf(startBun("posix-unprivileged.ts", name, memoryName).stdout));
     expect(lines).toEqual(new Array(3).fill("PermissionsError EACCES"));
   });
 });

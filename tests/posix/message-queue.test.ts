@@ -17,8 +17,9 @@ import {
 import { queues } from "../../src/sys/libc/posix.ts";
 import { isEmulated } from "../support/platform.ts";
 import { descriptorsOf } from "../support/resources.ts";
-import { hasTool } from "../support/tools.ts";
-import { compilePeer, freshName, linesOf, nextLine, startBun, thrownBy, unlinkNames } from "./support.ts";
+import { thrownBy } from "../support/thrown.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
+import { compilePeer, freshName, nextLine, startBun, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
@@ -486,7 +487,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
       code: "EBUSY",
     });
     const other = startBun("posix-notified.ts", queue.name, "callback");
-    expect(await nextLine(linesOf(other))).toBe("busy");
+    expect(await nextLine(linesOf(other.stdout))).toBe("busy");
     expect(await other.exited).toBe(0);
     queue.send("for the first");
     await heard.promise;
@@ -530,7 +531,7 @@ describe.skipIf(isEmulated)("requestNotification (not under emulation)", () => {
     async (how) => {
       using queue = create();
       const other = startBun("posix-notified.ts", queue.name, how);
-      const lines = linesOf(other);
+      const lines = linesOf(other.stdout);
       expect(await nextLine(lines)).toBe("asked");
       queue.send("wake up");
       expect(await nextLine(lines)).toBe("notified");
@@ -552,7 +553,7 @@ describe("other processes", () => {
       using queue = create({ maxMessages: 1 });
       if (what === "send") queue.send("full");
       const waiter = startBun("posix-waiter.ts", what, queue.name, "handler");
-      const lines = linesOf(waiter);
+      const lines = linesOf(waiter.stdout);
       expect(await nextLine(lines)).toBe("waiting");
       // Again and again, as the first may come before the wait has begun.
       const signals = setInterval(() => waiter.kill("SIGINT"), 100);
@@ -567,7 +568,7 @@ describe("other processes", () => {
   test("a process that waits for a message goes on when another one sends", async () => {
     using queue = create();
     const waiter = startBun("posix-waiter.ts", "receive", queue.name);
-    const lines = linesOf(waiter);
+    const lines = linesOf(waiter.stdout);
     expect(await nextLine(lines)).toBe("waiting");
     queue.send("here");
     expect(await nextLine(lines)).toBe("got it");

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MessageFormatError, MessageQueue, O_CREX } from "../../src/posix/index.ts";
 import { array, c_double, c_int32, create, field, Struct } from "../../src/struct/index.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { hasTool } from "../support/tools.ts";
-import { compilePeer, freshName, thrownBy, unlinkNames } from "./support.ts";
+import { compilePeer, freshName, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);

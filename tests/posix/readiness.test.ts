@@ -6,7 +6,8 @@ import { MessageQueue, O_CREX } from "../../src/posix/index.ts";
 import { untilReady } from "../../src/posix/readiness.ts";
 import { POLLIN, POLLOUT } from "../../src/sys/libc/posix.ts";
 import { descriptorsOf } from "../support/resources.ts";
-import { freshName, linesOf, nextLine, startBun, unlinkNames } from "./support.ts";
+import { linesOf } from "../support/tools.ts";
+import { freshName, nextLine, startBun, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
@@ -41,7 +42,7 @@ describe("untilReady", () => {
 test("a process lives as long as it waits for a descriptor, and no longer", async () => {
   using queue = create();
   const waiter = startBun("posix-async-waiter.ts", queue.name);
-  const lines = linesOf(waiter);
+  const lines = linesOf(waiter.stdout);
   expect(await nextLine(lines)).toBe("waiting");
   await Bun.sleep(100);
   expect(waiter.exitCode).toBeNull();
@@ -63,7 +64,7 @@ test("a bundle, which leaves the thread's file out, waits all the same", async (
       stdout: "pipe",
       stderr: "pipe",
     });
-    const lines = linesOf(waiter);
+    const lines = linesOf(waiter.stdout);
     expect(await nextLine(lines)).toBe("waiting");
     await Bun.sleep(50);
     queue.send("bundled");

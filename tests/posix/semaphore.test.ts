@@ -15,17 +15,9 @@ import {
 } from "../../src/posix/index.ts";
 import { pollingWait } from "../../src/posix/semaphore.ts";
 import { isMusl } from "../../src/sys/libc/symbols.ts";
-import { hasTool } from "../support/tools.ts";
-import {
-  compilePeer,
-  freshName,
-  linesOf,
-  nextLine,
-  semaphoreFile,
-  startBun,
-  thrownBy,
-  unlinkNames,
-} from "./support.ts";
+import { thrownBy } from "../support/thrown.ts";
+import { hasTool, linesOf } from "../support/tools.ts";
+import { compilePeer, freshName, nextLine, semaphoreFile, startBun, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
@@ -314,7 +306,7 @@ describe("other processes", () => {
   test("a process that waits for a semaphore goes on when another one releases", async () => {
     using semaphore = create();
     const waiter = startBun("posix-waiter.ts", "semaphore", semaphore.name);
-    const lines = linesOf(waiter);
+    const lines = linesOf(waiter.stdout);
     expect(await nextLine(lines)).toBe("waiting");
     // Stopping and continuing interrupts the wait inside, but no JavaScript listens: it goes on.
     waiter.kill("SIGSTOP");
@@ -329,7 +321,7 @@ describe("other processes", () => {
     async (what) => {
       using semaphore = create();
       const waiter = startBun("posix-waiter.ts", what, semaphore.name, "handler");
-      const lines = linesOf(waiter);
+      const lines = linesOf(waiter.stdout);
       expect(await nextLine(lines)).toBe("waiting");
       // Again and again, as the first may come before the wait has begun.
       const signals = setInterval(() => waiter.kill("SIGINT"), 100);
@@ -344,7 +336,7 @@ describe("other processes", () => {
   test("without a handler SIGINT ends the process, as always", async () => {
     using semaphore = create();
     const waiter = startBun("posix-waiter.ts", "semaphore", semaphore.name);
-    expect(await nextLine(linesOf(waiter))).toBe("waiting");
+    expect(await nextLine(linesOf(waiter.stdout))).toBe("waiting");
     waiter.kill("SIGINT");
     await waiter.exited;
     expect(waiter.signalCode).toBe("SIGINT");
@@ -353,7 +345,7 @@ describe("other processes", () => {
   test("a process killed while it holds a unit takes the unit with it", async () => {
     using semaphore = create(1);
     const holder = startBun("posix-holder.ts", semaphore.name);
-    expect(await nextLine(linesOf(holder))).toBe("holding");
+    expect(await nextLine(linesOf(holder.stdout))).toBe("holding");
     holder.kill("SIGKILL");
     await holder.exited;
     expect(semaphore.value).toBe(0);

@@ -18,8 +18,9 @@ import {
   unlinkSharedMemory,
 } from "../../src/posix/index.ts";
 import { bytesOf, c_double, c_int32, chars, field, Struct, sizeof } from "../../src/struct/index.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { hasTool } from "../support/tools.ts";
-import { freshName, thrownBy, unlinkNames } from "./support.ts";
+import { freshName, unlinkNames } from "./support.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);

@@ -41,17 +41,6 @@ export const startBun = (program: string, ...args: string[]) =>
     stderr: "inherit",
   });
 
-/** The lines a process prints, one at a time. */
-export async function* linesOf(process: { stdout: ReadableStream<Uint8Array> }): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of process.stdout) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    yield* lines;
-  }
-}
-
 /** The next line, which must come. */
 export async function nextLine(lines: AsyncGenerator<string>): Promise<string> {
   const { value, done } = await lines.next();
@@ -86,14 +75,4 @@ export function compilePeer(): {
     start: (...args) => Bun.spawn([program, ...args], { stdin: "ignore", stdout: "pipe", stderr: "inherit" }),
     remove: () => rmSync(directory, { recursive: true }),
   };
-}
-
-/** The error that `call` throws. */
-export function thrownBy(call: () => unknown): unknown {
-  try {
-    call();
-  } catch (error) {
-    return error;
-  }
-  throw new Error("nothing was thrown");
 }

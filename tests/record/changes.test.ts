@@ -2,6 +2,7 @@
 import { expect, spyOn, test } from "bun:test";
 import { openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Editor, Manager, type ManagerOptions, Reader, sizeof } from "../../src/index.ts";
+import { until } from "../support/until.ts";
 import { Robot } from "./structs.ts";
 import { TempDir } from "./support.ts";
 
@@ -14,12 +15,6 @@ function turnsOf(role: Reader<Robot>): { seen: (number | "ended")[]; ended: Prom
     seen.push("ended");
   };
   return { seen, ended: loop() };
-}
-
-/** Waits until `isDone`, for a minute at most: it is so at once, but for a machine that is busy. */
-async function until(isDone: () => boolean): Promise<void> {
-  for (const end = performance.now() + 60_000; performance.now() < end && !isDone(); ) await Bun.sleep(5);
-  expect(isDone()).toBe(true);
 }
 
 test("two commits within one millisecond are two changes, also where only the header's time stamp tells them apart", async () => {

@@ -19,9 +19,10 @@ import { join } from "node:path";
 import { bytesOf, ClosedError, Editor, Manager, Reader, ShmError } from "../../src/index.ts";
 import { rounds } from "../support/platform.ts";
 import { descriptorsOf, mappingsOf } from "../support/resources.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { linesOf } from "../support/tools.ts";
 import { Robot } from "./structs.ts";
-import { spawnBun, TempDir, thrownBy } from "./support.ts";
+import { spawnBun, TempDir } from "./support.ts";
 
 for (const lock of ["flock", "fcntl"] as const) {
   test(`a truncated file is an error at the next lock, and kills no process (${lock})`, async () => {

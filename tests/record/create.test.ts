@@ -30,9 +30,10 @@ import {
   Reader,
 } from "../../src/index.ts";
 import { isEmulated } from "../support/platform.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { linesOf } from "../support/tools.ts";
 import { Robot } from "./structs.ts";
-import { openRecord, spawnBun, TempDir, thrownBy } from "./support.ts";
+import { openRecord, spawnBun, TempDir } from "./support.ts";
 
 const FILE = "Robot_.mmap";
 const permissions = (path: string): string => (statSync(path).mode & 0o777).toString(8);

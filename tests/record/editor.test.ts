@@ -11,9 +11,10 @@ import {
   ShmError,
   toObject,
 } from "../../src/index.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { linesOf } from "../support/tools.ts";
 import { Monitor, type Point, Robot } from "./structs.ts";
-import { spawnBun, TempDir, thrownBy } from "./support.ts";
+import { spawnBun, TempDir } from "./support.ts";
 
 /** A file, its Manager and an Editor. */
 class Pair extends TempDir {

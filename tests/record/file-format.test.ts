@@ -41,10 +41,11 @@ import {
 import { Queue } from "../../src/queue/index.ts";
 import { rounds } from "../support/platform.ts";
 import { randomFrom, seedOfRun } from "../support/random.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { hasTool } from "../support/tools.ts";
 import { BIT_FLIPS, mutateAndOpen, ROBOT_FILE, resealed } from "./mutations.ts";
 import { Anything, Monitor, Point, Robot } from "./structs.ts";
-import { dieMidEdit, TempDir, thrownBy } from "./support.ts";
+import { dieMidEdit, TempDir } from "./support.ts";
 
 const FOOTER_BYTES = 128;
 

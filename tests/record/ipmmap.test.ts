@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { DemoMmapStructure } from "../../demo/demo-struct.ts";
 import { c_double, Editor, field, Manager, Reader, toObject } from "../../src/index.ts";
 import { withoutEmulator } from "../support/platform.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { linesOf } from "../support/tools.ts";
-import { runBun, spawnBun, TempDir, thrownBy } from "./support.ts";
+import { runBun, spawnBun, TempDir } from "./support.ts";
 
 const FILE = "DemoMmapStructure_.mmap";
 const STRUCT_BYTES = 688;

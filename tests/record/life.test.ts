@@ -46,10 +46,11 @@ import {
 } from "../../src/index.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
 import { rounds } from "../support/platform.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { linesOf } from "../support/tools.ts";
 import { Signal } from "./sleeper.ts";
 import { Robot } from "./structs.ts";
-import { dieMidEdit, runBun, TempDir, thrownBy } from "./support.ts";
+import { dieMidEdit, runBun, TempDir } from "./support.ts";
 
 const OldMode = { idle: 0, run: 1, stop: 2 } as const;
 const NewMode = { stop: 0, idle: 5, run: 6 } as const;

@@ -14,8 +14,9 @@ import {
 } from "node:fs";
 import { Editor, type LockKind, Manager, Reader, ShmError, toObject } from "../../src/index.ts";
 import { mappingsOf } from "../support/resources.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { Monitor, Robot } from "./structs.ts";
-import { openRecord, runBun, TempDir, thrownBy } from "./support.ts";
+import { openRecord, runBun, TempDir } from "./support.ts";
 
 describe("create", () => {
   test("create keeps a file that is there, with what is in it", () => {

@@ -17,9 +17,10 @@ import {
   Struct,
   toObject,
 } from "../../src/index.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { resealed } from "./mutations.ts";
 import { Robot } from "./structs.ts";
-import { TempDir, thrownBy } from "./support.ts";
+import { TempDir } from "./support.ts";
 
 enum Mode {
   Idle = 0,

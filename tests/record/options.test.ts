@@ -19,9 +19,10 @@ import {
 } from "../../src/index.ts";
 import { recordPlace, roleLayout } from "../../src/record/options.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { thrownBy } from "../support/thrown.ts";
 import * as structs from "./structs.ts";
 import { Point, Robot } from "./structs.ts";
-import { TempDir, thrownBy } from "./support.ts";
+import { TempDir } from "./support.ts";
 
 const layout = layoutOfClass(Robot);
 

@@ -1,9 +1,10 @@
 /** Fields that say who owns something: claimed once, given back by a death. */
 import { expect, test } from "bun:test";
 import { Editor, layoutOf, Manager, openReader } from "../../src/index.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { linesOf } from "../support/tools.ts";
 import { Rack } from "./rack.ts";
-import { spawnBun, TempDir, thrownBy } from "./support.ts";
+import { spawnBun, TempDir } from "./support.ts";
 
 test("one role claims a free owner field, and no other role can until it is freed", () => {
   using temp = new TempDir();

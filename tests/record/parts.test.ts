@@ -2,9 +2,10 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { Manager, Reader, Struct, toObject } from "../../src/index.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { linesOf } from "../support/tools.ts";
 import { All, fill } from "./parts.ts";
-import { dieMidEdit, TempDir, thrownBy } from "./support.ts";
+import { dieMidEdit, TempDir } from "./support.ts";
 
 const PATHS = [
   "big",

@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { type Editor, LockTimeoutError, Manager, offsetof, Reader } from "../../src/index.ts";
 import { hasNodePeer } from "../support/node-peer.ts";
 import { isEmulated } from "../support/platform.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { hasTool, linesOf } from "../support/tools.ts";
 import { Robot } from "./structs.ts";
-import { TempDir, thrownBy } from "./support.ts";
+import { TempDir } from "./support.ts";
 
 const processes = join(import.meta.dir, "../process");
 

@@ -14,8 +14,9 @@ import {
   type StructClass,
   toObject,
 } from "../../src/index.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { Pattern, Point, Robot } from "./structs.ts";
-import { TempDir, thrownBy } from "./support.ts";
+import { TempDir } from "./support.ts";
 
 /** A Manager with some values in its file, and a Reader of it. */
 class Pair extends TempDir {

@@ -4,8 +4,9 @@ import { truncateSync } from "node:fs";
 import { Editor, Manager, Reader } from "../../src/index.ts";
 import type { RecordContent } from "../../src/record/record-content.ts";
 import { layoutOfClass } from "../../src/struct/layout/layout.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { Anything, fillPattern, Pattern, Robot, stateOf } from "./structs.ts";
-import { dieMidEdit, openRecord, TempDir, thrownBy } from "./support.ts";
+import { dieMidEdit, openRecord, TempDir } from "./support.ts";
 
 const { size } = layoutOfClass(Pattern);
 

@@ -2,8 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { ClosedError, Editor, Manager, Reader } from "../../src/index.ts";
 import { SESSION_TRANSITIONS, type SessionState } from "../../src/record/session.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { Robot } from "./structs.ts";
-import { dieMidEdit, openRecord, TempDir, thrownBy } from "./support.ts";
+import { dieMidEdit, openRecord, TempDir } from "./support.ts";
 
 describe("the table of states", () => {
   /** A session that has stored a 1, in the state wanted; what it is now, the file tells. */

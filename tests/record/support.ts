@@ -49,17 +49,6 @@ export function dieMidEdit<T extends Struct>(
   stores(content.view<T>(layoutOfClass(cls), content.plain));
 }
 
-/** The error that `fn` throws. */
-export function thrownBy(fn: () => unknown): Error & { code?: string } {
-  try {
-    fn();
-  } catch (error) {
-    if (error instanceof Error) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}
-
 /** A child program of tests/process/, its standard output piped. */
 export function spawnBun(
   program: string,

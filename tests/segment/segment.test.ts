@@ -5,7 +5,8 @@ import { type DocumentContent, documentPlan, documentType } from "../../src/docu
 import { documentPlace } from "../../src/document/place.ts";
 import { createSegment } from "../../src/segment/create.ts";
 import { SEGMENT_TRANSITIONS, Segment, type SegmentStanding } from "../../src/segment/segment.ts";
-import { TempDir, thrownBy } from "../record/support.ts";
+import { TempDir } from "../record/support.ts";
+import { thrownBy } from "../support/thrown.ts";
 
 /** A document's place in a directory of its own, and a segment on it in the state wanted. */
 class Stage implements Disposable {

@@ -5,6 +5,7 @@ import { openFile } from "../../src/sys/file.ts";
 import { O_RDONLY, O_RDWR } from "../../src/sys/libc/constants.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
 import { temporaryDirectory } from "./temporary.ts";
+import { linesOf } from "./tools.ts";
 
 /** Mapped at most twice: for writing and, with `readOnly`, as a Reader would. Unmapped and gone at the end of its scope. */
 export class SharedFile implements Disposable {
@@ -42,7 +43,7 @@ export class Peer implements Disposable {
 
   constructor(command: string[]) {
     this.#child = Bun.spawn(command, { stdout: "pipe", stderr: "pipe" });
-    this.#lines = lines(this.#child.stdout);
+    this.#lines = linesOf(this.#child.stdout);
   }
 
   /** The next line it prints. @throws Error when none comes in time, or it failed */
@@ -65,15 +66,5 @@ export class Peer implements Disposable {
 
   [Symbol.dispose](): void {
     this.#child.kill("SIGKILL");
-  }
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = parts.pop() ?? "";
-    yield* parts;
   }
 }

@@ -16,6 +16,7 @@ import { Mapping } from "../../src/sys/mapping.ts";
 import { programAt } from "../support/programs.ts";
 import { readableCopy } from "../support/readable-copy.ts";
 import { workerIds } from "../support/resources.ts";
+import { until } from "../support/until.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
@@ -51,11 +52,6 @@ function byThreads(): Disposable {
       else process.env.SHMSTRUCT_WAKER = before;
     },
   };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (const end = performance.now() + 120_000; !condition(); await Bun.sleep(1))
-    if (performance.now() > end) throw new Error(`waited in vain: ${condition}`);
 }
 
 /** Runs a waiting process; `lines()` are what it has printed after "ready". */

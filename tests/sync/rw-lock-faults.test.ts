@@ -10,6 +10,7 @@ import type { ThreadTask } from "../process/lock-thread.ts";
 import { programAt } from "../support/programs.ts";
 import { readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(240_000);
 
@@ -41,12 +42,6 @@ async function spawnChild(...args: string[]) {
 async function kill(child: Bun.Subprocess): Promise<void> {
   child.kill("SIGKILL");
   await child.exited;
-}
-
-/** Waits, with much patience, for what will happen soon. */
-async function until(condition: () => boolean): Promise<void> {
-  for (const end = performance.now() + 120_000; !condition(); await Bun.sleep(1))
-    if (performance.now() > end) throw new Error(`waited in vain: ${condition}`);
 }
 
 describe("a stack overflow inside a call", () => {

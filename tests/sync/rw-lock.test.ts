@@ -21,7 +21,9 @@ import { isElsewhere, withoutEmulator } from "../support/platform.ts";
 import { programAt } from "../support/programs.ts";
 import { type ReadableCopy, readableCopy } from "../support/readable-copy.ts";
 import { descriptorsOf } from "../support/resources.ts";
+import { thrownBy } from "../support/thrown.ts";
 import { hasTool } from "../support/tools.ts";
+import { until } from "../support/until.ts";
 
 // Children, threads and long loops take their time on a busy machine.
 setDefaultTimeout(240_000);
@@ -64,12 +66,6 @@ async function holder(kind: LockKind, mode: LockMode): Promise<Child> {
 async function kill(...children: Child[]): Promise<void> {
   for (const child of children) child.kill("SIGKILL");
   await Promise.all(children.map((child) => child.exited));
-}
-
-/** Waits, with much patience, for what will happen soon. */
-async function until(condition: () => boolean): Promise<void> {
-  for (const end = performance.now() + 120_000; !condition(); await Bun.sleep(1))
-    if (performance.now() > end) throw new Error(`waited in vain: ${condition}`);
 }
 
 describe("opening", () => {
@@ -191,7 +187,7 @@ describe.each(KINDS)("kind %s", (kind) => {
   test("a timeout says who holds the lock", async () => {
     using lock = open();
     const child = await holder(kind, "exclusive");
-    const error = thrown(() => lock.acquire("shared", { timeoutMs: 20 }));
+    const error = thrownBy(() => lock.acquire("shared", { timeoutMs: 20 }));
     expect(error).toBeInstanceOf(LockTimeoutError);
     expect(error).toMatchObject({ path, timeoutMs: 20, code: "LOCK_TIMEOUT" });
     const command = `${process.execPath} ${CHILD} hold ${kind}`;
@@ -204,7 +200,7 @@ describe.each(KINDS)("kind %s", (kind) => {
     expect(withoutEmulator(holders[0]!.command)).toStartWith(command);
     child.kill("SIGSTOP");
     await until(() => lock.users().holders[0]?.state === "stopped");
-    const other = thrown(() => lock.acquire("shared", { timeoutMs: 1 })) as LockTimeoutError;
+    const other = thrownBy(() => lock.acquire("shared", { timeoutMs: 1 })) as LockTimeoutError;
     expect(other.holders).toMatchObject([{ pid: child.pid, state: "stopped" }]);
     expect(other.message).toEndWith("), which is stopped");
     child.kill("SIGCONT");
@@ -288,7 +284,7 @@ describe.each(KINDS)("kind %s", (kind) => {
       });
     expect(await tell({ path, kind })).toBe("held");
     expect(lock.tryAcquire("shared")).toBe(false);
-    const error = thrown(() => lock.acquire("shared", { timeoutMs: 5 }));
+    const error = thrownBy(() => lock.acquire("shared", { timeoutMs: 5 }));
     if (kind === "flock")
       expect(error.message).toContain(`process ${process.pid}, this one, in another thread`);
     const waiting = lock.acquireAsync("exclusive");
@@ -722,15 +718,6 @@ with open(sys.argv[2], "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
     240_000,
   );
 });
-
-function thrown(run: () => void): Error {
-  try {
-    run();
-  } catch (error) {
-    return error as Error;
-  }
-  throw new Error("nothing was thrown");
-}
 
 test("console.log shows a lock on one line: what it is, and whether it is closed", () => {
   const lock = new RwLock({ path, create: true });
