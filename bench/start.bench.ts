@@ -34,7 +34,7 @@ function often(command: readonly string[]): Metrics {
 }
 
 /** So often is each program run: what else the machine does can only add to the fastest time. */
-const RUNS = isQuick ? 3 : 15;
+const RUNS = isQuick ? 2 : 15;
 
 /** The least of each figure of several runs of a program, and of the time of its whole process. */
 function fastest(command: readonly string[], cwd?: string): Metrics {

@@ -23,7 +23,7 @@ import {
 } from "../src/index.ts";
 import { viewAt } from "../src/struct/functions.ts";
 import { FRESH, Region } from "../src/struct/memory/memory.ts";
-import { alone, type Case, type Row, type Suite, timed } from "./harness.ts";
+import { alone, type Case, isQuick, type Row, type Suite, timed } from "./harness.ts";
 import { loop, TURNS } from "./many.ts";
 
 enum Mode {
@@ -167,7 +167,7 @@ const storeCases = Object.fromEntries(
   ]),
 );
 
-const COUNT = 1_000_000;
+const COUNT = isQuick ? 100_000 : 1_000_000;
 const PIXELS = 1920 * 1080 * 3;
 class Numbers extends MmapStructure {
   @field(array(c_double, COUNT)) values!: Float64Array;
