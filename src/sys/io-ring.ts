@@ -2,6 +2,7 @@
  * io_uring(7): requests to the kernel, which it carries out by itself, one after the end of another where they are linked.
  * Linux only; where the kernel is older, or a sandbox forbids it, `open` throws.
  */
+import { makeFd } from "./descriptor.ts";
 import { check, systemError } from "./libc/call.ts";
 import {
   E,
@@ -104,7 +105,8 @@ export class IoRing {
     params[FLAGS] = IORING_SETUP_CQSIZE;
     params[CQ_ENTRIES] = COMPLETIONS;
     // SAFETY: the kernel reads and writes the 120 bytes of `params` during the call.
-    const fd = ioUring().syscall(SYS_io_uring_setup, REQUESTS, addressOf(params), 0, 0, null, 0);
+    const setup = [SYS_io_uring_setup, REQUESTS, addressOf(params), 0, 0, null, 0];
+    const fd = makeFd(ioUring().syscall, setup);
     const file = new OwnedFd(check("io_uring_setup", fd));
     try {
       const hasAll = (params[FEATURES]! & IORING_FEAT_SINGLE_MMAP) !== 0 && canDo(file.fd, operations);

@@ -186,7 +186,7 @@ export function ownedBuffer({ address, byteLength, free, context }: OwnedMemory)
 export interface OwnedCall {
   /** A function of `openLibrary` that returns an address, or a number that is not negative. */
   make: (...args: never[]) => unknown;
-  /** At most six. */
+  /** At most seven. */
   args: readonly unknown[];
   free: OwnedMemory["free"];
   /** Default 1: the result is no memory. */
@@ -213,8 +213,8 @@ export function callOwned({ make, args, free, byteLength = 1, context = 1 }: Own
   const { behind: nativeFree = free as Native } = free as Native;
   const deallocator = nativeFree.ptr as BunPointer;
   if (check !== undefined) for (let i = 0; i < args.length; i++) check(i, args[i]);
-  const [a, b, c, d, e, f] = args.map(asFast);
-  const result = native(a, b, c, d, e, f);
+  const [a, b, c, d, e, f, g] = args.map(asFast);
+  const result = native(a, b, c, d, e, f, g);
   if (typeof result !== "number" || result < 0) return undefined;
   if (result === 0) return { result, buffer: undefined };
   try {
