@@ -98,7 +98,7 @@ export class CommitSleep {
   until(seen: number, timeoutMs: number, awake?: () => void): void {
     const naps = this.naps(seen, timeoutMs);
     let step = naps.next();
-    while (!step.done) step = naps.next(this.#nap(step.value));
+    while (step.done !== true) step = naps.next(this.#nap(step.value));
     awake?.();
     this.handOn(seen, step.value);
   }

@@ -115,7 +115,7 @@ class RingWaker implements Waker, OwnSleep {
     this.#naps = undefined;
     // The first value goes nowhere.
     let step = naps.next(ended ?? "ok");
-    while (!step.done) {
+    while (step.done !== true) {
       const result = this.#nap(step.value);
       if (result === undefined) {
         this.#naps = naps;
@@ -174,7 +174,7 @@ class RingWaker implements Waker, OwnSleep {
   #endNaps(naps: CommitNaps, isHandedOn: boolean): void {
     this.#naps = undefined;
     let step = naps.next("interrupted");
-    while (!step.done) step = naps.next("interrupted");
+    while (step.done !== true) step = naps.next("interrupted");
     if (step.value || !isHandedOn) this.#page.handOn(this.#seen, step.value);
   }
 
