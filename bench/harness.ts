@@ -71,8 +71,8 @@ export interface Figure {
 }
 
 /** Warm-up goes on until this long nothing has become faster: the JIT takes its time, and on a busy machine more. */
-const SETTLED_MS = isQuick ? 30 : 300;
-const WARM_UP_MAX_MS = isQuick ? 250 : 4000;
+const SETTLED_MS = isQuick ? 60 : 300;
+const WARM_UP_MAX_MS = isQuick ? 400 : 4000;
 /** Long enough to pay for its garbage, short enough that an interruption spoils only some of them. */
 const WINDOW_NS = isQuick ? 10e6 : 20e6;
 const WINDOWS = isQuick ? 2 : 9;
