@@ -72,9 +72,9 @@ export interface Figure {
 
 /** Warm-up goes on until this long nothing has become faster: the JIT takes its time, and on a busy machine more. */
 const SETTLED_MS = isQuick ? 60 : 300;
-const WARM_UP_MAX_MS = isQuick ? 400 : 4000;
+const WARM_UP_MAX_MS = isQuick ? 500 : 4000;
 /** Long enough to pay for its garbage, short enough that an interruption spoils only some of them. */
-const WINDOW_NS = isQuick ? 10e6 : 20e6;
+const WINDOW_NS = 20e6;
 const WINDOWS = isQuick ? 2 : 9;
 /** The clock is looked at about this often, as that takes its time too. */
 const BATCH_NS = 200e3;
