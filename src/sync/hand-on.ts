@@ -15,7 +15,8 @@
  * | watching | commit, wake, time over | awake | `sleeper` := others, `watched` := 0, then wakes 2: one of them watches next |
  *
  * A commit wakes one sleeper that does not watch; the watcher is woken by another sleeper, or wakes by itself. So no single
- * process has both, the wake and the watch. (tests/model/hand-on.ts has every interleaving with a death.) A stopped process is no sleeper: the kernel takes it out of the futex's queue.
+ * process has both, the wake and the watch. (tests/model/hand-on.ts has every interleaving with a death.) A stopped process that sleeps in
+ * futex(2) is no sleeper: the kernel takes it out of the futex's queue. One that sleeps by a ring (ring-waker.ts) is one, and may take a wake with it, as one that dies.
  */
 import { monotonicMs } from "../sys/clock.ts";
 import {

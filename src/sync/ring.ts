@@ -1,5 +1,6 @@
 /** Sleeps on futexes that end on this thread's event loop: the kernel itself wakes it, and no other thread is in between. */
 import { monotonicMs } from "../sys/clock.ts";
+import { closeFile } from "../sys/descriptor.ts";
 import { IoRing } from "../sys/io-ring.ts";
 import { check, systemError } from "../sys/libc/call.ts";
 import {
@@ -148,6 +149,8 @@ export class ThreadRing {
     try {
       this.#end = this.#listen();
     } catch (error) {
+      // What Bun says of the socket later means nothing.
+      this.#isClosed = true;
       this.#ring.close();
       throw error;
     }
@@ -159,22 +162,36 @@ export class ThreadRing {
     // SAFETY: the kernel writes two numbers.
     const result = ioUring().socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair);
     check("socketpair", result);
-    const [bells, end] = [pair[0]!, new OwnedFd(pair[1]!)];
-    // Bun closes it, and does so at the end of a worker too. Its types leave `fd` out.
+    const end = new OwnedFd(pair[1]!);
+    try {
+      this.#hear(pair[0]!);
+      return end;
+    } catch (error) {
+      end.close();
+      throw error;
+    }
+  }
+
+  /** Has the event loop sleep on a socket. Bun closes it, and does so at the end of a worker too. @throws where this Bun does not */
+  #hear(fd: number): void {
+    // Its types leave `fd` out.
     const connect = Bun.connect as unknown as (options: object) => Promise<unknown>;
-    const socket = {
-      open: (bell: Bell) => {
-        this.#bell = bell;
-        bell.unref();
-      },
-      data: () => this.#ringing(),
-      close: () => this.#lose(),
-      error: () => this.#lose(),
-      connectError: () => this.#lose(),
+    const lose = (): void => this.#lose();
+    const open = (bell: Bell): void => {
+      if (this.#isClosed) bell.terminate();
+      else this.#bell = bell;
+      bell.unref();
     };
-    connect({ fd: bells, socket }).catch(() => this.#lose());
-    if (this.#bell !== undefined) return end;
-    end.close();
+    const socket = { open, data: () => this.#ringing(), close: lose, error: lose, connectError: lose };
+    let opening: Promise<unknown>;
+    try {
+      opening = connect({ fd, socket });
+    } catch (error) {
+      closeFile(fd);
+      throw error;
+    }
+    opening.catch(lose);
+    if (this.#bell !== undefined) return;
     throw systemError("connect", E.EOPNOTSUPP, undefined, "this Bun does not open descriptors as sockets");
   }
 

@@ -19,7 +19,7 @@ import {
   SYS_io_uring_setup,
 } from "./libc/constants.ts";
 import { addressOf } from "./libc/ffi.ts";
-import { ioUring } from "./libc/symbols.ts";
+import { ioUring, ioUringSetup } from "./libc/symbols.ts";
 import { Mapping } from "./mapping.ts";
 import { OwnedFd } from "./owned-fd.ts";
 
@@ -105,8 +105,7 @@ export class IoRing {
     params[FLAGS] = IORING_SETUP_CQSIZE;
     params[CQ_ENTRIES] = COMPLETIONS;
     // SAFETY: the kernel reads and writes the 120 bytes of `params` during the call.
-    const setup = [SYS_io_uring_setup, REQUESTS, addressOf(params), 0, 0, null, 0];
-    const fd = makeFd(ioUring().syscall, setup);
+    const fd = makeFd(ioUringSetup().syscall, [SYS_io_uring_setup, REQUESTS, params]);
     const file = new OwnedFd(check("io_uring_setup", fd));
     try {
       const hasAll = (params[FEATURES]! & IORING_FEAT_SINGLE_MMAP) !== 0 && canDo(file.fd, operations);

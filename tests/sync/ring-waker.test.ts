@@ -340,3 +340,29 @@ test("a descriptor, a socket and memory of the ring go with the worker that had 
   const { stdout, stderr } = Bun.spawnSync([process.execPath, file, lock.path], { timeout: 200_000 });
   expect([stderr.toString(), stdout.toString()]).toEqual(["", "0\n"]);
 });
+
+test.each([
+  ["throws", "throw new TypeError('no')"],
+  ["rejects", "closeSync(options.fd); return Promise.reject(new Error('no'))"],
+])(
+  "where Bun opens no descriptor as a socket (it %s), there is no ring, and nothing of it is left",
+  async (_, body) => {
+    const source = `
+    import { closeSync, readdirSync, readlinkSync } from "node:fs";
+    Bun.connect = (options) => { ${body}; };
+    const { ringIfPossible } = await import(${JSON.stringify(`${SOURCES}/sync/ring-waker.ts`)});
+    const linkOf = (fd) => { try { return readlinkSync("/proc/self/fd/" + fd); } catch { return ""; } };
+    const open = () => readdirSync("/proc/self/fd").map(linkOf).filter((link) => /^socket:|io_uring/.test(link)).sort().join();
+    const before = open();
+    console.log(ringIfPossible() instanceof Error, open() === before);
+    // Nothing is thrown later, either.
+    await Bun.sleep(1);
+    console.log("end");`;
+    const child = Bun.spawn([process.execPath, "-e", source], { stdout: "pipe", stderr: "pipe" });
+    expect(await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])).toEqual([
+      "true true\nend\n",
+      "",
+      0,
+    ]);
+  },
+);

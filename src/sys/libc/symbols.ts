@@ -150,12 +150,17 @@ export const statxCall = lazily({
 
 /** Linux only: the calls of io_uring(7), which no libc has, and a pair of sockets. */
 export const ioUring = lazily({
-  // long syscall(SYS_io_uring_setup, u32 entries, struct io_uring_params *params);
   // long syscall(SYS_io_uring_register, int fd, void *arg of the fourth place, ...);
   // long syscall(SYS_io_uring_enter, int fd, u32 to_submit, u32 min_complete, u32 flags, sigset_t *sig, size_t size);
   syscall: { args: ["i64", "u32", "u64", "u64", "u32", "ptr", "u64"], returns: "i64", isTrusted: true },
   // int socketpair(int domain, int type, int protocol, int sv[2]);
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+});
+
+/** Linux only: the one of them that makes a descriptor, with its own arguments, as `makeFd` takes six at most. */
+export const ioUringSetup = lazily({
+  // long syscall(SYS_io_uring_setup, u32 entries, struct io_uring_params *params);
+  syscall: { args: ["i64", "u32", "ptr"], returns: "i64" },
 });
 
 /** POSIX shared memory: in librt before glibc 2.34, since then in libc, as on musl and macOS. */
