@@ -237,10 +237,10 @@ _PIDS_BYTES = 4 * 1023
 def _are_pids(fd):
     """Whether an owners' file is one: process ids, or nothing yet in a file that is just being made."""
     status = os.fstat(fd)
-    if status.st_size == 0:
-        return bool(status.st_mode & _BEING_MADE)
     if not stat.S_ISREG(status.st_mode) or status.st_size > _PIDS_BYTES or status.st_size % 4:
         return False
+    if status.st_size == 0:
+        return bool(status.st_mode & _BEING_MADE)
     data = os.pread(fd, status.st_size, 0)
     if len(data) != status.st_size:
         return False

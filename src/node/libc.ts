@@ -6,9 +6,17 @@
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import { UnsupportedError } from "../errors/errors.ts";
-import { E, F_DUPFD_CLOEXEC, F_GETFD, F_OFD_SETLK, SEEK_END, SYS_gettid } from "../sys/libc/constants.ts";
+import {
+  E,
+  F_DUPFD_CLOEXEC,
+  F_GETFD,
+  F_OFD_SETLK,
+  LOCK_UN,
+  SEEK_END,
+  SYS_gettid,
+} from "../sys/libc/constants.ts";
 import type { CFunction, Owned, OwnedCall, OwnedMemory, Symbols } from "../sys/libc/ffi.ts";
-import { type Fcntl, setRecordLock } from "./record-lock.ts";
+import { closeAfterCalls, type Fcntl, setRecordLock } from "./record-lock.ts";
 
 export type {
   Address,
@@ -110,6 +118,12 @@ function fcntl(fd: number, command: number, argument: unknown): number {
   return failed(E.ENOSYS);
 }
 
+/** A lock is given back at once, also where a call on the descriptor is waited for. */
+function close(fd: number): number {
+  const giveUp = (): void => fsExt().flockSync(fd, LOCK_UN);
+  return returned(() => void closeAfterCalls(fd, () => fs.closeSync(fd), giveUp));
+}
+
 /** The number of this thread; of a worker another one than of its process. */
 function gettid(): number {
   return Number(/\/task\/(\d+)$/.exec(fs.readlinkSync("/proc/thread-self"))?.[1] ?? process.pid);
@@ -129,7 +143,7 @@ type Implementation = (...args: never[]) => number;
 const functions: Readonly<Record<string, Implementation>> = {
   __errno_location: () => 1,
   open: (name: Buffer, flags: number, mode: number) => returned(() => fs.openSync(path(name), flags, mode)),
-  close: (fd: number) => returned(() => void fs.closeSync(fd)),
+  close,
   ftruncate: (fd: number, byteLength: number) => returned(() => void fs.ftruncateSync(fd, byteLength)),
   lseek: (fd: number, _offset: number, whence: number) =>
     whence === SEEK_END ? returned(() => fs.fstatSync(fd).size) : failed(E.EINVAL),

@@ -42,6 +42,8 @@ interface Wish {
   marker: number | undefined;
   /** When an attempt last failed; 0 if none has. */
   failedAt: number;
+  /** Closes the descriptor, once the calls that were begun have been made. */
+  close?: () => void;
 }
 
 const wishes = new Map<number, Wish>();
@@ -146,12 +148,33 @@ function correct(fd: number, wish: Wish): boolean {
   }
   // Its own callback comes here again.
   if (!isMade(fd, wish, 0)) return true;
+  if (wish.close !== undefined) {
+    wishes.delete(fd);
+    wish.close();
+    return false;
+  }
   const own = ownLock(fd) ?? F_UNLCK;
   if (own === F_UNLCK || own === wish.type) return true;
   const keptMs = wish.failedAt + KEPT_MS - monotonicMs();
   if (keptMs > 0) setTimeout(() => correct(fd, wish), keptMs).unref();
   else begin(fd, wish);
   return true;
+}
+
+/**
+ * Closes a descriptor; where the pool has not come yet to a call that was begun on it, once that has been made: it would be made
+ * on another file that has got the number by then.
+ * @param giveUp called at once in that case, for what closing would give up
+ */
+export function closeAfterCalls(fd: number, close: () => void, giveUp: () => void): void {
+  const wish = wishes.get(fd);
+  if (wish === undefined || isMade(fd, wish, MOST_MS)) {
+    wishes.delete(fd);
+    close();
+    return;
+  }
+  wish.close = close;
+  giveUp();
 }
 
 /** For a look at the queue: gives back what was taken late. Costs nothing if no attempt failed in the last second. */

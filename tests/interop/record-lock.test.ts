@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { dropLateLocks, type Fcntl, setRecordLock } from "../../src/node/record-lock.ts";
+import { closeAfterCalls, dropLateLocks, type Fcntl, setRecordLock } from "../../src/node/record-lock.ts";
 import { fileLock } from "../../src/sync/file-lock.ts";
 import { F_RDLCK, F_UNLCK, F_WRLCK } from "../../src/sys/libc/constants.ts";
 import { libc } from "../../src/sys/libc/symbols.ts";
@@ -150,4 +150,39 @@ test("nothing is given back of another file that has the descriptor's number by 
   pool.callBack();
   dropLateLocks();
   expect([held(another), pool.length]).toEqual(["WRITE", 0]);
+});
+
+test("a descriptor is closed when the calls that were begun on it have been made, which so meet no other file", () => {
+  const [pool, fd] = [new Pool(), open()];
+  opened.splice(opened.indexOf(fd), 1);
+  const done: string[] = [];
+  const close = (): void => {
+    closeSync(fd);
+    done.push("closed");
+  };
+  pool.isBusy = true;
+  expect(setRecordLock(pool, fd, F_WRLCK)).toBe(false);
+  closeAfterCalls(fd, close, () => done.push("unlocked"));
+  const another = openSync(join(directory.path, "another"), "a+");
+  opened.push(another);
+  expect([another === fd, done]).toEqual([false, ["unlocked"]]);
+  pool.run();
+  expect([held(fd), held(another)]).toEqual(["WRITE", undefined]);
+  pool.callBack();
+  expect(done).toEqual(["unlocked", "closed"]);
+});
+
+test("a descriptor on which nothing is waited for is closed at once, also after a lock", () => {
+  const [pool, fd] = [new Pool(), open()];
+  opened.splice(opened.indexOf(fd), 1);
+  expect(setRecordLock(pool, fd, F_WRLCK)).toBe(true);
+  const done: string[] = [];
+  closeAfterCalls(
+    fd,
+    () => done.push("closed"),
+    () => done.push("unlocked"),
+  );
+  closeSync(fd);
+  expect(done).toEqual(["closed"]);
+  pool.callBack();
 });
