@@ -516,14 +516,16 @@ export class RingReader {
 
   /**
    * Looks up to so many times whether there is another sequence in the slot of the next message than `find` has found, and more than
-   * that it is being written: a look touches no other line of memory, which the publisher would have to wait for.
+   * that it is being written: a look touches no other line of memory, which the publisher would have to wait for. Where memory is
+   * not mapped a look is a call of the kernel, so there is one.
    */
   awaitChange(looks: number): void {
     const { words, takeIn } = this.#ring;
     const slot = this.#ring.slotOf(this.#low);
     const seen = this.#seen;
     const writing = (this.#low << 1) | 1;
-    for (let i = 0; i < looks; i++) {
+    const most = takeIn === undefined ? looks : 1;
+    for (let i = 0; i < most; i++) {
       takeIn?.(slot * 4, 4);
       barrier();
       const sequence = words[slot];

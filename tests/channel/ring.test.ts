@@ -110,6 +110,18 @@ describe("one publisher, one subscriber", () => {
     expect([before, reader.missed]).toEqual([0, 4]);
   });
 
+  test("where a look is a call of the kernel, as in Node.js, a wait looks once: the clock is to be asked in between", () => {
+    const memory = ring();
+    let calls = 0;
+    const reader = new RingReader(memory.bytes, memory.geometry, "next", () => {
+      calls++;
+    });
+    expect(reader.find()).toBe(-1);
+    calls = 0;
+    reader.awaitChange(100);
+    expect(calls).toBe(1);
+  });
+
   test("a message changes no byte of the other slots, whose lines the publisher fetches", () => {
     const memory = ring();
     const writer = publisher(memory);
