@@ -26,6 +26,8 @@ export class ChangeWatch {
   #page: LockPage | undefined;
   /** How far the page's count of commits was ahead of the version, at most. */
   #lead = 0;
+  /** A new file is announced once it has its name, so perhaps after it was opened here. That is no commit. */
+  #awaitsAnnouncement: boolean;
 
   /** @param opened the state that counts as number 0 */
   constructor(segment: Segment<Content>, opened: State) {
@@ -34,7 +36,9 @@ export class ChangeWatch {
     this.#page = pageOf(segment);
     const changes = this.#page?.changes ?? 0;
     // Of now: the commits since the segment was opened stand on the page too.
-    this.#lead = (changes - (this.#look().version % TWO_TO_THE_32)) | 0;
+    const { version } = this.#look();
+    this.#lead = (changes - (version % TWO_TO_THE_32)) | 0;
+    this.#awaitsAnnouncement = isNewFiles(version);
     this.#signal = new Notifier({ lock: segment.lock, read: () => this.#count() });
   }
 
@@ -81,10 +85,14 @@ export class ChangeWatch {
       this.#lead = (lead + PENDING) | 0;
     } else if (((lead - this.#lead) | 0) > 0) {
       this.#lead = lead;
-      if (!isNew) this.#states++;
+      if (!isNew && !this.#awaitsAnnouncement) this.#states++;
+      this.#awaitsAnnouncement = false;
     }
     this.#page = page;
-    if (isNew) this.#states++;
+    if (isNew) {
+      this.#states++;
+      this.#awaitsAnnouncement = false;
+    }
     this.#state = state;
     return this.#states;
   }
@@ -115,6 +123,9 @@ export class ChangeWatch {
     return { version: content?.version ?? NO_FILE, mark: content?.mark, content };
   }
 }
+
+/** Whether a file of this version has at most the commit that it was made with. */
+const isNewFiles = (version: number): boolean => version % TWO_TO_THE_32 <= 1;
 
 /** The page that counts all commits; of files that other libraries commit to too, it does not. */
 const pageOf = (segment: Segment<Content>): LockPage | undefined => {

@@ -1,6 +1,7 @@
 /** The table of what a segment has, walked with documents as its content. */
 import { describe, expect, test } from "bun:test";
 import { copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFile } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { type DocumentContent, documentPlan, documentType } from "../../src/document/document-content.ts";
 import { documentPlace } from "../../src/document/place.ts";
 import { createSegment } from "../../src/segment/create.ts";
@@ -150,3 +151,13 @@ async function nameOfError(fn: () => unknown): Promise<string | undefined> {
     return (error as Error).name;
   }
 }
+
+test("the announcement of a new file that comes after its opening is no change", async () => {
+  using stage = new Stage("attached", false);
+  const changes = stage.segment.changes({});
+  const turn = changes.next();
+  // As the creator does once the file has its name: a reader may have opened it by then.
+  stage.segment.notify();
+  expect(await Promise.race([turn, setTimeout(200, "no turn")])).toBe("no turn");
+  await changes.return();
+});

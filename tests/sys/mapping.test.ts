@@ -13,6 +13,7 @@ import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FileFormatError, ShmError, SystemError } from "../../src/errors/errors.ts";
+import { closeFile } from "../../src/sys/descriptor.ts";
 import { openFile, pageSize } from "../../src/sys/file.ts";
 import { O_RDONLY, O_RDWR } from "../../src/sys/libc/constants.ts";
 import { Mapping } from "../../src/sys/mapping.ts";
@@ -135,7 +136,7 @@ describe("what is refused, leaking nothing", () => {
     const fd = openFile(path, O_RDWR);
     expect(() => Mapping.map(fd, { byteLength: 0, ownsFd: false })).toThrow(RangeError);
     Mapping.map(fd, { byteLength: 1, ownsFd: false }).close();
-    closeSync(fd);
+    closeFile(fd);
   });
 });
 
