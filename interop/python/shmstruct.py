@@ -34,7 +34,7 @@ import weakref
 import zlib
 
 __all__ = [
-    "ClosedError", "Document", "Editor", "FileFormatError", "FileMissingError", "LayoutMismatchError", "LeaseLostError",
+    "ClosedError", "DeadlockError", "Document", "Editor", "FileFormatError", "FileMissingError", "LayoutMismatchError", "LeaseLostError",
     "LockTimeoutError", "Publisher", "Queue", "Reader", "ShmError", "Subscriber", "UnsupportedError",
     "UntrustedFileError",
     "numpy_view", "structure_from_schema",
@@ -59,6 +59,10 @@ class LayoutMismatchError(ShmError):
 
 class LockTimeoutError(ShmError):
     """A lock, or a publisher's place, was not to be had in time."""
+
+
+class DeadlockError(ShmError):
+    """Waiting would never end: this thread holds a lock that conflicts with the one it asks for."""
 
 
 class ClosedError(ShmError):
@@ -414,6 +418,10 @@ class _Page:
         self.map.close()
 
 
+# The locks that a thread holds, each thread its own.
+_held_by = threading.local()
+
+
 class _Lock:
     """One reader-writer lock: the kernel's lock, and the turnstile in front of it, a lock of the other kind on the same file."""
 
@@ -442,17 +450,29 @@ class _Lock:
 
     def acquire(self, mode, timeout=None):
         if self.held:
-            raise ShmError("the lock %r is held by this object already" % self.path)
+            raise DeadlockError("the lock %r is held by this object already: release it first" % self.path)
+        mine = _held_by.__dict__.setdefault("locks", [])
+        others = [lock.held for lock in mine if lock.id == self.id]
+        if others and _EXCLUSIVE in (mode, *others):
+            raise DeadlockError("this thread would wait for itself: it holds the %s lock on %r, and now wants it %s; release the first one"
+                                % (_MODES[max(others)], self.path, _MODES[mode]))
+        # What this thread shares with itself does not queue: a waiter in the turnstile waits for it.
+        if not (others and self._try(mode)) and not self._is_free(mode):
+            self._wait(mode, timeout)
+        self.held, self._mine = mode, mine
+        mine.append(self)
+
+    def _is_free(self, mode):
         for _ in range(4):
             if not self._is_open_to(mode):
-                break
+                return False
             if self._try(mode):
-                self.held = mode
-                return
-        self._wait(mode, timeout)
-        self.held = mode
+                return True
+        return False
 
     def release(self):
+        if self.held:
+            self._mine.remove(self)
         self.held = 0
         self._try(0)
         page = self.page
@@ -687,6 +707,7 @@ _open_segments = weakref.WeakSet()
 
 
 def _close_in_child():
+    _held_by.__dict__.clear()
     for segment in list(_open_segments):
         segment._forked()
 

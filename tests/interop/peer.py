@@ -1,4 +1,5 @@
 """A participant in Python: one command a run, results on stdout."""
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -26,6 +27,35 @@ def is_whole(ledger):
 def fill(ledger, count):
     ledger.count = count
     ledger.values[:] = [count] * 60
+
+
+def nested(path, _):
+    """Locks of one thread on one file, one inside the other."""
+    editor, reader, other = (role("Ledger", dir=path) for role in (Editor, Reader, Reader))
+
+    def refused(inner):
+        try:
+            with inner:
+                return False
+        except shmstruct.DeadlockError:
+            return True
+
+    with reader, other:
+        say(refused(editor), refused(reader))
+    with editor:
+        say(refused(editor), refused(reader), refused(reader.lock(timeout=5)))
+        # Another thread, and a child that was forked, only wait.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            say(type(pool.submit(reader.lock(timeout=0.05).__enter__).exception()).__name__)
+        if os.fork() == 0:
+            try:
+                Editor("Ledger", dir=path).edit(timeout=0.05).__enter__()
+            except LockTimeoutError as error:
+                say(type(error).__name__)
+            os._exit(0)
+        os.wait()
+    with editor:
+        say("free again")
 
 
 def edits(path, count):

@@ -82,6 +82,18 @@ async function ask(command: string[], more: Record<string, string> = {}): Promis
 }
 
 describe.skipIf(!hasTool("python3"))("the Python module", () => {
+  test("Python refuses a lock for which its thread would wait for itself", async () => {
+    const dir = newDirectory();
+    using _manager = new Manager(Ledger, { dir, create: true });
+    expect((await ask(["nested", dir])).split("\n")).toEqual([
+      "True True",
+      "True True True",
+      "LockTimeoutError",
+      "LockTimeoutError",
+      "free again",
+    ]);
+  });
+
   test("Python edits, rolls back, and is read by Bun", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
