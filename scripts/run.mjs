@@ -72,7 +72,9 @@ function isInstalled(folder) {
 
 function npm(folder, args) {
   // Quiet unless it fails: npm's notices are about npm.
-  const options = { cwd: folder, stdio: "pipe", encoding: "utf8", shell: process.platform === "win32" };
+  // What was asked of an npm that runs this, such as `npm pack --dry-run`, is not for this one.
+  const { npm_config_dry_run: _, ...env } = process.env;
+  const options = { cwd: folder, stdio: "pipe", encoding: "utf8", shell: process.platform === "win32", env };
   return spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error", ...args], options);
 }
 
@@ -145,8 +147,8 @@ if (job === undefined) {
   console.error(`usage: node scripts/run.mjs ${Object.keys(jobs).join(" | ")}`);
   process.exit(2);
 }
-// During an install there is nothing to be installed yet.
-if (job !== jobs.build) {
+// npm builds after it has installed, but before it packs in a clone in which nothing is installed.
+if (job !== jobs.build || !existsSync(join(root, "node_modules", "bun"))) {
   install();
   build("--if-needed");
 }
