@@ -278,9 +278,10 @@ function mustRecreate(kind: Kind, deletions = 0): void {
     RECREATE[kind]();
   } catch (error) {
     const { path } = error as FileFormatError;
-    const isForeign = error instanceof FileFormatError && !error.isOurs && path.startsWith(dataPath(kind));
-    // The data file, and of a queue the owners' file.
-    if (!isForeign || deletions === 2) {
+    const isKnown = path?.startsWith(dataPath(kind)) || path?.endsWith("-page");
+    const isForeign = error instanceof FileFormatError && !error.isOurs && isKnown;
+    // The data file, of a queue the owners' file, and a lock page of another length without its first word.
+    if (!isForeign || deletions === 3) {
       report(`recreate ${kind}: ${(error as Error).stack}`);
       return;
     }
