@@ -115,7 +115,8 @@ export class Job<T extends Message> implements Disposable {
 
   /**
    * Ends the job for good.
-   * @throws LeaseLostError when another worker has it: what was done for it is done again; ClosedError once it is ended
+   * @throws LeaseLostError when another worker has it: what was done for it is done again; ClosedError once it is ended;
+   *   FileMissingError or FileFormatError once the queue's file was deleted or truncated
    */
   done(): void {
     this.#checkOpen();

@@ -56,8 +56,6 @@ const DEFAULT_SLOTS = 1024;
 const NO_OPTIONS = {};
 /** The dead are looked for at most this often, in milliseconds. */
 const RECOVER_EVERY_MS = 0.2;
-/** Operations between two looks at the clock, less 1: once a second the file and its name are looked at. */
-const OPERATIONS_PER_CLOCK_MASK = 15;
 /** How long a replacer that stands still is waited for, in milliseconds. */
 const REPLACER_MS_MAX = 30_000;
 /** Between two looks whether another process has gone on, in milliseconds. */
@@ -92,8 +90,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   #held: (JobPlace | undefined)[] = [];
   #views: (T | undefined)[] = [];
   #recoveredAt = Number.NEGATIVE_INFINITY;
-  #operations = 0;
-  /** The second in which the files were looked at last. */
+  /** The second in which the files were looked at last, without an error: what is pushed to a deleted file is lost. */
   #lookedAt = 0;
   #deadLetters: Queue<T> | undefined;
   readonly #structBytes: number;
@@ -521,7 +518,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
 
   /** `#end` of almost every job, in fewer calls: the compiler inlines so many within each other only. */
   #done(place: JobPlace): boolean {
-    const { slots, free } = this.#current();
+    const { slots, free } = this.#lately();
     const { slot, lease } = place;
     if (slot < 0 || !slots.done(slot, lease)) return this.#endInNewFile(place, "done", 0);
     this.#held[place.number] = undefined;
@@ -533,7 +530,9 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   #end(place: JobPlace, how: JobEnd, delayMs: number): boolean {
     // close() has given back what was in hand.
     if (how === "release" && this.closed) return true;
-    this.#current();
+    // What goes back loses nothing: the end of a scope is no place to hear of a deleted file.
+    if (how === "release") this.#current();
+    else this.#lately();
     if (!this.#tryEnd(place, how, delayMs)) return this.#endInNewFile(place, how, delayMs);
     if (how !== "extend") this.#ended(place, how);
     return true;
@@ -586,7 +585,7 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
   }
 
   #note(place: JobPlace, bytes: Uint8Array): boolean {
-    const { slots } = this.#current();
+    const { slots } = this.#lately();
     if (place.slot < 0 || !slots.isHeld(place.slot, place.lease)) return false;
     const user = slots.user(place.slot);
     user.set(bytes);
@@ -603,14 +602,20 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     // A queue that is recreated takes no more jobs in its old file. One that is resized goes on until its slots are frozen.
     if (content.isSuperseded) this.#moveOver();
     if (this.#owner === 0) this.#owner = becomeOwner(this.#content, this.#owners);
-    this.#operations = (this.#operations + 1) | 0;
-    if ((this.#operations & OPERATIONS_PER_CLOCK_MASK) === 0) this.#lookOnceASecond();
+    this.#lookOnceASecond();
     return this.#content;
   }
 
   /** The content as it is attached: another file when the old one says that it is superseded. */
   #current(): QueueContent {
     if (!this.#segment.isAttached(this.#content)) this.#follow();
+    return this.#content;
+  }
+
+  /** The same, after a look at the disk if there was none in this second. */
+  #lately(): QueueContent {
+    this.#current();
+    this.#lookOnceASecond();
     return this.#content;
   }
 
@@ -627,15 +632,13 @@ export class Queue<T extends Message> implements Disposable, AsyncIterable<Job<T
     return content;
   }
 
+  /** The clock is read at each operation, in 10 ns: those who push once in a while lose no more jobs than those who push all the time. */
   #lookOnceASecond(): void {
     realtime.readCoarse();
-    if (realtime.second === this.#lookedAt) return;
-    const operations = this.#operations;
-    // As long as a look throws, the next call looks again: what is pushed to a deleted file is lost.
-    this.#operations = -1;
+    const { second } = realtime;
+    if (second === this.#lookedAt) return;
     this.#look();
-    this.#operations = operations;
-    this.#lookedAt = realtime.second;
+    this.#lookedAt = second;
   }
 
   /** Should the files have been deleted or truncated by hand. */

@@ -19,7 +19,7 @@ import {
   LeaseLostError,
   WaitTimeoutError,
 } from "../../src/index.ts";
-import { Queue } from "../../src/queue/index.ts";
+import { type Job, Queue } from "../../src/queue/index.ts";
 import { stateOf, TAKEN } from "../../src/queue/slots.ts";
 import { realtime } from "../../src/sys/clock.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -543,6 +543,43 @@ describe("files", () => {
     expect(Math.abs(queue.oldest! - info.oldestTakenAt!)).toBeLessThan(60_000);
     job.done();
     expect(queue.oldest).toBeUndefined();
+  });
+
+  test("the first call a second after the file was deleted finds out, though it is the only one", async () => {
+    using users = new DisposableStack();
+    const calls: Record<string, (queue: Queue<Work>, job: Job<Work>) => unknown> = {
+      push: (queue) => queue.push({ id: 7 }),
+      tryPush: (queue) => queue.tryPush({ id: 7 }),
+      pushAsync: (queue) => queue.pushAsync({ id: 7 }),
+      take: (queue) => queue.take({ timeoutMs: 0 }),
+      tryTake: (queue) => queue.tryTake(),
+      takeAsync: (queue) => queue.takeAsync({ timeoutMs: 0 }),
+      done: (_, job) => job.done(),
+      fail: (_, job) => job.fail(),
+      extend: (_, job) => job.extend(),
+      note: (_, job) => job.note("40 %"),
+    };
+    const deleted = (tag: string): { queue: Queue<Work>; job: Job<Work> } => {
+      const queue = users.use(works({ tag }));
+      for (const id of [1, 2]) queue.push({ id });
+      const job = queue.take()!;
+      rmSync(queue.path);
+      return { queue, job };
+    };
+    const missing = Object.keys(calls).map((name) => ({ name, ...deleted(name) }));
+    const replaced = ["push", "tryPush", "pushAsync"].map((name) => {
+      const old = deleted(`${name}-replaced`);
+      return { name, ...old, worker: users.use(works({ tag: `${name}-replaced` })) };
+    });
+    await Bun.sleep(1100);
+    for (const { name, queue, job } of missing) {
+      const call = async (): Promise<unknown> => calls[name]!(queue, job);
+      expect([name, await call().catch((error: Error) => error.name)]).toEqual([name, "FileMissingError"]);
+    }
+    for (const { name, queue, job, worker } of replaced) {
+      await calls[name]!(queue, job);
+      expect([name, worker.tryTake()?.data.id]).toEqual([name, 7]);
+    }
   });
 
   test("a user of a queue whose file was deleted finds out", async () => {
