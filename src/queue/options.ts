@@ -1,7 +1,7 @@
 import { checkOptions } from "../errors/check-options.ts";
 import { SLOTS_OPTIONS, type SlotsOptions } from "../segment/payload.ts";
 import type { WaitForFileOptions } from "../segment/wait-for-file.ts";
-import { checkMilliseconds, checkTimeout } from "../sync/deadline.ts";
+import { checkTimeout } from "../sync/deadline.ts";
 import { checkMode } from "../sys/arguments.ts";
 import { checkDelay } from "./job.ts";
 import { MAX_ATTEMPTS } from "./slots.ts";
@@ -13,8 +13,8 @@ export interface QueueOptions extends SlotsOptions {
   /** Attempts before a job goes to the dead letters, 1 to 254, or 0 for the most there are: 254. Fixed at creation. Default 0. */
   readonly maxAttempts?: number | undefined;
   /**
-   * Milliseconds after which a job that is neither done nor extended is given to another worker, though its worker lives.
-   * Fixed at creation. Default: never; a dead worker's job goes back without it.
+   * Whole milliseconds, at most 4,294,967,295 (49 days), after which a job that is neither done nor extended is given to another
+   * worker, though its worker lives. 0: never. Fixed at creation. Default: never; a dead worker's job goes back without it.
    */
   readonly leaseMs?: number | undefined;
   /** Milliseconds for which the constructor waits for the queue's lock, should it have a file to make. Default: no limit. */
@@ -86,7 +86,7 @@ export function checkQueueOptions(options: QueueOptions): void {
   const { force, create, mode, maxAttempts, leaseMs, timeoutMs } = options;
   if (force && !create) throw new TypeError("new Queue: force replaces the file, so it needs create: true");
   checkMode(mode);
-  if (leaseMs !== undefined) checkMilliseconds("leaseMs", leaseMs);
+  if (leaseMs !== undefined) checkLease(leaseMs);
   checkTimeout(timeoutMs);
   const isFine =
     maxAttempts === undefined ||
@@ -95,6 +95,17 @@ export function checkQueueOptions(options: QueueOptions): void {
     throw new RangeError(
       `maxAttempts must be a whole number from 1 to ${MAX_ATTEMPTS}, or 0 for the most there are (${MAX_ATTEMPTS}), not ${maxAttempts}`,
     );
+}
+
+/** The file holds a lease as a u32. */
+const LEASE_MS_MAX = 2 ** 32 - 1;
+
+/** @throws RangeError */
+function checkLease(leaseMs: number): void {
+  if (Number.isInteger(leaseMs) && leaseMs >= 0 && leaseMs <= LEASE_MS_MAX) return;
+  throw new RangeError(
+    `leaseMs must be a whole number of milliseconds from 0 (never) to ${LEASE_MS_MAX}, not ${leaseMs}`,
+  );
 }
 
 /** @throws TypeError, RangeError for what no push can be */

@@ -10,6 +10,7 @@
  */
 import { FileFormatError } from "../errors/errors.ts";
 import { lockPagePath } from "../sync/lock-page.ts";
+import { MAX_MAPPING_BYTES } from "../sys/mapping.ts";
 import { exists } from "../sys/paths.ts";
 import type { SegmentFile } from "./segment-file.ts";
 
@@ -41,15 +42,16 @@ const isPowerOfTwo = (n: number): boolean => Number.isInteger(Math.log2(n)) && 2
 /**
  * The geometry of a new content.
  * @throws RangeError for a number of slots that is not a power of two from 2 to `maxSlots`, or a payload that is not a whole
- * number of bytes from 1
+ * number of bytes, from 1 to what leaves room for the footer in a file of 4 GiB
  */
 export function planSlots(slots: number, payloadBytes: number, maxSlots: number): SlotGeometry {
   if (!isPowerOfTwo(slots) || slots < 2 || slots > maxSlots) {
     throw new RangeError(`slots must be a power of two from 2 to ${maxSlots}, not ${String(slots)}`);
   }
-  if (!Number.isSafeInteger(payloadBytes) || payloadBytes < 1) {
+  const most = Math.floor((MAX_MAPPING_BYTES - 2 * FIRST_BYTE_OFFSET) / slots / LINE_BYTES) * LINE_BYTES;
+  if (!Number.isInteger(payloadBytes) || payloadBytes < 1 || payloadBytes > most - SLOT_HEADER_BYTES) {
     throw new RangeError(
-      `the payload must have a whole number of bytes, at least 1, not ${String(payloadBytes)}`,
+      `option payloadBytes must be a whole number from 1 to ${most - SLOT_HEADER_BYTES} with ${slots} slots, so that the file fits one mapping of 4 GiB; it is ${String(payloadBytes)}`,
     );
   }
   return {

@@ -2,6 +2,7 @@ import { afterAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import {
   chmodSync,
   closeSync,
+  existsSync,
   openSync,
   readFileSync,
   readSync,
@@ -382,6 +383,31 @@ describe("files", () => {
     );
     expect(() => works({ slots: 5 })).toThrow(RangeError);
     expect(() => works({ tag: "t".repeat(250) })).toThrow(/the file name 'Work_t+\.queue' is too long/);
+  });
+
+  test("a lease that no file can hold is a RangeError, and nothing is made", () => {
+    for (const leaseMs of [0.5, 1.5, -1, 2 ** 32, 4.3e9, 1e300, Number.POSITIVE_INFINITY]) {
+      expect(() => works({ leaseMs })).toThrow(
+        new RangeError(
+          `leaseMs must be a whole number of milliseconds from 0 (never) to 4294967295, not ${leaseMs}`,
+        ),
+      );
+    }
+    expect(existsSync(dir)).toBe(false);
+    using queue = works({ leaseMs: 2 ** 32 - 1 });
+    expect(queue.info().leaseMs).toBe(2 ** 32 - 1);
+    expect(() => queue.resize({ leaseMs: 2 ** 32 })).toThrow(RangeError);
+  });
+
+  test("a payload that no file can hold is a RangeError, and nothing is made", () => {
+    for (const payloadBytes of [0.5, 2 ** 30, 2 ** 32, 1e300, Number.POSITIVE_INFINITY, Number.NaN]) {
+      expect(() => new Queue(Uint8Array, { dir, create: true, slots: 8, payloadBytes })).toThrow(
+        new RangeError(
+          `option payloadBytes must be a whole number from 1 to 536869824 with 8 slots, so that the file fits one mapping of 4 GiB; it is ${payloadBytes}`,
+        ),
+      );
+    }
+    expect(existsSync(dir)).toBe(false);
   });
 
   test("maxAttempts is at most 254, and 0 is as much as that", () => {
