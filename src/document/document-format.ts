@@ -21,6 +21,7 @@
  */
 
 import { FileFormatError } from "../errors/errors.ts";
+import { escapeText } from "../errors/show.ts";
 import type { ContentWords } from "../segment/content.ts";
 import type { SegmentFile } from "../segment/segment-file.ts";
 import { parseSchemaJson } from "../struct/schema/schema-json.ts";
@@ -138,3 +139,12 @@ const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 /** The error for a file that was made by this library and is not as it was left. */
 export const damaged = (path: string, what: string): FileFormatError =>
   new FileFormatError(path, `'${path}' is damaged (${what}); ${RECREATE}`, true);
+
+/** What the text of a document says. @throws FileFormatError for no JSON, as other programs may write it */
+export function parseDocument(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw damaged(path, `a document that is no JSON: ${escapeText(String(cause))}`);
+  }
+}

@@ -9,6 +9,7 @@ import {
   type Look,
 } from "../segment/inspector.ts";
 import { type DocumentContent, documentType } from "./document-content.ts";
+import { parseDocument } from "./document-format.ts";
 import { JsonMap } from "./json-map.ts";
 import { documentPlace } from "./place.ts";
 
@@ -35,7 +36,7 @@ function look(content: DocumentContent): Look {
   const { version, text } = content.tryRead() ?? { version: content.version, text: undefined };
   if (text === undefined) return { version, value: undefined, bytes: undefined };
   const parts = [{ title: "text", bytes: Buffer.from(text) }];
-  return { version, value: JSON.parse(text), bytes: undefined, parts };
+  return { version, value: parseDocument(text, content.file.path), bytes: undefined, parts };
 }
 
 function editDocument(path: string, options: InspectOptions): EditingInspector {

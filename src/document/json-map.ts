@@ -7,7 +7,6 @@ import {
   TooLargeError,
   WaitTimeoutError,
 } from "../errors/errors.ts";
-import { escapeText } from "../errors/show.ts";
 import { refuseAsync, refusePromise } from "../errors/sync-only.ts";
 import { backupSegment } from "../segment/backup.ts";
 import { createSegment, putFile, removeSegment } from "../segment/create.ts";
@@ -30,7 +29,7 @@ import {
   documentType,
   firstVersion,
 } from "./document-content.ts";
-import { damaged, documentWords, MAX_DOCUMENT_BYTES } from "./document-format.ts";
+import { documentWords, MAX_DOCUMENT_BYTES, parseDocument } from "./document-format.ts";
 import { checkJson, type Json } from "./json-value.ts";
 import { documentPlace, type PlaceOptions } from "./place.ts";
 import {
@@ -709,7 +708,7 @@ class SharedDocument<T, Input> implements JsonFollower<T> {
 
   #parse({ text }: Committed): T | undefined {
     if (text === undefined) return undefined;
-    const value = parse(text, this.path);
+    const value = parseDocument(text, this.path);
     if (this.#schema === undefined) return value as T;
     return validate(this.#schema, value, this.path, `the document in '${this.path}'`) as T;
   }
@@ -746,14 +745,6 @@ export const JsonMap = SharedDocument as JsonMapConstructor;
  * @example const show = (map: JsonMap<Config>) => console.log(map.read());
  */
 export type JsonMap<T = Json> = JsonFollower<T>;
-
-function parse(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw damaged(path, `a document that is no JSON: ${escapeText(String(cause))}`);
-  }
-}
 
 function checkRole(role: unknown): "master" | "follower" {
   if (role === "master" || role === "follower") return role;
