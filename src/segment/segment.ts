@@ -11,7 +11,7 @@ import { type AsyncLockOptions, type LockOptions, RwLock, type RwLockOptions } f
 import { coarseMonotonicMs, monotonicMs } from "../sys/clock.ts";
 import { exists } from "../sys/paths.ts";
 import { keepSpareFd } from "../sys/spare-fd.ts";
-import { LOOK_FOR_DELETED_MS } from "../sys/status.ts";
+import { LOOK_FOR_DELETED_MS, statusAt } from "../sys/status.ts";
 import type { Trust } from "../sys/trust.ts";
 import type { ChangeWatch } from "./change-watch.ts";
 import { type Content, type ContentType, NO_FILE, type State } from "./content.ts";
@@ -442,11 +442,14 @@ export class Segment<C extends Content> implements Closable {
   }
 
   #truncated(why: string): FileFormatError {
-    return new FileFormatError(
-      this.path,
-      `'${this.path}' was truncated while it was in use; ${this.type.words.recreate} (${why})`,
-      true,
-    );
+    const { path } = this;
+    const { recreate } = this.type.words;
+    // A creator leaves an empty file alone: it does not tell whose it was.
+    const message =
+      statusAt(path)?.byteLength === 0
+        ? `'${path}' was truncated to 0 bytes while it was in use: delete it (rm '${path}'), as an empty file may be any program's; then ${recreate}`
+        : `'${path}' was truncated while it was in use; ${recreate} (${why})`;
+    return new FileFormatError(path, message, true);
   }
 
   #openLock(): RwLock {

@@ -30,11 +30,11 @@ beforeAll(() => {
 });
 
 const WHAT = `shmstruct: '${path}' is damaged (a document that is no JSON: SyntaxError: `;
-const LOOKS = [["show"], ["get"], ["watch", "--once"], ["set"]];
+const LOOKS = [["show"], ["get"], ["watch"], ["set"]];
 
 test("every command says which file is damaged, and what to do", async () => {
   const words = (name: string): string[] =>
-    ({ get: [path, "speed"], set: [path, "speed=2"] })[name] ?? [path];
+    ({ get: [path, "speed"], set: [path, "speed", "2"] })[name] ?? [path];
   const results = await Promise.all(
     LOOKS.map(async ([name = "", ...more]) => run([name, ...more, ...words(name)])),
   );
