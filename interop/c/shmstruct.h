@@ -262,18 +262,26 @@ static inline int shms_i_text(char *target, const char *a, const char *b, const 
   return SHMS_OK;
 }
 
+/* Whether a text can be part of a file's name: it cannot leave the directory. */
+static inline int shms_i_is_name_part(const char *part) {
+  for (; *part; part++)
+    if (*part == '/' || (unsigned char)*part < 0x20 || *part == 0x7F) return 0;
+  return 1;
+}
+
 /**
  * The place of a segment named after a struct: `<dir>/<name>_<tag>.mmap`, as `{ dir, tag }` is in TypeScript. A file whose lock
  * is of kind fcntl has its lock file in another directory: name it with `shms_lock_dir`.
  * @param tag "" for none
  * @param content gives the ending: .mmap, .json, .channel, .queue
- * @return SHMS_E_ARGUMENT for a path that is too long
+ * @return SHMS_E_ARGUMENT for a path that is too long, an empty name, and a name or tag with a slash or an ASCII control character
  * @example shms_place_of(&place, "/run/robot", "Robot", "left", SHMS_RECORD);
  */
 static inline int shms_place_of(shms_place *place, const char *dir, const char *name, const char *tag, int content) {
   char stem[PATH_MAX], path[PATH_MAX];
   place->trust = 0;
   const char *ending = content == SHMS_CHANNEL ? ".channel" : content == SHMS_QUEUE ? ".queue" : "";
+  if (!*name || !shms_i_is_name_part(name) || !shms_i_is_name_part(tag)) return SHMS_E_ARGUMENT;
   int error = shms_i_text(stem, name, "_", tag, "");
   if (!error) error = shms_i_text(path, dir, "/", stem, "");
   if (!error) error = shms_i_text(place->data, path, content == SHMS_RECORD ? ".mmap" : ending, "", "");

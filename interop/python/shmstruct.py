@@ -19,6 +19,7 @@ say so without it. In a forked child all objects are closed.
 import ctypes
 import errno
 import fcntl
+import functools
 import json
 import mmap
 import numbers
@@ -27,6 +28,7 @@ import os
 import platform
 import stat
 import struct
+import sys
 import threading
 import time
 import warnings
@@ -429,6 +431,7 @@ class _Lock:
         self.path, self.kind, self.held, self.writable = path, kind, 0, True
         self._entered, self._entered_at, self._stuck = 0, 0.0, False
         self._looks, self._looks_since, self._stuck_until = 0, None, 0.0
+        self._mine = []
         self.fd = self._open(path, create)
         self.id = _identity(os.fstat(self.fd))
         self.page = _Page.open(path, create, trust)
@@ -459,8 +462,9 @@ class _Lock:
         # What this thread shares with itself does not queue: a waiter in the turnstile waits for it.
         if not (others and self._try(mode)) and not self._is_free(mode):
             self._wait(mode, timeout)
-        self.held, self._mine = mode, mine
+        self._mine = mine
         mine.append(self)
+        self.held = mode
 
     def _is_free(self, mode):
         for _ in range(4):
@@ -471,7 +475,7 @@ class _Lock:
         return False
 
     def release(self):
-        if self.held:
+        if self in self._mine:
             self._mine.remove(self)
         self.held = 0
         self._try(0)
@@ -479,6 +483,16 @@ class _Lock:
         if page is not None and page.words[_WAITING]:
             page.add(_RELEASED)
             page.wake(_RELEASED, 0x7FFFFFFF)
+
+    def abandon(self):
+        """Gives back whatever a step has taken that an exception from a signal handler has interrupted anywhere."""
+        if self._entered:
+            # It may be out of the turnstile already, and must not tell others that none waits.
+            self._entered = _SHARED
+            self._leave()
+        else:
+            self._try_gate(0)
+        self.release()
 
     def _is_open_to(self, mode):
         waits = self.page is not None and self.page.words[_WAITING] != 0
@@ -571,12 +585,12 @@ class _Lock:
             self.page.sleep(_RELEASED, released, seconds)
 
     def close(self):
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-        if self.page is not None:
-            self.page.close()
-            self.page = None
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+        page, self.page = self.page, None
+        if page is not None:
+            page.close()
 
 
 _MODES = {_SHARED: "shared", _EXCLUSIVE: "exclusive"}
@@ -715,12 +729,36 @@ def _close_in_child():
 os.register_at_fork(after_in_child=_close_in_child)
 
 
+def _check_name_part(part, what):
+    """Refuses what could leave the directory, or look like another file in a listing, as TypeScript does."""
+    if not isinstance(part, str):
+        raise TypeError("%s must be a str, got %s" % (what, _show(part)))
+    if "/" in part or any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in part):
+        raise ValueError("%s becomes part of a file name and must not contain a slash, NUL, another control character or half a "
+                         "surrogate pair, got %s" % (what, _show(part)))
+
+
+def _limit(timeout):
+    """A limit in seconds, checked: the one place for all of them. None is no limit; 0 and less is one look."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, numbers.Real):
+        raise TypeError("a timeout must be a number of seconds or None, got %s" % _show(timeout))
+    if timeout != timeout:
+        raise ValueError("a timeout must be a number of seconds or None, got nan")
+    return timeout
+
+
 class _Place:
     def __init__(self, content, name, dir, tag, path, lock_dir, trust):
         self.trust = trust
         if path is not None:
             self.data, self.locks = path, (path + ".lock", path + ".lockfile")
             return
+        if name == "":
+            raise ValueError("the name of the struct is empty: the file's name begins with it")
+        for part, what in ((name, "the name of the struct"), (tag, "tag")):
+            _check_name_part(part, what)
         ending = "mmap" if content == "record" else content
         stem = "%s_%s" % (name, tag)
         lock = stem if content == "record" else "%s.%s" % (stem, ending)
@@ -732,6 +770,9 @@ class _NoLock:
     """Of a backup: it is no live file, and has no writers."""
 
     fd, kind, page, held, path = -1, 0, None, 0, ""
+
+    def abandon(self):
+        self.held = 0
 
     def acquire(self, mode, timeout=None):
         if mode != _SHARED:
@@ -745,12 +786,59 @@ class _NoLock:
         pass
 
 
+def _is_in_a_step():
+    """Whether a step of this module waits further down the stack: then a signal handler has come between, which calls it."""
+    frame, here = sys._getframe(), globals()
+    while frame is not None and frame.f_globals is here:
+        frame = frame.f_back
+    while frame is not None and frame.f_globals is not here:
+        frame = frame.f_back
+    return frame is not None
+
+
+class _Use:
+    """What a lock is held for. Whoever finds one that is neither finished nor `entered` knows that it was interrupted."""
+
+    def __init__(self, statement=None):
+        self.thread, self.entered, self._statement = threading.get_ident(), False, statement
+        # Whether it has the lock of the file that is current: before, nothing of it can be unfinished there.
+        self.has_file = False
+
+    def is_interrupted(self):
+        if self.entered and (self._statement is None or self._statement() is not None):
+            return False
+        return self.thread == threading.get_ident() and not _is_in_a_step()
+
+
+class _Exit:
+    """`__exit__`, as a with statement finds it before it calls `__enter__`: a callable that only the statement has. So one whose
+    `__exit__` an exception has interrupted before its first step is known to be over."""
+
+    def __init__(self, function):
+        self._function = function
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self._function
+        bound = functools.partial(self._function, instance)
+        instance._statement = weakref.ref(bound)
+        return bound
+
+
+def _statement_of(instance):
+    """The with statement that is just entering; None for a call by hand."""
+    statement, instance._statement = instance._statement, None
+    return statement if statement is not None and statement() is not None else None
+
+
 class _Segment:
     """The current file of a place, and its lock: what is under the lock is always the file that is current then."""
 
     def __init__(self, place, content, writable, attach):
         self.place, self.content, self.writable, self._attach = place, content, writable, attach
-        self.closed = False
+        self.closed, self._use = False, None
+        # Rolls back, under the lock, what an interrupted use has left.
+        self.repair = lambda: None
         self.file = self._open()
         self._is_backup = bool(self.file.footer.flags & _BACKUP)
         try:
@@ -777,27 +865,77 @@ class _Segment:
         if self.closed:
             raise ClosedError("%r is closed, or was opened before fork()" % self.place.data)
 
-    def acquire(self, mode, timeout=None):
+    def acquire(self, mode, timeout=None, use=None):
+        """Takes the lock: until release(), or for a `use` that says itself when it is entered and when it is left."""
         self.check()
+        timeout = _limit(timeout)
+        own = _Use() if use is None else use
+        if self._use is not None and not self._is_backup and not self._heal():
+            raise DeadlockError("the lock %r is held by this object already: release it first" % self.lock.path)
+        try:
+            self._use = own
+            self._acquire(mode, timeout)
+            own.has_file = True
+            own.entered = use is None
+        except BaseException:
+            self.give_up(own)
+            raise
+
+    def _acquire(self, mode, timeout):
         while True:
             self.lock.acquire(mode, timeout)
-            try:
-                if self._is_current():
-                    return
-                if self.move_on():
-                    continue
-                if not self.file.is_whole():
-                    raise FileFormatError("%r was truncated while it was in use" % self.place.data)
-                if self.writable:
-                    self.file.map.words[self.file.superseded] = 0
+            if self._is_current():
                 return
-            except BaseException:
-                if self.lock.held:
-                    self.lock.release()
-                raise
+            if self.move_on():
+                continue
+            if not self.file.is_whole():
+                raise FileFormatError("%r was truncated while it was in use" % self.place.data)
+            if self.writable:
+                self.file.map.words[self.file.superseded] = 0
+            return
 
     def release(self):
-        self.lock.release()
+        use = self._use
+        try:
+            self.lock.release()
+            self._use = None
+        except BaseException:
+            self.give_up(use)
+            raise
+
+    def give_up(self, use):
+        """Ends a use wherever it stands: rolls back what is unfinished, and gives the lock and the turnstile's place back."""
+        if use is None or self._use is not use or self.closed:
+            return
+        use.entered = False
+        is_writer = use.has_file and self.lock.held == _EXCLUSIVE
+        if is_writer and self.file.is_whole():
+            self.repair()
+        self.lock.abandon()
+        self._use = None
+        if is_writer:
+            # It may have been committed before.
+            self.announce()
+
+    def _heal(self):
+        """Ends a use that an exception from a signal handler has interrupted; False when there is one that goes on."""
+        use = self._use
+        if not use.is_interrupted():
+            return False
+        self.give_up(use)
+        return True
+
+    def run(self, mode, timeout, action):
+        """The result of action() under the lock."""
+        use = _Use()
+        try:
+            self.acquire(mode, timeout, use)
+            result = action()
+            self.release()
+            return result
+        except BaseException:
+            self.give_up(use)
+            raise
 
     def _is_current(self):
         if self._is_backup:
@@ -816,6 +954,8 @@ class _Segment:
     def refresh(self):
         """Before a look without the lock: goes over to another file, should there be one."""
         self.check()
+        if self._use is not None:
+            self._heal()
         if self.lock.held or self._is_current() or self.move_on():
             return
         if not self.file.is_whole():
@@ -849,6 +989,7 @@ class _Segment:
 
     def wait(self, version_of, last, timeout):
         """Blocks until version_of() is not `last`; the new version, or None after `timeout`."""
+        timeout = _limit(timeout)
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             page = self.lock.page
@@ -870,14 +1011,14 @@ class _Segment:
                 time.sleep(min(rest, 0.005))
 
     def close(self):
-        if self.closed:
-            return
         self.closed = True
         _open_segments.discard(self)
-        if self.lock.held:
-            self.lock.release()
+        # Each step can be repeated: an exception from a signal handler may come between.
+        if self.lock.fd >= 0:
+            self.lock.abandon()
         self.lock.close()
         self.file.close()
+        self._use = None
 
     def _forked(self):
         # The kernel's locks belong to the open files, which the child shares with its parent.
@@ -886,7 +1027,7 @@ class _Segment:
             if holder.fd >= 0:
                 os.close(holder.fd)
                 holder.fd = -1
-        self.lock.held = 0
+        self.lock.held, self._use = 0, None
 
 
 # ---- structs
@@ -1314,6 +1455,14 @@ class _Record:
         self.map.publish(self.file.sequence, sequence + 1)
         self.saved = None
 
+    def abandon(self):
+        """Rolls back a transaction that was interrupted anywhere, if it was not committed."""
+        sequence = self.map.words[self.file.sequence]
+        if sequence & 1 and not self.transactional:
+            self.restore(sequence)
+        self.repair()
+        self.saved = None
+
     def stamp(self):
         memory, now = self.map.memory, time.time()
         (last,) = struct.unpack("<d", memory[8:16])
@@ -1388,8 +1537,9 @@ class _Role:
         self._cls = None if isinstance(struct_or_name, str) else struct_or_name
         name = struct_or_name if isinstance(struct_or_name, str) else struct_or_name.__name__
         place = _Place("record", name, dir, tag, path, lock_dir, trust)
-        self._record, self._scope = None, None
+        self._record, self._scope, self._statement = None, None, None
         self._segment = _Segment(place, "record", self._writable, self._attach)
+        self._segment.repair = lambda: self._record.abandon()
         self._reported = self.version
 
     def _attach(self, file):
@@ -1431,6 +1581,7 @@ class _Role:
         return self._record.cls.from_buffer_copy(data)
 
     def _copy(self, timeout=None):
+        timeout = _limit(timeout)
         self._segment.refresh()
         record = self._record
         found = record.try_copy() if record.sequenced else None
@@ -1438,11 +1589,11 @@ class _Role:
             return found
         if self._segment.lock.held:
             return record.copy(record.map.words[record.file.sequence])
-        self._segment.acquire(_SHARED, timeout)
-        try:
-            return self._record.copy(self._record.map.words[self._record.file.sequence])
-        finally:
-            self._segment.release()
+        return self._segment.run(_SHARED, timeout, self._copy_locked)
+
+    def _copy_locked(self):
+        record = self._record
+        return record.copy(record.map.words[record.file.sequence])
 
     def wait_for_change(self, timeout=None):
         """Blocks until there was a commit that no earlier call has reported. False after `timeout` seconds."""
@@ -1462,42 +1613,104 @@ class _Role:
         self._segment.close()
 
     def lock(self, timeout=None):
-        """Keeps writers out for the time of a with statement, whose variable is the committed state.
+        """Keeps writers out for the time of a with statement, whose variable is a private copy of the committed state: what is
+        stored into it does not go into the file.
 
         :raises LockTimeoutError: after `timeout` seconds
         """
-        return _Shared(self, timeout)
+        return _Scope(self, timeout)
 
     def _scope_of_with(self):
         return self.lock()
 
     def __enter__(self):
         scope = self._scope_of_with()
-        data = scope.__enter__()
-        self._scope = scope
-        return data
+        scope.statement = _statement_of(self)
+        try:
+            data = scope.enter()
+            self._scope = scope
+            return data
+        except BaseException:
+            scope.give_up()
+            raise
 
+    @_Exit
     def __exit__(self, *error):
-        scope, self._scope = self._scope, None
-        scope.__exit__(*error)
+        scope, self._statement = self._scope, None
+        if scope is not None:
+            scope.use.entered = False
+            self._scope = None
+            scope.leave(*error)
 
 
 class Reader(_Role):
-    """Reads a record. `with reader as data:` keeps writers out, as `with reader.lock(timeout) as data:` does. It stays open until close()."""
+    """Reads a record. `with reader as data:` keeps writers out, as `with reader.lock(timeout) as data:` does; `data` is a private copy,
+    and what is stored into it does not go into the file. It stays open until close()."""
 
 
-class _Shared:
+class _Scope:
+    """The lock of a role for the time of a with statement."""
+
+    _mode = _SHARED
+
     def __init__(self, role, timeout):
-        self._role, self._timeout = role, timeout
+        self._role, self._timeout = role, _limit(timeout)
+        self.use, self.statement, self._statement = None, None, None
+
+    def enter(self):
+        segment, use = self._role._segment, _Use(self.statement)
+        try:
+            segment.acquire(self._mode, self._timeout, use)
+            data = self._begin(self._role)
+            self.use = use
+            # The last step: from here on the with statement ends it.
+            use.entered = True
+            return data
+        except BaseException:
+            segment.give_up(use)
+            raise
+
+    def leave(self, kind, *_):
+        # The first step: from here on it is known to be interrupted when it is found.
+        self.use.entered = False
+        segment = self._role._segment
+        if segment.closed:
+            if kind is None:
+                segment.check()
+            return
+        if segment._use is not self.use:
+            return
+        try:
+            self._end(self._role, kind is None)
+            segment.release()
+        except BaseException:
+            segment.give_up(self.use)
+            raise
+        if kind is None and self._mode == _EXCLUSIVE:
+            segment.announce()
+
+    def give_up(self):
+        self._role._segment.give_up(self.use)
+
+    def _begin(self, role):
+        return role._record_of(role._copy_locked()[0])
+
+    def _end(self, role, is_committed):
+        pass
 
     def __enter__(self):
-        role = self._role
-        role._segment.acquire(_SHARED, self._timeout)
-        return role._record_of(role._copy()[0])
+        self.statement = _statement_of(self)
+        try:
+            return self.enter()
+        except BaseException:
+            self.give_up()
+            raise
 
-    def __exit__(self, *_):
-        if not self._role._segment.closed:
-            self._role._segment.release()
+    @_Exit
+    def __exit__(self, *error):
+        self._statement = None
+        if self.use is not None:
+            self.leave(*error)
 
 
 class Editor(_Role):
@@ -1525,39 +1738,38 @@ class Editor(_Role):
             pass
 
 
-class _Transaction:
-    def __init__(self, editor, timeout):
-        self._editor, self._timeout, self._data = editor, timeout, None
+class _Transaction(_Scope):
+    _mode = _EXCLUSIVE
 
-    def __enter__(self):
-        editor = self._editor
-        editor._segment.acquire(_EXCLUSIVE, self._timeout)
-        try:
-            editor._record.begin()
-            self._data = editor._record.cls.from_buffer(editor._record.map.memory)
-            return self._data
-        except BaseException:
-            editor._segment.release()
-            raise
+    def _begin(self, role):
+        role._record.begin()
+        return role._record.cls.from_buffer(role._record.map.memory)
 
-    def __exit__(self, kind, *_):
-        segment, record = self._editor._segment, self._editor._record
-        self._data = None
-        if segment.closed:
-            return
-        if kind is None:
-            record.commit()
+    def _end(self, role, is_committed):
+        if is_committed:
+            role._record.commit()
         else:
-            record.roll_back()
-        segment.release()
-        if kind is None:
-            segment.announce()
+            role._record.roll_back()
 
 
 # ---- documents
 
 def _round_up(value):
     return -(-value // 64) * 64
+
+
+def _check_json(value, place):
+    """Refuses what json.dumps stores as something else."""
+    if isinstance(value, float) and not float("-inf") < value < float("inf"):
+        raise ValueError("%s: JSON has no %r" % (place, value))
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if not isinstance(key, str):
+                raise TypeError("%s: a key must be a str, got %s" % (place, _show(key)))
+            _check_json(one, "%s.%s" % (place, key))
+    elif isinstance(value, (list, tuple)):
+        for i, one in enumerate(value):
+            _check_json(one, "%s[%d]" % (place, i))
 
 
 class Document:
@@ -1595,24 +1807,23 @@ class Document:
         return head, memory[slot + 16 : slot + 16 + length]
 
     def _read(self, timeout=None):
-        segment = self._segment
+        segment, timeout = self._segment, _limit(timeout)
         segment.refresh()
-        for tries in range(101):
-            locks = tries == 100 and not segment.lock.held
-            if locks:
-                segment.acquire(_SHARED, timeout)
-            try:
-                file = segment.file
-                sequence = file.map.words[file.sequence]
-                _fence()
-                head, text = self._copy(sequence)
-                _fence()
-                if file.map.words[file.sequence] == sequence or tries == 100:
-                    return self._checked(head, text)
-            finally:
-                if locks:
-                    segment.release()
-        raise AssertionError
+        for _ in range(100):
+            found, is_steady = self._try_read()
+            if is_steady:
+                return self._checked(*found)
+        if segment.lock.held:
+            return self._checked(*self._try_read()[0])
+        return self._checked(*segment.run(_SHARED, timeout, self._try_read)[0])
+
+    def _try_read(self):
+        file = self._segment.file
+        sequence = file.map.words[file.sequence]
+        _fence()
+        found = self._copy(sequence)
+        _fence()
+        return found, file.map.words[file.sequence] == sequence
 
     def _checked(self, head, text):
         crc, length, version = struct.unpack("<IIQ", head)
@@ -1638,16 +1849,14 @@ class Document:
     def write(self, value, timeout=None):
         """Makes `value` the document; its version.
 
-        :raises ValueError: when its JSON is longer than the file's maxBytes
+        :raises ValueError: when its JSON is longer than the file's maxBytes, or for nan and inf, which JSON lacks
+        :raises TypeError: for what JSON lacks, also for a key that is no str
         :raises LockTimeoutError: when the lock is not to be had within `timeout` seconds
         """
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        _check_json(value, "value")
         segment = self._segment
-        segment.acquire(_EXCLUSIVE, timeout)
-        try:
-            version = self._commit(text)
-        finally:
-            segment.release()
+        version = segment.run(_EXCLUSIVE, timeout, lambda: self._commit(text))
         segment.announce()
         return version
 
@@ -1905,6 +2114,10 @@ class Publisher(_Channel):
         slots = self._slots
         data = self._payload.encode(message, slots.payload)
         slot, k, map_ = slots.at(self.index), self.index, slots.map
+        if slots.words[slot] == 2 * k + 2 & _MASK and map_.version(slot + 2) == k:
+            # An exception from a signal handler came after it was published: the next one goes behind it.
+            k = self.index = k + 1
+            slot = slots.at(k)
         map_.publish(slot, 2 * k + 1)
         map_.set_version(slot + 2, k)
         slots.words[slot + 6] = self.epoch
@@ -1980,6 +2193,7 @@ class Subscriber(_Channel):
 
     def receive(self, timeout=0):
         """The next Message; None when none comes for `timeout` seconds (None: no limit)."""
+        timeout = _limit(timeout)
         self._segment.check()
         message = self._receive()
         if message is not None or timeout == 0:
@@ -2359,17 +2573,16 @@ class Queue:
         """Goes over to the new file, or thaws this one when its replacer has died."""
         file = self._segment.file
         try:
-            self._segment.acquire(_EXCLUSIVE, 0.1)
+            self._segment.run(_EXCLUSIVE, 0.1, lambda: self._thaw(file))
         except LockTimeoutError:
-            return
-        try:
-            for slot in self._slots.all() if self._segment.file is file else ():
-                word = self._slots.words[slot]
-                if _owner_of(word) == _FROZEN:
-                    ready = _word(_IS_READY, 0, _attempt_of(word), word)
-                    self._swap(slot, word, _word(_IS_FREE, 0, 0, word + 1) if word >> 30 == _IS_WRITING else ready)
-        finally:
-            self._segment.release()
+            pass
+
+    def _thaw(self, file):
+        for slot in self._slots.all() if self._segment.file is file else ():
+            word = self._slots.words[slot]
+            if _owner_of(word) == _FROZEN:
+                ready = _word(_IS_READY, 0, _attempt_of(word), word)
+                self._swap(slot, word, _word(_IS_FREE, 0, 0, word + 1) if word >> 30 == _IS_WRITING else ready)
 
     # ---- push and take
 
@@ -2378,6 +2591,7 @@ class Queue:
 
         TypeError, ValueError for what does not fit: then nothing is pushed."""
         self._segment.check()
+        timeout = _limit(timeout)
         data = self._payload.encode(job, self._slots.payload)
         due = 0 if delay <= 0 else time.time_ns() + int(delay * 1e9)
         return self._wait(_FREE, lambda: self._try_push(data, due), timeout) is not None
@@ -2385,7 +2599,7 @@ class Queue:
     def take(self, timeout=None):
         """Takes a Job; None when none comes for `timeout` seconds. `with` gives it back unless it was ended."""
         self._segment.check()
-        return self._wait(_READY, self._try_take, timeout)
+        return self._wait(_READY, self._try_take, _limit(timeout))
 
     def _try_push(self, data, due, user=bytes(32)):
         if len(data) > self._slots.payload:

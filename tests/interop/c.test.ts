@@ -119,6 +119,10 @@ describe.skipIf(!hasTool("gcc"))("the C header", () => {
     expect(reader.version).toBeGreaterThan(version);
   });
 
+  test("C refuses a name or tag that could leave the directory", () => {
+    expect(ask(["names", root])).toBe("1 1 1 1 1 0");
+  });
+
   test("after a writer in C or Bun is killed anywhere either repairs the file, and no reader sees half an edit", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });

@@ -828,6 +828,14 @@ static int is_any(const char *word, const char *words) {
   return found != NULL && (found == words || found[-1] == ' ') && (found[length] == ' ' || found[length] == 0);
 }
 
+/* The errors for names and tags that can be no part of a file's name. */
+static int names(const char *dir) {
+  const char *bad[][2] = {{"../x", ""}, {"", ""}, {"Ledger", "a/b"}, {"Ledger", "a\nb"}, {"Ledger", "\x7f"}, {"Ledger", "left \xc3\xa9."}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    printf("%s%d", i ? " " : "", shms_place_of(&place, dir, bad[i][0], bad[i][1], SHMS_RECORD) == SHMS_E_ARGUMENT);
+  return printf("\n") < 0;
+}
+
 int main(int count, char **words) {
   if (count == 2 && strcmp(words[1], "serve") == 0) return serve();
   if (count < 3) return 2;
@@ -836,6 +844,7 @@ int main(int count, char **words) {
   if (strcmp(command, "backup") == 0) return backup(words[2]);
   if (strcmp(command, "document") == 0) return document(words[2], count > 3 ? words[3] : NULL);
   if (strcmp(command, "counts") == 0) return counts(words[2]);
+  if (strcmp(command, "names") == 0) return names(words[2]);
   if (strcmp(command, "reads") == 0) return reads(words[2], number);
   if (is_any(command, "publishes receives listens received")) {
     int bad = shms_place_of(&place, words[2], "Item", "", SHMS_CHANNEL);

@@ -3,6 +3,8 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import random
+import signal
 import sys
 import time
 import warnings
@@ -56,6 +58,122 @@ def nested(path, _):
         os.wait()
     with editor:
         say("free again")
+
+
+def is_free(lock_path):
+    """Whether another open file gets both locks of a lock file at once, as another process would."""
+    fd = os.open(lock_path, os.O_RDWR)
+    try:
+        return shmstruct._flock(fd, 2) and shmstruct._record_lock(fd, 2)
+    finally:
+        os.close(fd)
+
+
+def interrupt(turn, count):
+    """Calls turn() until a signal handler's exception comes out of it, so often."""
+    has_come = False
+
+    def strike(*_):
+        nonlocal has_come
+        has_come = True
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, strike)
+    for _ in range(count):
+        has_come = False
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1e-4 + random.random() * 3e-4)
+            while not has_come:
+                turn()
+        except TimeoutError:
+            pass
+        yield
+
+
+def interrupted(path, count):
+    """Transactions, turns at the lock and documents; how often the lock was kept after the next call, and how many were torn."""
+    editor, reader, looker = (role("Ledger", dir=path) for role in (Editor, Reader, Reader))
+    document = Document(os.path.join(path, "document"))
+
+    def transaction():
+        with editor as ledger:
+            fill(ledger, ledger.count + 1)
+
+    def edit():
+        with editor.edit(timeout=60) as ledger:
+            fill(ledger, ledger.count + 1)
+
+    def read():
+        with reader as ledger:
+            assert is_whole(ledger)
+
+    def write():
+        document.write({"copies": [random.random()] * 3})
+
+    kept = torn = 0
+    for turn, role in ((transaction, editor), (edit, editor), (read, reader), (write, document)):
+        lock = role._segment.lock.path
+        for _ in interrupt(turn, count):
+            role.version
+            kept += not is_free(lock)
+            turn()
+            torn += not is_whole(looker.snapshot()) or len(set((document.read() or {"copies": [0]})["copies"])) != 1
+    say("kept", kept, "torn", torn)
+
+
+def handled(path, _):
+    """A signal handler that uses the object amid its steps gets an error, and the steps go on."""
+    editor, refused, count = Editor("Ledger", dir=path), 0, 0
+
+    def strike(*_):
+        nonlocal refused
+        try:
+            with editor:
+                pass
+        except shmstruct.DeadlockError:
+            refused += 1
+
+    signal.signal(signal.SIGALRM, strike)
+    while refused < 20:
+        signal.setitimer(signal.ITIMER_REAL, 1e-5 + random.random() * 2e-4)
+        with editor as ledger:
+            fill(ledger, count + 1)
+        count += 1
+        assert editor.snapshot().count == count and is_whole(editor.snapshot())
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    say("whole", is_free(editor._segment.lock.path))
+
+
+def error_of(action):
+    try:
+        action()
+        return "none"
+    except Exception as error:
+        return "%s %s" % (type(error).__name__, error)
+
+
+def misuses(path, _):
+    """What is refused, with its message."""
+    editor, reader = Editor("Ledger", dir=path), Reader("Ledger", dir=path)
+    document = Document(os.path.join(path, "document"))
+
+    def closes():
+        other = Editor("Ledger", dir=path)
+        with other as ledger:
+            ledger.count = 4242
+            del ledger
+            other.close()
+
+    for value in ({"x": float("nan")}, {"a": [1, {"b": float("inf")}]}, {1: 2, True: 3}):
+        say(error_of(lambda: document.write(value)))
+    document.write({"pair": (1, 2)})
+    say(document.read())
+    say(error_of(closes).split(" ")[0], editor.snapshot().count)
+    for ask in (editor.edit, reader.lock, reader.wait_for_change, reader.snapshot, document.read, lambda limit: document.write(1, limit)):
+        say(error_of(lambda: ask("soon")), "|", error_of(lambda: ask(float("nan"))))
+    for name, tag in (("../x", ""), ("", ""), ("Ledger", "a/b"), ("Ledger", "a\nb"), ("Ledger", 5)):
+        say(error_of(lambda: Reader(name, dir=path, tag=tag)))
+    say(is_free(editor._segment.lock.path), is_free(document._segment.lock.path))
 
 
 def edits(path, count):

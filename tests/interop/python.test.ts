@@ -94,6 +94,37 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
     ]);
   });
 
+  test("an exception from a signal handler that strikes anywhere in a step keeps no lock beyond the object's next call", async () => {
+    const dir = newDirectory();
+    using _manager = new Manager(Ledger, { dir, create: true });
+    using _map = new JsonMap({ file: join(dir, "document"), role: "master" });
+    expect(await ask(["interrupted", dir, "250"])).toBe("kept 0 torn 0");
+    expect(await ask(["handled", dir])).toBe("whole True");
+  }, 240_000);
+
+  test("Python refuses what JSON lacks, limits that are no time, names that are no file's, and a transaction that was closed", async () => {
+    const dir = newDirectory();
+    using _manager = new Manager(Ledger, { dir, create: true });
+    using _map = new JsonMap({ file: join(dir, "document"), role: "master" });
+    const limit = "a timeout must be a number of seconds or None, got";
+    const name =
+      "becomes part of a file name and must not contain a slash, NUL, another control character or half a surrogate pair, got";
+    expect((await ask(["misuses", dir])).split("\n")).toEqual([
+      "ValueError value.x: JSON has no nan",
+      "ValueError value.a[1].b: JSON has no inf",
+      "TypeError value: a key must be a str, got 1",
+      "{'pair': [1, 2]}",
+      "ClosedError 0",
+      ...Array.from({ length: 6 }, () => `TypeError ${limit} 'soon' | ValueError ${limit} nan`),
+      `ValueError the name of the struct ${name} '../x'`,
+      "ValueError the name of the struct is empty: the file's name begins with it",
+      `ValueError tag ${name} 'a/b'`,
+      `ValueError tag ${name} 'a\\nb'`,
+      "TypeError tag must be a str, got 5",
+      "True True",
+    ]);
+  });
+
   test("Python edits, rolls back, and is read by Bun", async () => {
     const dir = newDirectory();
     using manager = new Manager(Ledger, { dir, create: true });
