@@ -46,11 +46,18 @@ function candidates(name: string): string[] {
   return [...new Set([...here, ...known.filter(exists)])];
 }
 
+/** @throws FileFormatError for a device, a FIFO, a directory … */
+function checkRegular(path: string): void {
+  if (statusAt(path)?.isFile !== false) return;
+  throw new FileFormatError(path, `'${escapeText(path)}' is no regular file, so it is no segment`);
+}
+
 /** What the footer of a file says, be it damaged. @throws NotFoundError, FileFormatError for what is no segment, SystemError EACCES */
 export function describeAny(name: string): ListedSegment {
   const path = findFile(name);
   const segment = segmentAt(path);
   if (segment !== undefined) return segment;
+  checkRegular(path);
   // Who may not read it is told so.
   closeFile(openFile(path, O_RDONLY | O_NONBLOCK));
   throw new FileFormatError(
@@ -136,6 +143,7 @@ export function roomOf(name: string): {
  */
 export function removerOf(name: string): { readonly path: string; readonly room: InspectorType } {
   const path = findFile(name);
+  checkRegular(path);
   if (statusAt(path)?.byteLength === 0)
     throw new FileFormatError(
       path,

@@ -1,12 +1,13 @@
 import { join } from "node:path";
 import { exists } from "../../sys/paths.ts";
-import { type Command, define, NotFoundError, numberOption, TRUST } from "../command.ts";
+import { type Command, define, NotFoundError, numberOption, TRUST, UsageError } from "../command.ts";
 import { DIRECTORIES } from "../open.ts";
 import { escapeText } from "../output.ts";
 import { newToken, tokenInFile } from "../page/guard.ts";
 import { type PageOptions, PageServer } from "../page/server.ts";
 
 const DEFAULT_PORT = 7315;
+const PORT_MAX = 65_535;
 const DEFAULT_HZ = 30;
 const MAX_HZ = 60;
 
@@ -41,7 +42,7 @@ each time. The server looks at what pages show and takes no lock but to edit.`,
       hz: Math.min(MAX_HZ, numberOption("hz", hz, 0.1) ?? DEFAULT_HZ),
       trust,
     };
-    using server = listen(options, numberOption("port", port));
+    using server = listen(options, portOption(port));
     if (out.isJson) out.json({ address: server.address, canWrite: options.canWrite });
     else
       out.line(
@@ -59,6 +60,16 @@ function tokenOf(file: string | undefined): string {
   const runtime = process.env.XDG_RUNTIME_DIR;
   if (file !== undefined) return tokenInFile(file);
   return runtime && exists(runtime) ? tokenInFile(join(runtime, "shmstruct.token")) : newToken();
+}
+
+/** @throws UsageError */
+function portOption(text: string | undefined): number | undefined {
+  const port = text?.trim() === "" ? Number.NaN : Number(text);
+  if (text === undefined) return undefined;
+  if (Number.isInteger(port) && port >= 0 && port <= PORT_MAX) return port;
+  throw new UsageError(
+    `--port must be a whole number from 1 to ${PORT_MAX}, or 0 for one that is free, got '${escapeText(text)}'`,
+  );
 }
 
 /** A port that was not asked for may be another one. */

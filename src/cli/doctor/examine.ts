@@ -1,5 +1,5 @@
 /** Everything that `doctor` looks at: the machine, directories and files. */
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { ShmError } from "../../errors/errors.ts";
 import { listSegments } from "../../segment/list.ts";
 import { segmentOfSideFile } from "../../segment/place.ts";
@@ -29,10 +29,8 @@ export function examine(sources: readonly string[], values: OpenValues, machine:
   ];
 }
 
-function isDirectory(source: string): boolean {
-  const status = source === "" ? undefined : statusAt(source);
-  return status !== undefined && !status.isFile;
-}
+const isDirectory = (source: string): boolean =>
+  source !== "" && statSync(source, { throwIfNoEntry: false })?.isDirectory() === true;
 
 function inDirectory(directory: string, values: OpenValues, machine: Machine): Problem[] {
   const segments = listSegments(directory);
