@@ -151,9 +151,12 @@ export class DeadlockError extends ShmError {
  * @example reader.close(); reader.snapshot();   // throws it
  */
 export class ClosedError extends ShmError {
-  /** @param message the whole text */
-  constructor(message: string) {
-    super("CLOSED", message);
+  /**
+   * @param message the whole text
+   * @param options the `cause`, if there is one
+   */
+  constructor(message: string, options?: ErrorOptions) {
+    super("CLOSED", message, options);
   }
 }
 

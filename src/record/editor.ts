@@ -119,7 +119,8 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
     } catch (error) {
       holding.isOver = true;
       this.core.end(holding);
-      throw error;
+      // The runtime's error for memory that is gone says nothing of the role.
+      throw holding.isAbandoned && error instanceof TypeError ? this.#rolledBack({ cause: error }) : error;
     }
   }
 
@@ -143,7 +144,8 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
     } catch (error) {
       holding.isOver = true;
       this.core.end(holding);
-      throw error;
+      // The runtime's error for memory that is gone says nothing of the role.
+      throw holding.isAbandoned && error instanceof TypeError ? this.#rolledBack({ cause: error }) : error;
     }
   }
 
@@ -154,12 +156,15 @@ export class Editor<T extends MmapStructure> extends Role<T, T> {
 
   /** Commits, unless the function has ended the session itself. */
   #finish(session: WriteSession<T>, { isAbandoned }: Holding): void {
-    if (isAbandoned) {
-      throw new ClosedError(
-        `the edit of '${this.path}' was rolled back: the role was closed before it ended`,
-      );
-    }
+    if (isAbandoned) throw this.#rolledBack();
     session.release();
+  }
+
+  #rolledBack(options?: ErrorOptions): ClosedError {
+    return new ClosedError(
+      `the edit of '${this.path}' was rolled back: the role was closed before it ended`,
+      options,
+    );
   }
 
   /**

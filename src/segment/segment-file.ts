@@ -168,6 +168,11 @@ export class SegmentFile extends FooterWords {
     return mapped() === mappedBefore && mappedBefore !== onDisk.map((part) => part.join()).join();
   }
 
+  /** The user has moved the memory elsewhere: `structuredClone` or `postMessage` with a transfer, or `transfer()`. */
+  get isTransferred(): boolean {
+    return this.bytes.buffer.detached;
+  }
+
   /** What tells the file on the disk from all others that there are now. */
   get id(): string {
     return this.#id;

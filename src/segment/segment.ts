@@ -356,6 +356,7 @@ export class Segment<C extends Content> implements Closable {
   #moveOn(): boolean {
     // Should it be missing, it is looked for every time from now on.
     this.#lookedAt = Number.NEGATIVE_INFINITY;
+    if (this.#content?.file.isTransferred) throw this.#transferred();
     const next = this.#openInsteadOf(this.#content);
     try {
       return this.#moveTo(next);
@@ -450,6 +451,13 @@ export class Segment<C extends Content> implements Closable {
         ? `'${path}' was truncated to 0 bytes while it was in use: delete it (rm '${path}'), as an empty file may be any program's; then ${recreate}`
         : `'${path}' was truncated while it was in use; ${recreate} (${why})`;
     return new FileFormatError(path, message, true);
+  }
+
+  #transferred(): ClosedError {
+    const { words } = this.type;
+    return new ClosedError(
+      `the memory of '${this.path}' was transferred away (structuredClone, postMessage or transfer() with its buffer): close ${words.owner} and open it again`,
+    );
   }
 
   #openLock(): RwLock {

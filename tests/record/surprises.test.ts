@@ -4,6 +4,7 @@ import { readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import {
   type Atomic,
   atomic,
+  bytesOf,
   ClosedError,
   c_int32,
   c_uint32,
@@ -66,6 +67,52 @@ test("an edit whose role is closed under it says that it was rolled back", async
   other.close();
   closed.resolve();
   expect(await edit.catch((error: unknown) => error)).toBeInstanceOf(ClosedError);
+  expect(manager.get("a")).toBe(0);
+});
+
+test("an edit that stores after its role was closed under it says so too, with the runtime's error as the cause", async () => {
+  using temp = new TempDir();
+  using manager = new Manager(World, { dir: temp.dir, create: true });
+  const editor = new Editor(World, { dir: temp.dir });
+  const closing = () =>
+    editor.edit((data) => {
+      editor.close();
+      data.a = 9;
+    });
+  expect(closing).toThrow(ClosedError);
+  const other = new Editor(World, { dir: temp.dir });
+  const [begun, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const edit = other.editAsync(async (data) => {
+    begun.resolve();
+    await closed.promise;
+    data.a = 9;
+  });
+  await begun.promise;
+  other.close();
+  closed.resolve();
+  const error = await edit.catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ClosedError);
+  expect(error).toMatchObject({ message: expect.stringContaining("closed"), cause: expect.any(TypeError) });
+  expect(manager.get("a")).toBe(0);
+});
+
+test("a role whose memory was transferred away says so, and one that is opened again goes on", () => {
+  using temp = new TempDir();
+  using manager = new Manager(World, { dir: temp.dir, create: true });
+  const editor = new Editor(World, { dir: temp.dir });
+  const buffer = bytesOf(editor.live).buffer as ArrayBuffer;
+  structuredClone(buffer, { transfer: [buffer] });
+  const uses = [
+    () => editor.live,
+    () => editor.get("a"),
+    () => editor.edit(() => {}),
+    () => editor.snapshot(),
+  ];
+  for (const use of uses) {
+    expect(use).toThrow(ClosedError);
+    expect(use).toThrow(`the memory of '${editor.path}' was transferred away`);
+  }
+  editor.close();
   expect(manager.get("a")).toBe(0);
 });
 
