@@ -2433,7 +2433,14 @@ class Job:
         if self._ended:
             raise LeaseLostError("the job was ended already")
         self._ended = True
-        self._queue._end(self, following, due, wakes)
+        try:
+            self._queue._end(self, following, due, wakes)
+        except LeaseLostError:
+            raise
+        except BaseException:
+            # Interrupted by a signal handler's exception: it is ended, or it still is this worker's and can be ended again.
+            self._ended = self._queue._segment.closed or self._queue._find(self) is None
+            raise
 
     def _postpone(self, delay):
         self._end(_word(_IS_READY, 0, _attempt_of(self._lease), self._lease), time.time_ns() + int(delay * 1e9), _READY)
@@ -2599,7 +2606,21 @@ class Queue:
     def take(self, timeout=None):
         """Takes a Job; None when none comes for `timeout` seconds. `with` gives it back unless it was ended."""
         self._segment.check()
-        return self._wait(_READY, self._try_take, _limit(timeout))
+        taken = []
+        try:
+            return self._wait(_READY, lambda: self._try_take(taken), _limit(timeout))
+        except BaseException:
+            # An exception from a signal handler: the caller never sees the job.
+            self._give_back(taken)
+            raise
+
+    def _give_back(self, jobs):
+        for job in jobs:
+            try:
+                if not job._ended:
+                    job.release()
+            except LeaseLostError:
+                pass
 
     def _try_push(self, data, due, user=bytes(32)):
         if len(data) > self._slots.payload:
@@ -2613,24 +2634,29 @@ class Queue:
                     break
             else:
                 return None
-            if not self._swap(slot, word, _word(_IS_WRITING, self._owner, 0, word)):
-                continue
-            slots.map.set_version(slot + 2, tail + j & _MASK | self._segment.file.generation << 32)
-            self._swap(_TAIL, tail, tail + j + 1)
-            slots.write(slot, data.ljust(slots.payload, b"\0"))
-            slots.map.memory[slot * 4 + 32 : slot * 4 + 64] = user
-            words[slot + 1] = len(data)
-            slots.map.set_version(slot + 4, due)
-            slots.map.set_version(slot + 6, 0)
-            slots.map.publish(slot, _word(_IS_READY, 0, 0, word))
+            writing = _word(_IS_WRITING, self._owner, 0, word)
+            try:
+                if not self._swap(slot, word, writing):
+                    continue
+                slots.map.set_version(slot + 2, tail + j & _MASK | self._segment.file.generation << 32)
+                self._swap(_TAIL, tail, tail + j + 1)
+                slots.write(slot, data.ljust(slots.payload, b"\0"))
+                slots.map.memory[slot * 4 + 32 : slot * 4 + 64] = user
+                words[slot + 1] = len(data)
+                slots.map.set_version(slot + 4, due)
+                slots.map.set_version(slot + 6, 0)
+                slots.map.publish(slot, _word(_IS_READY, 0, 0, word))
+            except BaseException:
+                self._swap(slot, writing, _buried(writing))
+                raise
             self._wake(_READY)
             self._segment.announce()
             return True
 
-    def _try_take(self):
+    def _try_take(self, taken):
         """The next job that has attempts left; the others become dead letters."""
         while True:
-            job = self._take_any()
+            job = self._take_any(taken)
             if job is None or job.attempt <= self._max_attempts:
                 return job
             self._move_to_dead(job)
@@ -2644,7 +2670,7 @@ class Queue:
         """Whether it is the job's last attempt, and it still is this worker's."""
         return job.attempt >= self._max_attempts and not job._ended and self._find(job) is not None
 
-    def _take_any(self):
+    def _take_any(self, taken):
         slots, words, head = self._slots, self._slots.words, self._slots.words[_HEAD]
         for j in range(slots.count):
             slot = slots.at(head + j)
@@ -2654,15 +2680,21 @@ class Queue:
             if slots.map.version(slot + 4) > time.time_ns():
                 continue
             lease = word | _IS_TAKEN << 30 | self._owner << 20
-            if not self._swap(slot, word, lease):
-                continue
-            self._swap(_HEAD, head, head + j + 1)
-            slots.map.set_version(slot + 6, _boot_ns())
-            job = Job(self, head + j, lease, slots.map.version(slot + 2), None, slots.map.memory[slot * 4 + 32 : slot * 4 + 64])
-            self._held.add((lease, job._ticket))
-            job._bytes = slots.read(slot, words[slot + 1])
-            job.data = self._payload.decode(job._bytes)
-            return job
+            try:
+                if not self._swap(slot, word, lease):
+                    continue
+                self._swap(_HEAD, head, head + j + 1)
+                slots.map.set_version(slot + 6, _boot_ns())
+                job = Job(self, head + j, lease, slots.map.version(slot + 2), None, slots.map.memory[slot * 4 + 32 : slot * 4 + 64])
+                self._held.add((lease, job._ticket))
+                job._bytes = slots.read(slot, words[slot + 1])
+                job.data = self._payload.decode(job._bytes)
+                taken.append(job)
+                return job
+            except BaseException:
+                if self._swap(slot, lease, word):
+                    self._held.discard((lease, slots.map.version(slot + 2)))
+                raise
         return None
 
     @property
@@ -2727,12 +2759,14 @@ class Queue:
                 return None
             file, map_ = self._segment.file, self._slots.map
             self._atomics.add(map_.address + 4 * (at + 1), 1)
-            seen = map_.words[at]
-            found = self._try(attempt)
-            if self._segment.file is file:
-                if found is None:
+            try:
+                seen = map_.words[at]
+                found = self._try(attempt)
+                if self._segment.file is file and found is None:
                     _futex_wait(map_.address + 4 * at, seen, min(rest, 0.05))
-                self._leave(at)
+            finally:
+                if self._segment.file is file:
+                    self._leave(at)
             if found is None:
                 found = self._try(attempt)
         return found

@@ -121,6 +121,27 @@ def interrupted(path, count):
     say("kept", kept, "torn", torn)
 
 
+def interrupted_slots(path, count):
+    """Pushes, jobs and messages; how many slots stayed half written, and how many messages were torn or out of order."""
+    queue, publisher = shmstruct.Queue("Item", dir=path), shmstruct.Publisher("Item", dir=path)
+    subscriber = shmstruct.Subscriber("Item", dir=path, start="next")
+
+    def works():
+        queue.push(item_of(1), timeout=0)
+        with queue.take(60) as job:
+            job.done()
+
+    for _ in interrupt(works, count):
+        pass
+    writing = sum(queue._slots.words[slot] >> 30 == 1 for slot in queue._slots.all())
+    bad, last = 0, -1
+    for _ in interrupt(lambda: publisher.send(item_of(publisher.index)), count):
+        for message in iter(subscriber.receive, None):
+            bad += not is_item(message.data) or message.index <= last
+            last = message.index
+    say("writing", writing, "bad", bad)
+
+
 def handled(path, _):
     """A signal handler that uses the object amid its steps gets an error, and the steps go on."""
     editor, refused, count = Editor("Ledger", dir=path), 0, 0

@@ -461,6 +461,17 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
   );
 
   test.skipIf(!hasAtomics)(
+    "an exception from a signal handler leaves no slot of a queue half written, and no torn message (needs libatomic)",
+    async () => {
+      const dir = newDirectory();
+      new Queue(Item, { dir, create: true, slots: 1024 }).close();
+      new Publisher(Item, { dir, create: true, slots: 64 }).close();
+      expect(await ask(["interrupted_slots", dir, "200"])).toBe("writing 0 bad 0");
+    },
+    240_000,
+  );
+
+  test.skipIf(!hasAtomics)(
     "a queue's dead letters and leases work in Python, also when it is recreated or deleted (needs libatomic)",
     async () => {
       const dir = newDirectory();
