@@ -78,13 +78,17 @@ def interrupt(turn, count):
         has_come = True
         raise TimeoutError
 
+    # A function: in Python 3.13 the jump back of a loop inside `try` is not covered by it.
+    def turns():
+        while not has_come:
+            turn()
+
     signal.signal(signal.SIGALRM, strike)
     for _ in range(count):
         has_come = False
         try:
             signal.setitimer(signal.ITIMER_REAL, 1e-4 + random.random() * 3e-4)
-            while not has_come:
-                turn()
+            turns()
         except TimeoutError:
             pass
         yield

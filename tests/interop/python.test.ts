@@ -123,7 +123,7 @@ describe.skipIf(!hasTool("python3"))("the Python module", () => {
       "TypeError tag must be a str, got 5",
       "True True",
     ]);
-  });
+  }, 240_000);
 
   test("Python edits, rolls back, and is read by Bun", async () => {
     const dir = newDirectory();
