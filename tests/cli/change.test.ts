@@ -209,6 +209,9 @@ describe("backup, diff, restore and rm", () => {
       const { code, err } = await run(["export", "c", none]);
       expect([code, err]).toEqual([1, expect.stringContaining("has no schema of a struct")]);
     }
+    const pipe = join(dir, "pipe.json");
+    Bun.spawnSync(["mkfifo", pipe]);
+    expect((await run(["export", "c", pipe])).code).toBe(4);
   });
 
   test.skipIf(!hasTool("gcc"))("import takes several structs, directories and macros", async () => {

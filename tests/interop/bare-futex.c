@@ -4,6 +4,7 @@
  * of each time in microseconds.
  */
 #define _GNU_SOURCE
+#include "tick.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -33,12 +34,7 @@ static void ticks(int fd, shared *memory, long count) {
   struct timespec next;
   clock_gettime(CLOCK_MONOTONIC, &next);
   for (long i = 0; i < count; i++) {
-    next.tv_nsec += 1000000;
-    if (next.tv_nsec >= 1000000000) {
-      next.tv_nsec -= 1000000000;
-      next.tv_sec++;
-    }
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+    sleep_until_next_ms(&next);
     if (flock(fd, LOCK_EX) < 0) exit(1);
     __atomic_store_n(&memory->at, now_ns(), __ATOMIC_RELEASE);
     if (flock(fd, LOCK_UN) < 0) exit(1);

@@ -5,6 +5,7 @@
 #include "Item.h"
 #include "Ledger.h"
 #include "shmstruct.h"
+#include "tick.h"
 #include <poll.h>
 
 static shms_place place;
@@ -137,12 +138,7 @@ static int ticks(long count) {
   struct timespec next;
   clock_gettime(CLOCK_MONOTONIC, &next);
   for (long i = 0; i < count; i++) {
-    next.tv_nsec += 1000000;
-    if (next.tv_nsec >= 1000000000) {
-      next.tv_nsec -= 1000000000;
-      next.tv_sec++;
-    }
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+    sleep_until_next_ms(&next);
     int error = shms_edit(&file, -1);
     if (!error) {
       ((Ledger *)file.content)->writer++;

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { layoutOf } from "../../struct/functions.ts";
 import type { StructSchema } from "../../struct/schema/schema.ts";
 import { parseSchemaJson } from "../../struct/schema/schema-json.ts";
@@ -39,7 +39,9 @@ export async function schemaOfSource(source: string, trust: OpenValues): Promise
 
 /** The schema that a file of JSON holds, as `layout --json` prints it; undefined for any other file. */
 function schemaInFile(path: string): StructSchema | undefined {
-  if (!path.endsWith(".json") || !existsSync(path)) return undefined;
+  // A pipe of that name would never end.
+  if (!path.endsWith(".json") || statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
+    return undefined;
   const bytes = readFileSync(path);
   // Data files begin with data, also those of documents.
   if (!bytes.toString("latin1", 0, 64).trimStart().startsWith("{")) return undefined;
